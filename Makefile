@@ -1,0 +1,57 @@
+# PYTHON picks the interpreter that .venv is made from, V=1 shows every command, TESTS narrows `make test`.
+
+PYTHON ?= python3
+VENV ?= .venv
+TESTS ?=
+V ?=
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+Q := $(if $(V),,@)
+QUIET := $(if $(V),,--quiet)
+# A distribution may ship Python without what puts pip into a virtual environment; then the outer pip serves it.
+PIP = $$(if [ -x $(BIN)/pip ]; then echo $(BIN)/python -m pip; else echo $(PYTHON) -m pip --python $(BIN)/python; fi)
+PIP_INSTALL = $(PIP) install $(QUIET) $(QUIET) --disable-pip-version-check --no-input
+LOCK = $(BIN)/uv pip compile $(QUIET) --no-config --default-index https://pypi.org/simple --no-build \
+	--universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lock ci clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED) ## show real jobs travel the whole path on this machine, in under a minute
+	$(Q)$(BIN)/callworker demo
+
+test: $(INSTALLED) ## run the tests; those that need a server that is not here are skipped
+	$(Q)$(BIN)/pytest $(QUIET) $(TESTS)
+
+check: $(INSTALLED) ## check format, lint and types
+	$(Q)$(BIN)/ruff format $(QUIET) --check .
+	$(Q)$(BIN)/ruff check $(QUIET) .
+	$(Q)$(BIN)/mypy
+
+lock: $(INSTALLED) ## write the lock files anew from pyproject.toml, keeping versions that still fit
+	$(Q)$(LOCK) --output-file requirements.lock pyproject.toml
+	$(Q)$(LOCK) --output-file requirements-dev.lock --constraint requirements.lock --group dev pyproject.toml
+
+ci: ## run what CI runs
+	$(Q).ci/run
+
+clean: ## remove the virtual environment, caches and built packages
+	$(Q)rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	$(Q)find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): requirements-dev.lock pyproject.toml | $(BIN)/python
+	@echo "installing into $(VENV), once; about a minute"
+	$(Q)$(PIP_INSTALL) --require-hashes --requirement requirements-dev.lock
+	$(Q)$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BIN)/python:
+	$(Q)$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "callworker needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(Q)if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
+	elif $(PYTHON) -m pip --version >/dev/null 2>&1; then $(PYTHON) -m venv --without-pip $(VENV); \
+	else echo "$(PYTHON) has neither ensurepip nor pip; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; fi

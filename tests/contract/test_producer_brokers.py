@@ -1,0 +1,80 @@
+"""The producer on real brokers: a job that was accepted lies in queue `calls`."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+from kombu import Connection
+
+from tests.contract.gate import Gate
+from worker.errors import BrokerUnavailable
+from worker.producer import Producer
+
+FIELDS = {"account": "acme", "country": "1", "phone": "2125550123", "code": "48151"}
+
+
+@pytest.fixture(params=["redis_url", "amqp_url"])
+def broker(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))
+
+
+def jobs(count: int) -> list[dict[str, str]]:
+    return [{"id": f"job-{n}", **FIELDS} for n in range(count)]
+
+
+def waiting(url: str) -> list[Any]:
+    with Connection(url) as connection, connection.channel() as channel:
+        found = []
+        while message := channel.basic_get("calls", no_ack=True):
+            found.append(message)
+        return found
+
+
+def test_jobs_lie_in_the_queue(broker: str) -> None:
+    """Thousands in one call arrive whole and in order."""
+    with Producer(broker) as producer:
+        ids = producer.enqueue_many(jobs(1200))
+    assert [message.headers["id"] for message in waiting(broker)] == ids
+
+
+def test_lost_connection_is_made_again_without_an_error(broker: str) -> None:
+    """A producer that stood idle while its connection went away just sends the next job."""
+    port = urlsplit(broker).port
+    assert port is not None
+    with Gate(port) as gate, Producer(broker.replace(f":{port}", f":{gate.port}")) as producer:
+        producer.enqueue({"id": "one", **FIELDS})
+        gate.shut()
+        gate.open()
+        producer.enqueue({"id": "two", **FIELDS})
+        gate.shut()
+        with pytest.raises(BrokerUnavailable):
+            producer.enqueue({"id": "three", **FIELDS})
+    assert [message.headers["id"] for message in waiting(broker)] == ["one", "two"]
+
+
+def test_full_redis_does_not_quote_the_job(redis_url: str) -> None:
+    """redis-py puts the failed command into its error; no part of the job may be in what the caller sees."""
+    with redis.Redis.from_url(redis_url) as client, Producer(redis_url) as producer:
+        producer.enqueue({"id": "one", **FIELDS})
+        client.config_set("maxmemory", "1")
+        try:
+            with pytest.raises(BrokerUnavailable, match="maxmemory") as caught:
+                producer.enqueue({"id": "two", **FIELDS})
+        finally:
+            client.config_set("maxmemory", "0")
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "LPUSH" not in str(error)
+        error = error.__cause__ or error.__context__
+
+
+def test_forgotten_binding_does_not_matter(redis_url: str) -> None:
+    """A Redis that was emptied meanwhile still gets the job."""
+    with redis.Redis.from_url(redis_url) as client, Producer(redis_url) as producer:
+        producer.enqueue({"id": "one", **FIELDS})
+        client.flushall()
+        producer.enqueue({"id": "two", **FIELDS})
+    assert [message.headers["id"] for message in waiting(redis_url)] == ["two"]

@@ -1,0 +1,310 @@
+"""Webhooks against real sockets: what a subscriber receives, and what each of its answers means."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from email.utils import formatdate
+
+import pytest
+
+from worker import __version__
+from worker.accounts import Endpoint
+from worker.delivery.ports import Attempt, Result
+from worker.delivery.signing import verify
+from worker.delivery.webhooks import WebhookSender
+from worker.errors import ConfigurationError
+
+KEYS = [b"n" * 24, b"o" * 24]
+ENVIRON = {
+    name: f"whsec_{base64.b64encode(key).decode()}" for name, key in zip(["NEW", "OLD"], KEYS, strict=True)
+}
+BODY = '{"id":"evt_1","note":"Grüße"}'.encode()
+NOW = 1_800_000_000
+Behaviour = Callable[[socket.socket], None]
+
+
+class Subscriber:
+    """A server that reads one whole request at a time from each connection and answers as it is told."""
+
+    def __init__(self, behaviour: Behaviour, read: Callable[[socket.socket], bytes]) -> None:
+        self._behaviour, self._read = behaviour, read
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/hook?x=1"
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self._live: list[socket.socket] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+        for sock in self._live:
+            sock.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                sock, _ = self._listener.accept()
+                self._live.append(sock)
+                self.connections += 1
+                threading.Thread(target=self._talk, args=(sock,), daemon=True).start()
+
+    def _talk(self, sock: socket.socket) -> None:
+        with suppress(OSError):
+            while request := self._read(sock):
+                self.requests.append(request)
+                self._behaviour(sock)
+
+
+def _read_request(sock: socket.socket) -> bytes:
+    received = b""
+    while b"\r\n\r\n" not in received or not received.endswith(BODY):
+        if not (data := sock.recv(65536)):
+            return b""
+        received += data
+    return received
+
+
+def answering(status: str, *headers: str, body: bytes = b"ok") -> Behaviour:
+    lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", *headers]
+    answer = "\r\n".join([*lines, "", ""]).encode() + body
+    return lambda sock: sock.sendall(answer)
+
+
+def dripping(start: bytes) -> Behaviour:
+    """Sends `start`, then a byte every 20 ms without an end: no single read ever waits long."""
+
+    def drip(sock: socket.socket) -> None:
+        sock.sendall(start)
+        while True:
+            sock.sendall(b"x")
+            time.sleep(0.02)
+
+    return drip
+
+
+def resetting(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    sock.close()
+
+
+@contextmanager
+def subscriber(
+    behaviour: Behaviour, read: Callable[[socket.socket], bytes] = _read_request
+) -> Iterator[Subscriber]:
+    with closing(Subscriber(behaviour, read)) as server:
+        yield server
+
+
+@pytest.fixture
+def sender() -> Iterator[WebhookSender]:
+    with closing(WebhookSender(ENVIRON)) as sender:
+        yield sender
+
+
+@pytest.fixture
+def hasty() -> Iterator[WebhookSender]:
+    with closing(WebhookSender(ENVIRON, connect_seconds=0.5, total_seconds=0.5)) as sender:
+        yield sender
+
+
+def send(sender: WebhookSender, url: str) -> Attempt:
+    endpoint = Endpoint(url=url, secret_env=("NEW", "OLD"))
+    return sender.send(endpoint, "evt_1", BODY, NOW)
+
+
+def headers_of(request: bytes) -> dict[str, str]:
+    lines = request.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+    return {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+
+
+def test_request_is_a_signed_post_of_the_exact_bytes(sender: WebhookSender) -> None:
+    """A subscriber receives the body unchanged, with the three headers, and each of its secrets verifies."""
+    with subscriber(answering("204 No Content", body=b"")) as server:
+        attempt = send(sender, server.url)
+    (request,) = server.requests
+    head, _, body = request.partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /hook?x=1 HTTP/1.1\r\n")
+    assert body == BODY
+    headers = headers_of(request)
+    assert headers["content-type"] == "application/json"
+    assert headers["user-agent"] == f"callworker/{__version__}"
+    assert (headers["webhook-id"], headers["webhook-timestamp"]) == ("evt_1", str(NOW))
+    for key in KEYS:
+        verify([key], headers, body, NOW)
+    assert (attempt.result, attempt.status) == (Result.DELIVERED, 204)
+
+
+@pytest.mark.parametrize(
+    ("status", "result"),
+    [
+        ("200 OK", Result.DELIVERED),
+        ("299 Whatever", Result.DELIVERED),
+        ("301 Moved", Result.REDIRECTED),
+        ("307 Temporary", Result.REDIRECTED),
+        ("304 Not Modified", Result.REDIRECTED),
+        ("400 Bad Request", Result.REFUSED),
+        ("410 Gone", Result.REFUSED),
+        ("500 Oops", Result.REFUSED),
+        ("999 Odd", Result.REFUSED),
+    ],
+)
+def test_only_2xx_is_success(sender: WebhookSender, status: str, result: Result) -> None:
+    """Every other status is a failure of a named kind, and comes once: nothing is followed or repeated."""
+    with subscriber(answering(status, "location: /elsewhere", body=b"")) as server:
+        attempt = send(sender, server.url)
+        assert (attempt.result, attempt.status) == (result, int(status[:3]))
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "wish"),
+    [
+        ("120", 120.0),
+        ("0", 0.0),
+        (formatdate(NOW + 60, usegmt=True), 60.0),
+        (formatdate(NOW - 60, usegmt=True), 0.0),
+        ("9" * 5000, 43200.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 43200.0),
+        ("soon", None),
+        ("-5", None),
+        ("", None),
+    ],
+)
+@pytest.mark.parametrize("status", ["429 Slow Down", "503 Later"])
+def test_retry_after_is_read_in_both_forms_and_clamped(
+    sender: WebhookSender, status: str, value: str, wish: float | None
+) -> None:
+    """Seconds or an HTTP date, from 0 to twelve hours; what cannot be read is no wish."""
+    with subscriber(answering(status, f"retry-after: {value}")) as server:
+        assert send(sender, server.url).retry_after_seconds == wish
+
+
+def test_retry_after_of_another_status_is_no_wish(sender: WebhookSender) -> None:
+    """Only 429 and 503 speak of when to come back."""
+    with subscriber(answering("500 Oops", "retry-after: 120")) as server:
+        assert send(sender, server.url).retry_after_seconds is None
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 20", b"HTTP/1.1 200 OK\r\nx-drip: "])
+def test_dripped_head_ends_at_the_deadline(hasty: WebhookSender, start: bytes) -> None:
+    """Bytes that keep coming do not keep the delivery alive."""
+    with subscriber(dripping(start)) as server:
+        attempt = send(hasty, server.url)
+    assert (attempt.result, attempt.status) == (Result.TIMEOUT, None)
+    assert attempt.seconds < 5
+
+
+@pytest.mark.parametrize("length", ["content-length: 100000", "transfer-encoding: chunked"])
+def test_dripped_body_does_not_undo_the_status(hasty: WebhookSender, length: str) -> None:
+    """The status has decided; the drip ends at the deadline."""
+    with subscriber(dripping(f"HTTP/1.1 200 OK\r\n{length}\r\n\r\n1".encode())) as server:
+        attempt = send(hasty, server.url)
+    assert (attempt.result, attempt.status) == (Result.DELIVERED, 200)
+    assert attempt.seconds < 5
+
+
+def test_silence_is_a_timeout(hasty: WebhookSender) -> None:
+    """A subscriber that reads and says nothing is given up at the deadline."""
+    over = threading.Event()
+
+    def silence(sock: socket.socket) -> None:
+        over.wait(30)
+
+    with subscriber(silence) as server:
+        assert send(hasty, server.url).result is Result.TIMEOUT
+    over.set()
+
+
+def test_endless_interim_answers_are_a_timeout(hasty: WebhookSender) -> None:
+    """`100 Continue` again and again is not an answer."""
+
+    def continuing(sock: socket.socket) -> None:
+        while True:
+            sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            time.sleep(0.01)
+
+    with subscriber(continuing) as server:
+        assert send(hasty, server.url).result is Result.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [resetting, lambda sock: sock.sendall(b"SSH-2.0-OpenSSH\r\n"), lambda sock: sock.close()],
+)
+def test_no_http_answer_is_unreachable(sender: WebhookSender, behaviour: Behaviour) -> None:
+    """A reset, a closed connection and another protocol are failures without a status."""
+    with subscriber(behaviour) as server:
+        attempt = send(sender, server.url)
+    assert (attempt.result, attempt.status) == (Result.UNREACHABLE, None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:1/",
+        "http://no-such-host.invalid/",
+        "http://" + "a" * 64 + ".invalid/",
+        "http://[::1%25nope]:1/",
+    ],
+)
+def test_no_connection_is_unreachable(sender: WebhookSender, url: str) -> None:
+    """Refused, unresolvable and impossible addresses end in a result, not in an error."""
+    assert send(sender, url).result is Result.UNREACHABLE
+
+
+def test_tls_failure_is_unreachable(sender: WebhookSender) -> None:
+    """A server that answers a TLS greeting in plain text never sees the event."""
+    with subscriber(answering("400 Bad Request"), read=lambda sock: sock.recv(65536)) as server:
+        attempt = send(sender, server.url.replace("http:", "https:"))
+        assert attempt.result is Result.UNREACHABLE
+        assert not any(BODY in received for received in server.requests)
+
+
+def test_large_answer_is_not_read_to_its_end(sender: WebhookSender) -> None:
+    """Megabytes in an answer cost a few kilobytes, and the next delivery works."""
+    with subscriber(answering("200 OK", body=b"x" * 50_000_000)) as server:
+        assert send(sender, server.url).result is Result.DELIVERED
+        assert send(sender, server.url).result is Result.DELIVERED
+
+
+def test_small_answer_leaves_the_connection_for_the_next(sender: WebhookSender) -> None:
+    """Deliveries to one endpoint share a connection."""
+    with subscriber(answering("200 OK")) as server:
+        for _ in range(3):
+            assert send(sender, server.url).result is Result.DELIVERED
+        assert (server.connections, len(server.requests)) == (1, 3)
+
+
+def test_each_exchange_has_its_own_deadline(hasty: WebhookSender) -> None:
+    """A kept connection that served one delivery is bounded by the deadline of the next."""
+    answers = iter([answering("200 OK"), dripping(b"HTTP/1.1 200 OK\r\nx: ")])
+
+    def behaviour(sock: socket.socket) -> None:
+        next(answers)(sock)
+
+    with subscriber(behaviour) as server:
+        assert send(hasty, server.url).result is Result.DELIVERED
+        assert send(hasty, server.url).result is Result.TIMEOUT
+
+
+def test_environment_and_cookies_play_no_part(sender: WebhookSender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proxy variables are not heeded, and a subscriber's cookie is not sent back."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with subscriber(answering("200 OK", "set-cookie: a=b; Path=/")) as server:
+        for _ in range(2):
+            assert send(sender, server.url).result is Result.DELIVERED
+    assert "cookie" not in headers_of(server.requests[1])
+
+
+def test_lost_secret_is_a_configuration_error() -> None:
+    """Without its secret nothing can be signed: the operator's variable is named, and nothing is sent."""
+    with subscriber(answering("200 OK")) as server:
+        with closing(WebhookSender({})) as sender, pytest.raises(ConfigurationError, match="NEW"):
+            send(sender, server.url)
+        assert server.connections == 0

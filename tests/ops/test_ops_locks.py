@@ -1,0 +1,63 @@
+"""The lock files: whole, hashed, and good on other machines than the one that wrote them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RUNTIME, DEVELOPMENT = "requirements.lock", "requirements-dev.lock"
+
+
+def pins(name: str) -> dict[str, str]:
+    """What the lock file says of each package behind its name: version, marker and hashes."""
+    text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
+    return {line.partition("==")[0]: line.partition("==")[2] for line in lines}
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {match[0] for match in (re.match(r"[\w-]+", each) for each in requirements) if match}
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", [RUNTIME, DEVELOPMENT])
+def test_lock_pins_every_package_with_hashes_and_names_no_index(name: str) -> None:
+    """Each entry is a pin with a hash; nothing points at an index, a folder or an address."""
+    assert all("--hash=sha256:" in rest for rest in pins(name).values())
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert not re.search(r"^(-|--)|://|file:|/(opt|home|root|tmp|work)/", text, re.MULTILINE)
+
+
+def test_locks_cover_what_the_project_asks_for(project: dict[str, Any]) -> None:
+    """Every dependency is in its lock, those of development beside those of production."""
+    runtime, development = (
+        names(project["project"]["dependencies"]),
+        names(project["dependency-groups"]["dev"]),
+    )
+    assert runtime <= pins(RUNTIME).keys()
+    assert runtime | development <= pins(DEVELOPMENT).keys()
+
+
+def test_locks_agree_with_each_other() -> None:
+    """What is tested with the development lock is what the runtime lock installs."""
+    development = pins(DEVELOPMENT)
+    differing = [
+        name for name, rest in pins(RUNTIME).items() if rest.split()[0] != development[name].split()[0]
+    ]
+    assert differing == []
+
+
+def test_each_runtime_dependency_has_its_reason(project: dict[str, Any]) -> None:
+    """The decision on runtime dependencies speaks of each one."""
+    decision = (ROOT / "docs/decisions/0001-runtime-dependencies.md").read_text(encoding="utf-8")
+    tables = "\n".join(line for line in decision.splitlines() if line.startswith("|"))
+    assert {name for name in names(project["project"]["dependencies"]) if name not in tables} == set()

@@ -1,0 +1,62 @@
+"""The Celery app: `celery -A worker.app worker`, and `app.send_task("calls.verify", kwargs=…)` for producers."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import cast
+
+from celery import Celery, signals
+
+from worker import logs, tasks  # noqa: F401 (the task registers itself)
+from worker.broker.address import broker_url
+from worker.errors import ConfigurationError
+from worker.queues import CALLS, TASK_NAME
+from worker.settings import Settings
+from worker.steps.bootsteps import EngineStep, PlainIntakeStep
+
+try:
+    settings = Settings.from_env()
+except ConfigurationError as problem:
+    raise SystemExit(f"callworker: {problem}") from None
+
+
+class CallWorkerApp(Celery):
+    """Celery with this project's worker program and consumer."""
+
+    settings = settings
+
+    @cached_property
+    def Worker(self) -> type:  # noqa: N802 (Celery's name)
+        return cast(type, self.subclass_with_self("worker.steps.program:CallWorker"))
+
+
+app = CallWorkerApp("callworker")
+app.conf.update(
+    broker_url=broker_url(settings),
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_transport_options={"socket_keepalive": True, "socket_timeout": 30, "visibility_timeout": 60,
+                              "unacked_restore_interval": 10, "unacked_restore_throttle": 1,
+                              "confirm_publish": True},
+    task_queues=[CALLS],
+    task_default_queue=CALLS.name,
+    task_default_exchange=CALLS.exchange.name,
+    task_default_routing_key=CALLS.routing_key,
+    task_routes={TASK_NAME: {"queue": CALLS.name}},
+    task_serializer="json",
+    accept_content=["json"],
+    task_ignore_result=True,
+    task_create_missing_queues=False,
+    worker_consumer="worker.steps.consumer:CallConsumer",
+    worker_concurrency=settings.concurrency,
+    worker_pool="threads",
+    worker_prefetch_multiplier=4,
+    worker_enable_prefetch_count_reduction=False,
+    worker_enable_remote_control=False,
+    worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+)  # fmt: skip
+signals.setup_logging.connect(logs.keep_celery_out)
+app.steps["worker"].add(EngineStep)
+app.steps["consumer"].add(PlainIntakeStep)

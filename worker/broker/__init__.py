@@ -1,0 +1,7 @@
+"""The way to any broker that kombu speaks to: addresses, bounded connections, confirmed publishing.
+
+address.py     which broker
+connection.py  one connection that never waits for ever; every library's error becomes BrokerUnavailable
+confirms.py    publisher confirms of AMQP, many messages in flight at once
+publisher.py   batches out, each message taken by the broker or an error raised
+"""

@@ -1,0 +1,57 @@
+"""Publisher confirms on AMQP: many messages in flight, each one acknowledged by the broker before the batch
+counts.
+
+Source: RabbitMQ documentation, "Consumer Acknowledgements and Publisher Confirms".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from worker.broker.connection import ANSWER_SECONDS
+from worker.errors import BrokerUnavailable
+
+
+class Confirms:
+    """Puts a channel into confirm mode and counts what the broker took.
+
+    The n-th message published on the channel has delivery tag n. Nothing else may publish on it.
+    """
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+        self._last_tag = 0
+        self._open_tags: set[int] = set()
+        self._refusal: str | None = None
+        channel.events["basic_ack"].add(self._acknowledged)
+        channel.events["basic_nack"].add(self._refused)
+        channel.events["basic_return"].add(self._returned)
+        channel.confirm_select()
+
+    def expect(self) -> None:
+        """Count one message that is about to be published."""
+        self._last_tag += 1
+        self._open_tags.add(self._last_tag)
+
+    def wait(self) -> None:
+        """Return once the broker took every expected message.
+
+        Raises BrokerUnavailable if it refused or returned one, OSError if it says nothing for
+        ANSWER_SECONDS.
+        """
+        while self._open_tags and self._refusal is None:
+            self._channel.connection.drain_events(timeout=ANSWER_SECONDS)
+        if self._refusal is not None:
+            raise BrokerUnavailable(self._refusal)
+
+    def _acknowledged(self, tag: int, multiple: bool) -> None:
+        if multiple:
+            self._open_tags = {open_tag for open_tag in self._open_tags if open_tag > tag}
+        else:
+            self._open_tags.discard(tag)
+
+    def _refused(self, *_: object) -> None:
+        self._refusal = "the broker refused a message"
+
+    def _returned(self, _error: Exception, exchange: str, routing_key: str, _message: object) -> None:
+        self._refusal = f"the broker has no queue for exchange {exchange!r} and routing key {routing_key!r}"

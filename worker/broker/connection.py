@@ -1,0 +1,130 @@
+"""One connection to a broker that never waits for ever.
+
+Whatever kombu and the libraries under it raise becomes BrokerUnavailable here, or ConfigurationError for an
+address that no transport understands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import amqp
+from amqp.exceptions import AMQPError, MessageNacked
+from kombu import Connection, Queue
+from kombu.exceptions import KombuError
+from kombu.transport import virtual
+from redis.exceptions import RedisError
+
+from worker.errors import BrokerUnavailable, ConfigurationError
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 10.0
+
+# AttributeError: py-amqp on a connection that was lost. KeyError: kombu's Redis channel, dropped meanwhile.
+BROKER_ERRORS = (AMQPError, MessageNacked, KombuError, RedisError, OSError, AttributeError, KeyError)
+
+_COMMAND_ECHO = " of pipeline caused error: "
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn any error of a broker's library into BrokerUnavailable, whose message begins with `doing`.
+
+    redis-py quotes the failed command, and with it a part of the message, in a pipeline's error: that part
+    is cut out of the error and of its cause first.
+    """
+    try:
+        yield
+    except BROKER_ERRORS as problem:
+        for error in (problem, problem.__cause__):
+            if error is not None and _COMMAND_ECHO in str(error):
+                error.args = (str(error).rpartition(_COMMAND_ECHO)[2],)
+        origin = problem.__cause__ or problem
+        raise BrokerUnavailable(f"{doing}: {str(origin) or type(origin).__name__}") from problem
+
+
+class Link:
+    """A live connection with one channel, on which `queues` are declared and bound.
+
+    Opening raises BrokerUnavailable when the broker is away, refuses, or does not answer within
+    CONNECT_SECONDS; every later wait ends after ANSWER_SECONDS with an OSError. For one thread only.
+    """
+
+    def __init__(self, url: str, queues: Sequence[Queue]) -> None:
+        self.queues = queues
+        self.connection: Any = connection_to(url)
+        try:
+            with translated("the broker cannot be reached"):
+                self.channel: Any = self._open()
+                for queue in queues:
+                    queue.bind(self.channel).declare()
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _open(self) -> Any:
+        # One try for every address of a failover list, and no pauses: whoever calls has a schedule of its own.
+        tries = max(1, len(self.connection.alt))
+        self.connection.ensure_connection(
+            max_retries=tries, interval_start=0, interval_step=0, reraise_as_library_errors=False
+        )
+        wire = self.connection.connection
+        if isinstance(wire, amqp.Connection):
+            # py-amqp's own read_timeout is swallowed by its read loop; the socket's is not.
+            wire.transport.sock.settimeout(ANSWER_SECONDS)
+        return self.connection.channel()
+
+    @property
+    def confirms(self) -> bool:
+        """True on AMQP, where a publish is only on its way until the broker confirms it."""
+        return isinstance(self.channel, amqp.Channel)
+
+    def intact(self) -> bool:
+        """False where the broker forgot the bindings: kombu keeps them in Redis, and a message without is
+        dropped.
+
+        A Redis that comes back empty is reconnected to without an error, so this must be asked before
+        publishing. AMQP needs no question: an unroutable message is returned.
+        """
+        if not isinstance(self.channel, virtual.Channel):
+            return True
+        with translated("the broker does not answer"):
+            return all(self._bound(queue) for queue in self.queues if queue.exchange.name)
+
+    def _bound(self, queue: Queue) -> bool:
+        return any(name == queue.name for _, _, name in self.channel.get_table(queue.exchange.name))
+
+    def close(self) -> None:
+        """Say goodbye to the broker; unacknowledged messages go back to their queue."""
+        with translated("the broker connection did not close"):
+            self.connection.release()
+
+    def abandon(self) -> None:
+        """Let go of a connection that failed, without a word to the broker."""
+        with _silenced():
+            self.connection.collect(CONNECT_SECONDS)
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    try:
+        yield
+    except BROKER_ERRORS:
+        return
+
+
+def connection_to(url: str) -> Connection:
+    """A kombu connection, not opened yet. Raises ConfigurationError for an address no transport understands."""
+    try:
+        connection = Connection(
+            url,
+            connect_timeout=CONNECT_SECONDS,
+            transport_options={"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": CONNECT_SECONDS},
+        )
+        connection.transport  # noqa: B018  (the transport's module is only looked for here)
+    except (KeyError, ValueError, ImportError) as problem:
+        scheme = url.partition("://")[0]
+        raise ConfigurationError(f"BROKER_URL: no transport for {scheme}://…: {problem}") from None
+    return connection

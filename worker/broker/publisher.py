@@ -1,0 +1,111 @@
+"""Batches out to a broker: every message taken, or BrokerUnavailable raised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import kombu
+from kombu import Queue
+
+from worker.broker.confirms import Confirms
+from worker.broker.connection import Link, connection_to, translated
+from worker.errors import BrokerUnavailable
+
+PERSISTENT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One JSON message: `body` goes out byte for byte. Exchange "" sends straight to the queue `routing_key`."""
+
+    body: bytes
+    routing_key: str
+    exchange: str = ""
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Publisher:
+    """Sends batches over one connection, which is made at the first batch and again after an error.
+
+    `queues` are declared and bound on every new connection. On AMQP every message is mandatory and
+    confirmed; on Redis a batch is one pipeline, whose answer is the confirmation. After an error none, some
+    or all of the batch may be out: send it again, its readers drop repeats. No wait is longer than some
+    seconds. For one thread only.
+
+    Raises ConfigurationError at once if no transport understands the URL.
+    """
+
+    def __init__(self, url: str, queues: Sequence[Queue]) -> None:
+        connection_to(url)
+        self._url = url
+        self._queues = queues
+        self._session: _Session | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._session is not None
+
+    def publish(self, batch: Sequence[Message]) -> None:
+        """Send `batch`. Raises BrokerUnavailable; then the next call makes a new connection."""
+        if not batch:
+            return
+        try:
+            with translated("the broker did not take a message"):
+                self._live_session().send(batch)
+        except BaseException:
+            self._drop()
+            raise
+
+    def close(self) -> None:
+        """Close the connection; a later `publish` would make a new one. Never raises for a broker that is away."""
+        session, self._session = self._session, None
+        if session is not None:
+            with suppress(BrokerUnavailable):
+                session.link.close()
+
+    def _live_session(self) -> _Session:
+        if self._session is not None and not self._session.link.intact():
+            self._drop()
+        if self._session is None:
+            self._session = _Session(Link(self._url, self._queues))
+        return self._session
+
+    def _drop(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.link.abandon()
+
+
+class _Session:
+    """What lives as long as one connection."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self._producer: Any = kombu.Producer(link.channel)
+        self._confirms = Confirms(link.channel) if link.confirms else None
+
+    def send(self, batch: Sequence[Message]) -> None:
+        with self._producer.batch(max_size=len(batch)):
+            for message in batch:
+                self._publish(message)
+        if self._confirms is not None:
+            self._confirms.wait()
+
+    def _publish(self, message: Message) -> None:
+        if self._confirms is not None:
+            self._confirms.expect()
+        self._producer.publish(
+            message.body,
+            exchange=message.exchange,
+            routing_key=message.routing_key,
+            content_type="application/json",
+            content_encoding="utf-8",
+            delivery_mode=PERSISTENT,
+            mandatory=self._confirms is not None,
+            headers=dict(message.headers),
+            **message.properties,
+        )

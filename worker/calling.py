@@ -1,0 +1,115 @@
+"""One leased job on its way through the provider: attempts, pauses, and what each ending leads to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from worker.accounts import Account
+from worker.errors import AccountProblem, CallError, LeaseLost, Redial, Refused, SlotLapsed
+from worker.events import Failure, Status
+from worker.ports import Lease, Parked, Provider, Reason
+from worker.retry import retrying
+from worker.settling import Settler
+
+SHORT_WAIT_SECONDS = 0.1
+"""A pause up to this long is slept through in place; a longer one puts the job back into its lane."""
+
+
+class _InLane(Exception):
+    """The job lies in its lane again."""
+
+
+class _Expired(Exception):
+    """`expires_at` passed before the first byte."""
+
+
+class Call:
+    """A job in hand, its newest lease, and the tally of what has been spent on it.
+
+    `request_seconds` is the provider client's deadline: no request begins that the lease does not cover.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        account: Account,
+        *,
+        provider: Provider,
+        settler: Settler,
+        request_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._lease, self._account, self._tally = lease, account, lease.tally
+        self._provider, self._settler, self._request_seconds = provider, settler, request_seconds
+        self._clock, self._sleep = clock, sleep
+        self._last_error: CallError | None = None
+
+    def run(self) -> None:
+        """Dial until the job ends or lies in its lane again."""
+        settler, account = self._settler, self._account
+        try:
+            ref = retrying(account.budget, lambda: self._tally, self._pause)(self._attempt)
+            settler.settle(self._lease, account, self._tally, Status.PLACED, ref)
+        except _InLane:
+            return
+        except _Expired:
+            settler.settle_expired(self._lease, account, self._tally)
+        except LeaseLost:
+            settler.watch.lease_lost(self._lease.job)
+        except AccountProblem as problem:
+            settler.watch.held(self._lease.job, problem)
+            settler.hold(self._lease, self._tally, problem.code)
+        except CallError as error:
+            settler.watch.refused(self._lease.job, error)
+            settler.settle(self._lease, account, self._tally, *self._failure(error))
+
+    def _failure(self, error: CallError) -> tuple[Status, Failure]:
+        """A refusal is the provider's last word; anything else is only as sure as the attempts before it."""
+        if isinstance(error, Refused) or not self._tally.perhaps_rung:
+            return Status.FAILED, Failure(error.code, error.message)
+        reason = error.message if isinstance(error, Redial) else f"an earlier request may have rung; {error.message}"
+        return Status.UNKNOWN, Failure("OUTCOME_UNKNOWN", reason)
+
+    def _attempt(self) -> str:
+        """One request; a slot that lapses before the first byte is replaced, for nothing was sent."""
+        while True:
+            try:
+                ref = self._provider.place_call(self._lease.job, self._account.api_key(), self._gate)
+            except SlotLapsed:
+                self._renew()
+            except CallError as error:
+                self._last_error, self._tally = error, self._tally.after(error)
+                raise
+            else:
+                self._tally = replace(self._tally, sent=self._tally.sent + 1)
+                return ref
+
+    def _gate(self) -> None:
+        """Between connection and first byte: wait for the slot, and make sure that sending is still right."""
+        slot = self._lease.slot
+        self._sleep(max(slot.opens - self._clock(), 0))
+        now = self._clock()
+        if self._lease.now_us(now) >= self._lease.expires_at_us:
+            raise _Expired
+        if now > slot.closes or now + self._request_seconds > slot.lease_ends:
+            raise SlotLapsed
+
+    def _pause(self, wait_seconds: float) -> None:
+        error = self._last_error
+        assert error is not None
+        self._settler.watch.retrying(self._lease.job, error, self._tally, wait_seconds)
+        if wait_seconds > SHORT_WAIT_SECONDS:
+            self._settler.park(self._lease, self._tally, Reason.BACKOFF, wait_seconds, error.message)
+            raise _InLane
+        self._sleep(wait_seconds)
+        self._renew()
+
+    def _renew(self) -> None:
+        match self._settler.renew(self._lease, self._account, self._tally):
+            case Parked():
+                raise _InLane
+            case lease:
+                self._lease = lease

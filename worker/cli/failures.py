@@ -1,0 +1,61 @@
+"""What a person reads when a command fails: one line, and the exit status beside it."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+
+import click
+
+FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+
+
+def explain(problem: Exception) -> tuple[str, int]:
+    """The line, without a line break or a secret in it, and the exit status. An empty line: nothing to say."""
+    if isinstance(problem, click.exceptions.NoArgsIsHelpError):
+        problem.show()
+        return "", WRONG_USAGE
+    if isinstance(problem, click.Abort):
+        # At a prompt click raises it without its cause, after Ctrl-C and at the end of the input alike.
+        return "", INTERRUPTED
+    if isinstance(problem, click.UsageError):
+        return _usage(problem), WRONG_USAGE
+    if isinstance(problem, click.ClickException):
+        return _one_line(problem.format_message()), FAILED
+    return _one_line(_foreseen(problem) or _fault(problem)), FAILED
+
+
+def _usage(problem: click.UsageError) -> str:
+    path = problem.ctx.command_path if problem.ctx else "callworker"
+    return f"{_one_line(problem.format_message()).rstrip('.')}; see `{path} --help`"
+
+
+def _foreseen(problem: Exception) -> str | None:
+    from worker.embedded.errors import EmbeddedServerError
+    from worker.errors import BrokerUnavailable, ConfigurationError, InvalidJob, StoreUnavailable
+    from worker.scrubbing import scrub
+
+    if isinstance(problem, InvalidJob | ConfigurationError):
+        return str(problem)
+    if isinstance(problem, BrokerUnavailable | StoreUnavailable | EmbeddedServerError):
+        return scrub(str(problem))
+    return scrub(_system(problem)) if isinstance(problem, OSError) else None
+
+
+def _system(problem: OSError) -> str:
+    if problem.errno == errno.EADDRINUSE:
+        return "the port is in use: choose another with --port"
+    text = problem.strerror or str(problem) or type(problem).__name__
+    return f"{problem.filename}: {text}" if problem.filename else text
+
+
+def _fault(problem: Exception) -> str:
+    from worker.scrubbing import scrub
+
+    frame = traceback.extract_tb(problem.__traceback__)[-1]
+    text = f"a fault of the program, at {frame.filename}:{frame.lineno}: {type(problem).__name__}: {problem}"
+    return scrub(text)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

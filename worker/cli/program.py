@@ -1,0 +1,54 @@
+"""The command group: finds commands by name, and turns whatever goes wrong into one line and an exit status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from worker import __version__
+from worker.cli.failures import explain
+
+
+class Program(click.Group):
+    """Commands that are modules of this package, each with its `command`; `lines` maps names to one line of help.
+
+    Nothing is imported before it is used: the help text comes from `lines`.
+    """
+
+    def __init__(self, lines: Mapping[str, str], **options: Any) -> None:
+        super().__init__(**options)
+        self._lines = dict(lines)
+        click.version_option(__version__, prog_name="callworker")(self)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names in the order in which they were given."""
+        return list(self._lines)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        if cmd_name not in self._lines:
+            return None
+        command: click.Command = import_module(f"worker.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in the help text."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._lines.items()))
+
+    def main(self, *args: Any, **options: Any) -> NoReturn:
+        """Run one command line and exit; nothing that goes wrong shows a traceback."""
+        options |= {"prog_name": "callworker", "standalone_mode": False}
+        try:
+            status = super().main(*args, **options) or 0
+        except Exception as problem:
+            line, status = explain(problem)
+            if line:
+                click.echo(f"callworker: {line}", err=True)
+        except KeyboardInterrupt:
+            status = 130
+        sys.exit(status)

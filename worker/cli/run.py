@@ -1,0 +1,55 @@
+"""`callworker run`: a worker in this process."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+
+import click
+
+from worker.cli.output import example
+
+
+@click.command(
+    epilog=example(
+        "callworker run",
+        "METRICS_PORT=9809 REDIS_URL=redis://redis:6379/0 callworker run --concurrency 100",
+    )
+)
+@click.option("-c", "--concurrency", metavar="N", help="Calls in flight at once; else CONCURRENCY.")
+@click.option("--metrics-port", metavar="PORT", help="Port of /metrics, /livez and /readyz; else METRICS_PORT.")
+@click.option("--ephemeral", is_flag=True, help="An embedded server of its own, whose data goes when it ends.")
+def command(concurrency: str | None, metrics_port: str | None, ephemeral: bool) -> int:
+    """Run a worker until Ctrl-C or SIGTERM; calls under way are brought to their end first.
+
+    Everything else is set in the environment; `callworker doctor` shows it.
+    """
+    from worker.settings import Settings
+
+    given = {"CONCURRENCY": concurrency, "METRICS_PORT": metrics_port}
+    os.environ.update({name: value for name, value in given.items() if value is not None})
+    settings = Settings.from_env()
+    with ExitStack() as stack:
+        if ephemeral:
+            if not settings.embedded:
+                raise click.UsageError("--ephemeral and REDIS_URL exclude each other")
+            os.environ["REDIS_URL"] = _throw_away_server(stack)
+        return _work()
+
+
+def _throw_away_server(stack: ExitStack) -> str:
+    """Start a server that lasts as long as `stack`; its address."""
+    from worker.embedded import EmbeddedServer
+
+    server = stack.enter_context(EmbeddedServer(ephemeral=True))
+    click.echo(f"callworker: other terminals find this worker with REDIS_URL={server.url}", err=True)
+    return server.url
+
+
+def _work() -> int:
+    """Run Celery's worker program to its end; its exit status."""
+    from worker.app import app
+
+    program = app.Worker(quiet=True)
+    program.start()
+    return int(program.exitcode or 0)

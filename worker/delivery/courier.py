@@ -1,0 +1,77 @@
+"""The use case of one webhook delivery: find the endpoint, send, put on record what came of it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+import structlog
+
+from worker.accounts import Accounts, Endpoint
+from worker.delivery.ports import Attempt, Delivery, DeliveryStore, DeliveryWatch, Result, Sender
+from worker.delivery.schedule import next_wait_seconds
+
+log = structlog.get_logger(__name__)
+
+
+class Courier:
+    """Carries deliveries out, one at a time. For one thread if its sender is."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        sender: Sender,
+        store: DeliveryStore,
+        watch: DeliveryWatch,
+        *,
+        unix_clock: Callable[[], float] = time.time,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._accounts = accounts
+        self._sender = sender
+        self._store = store
+        self._watch = watch
+        self._unix_clock = unix_clock
+        self._jitter = jitter
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Make one attempt at a leased delivery and tell the store how it ended.
+
+        A delivery whose endpoint is no longer in the accounts file is given up. Raises StoreUnavailable,
+        after which the lease runs out and the endpoint is asked again; ConfigurationError if the endpoint's
+        secret is gone.
+        """
+        bound = log.bind(
+            account=delivery.account,
+            event_id=delivery.event_id,
+            endpoint=delivery.endpoint_key,
+            attempt=delivery.attempt,
+        )
+        endpoint = self._endpoint(delivery)
+        if endpoint is None:
+            self._store.give_up(delivery)
+            bound.warning("webhook.given_up", reason="endpoint_gone")
+            return
+        attempt = self._sender.send(endpoint, delivery.event_id, delivery.body, int(self._unix_clock()))
+        self._watch.webhook_attempted(delivery.account, attempt)
+        self._record(delivery, attempt, bound.bind(result=attempt.result.value, status=attempt.status))
+
+    def _endpoint(self, delivery: Delivery) -> Endpoint | None:
+        account = self._accounts.get(delivery.account)
+        endpoints = account.webhooks if account is not None else ()
+        return next((endpoint for endpoint in endpoints if endpoint.key == delivery.endpoint_key), None)
+
+    def _record(self, delivery: Delivery, attempt: Attempt, bound: structlog.stdlib.BoundLogger) -> None:
+        if attempt.result is Result.DELIVERED:
+            self._store.delivered(delivery)
+            bound.info("webhook.delivered")
+            return
+        wait_seconds = next_wait_seconds(delivery.attempt, self._jitter())
+        if wait_seconds is None:
+            self._store.give_up(delivery)
+            bound.error("webhook.given_up", reason="attempts_spent")
+            return
+        wait_seconds = max(wait_seconds, attempt.retry_after_seconds or 0.0)
+        self._store.again(delivery, wait_seconds)
+        bound.warning("webhook.failed", wait_seconds=round(wait_seconds, 1))

@@ -1,0 +1,100 @@
+"""An HTTP session with a deadline over the whole answer.
+
+The timeouts of `requests` are for each read alone: an endpoint that sends one byte now and then could hold
+a thread for ever, in its headers as well as in its body. Here every read from the socket gets only the time
+that is left.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from functools import partial
+from http.client import HTTPResponse
+from http.cookiejar import DefaultCookiePolicy
+from socket import socket
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+
+
+class Deadline:
+    """A moment on the monotonic clock by which one exchange must end; set anew for each."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._ends = 0.0
+
+    def start(self, seconds: float) -> None:
+        self._ends = self._clock() + seconds
+
+    def remaining_seconds(self) -> float:
+        """More than 0. Raises TimeoutError once the deadline has passed."""
+        remaining = self._ends - self._clock()
+        if remaining <= 0:
+            raise TimeoutError("the deadline has passed")
+        return remaining
+
+
+class _BoundedReader(io.RawIOBase):
+    def __init__(self, sock: socket, deadline: Deadline) -> None:
+        self._sock = sock
+        self._inner = sock.makefile("rb", buffering=0)
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(self._deadline.remaining_seconds())
+        return self._inner.readinto(buffer)
+
+    def close(self) -> None:
+        self._inner.close()
+        super().close()
+
+
+class _BoundedResponse(HTTPResponse):
+    def __init__(self, sock: socket, *args: Any, deadline: Deadline, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        unbounded, self.fp = self.fp, io.BufferedReader(_BoundedReader(sock, deadline))
+        unbounded.close()
+
+
+class _BoundedAdapter(HTTPAdapter):
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        pools = {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
+        self.poolmanager.pool_classes_by_scheme = {
+            scheme: self._bounded(pool) for scheme, pool in pools.items()
+        }
+
+    def _bounded(self, pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+        response = staticmethod(partial(_BoundedResponse, deadline=self._deadline))
+        connection = type("BoundedConnection", (pool.ConnectionCls,), {"response_class": response})
+        return type("BoundedPool", (pool,), {"ConnectionCls": connection})
+
+
+def bounded_session(deadline: Deadline) -> requests.Session:
+    """A session whose answers end by `deadline`, that repeats nothing and keeps no cookies.
+
+    It heeds no proxy variables, `.netrc` or other environment and adds no headers of its own. For one
+    thread only.
+
+    Known weakness: looking up a host's name is bounded by the system's resolver, and connecting by the
+    connect timeout for each of its addresses in turn.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    session.headers.clear()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _BoundedAdapter(deadline))
+    return session

@@ -1,0 +1,33 @@
+"""Carries recorded events from the outbox to the results queue, in order per account, at least once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from worker.state.outbox import Outbox
+
+POLL_SECONDS = 0.25
+"""How often to look when nobody wakes the relay: what lost workers left behind."""
+
+
+class Publisher(Protocol):
+    """Publishes a batch of (type, body) and has it confirmed, or raises BrokerUnavailable with any part of it out."""
+
+    def publish(self, batch: Sequence[tuple[str, str]]) -> None: ...
+
+
+class Relay:
+    """One turn publishes what lies in the outbox; an event is struck off only once the broker has confirmed it."""
+
+    def __init__(self, outbox: Outbox, publisher: Publisher, relayed: Callable[[int], None]) -> None:
+        self._outbox, self._publisher, self._relayed = outbox, publisher, relayed
+
+    def turn(self) -> float:
+        """Publish one batch per shard; seconds until the next look. Raises StoreUnavailable, BrokerUnavailable."""
+        batches = self._outbox.next()
+        for shard, batch in batches.items():
+            self._publisher.publish([(event.type, event.body) for event in batch])
+            self._outbox.published(shard, len(batch))
+            self._relayed(len(batch))
+        return 0.0 if batches else POLL_SECONDS

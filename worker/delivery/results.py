@@ -1,0 +1,31 @@
+"""Terminal events out to the results queue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from worker.broker.publisher import Message, Publisher
+from worker.queues import RESULTS, RESULTS_EXCHANGE
+
+
+class ResultsQueue:
+    """Publishes events on exchange `results`, with queue `results` bound to it, as plain persistent JSON.
+
+    For one thread only. Raises ConfigurationError at once if no transport understands `broker_url`.
+    """
+
+    def __init__(self, broker_url: str) -> None:
+        self._publisher = Publisher(broker_url, [RESULTS])
+
+    def publish(self, batch: Sequence[tuple[str, str]]) -> None:
+        """Send events, each as (type, body); the body goes out byte for byte, the type is its routing key.
+
+        Returns when the broker has them all. Raises BrokerUnavailable when it did not take or confirm one,
+        and then any part of the batch may be out: publish it again, the events' ids tell repeats. The next
+        call reconnects.
+        """
+        self._publisher.publish([Message(body.encode(), kind, RESULTS_EXCHANGE.name) for kind, body in batch])
+
+    def close(self) -> None:
+        """Close the connection. Never raises for a broker that is away."""
+        self._publisher.close()

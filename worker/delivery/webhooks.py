@@ -1,0 +1,118 @@
+"""One webhook: a signed POST of an event's exact bytes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from http.client import HTTPException
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from worker import __version__
+from worker.accounts import Endpoint
+from worker.delivery.deadline import Deadline, bounded_session
+from worker.delivery.ports import Attempt, Result
+from worker.delivery.schedule import RETRY_AFTER_MOST_SECONDS
+from worker.delivery.signing import sign
+
+CONNECT_SECONDS = 5.0
+TOTAL_SECONDS = 15.0
+ANSWER_BYTES = 4096
+"""Read of an answer, so that its connection can serve the next delivery; the content does not matter."""
+
+NETWORK_ERRORS = (requests.RequestException, HTTPError, HTTPException, OSError, UnicodeError)
+
+
+class WebhookSender:
+    """Posts events to endpoints, over connections that are kept for the next one. For one thread only.
+
+    Only a 2xx status is success, whatever its body; a redirect is a failure. Nothing of secret or body is
+    logged. Source: Standard Webhooks 1.0.0, "Webhook headers", "Sending webhooks". Known weakness: see
+    `bounded_session`.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        connect_seconds: float = CONNECT_SECONDS,
+        total_seconds: float = TOTAL_SECONDS,
+    ) -> None:
+        self._environ = environ
+        self._connect_seconds = connect_seconds
+        self._total_seconds = total_seconds
+        self._deadline = Deadline()
+        self._session = bounded_session(self._deadline)
+
+    def send(self, endpoint: Endpoint, event_id: str, body: bytes, unix_seconds: int) -> Attempt:
+        """POST `body` to the endpoint, signed with its secrets as of `unix_seconds`; how that ended.
+
+        Raises ConfigurationError when a secret is not in the environment; nothing for network or endpoint.
+        """
+        signature = sign(endpoint.secrets(self._environ), event_id, unix_seconds, body)
+        headers = _headers(event_id, unix_seconds, signature)
+        started = time.monotonic()
+        try:
+            answer = self._post(endpoint.url, headers, body)
+        except NETWORK_ERRORS as problem:
+            timed_out = isinstance(problem, requests.Timeout | TimeoutError)
+            result = Result.TIMEOUT if timed_out else Result.UNREACHABLE
+            return Attempt(result, time.monotonic() - started)
+        status, wish = answer.status_code, _retry_after_seconds(answer, unix_seconds)
+        return Attempt(_result(status), time.monotonic() - started, status, wish)
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._session.close()
+
+    def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> requests.Response:
+        self._deadline.start(self._total_seconds)
+        with self._session.post(
+            url,
+            data=body,
+            headers=headers,
+            timeout=(self._connect_seconds, self._total_seconds),
+            allow_redirects=False,
+            stream=True,
+        ) as answer:
+            # The status has come and decides; a body that breaks off or drips changes nothing.
+            with suppress(*NETWORK_ERRORS):
+                answer.raw.read(ANSWER_BYTES, decode_content=False)
+            return answer
+
+
+def _headers(event_id: str, unix_seconds: int, signature: str) -> dict[str, str]:
+    return {
+        "content-type": "application/json",
+        "user-agent": f"callworker/{__version__}",
+        "webhook-id": event_id,
+        "webhook-timestamp": str(unix_seconds),
+        "webhook-signature": signature,
+    }
+
+
+def _result(status: int) -> Result:
+    if 200 <= status < 300:
+        return Result.DELIVERED
+    return Result.REDIRECTED if 300 <= status < 400 else Result.REFUSED
+
+
+def _retry_after_seconds(answer: requests.Response, unix_seconds: int) -> float | None:
+    """The wish in `Retry-After` of a 429 or 503, as seconds or as an HTTP date, from 0 to twelve hours."""
+    text = answer.headers.get("retry-after", "").strip()
+    if answer.status_code not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE) or not text:
+        return None
+    if text.isascii() and text.isdecimal():
+        # float(), not int(): a number of thousands of digits is an answer too.
+        return min(float(text), RETRY_AFTER_MOST_SECONDS)
+    with suppress(ValueError, OverflowError):
+        moment = parsedate_to_datetime(text)
+        aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        return min(max(aware.timestamp() - unix_seconds, 0.0), RETRY_AFTER_MOST_SECONDS)
+    return None

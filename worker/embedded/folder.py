@@ -1,0 +1,109 @@
+"""Where the embedded server keeps its data and its socket.
+
+Everything here but `make_private` and `make_short` is computed from the folder's name alone, so that any
+process finds a running server without asking anyone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+from urllib.parse import quote
+
+from worker.embedded.errors import EmbeddedServerError
+
+OWNER_LOCK = "lock"
+SERVER_LOCK = "server.lock"
+EPHEMERAL_MARK = "ephemeral"
+SOCKET_NAME = "redis.sock"
+
+# sun_path holds 104 bytes on macOS and 108 on Linux, the closing NUL included.
+MAX_SOCKET_PATH_BYTES = 100
+# Not tempfile.gettempdir(): TMPDIR may differ between two terminals, and both must compute one path.
+SHORT_ROOT = Path("/tmp")
+
+
+def default_state_dir() -> Path:
+    """Return `$XDG_STATE_HOME/callworker`, or `~/.local/state/callworker`.
+
+    A relative XDG_STATE_HOME is ignored. Raises EmbeddedServerError when the user has no home folder.
+    Source: XDG Base Directory Specification 0.8.
+    """
+    named = Path(os.environ.get("XDG_STATE_HOME", ""))
+    if named.is_absolute():
+        return named / "callworker"
+    try:
+        return Path.home() / ".local" / "state" / "callworker"
+    except RuntimeError as exc:
+        raise EmbeddedServerError(
+            "there is no home folder for the embedded server: set CALLWORKER_STATE_DIR"
+        ) from exc
+
+
+def real_folder(state_dir: str | os.PathLike[str]) -> Path:
+    """Return the one absolute name of a folder, `~` and symbolic links resolved."""
+    return Path(os.path.realpath(Path(state_dir).expanduser()))
+
+
+def socket_path(state_dir: str | os.PathLike[str]) -> Path:
+    """Return the server's socket: in the folder, or in a short one where that path is too long."""
+    folder = real_folder(state_dir)
+    near = folder / SOCKET_NAME
+    if len(os.fsencode(near)) <= MAX_SOCKET_PATH_BYTES:
+        return near
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return SHORT_ROOT / f"callworker-{os.getuid()}-{digest}" / SOCKET_NAME
+
+
+def socket_url(state_dir: str | os.PathLike[str]) -> str:
+    """Return the server's address for redis-py, `unix:///path`; nothing is started or looked up."""
+    return f"unix://{quote(os.fsencode(socket_path(state_dir)))}"
+
+
+def broker_url(state_dir: str | os.PathLike[str]) -> str:
+    """Return the server's address for kombu, `redis+socket:///path`; nothing is started or looked up."""
+    return f"redis+socket://{quote(os.fsencode(socket_path(state_dir)))}"
+
+
+def make_private(folder: Path) -> None:
+    """Make `folder` with mode 0700, or check that it is this user's own.
+
+    A folder that is open to others is closed to them if it is empty or already the embedded server's. Any
+    other is refused, so that a wrong setting never changes the mode of, say, a home folder.
+
+    Raises EmbeddedServerError when the folder cannot be made, is another user's, or is refused.
+    """
+    status = _make_own(folder)
+    if not status.st_mode & 0o077:
+        return
+    if any(folder.iterdir()) and not (folder / OWNER_LOCK).exists():
+        raise EmbeddedServerError(
+            f"{folder} is open to other users and holds other files: name an empty folder, or chmod it to 700"
+        )
+    folder.chmod(0o700)
+
+
+def make_short(socket: Path) -> None:
+    """Make the private folder of a socket in a place that all users write to.
+
+    Raises EmbeddedServerError unless it is a real folder, this user's own, with mode 0700: whoever else made
+    it could read every job.
+    """
+    status = _make_own(socket.parent)
+    if status.st_mode & 0o077:
+        raise EmbeddedServerError(f"{socket.parent} is open to other users: remove it, or chmod it to 700")
+
+
+def _make_own(folder: Path) -> os.stat_result:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.lstat()
+    except OSError as exc:
+        raise EmbeddedServerError(f"the folder {folder} cannot be made: {exc.strerror}") from exc
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise EmbeddedServerError(
+            f"{folder} is not a folder of this user: name another with CALLWORKER_STATE_DIR"
+        )
+    return status

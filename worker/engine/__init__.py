@@ -1,0 +1,1 @@
+"""The threads of a worker: intake, dial threads, releaser, sweeper, relay, couriers."""

@@ -1,0 +1,72 @@
+"""The engine of one worker process: its threads, started and stopped in the right order."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from worker.engine.couriers import Couriers
+from worker.engine.dialler import Dialler
+from worker.engine.intake import Intake
+from worker.loops import Loop
+
+JOIN_SECONDS = 2.0
+
+
+class Service(Protocol):
+    """Something that runs beside the loops."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What a worker runs beside its consumer.
+
+    `takers` bring jobs into this process and stop first; `carriers` bring outcomes out and stop last. `closing` tells
+    the threads that still wait for Redis to give up. `services` start before and stop after everything.
+    """
+
+    intake: Intake
+    dialler: Dialler
+    couriers: Couriers
+    takers: Sequence[Loop]
+    carriers: Sequence[Loop]
+    closing: threading.Event
+    services: Sequence[Service]
+
+    def start(self) -> None:
+        """Start services and threads. Raises ConfigurationError where the metrics port cannot be had."""
+        for service in self.services:
+            service.start()
+        for loop in (*self.takers, *self.carriers):
+            loop.start()
+
+    def stop(self, grace_seconds: float) -> None:
+        """Take nothing more, let the calls in flight end within the grace, publish what is on record, and end.
+
+        A call that has not ended by then stays under its lease and counts as perhaps rung once that runs out.
+        """
+        ends = time.monotonic() + grace_seconds
+        _stop(self.takers)
+        self.dialler.drain(max(ends - time.monotonic(), 0.0))
+        self.closing.set()
+        self.dialler.close()
+        for loop in self.carriers:
+            loop.wake()
+        _stop(self.carriers)
+        self.couriers.close()
+        for service in self.services:
+            service.stop()
+
+
+def _stop(loops: Sequence[Loop]) -> None:
+    for loop in loops:
+        loop.stop()
+    for loop in loops:
+        loop.join(JOIN_SECONDS)

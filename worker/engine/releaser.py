@@ -1,0 +1,35 @@
+"""Leases waiting jobs when their slots come, for as many dial threads as are free."""
+
+from __future__ import annotations
+
+from worker.engine.dialler import Dialler
+from worker.ports import Ledger
+
+POLL_SECONDS = 0.05
+"""How often the lanes are looked at when nothing is known to be due: another worker may have filled them."""
+
+BATCH_MOST = 100
+
+
+class Releaser:
+    """One turn leases and hands over what is due now."""
+
+    def __init__(self, ledger: Ledger, dialler: Dialler) -> None:
+        self._ledger, self._dialler = ledger, dialler
+
+    def turn(self) -> float:
+        """Seconds until the next slot is due, at most the poll interval. Raises StoreUnavailable."""
+        wait_seconds = self._ledger.seconds_until_due()
+        if wait_seconds > 0:
+            return min(wait_seconds, POLL_SECONDS)
+        threads = self._dialler.reserve(BATCH_MOST)
+        if not threads:
+            return POLL_SECONDS
+        leases = []
+        try:
+            leases = self._ledger.lease_due(threads)
+            for lease in leases:
+                self._dialler.submit(lease)
+        finally:
+            self._dialler.give_back(threads - len(leases))
+        return 0.0

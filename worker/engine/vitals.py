@@ -1,0 +1,77 @@
+"""What a worker says of itself and of the state that all workers share: for /livez, /readyz and /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import redis
+from redis.exceptions import RedisError
+
+from worker.broker.depth import QueueDepths
+from worker.engine.stream import STREAM
+from worker.errors import BrokerUnavailable
+from worker.loops import Loop
+from worker.metrics import Snapshot
+from worker.state.census import Census
+from worker.state.scripts import translated
+
+BEAT_SECONDS = 1.0
+
+
+class Vitals:
+    """The checks and readings of one process. `stream` is the Redis that holds `calls.intake`, None on AMQP."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        depths: QueueDepths,
+        stream: redis.Redis | None,
+        accounts: Sequence[str],
+        progress: Callable[[], None],
+    ) -> None:
+        self._client, self._depths, self._stream = client, depths, stream
+        self._accounts, self._progress = accounts, progress
+        self._census = Census(client)
+        self.loops: Sequence[Loop] = ()
+
+    def live(self) -> list[str]:
+        """Why the process should be restarted: loops that no longer turn."""
+        return [f"{loop.name} stalled" for loop in self.loops if loop.stalled]
+
+    def ready(self) -> list[str]:
+        """Why no job gets through at the moment."""
+        problems = [trouble for loop in self.loops if (trouble := loop.trouble)]
+        try:
+            self._client.ping()
+        except (RedisError, OSError):
+            problems.append("Redis does not answer")
+        try:
+            self._depths.read()
+        except BrokerUnavailable:
+            problems.append("the broker does not answer")
+        return problems
+
+    def beat(self) -> float:
+        """One turn of the watch over the other loops: progress is noted while all of them turn."""
+        if not self.live():
+            self._progress()
+        return BEAT_SECONDS
+
+    def queue_depths(self) -> dict[str, int]:
+        """Messages by queue. Raises BrokerUnavailable, StoreUnavailable."""
+        depths = self._depths.read()
+        if self._stream is not None:
+            with translated():
+                depths[STREAM] = int(self._stream.xlen(STREAM))
+        return depths
+
+    def snapshot(self) -> Snapshot:
+        """The shared state by account. Raises StoreUnavailable."""
+        counts = self._census.accounts(self._accounts)
+        return Snapshot(
+            waiting={(a.name, reason): number for a in counts for reason, number in a.waiting.items()},
+            oldest_waiting_seconds={a.name: a.oldest_seconds for a in counts},
+            held={a.name: a.hold for a in counts if a.hold is not None},
+            webhook_pending={a.name: a.pending for a in counts},
+            results_unpublished=self._census.unpublished(),
+        )

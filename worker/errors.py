@@ -1,0 +1,100 @@
+"""What can go wrong, named by what happens next.
+
+    CallError                  one attempt did not end in a ref
+    ├── Retry                  the phone certainly did not ring: try again, within the account's `attempts`
+    ├── Redial                 the phone may have rung: try again only as `redials` allows
+    ├── Refused                the provider's last word on this job
+    ├── AccountProblem         the account's fault: hold the account, the job waits
+    └── Misconfigured          this installation's fault: never try again, tell the operator
+    SlotLapsed                 nothing was sent: the slot under the rate limit went by first
+    LeaseLost                  another worker owns the job by now: touch nothing
+    StoreUnavailable           Redis does not answer: dial nothing, wait
+    BrokerUnavailable          the broker does not take or confirm a message: keep it, try later
+    ConfigurationError         a setting or file is wrong; the message is one line for the operator
+    InvalidJob                 the job breaks the contract; `fields` says where
+
+Every library's exception becomes one of these once, at the adapter that called the library, and is chained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class CallError(Exception):
+    """One attempt did not end in a ref. `code` and `message` are safe to publish: no PIN, no number, no key."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class Retry(CallError):
+    """The phone certainly did not ring.
+
+    `sent` says whether any byte of the request left; `retry_after_seconds` is the provider's wish, already
+    clamped, or None.
+    """
+
+    def __init__(self, message: str, *, sent: bool, retry_after_seconds: float | None = None) -> None:
+        super().__init__("PROVIDER_UNAVAILABLE", message)
+        self.sent = sent
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Redial(CallError):
+    """The request was sent and no answer can be trusted: the phone may have rung."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("OUTCOME_UNKNOWN", message)
+
+
+class Refused(CallError):
+    """The provider refused this job for good. `known` is False for a code that no table lists."""
+
+    def __init__(self, code: str, message: str, *, known: bool = True) -> None:
+        super().__init__(code, message)
+        self.known = known
+
+
+class AccountProblem(CallError):
+    """The provider refused the account (`INVALID_KEY`, `NO_POINTS`), not the job."""
+
+
+class Misconfigured(CallError):
+    """The provider's address or certificate is wrong, or it redirects. `sent`: a byte of the request left."""
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__("PROVIDER_UNAVAILABLE", message)
+        self.sent = sent
+
+
+class SlotLapsed(Exception):
+    """The slot went by before the first byte could leave; the phone certainly did not ring."""
+
+
+class LeaseLost(Exception):
+    """The job's lease ran out or its fencing token is old: another worker decides about the job now."""
+
+
+class StoreUnavailable(Exception):
+    """Redis, the store of limits and ledger, does not answer or refuses to write."""
+
+
+class BrokerUnavailable(Exception):
+    """The broker is away, or did not confirm a message."""
+
+
+class ConfigurationError(Exception):
+    """A setting, the accounts file or another file of the operator is wrong: one line that names it."""
+
+
+class InvalidJob(ValueError):
+    """The job breaks the contract. `fields` maps each field's name to its error; values are never in it."""
+
+    def __init__(self, code: str, message: str, fields: Mapping[str, str]) -> None:
+        super().__init__(f"{message}: " + "; ".join(f"{name}: {error}" for name, error in fields.items()))
+        self.code = code
+        self.message = message
+        self.fields = dict(fields)

@@ -1,0 +1,102 @@
+"""Judges what came in: a job to admit, a job to reject with its reasons, or something too broken to answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from worker.accounts import Account, Accounts
+from worker.errors import InvalidJob
+from worker.events import Failure, Subject
+from worker.jobs import ACCOUNT_PATTERN, ID_PATTERN, Job, mask
+from worker.ports import Source
+
+MESSAGE_BYTES_MOST = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a producer sent: the fields as decoded, and the id that holds if they name none."""
+
+    fields: Mapping[str, Any]
+    source: Source
+    default_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Valid:
+    """A job that may be admitted under its account."""
+
+    job: Job
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A job with an id and an account's name that is not valid or not allowed: it ends as `call.rejected`."""
+
+    subject: Subject
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Nothing that an event could answer: it goes to the dead letters, `reason` naming what is wrong."""
+
+    reason: str
+
+
+def decode(body: bytes | str) -> dict[str, Any] | Broken:
+    """The fields of a plain JSON job."""
+    if len(body) > MESSAGE_BYTES_MOST:
+        return Broken(f"larger than {MESSAGE_BYTES_MOST} bytes")
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        return Broken("not valid JSON")
+    return fields if isinstance(fields, dict) else Broken("not a JSON object")
+
+
+def judge(request: Request, accounts: Accounts, *, extended: bool = False) -> Valid | Rejected | Broken:
+    """Check a request against the contract and the accounts file. Never raises."""
+    fields = dict(request.fields)
+    if fields.get("id") is None and request.default_id is not None:
+        fields["id"] = request.default_id
+    broken = _unanswerable(fields)
+    if broken:
+        return broken
+    account = accounts.get(fields["account"])
+    try:
+        job = Job.parse(fields, extended=extended)
+    except InvalidJob as problem:
+        return _rejected(fields, problem.code, problem.message, problem.fields)
+    if account is None:
+        return _rejected(fields, "UNKNOWN_ACCOUNT", "no such account", {"account": "is not in the accounts file"})
+    if not account.may_dial(job.country):
+        reason = {"country": "is not among the countries of the account"}
+        return _rejected(fields, "DESTINATION_BLOCKED", "the account may not dial there", reason)
+    return Valid(job, account)
+
+
+def _unanswerable(fields: Mapping[str, Any]) -> Broken | None:
+    for name, pattern in (("id", ID_PATTERN), ("account", ACCOUNT_PATTERN)):
+        value = fields.get(name)
+        if value is None:
+            return Broken(f"{name}: is required")
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            return Broken(f"{name}: is not well-formed")
+    return None
+
+
+def _rejected(fields: Mapping[str, Any], code: str, message: str, errors: Mapping[str, str]) -> Rejected:
+    """The common fields of the event as far as each is well-formed by itself."""
+
+    def good(name: str) -> str | None:
+        value = fields.get(name)
+        return None if value is None or name in errors else str(value)
+
+    phone = good("phone")
+    subject = Subject(fields["id"], fields["account"], good("ref"), good("country"), phone and mask(phone))
+    return Rejected(subject, Failure(code, message, errors))

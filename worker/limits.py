@@ -1,0 +1,81 @@
+"""A rate limit as arithmetic: the generic cell rate algorithm (GCRA), with the time given as an argument.
+
+Each account has one number in Redis, its theoretical arrival time (TAT). A request's *slot* is a moment on the
+account's schedule; slots are `interval` apart, after at most `burst` together. What is limited is the moment of
+sending, which comes a little after the slot, so the schedule leaves room for that delay:
+
+    a window of one period P, ends included, holds at most floor((P + delay) / interval) + burst requests
+
+With the interval stretched by `MARGIN` this stays at `rate + burst` as long as each request leaves less than
+`interval + MARGIN * P` after its slot. A worker that is later than `valid` (well under that) gives the slot up.
+
+Source: ITU-T I.371, annex A (virtual scheduling algorithm).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MARGIN = 0.005
+"""Share of the rate that is left unused, so that a late sender cannot break the limit."""
+
+_VALID_SHARE, _VALID_MOST_US = 0.6, 2_000_000
+_CATCH_UP_SHARE, _CATCH_UP_MOST_US = 0.25, 100_000
+_PERIODS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
+_RATE = re.compile(r"([1-9][0-9]{0,5})/([smh])")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """An account's limit in the units of the scripts: whole microseconds.
+
+    `interval_us` between slots; `tolerance_us` how far a burst may run ahead of the schedule; `valid_us` how long
+    after its slot a request may still leave; `catch_up_us` how far the schedule may lag behind the clock before
+    what was missed is forfeit; `concurrency` requests in flight.
+    """
+
+    interval_us: int
+    tolerance_us: int
+    valid_us: int
+    catch_up_us: int
+    concurrency: int
+
+    @classmethod
+    def of(cls, requests: int, period_us: int, burst: int, concurrency: int) -> Pace:
+        """The pace of `requests` per `period_us` with `burst` back to back."""
+        interval_us = -(-int(period_us * (1 + MARGIN)) // requests)
+        slack_us = period_us // requests + int(MARGIN * period_us)
+        return cls(
+            interval_us=interval_us,
+            tolerance_us=(burst - 1) * interval_us,
+            valid_us=min(int(slack_us * _VALID_SHARE), _VALID_MOST_US),
+            catch_up_us=min(int(slack_us * _CATCH_UP_SHARE), _CATCH_UP_MOST_US),
+            concurrency=concurrency,
+        )
+
+    def packed(self) -> str:
+        """The form in which the scripts keep it: five integers separated by spaces."""
+        return f"{self.interval_us} {self.tolerance_us} {self.valid_us} {self.catch_up_us} {self.concurrency}"
+
+
+def parse_rate(text: str) -> tuple[int, int]:
+    """ "60/m" → (60, 60_000_000): requests, and the period in microseconds. Raises ValueError with the rule."""
+    match = _RATE.fullmatch(text)
+    if not match:
+        raise ValueError('must be a whole number from 1 to 999999 and a period, as "5/s", "60/m" or "100/h"')
+    return int(match[1]), _PERIODS_US[match[2]]
+
+
+def grant(tat_us: int, now_us: int, ready_us: int, ahead_us: int, pace: Pace) -> tuple[int, int] | int:
+    """Give the next slot to a job that has been ready since `ready_us`, if it comes within `ahead_us`.
+
+    Returns (slot, new TAT), or, when the slot lies further ahead, only the moment of that slot. The scripts do the
+    same in `common.lua`; a property test holds the two together.
+    """
+    ceiling_us = now_us + ahead_us + pace.tolerance_us + pace.interval_us
+    tat_us = min(tat_us, ceiling_us)
+    slot_us = max(tat_us - pace.tolerance_us, now_us - pace.catch_up_us, min(ready_us, now_us))
+    if slot_us > now_us + ahead_us:
+        return slot_us
+    return slot_us, max(tat_us, slot_us) + pace.interval_us

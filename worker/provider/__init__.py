@@ -1,0 +1,19 @@
+"""ProxStop's API over requests: the adapter behind `ports.Provider`.
+
+client.py       ProxStop: place_call and balance, the whole of what the rest of the program uses
+transport.py    one POST over a requests adapter; the phase reached decides what a fault means
+connection.py   urllib3 connections that know the phase and hold the gate
+inbox.py        an HTTP answer read under a deadline and a size cap
+phases.py       the phases of one request
+answer.py       a body's bytes → a ref, or the provider's error
+bodies.py       bytes → plain objects: content coding, JSON in both spellings, XML
+verdict.py      an answer, or an HTTP status without one → what happens next
+codes.py        the provider's error table, from config/provider_errors.toml
+redaction.py    foreign text → text that may be published
+retry_after.py  the Retry-After header
+"""
+
+from worker.provider.client import Observe, ProxStop, Result
+from worker.provider.codes import Codes
+
+__all__ = ["Codes", "Observe", "ProxStop", "Result"]

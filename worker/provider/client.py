@@ -1,0 +1,135 @@
+"""ProxStop's telephone verification API, as far as the worker uses it.
+
+Source: the project's notes on the provider ("Placing a call", "Balance").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from worker.errors import AccountProblem, CallError, Misconfigured, Redial, Refused, Retry
+from worker.jobs import Job
+from worker.provider.bodies import Garbled
+from worker.provider.codes import Codes
+from worker.provider.phases import Exchange
+from worker.provider.redaction import Redactor
+from worker.provider.transport import Transport
+from worker.provider.verdict import response_in, unreadable
+
+CONNECT_MOST_SECONDS = 5.0
+_ACCEPT = {"json": "application/json", "xml": "application/xml, text/xml"}
+
+
+class Result(StrEnum):
+    """How one request that reached the network ended."""
+
+    PLACED = "placed"
+    REFUSED = "refused"
+    ACCOUNT = "account"
+    NOT_RUNG = "not_rung"
+    PERHAPS_RUNG = "perhaps_rung"
+    MISCONFIGURED = "misconfigured"
+
+
+_RESULTS: dict[type[CallError], Result] = {
+    Refused: Result.REFUSED,
+    AccountProblem: Result.ACCOUNT,
+    Retry: Result.NOT_RUNG,
+    Redial: Result.PERHAPS_RUNG,
+    Misconfigured: Result.MISCONFIGURED,
+}
+
+
+class Observe(Protocol):
+    """Hears of each call request that reached the network, once: the job's account, how it ended, how long it took.
+
+    `seconds` counts from the gate's opening. Must not raise.
+    """
+
+    def __call__(self, account: str, result: Result, seconds: float) -> None: ...
+
+
+class ProxStop:
+    """The provider over HTTP: `ports.Provider`. One object serves any number of threads; create it after a fork.
+
+    Resolving, connecting and TLS have min(5 s, timeout) together; all that follows the gate has `timeout_seconds`
+    together. Known weaknesses: name resolution cannot be interrupted, so that a slow resolver overruns the bound; a
+    connection that the server closes in the instant of writing counts as "perhaps rung".
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        format: Literal["json", "xml"],
+        timeout_seconds: float,
+        *,
+        codes: Codes,
+        observe: Observe,
+        extended: bool = False,
+    ) -> None:
+        """`extended` sends `exttype` too, which only the provider's older page knows. Raises ConfigurationError."""
+        self._transport = Transport(base_url, _ACCEPT[format])
+        self._call = self._transport.prepared(f"/telephonecall.{format}")
+        self._balance = self._transport.prepared(f"/balance.{format}")
+        self._timeout_seconds = timeout_seconds
+        self._codes = codes
+        self._observe = observe
+        self._extended = extended
+
+    def place_call(self, job: Job, api_key: str, gate: Callable[[], None]) -> str:
+        """Ask for one call; the provider's ref.
+
+        `gate` is called once, when the connection stands and before the request's first byte; what it raises is raised
+        as it is, and then nothing was sent. Raises Retry, Redial, Refused, AccountProblem, Misconfigured.
+        """
+        exchange = self._exchange(gate)
+        try:
+            ref = self._place(job, api_key, exchange)
+        except CallError as error:
+            if exchange.sent:
+                self._observe(job.account, _RESULTS[type(error)], exchange.seconds)
+            raise
+        self._observe(job.account, Result.PLACED, exchange.seconds)
+        return ref
+
+    def balance(self, api_key: str) -> int:
+        """The points left on the account of `api_key`. Rings nobody. Raises as `place_call` does."""
+        exchange = self._exchange(_open_gate)
+        with self._transport.post(self._balance, {"key": api_key}, exchange) as reply:
+            response = response_in(reply, self._codes, Redactor.of(None, api_key))
+            try:
+                return response.balance()
+            except Garbled as problem:
+                raise unreadable(problem) from None
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._transport.close()
+
+    def _place(self, job: Job, api_key: str, exchange: Exchange) -> str:
+        with self._transport.post(self._call, self._form(job, api_key), exchange) as reply:
+            response = response_in(reply, self._codes, Redactor.of(job, api_key))
+            try:
+                return response.ref()
+            except Garbled as problem:
+                raise unreadable(problem) from None
+
+    def _exchange(self, gate: Callable[[], None]) -> Exchange:
+        connect_seconds = min(CONNECT_MOST_SECONDS, self._timeout_seconds)
+        return Exchange(gate, connect_seconds=connect_seconds, answer_seconds=self._timeout_seconds)
+
+    def _form(self, job: Job, api_key: str) -> dict[str, str]:
+        form = {"key": api_key, "country": job.country, "phone": job.phone, "code": job.code}
+        optional = {
+            "ext": job.ext,
+            "exttype": job.exttype if self._extended else None,
+            "message": job.message,
+            "ref": job.ref,
+        }
+        return form | {name: value for name, value in optional.items() if value is not None}
+
+
+def _open_gate() -> None:
+    """Balance enquiries ring nobody and wait for no slot."""

@@ -1,0 +1,198 @@
+"""urllib3 connections that know how far the request has come.
+
+What they change: the request is collected whole, then the gate is passed, then it is written in one go; every wait
+has a share of one deadline; the answer is read whole, within the size cap, before anyone may use the connection again.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from time import monotonic
+from typing import Any, cast
+
+import urllib3.connection
+from urllib3 import HTTPHeaderDict
+from urllib3.response import HTTPResponse
+from urllib3.util.connection import allowed_gai_family
+
+from worker.provider.inbox import BoundedAnswer
+from worker.provider.phases import NothingSent, Phase, current
+
+REUSE_SECONDS, KEEP_SECONDS = 3.0, 4.0
+"""The longest that a connection may lie idle when it is taken, and when it is written to: servers commonly close
+theirs after 5 s or more. What lies between the two is room for the gate: to reconnect behind it makes a request late.
+"""
+
+
+class CertificateRefused(Exception):
+    """The server's certificate is not one to be trusted; the message says why."""
+
+
+class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
+    """Plain HTTP. Used by one thread at a time, for the exchange under way there.
+
+    Known weakness: name resolution cannot be interrupted; when it overruns the bound, that is noticed afterwards.
+    """
+
+    response_class = BoundedAnswer
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._outgoing = bytearray()
+        self._idle_since = 0.0
+        self._used = False
+
+    def connect(self) -> None:
+        """Resolve and connect within the exchange's connect bound."""
+        current().start_connecting()
+        super().connect()
+        self._idle_since = monotonic()
+        self._used = False
+
+    def _new_conn(self) -> socket.socket:
+        exchange = current()
+        exchange.phase = Phase.RESOLVING
+        found = socket.getaddrinfo(
+            self._dns_host.strip("[]"), self.port, allowed_gai_family(), socket.SOCK_STREAM
+        )
+        exchange.phase = Phase.CONNECTING
+        sock = self._first_to_answer(found)
+        sock.settimeout(exchange.remaining_seconds())
+        return sock
+
+    def _first_to_answer(self, found: list[Any]) -> socket.socket:
+        """A socket to the first address that takes the connection; each gets its share of the time left."""
+        problem: OSError = OSError("the name has no address")
+        for tried, (family, kind, protocol, _, address) in enumerate(found):
+            share_seconds = current().remaining_seconds() / (len(found) - tried)
+            try:
+                return self._open(socket.socket(family, kind, protocol), address, share_seconds)
+            except OSError as refused:
+                problem = refused
+        raise problem
+
+    def _open(self, sock: socket.socket, address: Any, seconds: float) -> socket.socket:
+        try:
+            for option in self.socket_options or ():
+                sock.setsockopt(*option)
+            sock.settimeout(seconds)
+            sock.connect(address)
+        except OSError:
+            sock.close()
+            raise
+        return sock
+
+    @property
+    def is_connected(self) -> bool:
+        """False for a connection that is closed, was lost, or lay idle too long. urllib3 asks before each reuse."""
+        return self.sock is not None and self._idle_seconds() < REUSE_SECONDS and self._is_silent()
+
+    def _idle_seconds(self) -> float:
+        return monotonic() - self._idle_since
+
+    def _is_silent(self) -> bool:
+        """True while the server has neither closed nor said anything unasked, which would be read as our answer.
+
+        Reads instead of polling: TLS session tickets make a healthy socket readable.
+        """
+        self.sock.settimeout(0)
+        try:
+            self.sock.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return True
+        except OSError:
+            return False
+        return False
+
+    def send(self, data: Any) -> None:
+        """Keep what http.client would write; `request` writes it."""
+        self._outgoing += data
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Connect if need be, build the request, pass the gate, write. Writes nothing if the gate refuses.
+
+        All that can be done before the gate is: a slot is short, and what comes after the gate makes the request late.
+        """
+        exchange = current()
+        if self.sock is None:
+            self.connect()
+        self._outgoing.clear()
+        super().request(*args, **kwargs)
+        exchange.phase = Phase.READY
+        if exchange.gate_opens():
+            self._replace_if_lost()
+            exchange.start_sending()
+            self._write(bytes(self._outgoing))
+
+    def _replace_if_lost(self) -> None:
+        """Reconnect if a kept connection was lost, or lay idle too long, while the gate was shut.
+
+        Not if it was new: a server that drops new connections is ill, and to write on the next one would turn
+        "certainly not rung" into "perhaps". Only the socket is replaced; `close` would forget the request.
+        """
+        if self._used and not (self._idle_seconds() < KEEP_SECONDS and self._is_silent()):
+            self.sock.close()
+            self.connect()
+            current().phase = Phase.READY
+        if not self._used and not self._is_silent():
+            raise NothingSent
+
+    def _write(self, data: bytes) -> None:
+        exchange = current()
+        if isinstance(self.sock, ssl.SSLSocket):
+            # A failed write may have put a part of its record on the wire.
+            exchange.phase = Phase.FIRST_BYTE
+        unsent = memoryview(data)
+        while unsent:
+            self.sock.settimeout(exchange.remaining_seconds())
+            try:
+                count = self.sock.send(unsent)
+            except OSError as problem:
+                if exchange.sent:
+                    raise
+                raise NothingSent from problem
+            exchange.phase = Phase.FIRST_BYTE
+            unsent = unsent[count:]
+        exchange.phase = Phase.WRITTEN
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]
+        """The answer with its whole body read, as bytes not yet decoded; an empty one if the gate refused."""
+        if current().refusal is not None:
+            return self._unsent()
+        answer = cast(BoundedAnswer, super(urllib3.connection.HTTPConnection, self).getresponse())
+        current().phase = Phase.STATUS_READ
+        body = answer.read_whole()
+        current().phase = Phase.BODY_READ
+        if answer.surplus:
+            self.close()
+        self._idle_since = monotonic()
+        self._used = True
+        headers = HTTPHeaderDict(answer.headers.items())
+        return HTTPResponse(body, headers, answer.status, preload_content=False)
+
+    def _unsent(self) -> HTTPResponse:
+        """Make the connection as if no request had been begun, so that the next attempt finds it ready.
+
+        Were it closed, an attempt whose slot lapsed while it connected would connect again and be late again, for ever.
+        """
+        sock, self.sock = self.sock, None
+        super(urllib3.connection.HTTPConnection, self).close()
+        self.sock = sock
+        return HTTPResponse(preload_content=False)
+
+
+class PhasedHTTPSConnection(PhasedHTTPConnection, urllib3.connection.HTTPSConnection):
+    """HTTPS: as above, with the handshake inside the connect bound."""
+
+    def connect(self) -> None:
+        """Resolve, connect and shake hands. Raises CertificateRefused."""
+        try:
+            super().connect()
+        except ssl.SSLCertVerificationError as problem:
+            raise CertificateRefused(problem.verify_message) from problem
+
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        current().phase = Phase.TLS
+        return sock

@@ -1,0 +1,83 @@
+"""An HTTP answer read under a deadline and a size cap."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+from typing import IO, Any, cast
+
+from worker.provider.phases import ANSWER_BYTES, Exchange, current
+
+
+class _Incoming(io.RawIOBase):
+    """A socket's bytes: each read waits no longer than the exchange has left, and counts what came.
+
+    A socket's own timeout starts anew with each byte, so that a drip would be read for ever.
+    """
+
+    def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
+        self._sock = sock
+        self._file = sock.makefile("rb", buffering=0)
+        self._exchange = exchange
+        self.ended = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self.ended:
+            return None
+        self._sock.settimeout(self._exchange.remaining_seconds())
+        count = self._file.readinto(buffer)
+        self._exchange.take(count or 0)
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _Inbox(io.BufferedReader):
+    """Notes, when it is closed, whether more had come than the answer took."""
+
+    surplus = False
+
+    def close(self) -> None:
+        if not self.closed:
+            cast(_Incoming, self.raw).ended = True
+            self.surplus = bool(self.peek(1))
+        super().close()
+
+
+class _Source:
+    """What http.client takes for the socket."""
+
+    def __init__(self, inbox: _Inbox) -> None:
+        self._inbox = inbox
+
+    def makefile(self, _mode: str) -> IO[bytes]:
+        return cast(IO[bytes], self._inbox)
+
+
+class BoundedAnswer(http.client.HTTPResponse):
+    """An answer to the exchange under way in this thread."""
+
+    def __init__(self, sock: socket.socket, debuglevel: int = 0, method: str | None = None) -> None:
+        self._inbox = _Inbox(_Incoming(sock, current()))
+        super().__init__(cast(socket.socket, _Source(self._inbox)), debuglevel, method)
+
+    @property
+    def surplus(self) -> bool:
+        """True if bytes followed the answer: the next answer on this connection could be a stray one."""
+        return self._inbox.surplus
+
+    def read_whole(self) -> bytes:
+        """The body as sent. Raises HTTPException for one cut short or of two lengths, TooLarge, TimeoutError."""
+        if len(set(self.headers.get_all("content-length", ()))) > 1:
+            raise http.client.HTTPException("two lengths")
+        body = self.read(ANSWER_BYTES + 1)
+        if self.length or (self.chunked and not self.isclosed()):
+            raise http.client.IncompleteRead(b"")
+        self.close()
+        return body

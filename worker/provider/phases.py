@@ -1,0 +1,118 @@
+"""How far one request has come: the fact that tells "certainly not rung" from "perhaps rung".
+
+The exception's type cannot tell: a silent TLS handshake and a lost answer both end in a read timeout, and a reset
+looks alike before and after the request was read.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from time import monotonic
+
+ANSWER_BYTES = 64 * 1024
+"""The most that an answer may measure, status line and headers included, and its body again once decoded."""
+
+
+class Phase(IntEnum):
+    """The point that a request has reached. From FIRST_BYTE on the phone may ring."""
+
+    STARTING = 0
+    RESOLVING = 1
+    CONNECTING = 2
+    TLS = 3
+    READY = 4
+    FIRST_BYTE = 5
+    WRITTEN = 6
+    STATUS_READ = 7
+    BODY_READ = 8
+
+
+class NothingSent(Exception):
+    """The connection was lost before it took the first byte. Not an OSError: urllib3 swallows some of those."""
+
+
+class TooLarge(Exception):
+    """The answer is longer than `ANSWER_BYTES`."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its answer: the phase reached, and the bounds on time and size.
+
+    `connect_seconds` bounds resolving, connecting and TLS together, `answer_seconds` everything after the gate.
+    `ends` is the moment on the monotonic clock at which the present stretch runs out; `refusal` what the gate raised.
+    """
+
+    gate: Callable[[], None]
+    connect_seconds: float
+    answer_seconds: float
+    phase: Phase = Phase.STARTING
+    refusal: Exception | None = None
+    opened: float = 0.0
+    ends: float = 0.0
+    room_bytes: int = ANSWER_BYTES
+
+    @property
+    def sent(self) -> bool:
+        """True once a byte of the request may have left this machine."""
+        return self.phase >= Phase.FIRST_BYTE
+
+    @property
+    def seconds(self) -> float:
+        """Time since the gate opened."""
+        return monotonic() - self.opened
+
+    def gate_opens(self) -> bool:
+        """Call the gate; False, with its exception as `refusal`, when it raises."""
+        try:
+            self.gate()
+        except Exception as refusal:
+            self.refusal = refusal
+            return False
+        return True
+
+    def start_connecting(self) -> None:
+        self.ends = monotonic() + self.connect_seconds
+
+    def start_sending(self) -> None:
+        self.opened = monotonic()
+        self.ends = self.opened + self.answer_seconds
+
+    def remaining_seconds(self) -> float:
+        """What is left of the present stretch, above zero. Raises TimeoutError when nothing is."""
+        remaining = self.ends - monotonic()
+        if remaining <= 0:
+            raise TimeoutError("deadline passed")
+        return remaining
+
+    def take(self, count: int) -> None:
+        """Count bytes of the answer. Raises TooLarge over the cap."""
+        self.room_bytes -= count
+        if self.room_bytes < 0:
+            raise TooLarge
+
+
+_local = threading.local()
+
+
+@contextmanager
+def under_way(exchange: Exchange) -> Iterator[None]:
+    """Make `exchange` the one that this thread's connection works on.
+
+    A thread-local because requests and urllib3 carry nothing of ours down to the connection.
+    """
+    _local.exchange = exchange
+    try:
+        yield
+    finally:
+        del _local.exchange
+
+
+def current() -> Exchange:
+    """The exchange under way in this thread."""
+    exchange: Exchange = _local.exchange
+    return exchange

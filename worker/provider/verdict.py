@@ -1,0 +1,84 @@
+"""What one answer means for the job: the body decides first, the HTTP status only when the body says nothing.
+
+Source: the table "Was the phone rung?" of the project's notes on the provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from worker.errors import CallError, Misconfigured, Redial, Retry
+from worker.provider import answer
+from worker.provider.bodies import Garbled, NoDocument, decoded
+from worker.provider.codes import CODE, Codes
+from worker.provider.redaction import Redactor
+from worker.provider.retry_after import retry_after_seconds
+
+UNKNOWN_CODE = "UNKNOWN_ERROR"
+"""Stands for a code that is not spelled as one; the message then begins with what came."""
+
+_BUSY = (429, 503)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer that was read whole. `headers` are looked up in any case of letters."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def response_in(reply: Reply, codes: Codes, redactor: Redactor) -> answer.Response:
+    """The `response` in the reply. Raises the CallError that fits any other reply."""
+    try:
+        found = answer.read(decoded(reply.body, reply.headers.get("Content-Encoding", "")))
+    except Garbled as problem:
+        raise unreadable(problem) from None
+    except (NoDocument, answer.Neither):
+        raise _by_status(reply) from None
+    if isinstance(found, answer.Failure):
+        raise _refusal(found, codes, redactor, _wait_seconds(reply))
+    return found
+
+
+def unreadable(problem: Garbled) -> Redial:
+    """What follows from an answer that cannot be trusted, whatever its HTTP status."""
+    return Redial(f"the answer cannot be read: {problem}")
+
+
+def _by_status(reply: Reply) -> CallError:
+    """A reply without an answer in it.
+
+    A 4xx most likely means that nothing was rung, but no page of the provider says so, and a proxy may have passed the
+    request on before it failed: only 429, 503 and a redirect are taken as "not rung".
+    """
+    if reply.status in _BUSY:
+        return Retry(
+            f"the provider is busy: HTTP status {reply.status}",
+            sent=True,
+            retry_after_seconds=_wait_seconds(reply),
+        )
+    if 300 <= reply.status < 400:
+        return Misconfigured(
+            f"the provider redirects: HTTP status {reply.status}; check PROXSTOP_URL", sent=True
+        )
+    return Redial(f"neither an answer nor an error came: HTTP status {reply.status}")
+
+
+def _wait_seconds(reply: Reply) -> float | None:
+    return retry_after_seconds(reply.headers.get("Retry-After"), datetime.now(UTC))
+
+
+def _refusal(
+    failure: answer.Failure, codes: Codes, redactor: Redactor, wait_seconds: float | None
+) -> CallError:
+    # A code of the table is no secret, though its letters or digits may occur in one.
+    code = failure.code if codes.lists(failure.code) else redactor.publishable(failure.code, mask="X")
+    if not CODE.fullmatch(code):
+        text = redactor.publishable(f"{failure.code}: {failure.message}")
+        return codes.error(UNKNOWN_CODE, text, wait_seconds)
+    text = redactor.publishable(failure.message)
+    return codes.error(code, text or "the provider gave no reason", wait_seconds)

@@ -1,0 +1,25 @@
+"""Names and shapes of everything on the broker, shared by producer, consumer and results.
+
+    calls ──direct──> calls           Celery tasks `calls.verify`
+                      calls.intake    plain JSON jobs, on AMQP only; on Redis a stream of this name takes
+                      its place
+    results ──topic──> results (#)    terminal events, routing key = the event's type
+
+Both sides of a queue must declare it alike, or an AMQP broker refuses the second one: import from here.
+"""
+
+from __future__ import annotations
+
+from kombu import Exchange, Queue
+
+TASK_NAME = "calls.verify"
+
+
+def _durable(name: str, exchange: Exchange | None = None, routing_key: str = "") -> Queue:
+    return Queue(name, exchange=exchange, routing_key=routing_key, durable=True)
+
+
+CALLS = _durable("calls", Exchange("calls", type="direct", durable=True), "calls")
+INTAKE = _durable("calls.intake")
+RESULTS_EXCHANGE = Exchange("results", type="topic", durable=True)
+RESULTS = _durable("results", RESULTS_EXCHANGE, "#")

@@ -1,0 +1,158 @@
+"""Every setting of the program, read from the environment: the one place with names, defaults and rules.
+
+Source: "Names" in the project's contract; settings beyond it are marked so in the README.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from worker.errors import ConfigurationError
+
+CONFIG_FOLDERS = (Path("config"), Path(__file__).parent / "config", Path(__file__).parent.parent / "config")
+"""Where an operator's files are looked for: here, in the installed package, in a checkout."""
+
+
+def config_file(name: str) -> Path:
+    """The first of `CONFIG_FOLDERS` that holds `name`; the plain `config/NAME` where none does."""
+    candidates = [folder / name for folder in CONFIG_FOLDERS]
+    return next((path for path in candidates if path.is_file()), candidates[0])
+
+
+def _parts(url: str) -> SplitResult | None:
+    """The parts of a URL whose host and port can be read."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.port != 0 else None
+    except ValueError:
+        return None
+
+
+def _provider_url(url: str) -> str:
+    parts = _parts(url)
+    plain = parts and parts.hostname and not (parts.query or parts.fragment or parts.username)
+    if not parts or not plain or parts.scheme not in ("http", "https"):
+        raise ValueError(
+            "is not an address of a provider; allowed is http:// or https:// and a host, without user name or query"
+        )
+    return url.rstrip("/")
+
+
+def _redis_url(url: str) -> str:
+    parts = _parts(url)
+    if not parts or parts.scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("is not an address of a Redis; allowed is redis://…, rediss://… or unix://…")
+    return url
+
+
+def _broker_url(url: str) -> str:
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url):
+        raise ValueError("is not a kombu URL; allowed is amqp://…, redis://… or another transport of kombu")
+    return url
+
+
+def _whole(least: int, most: int) -> BeforeValidator:
+    rule = f"allowed is a whole number from {least} to {most}"
+
+    def check(value: object) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", str(value)):
+            raise ValueError(f"is not a whole number; {rule}")
+        if not least <= int(str(value)) <= most:
+            raise ValueError(f"is out of range; {rule}")
+        return int(str(value))
+
+    return BeforeValidator(check)
+
+
+def _seconds(value: object) -> float:
+    rule = f"allowed is a number of seconds above 0, at most {MOST_SECONDS}"
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        raise ValueError(f"is not a number; {rule}") from None
+    if not 0 < seconds <= MOST_SECONDS:
+        raise ValueError(f"is out of range; {rule}")
+    return seconds
+
+
+def _one_of(*allowed: str) -> BeforeValidator:
+    def check(value: object) -> str:
+        for name in allowed:
+            if str(value).lower() == name.lower():
+                return name
+        raise ValueError(f"is not a value that is known; allowed is {', '.join(allowed)}")
+
+    return BeforeValidator(check)
+
+
+MOST_SECONDS = 3600
+
+Port = Annotated[int, _whole(1, 65535)]
+Count = Annotated[int, _whole(1, 10_000)]
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+Switch = Annotated[Literal["on", "off"], _one_of("on", "off")]
+AnswerFormat = Annotated[Literal["json", "xml"], _one_of("json", "xml")]
+LogFormat = Annotated[Literal["json", "console"], _one_of("json", "console")]
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"], _one_of("DEBUG", "INFO", "WARNING", "ERROR")
+]
+
+
+class Settings(BaseModel):
+    """The program's settings; a field's alias is its environment variable."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    broker_url: Annotated[str, AfterValidator(_broker_url)] | None = Field(None, alias="BROKER_URL")
+    redis_url: Annotated[str, AfterValidator(_redis_url)] | None = Field(None, alias="REDIS_URL")
+    state_dir: Path | None = Field(None, alias="CALLWORKER_STATE_DIR")
+    proxstop_url: Annotated[str, AfterValidator(_provider_url)] = Field(
+        "https://api.proxstop.com", alias="PROXSTOP_URL"
+    )
+    proxstop_format: AnswerFormat = Field("xml", alias="PROXSTOP_FORMAT")
+    proxstop_timeout: Seconds = Field(15.0, alias="PROXSTOP_TIMEOUT")
+    proxstop_extended: Switch = Field("off", alias="PROXSTOP_EXTENDED")
+    accounts_file: Path = Field(default_factory=lambda: config_file("accounts.toml"), alias="ACCOUNTS_FILE")
+    provider_errors_file: Path = Field(
+        default_factory=lambda: config_file("provider_errors.toml"), alias="PROVIDER_ERRORS_FILE"
+    )
+    metrics_host: str = Field("127.0.0.1", alias="METRICS_HOST")
+    metrics_port: Port = Field(9808, alias="METRICS_PORT")
+    log_level: LogLevel = Field("INFO", alias="LOG_LEVEL")
+    log_format: LogFormat = Field("json", alias="LOG_FORMAT")
+    concurrency: Count = Field(50, alias="CONCURRENCY")
+    grace_seconds: Seconds = Field(30.0, alias="SHUTDOWN_GRACE")
+    retention_seconds: Annotated[int, _whole(3600, 366 * 86400)] = Field(7 * 86400, alias="LEDGER_RETENTION")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """The settings. Raises ConfigurationError: one line naming the variable, what is wrong, what is allowed.
+
+        An empty value counts as absent; words are taken in any case. The line never repeats the value.
+        """
+        names = [str(field.alias) for field in cls.model_fields.values()]
+        values = {name: environ[name].strip() for name in names if environ.get(name, "").strip()}
+        try:
+            return cls.model_validate(values)
+        except ValidationError as problem:
+            error = problem.errors(include_url=False, include_input=False)[0]
+            raise ConfigurationError(
+                f"{error['loc'][0]}: {error['msg'].removeprefix('Value error, ')}"
+            ) from None
+
+    @property
+    def extended(self) -> bool:
+        """True where the operator lets the provider's older fields through."""
+        return self.proxstop_extended == "on"
+
+    @property
+    def embedded(self) -> bool:
+        """True where the program must run its own Redis: no REDIS_URL is given."""
+        return self.redis_url is None

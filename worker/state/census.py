@@ -1,0 +1,93 @@
+"""Counts of what waits, read for metrics and commands; nothing is changed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from worker.ports import Reason
+from worker.state import keys
+from worker.state.scripts import translated
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCount:
+    """One account as it stands: jobs `waiting` by reason, age of the longest waiting in seconds, calls in flight.
+
+    `hold` is why the account is held, or None; `pending` are webhook deliveries that wait.
+    """
+
+    name: str
+    waiting: dict[Reason, int]
+    oldest_seconds: float
+    in_flight: int
+    hold: str | None
+    pending: int
+
+
+class Census:
+    """Reads counts of the given accounts. Thread-safe."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def accounts(self, names: Sequence[str]) -> list[AccountCount]:
+        """A count of each account, in two round trips. Raises StoreUnavailable."""
+        now_us = time.time_ns() // 1000
+        with translated():
+            rows = self._rows(names, now_us)
+            heads = self._accepted([(name, row[2][0]) for name, row in zip(names, rows, strict=True) if row[2]])
+        return [_count(name, row, heads.get(name), now_us) for name, row in zip(names, rows, strict=True)]
+
+    def unpublished(self) -> int:
+        """Events that the results queue has not confirmed yet. Raises StoreUnavailable."""
+        with translated(), self._client.pipeline(transaction=False) as pipeline:
+            for shard in range(keys.SHARDS):
+                pipeline.llen(keys.prefix(shard) + "outbox")
+            return sum(pipeline.execute())
+
+    def _rows(self, names: Iterable[str], now_us: int) -> list[list[Any]]:
+        """Per account: waiting, of those not ready yet, the lane's head, limit fields, pending deliveries."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for name in names:
+                prefix = keys.prefix_of(name)
+                pipeline.zcard(f"{prefix}lane:{name}")
+                pipeline.zcount(f"{prefix}lane:{name}", f"({now_us}", "+inf")
+                pipeline.zrange(f"{prefix}lane:{name}", 0, 0)
+                pipeline.hmget(f"{prefix}limit:{name}", ["inflight", "hold", "pace"])
+                pipeline.hget(f"{prefix}pending", name)
+            flat = pipeline.execute()
+        return [flat[n : n + 5] for n in range(0, len(flat), 5)]
+
+    def _accepted(self, heads: Sequence[tuple[str, bytes]]) -> dict[str, int]:
+        """When the head of each lane was accepted, in Unix microseconds."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for name, head in heads:
+                pipeline.hget(f"{keys.prefix_of(name)}job:{head.decode()}", "accepted")
+            moments = pipeline.execute()
+        return {name: int(moment) for (name, _), moment in zip(heads, moments, strict=True) if moment}
+
+
+def _count(name: str, row: Sequence[Any], accepted_us: int | None, now_us: int) -> AccountCount:
+    waiting, not_ready, _, (in_flight, hold, pace), pending = row
+    concurrency = int(pace.split()[4]) if pace else math.inf
+    full = int(in_flight or 0) >= concurrency
+    counts = dict.fromkeys(Reason, 0)
+    if hold:
+        counts[Reason.HELD] = waiting
+    else:
+        counts[Reason.BACKOFF] = not_ready
+        counts[Reason.CAPACITY if full else Reason.RATE_LIMIT] = waiting - not_ready
+    return AccountCount(
+        name=name,
+        waiting=counts,
+        oldest_seconds=max(now_us - accepted_us, 0) / 1_000_000 if accepted_us else 0.0,
+        in_flight=int(in_flight or 0),
+        hold=hold.decode() if hold else None,
+        pending=int(pending or 0),
+    )

@@ -1,0 +1,27 @@
+"""Names of keys in Redis. `scripts/README.md` has the map of what each holds."""
+
+from __future__ import annotations
+
+from binascii import crc32
+
+SHARDS = 16
+DEAD = "callworker:dead"
+
+
+def shard_of(account: str) -> int:
+    """The shard, 0 to 15, on which an account and all its jobs live."""
+    return crc32(account.encode()) % SHARDS
+
+
+def prefix(shard: int) -> str:
+    """What every key of a shard begins with; the braces keep a shard on one node of a cluster."""
+    return f"callworker:{{{shard}}}:"
+
+
+def prefix_of(account: str) -> str:
+    return prefix(shard_of(account))
+
+
+def claim(job_id: str) -> str:
+    """The key that says which account used an id first."""
+    return f"callworker:id:{job_id}"

@@ -1,0 +1,186 @@
+"""The ledger on Redis: implements `ports.Ledger` with the scripts of this package."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from worker.accounts import Account
+from worker.errors import LeaseLost
+from worker.events import Event
+from worker.jobs import Job
+from worker.ports import Admission, Application, Due, Lease, Parked, Reason, Seen, Slot
+from worker.retry import Tally
+from worker.state import keys
+from worker.state.scripts import Call, Scripts
+
+AHEAD_US = 20_000
+"""How far ahead of its slot a job may be leased: covers the way from Redis to the dialling thread."""
+
+RECLAIM_LEASE_US = 15_000_000
+FIRST_PROBE_US, LAST_PROBE_US = 5_000_000, 60_000_000
+_DAY_MS = 86_400_000
+_MICRO = 1_000_000
+
+
+class RedisLedger:
+    """Jobs, lanes and limits in Redis. Thread-safe but for `seconds_until_due` and `lease_due`: one thread's own.
+
+    `lease_seconds` is how long a worker may keep a job for one attempt, `retention_seconds` how long the record of
+    an ended job stays.
+    """
+
+    def __init__(
+        self,
+        scripts: Scripts,
+        *,
+        lease_seconds: float,
+        retention_seconds: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._scripts = scripts
+        self._lease_us = int(lease_seconds * _MICRO)
+        self._retention_ms = retention_seconds * 1000
+        self._clock = clock
+        self._turn = 0
+        self._waits_us = [0.0] * keys.SHARDS
+
+    def admit(self, applications: Sequence[Application]) -> list[Admission]:
+        """See ports.Ledger; two round trips, however many applications."""
+        owners = self._scripts.run_all([self._claim(a.job.id, a.account.name, a.job.expires_at, a.account.ttl)
+                                        for a in applications])  # fmt: skip
+        admissions: list[Admission] = [Seen("another account's")] * len(applications)
+        mine = [n for n, owner in enumerate(owners) if _text(owner) == applications[n].account.name]
+        before = self._clock()
+        replies = self._scripts.run_all([self._admit(applications[n]) for n in mine])
+        for n, reply in zip(mine, replies, strict=True):
+            admissions[n] = self._admission(reply, applications[n].job, before)
+        return admissions
+
+    def seconds_until_due(self) -> float:
+        """See ports.Ledger; one round trip."""
+        peeks = [Call("lease", keys.prefix(n), (0, 0, 0)) for n in range(keys.SHARDS)]
+        self._waits_us = [_wait_us(reply) for reply in self._scripts.run_all(peeks)]
+        return max(min(self._waits_us) - AHEAD_US, 0) / _MICRO
+
+    def lease_due(self, most: int) -> list[Lease]:
+        """See ports.Ledger. One round trip for each shard that was due at the last `seconds_until_due`.
+
+        The round begins with another shard each time, so that none is served last for ever.
+        """
+        self._turn = (self._turn + 1) % keys.SHARDS
+        leases: list[Lease] = []
+        for n in range(keys.SHARDS):
+            shard = (self._turn + n) % keys.SHARDS
+            if self._waits_us[shard] <= AHEAD_US and len(leases) < most:
+                leases += self._lease_shard(shard, most - len(leases))
+        return leases
+
+    def renew(self, lease: Lease, account: Account, tally: Tally) -> Lease | Parked:
+        before = self._clock()
+        args = (lease.job.id, lease.fence, account.name, self._lease_us, AHEAD_US, *_counts(tally))
+        reply = self._scripts.run(Call("renew", keys.prefix_of(account.name), args))
+        admission = self._admission(reply, lease.job, before)
+        if isinstance(admission, Seen):
+            raise LeaseLost(lease.job.id)
+        return admission
+
+    def park(self, lease: Lease, tally: Tally, reason: Reason, wait_seconds: float, detail: str = "") -> None:
+        self._park(lease, tally, reason, int(wait_seconds * _MICRO), detail, "")
+
+    def hold(self, lease: Lease, tally: Tally, code: str) -> None:
+        self._park(lease, tally, Reason.HELD, 0, code, code)
+
+    def settle(self, lease: Lease, account: Account | None, tally: Tally, event: Event) -> None:
+        name = lease.job.account
+        args = (lease.job.id, lease.fence, name, event.status, event.body, self._retention_ms,
+                _endpoints(account, event), *_counts(tally), int(lease.probe))  # fmt: skip
+        if not self._scripts.run(Call("settle", keys.prefix_of(name), args)):
+            raise LeaseLost(lease.job.id)
+
+    def reject(self, job_id: str, account_name: str, account: Account | None, event: Event) -> bool:
+        owner = self._scripts.run(self._claim(job_id, account_name, None, 0))
+        if _text(owner) != account_name:
+            return False
+        args = (job_id, account_name, event.body, self._retention_ms, _endpoints(account, event))
+        return bool(self._scripts.run(Call("reject", keys.prefix_of(account_name), args)))
+
+    def reclaim(self, most: int) -> list[Lease]:
+        before = self._clock()
+        calls = [Call("reclaim", keys.prefix(n), (most, RECLAIM_LEASE_US)) for n in range(keys.SHARDS)]
+        rows = [row for reply in self._scripts.run_all(calls) for row in reply]
+        return [self._lease(row, before, RECLAIM_LEASE_US) for row in rows]
+
+    def _claim(self, job_id: str, account: str, expires_at: datetime | None, ttl_seconds: int) -> Call:
+        ends_ms = int(time.time() * 1000) + ttl_seconds * 1000
+        if expires_at is not None:
+            ends_ms = max(ends_ms, int(expires_at.timestamp() * 1000))
+        return Call("claim", keys.claim(job_id), (account, ends_ms + self._retention_ms + _DAY_MS))
+
+    def _admit(self, application: Application) -> Call:
+        job, account = application.job, application.account
+        expires_us = "" if job.expires_at is None else int(job.expires_at.timestamp() * _MICRO)
+        args = (job.id, account.name, job.to_json(), expires_us, account.ttl * _MICRO, account.pace.packed(),
+                int(application.may_dial), self._lease_us, AHEAD_US)  # fmt: skip
+        return Call("admit", keys.prefix_of(account.name), args)
+
+    def _lease_shard(self, shard: int, most: int) -> list[Lease]:
+        before = self._clock()
+        reply = self._scripts.run(Call("lease", keys.prefix(shard), (most, self._lease_us, AHEAD_US)))
+        return [self._lease(row, before, self._lease_us) for row in reply[2:]]
+
+    def _park(self, lease: Lease, tally: Tally, reason: Reason, wait_us: int, detail: str, hold: str) -> None:
+        name = lease.job.account
+        args = (lease.job.id, lease.fence, name, wait_us, reason, *_counts(tally), detail, hold,
+                FIRST_PROBE_US, LAST_PROBE_US)  # fmt: skip
+        if not self._scripts.run(Call("park", keys.prefix_of(name), args)):
+            raise LeaseLost(lease.job.id)
+
+    def _admission(self, reply: list[Any], job: Job, before: float) -> Admission:
+        kind = _text(reply[0])
+        if kind == "lease":
+            return self._lease(reply, before, self._lease_us, job)
+        if kind == "parked":
+            return Parked(Reason(_text(reply[1])), int(reply[2]))
+        return Seen(_text(reply[1]) if len(reply) > 1 else "")
+
+    def _lease(self, row: list[Any], before: float, lease_us: int, job: Job | None = None) -> Lease:
+        """A reply of `lease_reply` in common.lua; `before` is when the script was sent."""
+        (_, _, due, fence, payload, accepted, expires, sent, not_rung, perhaps,
+         now, slot, valid, probe, why, since) = row  # fmt: skip
+        after, now_us = self._clock(), int(now)
+        opens_in, closes_in = (int(slot) - now_us) / _MICRO, (int(slot) + int(valid) - now_us) / _MICRO
+        return Lease(
+            job=job or Job.from_json(payload),
+            fence=int(fence),
+            due=Due(_text(due)),
+            tally=Tally(int(sent), int(not_rung), int(perhaps)),
+            accepted_at_us=int(accepted),
+            expires_at_us=int(expires),
+            clock_offset_us=now_us - int(after * _MICRO),
+            slot=Slot(after + max(opens_in, 0), before + closes_in, before + lease_us / _MICRO),
+            probe=bool(probe),
+            waited_for=Reason(_text(why)) if why else None,
+            waited_seconds=(now_us - int(since)) / _MICRO if why else 0.0,
+        )
+
+
+def _wait_us(reply: list[Any]) -> float:
+    """From the head of a reply of lease.lua: microseconds until an account is due, infinite where none waits."""
+    now_us, due_us = int(reply[0]), int(float(reply[1]))
+    return due_us - now_us if due_us else math.inf
+
+
+def _counts(tally: Tally) -> tuple[int, int, int]:
+    return tally.sent, tally.not_rung, tally.perhaps_rung
+
+
+def _endpoints(account: Account | None, event: Event) -> str:
+    return " ".join(endpoint.key for endpoint in account.endpoints_for(event.type)) if account else ""
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,48 @@
+"""The outbox: events that are on record and not yet confirmed by the results queue."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from worker.state import keys
+from worker.state.scripts import Call, Scripts
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event on its way out: its type, which is the routing key, and its bytes."""
+
+    type: str
+    body: str
+
+
+class Outbox:
+    """One relay's view of all shards' outboxes; for one thread.
+
+    A shard's outbox has one owner at a time, for `own_seconds` from its last word, so events of one account leave in
+    order. After a crash, or a pause longer than that, the next owner publishes again what was not struck off.
+    """
+
+    def __init__(self, scripts: Scripts, *, own_seconds: float = 30.0, most: int = 200) -> None:
+        self._scripts, self._own_ms, self._most = scripts, int(own_seconds * 1000), most
+        self._token = secrets.token_hex(8)
+        self._published = [0] * keys.SHARDS
+
+    def next(self) -> dict[int, list[Recorded]]:
+        """What to publish now, by shard, in order; strikes off what `published` was told. Raises StoreUnavailable."""
+        told, self._published = self._published, [0] * keys.SHARDS
+        replies = self._scripts.run_all([
+            Call("relay", keys.prefix(n), (self._token, self._own_ms, told[n], self._most))
+            for n in range(keys.SHARDS)
+        ])  # fmt: skip
+        return {n: [_recorded(row) for row in reply] for n, reply in enumerate(replies) if reply}
+
+    def published(self, shard: int, count: int) -> None:
+        """The first `count` events of the batch last given for `shard` are confirmed."""
+        self._published[shard] = count
+
+
+def _recorded(row: bytes) -> Recorded:
+    kind, _, body = row.partition(b" ")
+    return Recorded(kind.decode(), body.decode())

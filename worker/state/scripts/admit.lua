@@ -1,0 +1,38 @@
+-- Records a job unless its id was seen before; lets it go now or puts it into its account's lane.
+-- Guarantees: one record per id; a job overtakes no ready job of its account; with 'lease' the slot is taken and
+-- the intent to dial is on record.
+-- KEYS 1 shard prefix
+-- ARGV 1 id  2 account  3 the job as JSON  4 expires_at (µs) or ''  5 ttl (µs)  6 pace  7 '1': the caller can dial now
+--      8 lease (µs)  9 how far ahead a slot may lie (µs)
+-- Reply: {'seen', state} | {'lease', …} (see lease_reply) | {'parked', reason, until (µs)}
+
+local id, name = ARGV[1], ARGV[2]
+local state = redis.call('HGET', job_key(id), 'state')
+if state then return {'seen', state} end
+
+local expires = tonumber(ARGV[4]) or NOW + tonumber(ARGV[5])
+redis.call('HSET', job_key(id), 'account', name, 'job', ARGV[3], 'accepted', int(NOW), 'expires', int(expires),
+  'fence', 0, 'sent', 0, 'not_rung', 0, 'perhaps', 0)
+local a = load_account(name)
+if a.pace ~= ARGV[6] then
+  redis.call('HSET', limit_key(name), 'pace', ARGV[6])
+  a = load_account(name)
+end
+
+local slot, at = next_slot(a, NOW, tonumber(ARGV[9]))
+local capacity = ARGV[7] == '1' and a.inflight < a.concurrency
+local first = not redis.call('ZRANGEBYSCORE', lane_key(name), '-inf', int(NOW), 'LIMIT', 0, 1)[1]
+if slot and capacity and first and not a.hold and expires > NOW then
+  return begin(id, a, slot, at, tonumber(ARGV[8]))
+end
+
+local why = a.hold and 'held' or (slot and first) and 'capacity' or 'rate_limit'
+local until_us = NOW
+if why == 'held' then
+  until_us = a.probe_at
+elseif why == 'rate_limit' then
+  until_us = math.max(a.tat - a.tolerance, NOW) + redis.call('ZCARD', lane_key(name)) * a.interval
+end
+wait_in_lane(id, name, NOW, int(expires), why, until_us, '')
+refresh(a)
+return {'parked', why, int(until_us)}

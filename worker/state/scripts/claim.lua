@@ -1,0 +1,9 @@
+-- Gives an id to the account that uses it first, so that one id is one call whatever account is named with it.
+-- KEYS 1 callworker:id:ID
+-- ARGV 1 account  2 Unix ms at which the claim ends
+-- Reply: the account that owns the id
+
+local owner = redis.call('GET', KEYS[1])
+if owner then return owner end
+redis.call('SET', KEYS[1], ARGV[1], 'PXAT', ARGV[2])
+return ARGV[1]

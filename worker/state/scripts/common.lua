@@ -1,0 +1,121 @@
+-- Prelude of every script: key names, the clock, the limiter, and the steps that several scripts share.
+
+local prefix = KEYS[1]
+local DUE, EXPIRY, LEASES = prefix .. 'due', prefix .. 'expiry', prefix .. 'leases'
+local OUTBOX, DELIVERIES, PENDING = prefix .. 'outbox', prefix .. 'deliveries', prefix .. 'pending'
+local AHEAD_MOST = 1000000
+local HISTORY_MOST = 4000
+
+local clock = redis.call('TIME')
+local NOW = clock[1] * 1000000 + clock[2]
+
+local function job_key(id) return prefix .. 'job:' .. id end
+local function lane_key(account) return prefix .. 'lane:' .. account end
+local function limit_key(account) return prefix .. 'limit:' .. account end
+
+-- Lua would write a large number as 1.7e+15.
+local function int(number) return string.format('%.0f', number) end
+
+local function note(id, step)
+  local key = job_key(id)
+  local history = (redis.call('HGET', key, 'history') or '') .. int(NOW / 1000) .. ' ' .. step .. '\n'
+  redis.call('HSET', key, 'history', string.sub(history, -HISTORY_MOST))
+end
+
+local function load_account(name)
+  local f = redis.call('HMGET', limit_key(name), 'pace', 'tat', 'inflight', 'hold', 'probe_at', 'probes')
+  local interval, tolerance, valid, catch_up, concurrency = string.match(f[1] or '0 0 0 0 1', '(%d+) (%d+) (%d+) (%d+) (%d+)')
+  local a = {
+    name = name, pace = f[1], interval = tonumber(interval), tolerance = tonumber(tolerance), valid = tonumber(valid),
+    catch_up = tonumber(catch_up), concurrency = tonumber(concurrency),
+    inflight = tonumber(f[3] or 0), hold = f[4] or nil, probe_at = tonumber(f[5] or 0), probes = tonumber(f[6] or 0),
+  }
+  -- A clock that was set back must not stop an account until it has caught up.
+  a.tat = math.min(tonumber(f[2] or 0), NOW + AHEAD_MOST + a.tolerance + a.interval)
+  return a
+end
+
+-- As `grant` in worker/limits.py: slot and new TAT, or nil and the moment of the slot that is still too far ahead.
+local function next_slot(a, ready, ahead)
+  local tat = math.min(a.tat, NOW + ahead + a.tolerance + a.interval)
+  local slot = math.max(tat - a.tolerance, NOW - a.catch_up, math.min(ready, NOW))
+  if slot > NOW + ahead then return nil, slot end
+  return slot, math.max(tat, slot) + a.interval
+end
+
+local function may_probe(a) return a.probe_at > 0 and a.inflight == 0 end
+
+-- Puts the account where it belongs in the index of accounts that could go.
+local function refresh(a)
+  local head = redis.call('ZRANGE', lane_key(a.name), 0, 0, 'WITHSCORES')
+  if not head[1] or a.inflight >= a.concurrency or (a.hold and not may_probe(a)) then
+    redis.call('ZREM', DUE, a.name)
+    return
+  end
+  local at = math.max(tonumber(head[2]), a.tat - a.tolerance)
+  if a.hold then at = math.max(at, a.probe_at) end
+  redis.call('ZADD', DUE, int(at), a.name)
+end
+
+local function set_inflight(a, count)
+  a.inflight = math.max(count, 0)
+  redis.call('HSET', limit_key(a.name), 'inflight', a.inflight)
+end
+
+local function lease_reply(id, due, slot, valid, probe)
+  local f = redis.call('HMGET', job_key(id), 'fence', 'job', 'accepted', 'expires', 'sent', 'not_rung', 'perhaps', 'why', 'since')
+  return {'lease', id, due, f[1], f[2], f[3], f[4], f[5], f[6], f[7], int(NOW), int(slot), int(valid), probe and 1 or 0,
+          f[8] or '', f[9] or '0'}
+end
+
+-- Takes the slot, writes the intent and leases the job to the caller.
+local function begin(id, a, slot, tat, lease)
+  a.tat = tat
+  redis.call('HSET', limit_key(a.name), 'tat', int(tat))
+  set_inflight(a, a.inflight + 1)
+  redis.call('ZADD', LEASES, int(NOW + lease), id)
+  redis.call('HINCRBY', job_key(id), 'fence', 1)
+  redis.call('HSET', job_key(id), 'state', 'dialling')
+  note(id, 'dialling')
+  local reply = lease_reply(id, 'dial', slot, a.valid, a.hold)
+  redis.call('HDEL', job_key(id), 'why', 'since', 'until')
+  return reply
+end
+
+-- Puts a job into its lane, to go no sooner than `ready`; the account's index is left to `refresh`.
+local function wait_in_lane(id, account, ready, expires, why, until_us, detail)
+  redis.call('ZADD', lane_key(account), int(ready), id)
+  redis.call('ZADD', EXPIRY, expires, id)
+  redis.call('HSET', job_key(id), 'state', 'waiting', 'why', why, 'since', int(NOW), 'until', int(until_us))
+  note(id, 'waiting ' .. why .. (detail ~= '' and ' ' .. detail or ''))
+end
+
+-- True while `fence` is the newest lease of a job that has not ended.
+local function holds(id, fence)
+  local f = redis.call('HMGET', job_key(id), 'fence', 'state')
+  return f[1] == fence and (f[2] == 'dialling' or f[2] == 'settling'), f[2]
+end
+
+-- Gives back lease and place in flight of a job in hand.
+local function release(id, a, state)
+  redis.call('ZREM', LEASES, id)
+  if state == 'dialling' then set_inflight(a, a.inflight - 1) end
+end
+
+local function set_tally(id, sent, not_rung, perhaps)
+  redis.call('HSET', job_key(id), 'sent', sent, 'not_rung', not_rung, 'perhaps', perhaps)
+end
+
+-- Writes the outcome, the event, and what has to be delivered.
+local function conclude(id, account, status, event, retention_ms, endpoints)
+  local key = job_key(id)
+  redis.call('HSET', key, 'state', status, 'event', event, 'finished', int(NOW))
+  redis.call('HDEL', key, 'job', 'why', 'since', 'until')
+  note(id, status)
+  redis.call('PEXPIRE', key, retention_ms)
+  redis.call('RPUSH', OUTBOX, 'call.' .. status .. ' ' .. event)
+  for endpoint in string.gmatch(endpoints, '%S+') do
+    redis.call('ZADD', DELIVERIES, int(NOW), id .. '|' .. endpoint .. '|1')
+    redis.call('HINCRBY', PENDING, account, 1)
+  end
+end

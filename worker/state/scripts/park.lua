@@ -1,0 +1,28 @@
+-- Puts a job in hand back into its lane, and holds its account where a reason for that is given.
+-- KEYS 1 shard prefix
+-- ARGV 1 id  2 fence  3 account  4 wait (µs)  5 reason  6 sent  7 not rung  8 perhaps rung  9 detail for the history
+--      10 hold code or ''  11 first pause before a held account is probed (µs)  12 longest such pause (µs)
+-- Reply: 1, or 0 where the fence is old and nothing was changed
+
+local id, name = ARGV[1], ARGV[3]
+local held, state = holds(id, ARGV[2])
+if not held then return 0 end
+set_tally(id, ARGV[6], ARGV[7], ARGV[8])
+
+local a = load_account(name)
+release(id, a, state)
+local ready = NOW + tonumber(ARGV[4])
+local until_us = ready
+if ARGV[10] ~= '' then
+  if a.hold and a.probe_at == 0 then
+    until_us = 0
+  else
+    a.hold = ARGV[10]
+    a.probe_at = NOW + math.min(tonumber(ARGV[11]) * 2 ^ a.probes, tonumber(ARGV[12]))
+    until_us = a.probe_at
+    redis.call('HSET', limit_key(name), 'hold', a.hold, 'probe_at', int(a.probe_at), 'probes', math.min(a.probes + 1, 30))
+  end
+end
+wait_in_lane(id, name, ready, redis.call('HGET', job_key(id), 'expires'), ARGV[5], until_us, ARGV[9])
+refresh(a)
+return 1

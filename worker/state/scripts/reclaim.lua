@@ -1,0 +1,36 @@
+-- Leases what nobody else will end: waiting jobs that expired, and jobs whose worker was lost with its lease.
+-- A lost intent to dial counts as a request that may have rung. Such a lease gives no right to dial.
+-- KEYS 1 shard prefix
+-- ARGV 1 most of each  2 lease (µs)
+-- Reply: list of lease replies
+
+local most, lease = tonumber(ARGV[1]), tonumber(ARGV[2])
+local reply = {}
+
+local function take(id, a, due)
+  redis.call('HINCRBY', job_key(id), 'fence', 1)
+  redis.call('HSET', job_key(id), 'state', 'settling')
+  redis.call('ZADD', LEASES, int(NOW + lease), id)
+  reply[#reply + 1] = lease_reply(id, due, NOW, 0, false)
+  refresh(a)
+end
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', int(NOW), 'LIMIT', 0, most)) do
+  local f = redis.call('HMGET', job_key(id), 'state', 'account')
+  local a = load_account(f[2])
+  if f[1] == 'dialling' then
+    set_inflight(a, a.inflight - 1)
+    redis.call('HINCRBY', job_key(id), 'sent', 1)
+    redis.call('HINCRBY', job_key(id), 'perhaps', 1)
+    note(id, 'lost')
+  end
+  take(id, a, 'lost')
+end
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', EXPIRY, '-inf', int(NOW), 'LIMIT', 0, most)) do
+  local a = load_account(redis.call('HGET', job_key(id), 'account'))
+  redis.call('ZREM', EXPIRY, id)
+  redis.call('ZREM', lane_key(a.name), id)
+  take(id, a, 'expired')
+end
+return reply

@@ -1,0 +1,1 @@
+"""The Celery edge: what stands between Celery's worker and the engine."""

@@ -1,0 +1,178 @@
+"""Turns each fact into one log line and the metrics that count it.
+
+Facts that end a job are logged at INFO, what an operator may have to act on at WARNING or ERROR, steps on the way at
+DEBUG: a busy worker takes a thousand of them a second.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import structlog
+
+from worker.delivery.ports import Attempt
+from worker.errors import BrokerUnavailable, CallError, Misconfigured, Refused, StoreUnavailable
+from worker.events import Status, event_type
+from worker.jobs import Job
+from worker.labels import RetryReason
+from worker.metrics import Metrics
+from worker.ports import Lease, Provider, Reason, Source
+from worker.provider.client import Result
+from worker.retry import Tally
+
+log = structlog.get_logger(__name__)
+
+_AWAY = {StoreUnavailable: "store.unavailable", BrokerUnavailable: "broker.unavailable"}
+_BACK = {
+    "store.unavailable": "store.back",
+    "broker.unavailable": "broker.back",
+    "loop.failed": "loop.recovered",
+}
+
+
+class Watching:
+    """The port `Watch`, the loops' `Faults`, the couriers' `DeliveryWatch` and the provider client's observer.
+
+    Thread-safe.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._lock = threading.Lock()
+        self._troubles: dict[str, str] = {}
+
+    def accepted(self, account: str, job_id: str, source: Source) -> None:
+        self._metrics.jobs_accepted.labels(self._metrics.account(account), source).inc()
+        log.debug("job.accepted", job=job_id, account=account, source=source)
+
+    def repeated(self, account: str, job_id: str, state: str) -> None:
+        self._metrics.duplicates.labels(self._metrics.account(account)).inc()
+        log.info("job.repeated", job=job_id, account=account, state=state)
+
+    def parked(self, job: Job, reason: Reason, until_us: int) -> None:
+        log.debug("job.parked", job=job.id, account=job.account, reason=reason, until_us=until_us)
+
+    def leased(self, lease: Lease) -> None:
+        """The wait before the lease, if there was one, goes into `job_wait_seconds`."""
+        if lease.waited_for is not None:
+            self._metrics.job_wait_seconds.labels(lease.waited_for).observe(lease.waited_seconds)
+        log.debug(
+            "job.leased",
+            job=lease.job.id,
+            account=lease.job.account,
+            probe=lease.probe,
+            waited_for=lease.waited_for,
+            waited_seconds=round(lease.waited_seconds, 3),
+        )
+
+    def retrying(self, job: Job, error: CallError, tally: Tally, wait_seconds: float) -> None:
+        reason = RetryReason.of(error)
+        self._metrics.retries.labels(self._metrics.account(job.account), reason).inc()
+        log.info(
+            "call.retrying",
+            job=job.id,
+            account=job.account,
+            reason=reason,
+            problem=error.message,
+            requests=tally.sent,
+            wait_seconds=round(wait_seconds, 3),
+        )
+
+    def held(self, job: Job, error: CallError) -> None:
+        self._count_refusal(job, error)
+        log.warning(
+            "account.held", job=job.id, account=job.account, error_code=error.code, problem=error.message
+        )
+
+    def lease_lost(self, job: Job) -> None:
+        self._metrics.leases_lost.labels(self._metrics.account(job.account)).inc()
+        log.warning("job.lease_lost", job=job.id, account=job.account)
+
+    def refused(self, job: Job, error: CallError) -> None:
+        """The error that ended the job; what became of it follows with `finished`."""
+        fields = {
+            "job": job.id,
+            "account": job.account,
+            "error_code": error.code[:64],
+            "problem": error.message,
+        }
+        if isinstance(error, Misconfigured):
+            log.error("provider.misconfigured", **fields)
+        elif not isinstance(error, Refused):
+            log.debug("call.given_up", **fields)
+        else:
+            self._count_refusal(job, error)
+            if error.known:
+                log.debug("call.refused", **fields)
+            else:
+                log.warning("provider.unknown_code", **fields)
+
+    def finished(self, job_id: str, account: str, status: Status, code: str, seconds: float) -> None:
+        """`code` is the error's, empty for a placed call; `seconds` since acceptance."""
+        label = self._metrics.account(account)
+        self._metrics.jobs_finished.labels(label, status).inc()
+        self._metrics.job_seconds.labels(label).observe(seconds)
+        fields = {"error_code": code} if code else {}
+        tell = log.warning if status is Status.UNKNOWN else log.info
+        tell(event_type(status), job=job_id, account=account, seconds=round(seconds, 3), **fields)
+
+    def request_done(self, account: str, result: Result, seconds: float) -> None:
+        """One request to the provider ended; `seconds` without the wait for its slot."""
+        self._metrics.provider_requests.labels(self._metrics.account(account), result).inc()
+        self._metrics.provider_request_seconds.observe(seconds)
+
+    def webhook_attempted(self, account: str, attempt: Attempt) -> None:
+        """Counted only: the courier, which knows what follows, writes the line."""
+        self._metrics.webhook_attempts.labels(self._metrics.account(account), attempt.result).inc()
+        self._metrics.webhook_attempt_seconds.observe(attempt.seconds)
+
+    def results_published(self, count: int) -> None:
+        """The broker confirmed `count` events."""
+        self._metrics.results_published.inc(count)
+
+    def progress(self) -> None:
+        """A loop did its round."""
+        self._metrics.last_progress.set_to_current_time()
+
+    def loop_failed(self, loop: str, error: Exception) -> None:
+        """A store or broker that is away is said once, however many loops meet it; a fault of ours every time."""
+        trouble = next((event for kind, event in _AWAY.items() if isinstance(error, kind)), "loop.failed")
+        with self._lock:
+            said = trouble in self._troubles.values()
+            self._troubles[loop] = trouble
+        if trouble == "loop.failed":
+            self._metrics.loop_failures.labels(loop).inc()
+            log.error(trouble, loop=loop, exc_info=error)
+        elif not said:
+            log.error(trouble, loop=loop, problem=error)
+
+    def loop_recovered(self, loop: str) -> None:
+        """Said once as well, when the last loop has got over it."""
+        with self._lock:
+            trouble = self._troubles.pop(loop, "loop.failed")
+            over = trouble not in self._troubles.values()
+        if over or trouble == "loop.failed":
+            log.info(_BACK[trouble], loop=loop)
+
+    def _count_refusal(self, job: Job, error: CallError) -> None:
+        account, code = self._metrics.account(job.account), self._metrics.code(error.code)
+        self._metrics.provider_errors.labels(account, code).inc()
+
+
+class InFlight:
+    """A Provider that counts its requests as under way, from the opening of the gate to their end."""
+
+    def __init__(self, provider: Provider, metrics: Metrics) -> None:
+        self._provider, self._gauge = provider, metrics.calls_in_flight
+
+    def place_call(self, job: Job, api_key: str, gate: Callable[[], None]) -> str:
+        """As the provider does it."""
+        with ExitStack() as counted:
+
+            def opened() -> None:
+                gate()
+                counted.enter_context(self._gauge.track_inprogress())
+
+            return self._provider.place_call(job, api_key, opened)

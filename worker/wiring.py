@@ -1,0 +1,210 @@
+"""Puts the adapters behind the ports: the one place where everything is made."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import cached_property
+
+import redis
+
+from worker import embedded
+from worker.accounts import Accounts
+from worker.broker.address import broker_url
+from worker.broker.depth import QueueDepths
+from worker.delivery.courier import Courier
+from worker.delivery.relay import Relay
+from worker.delivery.results import ResultsQueue
+from worker.delivery.webhooks import WebhookSender
+from worker.engine.couriers import Couriers
+from worker.engine.dialler import Dialler
+from worker.engine.engine import Engine
+from worker.engine.intake import Intake
+from worker.engine.releaser import Releaser
+from worker.engine.stream import BLOCK_MS, StreamIntake
+from worker.engine.sweeper import Sweeper
+from worker.engine.vitals import Vitals
+from worker.health import HealthServer
+from worker.loops import Loop
+from worker.metrics import Metrics
+from worker.ports import Provider
+from worker.provider import Codes, ProxStop
+from worker.redaction import register_secret
+from worker.settings import Settings
+from worker.settling import Settler
+from worker.shared_state import SharedState
+from worker.state.connection import connect
+from worker.state.dead_letters import RedisDeadLetters
+from worker.state.deliveries import RedisDeliveries
+from worker.state.ledger import RedisLedger
+from worker.state.outbox import Outbox
+from worker.state.scripts import Scripts
+from worker.verify import Verification
+from worker.watching import InFlight, Watching
+
+LEASE_MARGIN_SECONDS = 15.0
+"""What a lease lasts beyond one request: the wait for its slot, the connection, a short pause, settling."""
+
+
+def redis_url(settings: Settings) -> str:
+    """REDIS_URL, else the embedded server's address. Starts nothing."""
+    return settings.redis_url or embedded.socket_url(settings.state_dir or embedded.default_state_dir())
+
+
+def stream_url(settings: Settings) -> str | None:
+    """The Redis whose stream `calls.intake` is read: the broker if it is a Redis, else none."""
+    if settings.broker_url is None:
+        return redis_url(settings)
+    return settings.broker_url if settings.broker_url.startswith(("redis://", "rediss://")) else None
+
+
+class Wiring:
+    """The parts of one worker, each made when it is first asked for. Making them raises ConfigurationError."""
+
+    def __init__(self, settings: Settings, threads: int) -> None:
+        """`threads`: calls in flight."""
+        self._settings, self._threads = settings, threads
+
+    @cached_property
+    def engine(self) -> Engine:
+        """All of a worker but Celery, not started yet."""
+        takers = [self._loop("intake", self.intake.turn), self.releaser, self._loop("sweeper", self.sweeper.turn)]
+        if self.stream is not None:
+            takers.append(self._loop("stream", StreamIntake(self.stream, self.intake).turn))
+        carriers = [self.relay, self._loop("couriers", self.couriers.turn), self._loop("vitals", self.vitals.beat)]
+        self.vitals.loops = (*takers, *carriers)
+        self.dialler.freed = self._wake
+        return Engine(
+            intake=self.intake,
+            dialler=self.dialler,
+            couriers=self.couriers,
+            takers=takers,
+            carriers=carriers,
+            closing=self.closing,
+            services=[self.health],
+        )
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """The accounts with all their secrets at hand, which no log line shows from now on."""
+        accounts = Accounts.load(self._settings.accounts_file)
+        for secret in accounts.secrets():
+            register_secret(secret)
+        return accounts
+
+    @cached_property
+    def codes(self) -> Codes:
+        return Codes.load(self._settings.provider_errors_file)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        metrics = Metrics(self.codes.classes)
+        metrics.initialise(self.accounts)
+        SharedState(metrics, self.vitals.snapshot, self.vitals.queue_depths)
+        return metrics
+
+    @cached_property
+    def watching(self) -> Watching:
+        return Watching(self.metrics)
+
+    @cached_property
+    def client(self) -> redis.Redis:
+        return connect(redis_url(self._settings))
+
+    @cached_property
+    def stream(self) -> redis.Redis | None:
+        url = stream_url(self._settings)
+        return connect(url, blocking_seconds=BLOCK_MS / 1000) if url else None
+
+    @cached_property
+    def scripts(self) -> Scripts:
+        return Scripts(self.client)
+
+    @cached_property
+    def ledger(self) -> RedisLedger:
+        return RedisLedger(
+            self.scripts,
+            lease_seconds=self._settings.proxstop_timeout + LEASE_MARGIN_SECONDS,
+            retention_seconds=self._settings.retention_seconds,
+        )
+
+    @cached_property
+    def dead_letters(self) -> RedisDeadLetters:
+        return RedisDeadLetters(self.client)
+
+    @cached_property
+    def provider(self) -> Provider:
+        proxstop = ProxStop(
+            self._settings.proxstop_url,
+            self._settings.proxstop_format,
+            self._settings.proxstop_timeout,
+            codes=self.codes,
+            observe=self.watching.request_done,
+            extended=self._settings.extended,
+        )
+        return InFlight(proxstop, self.metrics)
+
+    @cached_property
+    def closing(self) -> threading.Event:
+        return threading.Event()
+
+    @cached_property
+    def verification(self) -> Verification:
+        return Verification(
+            ledger=self.ledger,
+            provider=self.provider,
+            accounts=self.accounts,
+            dead_letters=self.dead_letters,
+            watch=self.watching,
+            settler=Settler(self.ledger, self.watching, closing=self.closing),
+            request_seconds=self._settings.proxstop_timeout,
+            extended=self._settings.extended,
+        )
+
+    @cached_property
+    def dialler(self) -> Dialler:
+        return Dialler(self._threads, self.verification.dial, self.watching)
+
+    @cached_property
+    def intake(self) -> Intake:
+        return Intake(self.verification, self.dead_letters, self.dialler, self.watching)
+
+    @cached_property
+    def releaser(self) -> Loop:
+        return self._loop("releaser", Releaser(self.ledger, self.dialler).turn)
+
+    @cached_property
+    def sweeper(self) -> Sweeper:
+        return Sweeper(self.ledger, self.verification)
+
+    @cached_property
+    def relay(self) -> Loop:
+        results = ResultsQueue(broker_url(self._settings))
+        return self._loop("relay", Relay(Outbox(self.scripts), results, self.watching.results_published).turn)
+
+    @cached_property
+    def couriers(self) -> Couriers:
+        deliveries = RedisDeliveries(self.scripts)
+
+        def courier() -> Courier:
+            return Courier(self.accounts, WebhookSender(), deliveries, self.watching)
+
+        return Couriers(courier, deliveries, self.watching)
+
+    @cached_property
+    def vitals(self) -> Vitals:
+        depths = QueueDepths(broker_url(self._settings))
+        return Vitals(self.client, depths, self.stream, list(self.accounts), lambda: self.watching.progress())
+
+    @cached_property
+    def health(self) -> HealthServer:
+        host, port = self._settings.metrics_host, self._settings.metrics_port
+        return HealthServer(host, port, self.metrics.registry, self.vitals.live, self.vitals.ready)
+
+    def _loop(self, name: str, turn: Callable[[], float]) -> Loop:
+        return Loop(name, turn, self.watching)
+
+    def _wake(self) -> None:
+        """A call has ended: a thread is free, and there may be something to publish."""
+        self.releaser.wake()
+        self.relay.wake()
