@@ -7,7 +7,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from worker.accounts import Account
-from worker.errors import AccountProblem, CallError, LeaseLost, Redial, Refused, SlotLapsed
+from worker.errors import (
+    AccountProblem,
+    CallError,
+    ConfigurationError,
+    LeaseLost,
+    Redial,
+    Refused,
+    SlotLapsed,
+)
 from worker.events import Failure, Status
 from worker.ports import Lease, Parked, Provider, Reason
 from worker.retry import retrying
@@ -15,6 +23,8 @@ from worker.settling import Settler
 
 SHORT_WAIT_SECONDS = 0.1
 """A pause up to this long is slept through in place; a longer one puts the job back into its lane."""
+
+KEYLESS_WAIT_SECONDS = 5.0
 
 
 class _InLane(Exception):
@@ -45,10 +55,10 @@ class Call:
         self._lease, self._account, self._tally = lease, account, lease.tally
         self._provider, self._settler, self._request_seconds = provider, settler, request_seconds
         self._clock, self._sleep = clock, sleep
-        self._last_error: CallError | None = None
+        self._last_error: CallError
 
     def run(self) -> None:
-        """Dial until the job ends or lies in its lane again."""
+        """Dial until the job ends or lies in its lane again. Raises ConfigurationError where the API key is gone."""
         settler, account = self._settler, self._account
         try:
             ref = retrying(account.budget, lambda: self._tally, self._pause)(self._attempt)
@@ -62,6 +72,11 @@ class Call:
         except AccountProblem as problem:
             settler.watch.held(self._lease.job, problem)
             settler.hold(self._lease, self._tally, problem.code)
+        except ConfigurationError:
+            # The key's file is gone, perhaps for this worker alone: another one may still dial.
+            detail = "this worker has no API key for the account"
+            settler.park(self._lease, self._tally, Reason.HELD, KEYLESS_WAIT_SECONDS, detail)
+            raise
         except CallError as error:
             settler.watch.refused(self._lease.job, error)
             settler.settle(self._lease, account, self._tally, *self._failure(error))
@@ -70,7 +85,11 @@ class Call:
         """A refusal is the provider's last word; anything else is only as sure as the attempts before it."""
         if isinstance(error, Refused) or not self._tally.perhaps_rung:
             return Status.FAILED, Failure(error.code, error.message)
-        reason = error.message if isinstance(error, Redial) else f"an earlier request may have rung; {error.message}"
+        reason = (
+            error.message
+            if isinstance(error, Redial)
+            else f"an earlier request may have rung; {error.message}"
+        )
         return Status.UNKNOWN, Failure("OUTCOME_UNKNOWN", reason)
 
     def _attempt(self) -> str:
@@ -99,7 +118,6 @@ class Call:
 
     def _pause(self, wait_seconds: float) -> None:
         error = self._last_error
-        assert error is not None
         self._settler.watch.retrying(self._lease.job, error, self._tally, wait_seconds)
         if wait_seconds > SHORT_WAIT_SECONDS:
             self._settler.park(self._lease, self._tally, Reason.BACKOFF, wait_seconds, error.message)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import socket
 import socketserver
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -157,7 +158,7 @@ class _Server(ThreadingHTTPServer):
                 _hang_up(request)
 
     def handle_error(self, *_: Any, **__: Any) -> None:
-        log.debug("health.request_failed", exc_info=True)
+        log.debug("health.request_failed", problem=sys.exc_info()[1])
 
 
 def _hang_up(request: socket.socket) -> None:

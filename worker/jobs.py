@@ -145,7 +145,7 @@ class Job(BaseModel):
             raise InvalidJob(
                 "INVALID_JOB", "the job is not valid", {"job": "must be an object with the job's fields"}
             )
-        given = {name: value for name, value in fields.items() if value is not None}
+        given = {_printable(str(name)): value for name, value in fields.items() if value is not None}
         try:
             return cls.model_validate(given, context={"extended": extended})
         except ValidationError as problem:
@@ -170,7 +170,7 @@ def _field_errors(problem: ValidationError) -> dict[str, str]:
     errors: dict[str, str] = {}
     for error in problem.errors(include_url=False, include_input=False, include_context=False):
         name = str(error["loc"][0])
-        errors.setdefault(_printable(name), _WORDS.get(error["type"], error["msg"]))
+        errors.setdefault(name, _WORDS.get(error["type"], error["msg"]))
     return errors
 
 

@@ -14,11 +14,15 @@ Source: ITU-T I.371, annex A (virtual scheduling algorithm).
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
 MARGIN = 0.005
 """Share of the rate that is left unused, so that a late sender cannot break the limit."""
+
+AHEAD_MOST_US = 1_000_000
+"""No slot is given further ahead than this; a schedule that lies beyond it was written by a clock set back since."""
 
 _VALID_SHARE, _VALID_MOST_US = 0.6, 2_000_000
 _CATCH_UP_SHARE, _CATCH_UP_MOST_US = 0.25, 100_000
@@ -44,7 +48,7 @@ class Pace:
     @classmethod
     def of(cls, requests: int, period_us: int, burst: int, concurrency: int) -> Pace:
         """The pace of `requests` per `period_us` with `burst` back to back."""
-        interval_us = -(-int(period_us * (1 + MARGIN)) // requests)
+        interval_us = math.ceil(period_us * (1 + MARGIN) / requests)
         slack_us = period_us // requests + int(MARGIN * period_us)
         return cls(
             interval_us=interval_us,
@@ -67,15 +71,18 @@ def parse_rate(text: str) -> tuple[int, int]:
     return int(match[1]), _PERIODS_US[match[2]]
 
 
+def possible(tat_us: int, now_us: int, pace: Pace) -> int:
+    """The TAT to go on with: a clock that was set back must not stop an account until it has caught up."""
+    return min(tat_us, now_us + AHEAD_MOST_US + pace.tolerance_us + pace.interval_us)
+
+
 def grant(tat_us: int, now_us: int, ready_us: int, ahead_us: int, pace: Pace) -> tuple[int, int] | int:
-    """Give the next slot to a job that has been ready since `ready_us`, if it comes within `ahead_us`.
+    """Give the next slot to a job that is ready at `ready_us`, if it comes within `ahead_us`.
 
     Returns (slot, new TAT), or, when the slot lies further ahead, only the moment of that slot. The scripts do the
     same in `common.lua`; a property test holds the two together.
     """
-    ceiling_us = now_us + ahead_us + pace.tolerance_us + pace.interval_us
-    tat_us = min(tat_us, ceiling_us)
-    slot_us = max(tat_us - pace.tolerance_us, now_us - pace.catch_up_us, min(ready_us, now_us))
+    slot_us = max(tat_us - pace.tolerance_us, now_us - pace.catch_up_us, ready_us)
     if slot_us > now_us + ahead_us:
         return slot_us
     return slot_us, max(tat_us, slot_us) + pace.interval_us

@@ -42,6 +42,7 @@ class Watching:
         self._metrics = metrics
         self._lock = threading.Lock()
         self._troubles: dict[str, str] = {}
+        self._away: set[str] = set()
 
     def accepted(self, account: str, job_id: str, source: Source) -> None:
         self._metrics.jobs_accepted.labels(self._metrics.account(account), source).inc()
@@ -140,8 +141,9 @@ class Watching:
         """A store or broker that is away is said once, however many loops meet it; a fault of ours every time."""
         trouble = next((event for kind, event in _AWAY.items() if isinstance(error, kind)), "loop.failed")
         with self._lock:
-            said = trouble in self._troubles.values()
+            said = trouble in self._away
             self._troubles[loop] = trouble
+            self._away |= {trouble} - {"loop.failed"}
         if trouble == "loop.failed":
             self._metrics.loop_failures.labels(loop).inc()
             log.error(trouble, loop=loop, exc_info=error)
@@ -149,11 +151,12 @@ class Watching:
             log.error(trouble, loop=loop, problem=error)
 
     def loop_recovered(self, loop: str) -> None:
-        """Said once as well, when the last loop has got over it."""
+        """The first loop that gets through to a store or broker again says so for all."""
         with self._lock:
             trouble = self._troubles.pop(loop, "loop.failed")
-            over = trouble not in self._troubles.values()
-        if over or trouble == "loop.failed":
+            first = trouble in self._away
+            self._away.discard(trouble)
+        if first or trouble == "loop.failed":
             log.info(_BACK[trouble], loop=loop)
 
     def _count_refusal(self, job: Job, error: CallError) -> None:

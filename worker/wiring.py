@@ -10,7 +10,7 @@ import redis
 
 from worker import embedded
 from worker.accounts import Accounts
-from worker.broker.address import broker_url
+from worker.broker.address import broker_url, redis_broker
 from worker.broker.depth import QueueDepths
 from worker.delivery.courier import Courier
 from worker.delivery.relay import Relay
@@ -20,6 +20,7 @@ from worker.engine.couriers import Couriers
 from worker.engine.dialler import Dialler
 from worker.engine.engine import Engine
 from worker.engine.intake import Intake
+from worker.engine.redis_queue import RedisQueue
 from worker.engine.releaser import Releaser
 from worker.engine.stream import BLOCK_MS, StreamIntake
 from worker.engine.sweeper import Sweeper
@@ -51,13 +52,6 @@ def redis_url(settings: Settings) -> str:
     return settings.redis_url or embedded.socket_url(settings.state_dir or embedded.default_state_dir())
 
 
-def stream_url(settings: Settings) -> str | None:
-    """The Redis whose stream `calls.intake` is read: the broker if it is a Redis, else none."""
-    if settings.broker_url is None:
-        return redis_url(settings)
-    return settings.broker_url if settings.broker_url.startswith(("redis://", "rediss://")) else None
-
-
 class Wiring:
     """The parts of one worker, each made when it is first asked for. Making them raises ConfigurationError."""
 
@@ -68,10 +62,22 @@ class Wiring:
     @cached_property
     def engine(self) -> Engine:
         """All of a worker but Celery, not started yet."""
-        takers = [self._loop("intake", self.intake.turn), self.releaser, self._loop("sweeper", self.sweeper.turn)]
-        if self.stream is not None:
-            takers.append(self._loop("stream", StreamIntake(self.stream, self.intake).turn))
-        carriers = [self.relay, self._loop("couriers", self.couriers.turn), self._loop("vitals", self.vitals.beat)]
+        takers = [
+            self._loop("intake", self.intake.turn),
+            self.releaser,
+            self._loop("sweeper", self.sweeper.turn),
+        ]
+        sources = []
+        if self.redis_broker is not None:
+            queue = RedisQueue(self.redis_broker, self.intake)
+            stream = StreamIntake(self.redis_broker, self.intake)
+            takers += [self._loop("queue", queue.turn), self._loop("stream", stream.turn)]
+            sources = [queue]
+        carriers = [
+            self.relay,
+            self._loop("couriers", self.couriers.turn),
+            self._loop("vitals", self.vitals.beat),
+        ]
         self.vitals.loops = (*takers, *carriers)
         self.dialler.freed = self._wake
         return Engine(
@@ -79,6 +85,7 @@ class Wiring:
             dialler=self.dialler,
             couriers=self.couriers,
             takers=takers,
+            sources=sources,
             carriers=carriers,
             closing=self.closing,
             services=[self.health],
@@ -112,8 +119,9 @@ class Wiring:
         return connect(redis_url(self._settings))
 
     @cached_property
-    def stream(self) -> redis.Redis | None:
-        url = stream_url(self._settings)
+    def redis_broker(self) -> redis.Redis | None:
+        """The broker where it is a Redis; Celery's own consumer takes from any other."""
+        url = redis_broker(self._settings)
         return connect(url, blocking_seconds=BLOCK_MS / 1000) if url else None
 
     @cached_property
@@ -194,7 +202,9 @@ class Wiring:
     @cached_property
     def vitals(self) -> Vitals:
         depths = QueueDepths(broker_url(self._settings))
-        return Vitals(self.client, depths, self.stream, list(self.accounts), lambda: self.watching.progress())
+        return Vitals(
+            self.client, depths, self.redis_broker, list(self.accounts), lambda: self.watching.progress()
+        )
 
     @cached_property
     def health(self) -> HealthServer:

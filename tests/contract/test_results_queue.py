@@ -250,6 +250,15 @@ def test_following_reader_waits_for_more(broker: str) -> None:
         reader.close()  # type: ignore[attr-defined]
 
 
+@on_real_brokers
+@pytest.mark.usefixtures("impatient")
+def test_reader_of_silent_broker_raises_in_bounded_time(broker: str, gate: Gate) -> None:
+    """A reader that waits for a broker's answer does not wait for ever."""
+    reader = read_results(through(gate, broker), follow=True, pause=lambda _seconds: gate.jam())
+    with pytest.raises(BrokerUnavailable):
+        next(reader)
+
+
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
 def test_reader_of_absent_broker_raises(scheme: str) -> None:
     """The reader translates errors like the publisher."""

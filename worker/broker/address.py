@@ -31,3 +31,22 @@ def kombu_url(redis_url: str) -> str:
         query["virtual_host"] = query.pop("db")
     suffix = f"?{urlencode(query)}" if query else ""
     return f"redis+socket://{parts.netloc}{parts.path}{suffix}"
+
+
+def redis_broker(settings: Settings) -> str | None:
+    """The broker's address for redis-py where the broker is one Redis server, else None (AMQP, Sentinel, a list)."""
+    url = broker_url(settings)
+    scheme = urlsplit(url).scheme
+    if ";" in url or scheme not in ("redis", "rediss", "redis+socket"):
+        return None
+    return url if scheme != "redis+socket" else _redis_py_url(url)
+
+
+def _redis_py_url(kombu: str) -> str:
+    """The opposite of `kombu_url`."""
+    parts = urlsplit(kombu)
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    if "virtual_host" in query:
+        query["db"] = query.pop("virtual_host")
+    suffix = f"?{urlencode(query)}" if query else ""
+    return f"unix://{parts.netloc}{parts.path}{suffix}"

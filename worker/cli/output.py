@@ -10,6 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 WIDTH_WITHOUT_TERMINAL = 160
 
@@ -29,7 +30,9 @@ def print_json(value: Any) -> None:
 def console(*, stderr: bool = False) -> Console:
     """A console as wide as the terminal, or wide enough for whole lines where there is none."""
     found = Console(stderr=stderr, highlight=False)
-    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=WIDTH_WITHOUT_TERMINAL)
+    return (
+        found if found.is_terminal else Console(stderr=stderr, highlight=False, width=WIDTH_WITHOUT_TERMINAL)
+    )
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str | None = None) -> Table:
@@ -42,10 +45,13 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str |
     return result
 
 
-def _text(cell: object) -> Any:
-    from rich.text import Text
+def _text(cell: object) -> Text:
+    return cell if isinstance(cell, Text) else Text(printable(str(cell)))
 
-    return cell if isinstance(cell, Text) else Text(str(cell))
+
+def printable(text: str) -> str:
+    """The text with control signs spelled out: foreign text must not move the cursor or forge a line."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def span(seconds: float) -> str:

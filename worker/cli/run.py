@@ -17,8 +17,12 @@ from worker.cli.output import example
     )
 )
 @click.option("-c", "--concurrency", metavar="N", help="Calls in flight at once; else CONCURRENCY.")
-@click.option("--metrics-port", metavar="PORT", help="Port of /metrics, /livez and /readyz; else METRICS_PORT.")
-@click.option("--ephemeral", is_flag=True, help="An embedded server of its own, whose data goes when it ends.")
+@click.option(
+    "--metrics-port", metavar="PORT", help="Port of /metrics, /livez and /readyz; else METRICS_PORT."
+)
+@click.option(
+    "--ephemeral", is_flag=True, help="An embedded server of its own, whose data goes when it ends."
+)
 def command(concurrency: str | None, metrics_port: str | None, ephemeral: bool) -> int:
     """Run a worker until Ctrl-C or SIGTERM; calls under way are brought to their end first.
 

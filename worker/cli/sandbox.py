@@ -9,7 +9,9 @@ import click
 from worker.cli.output import example
 
 
-@click.command(epilog=example("callworker sandbox --port 8809", "PROXSTOP_URL=http://127.0.0.1:8809 callworker run"))
+@click.command(
+    epilog=example("callworker sandbox --port 8809", "PROXSTOP_URL=http://127.0.0.1:8809 callworker run")
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8809, show_default=True, help="Port; 0 takes a free one."

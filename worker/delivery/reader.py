@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from worker.broker.connection import Link, translated
+from worker.errors import BrokerUnavailable
 from worker.queues import RESULTS
 
 POLL_SECONDS = 0.2
@@ -38,8 +40,12 @@ def read_results(
                 pause(POLL_SECONDS)
             else:
                 return
+    except BrokerUnavailable:
+        link.abandon()
+        raise
     finally:
-        _leave(link)
+        with suppress(BrokerUnavailable):
+            link.close()
 
 
 def _next(link: Link) -> Any:
@@ -57,10 +63,3 @@ def _handed_over(message: Any) -> Iterator[str]:
         raise
     with translated("the event cannot be acknowledged"):
         message.ack()
-
-
-def _leave(link: Link) -> None:
-    try:
-        link.close()
-    finally:
-        link.abandon()

@@ -16,6 +16,12 @@ from worker.loops import Loop
 JOIN_SECONDS = 2.0
 
 
+class Source(Protocol):
+    """Where messages come from."""
+
+    def stop(self) -> None: ...
+
+
 class Service(Protocol):
     """Something that runs beside the loops."""
 
@@ -28,7 +34,8 @@ class Service(Protocol):
 class Engine:
     """What a worker runs beside its consumer.
 
-    `takers` bring jobs into this process and stop first; `carriers` bring outcomes out and stop last. `closing` tells
+    `takers` bring jobs into this process and stop first, `sources` then hand back what is not on record; `carriers`
+    bring outcomes out and stop last. `closing` tells
     the threads that still wait for Redis to give up. `services` start before and stop after everything.
     """
 
@@ -36,6 +43,7 @@ class Engine:
     dialler: Dialler
     couriers: Couriers
     takers: Sequence[Loop]
+    sources: Sequence[Source]
     carriers: Sequence[Loop]
     closing: threading.Event
     services: Sequence[Service]
@@ -54,6 +62,8 @@ class Engine:
         """
         ends = time.monotonic() + grace_seconds
         _stop(self.takers)
+        for source in self.sources:
+            source.stop()
         self.dialler.drain(max(ends - time.monotonic(), 0.0))
         self.closing.set()
         self.dialler.close()

@@ -67,7 +67,7 @@ class Intake:
             self._faults.loop_failed("intake", error)
             self._one_by_one(batch)
         for entry in batch:
-            entry.done()
+            self._done(entry)
 
     def _accept(self, batch: Sequence[Entry]) -> None:
         requests = []
@@ -84,6 +84,12 @@ class Intake:
                 self._dialler.submit(lease)
         finally:
             self._dialler.give_back(threads - len(leases))
+
+    def _done(self, entry: Entry) -> None:
+        try:
+            entry.done()
+        except Exception as error:  # the job is on record; its message may come again and is known then
+            self._faults.loop_failed("intake", error)
 
     def _one_by_one(self, batch: Sequence[Entry]) -> None:
         for entry in batch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ import redis
 from redis.exceptions import ResponseError
 
 from worker.engine.intake import Entry, Intake
+from worker.errors import StoreUnavailable
 from worker.intake import Broken, Request, decode
 from worker.ports import Source
 from worker.state.scripts import translated
@@ -21,6 +23,7 @@ IN_HAND_MOST = 1000
 BLOCK_MS = 1000
 ABANDONED_MS = 30_000
 CLAIM_EVERY_TURNS = 10
+_STREAM_GONE = ("NOGROUP", "UNBLOCKED")
 
 
 class StreamIntake:
@@ -45,10 +48,10 @@ class StreamIntake:
                 self._take(self._abandoned())
                 self._take(self._new())
             except ResponseError as problem:
-                # The stream was deleted under us; the next turn makes it anew.
-                self._grouped = self._grouped and not str(problem).startswith("NOGROUP")
-                if self._grouped:
+                if not str(problem).startswith(_STREAM_GONE):
                     raise
+                # The stream was deleted under us; the next turn makes it anew.
+                self._grouped = False
         return 0.0 if len(self._in_hand) < IN_HAND_MOST else 0.05
 
     def _ensure_group(self) -> None:
@@ -72,7 +75,8 @@ class StreamIntake:
         if self._turns % CLAIM_EVERY_TURNS != 1:
             return []
         reply: Any = self._client.xautoclaim(STREAM, GROUP, self._consumer, ABANDONED_MS, count=BATCH_MOST)
-        return [entry for entry in reply[1] if entry[0] not in self._in_hand]
+        # Redis 6 gives an entry that was trimmed from the stream without its id.
+        return [entry for entry in reply[1] if entry[0] and entry[0] not in self._in_hand]
 
     def _take(self, entries: list[tuple[bytes, Mapping[bytes, bytes]]]) -> None:
         for entry_id, fields in entries:
@@ -83,13 +87,11 @@ class StreamIntake:
 
     def _done(self, entry_id: bytes) -> None:
         """Strike the entry off; if Redis is away it stays pending and its job is found on record later."""
-        try:
-            with translated(), self._client.pipeline(transaction=True) as pipeline:
-                pipeline.xack(STREAM, GROUP, entry_id)
-                pipeline.xdel(STREAM, entry_id)
-                pipeline.execute()
-        finally:
-            self._in_hand.discard(entry_id)
+        with suppress(StoreUnavailable), translated(), self._client.pipeline(transaction=True) as pipeline:
+            pipeline.xack(STREAM, GROUP, entry_id)
+            pipeline.xdel(STREAM, entry_id)
+            pipeline.execute()
+        self._in_hand.discard(entry_id)
 
 
 def _read(raw: bytes | None) -> Request | Broken:

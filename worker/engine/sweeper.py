@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from worker.ports import Ledger
+from worker.errors import StoreUnavailable
+from worker.ports import Lease, Ledger
 from worker.verify import Verification
 
 POLL_SECONDS = 0.1
@@ -18,6 +19,17 @@ class Sweeper:
     def turn(self) -> float:
         """Seconds until the next look. Raises StoreUnavailable."""
         leases = self._ledger.reclaim(BATCH_MOST)
-        for lease in leases:
-            self._verification.recover(lease)
+        faults = [fault for lease in leases if (fault := self._recovered(lease))]
+        if faults:
+            raise faults[0]
         return 0.0 if leases else POLL_SECONDS
+
+    def _recovered(self, lease: Lease) -> Exception | None:
+        """Decide about one job; one that breaks us must not take the others of its batch along."""
+        try:
+            self._verification.recover(lease)
+        except StoreUnavailable:
+            raise
+        except Exception as fault:
+            return fault
+        return None

@@ -68,6 +68,10 @@ class PhasedAdapter(HTTPAdapter):
     def cert_verify(self, *_: Any, **__: Any) -> None:
         """Nothing to do: the TLS context verifies, and loading the certificates anew each time is slow."""
 
+    def close(self) -> None:
+        self._pool.close()
+        super().close()
+
 
 class Transport:
     """POSTs forms to one base address over kept connections; any number of threads at once."""

@@ -41,7 +41,9 @@ class Census:
         now_us = time.time_ns() // 1000
         with translated():
             rows = self._rows(names, now_us)
-            heads = self._accepted([(name, row[2][0]) for name, row in zip(names, rows, strict=True) if row[2]])
+            heads = self._accepted(
+                [(name, row[2][0]) for name, row in zip(names, rows, strict=True) if row[2]]
+            )
         return [_count(name, row, heads.get(name), now_us) for name, row in zip(names, rows, strict=True)]
 
     def unpublished(self) -> int:

@@ -8,20 +8,27 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+import structlog
+
 from worker.accounts import Account
 from worker.errors import LeaseLost
-from worker.events import Event
+from worker.events import Event, Status
 from worker.jobs import Job
 from worker.ports import Admission, Application, Due, Lease, Parked, Reason, Seen, Slot
 from worker.retry import Tally
 from worker.state import keys
 from worker.state.scripts import Call, Scripts
 
+log = structlog.get_logger(__name__)
+
 AHEAD_US = 20_000
 """How far ahead of its slot a job may be leased: covers the way from Redis to the dialling thread."""
 
 RECLAIM_LEASE_US = 15_000_000
 FIRST_PROBE_US, LAST_PROBE_US = 5_000_000, 60_000_000
+_ANSWERED = (Status.PLACED, Status.FAILED)
+"""Ends of a probe that say that the provider takes the account's requests again."""
+
 _DAY_MS = 86_400_000
 _MICRO = 1_000_000
 
@@ -81,7 +88,8 @@ class RedisLedger:
 
     def renew(self, lease: Lease, account: Account, tally: Tally) -> Lease | Parked:
         before = self._clock()
-        args = (lease.job.id, lease.fence, account.name, self._lease_us, AHEAD_US, *_counts(tally))
+        args = (lease.job.id, lease.fence, account.name, self._lease_us, AHEAD_US, *_counts(tally),
+                int(lease.probe))  # fmt: skip
         reply = self._scripts.run(Call("renew", keys.prefix_of(account.name), args))
         admission = self._admission(reply, lease.job, before)
         if isinstance(admission, Seen):
@@ -97,7 +105,8 @@ class RedisLedger:
     def settle(self, lease: Lease, account: Account | None, tally: Tally, event: Event) -> None:
         name = lease.job.account
         args = (lease.job.id, lease.fence, name, event.status, event.body, self._retention_ms,
-                _endpoints(account, event), *_counts(tally), int(lease.probe))  # fmt: skip
+                _endpoints(account, event), *_counts(tally),
+                int(lease.probe and event.status in _ANSWERED))  # fmt: skip
         if not self._scripts.run(Call("settle", keys.prefix_of(name), args)):
             raise LeaseLost(lease.job.id)
 
@@ -112,7 +121,7 @@ class RedisLedger:
         before = self._clock()
         calls = [Call("reclaim", keys.prefix(n), (most, RECLAIM_LEASE_US)) for n in range(keys.SHARDS)]
         rows = [row for reply in self._scripts.run_all(calls) for row in reply]
-        return [self._lease(row, before, RECLAIM_LEASE_US) for row in rows]
+        return self._leases(rows, before, RECLAIM_LEASE_US)
 
     def _claim(self, job_id: str, account: str, expires_at: datetime | None, ttl_seconds: int) -> Call:
         ends_ms = int(time.time() * 1000) + ttl_seconds * 1000
@@ -130,7 +139,7 @@ class RedisLedger:
     def _lease_shard(self, shard: int, most: int) -> list[Lease]:
         before = self._clock()
         reply = self._scripts.run(Call("lease", keys.prefix(shard), (most, self._lease_us, AHEAD_US)))
-        return [self._lease(row, before, self._lease_us) for row in reply[2:]]
+        return self._leases(reply[2:], before, self._lease_us)
 
     def _park(self, lease: Lease, tally: Tally, reason: Reason, wait_us: int, detail: str, hold: str) -> None:
         name = lease.job.account
@@ -146,6 +155,17 @@ class RedisLedger:
         if kind == "parked":
             return Parked(Reason(_text(reply[1])), int(reply[2]))
         return Seen(_text(reply[1]) if len(reply) > 1 else "")
+
+    def _leases(self, rows: Sequence[list[Any]], before: float, lease_us: int) -> list[Lease]:
+        """The leases that can be read. A job written by another version, in a form that this one does not know, must
+        not take the others along: its lease runs out, and a worker that can read it decides."""
+        leases = []
+        for row in rows:
+            try:
+                leases.append(self._lease(row, before, lease_us))
+            except (ValueError, TypeError) as problem:
+                log.error("job.unreadable", job=_text(row[1]), problem=type(problem).__name__)
+        return leases
 
     def _lease(self, row: list[Any], before: float, lease_us: int, job: Job | None = None) -> Lease:
         """A reply of `lease_reply` in common.lua; `before` is when the script was sent."""

@@ -11,12 +11,22 @@ from importlib.resources import files
 from typing import Any
 
 import redis
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 
 from worker.errors import StoreUnavailable
 
-_NOT_NOW = ("OOM", "MISCONF", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "BUSY")
-"""Error replies of a server that is up but cannot serve a write at the moment."""
+_NOT_NOW = (ClusterDownError, MasterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError, TryAgainError)
+_NOT_NOW_CODES = ("MISCONF ", "NOREPLICAS ", "BUSY ")
+"""Error replies of a server that is up but cannot serve a write at the moment; redis-py has no class for these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +92,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except ResponseError as problem:
-        if str(problem).split(" ", 1)[0] in _NOT_NOW or "MISCONF" in str(problem) or "OOM" in str(problem):
+        if isinstance(problem, _NOT_NOW) or any(code in str(problem) for code in _NOT_NOW_CODES):
             raise StoreUnavailable(f"Redis cannot write at the moment: {problem}") from problem
         raise
     except (RedisError, OSError) as problem:

@@ -1,13 +1,14 @@
-"""What people ask of the store: one job's story, deliveries and letters that wait. Nothing is changed."""
+"""One job's story as people ask for it, read from the store; nothing is changed.
+
+The PIN is never in a view, the phone number only masked.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import batched, islice
 from typing import Any
 
 import redis
@@ -19,3 +20,169 @@ from worker.state import keys
 from worker.state.scripts import translated
 
 _STEP = re.compile(r"([0-9]{13}) (\S+) ?(.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a job's history; `at_us` in Unix microseconds, whole milliseconds."""
+
+    at_us: int
+    name: str
+    detail: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"at": rfc3339(self.at_us), "step": self.name, "detail": self.detail}
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Why a job waits now, since when, and until when as far as that can be known (Unix microseconds).
+
+    `until_us` is when its slot comes if nothing goes wrong before; None where only an operator's word or the end of
+    another call can tell. `ahead` counts the jobs before it in its lane, `hold` is why its account is held.
+    """
+
+    reason: Reason
+    since_us: int
+    until_us: int | None
+    ahead: int
+    hold: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        until = None if self.until_us is None else rfc3339(self.until_us)
+        since = rfc3339(self.since_us)
+        return {"reason": self.reason, "since": since, "until": until, "ahead": self.ahead, "hold": self.hold}
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as it stands; times in Unix microseconds. `state` is the ledger's word, a final one once it ended.
+
+    `sent` counts requests that left; `perhaps_rung` those that may have rung the phone. `event` is the published
+    body once the job has ended, `wait` is there while it waits.
+    """
+
+    id: str
+    account: str
+    state: str
+    country: str | None
+    phone: str | None
+    note: str | None
+    accepted_us: int
+    expires_us: int | None
+    finished_us: int | None
+    sent: int
+    perhaps_rung: int
+    wait: Wait | None
+    event: dict[str, Any] | None
+    history: tuple[Step, ...]
+
+    @property
+    def ended(self) -> bool:
+        return self.state in tuple(Status)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "account": self.account,
+            "state": self.state,
+            "country": self.country,
+            "phone": self.phone,
+            "note": self.note,
+            "accepted_at": rfc3339(self.accepted_us),
+            "expires_at": None if self.expires_us is None else rfc3339(self.expires_us),
+            "finished_at": None if self.finished_us is None else rfc3339(self.finished_us),
+            "attempts": self.sent,
+            "perhaps_rung": self.perhaps_rung,
+            "wait": None if self.wait is None else self.wait.as_dict(),
+            "event": self.event,
+            "history": [step.as_dict() for step in self.history],
+        }
+
+
+class JobViews:
+    """Looks jobs up by id. Thread-safe."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def find(self, job_id: str) -> JobView | None:
+        """The job's view, in two round trips; None where no record of it is kept. Raises StoreUnavailable."""
+        with translated():
+            owner: Any = self._client.get(keys.claim(job_id))
+            if owner is None:
+                return None
+            row = self._row(job_id, owner.decode())
+        record = {name.decode(): value.decode() for name, value in row[0].items()}
+        return _view(job_id, record, row) if record else None
+
+    def _row(self, job_id: str, account: str) -> list[Any]:
+        """The job's record, its account's limit fields, its rank and score in the lane, Redis' clock."""
+        prefix = keys.prefix_of(account)
+        with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.hgetall(f"{prefix}job:{job_id}")
+            pipeline.hmget(f"{prefix}limit:{account}", ["pace", "tat", "inflight", "hold", "probe_at"])
+            pipeline.zrank(f"{prefix}lane:{account}", job_id)
+            pipeline.zscore(f"{prefix}lane:{account}", job_id)
+            pipeline.time()
+            return pipeline.execute()
+
+
+def _view(job_id: str, record: Mapping[str, str], row: list[Any]) -> JobView:
+    event = json.loads(record["event"]) if "event" in record else None
+    known = event["data"] if event else _subject(record)
+    return JobView(
+        id=job_id,
+        account=record["account"],
+        state=record["state"],
+        country=known["country"],
+        phone=known["phone"],
+        note=known["note"],
+        accepted_us=int(record["accepted"]),
+        expires_us=_moment(record, "expires"),
+        finished_us=_moment(record, "finished"),
+        sent=int(record.get("sent", 0)),
+        perhaps_rung=int(record.get("perhaps", 0)),
+        wait=_wait(record, *row[1:]) if record["state"] == "waiting" else None,
+        event=event,
+        history=_history(record.get("history", "")),
+    )
+
+
+def _subject(record: Mapping[str, str]) -> dict[str, Any]:
+    job = json.loads(record["job"])
+    return {"country": job["country"], "phone": mask(job["phone"]), "note": job.get("ref")}
+
+
+def _moment(record: Mapping[str, str], name: str) -> int | None:
+    return int(record[name]) if record.get(name) else None
+
+
+def _history(text: str) -> tuple[Step, ...]:
+    """The steps on record; an old one that was cut off in the middle is left out."""
+    found = (_STEP.fullmatch(line) for line in text.splitlines())
+    return tuple(Step(int(step[1]) * 1000, step[2], step[3]) for step in found if step)
+
+
+def _wait(
+    record: Mapping[str, str],
+    limit: list[bytes | None],
+    rank: int | None,
+    score: float | None,
+    clock: tuple[int, int],
+) -> Wait:
+    """Why and until when: by the lane and the account's limit as they are now, not as they were when it was parked."""
+    now_us, ahead = clock[0] * 1_000_000 + clock[1], rank or 0
+    ready_us = int(score or now_us)
+    pace, tat, in_flight, hold, probe_at = limit
+    interval, tolerance, _, _, concurrency = (int(part) for part in (pace or b"0 0 0 0 1").split())
+    slot_us = max(int(tat or 0) - tolerance, now_us) + ahead * interval
+    reason, until_us = Reason.RATE_LIMIT, max(ready_us, slot_us)
+    if hold:
+        reason, until_us = Reason.HELD, int(probe_at or 0)
+    elif ready_us > now_us:
+        reason = Reason.BACKOFF
+    elif int(in_flight or 0) >= concurrency:
+        reason, until_us = Reason.CAPACITY, 0
+    why = hold.decode() if hold else None
+    return Wait(reason, _moment(record, "since") or now_us, until_us or None, ahead, why)

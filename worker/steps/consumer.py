@@ -3,6 +3,9 @@
 Celery's own path would run one task at a time per pool slot, log a message that it cannot decode with its whole
 body, and drop it. Here every message becomes an entry of the intake, which admits in batches and acknowledges what
 is on record.
+
+On AMQP messages arrive over Celery's connection. On Redis the engine fetches them itself (`engine.redis_queue`),
+because kombu's fetch can lose one; the consumer then has no queue, and only keeps Celery's worker running.
 """
 
 from __future__ import annotations
@@ -17,36 +20,36 @@ from kombu.message import Message
 from structlog import get_logger
 
 from worker.engine.intake import Entry, Intake
+from worker.engine.messages import Envelope, read_plain, read_task
 from worker.intake import Broken, Request
 from worker.ports import Source
 from worker.queues import INTAKE
-from worker.steps.messages import raw_body, read_plain, read_task
 
 log = get_logger(__name__)
 
 
 class CallConsumer(Consumer):
-    """Hands each message of the task queues, and on AMQP of `calls.intake`, to the worker's intake."""
+    """Hands each message of the task queue, and of `calls.intake`, to the worker's intake."""
 
     def create_task_handler(self, promise: Any = None) -> Callable[[Message], None]:
         """The callback for queue `calls`."""
-        intake: Intake = self.controller.engine.intake
-        return partial(self._take, intake, read_task, Source.CELERY)
+        return partial(self._take, self._intake(), read_task, Source.CELERY)
 
     def plain_consumers(self, channel: Any) -> list[KombuConsumer]:
         """The consumer of plain JSON; on Redis a stream of that name takes its place."""
         if self.connection.transport.driver_type != "amqp":
             return []
-        intake: Intake = self.controller.engine.intake
-        callback = partial(self._take, intake, read_plain, Source.QUEUE)
-        consumer = KombuConsumer(channel, [INTAKE], on_message=callback, prefetch_count=self._prefetch())
-        return [consumer]
+        callback = partial(self._take, self._intake(), read_plain, Source.QUEUE)
+        prefetch = int(self.initial_prefetch_count) or 1
+        return [KombuConsumer(channel, [INTAKE], on_message=callback, prefetch_count=prefetch)]
 
-    def _prefetch(self) -> int:
-        return int(self.initial_prefetch_count) or 1
+    def _intake(self) -> Intake:
+        intake: Intake = self.controller.engine.intake
+        return intake
 
     def _take(
-        self, intake: Intake, read: Callable[[Message], Request | Broken], source: Source, message: Message
+        self, intake: Intake, read: Callable[[Envelope], Request | Broken], source: Source, message: Message
     ) -> None:
         done = partial(self.call_soon, message.ack_log_error, log, self.connection_errors)
-        intake.put(Entry(read(message), done, source, raw_body(message)))
+        envelope = Envelope.of(message)
+        intake.put(Entry(read(envelope), done, source, envelope.body))

@@ -11,8 +11,10 @@ from celery.apps.worker import Worker
 from celery.utils.nodenames import default_nodename
 
 from worker import logs
+from worker.broker.address import redis_broker
 from worker.embedded import EmbeddedServer, EmbeddedServerError
 from worker.errors import ConfigurationError
+from worker.queues import CALLS
 from worker.settings import Settings
 
 
@@ -31,6 +33,12 @@ class CallWorker(Worker):
     @property
     def settings(self) -> Settings:
         return cast(Settings, self.app.settings)
+
+    def setup_queues(self, include: Any, exclude: Any = None) -> None:
+        """As Celery does; but on Redis the engine fetches, and the consumer gets no queue."""
+        super().setup_queues(include, exclude)
+        if redis_broker(self.settings) is not None:
+            self.app.amqp.queues.deselect(CALLS.name)
 
     def on_init_blueprint(self) -> None:
         logs.configure(self.settings.log_level, self.settings.log_format)

@@ -23,7 +23,9 @@ local slot, at = next_slot(a, NOW, tonumber(ARGV[9]))
 local capacity = ARGV[7] == '1' and a.inflight < a.concurrency
 local first = not redis.call('ZRANGEBYSCORE', lane_key(name), '-inf', int(NOW), 'LIMIT', 0, 1)[1]
 if slot and capacity and first and not a.hold and expires > NOW then
-  return begin(id, a, slot, at, tonumber(ARGV[8]))
+  local reply = begin(id, a, slot, at, tonumber(ARGV[8]))
+  refresh(a)
+  return reply
 end
 
 local why = a.hold and 'held' or (slot and first) and 'capacity' or 'rate_limit'

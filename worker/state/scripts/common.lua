@@ -23,36 +23,41 @@ local function note(id, step)
 end
 
 local function load_account(name)
-  local f = redis.call('HMGET', limit_key(name), 'pace', 'tat', 'inflight', 'hold', 'probe_at', 'probes')
+  local f = redis.call('HMGET', limit_key(name), 'pace', 'tat', 'inflight', 'hold', 'probe_at', 'probes', 'served')
   local interval, tolerance, valid, catch_up, concurrency = string.match(f[1] or '0 0 0 0 1', '(%d+) (%d+) (%d+) (%d+) (%d+)')
   local a = {
     name = name, pace = f[1], interval = tonumber(interval), tolerance = tonumber(tolerance), valid = tonumber(valid),
-    catch_up = tonumber(catch_up), concurrency = tonumber(concurrency),
+    catch_up = tonumber(catch_up), concurrency = tonumber(concurrency), tat = tonumber(f[2] or 0),
     inflight = tonumber(f[3] or 0), hold = f[4] or nil, probe_at = tonumber(f[5] or 0), probes = tonumber(f[6] or 0),
+    served = math.min(tonumber(f[7] or 0), NOW),
   }
-  -- A clock that was set back must not stop an account until it has caught up.
-  a.tat = math.min(tonumber(f[2] or 0), NOW + AHEAD_MOST + a.tolerance + a.interval)
+  -- As `possible` in worker/limits.py. Written down, or it would move along with the clock and never be reached.
+  local latest = NOW + AHEAD_MOST + a.tolerance + a.interval
+  if a.tat > latest then
+    a.tat = latest
+    redis.call('HSET', limit_key(name), 'tat', int(latest))
+  end
   return a
 end
 
 -- As `grant` in worker/limits.py: slot and new TAT, or nil and the moment of the slot that is still too far ahead.
 local function next_slot(a, ready, ahead)
-  local tat = math.min(a.tat, NOW + ahead + a.tolerance + a.interval)
-  local slot = math.max(tat - a.tolerance, NOW - a.catch_up, math.min(ready, NOW))
+  local slot = math.max(a.tat - a.tolerance, NOW - a.catch_up, ready)
   if slot > NOW + ahead then return nil, slot end
-  return slot, math.max(tat, slot) + a.interval
+  return slot, math.max(a.tat, slot) + a.interval
 end
 
 local function may_probe(a) return a.probe_at > 0 and a.inflight == 0 end
 
--- Puts the account where it belongs in the index of accounts that could go.
+-- Puts the account where it belongs in the index of accounts that could go. One that was just served stands behind all
+-- that could go before: else, where threads are short, a backlog with a large burst would have every one of them.
 local function refresh(a)
   local head = redis.call('ZRANGE', lane_key(a.name), 0, 0, 'WITHSCORES')
   if not head[1] or a.inflight >= a.concurrency or (a.hold and not may_probe(a)) then
     redis.call('ZREM', DUE, a.name)
     return
   end
-  local at = math.max(tonumber(head[2]), a.tat - a.tolerance)
+  local at = math.max(tonumber(head[2]), a.tat - a.tolerance, a.served)
   if a.hold then at = math.max(at, a.probe_at) end
   redis.call('ZADD', DUE, int(at), a.name)
 end
@@ -70,8 +75,8 @@ end
 
 -- Takes the slot, writes the intent and leases the job to the caller.
 local function begin(id, a, slot, tat, lease)
-  a.tat = tat
-  redis.call('HSET', limit_key(a.name), 'tat', int(tat))
+  a.tat, a.served = tat, NOW
+  redis.call('HSET', limit_key(a.name), 'tat', int(tat), 'served', int(NOW))
   set_inflight(a, a.inflight + 1)
   redis.call('ZADD', LEASES, int(NOW + lease), id)
   redis.call('HINCRBY', job_key(id), 'fence', 1)

@@ -1,21 +1,35 @@
 -- Leases the waiting jobs whose slot has come, at most ARGV[1], the longest due account first, one per account in turn.
--- Guarantees: with each lease its slot is taken and the intent to dial is on record.
+-- Guarantees: with each lease its slot is taken and the intent to dial is on record; no slot goes to a job that expires
+-- before the slot.
 -- KEYS 1 shard prefix
 -- ARGV 1 most  2 lease (µs)  3 how far ahead a slot may lie (µs)
 -- Reply: {now (µs), next moment at which an account is due (µs, 0: none), lease replies …}
 
+local SKIP_MOST = 100
+
 local most, lease, ahead = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local reply = {int(NOW), '0'}
 
+-- The first job that can be dialled in time, and when it is ready. Those before it leave the lane; `reclaim` ends them.
+local function live_head(lane)
+  for _ = 1, SKIP_MOST do
+    local head = redis.call('ZRANGE', lane, 0, 0, 'WITHSCORES')
+    if not head[1] then return nil end
+    local expires = redis.call('HGET', job_key(head[1]), 'expires')
+    if expires and tonumber(expires) > NOW + ahead then return head[1], tonumber(head[2]) end
+    redis.call('ZREM', lane, head[1])
+  end
+end
+
 local function lease_head(a)
-  if a.inflight >= a.concurrency or (a.hold and not (may_probe(a) and a.probe_at <= NOW)) then return false end
-  local head = redis.call('ZRANGE', lane_key(a.name), 0, 0, 'WITHSCORES')
-  if not head[1] or tonumber(head[2]) > NOW then return false end
-  local slot, tat = next_slot(a, tonumber(head[2]), ahead)
+  if a.inflight >= a.concurrency or (a.hold and not may_probe(a)) then return false end
+  local id, ready = live_head(lane_key(a.name))
+  if not id then return false end
+  local slot, tat = next_slot(a, a.hold and math.max(ready, a.probe_at) or ready, ahead)
   if not slot then return false end
-  redis.call('ZREM', lane_key(a.name), head[1])
-  redis.call('ZREM', EXPIRY, head[1])
-  reply[#reply + 1] = begin(head[1], a, slot, tat, lease)
+  redis.call('ZREM', lane_key(a.name), id)
+  redis.call('ZREM', EXPIRY, id)
+  reply[#reply + 1] = begin(id, a, slot, tat, lease)
   return true
 end
 

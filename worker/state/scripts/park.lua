@@ -1,4 +1,5 @@
--- Puts a job in hand back into its lane, and holds its account where a reason for that is given.
+-- Puts a job in hand back into its lane, and holds its account where a reason for that is given. The pause before the
+-- next probe doubles with each probe that failed, not with each call that was in flight when the trouble began.
 -- KEYS 1 shard prefix
 -- ARGV 1 id  2 fence  3 account  4 wait (µs)  5 reason  6 sent  7 not rung  8 perhaps rung  9 detail for the history
 --      10 hold code or ''  11 first pause before a held account is probed (µs)  12 longest such pause (µs)
@@ -14,8 +15,8 @@ release(id, a, state)
 local ready = NOW + tonumber(ARGV[4])
 local until_us = ready
 if ARGV[10] ~= '' then
-  if a.hold and a.probe_at == 0 then
-    until_us = 0
+  if a.hold and (a.probe_at == 0 or a.probe_at > NOW) then
+    until_us = a.probe_at
   else
     a.hold = ARGV[10]
     a.probe_at = NOW + math.min(tonumber(ARGV[11]) * 2 ^ a.probes, tonumber(ARGV[12]))

@@ -17,20 +17,27 @@ end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', int(NOW), 'LIMIT', 0, most)) do
   local f = redis.call('HMGET', job_key(id), 'state', 'account')
-  local a = load_account(f[2])
-  if f[1] == 'dialling' then
-    set_inflight(a, a.inflight - 1)
-    redis.call('HINCRBY', job_key(id), 'sent', 1)
-    redis.call('HINCRBY', job_key(id), 'perhaps', 1)
-    note(id, 'lost')
+  if f[1] ~= 'dialling' and f[1] ~= 'settling' then
+    -- No record: someone deleted it. It must not stop the others from being reclaimed.
+    redis.call('ZREM', LEASES, id)
+  else
+    local a = load_account(f[2])
+    if f[1] == 'dialling' then
+      set_inflight(a, a.inflight - 1)
+      redis.call('HINCRBY', job_key(id), 'sent', 1)
+      redis.call('HINCRBY', job_key(id), 'perhaps', 1)
+      note(id, 'lost')
+    end
+    take(id, a, 'lost')
   end
-  take(id, a, 'lost')
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', EXPIRY, '-inf', int(NOW), 'LIMIT', 0, most)) do
-  local a = load_account(redis.call('HGET', job_key(id), 'account'))
   redis.call('ZREM', EXPIRY, id)
-  redis.call('ZREM', lane_key(a.name), id)
-  take(id, a, 'expired')
+  local name = redis.call('HGET', job_key(id), 'account')
+  if name then
+    redis.call('ZREM', lane_key(name), id)
+    take(id, load_account(name), 'expired')
+  end
 end
 return reply

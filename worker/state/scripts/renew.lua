@@ -1,6 +1,8 @@
--- A fresh slot and intent for a job in hand whose slot lapsed or whose attempt failed; without a slot, back to the lane.
+-- A fresh slot and intent for a job in hand whose slot lapsed or whose attempt failed; without a slot, back to the lane,
+-- where its age gives it the place that it had.
 -- KEYS 1 shard prefix
 -- ARGV 1 id  2 fence  3 account  4 lease (µs)  5 how far ahead a slot may lie (µs)  6 sent  7 not rung  8 perhaps rung
+--      9 '1': the job is the probe of its account
 -- Reply: {'lease', …} | {'parked', reason, until (µs)} | {'lost'}
 
 local id, name = ARGV[1], ARGV[3]
@@ -10,16 +12,20 @@ set_tally(id, ARGV[6], ARGV[7], ARGV[8])
 
 local a = load_account(name)
 local slot, at = next_slot(a, NOW, tonumber(ARGV[5]))
-if slot and not a.hold then
+local probe = a.hold and a.probe_at > 0 and ARGV[9] == '1'
+if slot and (probe or not a.hold) then
+  a.tat = at
   redis.call('HSET', limit_key(name), 'tat', int(at))
   redis.call('ZADD', LEASES, int(NOW + tonumber(ARGV[4])), id)
   note(id, 'dialling')
-  return lease_reply(id, 'dial', slot, a.valid, false)
+  refresh(a)
+  return lease_reply(id, 'dial', slot, a.valid, probe)
 end
 
 local why = a.hold and 'held' or 'rate_limit'
 local until_us = a.hold and a.probe_at or a.tat - a.tolerance
 release(id, a, state)
-wait_in_lane(id, name, NOW, redis.call('HGET', job_key(id), 'expires'), why, until_us, '')
+local f = redis.call('HMGET', job_key(id), 'accepted', 'expires')
+wait_in_lane(id, name, f[1], f[2], why, until_us, '')
 refresh(a)
 return {'parked', why, int(until_us)}

@@ -1,0 +1,598 @@
+"""What every ledger promises: one suite for the one in memory and the one on Redis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.doubles.clocks import FakeClock
+from tests.doubles.samples import account, application, expired, failed, job, placed, rejection
+from worker.accounts import Account, Endpoint
+from worker.errors import LeaseLost
+from worker.ports import Admission, Due, Lease, Ledger, Parked, Reason, Seen
+from worker.retry import Tally
+
+LEASE_SECONDS = 30.0
+HOOKS = (
+    Endpoint(url="https://hooks.example.com/all", secret_env=("A",)),
+    Endpoint(url="https://hooks.example.com/failed", secret_env=("A",), events=("call.failed",)),
+)
+
+
+@dataclass
+class Bench:
+    """Two workers' ledgers on one store, its clock, and what the store holds for the way out."""
+
+    ledger: Ledger
+    other: Ledger
+    clock: FakeClock
+    events: Callable[[], list[str]]
+    """Bodies in the outbox, account by account in order."""
+    deliveries: Callable[[], list[tuple[str, str]]]
+    """(job id, endpoint key) of every webhook that waits."""
+
+    def admit(self, job_id: str, owner: Account, **fields: Any) -> Admission:
+        return self.ledger.admit([application(job_id, owner, **fields)])[0]
+
+    def go(self, job_id: str, owner: Account) -> Lease:
+        """Admit a job that may go at once."""
+        admission = self.admit(job_id, owner)
+        assert isinstance(admission, Lease)
+        return admission
+
+    def wait(self, job_id: str, owner: Account, **fields: Any) -> Parked:
+        """Admit a job that must wait."""
+        admission = self.admit(job_id, owner, **fields)
+        assert isinstance(admission, Parked)
+        return admission
+
+    def release(self, most: int = 100, ledger: Ledger | None = None) -> list[Lease]:
+        """The waiting jobs that are due."""
+        asked = ledger or self.ledger
+        asked.seconds_until_due()
+        return asked.lease_due(most)
+
+    def released(self, most: int = 100) -> list[str]:
+        return [lease.job.id for lease in self.release(most)]
+
+
+class AdmissionContract:
+    """Dedupe, go now or wait."""
+
+    def test_a_job_that_may_go_is_leased(self, bench: Bench) -> None:
+        """The first job of an idle account gets a slot that is open now, and a fresh tally."""
+        lease = bench.go("job-1", account(ttl=60))
+        assert lease.due is Due.DIAL and lease.tally == Tally() and not lease.probe
+        assert lease.job == job("job-1")
+        assert lease.accepted_at_us == bench.clock.now_us
+        assert lease.expires_at_us == bench.clock.now_us + 60_000_000
+        assert lease.slot.opens == bench.clock() < lease.slot.closes < lease.slot.lease_ends
+        assert lease.slot.lease_ends == pytest.approx(bench.clock() + LEASE_SECONDS)
+        assert lease.waited_for is None and lease.waited_seconds == 0.0
+
+    def test_a_lease_tells_the_stores_time(self, bench: Bench) -> None:
+        """The offset of a lease turns this process's clock into the store's."""
+        lease = bench.go("job-1", account())
+        bench.clock.advance(2.5)
+        assert lease.now_us(bench.clock()) == bench.clock.now_us
+
+    def test_a_repeated_id_changes_nothing(self, bench: Bench) -> None:
+        """An id that was accepted before is answered with its state, at whichever worker it comes in."""
+        bench.go("job-1", account())
+        assert bench.admit("job-1", account()) == Seen("dialling")
+        assert bench.other.admit([application("job-1", account())]) == [Seen("dialling")]
+
+    def test_a_repeated_id_within_a_batch_is_one_job(self, bench: Bench) -> None:
+        """Two applications of one id that come together are one call."""
+        first, second = bench.ledger.admit([application("job-1", account()), application("job-1", account())])
+        assert isinstance(first, Lease) and second == Seen("dialling")
+
+    def test_a_repeated_id_under_another_account_is_one_call(self, bench: Bench) -> None:
+        """The account that used an id first keeps it."""
+        bench.go("job-1", account("acme"))
+        assert isinstance(bench.admit("job-1", account("globex")), Seen)
+        assert bench.ledger.seconds_until_due() == math.inf
+
+    def test_an_ended_job_is_still_known(self, bench: Bench) -> None:
+        """An id whose job has ended is answered with the outcome."""
+        lease = bench.go("job-1", account())
+        bench.ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+        assert bench.admit("job-1", account()) == Seen("placed")
+
+    def test_a_batch_is_answered_in_order(self, bench: Bench) -> None:
+        """Each application gets its own answer, at its own place."""
+        one, two = account("acme", "1/s"), account("globex", "1/s")
+        batch = [application(*given) for given in (("a", one), ("b", two), ("c", one), ("a", two))]
+        admissions = bench.ledger.admit(batch)
+        assert [type(admission) for admission in admissions] == [Lease, Lease, Parked, Seen]
+        assert bench.ledger.admit([]) == []
+
+    def test_a_job_over_the_rate_waits_for_its_slot(self, bench: Bench) -> None:
+        """What is over the limit is parked with the moment of its turn, counted in places of the lane."""
+        owner = account(rate="1/s")
+        bench.go("job-1", owner)
+        start_us = bench.clock.now_us
+        assert bench.wait("job-2", owner) == Parked(Reason.RATE_LIMIT, start_us + 1_005_000)
+        assert bench.wait("job-3", owner) == Parked(Reason.RATE_LIMIT, start_us + 2_010_000)
+
+    def test_a_burst_goes_back_to_back(self, bench: Bench) -> None:
+        """As many as `burst` go at once, and no more."""
+        owner = account(rate="1/s", burst=3)
+        for name in ("a", "b", "c"):
+            bench.go(name, owner)
+        assert bench.wait("d", owner).reason is Reason.RATE_LIMIT
+
+    def test_a_job_without_a_free_thread_waits_and_is_due(self, bench: Bench) -> None:
+        """A worker without a thread parks the job; it may be released at once."""
+        assert bench.wait("job-1", account(), may_dial=False).reason is Reason.CAPACITY
+        assert bench.ledger.seconds_until_due() == 0
+        (lease,) = bench.release()
+        assert lease.waited_for is Reason.CAPACITY and lease.job == job("job-1")
+
+    def test_concurrency_bounds_jobs_in_flight(self, bench: Bench) -> None:
+        """With `concurrency` jobs in flight the next waits until one has ended, over all workers."""
+        owner = account(rate="100/s", burst=10, concurrency=2)
+        first, _ = bench.go("a", owner), bench.go("b", owner)
+        assert bench.wait("c", owner).reason is Reason.CAPACITY
+        assert bench.released() == []
+        bench.other.settle(first, owner, Tally(sent=1), placed(first))
+        assert bench.released() == ["c"]
+
+    def test_a_newcomer_overtakes_no_ready_job(self, bench: Bench) -> None:
+        """While a ready job waits, a new one of its account joins the lane behind it."""
+        owner = account(rate="1/s")
+        bench.go("a", owner)
+        bench.wait("b", owner)
+        bench.clock.advance(5)
+        bench.wait("c", owner)
+        assert bench.released() == ["b"]
+
+    def test_a_newcomer_passes_a_job_that_is_not_ready(self, bench: Bench) -> None:
+        """A job in backoff does not hold up those that came after it."""
+        owner = account(rate="1/s")
+        bench.ledger.park(bench.go("a", owner), Tally(), Reason.BACKOFF, 60)
+        bench.clock.advance(2)
+        bench.go("b", owner)
+
+    def test_an_account_does_not_feel_another(self, bench: Bench) -> None:
+        """Rate, concurrency and hold of one account leave the next account's job alone."""
+        busy = account("acme", "1/h", concurrency=1)
+        bench.ledger.hold(bench.go("a", busy), Tally(), "NO_POINTS")
+        for n in range(50):
+            bench.wait(f"b{n}", busy)
+        bench.go("c", account("globex"))
+
+    def test_a_new_pace_counts_from_the_next_job_on(self, bench: Bench) -> None:
+        """When the accounts file changed, the first job that brings the new limit makes it everyone's."""
+        bench.go("a", account(rate="100/s", concurrency=1))
+        bench.wait("b", account(rate="100/s", concurrency=1))
+        bench.clock.advance(1)
+        assert bench.released() == []
+        bench.wait("c", account(rate="100/s", concurrency=2))
+        assert bench.released() == ["b"]
+
+    def test_a_job_that_came_too_late_is_never_dialled(self, bench: Bench) -> None:
+        """A job whose `expires_at` had passed when it came ends as expired."""
+        bench.wait("a", account(), expires_at_us=bench.clock.now_us - 1_000_000)
+        assert bench.released() == []
+        assert [lease.due for lease in bench.ledger.reclaim(10)] == [Due.EXPIRED]
+
+
+class ReleaseContract:
+    """When waiting jobs go."""
+
+    def test_jobs_go_in_the_order_in_which_they_came(self, bench: Bench) -> None:
+        """Within an account the lane is first in, first out."""
+        owner = account(rate="1/s")
+        bench.go("first", owner)
+        for name in ("d", "a", "c", "b"):
+            bench.clock.advance(0.001)
+            bench.wait(name, owner)
+        order: list[str] = []
+        for _ in range(4):
+            bench.clock.advance(1.005)
+            order += bench.released()
+        assert order == ["d", "a", "c", "b"]
+
+    def test_nothing_is_due_where_nothing_waits(self, bench: Bench) -> None:
+        """Without waiting jobs there is no moment to wake at."""
+        assert bench.ledger.seconds_until_due() == math.inf
+        bench.go("a", account())
+        assert bench.ledger.seconds_until_due() == math.inf
+        assert bench.released() == []
+
+    def test_the_next_slot_is_known_in_advance(self, bench: Bench) -> None:
+        """The ledger says how long until a lease is worth asking for, a little ahead of the slot itself."""
+        owner = account(rate="1/s")
+        bench.go("a", owner)
+        bench.wait("b", owner)
+        assert bench.ledger.seconds_until_due() == pytest.approx(1.005, abs=0.025)
+        bench.clock.advance(bench.ledger.seconds_until_due())
+        (lease,) = bench.release()
+        assert lease.slot.opens == pytest.approx(1.005)
+
+    def test_workers_share_one_limit(self, bench: Bench) -> None:
+        """Two workers that ask in turn get together what one would have got."""
+        owner = account(rate="10/s")
+        for n in range(30):
+            bench.admit(f"job-{n}", owner)
+        taken = 1
+        for turn in range(20):
+            bench.clock.advance(0.0503)
+            taken += len(bench.release(ledger=(bench.ledger, bench.other)[turn % 2]))
+        assert taken == 11
+
+    def test_no_more_are_leased_than_asked_for(self, bench: Bench) -> None:
+        """A worker gets no more jobs than it has threads."""
+        owner = account(rate="1000/s", burst=50)
+        for n in range(10):
+            bench.wait(f"job-{n}", owner, may_dial=False)
+        assert len(bench.release(3)) == 3
+        assert bench.release(0) == []
+        assert len(bench.release(100)) == 7
+
+    def test_a_backlog_with_a_burst_leaves_threads_to_others(self, bench: Bench) -> None:
+        """Where threads are short, an account with one job has its turn after one job of a flooded one."""
+        flooded, quiet = account("acme", "1000/s", burst=1000, concurrency=1000), account("globex")
+        for n in range(100):
+            bench.wait(f"flood-{n}", flooded, may_dial=False)
+        bench.clock.advance(1)
+        bench.wait("single", quiet, may_dial=False)
+        order: list[str] = []
+        for _ in range(4):
+            bench.clock.advance(0.01)
+            order += bench.released(1)
+        assert "single" in order
+
+    def test_a_wait_is_told_with_the_lease(self, bench: Bench) -> None:
+        """The lease that ends a wait says why and how long the job waited."""
+        owner = account(rate="1/s")
+        bench.go("a", owner)
+        bench.wait("b", owner)
+        bench.clock.advance(4)
+        (lease,) = bench.release()
+        assert lease.waited_for is Reason.RATE_LIMIT and lease.waited_seconds == pytest.approx(4)
+
+    def test_no_slot_goes_to_a_job_that_expires_before_it(self, bench: Bench) -> None:
+        """The head of a lane that has no time left does not use up the slot of the next job."""
+        owner = account(rate="1/s")
+        bench.go("a", owner)
+        bench.wait("late", owner, expires_at_us=bench.clock.now_us + 900_000)
+        bench.wait("next", owner)
+        bench.clock.advance(1.005)
+        assert bench.released() == ["next"]
+        assert [(lease.job.id, lease.due) for lease in bench.ledger.reclaim(10)] == [("late", Due.EXPIRED)]
+
+    def test_a_clock_that_is_set_back_stops_nobody(self, bench: Bench) -> None:
+        """After the store's clock went back an hour, new jobs are leased within seconds."""
+        owner = account(rate="1/s", burst=2)
+        bench.go("a", owner)
+        bench.clock.set_store_back(3600)
+        bench.admit("b", owner)
+        bench.clock.advance(3)
+        bench.admit("c", owner)
+        assert {"b", "c"} & {
+            *bench.released(),
+            *(["b"] if bench.admit("b", owner) == Seen("dialling") else []),
+        }
+
+
+class InHandContract:
+    """What a worker may do with a job it has leased."""
+
+    def test_a_renewed_job_gets_a_fresh_slot(self, bench: Bench) -> None:
+        """Once the next slot has come, a job in hand may have it, with its tally on record."""
+        owner = account(rate="1/s")
+        lease = bench.go("a", owner)
+        bench.clock.advance(1.005)
+        renewed = bench.ledger.renew(lease, owner, Tally(sent=1, not_rung=1))
+        assert isinstance(renewed, Lease)
+        assert renewed.job == lease.job and renewed.tally == Tally(sent=1, not_rung=1)
+        assert renewed.slot.opens == pytest.approx(bench.clock(), abs=0.03)
+        assert renewed.slot.lease_ends == pytest.approx(bench.clock() + LEASE_SECONDS)
+        bench.wait("b", owner)
+
+    def test_a_job_that_gets_no_slot_keeps_its_place(self, bench: Bench) -> None:
+        """A job in hand for which no slot comes at once goes back to where its age puts it: before the newer ones."""
+        owner = account(rate="1/s")
+        lease = bench.go("a", owner)
+        bench.clock.advance(0.1)
+        bench.wait("b", owner)
+        parked = bench.ledger.renew(lease, owner, Tally())
+        assert parked == Parked(Reason.RATE_LIMIT, bench.clock.now_us - 100_000 + 1_005_000)
+        bench.clock.advance(1.005)
+        assert bench.released() == ["a"]
+
+    def test_a_parked_job_is_not_leased_before_its_time(self, bench: Bench) -> None:
+        """A job in backoff is due when its wait is over; the lease then carries what was spent on it."""
+        lease = bench.go("a", account())
+        bench.ledger.park(lease, Tally(sent=2, not_rung=1, perhaps_rung=1), Reason.BACKOFF, 3.0, "503")
+        assert bench.ledger.seconds_until_due() == pytest.approx(3.0, abs=0.025)
+        bench.clock.advance(2.97)
+        assert bench.released() == []
+        bench.clock.advance(0.03)
+        (again,) = bench.release()
+        assert again.tally == Tally(sent=2, not_rung=1, perhaps_rung=1)
+        assert again.waited_for is Reason.BACKOFF and again.fence > lease.fence
+
+    def test_a_job_due_soon_is_leased_with_a_slot_that_opens_then(self, bench: Bench) -> None:
+        """A lease may be given a little ahead, but its slot opens no sooner than the job's wait ends."""
+        bench.ledger.park(bench.go("a", account()), Tally(), Reason.BACKOFF, 3.0)
+        bench.clock.advance(2.99)
+        (lease,) = bench.release()
+        assert lease.slot.opens == pytest.approx(3.0)
+
+    def test_a_parked_job_gives_back_its_place_in_flight(self, bench: Bench) -> None:
+        """A job in its lane counts as in flight no more."""
+        owner = account(concurrency=1)
+        bench.ledger.park(bench.go("a", owner), Tally(), Reason.BACKOFF, 60)
+        bench.clock.advance(1)
+        bench.go("b", owner)
+
+    def test_an_outcome_is_recorded_once(self, bench: Bench) -> None:
+        """Settling writes event and deliveries; a second word on the job is refused and changes nothing."""
+        owner = account(webhooks=HOOKS)
+        lease = bench.go("a", owner)
+        event = placed(lease)
+        bench.ledger.settle(lease, owner, Tally(sent=1), event)
+        for late in (bench.ledger, bench.other):
+            with pytest.raises(LeaseLost):
+                late.settle(lease, owner, Tally(sent=1), failed(lease))
+        assert bench.events() == [event.body]
+        assert bench.deliveries() == [("a", HOOKS[0].key)]
+
+    def test_each_endpoint_gets_what_it_wants(self, bench: Bench) -> None:
+        """A delivery is recorded for every endpoint whose patterns match the event."""
+        owner = account(webhooks=HOOKS)
+        lease = bench.go("a", owner)
+        bench.ledger.settle(lease, owner, Tally(sent=1), failed(lease))
+        assert sorted(bench.deliveries()) == sorted(("a", hook.key) for hook in HOOKS)
+
+    def test_an_account_that_this_worker_does_not_know_has_no_endpoints(self, bench: Bench) -> None:
+        """A job can be settled without its account: the event goes to the results queue alone."""
+        lease = bench.go("a", account(webhooks=HOOKS))
+        bench.ledger.settle(lease, None, Tally(), expired(lease))
+        assert len(bench.events()) == 1 and bench.deliveries() == []
+
+    @pytest.mark.parametrize("word", ["settle", "park", "hold", "renew"])
+    def test_an_ended_job_takes_no_further_word(self, bench: Bench, word: str) -> None:
+        """Whatever a worker wants with a job that has ended, it has lost it."""
+        lease = bench.go("a", account())
+        bench.ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+        with pytest.raises(LeaseLost):
+            speak(bench.ledger, word, lease)
+        assert bench.admit("a", account()) == Seen("placed") and len(bench.events()) == 1
+
+
+class HoldContract:
+    """Accounts that the provider refused."""
+
+    def test_a_held_account_waits_with_all_its_jobs(self, bench: Bench) -> None:
+        """The job goes back into its lane, new ones join it, and nothing is leased until the first probe."""
+        owner = account(rate="100/s")
+        bench.ledger.hold(bench.go("a", owner), Tally(sent=1), "NO_POINTS")
+        assert bench.wait("b", owner) == Parked(Reason.HELD, bench.clock.now_us + 5_000_000)
+        bench.clock.advance(4.9)
+        assert bench.released() == []
+        assert bench.ledger.seconds_until_due() == pytest.approx(0.1, abs=0.025)
+
+    def test_one_probe_at_a_time(self, bench: Bench) -> None:
+        """When the pause is over one job tries the account, and no second one while it does."""
+        bench.clock.advance(1)
+        probe = held_until_probe(bench, waiting=3)
+        assert probe.probe and probe.waited_for is Reason.HELD
+        assert bench.released() == []
+        bench.wait("new", account())
+
+    def test_a_probe_that_got_through_ends_the_hold(self, bench: Bench) -> None:
+        """A ref for the probe, or a refusal of its job alone, frees the others."""
+        probe = held_until_probe(bench, waiting=1)
+        bench.ledger.settle(probe, account(), Tally(sent=1), failed(probe))
+        bench.clock.advance(1)
+        (lease,) = bench.release()
+        assert not lease.probe
+
+    def test_a_probe_that_never_got_through_ends_no_hold(self, bench: Bench) -> None:
+        """A probe that expired says nothing of the account: the next job is the next probe."""
+        probe = held_until_probe(bench, waiting=1)
+        bench.ledger.settle(probe, account(), Tally(), expired(probe))
+        bench.clock.advance(1)
+        (lease,) = bench.release()
+        assert lease.probe
+
+    def test_pauses_between_probes_double(self, bench: Bench) -> None:
+        """Each probe that is refused doubles the pause, up to a minute."""
+        owner = account(ttl=3600)
+        lease, pauses = bench.go("a", owner), []
+        for _ in range(7):
+            bench.ledger.hold(lease, Tally(), "NO_POINTS")
+            pauses.append(round(bench.ledger.seconds_until_due()))
+            bench.clock.advance(bench.ledger.seconds_until_due() + 0.03)
+            (lease,) = bench.release()
+        assert pauses == [5, 10, 20, 40, 60, 60, 60]
+
+    def test_calls_in_flight_do_not_lengthen_the_pause(self, bench: Bench) -> None:
+        """Many calls that are refused together are one finding, not many failed probes."""
+        owner = account(rate="100/s", burst=20)
+        for lease in [bench.go(f"job-{n}", owner) for n in range(10)]:
+            bench.clock.advance(0.01)
+            bench.ledger.hold(lease, Tally(sent=1), "NO_POINTS")
+        assert bench.ledger.seconds_until_due() == pytest.approx(4.9, abs=0.05)
+
+    def test_a_probe_waits_for_the_calls_in_flight(self, bench: Bench) -> None:
+        """While an older call of the account is under way nobody probes."""
+        owner = account(rate="100/s", burst=5)
+        first, second = bench.go("a", owner), bench.go("b", owner)
+        bench.ledger.hold(first, Tally(sent=1), "NO_POINTS")
+        bench.clock.advance(6)
+        assert bench.released() == []
+        bench.ledger.settle(second, owner, Tally(sent=1), placed(second))
+        (lease,) = bench.release()
+        assert lease.probe
+
+    def test_a_probe_that_missed_its_slot_may_have_another(self, bench: Bench) -> None:
+        """Renewed, a probe is still the probe."""
+        probe = held_until_probe(bench)
+        bench.clock.advance(1)
+        renewed = bench.ledger.renew(probe, account(), Tally())
+        assert isinstance(renewed, Lease) and renewed.probe
+
+    def test_a_job_in_hand_is_not_renewed_under_a_hold(self, bench: Bench) -> None:
+        """A job whose account was held meanwhile goes back to the lane."""
+        owner = account(rate="100/s", burst=5)
+        first, second = bench.go("a", owner), bench.go("b", owner)
+        bench.ledger.hold(first, Tally(sent=1), "NO_POINTS")
+        parked = bench.ledger.renew(second, owner, Tally())
+        assert parked == Parked(Reason.HELD, bench.clock.now_us + 5_000_000)
+
+
+class ReclaimContract:
+    """Jobs that nobody else will end."""
+
+    def test_a_job_whose_lease_runs_is_left_alone(self, bench: Bench) -> None:
+        """Until its lease ends, a job belongs to its worker."""
+        bench.go("a", account())
+        bench.clock.advance(LEASE_SECONDS - 0.1)
+        assert bench.other.reclaim(10) == []
+
+    def test_a_lost_intent_counts_as_perhaps_rung(self, bench: Bench) -> None:
+        """Of a worker that fell silent after its intent nobody knows whether it dialled."""
+        lease = bench.go("a", account())
+        bench.clock.advance(LEASE_SECONDS + 0.1)
+        (found,) = bench.other.reclaim(10)
+        assert found.due is Due.LOST and found.job == lease.job and found.fence > lease.fence
+        assert found.tally == Tally(sent=1, perhaps_rung=1)
+        assert bench.ledger.reclaim(10) == []
+
+    @pytest.mark.parametrize("word", ["settle", "park", "hold", "renew"])
+    def test_a_worker_that_wakes_too_late_has_no_say(self, bench: Bench, word: str) -> None:
+        """Once another worker has taken the job over, the old lease's fence is refused, before and after its end."""
+        lease = bench.go("a", account())
+        bench.clock.advance(LEASE_SECONDS + 0.1)
+        (found,) = bench.other.reclaim(10)
+        with pytest.raises(LeaseLost):
+            speak(bench.ledger, word, lease)
+        bench.other.settle(found, account(), found.tally, failed(found))
+        with pytest.raises(LeaseLost):
+            speak(bench.ledger, word, lease)
+        assert len(bench.events()) == 1
+
+    def test_a_decision_gives_no_right_to_dial(self, bench: Bench) -> None:
+        """A reclaimed job cannot be renewed, only parked or ended."""
+        bench.go("a", account())
+        bench.clock.advance(LEASE_SECONDS + 0.1)
+        (found,) = bench.ledger.reclaim(10)
+        with pytest.raises(LeaseLost):
+            bench.ledger.renew(found, account(), found.tally)
+
+    def test_a_lost_job_may_be_parked_for_a_redial(self, bench: Bench) -> None:
+        """Parked, it is leased anew and keeps its tally."""
+        bench.go("a", account())
+        bench.clock.advance(LEASE_SECONDS + 0.1)
+        (found,) = bench.ledger.reclaim(10)
+        bench.ledger.park(found, found.tally, Reason.BACKOFF, 0.0)
+        (again,) = bench.release()
+        assert again.due is Due.DIAL and again.fence > found.fence and again.tally.perhaps_rung == 1
+
+    def test_a_lost_job_gives_back_its_place_in_flight_once(self, bench: Bench) -> None:
+        """Reclaiming frees the place; settling the reclaimed job does not free another."""
+        owner = account(rate="100/s", burst=5, concurrency=1, ttl=3600)
+        bench.go("a", owner)
+        bench.clock.advance(LEASE_SECONDS + 0.1)
+        (found,) = bench.ledger.reclaim(10)
+        bench.go("b", owner)
+        bench.ledger.settle(found, owner, found.tally, failed(found))
+        assert bench.wait("c", owner).reason is Reason.CAPACITY
+
+    def test_a_renewed_lease_lasts_longer(self, bench: Bench) -> None:
+        """A worker that renewed in time is not lost."""
+        lease = bench.go("a", account())
+        bench.clock.advance(LEASE_SECONDS - 1)
+        assert isinstance(bench.ledger.renew(lease, account(), Tally()), Lease)
+        bench.clock.advance(LEASE_SECONDS - 1)
+        assert bench.other.reclaim(10) == []
+
+    def test_a_waiting_job_expires_when_its_time_has_come(self, bench: Bench) -> None:
+        """Neither earlier nor when its turn would have come."""
+        owner = account(rate="1/h", ttl=60)
+        bench.go("a", owner)
+        bench.wait("b", owner)
+        bench.clock.advance(59)
+        assert [lease.job.id for lease in bench.ledger.reclaim(10)] == ["a"]
+        bench.clock.advance(1)
+        (found,) = bench.ledger.reclaim(10)
+        assert found.due is Due.EXPIRED and found.job.id == "b" and found.tally == Tally()
+        assert bench.ledger.seconds_until_due() == math.inf
+
+    def test_a_decider_that_is_lost_is_replaced(self, bench: Bench) -> None:
+        """A reclaimed job that nobody decided about is reclaimed again, and not counted twice."""
+        bench.go("a", account())
+        bench.clock.advance(LEASE_SECONDS + 0.1)
+        bench.ledger.reclaim(10)
+        bench.clock.advance(LEASE_SECONDS + 0.1)
+        (found,) = bench.other.reclaim(10)
+        assert found.tally == Tally(sent=1, perhaps_rung=1)
+
+    def test_expired_jobs_come_in_portions(self, bench: Bench) -> None:
+        """Reclaiming takes no more at once than asked, and in the end all."""
+        owner = account(rate="1/h", ttl=5)
+        for n in range(7):
+            bench.wait(f"job-{n}", owner, may_dial=False)
+        bench.clock.advance(6)
+        assert [len(bench.ledger.reclaim(3)) for _ in range(4)] == [3, 3, 1, 0]
+
+
+class RejectContract:
+    """Jobs that are not allowed."""
+
+    def test_a_rejected_job_has_ended(self, bench: Bench) -> None:
+        """Its event is recorded once, and its id is used up."""
+        event = rejection("a", "acme")
+        assert bench.ledger.reject("a", "acme", account(webhooks=HOOKS), event)
+        assert not bench.other.reject("a", "acme", None, rejection("a", "acme"))
+        assert bench.admit("a", account()) == Seen("rejected")
+        assert bench.events() == [event.body] and bench.deliveries() == [("a", HOOKS[0].key)]
+
+    def test_a_known_id_is_not_rejected(self, bench: Bench) -> None:
+        """A broken repeat of an accepted job does not end that job."""
+        lease = bench.go("a", account())
+        assert not bench.ledger.reject("a", "acme", account(), rejection("a", "acme"))
+        assert not bench.ledger.reject("a", "globex", None, rejection("a", "globex"))
+        bench.ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+        assert len(bench.events()) == 1
+
+
+class LedgerContract(
+    AdmissionContract, ReleaseContract, InHandContract, HoldContract, ReclaimContract, RejectContract
+):
+    """All promises of `ports.Ledger`. A subclass gives the fixture `bench`."""
+
+
+def held_until_probe(bench: Bench, waiting: int = 0) -> Lease:
+    """An account held for the first pause, with further jobs in its lane; the probe that follows."""
+    owner = account()
+    lease = bench.go("held", owner)
+    bench.ledger.hold(lease, Tally(sent=1), "NO_POINTS")
+    for n in range(waiting):
+        bench.wait(f"waiting-{n}", owner)
+    bench.clock.advance(5)
+    (probe,) = bench.release()
+    return probe
+
+
+def speak(ledger: Ledger, word: str, lease: Lease) -> None:
+    """Say one of the words that only the owner of a job may say."""
+    owner, tally = account(), Tally(sent=1)
+    match word:
+        case "settle":
+            ledger.settle(lease, owner, tally, failed(lease))
+        case "park":
+            ledger.park(lease, tally, Reason.BACKOFF, 1.0)
+        case "hold":
+            ledger.hold(lease, tally, "NO_POINTS")
+        case _:
+            ledger.renew(lease, owner, tally)

@@ -1,0 +1,56 @@
+"""A client of the provider as the tests use it: what its gate saw, what it reported, what it raised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from worker.errors import (
+    CallError,
+    Retry,
+)
+from worker.jobs import Job
+from worker.provider import Codes, ProxStop, Result
+
+KEY = "0123456789abcdef0123456789abcdef"
+JOB = Job(id="job-1", account="acme", country="1", phone="2125550199", code="48213")
+SHORT, LONG = 0.3, 5.0
+CODES = Codes({"INVALID_TELEPHONE": "refused", "INVALID_KEY": "account", "BUSY": "retry"})
+
+
+class Caller:
+    """A client, what its gate saw, and what it reported."""
+
+    def __init__(
+        self, url: str, *, timeout_seconds: float = LONG, fmt: str = "xml", extended: bool = False
+    ) -> None:
+        self.observed: list[tuple[str, Result]] = []
+        self.gates = 0
+        self.at_gate: Callable[[], None] = lambda: None
+        self.client = ProxStop(
+            url,
+            "json" if fmt == "json" else "xml",
+            timeout_seconds,
+            codes=CODES,
+            observe=lambda account, result, _: self.observed.append((account, result)),
+            extended=extended,
+        )
+
+    def gate(self) -> None:
+        self.gates += 1
+        self.at_gate()
+
+    def call(self, job: Job = JOB) -> str:
+        return self.client.place_call(job, KEY, self.gate)
+
+    def fails(self, job: Job = JOB) -> CallError:
+        """The error of a call that must not give a ref."""
+        with pytest.raises(CallError) as caught:
+            self.call(job)
+        return caught.value
+
+
+def was_not_sent(error: CallError, caller: Caller) -> bool:
+    """True for "certainly not rung", with nothing on the network and nothing counted."""
+    return isinstance(error, Retry) and not error.sent and not caller.observed

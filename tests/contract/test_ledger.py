@@ -1,0 +1,67 @@
+"""The ledger contract, kept by the ledger in memory and by the one on a real Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from tests.contract.ledger_contract import LEASE_SECONDS, Bench, LedgerContract
+from tests.doubles.clocks import FakeClock, StoredClock, read_time_from_keys
+from tests.doubles.memory_ledger import MemoryLedger, Store
+from worker.state import keys
+from worker.state.connection import connect
+from worker.state.ledger import RedisLedger
+from worker.state.scripts import Scripts
+
+
+class TestMemoryLedger(LedgerContract):
+    """The double keeps the contract, so that tests which use it tell the truth."""
+
+    @pytest.fixture
+    def bench(self) -> Bench:
+        store, clock = Store(), FakeClock()
+        return Bench(
+            ledger=MemoryLedger(store, clock, lease_seconds=LEASE_SECONDS),
+            other=MemoryLedger(store, clock, lease_seconds=LEASE_SECONDS),
+            clock=clock,
+            events=lambda: [event.body for _, event in store.outbox],
+            deliveries=lambda: list(store.deliveries),
+        )
+
+
+class TestRedisLedger(LedgerContract):
+    """The real ledger keeps the contract; only the scripts' clock is the test's."""
+
+    @pytest.fixture
+    def bench(self, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+        read_time_from_keys(monkeypatch)
+        with connect(redis_url) as client:
+            clock = StoredClock(client)
+            yield Bench(
+                ledger=ledger(client, clock),
+                other=ledger(client, clock),
+                clock=clock,
+                events=lambda: events(client),
+                deliveries=lambda: deliveries(client),
+            )
+
+
+def ledger(client: redis.Redis, clock: FakeClock) -> RedisLedger:
+    return RedisLedger(Scripts(client), lease_seconds=LEASE_SECONDS, retention_seconds=3600, clock=clock)
+
+
+def events(client: redis.Redis) -> list[str]:
+    rows: list[Any] = []
+    for shard in range(keys.SHARDS):
+        rows += client.lrange(keys.prefix(shard) + "outbox", 0, -1)
+    return [row.partition(b" ")[2].decode() for row in rows]
+
+
+def deliveries(client: redis.Redis) -> list[tuple[str, str]]:
+    members: list[Any] = []
+    for shard in range(keys.SHARDS):
+        members += client.zrange(keys.prefix(shard) + "deliveries", 0, -1)
+    return [(parts[0], parts[1]) for member in members if (parts := member.decode().split("|"))]

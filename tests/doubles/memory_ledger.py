@@ -1,0 +1,311 @@
+"""The ledger in memory: the port's promises without a Redis. The contract suite holds it to the real one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from tests.doubles.clocks import FakeClock
+from worker.accounts import Account
+from worker.errors import LeaseLost, StoreUnavailable
+from worker.events import Event, Status
+from worker.jobs import Job
+from worker.limits import Pace, grant, possible
+from worker.ports import Admission, Application, Due, Lease, Parked, Reason, Seen, Slot
+from worker.retry import Tally
+from worker.state.ledger import AHEAD_US, FIRST_PROBE_US, LAST_PROBE_US, RECLAIM_LEASE_US
+
+_MICRO = 1_000_000
+
+
+@dataclass
+class Record:
+    """A job as the ledger keeps it; times in Unix microseconds."""
+
+    job: Job
+    accepted_us: int
+    expires_us: int
+    state: str = "new"
+    fence: int = 0
+    tally: Tally = field(default_factory=Tally)
+    why: Reason | None = None
+    since_us: int = 0
+    lease_ends_us: int = 0
+    event: Event | None = None
+
+
+@dataclass
+class Limits:
+    """An account's schedule, its lane (job id → ready at, µs), and why it is held."""
+
+    name: str
+    pace: Pace
+    tat_us: int = 0
+    in_flight: int = 0
+    served_us: int = 0
+    hold: str | None = None
+    probe_at_us: int = 0
+    probes: int = 0
+    lane: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def blocked(self) -> bool:
+        held = self.hold is not None and (self.probe_at_us == 0 or self.in_flight > 0)
+        return held or self.in_flight >= self.pace.concurrency
+
+    def head(self) -> str | None:
+        return min(self.lane, key=lambda job_id: (self.lane[job_id], job_id), default=None)
+
+    def due_us(self) -> int | None:
+        """When the lane's head could go; None while it cannot."""
+        head = self.head()
+        if head is None or self.blocked:
+            return None
+        return max(
+            self.lane[head],
+            self.tat_us - self.pace.tolerance_us,
+            self.served_us,
+            self.probe_at_us if self.hold else 0,
+        )
+
+
+@dataclass
+class Store:
+    """What all workers share. `away` makes every call raise StoreUnavailable."""
+
+    records: dict[str, Record] = field(default_factory=dict)
+    limits: dict[str, Limits] = field(default_factory=dict)
+    outbox: list[tuple[str, Event]] = field(default_factory=list)
+    deliveries: list[tuple[str, str]] = field(default_factory=list)
+    away: bool = False
+
+
+class MemoryLedger:
+    """One worker's view of a `Store`: implements `ports.Ledger`. Not thread-safe."""
+
+    def __init__(self, store: Store, clock: FakeClock, *, lease_seconds: float = 30.0) -> None:
+        self._store, self._clock = store, clock
+        self._lease_us = int(lease_seconds * _MICRO)
+
+    def admit(self, applications: Sequence[Application]) -> list[Admission]:
+        self._available()
+        return [self._admit(application) for application in applications]
+
+    def seconds_until_due(self) -> float:
+        self._available()
+        dues = [due for limits in self._store.limits.values() if (due := limits.due_us()) is not None]
+        return max(min(dues) - self._now - AHEAD_US, 0) / _MICRO if dues else math.inf
+
+    def lease_due(self, most: int) -> list[Lease]:
+        self._available()
+        leases: list[Lease] = []
+        while len(leases) < most:
+            due = sorted(
+                (due, limits.name) for limits in self._store.limits.values() if (due := self._due(limits))
+            )
+            found = [lease for _, name in due[: most - len(leases)] if (lease := self._lease_head(name))]
+            if not found:
+                break
+            leases += found
+        return leases
+
+    def renew(self, lease: Lease, account: Account, tally: Tally) -> Lease | Parked:
+        record, limits = self._in_hand(lease)
+        if record.state != "dialling":
+            raise LeaseLost(lease.job.id)
+        record.tally = tally
+        probe = limits.hold is not None and limits.probe_at_us > 0 and lease.probe
+        slot = grant(limits.tat_us, self._now, self._now, AHEAD_US, limits.pace)
+        if not isinstance(slot, int) and (probe or limits.hold is None):
+            limits.tat_us, record.lease_ends_us = slot[1], self._now + self._lease_us
+            return self._lease(record, Due.DIAL, slot[0], limits.pace.valid_us, probe=probe)
+        self._release(record, limits)
+        held = limits.hold is not None
+        until_us = limits.probe_at_us if held else limits.tat_us - limits.pace.tolerance_us
+        return self._wait(
+            record, limits, record.accepted_us, Reason.HELD if held else Reason.RATE_LIMIT, until_us
+        )
+
+    def park(self, lease: Lease, tally: Tally, reason: Reason, wait_seconds: float, detail: str = "") -> None:
+        record, limits = self._in_hand(lease)
+        record.tally = tally
+        self._release(record, limits)
+        ready_us = self._now + int(wait_seconds * _MICRO)
+        self._wait(record, limits, ready_us, reason, ready_us)
+
+    def hold(self, lease: Lease, tally: Tally, code: str) -> None:
+        record, limits = self._in_hand(lease)
+        record.tally = tally
+        self._release(record, limits)
+        if limits.hold is None or 0 < limits.probe_at_us <= self._now:
+            limits.hold = code
+            limits.probe_at_us = self._now + min(FIRST_PROBE_US * 2**limits.probes, LAST_PROBE_US)
+            limits.probes += 1
+        self._wait(record, limits, self._now, Reason.HELD, limits.probe_at_us)
+
+    def settle(self, lease: Lease, account: Account | None, tally: Tally, event: Event) -> None:
+        record, limits = self._in_hand(lease)
+        record.tally = tally
+        self._release(record, limits)
+        answered = event.status in (Status.PLACED, Status.FAILED)
+        if lease.probe and answered and limits.probe_at_us > 0:
+            limits.hold, limits.probe_at_us, limits.probes = None, 0, 0
+        self._conclude(record, account, event)
+
+    def reject(self, job_id: str, account_name: str, account: Account | None, event: Event) -> bool:
+        self._available()
+        if job_id in self._store.records:
+            return False
+        broken = Job.model_construct(id=job_id, account=account_name, country="", phone="", code="")
+        self._store.records[job_id] = Record(broken, self._now, self._now)
+        self._conclude(self._store.records[job_id], account, event)
+        return True
+
+    def reclaim(self, most: int) -> list[Lease]:
+        self._available()
+        leases = [self._reclaim_lost(record) for record in self._lost()[:most]]
+        return leases + [self._reclaim_expired(record) for record in self._expired()[:most]]
+
+    @property
+    def _now(self) -> int:
+        return self._clock.now_us
+
+    def _available(self) -> None:
+        if self._store.away:
+            raise StoreUnavailable("away")
+
+    def _limits(self, name: str) -> Limits:
+        limits = self._store.limits[name]
+        limits.tat_us = possible(limits.tat_us, self._now, limits.pace)
+        limits.served_us = min(limits.served_us, self._now)
+        return limits
+
+    def _admit(self, application: Application) -> Admission:
+        job, pace = application.job, application.account.pace
+        if job.id in self._store.records:
+            known = self._store.records[job.id]
+            return Seen(known.state if known.job.account == job.account else "another account's")
+        limits = self._store.limits.setdefault(job.account, Limits(job.account, pace))
+        limits.pace = pace
+        record = self._record(application)
+        return self._go_or_wait(record, self._limits(job.account), application.may_dial)
+
+    def _record(self, application: Application) -> Record:
+        job = application.job
+        expires_us = self._now + application.account.ttl * _MICRO
+        if job.expires_at is not None:
+            expires_us = int(job.expires_at.timestamp() * _MICRO)
+        return self._store.records.setdefault(job.id, Record(job, self._now, expires_us))
+
+    def _go_or_wait(self, record: Record, limits: Limits, may_dial: bool) -> Lease | Parked:
+        slot = grant(limits.tat_us, self._now, self._now, AHEAD_US, limits.pace)
+        first = all(ready_us > self._now for ready_us in limits.lane.values())
+        free = may_dial and limits.in_flight < limits.pace.concurrency and limits.hold is None
+        if not isinstance(slot, int) and first and free and record.expires_us > self._now:
+            return self._begin(record, limits, *slot)
+        if limits.hold is not None:
+            return self._wait(record, limits, self._now, Reason.HELD, limits.probe_at_us)
+        if not isinstance(slot, int) and first:
+            return self._wait(record, limits, self._now, Reason.CAPACITY, self._now)
+        schedule_us = max(limits.tat_us - limits.pace.tolerance_us, self._now)
+        until_us = schedule_us + len(limits.lane) * limits.pace.interval_us
+        return self._wait(record, limits, self._now, Reason.RATE_LIMIT, until_us)
+
+    def _due(self, limits: Limits) -> int | None:
+        due_us = limits.due_us()
+        return due_us if due_us is not None and due_us <= self._now + AHEAD_US else None
+
+    def _lease_head(self, name: str) -> Lease | None:
+        limits = self._limits(name)
+        while (head := limits.head()) and self._store.records[head].expires_us <= self._now + AHEAD_US:
+            del limits.lane[head]
+        if head is None or limits.blocked:
+            return None
+        ready_us = max(limits.lane[head], limits.probe_at_us if limits.hold else 0)
+        slot = grant(limits.tat_us, self._now, ready_us, AHEAD_US, limits.pace)
+        if isinstance(slot, int):
+            return None
+        del limits.lane[head]
+        return self._begin(self._store.records[head], limits, *slot)
+
+    def _begin(self, record: Record, limits: Limits, slot_us: int, tat_us: int) -> Lease:
+        limits.tat_us, limits.served_us = tat_us, self._now
+        limits.in_flight += 1
+        record.fence += 1
+        record.state, record.lease_ends_us = "dialling", self._now + self._lease_us
+        lease = self._lease(record, Due.DIAL, slot_us, limits.pace.valid_us, probe=limits.hold is not None)
+        record.why = None
+        return lease
+
+    def _wait(self, record: Record, limits: Limits, ready_us: int, why: Reason, until_us: int) -> Parked:
+        record.state, record.why, record.since_us = "waiting", why, self._now
+        limits.lane[record.job.id] = ready_us
+        return Parked(why, until_us)
+
+    def _in_hand(self, lease: Lease) -> tuple[Record, Limits]:
+        self._available()
+        record = self._store.records[lease.job.id]
+        if record.fence != lease.fence or record.state not in ("dialling", "settling"):
+            raise LeaseLost(lease.job.id)
+        return record, self._limits(record.job.account)
+
+    def _release(self, record: Record, limits: Limits) -> None:
+        if record.state == "dialling":
+            limits.in_flight -= 1
+
+    def _conclude(self, record: Record, account: Account | None, event: Event) -> None:
+        record.state, record.event, record.why = event.status, event, None
+        self._store.outbox.append((record.job.account, event))
+        if account is not None:
+            keys = (endpoint.key for endpoint in account.endpoints_for(event.type))
+            self._store.deliveries += [(record.job.id, key) for key in keys]
+
+    def _lost(self) -> list[Record]:
+        held = [record for record in self._store.records.values() if record.state in ("dialling", "settling")]
+        return sorted(
+            (r for r in held if r.lease_ends_us <= self._now), key=lambda r: (r.lease_ends_us, r.job.id)
+        )
+
+    def _expired(self) -> list[Record]:
+        waiting = [record for record in self._store.records.values() if record.state == "waiting"]
+        return sorted(
+            (r for r in waiting if r.expires_us <= self._now), key=lambda r: (r.expires_us, r.job.id)
+        )
+
+    def _reclaim_lost(self, record: Record) -> Lease:
+        if record.state == "dialling":
+            self._limits(record.job.account).in_flight -= 1
+            record.tally = replace(
+                record.tally, sent=record.tally.sent + 1, perhaps_rung=record.tally.perhaps_rung + 1
+            )
+        return self._take(record, Due.LOST)
+
+    def _reclaim_expired(self, record: Record) -> Lease:
+        self._limits(record.job.account).lane.pop(record.job.id, None)
+        return self._take(record, Due.EXPIRED)
+
+    def _take(self, record: Record, due: Due) -> Lease:
+        record.fence += 1
+        record.state, record.lease_ends_us = "settling", self._now + RECLAIM_LEASE_US
+        return self._lease(record, due, self._now, 0)
+
+    def _lease(self, record: Record, due: Due, slot_us: int, valid_us: int, *, probe: bool = False) -> Lease:
+        now = self._clock()
+        return Lease(
+            job=record.job,
+            fence=record.fence,
+            due=due,
+            tally=record.tally,
+            accepted_at_us=record.accepted_us,
+            expires_at_us=record.expires_us,
+            clock_offset_us=self._now - int(now * _MICRO),
+            slot=Slot(
+                now + max(slot_us - self._now, 0) / _MICRO,
+                now + (slot_us + valid_us - self._now) / _MICRO,
+                now + (record.lease_ends_us - self._now) / _MICRO,
+            ),
+            probe=probe,
+            waited_for=record.why,
+            waited_seconds=(self._now - record.since_us) / _MICRO if record.why else 0.0,
+        )

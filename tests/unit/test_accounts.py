@@ -1,0 +1,252 @@
+"""The accounts file: what it may hold, and how it is told what is wrong."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.accounts import Accounts
+from worker.errors import ConfigurationError
+from worker.settings import config_file
+
+ACME = '[accounts.acme]\napi_key_env = "ACME_KEY"\nrate = "60/m"\n'
+HOOK = '[[accounts.acme.webhooks]]\nurl = "https://h.example.com/x"\nsecret_env = "ACME_SECRET"\n'
+SECRET = "whsec_" + base64.b64encode(b"tulip" * 5).decode()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "accounts.toml"
+
+
+def load(file: Path, text: str) -> Accounts:
+    file.write_text(text, encoding="utf-8")
+    return Accounts.load(file)
+
+
+def complaint(file: Path, text: str) -> str:
+    with pytest.raises(ConfigurationError) as problem:
+        load(file, text)
+    return str(problem.value)
+
+
+def test_example_of_the_project_is_valid() -> None:
+    """The file that `make demo` runs on."""
+    assert set(Accounts.load(config_file("accounts.toml"))) == {"acme", "globex", "initech"}
+
+
+def test_defaults_are_those_of_the_contract(file: Path) -> None:
+    """Key and rate are all that must be said."""
+    account = load(file, ACME)["acme"]
+    assert (account.burst, account.concurrency, account.ttl) == (1, 20, 600)
+    assert (account.attempts, account.redials) == (5, 1)
+    assert account.countries is None and account.may_dial("972") and account.webhooks == ()
+    assert load(file, ACME + HOOK)["acme"].webhooks[0].events == ("call.*",)
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "rule"),
+    [
+        ('rate = "60"', "accounts.acme.rate", "5/s"),
+        ('rate = "0/m"', "accounts.acme.rate", "from 1 to 999999"),
+        ('rate = "1/d"', "accounts.acme.rate", "a period"),
+        ("rate = 60", "accounts.acme.rate", "string"),
+        ("burst = 0", "accounts.acme.burst", "greater than or equal to 1"),
+        ('burst = "2"', "accounts.acme.burst", "integer"),
+        ("concurrency = true", "accounts.acme.concurrency", "integer"),
+        ("concurrency = 1.5", "accounts.acme.concurrency", "integer"),
+        ("ttl = 0", "accounts.acme.ttl", "greater than or equal to 1"),
+        ("attempts = 0", "accounts.acme.attempts", "greater than or equal to 1"),
+        ("redials = -1", "accounts.acme.redials", "greater than or equal to 0"),
+        ('countries = ["01"]', "accounts.acme.countries.0", "pattern"),
+        ('countries = ["1", "1234"]', "accounts.acme.countries.1", "pattern"),
+        ("countries = [1]", "accounts.acme.countries.0", "string"),
+        ("burts = 1", "accounts.acme.burts", "not permitted"),
+        ('name = "acme"', "accounts.acme.name", "is not a field"),
+        ('api_key_file = "/run/x"', "accounts.acme", "exactly one of api_key_env and api_key_file"),
+    ],
+)
+def test_wrong_field_is_one_line_with_file_place_and_rule(
+    file: Path, change: str, place: str, rule: str
+) -> None:
+    """The operator finds the spot at once."""
+    text = ACME.replace('rate = "60/m"', change) if change.startswith("rate") else ACME + change
+    line = complaint(file, text)
+    assert line.startswith(f"accounts file {file}: {place}: ") and rule in line and "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "rule"),
+    [
+        ('url = "ftp://h"', "url", "http or https"),
+        ('url = "https://u:p@h"', "url", "without a user name"),
+        ('url = "https://h:99999"', "url", "Port out of range"),
+        ('url = "https://[::1"', "url", "Invalid IPv6 URL"),
+        ("secret_env = []", "secret_env", "at least 1"),
+        ("events = []", "events", "at least 1"),
+        ('events = "call.*"', "events", "tuple"),
+        ("retries = 3", "retries", "not permitted"),
+    ],
+)
+def test_wrong_webhook_is_one_line_with_its_number(file: Path, change: str, place: str, rule: str) -> None:
+    """Endpoints are counted from 0, as in the file."""
+    name = change.split(maxsplit=1)[0]
+    hook = "".join(f"{line}\n" for line in HOOK.splitlines() if not line.startswith(f"{name} ")) + change
+    line = complaint(file, ACME + hook)
+    assert f"accounts.acme.webhooks.0.{place}" in line and rule in line and "\n" not in line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x = 1",
+        "[accounts]",
+        "accounts = 3",
+        ACME + "[other]",
+        "[accounts]\nacme = 1",
+        '[accounts."a b"]\n',
+    ],
+)
+def test_file_of_another_shape_is_refused(file: Path, text: str) -> None:
+    """It must hold tables `[accounts.NAME]` and nothing else."""
+    assert complaint(file, text).startswith(f"accounts file {file}: ")
+
+
+def test_account_without_rate_is_refused(file: Path) -> None:
+    """No limit is a mistake, never a default."""
+    line = complaint(file, '[accounts.acme]\napi_key_env = "K"\n')
+    assert line == f"accounts file {file}: accounts.acme.rate: Field required"
+
+
+def test_text_that_is_not_toml_names_the_line(file: Path) -> None:
+    """The parser's own words, in one line."""
+    line = complaint(file, "[accounts.acme]\nrate = = 3\n")
+    assert "not valid TOML" in line and "line 2" in line and "\n" not in line
+
+
+def test_file_that_is_not_utf8_is_refused(file: Path) -> None:
+    """An editor's Latin-1 is no reason for a traceback."""
+    file.write_bytes(b"# caf\xe9\n" + ACME.encode())
+    with pytest.raises(ConfigurationError, match="not valid TOML"):
+        Accounts.load(file)
+
+
+@pytest.mark.parametrize("name", ["no-such-file", "."])
+def test_file_that_cannot_be_read_names_its_setting(tmp_path: Path, name: str) -> None:
+    """The variable to set, the path that was tried, and what it must be."""
+    with pytest.raises(ConfigurationError) as problem:
+        Accounts.load(tmp_path / name)
+    line = str(problem.value)
+    assert line.startswith(f"ACCOUNTS_FILE: {tmp_path / name}: ") and "allowed is the path" in line
+
+
+toml_values = st.recursive(
+    st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda child: st.lists(child, max_size=3) | st.dictionaries(st.text(), child, max_size=3),
+    max_leaves=5,
+)
+field_names = st.sampled_from(
+    ["api_key_env", "api_key_file", "rate", "burst", "ttl", "countries", "webhooks", "name", "x"]
+)
+
+
+@given(st.dictionaries(st.text(max_size=5) | st.just("acme"), st.dictionaries(field_names, toml_values)))
+def test_any_document_is_taken_or_refused_in_one_line(tables: dict[str, object]) -> None:
+    """Whatever a TOML file can hold, the answer is accounts or ConfigurationError."""
+    try:
+        Accounts.parse({"accounts": tables})
+    except ConfigurationError as problem:
+        assert str(problem)
+
+
+def test_key_comes_from_environment_or_file(file: Path, tmp_path: Path) -> None:
+    """Of a file the first line counts, without its end."""
+    key_file = tmp_path / "key"
+    key_file.write_text("tulip-key\nsecond line\n")
+    assert load(file, ACME)["acme"].api_key({"ACME_KEY": " tulip-key "}) == "tulip-key"
+    in_file = f'[accounts.acme]\napi_key_file = "{key_file}"\nrate = "1/s"\n'
+    assert load(file, in_file)["acme"].api_key({}) == "tulip-key"
+
+
+@pytest.mark.parametrize("environ", [{}, {"ACME_KEY": " "}])
+def test_missing_key_names_the_variable(file: Path, environ: dict[str, str]) -> None:
+    """One line before the first job, not a refused call after it."""
+    with pytest.raises(ConfigurationError, match="account acme: the environment variable ACME_KEY holds no"):
+        load(file, ACME).secrets(environ)
+
+
+def test_missing_key_file_is_named(file: Path, tmp_path: Path) -> None:
+    """The same for a file that is not there."""
+    accounts = load(file, f'[accounts.acme]\napi_key_file = "{tmp_path / "none"}"\nrate = "1/s"\n')
+    with pytest.raises(ConfigurationError, match="none holds no API key"):
+        accounts.secrets({})
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "",
+        "tulip",
+        "whsec_",
+        "whsec_tulip!",
+        "whsec_" + base64.b64encode(b"tulip").decode(),
+        SECRET[6:],
+        SECRET + "é",
+    ],
+)
+def test_wrong_webhook_secret_names_the_variable_and_never_the_secret(file: Path, secret: str) -> None:
+    """What was set is not repeated."""
+    with pytest.raises(ConfigurationError) as problem:
+        load(file, ACME + HOOK).secrets({"ACME_KEY": "k", "ACME_SECRET": secret})
+    line = str(problem.value)
+    assert "ACME_SECRET" in line and "tulip" not in line and "dHVsaXA" not in line
+
+
+def test_secrets_are_decoded_in_order(file: Path) -> None:
+    """Several while rotating, each `whsec_` and base64."""
+    rotating = HOOK.replace('"ACME_SECRET"', '["NEW", "OLD"]')
+    old = "whsec_" + base64.b64encode(b"rose" * 6).decode()
+    endpoint = load(file, ACME + rotating)["acme"].webhooks[0]
+    assert endpoint.secrets({"NEW": SECRET, "OLD": old}) == (b"tulip" * 5, b"rose" * 6)
+
+
+def test_secrets_of_all_accounts_are_listed_as_text(file: Path) -> None:
+    """For redaction, which must know each of them."""
+    accounts = load(file, ACME + HOOK)
+    assert accounts.secrets({"ACME_KEY": "tulip-key", "ACME_SECRET": SECRET}) == ["tulip-key", SECRET]
+
+
+def test_repr_of_an_account_shows_no_secret(file: Path) -> None:
+    """Names of variables only; values are read when they are needed."""
+    accounts = load(file, ACME + HOOK)
+    accounts.secrets({"ACME_KEY": "tulip-key", "ACME_SECRET": SECRET})
+    assert "tulip" not in repr(accounts["acme"]) and SECRET not in repr(accounts["acme"])
+
+
+def test_countries_are_those_that_may_be_dialled(file: Path) -> None:
+    """Listed ones and no others."""
+    account = load(file, ACME + 'countries = ["1", "44"]\n')["acme"]
+    assert account.may_dial("44") and not account.may_dial("972")
+
+
+@pytest.mark.parametrize(
+    ("events", "wanted"),
+    [('["call.*"]', {"call.placed", "call.failed"}), ('["call.failed"]', {"call.failed"}), ('["x"]', set())],
+)
+def test_endpoint_gets_the_events_it_asked_for(file: Path, events: str, wanted: set[str]) -> None:
+    """By name or by pattern."""
+    account = load(file, ACME + HOOK + f"events = {events}\n")["acme"]
+    assert {kind for kind in ("call.placed", "call.failed") if account.endpoints_for(kind)} == wanted
+
+
+def test_endpoint_key_depends_on_the_address_alone(file: Path) -> None:
+    """A waiting delivery finds its endpoint after the file was rearranged."""
+    first = load(file, ACME + HOOK)["acme"].webhooks[0]
+    other = HOOK.replace("/x", "/y")
+    moved = load(file, ACME + other + HOOK.replace("ACME_SECRET", "NEW"))["acme"].webhooks[1]
+    assert first.key == moved.key != load(file, ACME + other)["acme"].webhooks[0].key

@@ -1,0 +1,225 @@
+"""Jobs: what the contract allows, and that a wrong one is told by its fields and never by their values."""
+
+from __future__ import annotations
+
+import json
+import re
+import traceback
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.errors import InvalidJob
+from worker.jobs import EXTENDED_LANGUAGES, LANGUAGES, Job, mask
+
+GOOD: dict[str, Any] = {
+    "id": "job-1",
+    "account": "acme",
+    "country": "1",
+    "phone": "2125555555",
+    "code": "7391",
+}
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda child: st.lists(child, max_size=3) | st.dictionaries(st.text(), child, max_size=3),
+    max_leaves=5,
+)
+names = st.sampled_from([*Job.model_fields, "x", "job"]) | st.text()
+
+good_jobs = st.fixed_dictionaries(
+    {
+        "id": st.from_regex(r"[A-Za-z0-9_:-]{1,64}", fullmatch=True),
+        "account": st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True),
+        "country": st.from_regex(r"[1-9][0-9]{0,2}", fullmatch=True),
+        "phone": st.from_regex(r"[0-9]{5,15}", fullmatch=True),
+        "code": st.from_regex(r"[1-9][0-9]{2,4}", fullmatch=True),
+    },
+    optional={
+        "ext": st.from_regex(r"[0-9]{1,20}", fullmatch=True),
+        "message": st.sampled_from(LANGUAGES),
+        "ref": st.text(st.characters(exclude_categories=["Cs"]), max_size=255),
+        "expires_at": st.datetimes(
+            min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)
+        ).map(datetime.isoformat),
+    },
+)
+
+
+def errors(**changes: object) -> dict[str, str]:
+    """The field errors of a good job with `changes`."""
+    with pytest.raises(InvalidJob) as problem:
+        Job.parse(GOOD | changes)
+    assert problem.value.code == "INVALID_JOB"
+    return problem.value.fields
+
+
+def parsed(**changes: object) -> Job:
+    return Job.parse(GOOD | changes)
+
+
+@given(good_jobs)
+def test_good_job_survives_its_own_json(fields: dict[str, Any]) -> None:
+    """What is stored in the ledger is read back as the same job."""
+    job = Job.parse(fields)
+    assert Job.from_json(job.to_json()) == job
+    assert Job.parse(json.loads(job.to_json())) == job
+
+
+@given(st.dictionaries(names, json_values))
+def test_any_fields_are_a_job_or_invalid(fields: dict[str, Any]) -> None:
+    """No JSON object ends in another exception; its errors can be published as JSON and as one line."""
+    try:
+        Job.parse(fields)
+    except InvalidJob as problem:
+        assert problem.fields and json.dumps(problem.fields).encode()
+        assert "\n" not in str(problem) and str(problem).isprintable()
+
+
+@given(json_values)
+def test_any_json_is_a_job_or_invalid(value: Any) -> None:
+    """A producer may send something that is no object at all."""
+    try:
+        Job.parse(value)
+    except InvalidJob as problem:
+        assert problem.fields
+
+
+@given(good_jobs, st.sampled_from(sorted(GOOD)), json_values)
+def test_one_wrong_field_is_the_one_named(fields: dict[str, Any], name: str, value: Any) -> None:
+    """Others are not blamed."""
+    try:
+        Job.parse(fields | {name: value})
+    except InvalidJob as problem:
+        assert set(problem.fields) == {name}
+
+
+@given(
+    st.from_regex(r"[0-9]{16,30}|[0-9]{5,14}[x -]", fullmatch=True),
+    st.from_regex(r"0[0-9]{3,4}|[0-9]{6,9}|[0-9]{4}[a-z]", fullmatch=True),
+)
+def test_values_of_phone_and_code_are_in_no_error(phone: str, code: str) -> None:
+    """Not in the fields' errors, the message, the repr, nor in the rendered chain of exceptions."""
+    with pytest.raises(InvalidJob) as caught:
+        Job.parse(GOOD | {"phone": phone, "code": code})
+    problem = caught.value
+    frames = "".join(traceback.format_exception(problem))
+    for text in (str(problem), repr(problem), str(problem.fields), frames):
+        assert phone not in text and code not in text
+
+
+@given(good_jobs)
+def test_repr_shows_neither_pin_nor_phone(fields: dict[str, Any]) -> None:
+    """A job in a log line or traceback is safe by itself."""
+    fields = fields | {"id": "job", "account": "acme", "country": "1"}
+    fields.pop("expires_at", None)
+    for text in (repr(Job.parse(fields)), str(Job.parse(fields))):
+        assert not re.findall(r"\d{2,}", text)
+
+
+def test_null_counts_as_absent() -> None:
+    """As many languages write a field that is not set."""
+    assert parsed(ext=None, ref=None, message=None, expires_at=None) == parsed()
+    assert errors(code=None) == {"code": "is required"}
+
+
+def test_missing_fields_are_all_named() -> None:
+    """Not only the first."""
+    with pytest.raises(InvalidJob) as problem:
+        Job.parse({})
+    assert set(problem.value.fields) == set(GOOD)
+
+
+def test_unknown_field_is_an_error_that_names_it() -> None:
+    """A misspelled `expires_at` must not mean: never."""
+    assert errors(expires="2026-11-22T08:15:30Z") == {"expires": "is not a field of a job"}
+
+
+def test_foreign_name_is_named_printably_and_shortly() -> None:
+    """It goes into an event and a line."""
+    (name,) = errors(**{"a\n\x1b\ud800é" + "x" * 100: 1})
+    assert name.isascii() and name.isprintable() and len(name) <= 64
+
+
+@pytest.mark.parametrize(("name", "value"), [("country", 44), ("phone", 2125555555), ("code", 7391)])
+def test_integers_are_taken_where_the_contract_says(name: str, value: int) -> None:
+    """As their digits."""
+    assert getattr(parsed(**{name: value}), name) == str(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("id", ""), ("id", "x" * 65), ("id", "a b"), ("id", "job-1\n"), ("id", 1), ("id", "é"),
+        ("account", ""), ("account", 1),
+        ("country", "0"), ("country", "1234"), ("country", "+1"), ("country", True), ("country", 1.0),
+        ("phone", "212-555-5555"), ("phone", "+12125555555"), ("phone", "٢١٢٥٥٥٥٥٥٥"), ("phone", "1234"),
+        ("phone", -2125555555), ("phone", 10**400), ("phone", "2125555555\n"),
+        ("code", "0123"), ("code", "99"), ("code", 99), ("code", "100000"), ("code", 100000), ("code", 1234.0),
+        ("code", ["1234"]), ("code", True),
+        ("ext", "1,2"), ("ext", ""), ("ext", "1" * 21), ("ext", True),
+        ("message", "Klingon"), ("message", "english"), ("message", "Arabic"), ("message", []),
+        ("ref", "x" * 256), ("ref", 1), ("ref", "\ud800"),
+        ("exttype", "1"),
+        ("expires_at", "tomorrow"), ("expires_at", 1763799330), ("expires_at", "2026-11-22T08:15:30"),
+        ("expires_at", "2026-11-22"), ("expires_at", "2026-13-22T08:15:30Z"), ("expires_at", ""),
+        ("expires_at", "0001-01-01T00:00:00+23:59"), ("expires_at", datetime(2026, 11, 22)),
+        ("expires_at", datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))),
+    ],
+)  # fmt: skip
+def test_value_outside_the_rules_is_an_error_of_its_field(name: str, value: object) -> None:
+    """One field, one error."""
+    assert set(errors(**{name: value})) == {name}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-22T08:15:30Z",
+        "2026-11-22t08:15:30.000z",
+        "2026-11-22T10:15:30+02:00",
+        "2026-11-22 03:15:30.0-05:00",
+    ],
+)
+def test_expiry_is_any_rfc3339_time(text: str) -> None:
+    """With any offset, as one moment in UTC."""
+    assert parsed(expires_at=text).expires_at == datetime(2026, 11, 22, 8, 15, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("code", ["100", "99999", 100, 99999])
+def test_pin_at_its_bounds_is_taken(code: object) -> None:
+    """From 100 to 99999."""
+    assert parsed(code=code).code == str(code)
+
+
+def test_extended_takes_what_the_older_page_allows() -> None:
+    """Commas in `ext`, `exttype`, six more languages: only when switched on, then in the ledger too."""
+    for language in EXTENDED_LANGUAGES:
+        fields = GOOD | {"ext": "1,,2", "exttype": 2, "message": language}
+        job = Job.parse(fields, extended=True)
+        assert (job.ext, job.exttype, job.message) == ("1,,2", "2", language)
+        assert Job.from_json(job.to_json()) == job
+        with pytest.raises(InvalidJob) as problem:
+            Job.parse(fields)
+        assert set(problem.value.fields) == {"ext", "exttype", "message"}
+
+
+@pytest.mark.parametrize("kind", [1.0, True, "3", "1.0", [1], 0])
+def test_extension_type_is_one_or_two(kind: object) -> None:
+    """Nothing that merely equals 1 in Python."""
+    with pytest.raises(InvalidJob, match="exttype"):
+        Job.parse(GOOD | {"exttype": kind}, extended=True)
+
+
+@given(st.from_regex(r"[0-9]{5,15}", fullmatch=True))
+def test_mask_shows_the_last_four_digits_alone(phone: str) -> None:
+    """As long as the number, stars but for four digits."""
+    assert mask(phone) == "*" * (len(phone) - 4) + phone[-4:]
+
+
+def test_mask_as_in_the_contract() -> None:
+    """The example of the contract's event."""
+    assert mask("2125555555") == "******5555"

@@ -1,0 +1,246 @@
+"""The names, labels and first values that dashboards and alerts rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from worker import __version__
+from worker.errors import (
+    AccountProblem,
+    BrokerUnavailable,
+    CallError,
+    Redial,
+    Refused,
+    Retry,
+    StoreUnavailable,
+)
+from worker.labels import RetryReason
+from worker.metrics import Metrics, Snapshot
+from worker.ports import Reason
+from worker.shared_state import KEPT_SECONDS, SharedState
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+CONTRACT = {
+    "jobs_accepted_total": {"account", "source"},
+    "jobs_finished_total": {"account", "status"},
+    "provider_requests_total": {"account", "result"},
+    "provider_request_seconds_count": set(),
+    "provider_errors_total": {"account", "code"},
+    "retries_total": {"account", "reason"},
+    "job_wait_seconds_count": {"reason"},
+    "job_seconds_count": {"account"},
+    "jobs_waiting": {"account", "reason"},
+    "oldest_waiting_seconds": {"account"},
+    "account_held": {"account", "reason"},
+    "duplicates_total": {"account"},
+    "webhook_attempts_total": {"account", "result"},
+    "webhook_attempt_seconds_count": set(),
+    "webhook_pending": {"account"},
+    "results_unpublished": set(),
+    "calls_in_flight": set(),
+    "queue_depth": {"queue"},
+    "last_progress_timestamp_seconds": set(),
+}
+
+NOTHING = Snapshot({}, {}, {}, {}, 0)
+
+
+class Shared:
+    """What the store and the broker answer; counts how often they are asked. An exception is raised."""
+
+    def __init__(self) -> None:
+        self.snapshot: Snapshot | Exception = NOTHING
+        self.depths: Mapping[str, int] | Exception = {"calls": 0}
+        self.now, self.asked = 100.0, 0
+
+    def read_store(self) -> Snapshot:
+        self.asked += 1
+        if isinstance(self.snapshot, Exception):
+            raise self.snapshot
+        return self.snapshot
+
+    def read_broker(self) -> Mapping[str, int]:
+        if isinstance(self.depths, Exception):
+            raise self.depths
+        return self.depths
+
+
+@pytest.fixture
+def shared() -> Shared:
+    return Shared()
+
+
+@pytest.fixture
+def metrics(shared: Shared) -> Metrics:
+    """Metrics for accounts acme and beta, with shared state."""
+    metrics = Metrics()
+    metrics.initialise(["acme", "beta"])
+    SharedState(metrics, shared.read_store, shared.read_broker, clock=lambda: shared.now)
+    return metrics
+
+
+def scrape(metrics: Metrics) -> Samples:
+    """Every sample as Prometheus would read it."""
+    families = text_string_to_metric_families(generate_latest(metrics.registry).decode())
+    return {
+        (sample.name.removeprefix("callworker_"), frozenset(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    return samples[(name, frozenset(labels.items()))]
+
+
+def names(samples: Samples) -> set[str]:
+    return {name for name, _ in samples}
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_metric_of_the_contract_is_there_from_the_first_scrape(metrics: Metrics, name: str) -> None:
+    """Exact names and labels, in the text that Prometheus reads, before anything has happened."""
+    assert f"\ncallworker_{name}".encode() in generate_latest(metrics.registry)
+    labels = [{key for key, _ in pairs} for found, pairs in scrape(metrics) if found == name]
+    assert labels and all(found == CONTRACT[name] for found in labels)
+
+
+def test_every_metric_has_a_help_text(metrics: Metrics) -> None:
+    """The list that an operator reads says what each one counts."""
+    families = text_string_to_metric_families(generate_latest(metrics.registry).decode())
+    own = [family for family in families if family.name.startswith("callworker_")]
+    assert len(own) > 20 and all(family.documentation.endswith(".") for family in own)
+
+
+def test_no_created_series(metrics: Metrics) -> None:
+    """The client library's `_created` gauges would double the number of series."""
+    assert not {name for name in names(scrape(metrics)) if name.endswith("_created")}
+
+
+def test_counters_begin_at_zero_for_every_account(metrics: Metrics) -> None:
+    """So that rate() and alerts see the first event; unknown accounts have a label too."""
+    samples = scrape(metrics)
+    for account in ("acme", "beta", "(unknown)"):
+        assert value(samples, "jobs_finished_total", account=account, status="unknown") == 0
+        assert value(samples, "provider_errors_total", account=account, code="unknown") == 0
+        assert value(samples, "duplicates_total", account=account) == 0
+        assert value(samples, "job_seconds_count", account=account) == 0
+
+
+def test_version_and_process_are_told(metrics: Metrics) -> None:
+    """Which version runs, and what the process uses."""
+    samples = scrape(metrics)
+    assert value(samples, "build_info", version=__version__) == 1
+    assert {"process_resident_memory_bytes", "python_info"} <= names(samples)
+
+
+def test_account_that_is_not_configured_shares_one_label(metrics: Metrics) -> None:
+    """Foreign names must not make series without end."""
+    assert (metrics.account("acme"), metrics.account("x" * 64)) == ("acme", "(unknown)")
+
+
+def test_error_code_that_is_not_known_shares_one_label() -> None:
+    """The operator's table adds to the known ones, the provider's whims do not."""
+    metrics = Metrics(["BUSY_LINE"])
+    codes = ["BUSY_LINE", "NO_POINTS", "SURPRISE"]
+    assert [metrics.code(code) for code in codes] == ["BUSY_LINE", "NO_POINTS", "unknown"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (Retry("x", sent=False), "not_rung"),
+        (Retry("x", sent=True, retry_after_seconds=2), "provider_wish"),
+        (Redial("x"), "perhaps_rung"),
+        (Refused("X", "x"), "not_rung"),
+        (AccountProblem("X", "x"), "not_rung"),
+    ],
+)
+def test_retry_reason_tells_whether_the_phone_may_have_rung(error: CallError, reason: str) -> None:
+    """A closed set, of which one tells of possible second rings."""
+    assert RetryReason.of(error) == reason
+
+
+def test_shared_state_is_read_at_each_scrape(metrics: Metrics, shared: Shared) -> None:
+    """Counts by account and reason, 0 for what the store does not mention."""
+    shared.snapshot = Snapshot(
+        waiting={("acme", Reason.HELD): 3},
+        oldest_waiting_seconds={"acme": 12.5},
+        held={"acme": "NO_POINTS", "beta": "operator"},
+        webhook_pending={"beta": 2},
+        results_unpublished=7,
+    )
+    shared.depths = {"calls": 5, "results": 0}
+    samples = scrape(metrics)
+    assert value(samples, "jobs_waiting", account="acme", reason="held") == 3
+    assert value(samples, "jobs_waiting", account="beta", reason="held") == 0
+    assert value(samples, "oldest_waiting_seconds", account="acme") == 12.5
+    assert value(samples, "oldest_waiting_seconds", account="beta") == 0
+    assert value(samples, "account_held", account="acme", reason="NO_POINTS") == 1
+    assert value(samples, "account_held", account="acme", reason="INVALID_KEY") == 0
+    assert value(samples, "account_held", account="beta", reason="operator") == 1
+    assert value(samples, "webhook_pending", account="beta") == 2
+    assert value(samples, "results_unpublished") == 7
+    assert value(samples, "queue_depth", queue="calls") == 5
+    assert value(samples, "store_up") == value(samples, "broker_up") == 1
+
+
+def test_accounts_taken_out_of_the_file_are_counted_together(metrics: Metrics, shared: Shared) -> None:
+    """Their jobs still wait and must be seen: added up, the oldest of them, held with an unusual code."""
+    shared.snapshot = Snapshot(
+        waiting={("old", Reason.BACKOFF): 2, ("older", Reason.BACKOFF): 3},
+        oldest_waiting_seconds={"old": 5.0, "older": 4.0},
+        held={"old": "SURPRISE"},
+        webhook_pending={"old": 1, "older": 1},
+        results_unpublished=0,
+    )
+    samples = scrape(metrics)
+    assert value(samples, "jobs_waiting", account="(unknown)", reason="backoff") == 5
+    assert value(samples, "oldest_waiting_seconds", account="(unknown)") == 5
+    assert value(samples, "account_held", account="(unknown)", reason="unknown") == 1
+    assert value(samples, "webhook_pending", account="(unknown)") == 2
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), RuntimeError("a fault of ours")])
+def test_scrape_goes_on_without_the_store(metrics: Metrics, shared: Shared, error: Exception) -> None:
+    """Its series are missing, not zero; all others are there."""
+    shared.snapshot = error
+    samples = scrape(metrics)
+    assert value(samples, "store_up") == 0 and value(samples, "broker_up") == 1
+    absent = {
+        "jobs_waiting",
+        "oldest_waiting_seconds",
+        "account_held",
+        "webhook_pending",
+        "results_unpublished",
+    }
+    assert not absent & names(samples) and {"queue_depth", "jobs_finished_total"} <= names(samples)
+
+
+def test_scrape_goes_on_without_the_broker(metrics: Metrics, shared: Shared) -> None:
+    """The store's series do not hang on the broker."""
+    shared.depths = BrokerUnavailable("away")
+    samples = scrape(metrics)
+    assert value(samples, "broker_up") == 0 and value(samples, "store_up") == 1
+    assert "queue_depth" not in names(samples) and "jobs_waiting" in names(samples)
+
+
+def test_store_is_asked_once_a_second_at_most(metrics: Metrics, shared: Shared) -> None:
+    """Several scrapers, or one that hurries, do not load Redis; a failure is remembered as well."""
+    scrape(metrics)
+    shared.snapshot = StoreUnavailable("away")
+    shared.now += KEPT_SECONDS / 2
+    assert value(scrape(metrics), "store_up") == 1 and shared.asked == 1
+    shared.now += KEPT_SECONDS
+    assert value(scrape(metrics), "store_up") == 0
+    assert value(scrape(metrics), "store_up") == 0 and shared.asked == 2
+
+
+def test_registering_does_not_ask_the_store(metrics: Metrics, shared: Shared) -> None:
+    """A worker must start while Redis is away."""
+    assert shared.asked == 0

@@ -1,0 +1,135 @@
+"""Settings come from the environment; a wrong one stops the program with one line that helps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.errors import ConfigurationError
+from worker.settings import Settings, config_file
+
+NAMES = [str(field.alias) for field in Settings.model_fields.values()]
+
+
+def complaint(name: str, value: str) -> str:
+    with pytest.raises(ConfigurationError) as problem:
+        Settings.from_env({name: value})
+    return str(problem.value)
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    """An empty environment is a working set-up on the embedded server."""
+    settings = Settings.from_env({})
+    assert settings.embedded and settings.broker_url is None
+    assert settings.proxstop_url == "https://api.proxstop.com" and settings.proxstop_format == "xml"
+    assert settings.accounts_file == config_file("accounts.toml")
+    assert (settings.metrics_host, settings.metrics_port) == ("127.0.0.1", 9808)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem", "allowed"),
+    [
+        ("METRICS_PORT", "abc", "is not a whole number", "from 1 to 65535"),
+        ("METRICS_PORT", "0", "is out of range", "from 1 to 65535"),
+        ("METRICS_PORT", "70000", "is out of range", "from 1 to 65535"),
+        ("METRICS_PORT", "98.08", "is not a whole number", "from 1 to 65535"),
+        ("METRICS_PORT", "9" * 5000, "is not a whole number", "from 1 to 65535"),
+        ("METRICS_PORT", "٩٨٠٨", "is not a whole number", "from 1 to 65535"),
+        ("CONCURRENCY", "0", "is out of range", "from 1 to 10000"),
+        ("CONCURRENCY", "-5", "is out of range", "from 1 to 10000"),
+        ("CONCURRENCY", "many", "is not a whole number", "from 1 to 10000"),
+        ("LEDGER_RETENTION", "60", "is out of range", "from 3600 to 31622400"),
+        ("PROXSTOP_TIMEOUT", "0", "is out of range", "above 0, at most 3600"),
+        ("PROXSTOP_TIMEOUT", "nan", "is out of range", "above 0, at most 3600"),
+        ("PROXSTOP_TIMEOUT", "inf", "is out of range", "above 0, at most 3600"),
+        ("PROXSTOP_TIMEOUT", "soon", "is not a number", "above 0, at most 3600"),
+        ("SHUTDOWN_GRACE", "-1", "is out of range", "above 0, at most 3600"),
+        ("PROXSTOP_FORMAT", "yaml", "is not a value that is known", "json, xml"),
+        ("PROXSTOP_EXTENDED", "yes", "is not a value that is known", "on, off"),
+        ("LOG_FORMAT", "text", "is not a value that is known", "json, console"),
+        ("LOG_LEVEL", "LOUD", "is not a value that is known", "DEBUG, INFO, WARNING, ERROR"),
+        ("PROXSTOP_URL", "api.proxstop.com", "is not an address", "http:// or https://"),
+        ("PROXSTOP_URL", "ftp://api.proxstop.com", "is not an address", "http:// or https://"),
+        ("PROXSTOP_URL", "https://", "is not an address", "http:// or https://"),
+        ("PROXSTOP_URL", "https://host?key=x", "is not an address", "without user name or query"),
+        ("PROXSTOP_URL", "https://u:p@host", "is not an address", "without user name or query"),
+        ("PROXSTOP_URL", "https://[::1", "is not an address", "http:// or https://"),
+        ("PROXSTOP_URL", "https://host:99999", "is not an address", "http:// or https://"),
+        ("REDIS_URL", "localhost:6379", "is not an address", "redis://"),
+        ("REDIS_URL", "http://localhost", "is not an address", "unix://"),
+        ("REDIS_URL", "redis://localhost:port/0", "is not an address", "rediss://"),
+        ("BROKER_URL", "localhost", "is not a kombu URL", "amqp://"),
+        ("BROKER_URL", "://localhost", "is not a kombu URL", "redis://"),
+    ],
+)
+def test_wrong_value_is_one_line_with_name_problem_and_what_is_allowed(
+    name: str, value: str, problem: str, allowed: str
+) -> None:
+    """An operator mends it without looking anything up."""
+    line = complaint(name, value)
+    assert line.startswith(f"{name}: {problem}") and allowed in line.partition("allowed is")[2]
+    assert "\n" not in line and len(line) < 200
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "PROXSTOP_URL", "BROKER_URL", "METRICS_PORT", "LOG_LEVEL"])
+def test_wrong_value_is_not_repeated(name: str) -> None:
+    """It may be a password, or an address with one, set under the wrong name."""
+    assert "tulip" not in complaint(name, "tulip:secret-tulip@host:x")
+
+
+@given(st.sampled_from(NAMES), st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+def test_any_value_is_taken_or_refused_in_one_line(name: str, value: str) -> None:
+    """No value ends in another exception."""
+    try:
+        Settings.from_env({name: value})
+    except ConfigurationError as problem:
+        assert str(problem).startswith(f"{name}: ") and "\n" not in str(problem)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_empty_value_counts_as_absent(name: str) -> None:
+    """`NAME=` in a compose file means: not set."""
+    assert Settings.from_env({name: " "}) == Settings.from_env({})
+
+
+def test_words_are_taken_in_any_case() -> None:
+    """debug and DEBUG are one level."""
+    given_words = {
+        "LOG_LEVEL": "debug",
+        "LOG_FORMAT": "Console",
+        "PROXSTOP_FORMAT": "JSON",
+        "PROXSTOP_EXTENDED": "ON",
+    }
+    settings = Settings.from_env(given_words)
+    assert (settings.log_level, settings.log_format) == ("DEBUG", "console")
+    assert (settings.proxstop_format, settings.proxstop_extended) == ("json", "on")
+
+
+def test_values_reach_their_fields() -> None:
+    """Trimmed, typed, and without the slash that would double in a path."""
+    settings = Settings.from_env(
+        {
+            "METRICS_PORT": " 9900 ",
+            "CONCURRENCY": "7",
+            "PROXSTOP_URL": "http://127.0.0.1:8807/",
+            "PATH": "/bin",
+        }
+        | {"REDIS_URL": "redis://:pw@127.0.0.1:6379/0", "BROKER_URL": "amqp://guest:guest@h//;amqp://h2//"}
+        | {"ACCOUNTS_FILE": "/etc/accounts.toml", "PROXSTOP_TIMEOUT": "2.5"}
+    )
+    assert (settings.metrics_port, settings.concurrency, settings.proxstop_timeout) == (9900, 7, 2.5)
+    assert settings.proxstop_url == "http://127.0.0.1:8807"
+    assert settings.accounts_file == Path("/etc/accounts.toml") and not settings.embedded
+
+
+def test_config_file_is_looked_for_here_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator's own `config/` comes before what was installed."""
+    monkeypatch.chdir(tmp_path)
+    assert config_file("accounts.toml").parent != Path("config")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "accounts.toml").touch()
+    assert config_file("accounts.toml") == Path("config/accounts.toml")
+    assert config_file("no-such-file.toml") == Path("config/no-such-file.toml")

@@ -1,0 +1,277 @@
+"""Each fact gives one log line under its constant name, and moves its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from worker.delivery.ports import Attempt
+from worker.delivery.ports import Result as WebhookResult
+from worker.errors import (
+    AccountProblem,
+    BrokerUnavailable,
+    CallError,
+    Misconfigured,
+    Redial,
+    Refused,
+    Retry,
+    StoreUnavailable,
+)
+from worker.events import Status
+from worker.jobs import Job
+from worker.metrics import Metrics
+from worker.ports import Due, Lease, Reason, Slot, Source
+from worker.provider.client import Result
+from worker.retry import Tally
+from worker.watching import InFlight, Watching
+
+JOB = Job.parse({"id": "job-1", "account": "acme", "country": "1", "phone": "2125555555", "code": "7391"})
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    metrics = Metrics()
+    metrics.initialise(["acme"])
+    return metrics
+
+
+@pytest.fixture
+def watching(metrics: Metrics) -> Watching:
+    return Watching(metrics)
+
+
+def count(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(f"callworker_{name}", labels)
+
+
+def lease(waited_for: Reason | None) -> Lease:
+    return Lease(
+        job=JOB,
+        fence=1,
+        due=Due.DIAL,
+        tally=Tally(),
+        accepted_at_us=0,
+        expires_at_us=1,
+        clock_offset_us=0,
+        slot=Slot(0.0, 1.0, 2.0),
+        waited_for=waited_for,
+        waited_seconds=1.5,
+    )
+
+
+FACTS: dict[str, tuple[Callable[[Watching], None], str, str, str, dict[str, str]]] = {
+    "accepted": (
+        lambda w: w.accepted("acme", "job-1", Source.STREAM),
+        "job.accepted", "debug", "jobs_accepted_total", {"account": "acme", "source": "stream"},
+    ),
+    "accepted for an unknown account": (
+        lambda w: w.accepted("elsewhere", "job-1", Source.CELERY),
+        "job.accepted", "debug", "jobs_accepted_total", {"account": "(unknown)", "source": "celery"},
+    ),
+    "repeated": (
+        lambda w: w.repeated("acme", "job-1", "placed"),
+        "job.repeated", "info", "duplicates_total", {"account": "acme"},
+    ),
+    "leased after a wait": (
+        lambda w: w.leased(lease(Reason.RATE_LIMIT)),
+        "job.leased", "debug", "job_wait_seconds_count", {"reason": "rate_limit"},
+    ),
+    "retrying": (
+        lambda w: w.retrying(JOB, Redial("no answer"), Tally(1, 0, 1), 0.25),
+        "call.retrying", "info", "retries_total", {"account": "acme", "reason": "perhaps_rung"},
+    ),
+    "held": (
+        lambda w: w.held(JOB, AccountProblem("NO_POINTS", "no points left")),
+        "account.held", "warning", "provider_errors_total", {"account": "acme", "code": "NO_POINTS"},
+    ),
+    "refused": (
+        lambda w: w.refused(JOB, Refused("INVALID_TELEPHONE", "not valid")),
+        "call.refused", "debug", "provider_errors_total", {"account": "acme", "code": "INVALID_TELEPHONE"},
+    ),
+    "refused with an unknown code": (
+        lambda w: w.refused(JOB, Refused("SURPRISE", "what?", known=False)),
+        "provider.unknown_code", "warning", "provider_errors_total", {"account": "acme", "code": "unknown"},
+    ),
+    "lease lost": (
+        lambda w: w.lease_lost(JOB),
+        "job.lease_lost", "warning", "leases_lost_total", {"account": "acme"},
+    ),
+    "placed": (
+        lambda w: w.finished("job-1", "acme", Status.PLACED, "", 2.0),
+        "call.placed", "info", "jobs_finished_total", {"account": "acme", "status": "placed"},
+    ),
+    "unknown": (
+        lambda w: w.finished("job-1", "acme", Status.UNKNOWN, "OUTCOME_UNKNOWN", 2.0),
+        "call.unknown", "warning", "jobs_finished_total", {"account": "acme", "status": "unknown"},
+    ),
+    "rejected": (
+        lambda w: w.finished("job-1", "nobody", Status.REJECTED, "UNKNOWN_ACCOUNT", 0.0),
+        "call.rejected", "info", "jobs_finished_total", {"account": "(unknown)", "status": "rejected"},
+    ),
+    "loop failed": (
+        lambda w: w.loop_failed("relay", RuntimeError("a fault of ours")),
+        "loop.failed", "error", "loop_failures_total", {"loop": "relay"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_fact_gives_one_line_and_one_count(metrics: Metrics, watching: Watching, fact: str) -> None:
+    """The line's name and level, and the counter with its labels."""
+    happen, event, level, name, labels = FACTS[fact]
+    before = count(metrics, name, **labels) or 0
+    with capture_logs() as lines:
+        happen(watching)
+    assert [(line["event"], line["log_level"]) for line in lines] == [(event, level)]
+    assert count(metrics, name, **labels) == before + 1
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_line_names_the_job_and_never_the_pin(watching: Watching, fact: str) -> None:
+    """Even before redaction no fact carries the PIN or the number."""
+    with capture_logs() as lines:
+        FACTS[fact][0](watching)
+    assert "7391" not in str(lines) and "2125555555" not in str(lines)
+    assert "loop" in lines[0] or lines[0]["job"] == "job-1"
+
+
+def test_line_does_not_use_the_name_of_the_pin(watching: Watching) -> None:
+    """The provider's error code is `error_code`: a field called `code` would be hidden."""
+    with capture_logs() as lines:
+        watching.finished("job-1", "acme", Status.FAILED, "INVALID_TELEPHONE", 1.0)
+        watching.finished("job-1", "acme", Status.PLACED, "", 1.0)
+    assert lines[0]["error_code"] == "INVALID_TELEPHONE" and "error_code" not in lines[1]
+
+
+def test_parked_is_a_step(watching: Watching) -> None:
+    """A wait's beginning is told with its reason and end."""
+    with capture_logs() as lines:
+        watching.parked(JOB, Reason.RATE_LIMIT, 1763799330123456)
+    (line,) = lines
+    assert (line["event"], line["log_level"], line["reason"]) == ("job.parked", "debug", "rate_limit")
+
+
+def test_wait_is_observed_only_where_there_was_one(metrics: Metrics, watching: Watching) -> None:
+    """A job that went at once is not a wait of 0 s."""
+    watching.leased(lease(None))
+    watching.leased(lease(Reason.BACKOFF))
+    assert count(metrics, "job_wait_seconds_count", reason="backoff") == 1
+    assert count(metrics, "job_wait_seconds_sum", reason="backoff") == 1.5
+    assert count(metrics, "job_wait_seconds_count", reason="rate_limit") == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "event", "level"),
+    [
+        (Misconfigured("certificate refused", sent=False), "provider.misconfigured", "error"),
+        (Retry("refused", sent=False), "call.given_up", "debug"),
+        (Redial("no answer"), "call.given_up", "debug"),
+    ],
+)
+def test_end_without_the_provider_saying_so_is_no_provider_error(
+    metrics: Metrics, watching: Watching, error: CallError, event: str, level: str
+) -> None:
+    """Only what the provider said counts under its codes."""
+    with capture_logs() as lines:
+        watching.refused(JOB, error)
+    assert [(line["event"], line["log_level"]) for line in lines] == [(event, level)]
+    assert count(metrics, "provider_errors_total", account="acme", code="unknown") == 0
+
+
+def test_life_of_a_job_is_observed(metrics: Metrics, watching: Watching) -> None:
+    """From acceptance to end, by account."""
+    watching.finished("job-1", "acme", Status.PLACED, "", 2.0)
+    assert count(metrics, "job_seconds_sum", account="acme") == 2.0
+
+
+def test_requests_and_attempts_are_counted_in_silence(metrics: Metrics, watching: Watching) -> None:
+    """Requests, webhook attempts and publications are too many for lines of their own."""
+    with capture_logs() as lines:
+        watching.request_done("acme", Result.PERHAPS_RUNG, 0.5)
+        watching.webhook_attempted("acme", Attempt(WebhookResult.DELIVERED, 0.25))
+        watching.results_published(3)
+        watching.progress()
+    assert lines == []
+    assert count(metrics, "provider_requests_total", account="acme", result="perhaps_rung") == 1
+    assert count(metrics, "provider_request_seconds_sum") == 0.5
+    assert count(metrics, "webhook_attempts_total", account="acme", result="delivered") == 1
+    assert count(metrics, "webhook_attempt_seconds_sum") == 0.25
+    assert count(metrics, "results_published_total") == 3
+    assert (count(metrics, "last_progress_timestamp_seconds") or 0) > 1_700_000_000
+
+
+@pytest.mark.parametrize(
+    ("error", "away", "back"),
+    [
+        (StoreUnavailable("away"), "store.unavailable", "store.back"),
+        (BrokerUnavailable("away"), "broker.unavailable", "broker.back"),
+    ],
+)
+def test_service_away_is_said_once_however_many_loops_meet_it(
+    metrics: Metrics, watching: Watching, error: Exception, away: str, back: str
+) -> None:
+    """One line when it goes, one when the first loop is over it; not a fault of any loop."""
+    with capture_logs() as lines:
+        for loop in ("releaser", "sweeper", "relay"):
+            watching.loop_failed(loop, error)
+        for loop in ("releaser", "sweeper", "relay"):
+            watching.loop_recovered(loop)
+    assert [line["event"] for line in lines] == [away, back]
+    assert count(metrics, "loop_failures_total", loop="relay") is None
+
+
+def test_service_that_goes_again_is_said_again(watching: Watching) -> None:
+    """Even where one loop never told of its recovery."""
+    with capture_logs() as lines:
+        for _ in range(2):
+            watching.loop_failed("dial", StoreUnavailable("away"))
+            watching.loop_failed("relay", StoreUnavailable("away"))
+            watching.loop_recovered("relay")
+    assert [line["event"] for line in lines] == ["store.unavailable", "store.back"] * 2
+
+
+def test_fault_of_ours_is_said_each_time_with_its_traceback(watching: Watching) -> None:
+    """It needs mending, and its traceback is where that begins."""
+    error = RuntimeError("x")
+    with capture_logs() as lines:
+        watching.loop_failed("relay", error)
+        watching.loop_failed("relay", error)
+        watching.loop_recovered("relay")
+    assert [line["event"] for line in lines] == ["loop.failed", "loop.failed", "loop.recovered"]
+    assert lines[0]["exc_info"] is error
+
+
+class Placing:
+    """A provider that opens the gate and looks at the gauge."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self.seen: list[Any] = []
+
+    def place_call(self, job: Job, api_key: str, gate: Callable[[], None]) -> str:
+        self.seen.append(count(self._metrics, "calls_in_flight"))
+        gate()
+        self.seen.append(count(self._metrics, "calls_in_flight"))
+        raise Redial("no answer")
+
+
+def test_call_is_in_flight_from_the_gate_to_its_end(metrics: Metrics) -> None:
+    """Waiting for a slot is not a request; an error ends it like a ref."""
+    provider = Placing(metrics)
+    with pytest.raises(Redial):
+        InFlight(provider, metrics).place_call(JOB, "key", lambda: None)
+    assert [*provider.seen, count(metrics, "calls_in_flight")] == [0, 1, 0]
+
+
+def test_call_whose_gate_stays_shut_is_never_in_flight(metrics: Metrics) -> None:
+    """What the gate raises comes through as it is."""
+
+    def shut() -> None:
+        raise StoreUnavailable("away")
+
+    with pytest.raises(StoreUnavailable):
+        InFlight(Placing(metrics), metrics).place_call(JOB, "key", shut)
+    assert count(metrics, "calls_in_flight") == 0

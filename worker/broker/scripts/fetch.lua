@@ -1,0 +1,45 @@
+-- Takes messages from kombu's lists and files them as unacknowledged in the same step, in kombu's own format.
+-- Guarantees: a message is in its list or filed, at every instant; each list gets its turn before one gets a second.
+-- KEYS 1 hash of unacknowledged messages  2 sorted set of their tags by time  3 … lists
+-- ARGV 1 most  2 now (Unix seconds)
+-- Reply: list of {tag, message}
+
+local CHUNK = 16
+local most, now = tonumber(ARGV[1]), ARGV[2]
+local reply = {}
+
+local function envelope(message)
+  local ok, document = pcall(cjson.decode, message)
+  local properties = ok and type(document) == 'table' and document.properties
+  if type(properties) ~= 'table' or type(properties.delivery_tag) ~= 'string' then return nil end
+  local info = type(properties.delivery_info) == 'table' and properties.delivery_info or {}
+  return properties.delivery_tag, info.exchange, info.routing_key
+end
+
+local function file(message, list)
+  local tag, exchange, routing_key = envelope(message)
+  local filed
+  if tag and type(exchange) == 'string' and type(routing_key) == 'string' then
+    filed = '[' .. message .. ',' .. cjson.encode(exchange) .. ',' .. cjson.encode(routing_key) .. ']'
+  else
+    -- Not kombu's: kept as a string, under a tag of its own, so that it can be buried and not lost.
+    tag = 'foreign:' .. redis.sha1hex(message) .. ':' .. #reply .. ':' .. now
+    filed = cjson.encode({message, '', list})
+  end
+  redis.call('HSET', KEYS[1], tag, filed)
+  redis.call('ZADD', KEYS[2], now, tag)
+  reply[#reply + 1] = {tag, message}
+end
+
+local found = true
+while found and #reply < most do
+  found = false
+  for n = 3, #KEYS do
+    local messages = redis.call('RPOP', KEYS[n], math.max(math.min(CHUNK, most - #reply), 0))
+    for _, message in ipairs(messages or {}) do
+      found = true
+      file(message, KEYS[n])
+    end
+  end
+end
+return reply

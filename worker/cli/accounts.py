@@ -1,0 +1,103 @@
+"""`callworker accounts`: limits and backlog of every account; `hold` and `resume`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from worker.accounts import Account, Accounts
+from worker.cli import places
+from worker.cli.output import console, example, json_option, print_json, span, table
+from worker.labels import OPERATOR_HOLD
+from worker.settings import Settings
+from worker.state import keys
+from worker.state.census import AccountCount, Census
+from worker.state.scripts import Call, Scripts
+
+COLUMNS = ("account", "rate", "burst", "in flight", "waiting", "why", "oldest", "webhooks", "held")
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog=example("callworker accounts", "callworker accounts hold acme --reason 'invoice open'"),
+)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """Show every account: its limits, what waits and why, and whether it is held."""
+    if ctx.invoked_subcommand is not None:
+        if as_json:
+            raise click.UsageError("--json belongs to `callworker accounts` alone")
+        return
+    settings = Settings.from_env()
+    accounts = Accounts.load(settings.accounts_file)
+    with places.store(settings) as client:
+        counts = Census(client).accounts(list(accounts))
+    if as_json:
+        print_json([_document(accounts[count.name], count) for count in counts])
+    else:
+        console().print(table(COLUMNS, (_row(accounts[count.name], count) for count in counts)))
+
+
+@command.command("hold", epilog=example("callworker accounts hold acme --reason 'invoice open'"))
+@click.argument("name")
+@click.option("--reason", default="", help="Shown wherever the hold is.")
+def hold(name: str, reason: str) -> None:
+    """Let no job of account NAME be dialled until `resume`; jobs go on being accepted, and expire."""
+    why = f"{OPERATOR_HOLD}: {' '.join(reason.split())}" if reason.strip() else OPERATOR_HOLD
+    changed = _set_hold(name, why)
+    click.echo(f"{name} is held ({why})" if changed else f"{name} was held already ({why})")
+
+
+@command.command("resume", epilog=example("callworker accounts resume acme"))
+@click.argument("name")
+def resume(name: str) -> None:
+    """End the hold on account NAME, whoever set it."""
+    changed = _set_hold(name, "")
+    click.echo(f"{name} is resumed" if changed else f"{name} was not held")
+
+
+def _set_hold(name: str, why: str) -> bool:
+    """Hold the account, or resume it where `why` is empty; whether that changed anything."""
+    settings = Settings.from_env()
+    accounts = Accounts.load(settings.accounts_file)
+    if name not in accounts:
+        raise click.UsageError(
+            f"no account {name!r} in {settings.accounts_file}; there are {', '.join(accounts)}"
+        )
+    with places.store(settings) as client:
+        return bool(Scripts(client).run(Call("hold", keys.prefix_of(name), (name, why))))
+
+
+def _row(account: Account, count: AccountCount) -> tuple[object, ...]:
+    reasons = ", ".join(f"{number} {reason}" for reason, number in count.waiting.items() if number)
+    return (
+        account.name,
+        account.rate,
+        account.burst,
+        f"{count.in_flight} of {account.concurrency}",
+        sum(count.waiting.values()),
+        reasons or "-",
+        span(count.oldest_seconds) if count.oldest_seconds else "-",
+        count.pending,
+        count.hold or "-",
+    )
+
+
+def _document(account: Account, count: AccountCount) -> dict[str, Any]:
+    return {
+        "account": account.name,
+        "rate": account.rate,
+        "burst": account.burst,
+        "concurrency": account.concurrency,
+        "ttl": account.ttl,
+        "attempts": account.attempts,
+        "redials": account.redials,
+        "countries": None if account.countries is None else list(account.countries),
+        "waiting": {reason.value: number for reason, number in count.waiting.items()},
+        "oldest_waiting_seconds": round(count.oldest_seconds, 3),
+        "in_flight": count.in_flight,
+        "held": count.hold,
+        "webhooks_pending": count.pending,
+    }

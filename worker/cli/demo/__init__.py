@@ -1,0 +1,59 @@
+"""`callworker demo`: the whole path on this machine, checked from outside.
+
+scenario.py     the jobs, and how each must end
+props.py        the shipped accounts, made-up keys and secrets, ports
+stage.py        embedded server, sandbox, webhook receiver, worker
+process.py      the worker, a real `callworker run`
+tied.py         what makes it end with the demo
+receiver.py     the webhook receiver
+performance.py  sends the jobs and watches
+display.py      progress while it runs
+verdict.py      what was expected against what was seen
+report.py       tables and JSON
+"""
+
+from __future__ import annotations
+
+import signal
+
+import click
+
+from worker.cli.output import console, example, json_option, print_json
+
+
+@click.command(epilog=example("callworker demo", "callworker demo --json"))
+@json_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """Show real jobs travel the real path, in well under a minute; nothing outside this machine is asked.
+
+    Starts an embedded server, the sandbox provider, a webhook receiver and a worker, sends jobs of three accounts that
+    end in every way there is, and compares what became of them with what had to. Exit status 0 only if all is right.
+    """
+    from worker.cli.demo.display import display
+    from worker.cli.demo.performance import perform
+    from worker.cli.demo.report import for_machines, for_people
+    from worker.cli.demo.scenario import plan
+    from worker.cli.demo.stage import set_up
+    from worker.cli.demo.verdict import judge
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    click.echo("starting an embedded server, the sandbox provider, a webhook receiver and a worker", err=True)
+    with set_up() as stage:
+        jobs, url = plan(), stage.worker.metrics_url
+        with display(jobs, url) as show:
+            seen = perform(stage, jobs, show)
+        verdict = judge(stage.props, jobs, seen)
+    if as_json:
+        print_json(for_machines(jobs, seen, verdict, url))
+    else:
+        out = console()
+        for part in for_people(jobs, seen, verdict, url):
+            out.print(part)
+    ctx.exit(0 if verdict.ok else 1)
+
+
+def _interrupt(*_: object) -> None:
+    """Any polite end is one like Ctrl-C, so that everything that was started is ended."""
+    raise KeyboardInterrupt

@@ -1,0 +1,125 @@
+"""The demo's run: sends the jobs, and watches from outside what becomes of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from worker.accounts import Accounts
+from worker.cli.demo.receiver import Received
+from worker.cli.demo.scenario import BROKEN_MESSAGES, Planned
+from worker.cli.demo.stage import Stage
+from worker.delivery.reader import read_results
+from worker.events import event_type
+from worker.producer import Producer
+from worker.sandbox import ServedRequest
+from worker.state import keys
+from worker.state.connection import connect
+
+DEADLINE_SECONDS = 45.0
+SURPLUS_SECONDS = 1.0
+"""How long to go on looking, after everything has come, for what should not come."""
+STREAM = "calls.intake"
+
+
+@dataclass
+class Seen:
+    """What came of the jobs: events by job, calls by number, webhooks, letters; `bodies` by event id.
+
+    An event that was published twice under one id counts once; `metrics` is the worker's page, read at the end.
+    """
+
+    seconds: float = 0.0
+    events: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
+    bodies: dict[str, str] = field(default_factory=dict)
+    calls: Mapping[str, Sequence[ServedRequest]] = field(default_factory=dict)
+    webhooks: Sequence[Received] = ()
+    dead_letters: int = 0
+    metrics: str = ""
+    log: str = ""
+    complaints: Sequence[str] = ()
+
+    def take_event(self, body: str) -> None:
+        event = json.loads(body)
+        self.events[event["data"]["id"]][event["id"]] = event
+        self.bodies[event["id"]] = body
+
+
+class _Over(Exception):
+    """Everything came, or the time is up."""
+
+
+def perform(stage: Stage, jobs: Sequence[Planned], show: Callable[[Seen], None]) -> Seen:
+    """Send `jobs` and read the results queue until all have ended; `show` is called several times a second."""
+    started, seen = time.monotonic(), Seen()
+    complete_since: list[float] = []
+
+    def look() -> None:
+        seen.seconds = time.monotonic() - started
+        seen.calls, seen.webhooks = _by_number(stage.sandbox.requests()), stage.receiver.received()
+        show(seen)
+
+    def pause(wait_seconds: float) -> None:
+        look()
+        if not complete_since and is_complete(stage.props.accounts, jobs, seen):
+            complete_since.append(time.monotonic())
+        surplus_over = complete_since and time.monotonic() - complete_since[0] > SURPLUS_SECONDS
+        if surplus_over or seen.seconds > DEADLINE_SECONDS or not stage.worker.alive:
+            raise _Over
+        time.sleep(wait_seconds)
+
+    send(stage, jobs)
+    try:
+        for body in read_results(stage.server.broker_url, follow=True, pause=pause):
+            seen.take_event(body)
+    except _Over:
+        look()
+    _read_the_rest(stage, seen)
+    return seen
+
+
+def send(stage: Stage, jobs: Sequence[Planned]) -> None:
+    """Jobs as a Python producer sends them, and some plain ones as any other language might."""
+    checked = [job.fields for job in jobs if not job.case.plain for _ in range(job.case.copies)]
+    plain = [job.fields for job in jobs if job.case.plain] + list(BROKEN_MESSAGES)
+    with Producer(stage.server.broker_url) as producer:
+        producer.enqueue_many(checked)
+    with connect(stage.server.url) as client:
+        for fields in plain:
+            client.xadd(STREAM, {"job": json.dumps(fields)})
+
+
+def wanted_webhooks(accounts: Accounts, jobs: Sequence[Planned]) -> dict[str, int]:
+    """How many events each account's endpoints must get."""
+    counts = dict.fromkeys(accounts, 0)
+    for job in jobs:
+        if job.case.account in accounts:
+            account = accounts[job.case.account]
+            counts[account.name] += len(account.endpoints_for(event_type(job.case.status)))
+    return counts
+
+
+def is_complete(accounts: Accounts, jobs: Sequence[Planned], seen: Seen) -> bool:
+    """Whether every job has ended, and as many webhooks came as should, the one that was asked for twice included."""
+    wanted = sum(wanted_webhooks(accounts, jobs).values())
+    return len(seen.webhooks) > wanted and all(job.id in seen.events for job in jobs)
+
+
+def _by_number(served: Sequence[ServedRequest]) -> Mapping[str, Sequence[ServedRequest]]:
+    calls: dict[str, list[ServedRequest]] = defaultdict(list)
+    for request in served:
+        if request.call == "telephonecall":
+            calls[request.phone].append(request)
+    return calls
+
+
+def _read_the_rest(stage: Stage, seen: Seen) -> None:
+    with connect(stage.server.url) as client:
+        letters: Any = client.llen(keys.DEAD)
+    seen.dead_letters = letters
+    seen.metrics, seen.log = stage.worker.metrics(), stage.worker.log_text()
+    seen.complaints = stage.worker.complaints(most=10)

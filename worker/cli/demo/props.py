@@ -1,0 +1,102 @@
+"""What the demo needs before anything runs: the shipped accounts, made-up keys and secrets, free ports."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from worker.accounts import Accounts, Endpoint
+from worker.cli.demo.scenario import CASES, NO_SUCH_ACCOUNT
+from worker.errors import ConfigurationError
+from worker.settings import CONFIG_FOLDERS
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Props:
+    """`environ` names the files and holds the keys and secrets; `hook_port` is where the webhooks go."""
+
+    accounts: Accounts
+    environ: Mapping[str, str]
+    hook_port: int
+
+    def api_keys(self) -> list[str]:
+        return [account.api_key(self.environ) for account in self.accounts.values()]
+
+    def hook_secrets(self) -> dict[str, Sequence[bytes]]:
+        """The signing keys by path of the webhook's address."""
+        return {urlsplit(hook.url).path: hook.secrets(self.environ) for hook in endpoints(self.accounts)}
+
+
+def gather(folder: Path) -> Props:
+    """Read the shipped accounts; where their webhooks' port is taken, write a copy with another into `folder`.
+
+    Raises ConfigurationError where the shipped file is no longer what the demo needs.
+    """
+    file = _shipped("accounts.toml")
+    accounts = _fit(Accounts.load(file), file)
+    named = _hook_port(accounts)
+    port = named if _is_free(named) else free_port()
+    if port != named:
+        text = file.read_text(encoding="utf-8").replace(f"{HOST}:{named}/", f"{HOST}:{port}/")
+        file = folder / "accounts.toml"
+        file.write_text(text, encoding="utf-8")
+        accounts = Accounts.load(file)
+    files = {"ACCOUNTS_FILE": str(file), "PROVIDER_ERRORS_FILE": str(_shipped("provider_errors.toml"))}
+    return Props(accounts, {**files, **_made_up(accounts)}, port)
+
+
+def endpoints(accounts: Accounts) -> list[Endpoint]:
+    """All webhooks of all accounts."""
+    return [hook for account in accounts.values() for hook in account.webhooks]
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on at the moment."""
+    with closing(socket.create_server((HOST, 0))) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _shipped(name: str) -> Path:
+    """The file that comes with the program; a folder `config` where the demo is started may be in production."""
+    found = (folder / name for folder in CONFIG_FOLDERS[1:] if (folder / name).is_file())
+    return next(found, CONFIG_FOLDERS[0] / name).resolve()
+
+
+def _fit(accounts: Accounts, file: Path) -> Accounts:
+    missing = {case.account for case in CASES} - {NO_SUCH_ACCOUNT} - set(accounts)
+    places = {(urlsplit(hook.url).hostname, urlsplit(hook.url).port) for hook in endpoints(accounts)}
+    if missing or len(places) != 1 or next(iter(places))[0] != HOST:
+        raise ConfigurationError(
+            f"{file} is no longer the example that the demo needs, with accounts acme, globex and initech "
+            f"and all webhooks on one port of {HOST}"
+        )
+    return accounts
+
+
+def _hook_port(accounts: Accounts) -> int:
+    return urlsplit(endpoints(accounts)[0].url).port or 80
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def _made_up(accounts: Accounts) -> dict[str, str]:
+    """A key for each account and a secret for each webhook, under the names that the accounts file gives."""
+    keys = {
+        account.api_key_env: secrets.token_hex(16) for account in accounts.values() if account.api_key_env
+    }
+    names = [name for hook in endpoints(accounts) for name in hook.secret_env]
+    return keys | {name: "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode() for name in names}

@@ -1,0 +1,40 @@
+"""What a check found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Grade(StrEnum):
+    """OK; WARN works but may hurt later; FAIL does not work."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check's outcome: what was looked at, what was found, and in one line how to mend it if need be."""
+
+    name: str
+    grade: Grade
+    text: str
+    mend: str = ""
+
+    @classmethod
+    def ok(cls, name: str, text: str) -> Finding:
+        return cls(name, Grade.OK, text)
+
+    @classmethod
+    def warn(cls, name: str, text: str, mend: str) -> Finding:
+        return cls(name, Grade.WARN, text, mend)
+
+    @classmethod
+    def fail(cls, name: str, text: str, mend: str) -> Finding:
+        return cls(name, Grade.FAIL, text, mend)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"check": self.name, "grade": self.grade, "found": self.text, "mend": self.mend}

@@ -1,0 +1,122 @@
+"""Redis and the broker: there, new enough, set so that nothing is lost, and with the queues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from amqp.exceptions import NotFound
+
+from worker import embedded
+from worker.broker.address import broker_url
+from worker.broker.connection import Link, translated
+from worker.cli import places
+from worker.cli.doctor.finding import Finding
+from worker.cli.doctor.listing import masked
+from worker.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
+from worker.queues import CALLS, INTAKE, RESULTS
+from worker.scrubbing import scrub
+from worker.settings import Settings
+from worker.state.connection import connect
+from worker.state.scripts import translated as store_translated
+
+OLDEST = (6, 2)
+EVICTION_MEND = (
+    "set `maxmemory-policy noeviction` in Redis: it may drop jobs and limits when its memory is full"
+)
+AOF_MEND = (
+    "set `appendonly yes` in Redis: without it a restart loses what was accepted since the last snapshot"
+)
+
+
+def store(settings: Settings) -> Iterator[Finding]:
+    """Reachable, version, eviction, persistence."""
+    try:
+        with connect(places.redis_url(settings)) as client, store_translated():
+            facts: Any = client.info("everything")
+    except (StoreUnavailable, embedded.EmbeddedServerError) as problem:
+        yield _absent(settings, problem)
+        return
+    yield Finding.ok("Redis", f"answers at {masked(places.redis_url(settings))}")
+    yield from _fitness(facts)
+
+
+def _absent(settings: Settings, problem: Exception) -> Finding:
+    if not settings.embedded:
+        return Finding.fail("Redis", scrub(str(problem)), "start that server, or correct REDIS_URL")
+    try:
+        binary = embedded.find_binary()
+    except embedded.EmbeddedServerError as missing:
+        return Finding.fail("Redis", str(missing), "install one of these, or set REDIS_URL")
+    version = ".".join(map(str, binary.version))
+    mend = "start `callworker run`, which starts the embedded server, or set REDIS_URL"
+    return Finding.warn("Redis", f"the embedded server does not run; there is {binary.path}, {version}", mend)
+
+
+def _fitness(facts: dict[str, Any]) -> Iterator[Finding]:
+    version = str(facts.get("redis_version", ""))
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if numbers >= OLDEST:
+        yield Finding.ok("Redis version", version)
+    else:
+        yield Finding.fail("Redis version", version or "not told", "install version 6.2 or newer")
+    policy = facts.get("maxmemory_policy")
+    if policy == "noeviction":
+        yield Finding.ok("Redis eviction", "noeviction")
+    else:
+        yield Finding.fail("Redis eviction", f"maxmemory-policy is {policy or 'not told'}", EVICTION_MEND)
+    if facts.get("aof_enabled"):
+        yield Finding.ok("Redis persistence", "append-only file")
+    else:
+        yield Finding.warn("Redis persistence", "no append-only file", AOF_MEND)
+
+
+def broker(settings: Settings) -> Iterator[Finding]:
+    """Reachable, queues made."""
+    try:
+        url = broker_url(settings)
+        link = Link(url, [])
+    except (BrokerUnavailable, ConfigurationError, embedded.EmbeddedServerError) as problem:
+        yield _no_broker(settings, problem)
+        return
+    try:
+        yield Finding.ok("broker", f"answers at {masked(url)}")
+        yield _queues(link)
+    finally:
+        link.abandon()
+
+
+def _no_broker(settings: Settings, problem: Exception) -> Finding:
+    text = scrub(str(problem))
+    if settings.broker_url is None and settings.embedded:
+        return Finding.warn(
+            "broker", "the embedded server does not run", "start `callworker run`, or set BROKER_URL"
+        )
+    variable = "REDIS_URL" if settings.broker_url is None else "BROKER_URL"
+    return Finding.fail("broker", text, f"start the broker, or correct {variable}")
+
+
+def _queues(link: Link) -> Finding:
+    wanted = [CALLS, RESULTS, *([INTAKE] if link.confirms else [])]
+    try:
+        missing = [queue.name for queue in wanted if not _exists(link, queue)]
+    except BrokerUnavailable as problem:
+        return Finding.fail("queues", scrub(str(problem)), "look at the broker's own log")
+    if missing:
+        return Finding.warn(
+            "queues", f"not there yet: {', '.join(missing)}", "the first worker that starts makes them"
+        )
+    return Finding.ok("queues", ", ".join(queue.name for queue in wanted))
+
+
+def _exists(link: Link, queue: Any) -> bool:
+    """On AMQP the broker tells. On Redis an empty queue leaves no trace but the binding of its exchange."""
+    with translated("the broker does not tell its queues"):
+        if not link.confirms:
+            return any(row[-1] == queue.name for row in link.channel.get_table(queue.exchange.name))
+        with link.connection.channel() as channel:
+            try:
+                channel.queue_declare(queue.name, passive=True)
+            except NotFound:
+                return False
+        return True

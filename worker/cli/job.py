@@ -1,0 +1,85 @@
+"""`callworker job ID`: where one job stands."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from worker.cli import places
+from worker.cli.output import console, example, from_now, json_option, print_json, printable, table
+from worker.events import rfc3339
+from worker.ports import Reason
+from worker.settings import Settings
+from worker.state.views import JobView, JobViews, Wait
+
+
+@click.command(epilog=example("callworker job order-4711"))
+@click.argument("job_id", metavar="ID")
+@json_option
+def command(job_id: str, as_json: bool) -> None:
+    """Show a job's state and history, and if it waits: why and until when."""
+    with places.store(Settings.from_env()) as client:
+        view = JobViews(client).find(job_id)
+    if view is None:
+        raise click.ClickException(
+            f"no record of a job {job_id!r}: no worker has taken it yet, or its record has expired"
+        )
+    if as_json:
+        print_json(view.as_dict())
+    else:
+        console().print(_for_people(view))
+
+
+def _for_people(view: JobView) -> RenderableType:
+    lines = [f"{name:<10}{printable(value)}" for name, value in _facts(view).items() if value]
+    steps = table(("time", "step", "detail"), ((rfc3339(s.at_us), s.name, s.detail) for s in view.history))
+    return Group(Text("\n".join(lines)), Text("\nhistory", style="bold"), steps)
+
+
+def _facts(view: JobView) -> dict[str, str]:
+    """What there is to say, by name, in reading order; what is not known is empty."""
+    number = f"+{view.country} {view.phone}" if view.country and view.phone else view.phone or ""
+    requests = f"{view.sent}" + (f", {view.perhaps_rung} of them may have rung" if view.perhaps_rung else "")
+    return {
+        "job": view.id,
+        "account": view.account,
+        "state": view.state,
+        "phone": number,
+        "note": view.note or "",
+        "accepted": rfc3339(view.accepted_us),
+        "expires": _moment(view.expires_us) if not view.ended else "",
+        "finished": rfc3339(view.finished_us) if view.finished_us else "",
+        "requests": requests,
+        **_outcome(view),
+        "waits for": describe_wait(view.wait) if view.wait else "",
+    }
+
+
+def _outcome(view: JobView) -> dict[str, str]:
+    data = view.event["data"] if view.event else {}
+    error = data.get("error", {})
+    fields = "".join(f"; {name}: {text}" for name, text in error.get("fields", {}).items())
+    told = f"{error['code']}: {error['message']}{fields}" if error else ""
+    return {"ref": data.get("ref", ""), "error": told}
+
+
+def describe_wait(wait: Wait) -> str:
+    """One line for a person: the reason, and until when."""
+    until = _moment(wait.until_us)
+    ahead = f", {wait.ahead} before it" if wait.ahead else ""
+    match wait.reason:
+        case Reason.RATE_LIMIT:
+            return f"the account's rate limit{ahead}, until about {until}"
+        case Reason.BACKOFF:
+            return f"its next attempt, until {until}{ahead}"
+        case Reason.CAPACITY:
+            return f"the end of another call of the account, all places are taken{ahead}"
+        case Reason.HELD if until:
+            return f"its account, held ({wait.hold}); one job tries again {until}{ahead}"
+        case _:
+            return f"its account, held ({wait.hold}), until `callworker accounts resume`{ahead}"
+
+
+def _moment(unix_us: int | None) -> str:
+    return f"{rfc3339(unix_us)} ({from_now(unix_us)})" if unix_us else ""
