@@ -12,7 +12,7 @@ from worker.broker.address import broker_url
 from worker.errors import ConfigurationError
 from worker.queues import CALLS, TASK_NAME
 from worker.settings import Settings
-from worker.steps.bootsteps import EngineStep, PlainIntakeStep
+from worker.steps.plain_intake import PlainIntakeStep
 
 try:
     settings = Settings.from_env()
@@ -58,5 +58,4 @@ app.conf.update(
     worker_cancel_long_running_tasks_on_connection_loss=False,
 )  # fmt: skip
 signals.setup_logging.connect(logs.keep_celery_out)
-app.steps["worker"].add(EngineStep)
 app.steps["consumer"].add(PlainIntakeStep)

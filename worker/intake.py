@@ -73,7 +73,9 @@ def judge(request: Request, accounts: Accounts, *, extended: bool = False) -> Va
     except InvalidJob as problem:
         return _rejected(fields, problem.code, problem.message, problem.fields)
     if account is None:
-        return _rejected(fields, "UNKNOWN_ACCOUNT", "no such account", {"account": "is not in the accounts file"})
+        return _rejected(
+            fields, "UNKNOWN_ACCOUNT", "no such account", {"account": "is not in the accounts file"}
+        )
     if not account.may_dial(job.country):
         reason = {"country": "is not among the countries of the account"}
         return _rejected(fields, "DESTINATION_BLOCKED", "the account may not dial there", reason)

@@ -61,7 +61,9 @@ class Settler:
     def settle_expired(self, lease: Lease, account: Account | None, tally: Tally) -> None:
         """End a job whose time is up: expired, unless an earlier request may have rung the phone."""
         if tally.perhaps_rung:
-            failure = Failure("OUTCOME_UNKNOWN", "the phone may have rung, and the job expired before a redial")
+            failure = Failure(
+                "OUTCOME_UNKNOWN", "the phone may have rung, and the job expired before a redial"
+            )
             self.settle(lease, account, tally, Status.UNKNOWN, failure)
         else:
             failure = Failure("EXPIRED", "expires_at passed before the phone could be rung")

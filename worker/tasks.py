@@ -17,4 +17,6 @@ def verify(self: Task, **job: Any) -> None:
     A worker of this project never runs this body: its consumer hands the message to the intake, which admits in
     batches (`worker.steps.consumer`). So it is reached only where no such worker is: called directly, or eagerly.
     """
-    raise ConfigurationError(f"{self.name} runs in a callworker worker only: send it with .delay(…) or enqueue()")
+    raise ConfigurationError(
+        f"{self.name} runs in a callworker worker only: send it with .delay(…) or enqueue()"
+    )

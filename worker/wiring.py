@@ -74,7 +74,7 @@ class Wiring:
             takers += [self._loop("queue", queue.turn), self._loop("stream", stream.turn)]
             sources = [queue]
         carriers = [
-            self.relay,
+            self.relaying,
             self._loop("couriers", self.couriers.turn),
             self._loop("vitals", self.vitals.beat),
         ]
@@ -83,10 +83,10 @@ class Wiring:
         return Engine(
             intake=self.intake,
             dialler=self.dialler,
-            couriers=self.couriers,
             takers=takers,
             sources=sources,
             carriers=carriers,
+            sinks=[self.relay],
             closing=self.closing,
             services=[self.health],
         )
@@ -107,7 +107,6 @@ class Wiring:
     def metrics(self) -> Metrics:
         metrics = Metrics(self.codes.classes)
         metrics.initialise(self.accounts)
-        SharedState(metrics, self.vitals.snapshot, self.vitals.queue_depths)
         return metrics
 
     @cached_property
@@ -186,9 +185,13 @@ class Wiring:
         return Sweeper(self.ledger, self.verification)
 
     @cached_property
-    def relay(self) -> Loop:
+    def relay(self) -> Relay:
         results = ResultsQueue(broker_url(self._settings))
-        return self._loop("relay", Relay(Outbox(self.scripts), results, self.watching.results_published).turn)
+        return Relay(Outbox(self.scripts), results, self.watching.results_published)
+
+    @cached_property
+    def relaying(self) -> Loop:
+        return self._loop("relay", self.relay.turn)
 
     @cached_property
     def couriers(self) -> Couriers:
@@ -202,12 +205,11 @@ class Wiring:
     @cached_property
     def vitals(self) -> Vitals:
         depths = QueueDepths(broker_url(self._settings))
-        return Vitals(
-            self.client, depths, self.redis_broker, list(self.accounts), lambda: self.watching.progress()
-        )
+        return Vitals(self.client, depths, self.redis_broker, list(self.accounts), self.watching.progress)
 
     @cached_property
     def health(self) -> HealthServer:
+        SharedState(self.metrics, self.vitals.snapshot, self.vitals.queue_depths)
         host, port = self._settings.metrics_host, self._settings.metrics_port
         return HealthServer(host, port, self.metrics.registry, self.vitals.live, self.vitals.ready)
 
@@ -217,4 +219,4 @@ class Wiring:
     def _wake(self) -> None:
         """A call has ended: a thread is free, and there may be something to publish."""
         self.releaser.wake()
-        self.relay.wake()
+        self.relaying.wake()

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from tests.conftest import wait_until
 from tests.contract.provider_caller import JOB, KEY, Caller
 from tests.contract.scripted_provider import (
     GOOD,
@@ -37,6 +38,8 @@ from worker.jobs import Job
 from worker.provider import connection
 
 # The request.
+
+pytest_plugins = ["tests.contract.provider_fixtures"]
 
 
 def test_request_is_a_form_and_its_url_says_nothing(play: Play) -> None:
@@ -157,6 +160,18 @@ def test_connection_is_kept_after_answers_that_were_understood(play: Play) -> No
     assert provider.connections == 1
 
 
+@pytest.mark.parametrize(
+    "answer", [reply(b""), reply(b"<p>", "503 Busy"), reply(b"", "302 Found"), reply(b"{}")]
+)
+def test_connection_is_not_kept_after_other_answers(play: Play, answer: bytes) -> None:
+    """What a server sends that cannot be used may not be all that it sends."""
+    provider = play(answers(answer), answers(reply()))
+    caller = Caller(provider.url)
+    caller.fails()
+    assert caller.call() == REF
+    assert provider.connections == 2
+
+
 @pytest.mark.parametrize("reset", [False, True], ids=["fin", "rst"])
 def test_connection_closed_between_calls_is_replaced(play: Play, reset: bool) -> None:
     """An idle connection that the server closed costs neither an attempt nor a redial."""
@@ -165,6 +180,7 @@ def test_connection_closed_between_calls_is_replaced(play: Play, reset: bool) ->
     caller = Caller(provider.url)
     assert caller.call() == REF
     departure.happen()
+    caller.at_gate = lambda: wait_until(lambda: provider.connections == 2, "reconnected before the gate", 5)
     assert caller.call() == REF
     assert (provider.connections, len(provider.requests), caller.gates) == (2, 2, 2)
 
@@ -289,6 +305,7 @@ def test_errors_hold_nothing_of_the_request(play: Play, script: Script) -> None:
         assert not any(secret in repr(vars(problem)) + repr(problem) for secret in (KEY, JOB.phone, JOB.code))
         assert "request" not in vars(problem)
         problem = problem.__cause__ or problem.__context__
+        assert problem is None or problem.__traceback__ is None
 
 
 def test_balance_is_read(play: Play) -> None:

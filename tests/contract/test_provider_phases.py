@@ -42,6 +42,8 @@ from worker.provider import Result, connection, transport
 
 # Certainly not rung: nothing was written.
 
+pytest_plugins = ["tests.contract.provider_fixtures"]
+
 
 def test_refused_connection_is_a_retry() -> None:
     """A port where nobody listens: not rung, not sent."""
@@ -239,6 +241,7 @@ LOST: dict[str, Script] = {
     "chunk of a terabyte": answers_once(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffff\r\n" + GOOD),
     "length of a terabyte": answers_once(b"HTTP/1.1 200 OK\r\nContent-Length: 1099511627776\r\n\r\n" + GOOD),
     "two lengths": answers_once(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n" + reply()[17:]),
+    "two lengths, the first one right": answers_once(reply(GOOD, "200 OK", "Content-Length: 99")),
     "body too large": answers_once(reply(b" " * 70_000 + GOOD)),
     "headers too large": answers_once(reply(GOOD, "200 OK", *(f"X-{n}: {'x' * 1000}" for n in range(80)))),
     "too many headers": answers_once(reply(GOOD, "200 OK", *(f"X-{n}: 1" for n in range(300)))),

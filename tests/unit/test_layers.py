@@ -28,7 +28,7 @@ LAYERS = (
 )  # fmt: skip
 
 CORE_LIBRARIES = {"pydantic", "pydantic_core"}
-LIBRARIES_BESIDE = {"retry": {"tenacity"}}
+LIBRARIES_BESIDE = {"retry": {"tenacity"}, "settling": {"tenacity"}}
 ALONE = {"sandbox"}
 """Parts that import nothing else of the worker."""
 

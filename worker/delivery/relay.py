@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
+from worker.errors import BrokerUnavailable, StoreUnavailable
 from worker.state.outbox import Outbox
 
 POLL_SECONDS = 0.25
@@ -15,6 +17,8 @@ class Publisher(Protocol):
     """Publishes a batch of (type, body) and has it confirmed, or raises BrokerUnavailable with any part of it out."""
 
     def publish(self, batch: Sequence[tuple[str, str]]) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Relay:
@@ -31,3 +35,10 @@ class Relay:
             self._outbox.published(shard, len(batch))
             self._relayed(len(batch))
         return 0.0 if batches else POLL_SECONDS
+
+    def close(self) -> None:
+        """Publish what is left, and strike off what was published; if that cannot be, another relay does it."""
+        with suppress(StoreUnavailable, BrokerUnavailable):
+            while self.turn() == 0.0:
+                pass
+        self._publisher.close()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 from worker.delivery.courier import Courier
 from worker.delivery.ports import Delivery, DeliveryStore
+from worker.engine.pool import Pool
 from worker.loops import Faults
 
 THREADS = 16
@@ -21,21 +22,16 @@ class Couriers:
     def __init__(self, courier: Callable[[], Courier], store: DeliveryStore, faults: Faults) -> None:
         self._new_courier, self._store, self._faults = courier, store, faults
         self._own = threading.local()
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="webhook")
-        self._running: set[Future[None]] = set()
+        self._pool = Pool(THREADS, "webhook")
 
     def turn(self) -> float:
         """Seconds until the next look. Raises StoreUnavailable."""
-        self._running = {future for future in self._running if not future.done()}
-        if len(self._running) >= THREADS:
+        if not self._pool.free:
             return POLL_SECONDS / 5
         deliveries = self._store.take(_BATCH_MOST)
-        self._running |= {self._pool.submit(self._deliver, delivery) for delivery in deliveries}
+        for delivery in deliveries:
+            self._pool.submit(partial(self._deliver, delivery))
         return 0.0 if deliveries else POLL_SECONDS
-
-    def close(self) -> None:
-        """Deliveries under way end by themselves; those that wait for a thread fall due again."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _deliver(self, delivery: Delivery) -> None:
         try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
+from worker.engine.pool import Pool
 from worker.logs import job_context
 from worker.loops import Faults
 from worker.ports import Lease
@@ -23,7 +24,7 @@ class Dialler:
         self._dial, self._faults = dial, faults
         self._free, self._threads = threads, threads
         self._changed = threading.Condition()
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dial")
+        self._pool = Pool(threads, "dial")
         self.freed: Callable[[], None] = lambda: None
 
     def reserve(self, most: int) -> int:
@@ -43,7 +44,7 @@ class Dialler:
 
     def submit(self, lease: Lease) -> None:
         """Dial on a thread that was reserved; the thread is given back afterwards."""
-        self._pool.submit(self._run, lease)
+        self._pool.submit(partial(self._run, lease))
 
     def drain(self, timeout_seconds: float) -> bool:
         """Wait until no call is in flight; False if some still are after the time."""
@@ -53,14 +54,11 @@ class Dialler:
                 self._changed.wait(left)
             return self._free >= self._threads
 
-    def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
     def _run(self, lease: Lease) -> None:
-        try:
-            with job_context(lease.job.id, lease.job.account, lease.tally.sent + 1):
+        with job_context(lease.job.id, lease.job.account, lease.tally.sent + 1):
+            try:
                 self._dial(lease)
-        except Exception as error:  # the lease runs out and another worker decides
-            self._faults.loop_failed("dial", error)
-        finally:
-            self.give_back(1)
+            except Exception as error:  # the lease runs out and another worker decides
+                self._faults.loop_failed("dial", error)
+            finally:
+                self.give_back(1)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from worker.engine.couriers import Couriers
 from worker.engine.dialler import Dialler
 from worker.engine.intake import Intake
 from worker.loops import Loop
@@ -16,10 +15,10 @@ from worker.loops import Loop
 JOIN_SECONDS = 2.0
 
 
-class Source(Protocol):
-    """Where messages come from."""
+class End(Protocol):
+    """Where jobs come from, or events go to."""
 
-    def stop(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class Service(Protocol):
@@ -34,17 +33,17 @@ class Service(Protocol):
 class Engine:
     """What a worker runs beside its consumer.
 
-    `takers` bring jobs into this process and stop first, `sources` then hand back what is not on record; `carriers`
-    bring outcomes out and stop last. `closing` tells
-    the threads that still wait for Redis to give up. `services` start before and stop after everything.
+    `takers` bring jobs into this process and stop first; `sources` then hand back what is not on record. `carriers`
+    bring outcomes out and stop last; `sinks` then get what is left. `closing` tells the threads that still wait for
+    Redis to give up. `services` start before and stop after everything.
     """
 
     intake: Intake
     dialler: Dialler
-    couriers: Couriers
     takers: Sequence[Loop]
-    sources: Sequence[Source]
+    sources: Sequence[End]
     carriers: Sequence[Loop]
+    sinks: Sequence[End]
     closing: threading.Event
     services: Sequence[Service]
 
@@ -63,14 +62,12 @@ class Engine:
         ends = time.monotonic() + grace_seconds
         _stop(self.takers)
         for source in self.sources:
-            source.stop()
+            source.close()
         self.dialler.drain(max(ends - time.monotonic(), 0.0))
         self.closing.set()
-        self.dialler.close()
-        for loop in self.carriers:
-            loop.wake()
         _stop(self.carriers)
-        self.couriers.close()
+        for sink in self.sinks:
+            sink.close()
         for service in self.services:
             service.stop()
 

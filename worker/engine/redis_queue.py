@@ -19,7 +19,7 @@ from worker.state.scripts import translated
 
 BATCH_MOST = 256
 IN_HAND_MOST = 1024
-IDLE_SECONDS = 0.003
+IDLE_SECONDS = 0.005
 """How long a new message may lie when nothing else goes on: half of it, on average."""
 
 ABANDONED_SECONDS = 60.0
@@ -54,7 +54,7 @@ class RedisQueue:
         self._hand_over(filed)
         return 0.0 if len(filed) == BATCH_MOST else IDLE_SECONDS
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Hand back what is not on record. What cannot be said now, because Redis is away, is restored later."""
         done = self._take_done()
         try:

@@ -11,12 +11,12 @@ from typing import Literal, Protocol
 
 from worker.errors import AccountProblem, CallError, Misconfigured, Redial, Refused, Retry
 from worker.jobs import Job
-from worker.provider.bodies import Garbled
+from worker.provider.answer import Response
 from worker.provider.codes import Codes
 from worker.provider.phases import Exchange
 from worker.provider.redaction import Redactor
 from worker.provider.transport import Transport
-from worker.provider.verdict import response_in, unreadable
+from worker.provider.verdict import judged
 
 CONNECT_MOST_SECONDS = 5.0
 _ACCEPT = {"json": "application/json", "xml": "application/xml, text/xml"}
@@ -98,11 +98,7 @@ class ProxStop:
         """The points left on the account of `api_key`. Rings nobody. Raises as `place_call` does."""
         exchange = self._exchange(_open_gate)
         with self._transport.post(self._balance, {"key": api_key}, exchange) as reply:
-            response = response_in(reply, self._codes, Redactor.of(None, api_key))
-            try:
-                return response.balance()
-            except Garbled as problem:
-                raise unreadable(problem) from None
+            return judged(reply, Response.balance, self._codes, Redactor.of(None, api_key))
 
     def close(self) -> None:
         """Close the connections that are kept."""
@@ -110,11 +106,7 @@ class ProxStop:
 
     def _place(self, job: Job, api_key: str, exchange: Exchange) -> str:
         with self._transport.post(self._call, self._form(job, api_key), exchange) as reply:
-            response = response_in(reply, self._codes, Redactor.of(job, api_key))
-            try:
-                return response.ref()
-            except Garbled as problem:
-                raise unreadable(problem) from None
+            return judged(reply, Response.ref, self._codes, Redactor.of(job, api_key))
 
     def _exchange(self, gate: Callable[[], None]) -> Exchange:
         connect_seconds = min(CONNECT_MOST_SECONDS, self._timeout_seconds)

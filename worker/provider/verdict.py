@@ -5,9 +5,10 @@ Source: the table "Was the phone rung?" of the project's notes on the provider.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from worker.errors import CallError, Misconfigured, Redial, Retry
 from worker.provider import answer
@@ -21,6 +22,8 @@ UNKNOWN_CODE = "UNKNOWN_ERROR"
 
 _BUSY = (429, 503)
 
+Wanted = TypeVar("Wanted", str, int)
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -31,22 +34,23 @@ class Reply:
     body: bytes
 
 
-def response_in(reply: Reply, codes: Codes, redactor: Redactor) -> answer.Response:
-    """The `response` in the reply. Raises the CallError that fits any other reply."""
+def judged(
+    reply: Reply, take: Callable[[answer.Response], Wanted], codes: Codes, redactor: Redactor
+) -> Wanted:
+    """What `take` finds in the reply's `response`. Raises the CallError that fits any other reply."""
     try:
         found = answer.read(decoded(reply.body, reply.headers.get("Content-Encoding", "")))
+        verdict = (
+            take(found) if isinstance(found, answer.Response) else _refusal(found, reply, codes, redactor)
+        )
     except Garbled as problem:
-        raise unreadable(problem) from None
+        verdict = Redial(f"the answer cannot be read: {problem}")
     except (NoDocument, answer.Neither):
-        raise _by_status(reply) from None
-    if isinstance(found, answer.Failure):
-        raise _refusal(found, codes, redactor, _wait_seconds(reply))
-    return found
-
-
-def unreadable(problem: Garbled) -> Redial:
-    """What follows from an answer that cannot be trusted, whatever its HTTP status."""
-    return Redial(f"the answer cannot be read: {problem}")
+        verdict = _by_status(reply)
+    # Out of the handlers: the exceptions there have frames that hold the body, which may quote the request.
+    if isinstance(verdict, CallError):
+        raise verdict
+    return verdict
 
 
 def _by_status(reply: Reply) -> CallError:
@@ -72,9 +76,8 @@ def _wait_seconds(reply: Reply) -> float | None:
     return retry_after_seconds(reply.headers.get("Retry-After"), datetime.now(UTC))
 
 
-def _refusal(
-    failure: answer.Failure, codes: Codes, redactor: Redactor, wait_seconds: float | None
-) -> CallError:
+def _refusal(failure: answer.Failure, reply: Reply, codes: Codes, redactor: Redactor) -> CallError:
+    wait_seconds = _wait_seconds(reply)
     # A code of the table is no secret, though its letters or digits may occur in one.
     code = failure.code if codes.lists(failure.code) else redactor.publishable(failure.code, mask="X")
     if not CODE.fullmatch(code):

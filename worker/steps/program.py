@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
 from celery.apps.worker import Worker
 from celery.utils.nodenames import default_nodename
 
 from worker import logs
-from worker.broker.address import redis_broker
+from worker.broker.address import broker_url, redis_broker
+from worker.broker.connection import connection_to
 from worker.embedded import EmbeddedServer, EmbeddedServerError
 from worker.errors import ConfigurationError
 from worker.queues import CALLS
 from worker.settings import Settings
+from worker.wiring import Wiring
 
 
 class CallWorker(Worker):
@@ -25,10 +28,10 @@ class CallWorker(Worker):
         if hostname in (None, default_nodename(None)):
             hostname = f"callworker-{os.getpid()}@{socket.gethostname()}"
         options |= {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
-        try:
+        with _one_line():
+            connection_to(broker_url(self.settings))
             super().__init__(app, hostname, **options)
-        except ConfigurationError as problem:
-            raise SystemExit(f"callworker: {problem}") from None
+            self.engine = Wiring(self.settings, threads=self.concurrency).engine
 
     @property
     def settings(self) -> Settings:
@@ -45,12 +48,26 @@ class CallWorker(Worker):
         super().on_init_blueprint()
 
     def start(self) -> None:
-        """Run until told to stop; the embedded server, where there is one, comes first and leaves last."""
-        try:
-            with self._store():
+        """Run until told to stop.
+
+        The engine starts before the consumer takes messages and stops after it has let go of them; the embedded
+        server, where there is one, comes first and leaves last.
+        """
+        with _one_line(), self._store():
+            try:
+                self.engine.start()
                 super().start()
-        except (ConfigurationError, EmbeddedServerError) as problem:
-            raise SystemExit(f"callworker: {problem}") from None
+            finally:
+                self.engine.stop(self.settings.grace_seconds)
 
     def _store(self) -> AbstractContextManager[Any]:
         return EmbeddedServer(self.settings.state_dir) if self.settings.embedded else nullcontext()
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """End the program with one line where a setting, a file or the machine is not as it must be."""
+    try:
+        yield
+    except (ConfigurationError, EmbeddedServerError) as problem:
+        raise SystemExit(f"callworker: {problem}") from None

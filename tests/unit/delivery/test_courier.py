@@ -27,7 +27,7 @@ ACCOUNTS = Accounts.parse(
     }
 )
 TWO = ACCOUNTS["acme"].webhooks[1]
-DELIVERY = Delivery(3, "acme", "evt_1", b'{"secret":"body"}', TWO.key, attempt=1)
+DELIVERY = Delivery(3, "acme", "job-1", "evt_1", b'{"secret":"body"}', TWO.key, attempt=1)
 FAILURES = [result for result in Result if result is not Result.DELIVERED]
 
 

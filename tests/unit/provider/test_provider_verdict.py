@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -10,10 +11,10 @@ from hypothesis import strategies as st
 
 from worker.errors import CallError, Misconfigured, Redial, Refused, Retry
 from worker.jobs import Job
-from worker.provider.bodies import Garbled
+from worker.provider.answer import Response
 from worker.provider.codes import CODE, Codes
 from worker.provider.redaction import MASK, MESSAGE_CHARACTERS, Redactor
-from worker.provider.verdict import UNKNOWN_CODE, Reply, response_in
+from worker.provider.verdict import UNKNOWN_CODE, Reply, judged
 
 KEY = "0123456789abcdef0123456789abcdef"
 JOB = Job(id="job-1", account="acme", country="44", phone="02075550199", code="48213")
@@ -25,7 +26,7 @@ REDACTOR = Redactor.of(JOB, KEY)
 
 def verdict(status: int, body: bytes, **headers: str) -> CallError:
     with pytest.raises(CallError) as caught:
-        response_in(Reply(status, headers, body), CODES, REDACTOR)
+        judged(Reply(status, headers, body), Response.ref, CODES, REDACTOR)
     return caught.value
 
 
@@ -81,7 +82,7 @@ def test_missing_message_is_replaced() -> None:
         "The number 2075550199 is not valid.",
         "(0) 2075-55.01/99",
         "0 2 0 7 5 5 5 0 1 9 9",
-        "２０７５５５０１９９",
+        "".join(chr(0xFF10 + int(digit)) for digit in "2075550199"),
         "٢٠٧٥٥٥٠١٩٩",
         "2075\u200b550199",
         "2075\x00550199",
@@ -150,11 +151,5 @@ def test_no_message_or_code_leaks_a_secret(words: list[str], code: list[str]) ->
 def test_any_reply_has_a_verdict(status: int, body: bytes, coding: str, wish: str) -> None:
     """Any status, bytes and headers end in a response or in one of the worker's errors."""
     reply = Reply(status, {"Content-Encoding": coding, "Retry-After": wish}, body)
-    try:
-        response_in(reply, CODES, REDACTOR).ref()
-    except CallError as error:
-        assert not leaks(error.message) or not any(
-            secret in error.message for secret in (JOB.phone, JOB.code)
-        )
-    except Garbled:
-        pass
+    with contextlib.suppress(CallError):
+        judged(reply, Response.ref, CODES, REDACTOR)

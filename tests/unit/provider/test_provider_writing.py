@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -12,31 +11,21 @@ from worker.provider.connection import PhasedHTTPConnection
 from worker.provider.phases import Exchange, NothingSent, Phase, under_way
 
 
-class Wire:
-    """A socket that takes `takes` bytes with each write, then fails."""
+def written(
+    monkeypatch: pytest.MonkeyPatch, kind: type[socket.socket], *takes: int
+) -> tuple[Phase, type | None]:
+    """The phase reached by writing ten bytes to a socket that takes so many each time, then fails; what was raised."""
+    left = list(takes)
 
-    def __init__(self, *takes: int) -> None:
-        self._takes = list(takes)
-
-    def settimeout(self, seconds: float) -> None:
-        assert 0 < seconds <= 1
-
-    def send(self, data: memoryview) -> int:
-        if not self._takes:
+    def send(_: socket.socket, data: memoryview) -> int:
+        if not left:
             raise ConnectionResetError
-        return min(self._takes.pop(0), len(data))
+        return min(left.pop(0), len(data))
 
-
-class TLSWire(Wire, ssl.SSLSocket):
-    """The same behind TLS."""
-
-
-def written(make_wire: Callable[..., Any], *takes: int) -> tuple[Phase, type[BaseException] | None]:
-    """The phase reached by writing ten bytes, and what was raised."""
-    wire = make_wire.__new__(make_wire)  # type: ignore[call-overload]
-    wire._takes = list(takes)
+    monkeypatch.setattr(kind, "send", send)
+    monkeypatch.setattr(kind, "settimeout", lambda *_: None)
     link = PhasedHTTPConnection("127.0.0.1")
-    link.sock = wire
+    monkeypatch.setattr(link, "sock", kind.__new__(kind))
     exchange = Exchange(lambda: None, connect_seconds=1, answer_seconds=1, phase=Phase.READY)
     exchange.start_sending()
     with under_way(exchange):
@@ -58,12 +47,12 @@ def written(make_wire: Callable[..., Any], *takes: int) -> tuple[Phase, type[Bas
     ],
 )
 def test_phase_follows_the_bytes_that_were_taken(
-    takes: tuple[int, ...], phase: Phase, raised: type[BaseException] | None
+    monkeypatch: pytest.MonkeyPatch, takes: tuple[int, ...], phase: Phase, raised: type | None
 ) -> None:
     """No byte taken: nothing sent. One taken: perhaps. All taken: written."""
-    assert written(Wire, *takes) == (phase, raised)
+    assert written(monkeypatch, socket.socket, *takes) == (phase, raised)
 
 
-def test_failed_first_write_behind_tls_may_have_sent_something() -> None:
+def test_failed_first_write_behind_tls_may_have_sent_something(monkeypatch: pytest.MonkeyPatch) -> None:
     """A part of the record can be out already, so that the failure is no proof."""
-    assert written(TLSWire) == (Phase.FIRST_BYTE, ConnectionResetError)
+    assert written(monkeypatch, ssl.SSLSocket) == (Phase.FIRST_BYTE, ConnectionResetError)

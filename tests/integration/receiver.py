@@ -1,0 +1,78 @@
+"""A webhook subscriber that trusts nothing: it checks signatures by the text of Standard Webhooks, not by our code."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Hook:
+    """One POST as it came, its header names in lower case."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    unix: float
+
+    @property
+    def event_id(self) -> str:
+        return self.headers["webhook-id"]
+
+    def signed_with(self, secret: str) -> bool:
+        """Whether one of the signatures is that of `secret`, a `whsec_…`."""
+        key = base64.b64decode(secret.removeprefix("whsec_"))
+        content = f"{self.event_id}.{self.headers['webhook-timestamp']}.".encode() + self.body
+        expected = "v1," + base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
+        return expected in self.headers["webhook-signature"].split(" ")
+
+
+class Receiver:
+    """Collects hooks and answers each with the status that `answer` gives. A context manager."""
+
+    def __init__(self, answer: Callable[[Hook], int] = lambda hook: 200) -> None:
+        self.answer = answer
+        self.hooks: list[Hook] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def at(self, path: str) -> list[Hook]:
+        """What came to one path, oldest first."""
+        return [hook for hook in list(self.hooks) if hook.path == path]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            hook = Hook(self.path, headers, body, time.time())
+            receiver.hooks.append(hook)
+            self.send_response(receiver.answer(hook))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing."""
+
+    return Handler

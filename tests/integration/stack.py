@@ -1,0 +1,215 @@
+"""An installation on this machine: a Redis of its own, a broker, an accounts file, and real worker processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+import redis
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.conftest import absent, free_port, wait_until
+from tests.integration.outside import Outside
+from worker.embedded import EmbeddedServerError, find_binary
+
+PROJECT = Path(__file__).parents[2]
+COMMANDS = {
+    "celery": ["-m", "celery", "-A", "worker.app", "worker"],
+    "run": ["-m", "worker.cli", "run"],
+}
+"""The two ways to start a worker, as arguments of Python."""
+
+Accounts = Mapping[str, Mapping[str, Any]]
+
+
+class RedisServer:
+    """A Redis on a port of its own that can be stopped and started again; what it acknowledged is on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self.port = folder, free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        options = f"--bind 127.0.0.1 --port {self.port} --dir {self._folder} --appendonly yes --appendfsync always"
+        command = [_redis_binary(), *options.split(), "--save", "", "--maxmemory-policy", "noeviction"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        wait_until(self._answers, "Redis answers", 20)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(20)
+            self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            with redis.Redis.from_url(self.url) as client:
+                return bool(client.ping())
+        except redis.exceptions.RedisError:
+            return False
+
+
+def _redis_binary() -> str:
+    try:
+        return str(find_binary().path)
+    except EmbeddedServerError:
+        absent("a Redis or Valkey server")
+
+
+@contextmanager
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis that runs, and is gone with its data afterwards."""
+    with tempfile.TemporaryDirectory(prefix="cw-stack-") as name:
+        server = RedisServer(Path(name))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+class Worker:
+    """One worker process."""
+
+    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str], output: Path) -> None:
+        self.port, self._output = int(environ["METRICS_PORT"]), output
+        with output.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, *arguments],
+                env=dict(environ),
+                cwd=PROJECT,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        """Everything that it printed and logged so far."""
+        return self._output.read_text(encoding="utf-8", errors="replace")
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body of one of its pages; status 0 where nobody listens."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, refusal.read().decode()
+        except OSError:
+            return 0, ""
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of all samples of `callworker_NAME` that carry these labels."""
+        text = self.get("/metrics")[1]
+        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        return sum(
+            sample.value
+            for sample in samples
+            if sample.name == f"callworker_{name}" and labels.items() <= sample.labels.items()
+        )
+
+    def wait_until_ready(self) -> None:
+        wait_until(lambda: self.process.poll() is not None or self.get("/readyz")[0] == 200, "/readyz is 200")
+        assert self.process.poll() is None, self.output
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def exit_status(self, seconds: float = 40.0) -> int:
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        """`kill -9`, and wait until it is gone."""
+        self.process.kill()
+        self.process.wait(20)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.exit_status(20)
+        self.kill()
+
+
+class Stack:
+    """Workers over one Redis and one broker, and the outsider who talks to them. A context manager."""
+
+    def __init__(
+        self, folder: Path, redis_url: str, broker_url: str, provider_url: str, accounts: Accounts, **settings: str
+    ) -> None:
+        self.redis_url, self.broker_url = redis_url, broker_url
+        self.outside = Outside(broker_url, redis_url)
+        self.workers: list[Worker] = []
+        self._folder = folder
+        (folder / "accounts.toml").write_text(accounts_toml(accounts), encoding="utf-8")
+        self.environ = {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
+            **{key_name(name): api_key(name) for name in accounts},
+            "REDIS_URL": redis_url,
+            "BROKER_URL": broker_url,
+            "PROXSTOP_URL": provider_url,
+            "ACCOUNTS_FILE": str(folder / "accounts.toml"),
+            **settings,
+        }
+        self._exits = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._exits.enter_context(self.outside)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.terminate()
+        for worker in self.workers:
+            worker.close()
+        self._exits.close()
+
+    def start(self, how: str = "celery", **settings: str) -> Worker:
+        """One more worker, ready for work."""
+        worker = self.launch(how, **settings)
+        worker.wait_until_ready()
+        return worker
+
+    def launch(self, how: str = "celery", **settings: str) -> Worker:
+        """One more worker, on its own port; it may not be ready yet, or may refuse to start."""
+        environ = {**self.environ, "METRICS_PORT": str(free_port()), **settings}
+        output = self._folder / f"worker-{len(self.workers)}.log"
+        self.workers.append(Worker(COMMANDS[how], environ, output))
+        return self.workers[-1]
+
+
+def api_key(account: str) -> str:
+    """A made-up key, 32 hex characters, different for each account."""
+    return hashlib.md5(account.encode()).hexdigest()
+
+
+def key_name(account: str) -> str:
+    """The environment variable that holds it."""
+    return f"KEY_OF_{account.upper()}"
+
+
+def accounts_toml(accounts: Accounts) -> str:
+    """The accounts file: each account's table, its webhooks last."""
+    lines = []
+    for name, table in accounts.items():
+        lines += [f"[accounts.{name}]", f'api_key_env = "{key_name(name)}"']
+        lines += [f"{field} = {json.dumps(value)}" for field, value in table.items() if field != "webhooks"]
+        for webhook in table.get("webhooks", ()):
+            lines += [f"[[accounts.{name}.webhooks]]"]
+            lines += [f"{field} = {json.dumps(value)}" for field, value in webhook.items()]
+    return "\n".join(lines) + "\n"
