@@ -185,8 +185,9 @@ def test_connection_closed_between_calls_is_replaced(play: Play, reset: bool) ->
     assert (provider.connections, len(provider.requests), caller.gates) == (2, 2, 2)
 
 
-def test_kept_connection_closed_at_the_gate_is_replaced(play: Play) -> None:
+def test_kept_connection_closed_at_the_gate_is_replaced(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lost while the slot was waited for: reconnected, sent once, and the gate not asked again."""
+    monkeypatch.setattr(connection, "LATE_SECONDS", 5)
     departure = Departure(reset=False)
     provider = play(in_turn(answers_once(reply()), departure), answers(reply()))
     caller = Caller(provider.url)
@@ -194,6 +195,21 @@ def test_kept_connection_closed_at_the_gate_is_replaced(play: Play) -> None:
     caller.at_gate = departure.happen
     assert caller.call() == REF
     assert (provider.connections, len(provider.requests), caller.gates) == (2, 2, 2)
+
+
+def test_request_that_would_leave_late_is_not_sent(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow reconnection behind the gate misses the slot: nothing is sent, and the next try needs none."""
+    monkeypatch.setattr(connection, "LATE_SECONDS", 0)
+    departure = Departure(reset=False)
+    provider = play(in_turn(answers_once(reply()), departure), answers(reply()))
+    caller = Caller(provider.url)
+    caller.call()
+    caller.at_gate = departure.happen
+    with pytest.raises(SlotLapsed):
+        caller.call()
+    assert len(provider.requests) == 1
+    assert caller.call() == REF
+    assert (provider.connections, len(provider.requests), caller.gates) == (2, 2, 3)
 
 
 def test_kept_connection_lost_while_writing_is_a_redial(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,8 +234,11 @@ def test_connection_idle_too_long_is_replaced(play: Play, clock: Callable[[float
     assert provider.connections == 2
 
 
-def test_wait_at_the_gate_counts_as_idle_time(play: Play, clock: Callable[[float], None]) -> None:
+def test_wait_at_the_gate_counts_as_idle_time(
+    play: Play, clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A kept connection that grew old at the gate is replaced, a new one is not."""
+    monkeypatch.setattr(connection, "LATE_SECONDS", 5)
     provider = play(answers(reply()))
     caller = Caller(provider.url)
     caller.at_gate = lambda: clock(connection.KEEP_SECONDS + 0.1)

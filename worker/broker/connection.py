@@ -17,6 +17,7 @@ from kombu.exceptions import KombuError
 from kombu.transport import virtual
 from redis.exceptions import RedisError
 
+from worker.broker.declaring import declare
 from worker.errors import BrokerUnavailable, ConfigurationError
 
 CONNECT_SECONDS = 5.0
@@ -58,8 +59,7 @@ class Link:
         try:
             with translated("the broker cannot be reached"):
                 self.channel: Any = self._open()
-                for queue in queues:
-                    queue.bind(self.channel).declare()
+                declare(self.connection, queues)
         except BaseException:
             self.abandon()
             raise

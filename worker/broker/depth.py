@@ -35,7 +35,10 @@ class QueueDepths:
         # On Redis a stream takes the place of the plain intake queue.
         queues = [CALLS, RESULTS, INTAKE] if link.confirms else [CALLS, RESULTS]
         with translated("the broker does not tell its queues' depths"):
-            return {queue.name: queue.bind(link.channel).queue_declare().message_count for queue in queues}
+            return {
+                queue.name: queue.bind(link.channel).queue_declare(passive=link.confirms).message_count
+                for queue in queues
+            }
 
     def _drop(self) -> None:
         if self._link is not None:

@@ -103,14 +103,14 @@ def _send_file(
         more = (
             f" ({len(problems) - BAD_LINES_SHOWN} more not shown)" if len(problems) > BAD_LINES_SHOWN else ""
         )
-        raise click.ClickException(f"nothing was sent: {len(problems)} lines are not valid{more}")
+        raise click.ClickException(f"nothing was sent; lines that are not valid: {len(problems)}{more}")
     if not jobs and not problems:
         raise click.ClickException(f"{_name(file)}: holds no jobs")
     send(places.broker(settings), jobs, progress=True)
     for job in jobs:
         _print(Sent.of(job), as_json)
     if problems:
-        raise click.ClickException(f"{len(jobs)} jobs were sent, {len(problems)} lines were skipped")
+        raise click.ClickException(f"jobs sent: {len(jobs)}; lines skipped: {len(problems)}")
     return 0
 
 

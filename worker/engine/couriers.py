@@ -13,7 +13,6 @@ from worker.loops import Faults
 
 THREADS = 16
 POLL_SECONDS = 0.25
-_BATCH_MOST = 4
 
 
 class Couriers:
@@ -26,9 +25,10 @@ class Couriers:
 
     def turn(self) -> float:
         """Seconds until the next look. Raises StoreUnavailable."""
-        if not self._pool.free:
+        free = self._pool.free
+        if not free:
             return POLL_SECONDS / 5
-        deliveries = self._store.take(_BATCH_MOST)
+        deliveries = self._store.take(free)
         for delivery in deliveries:
             self._pool.submit(partial(self._deliver, delivery))
         return 0.0 if deliveries else POLL_SECONDS

@@ -12,6 +12,8 @@ from worker.logs import job_context
 from worker.loops import Faults
 from worker.ports import Lease
 
+_LOOK_SECONDS = 0.1
+
 
 class Dialler:
     """A pool of threads with a count of those that are free.
@@ -46,12 +48,12 @@ class Dialler:
         """Dial on a thread that was reserved; the thread is given back afterwards."""
         self._pool.submit(partial(self._run, lease))
 
-    def drain(self, timeout_seconds: float) -> bool:
-        """Wait until no call is in flight; False if some still are after the time."""
+    def drain(self, timeout_seconds: float, hurry: threading.Event) -> bool:
+        """Wait until no call is in flight; False if some still are after the time, or when `hurry` is set."""
         ends = time.monotonic() + timeout_seconds
         with self._changed:
-            while self._free < self._threads and (left := ends - time.monotonic()) > 0:
-                self._changed.wait(left)
+            while self._free < self._threads and time.monotonic() < ends and not hurry.is_set():
+                self._changed.wait(_LOOK_SECONDS)
             return self._free >= self._threads
 
     def _run(self, lease: Lease) -> None:

@@ -54,16 +54,17 @@ class Engine:
         for loop in (*self.takers, *self.carriers):
             loop.start()
 
-    def stop(self, grace_seconds: float) -> None:
+    def stop(self, grace_seconds: float, hurry: threading.Event) -> None:
         """Take nothing more, let the calls in flight end within the grace, publish what is on record, and end.
 
-        A call that has not ended by then stays under its lease and counts as perhaps rung once that runs out.
+        `hurry` cuts the grace short. A call that has not ended by then stays under its lease and counts as perhaps
+        rung once that runs out.
         """
         ends = time.monotonic() + grace_seconds
         _stop(self.takers)
         for source in self.sources:
             source.close()
-        self.dialler.drain(max(ends - time.monotonic(), 0.0))
+        self.dialler.drain(max(ends - time.monotonic(), 0.0), hurry)
         self.closing.set()
         _stop(self.carriers)
         for sink in self.sinks:

@@ -82,7 +82,8 @@ class ProxStop:
         """Ask for one call; the provider's ref.
 
         `gate` is called once, when the connection stands and before the request's first byte; what it raises is raised
-        as it is, and then nothing was sent. Raises Retry, Redial, Refused, AccountProblem, Misconfigured.
+        as it is, and then nothing was sent. Raises Retry, Redial, Refused, AccountProblem, Misconfigured; and
+        SlotLapsed, nothing sent, when a kept connection was lost at the gate and could not be replaced at once.
         """
         exchange = self._exchange(gate)
         try:

@@ -16,13 +16,17 @@ from urllib3 import HTTPHeaderDict
 from urllib3.response import HTTPResponse
 from urllib3.util.connection import allowed_gai_family
 
+from worker.errors import SlotLapsed
 from worker.provider.inbox import BoundedAnswer
-from worker.provider.phases import NothingSent, Phase, current
+from worker.provider.phases import Exchange, NothingSent, Phase, current
 
 REUSE_SECONDS, KEEP_SECONDS = 3.0, 4.0
 """The longest that a connection may lie idle when it is taken, and when it is written to: servers commonly close
 theirs after 5 s or more. What lies between the two is room for the gate: to reconnect behind it makes a request late.
 """
+
+LATE_SECONDS = 0.02
+"""How long a reconnection behind the gate may take. What is sent later misses its slot, and could break the limit."""
 
 
 class CertificateRefused(Exception):
@@ -120,23 +124,27 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
         self._outgoing.clear()
         super().request(*args, **kwargs)
         exchange.phase = Phase.READY
-        if exchange.gate_opens():
-            self._replace_if_lost()
+        if exchange.gate_opens() and self._stands_in_time(exchange):
             exchange.start_sending()
             self._write(bytes(self._outgoing))
 
-    def _replace_if_lost(self) -> None:
+    def _stands_in_time(self, exchange: Exchange) -> bool:
         """Reconnect if a kept connection was lost, or lay idle too long, while the gate was shut.
 
-        Not if it was new: a server that drops new connections is ill, and to write on the next one would turn
-        "certainly not rung" into "perhaps". Only the socket is replaced; `close` would forget the request.
+        False, with SlotLapsed as the refusal, if that took too long. A new connection is not replaced: a server that
+        drops those is ill, and to write on the next one would turn "certainly not rung" into "perhaps". Only the
+        socket is replaced; `close` would forget the request. Raises NothingSent.
         """
         if self._used and not (self._idle_seconds() < KEEP_SECONDS and self._is_silent()):
             self.sock.close()
             self.connect()
-            current().phase = Phase.READY
+            exchange.phase = Phase.READY
+            if exchange.seconds > LATE_SECONDS:
+                exchange.refusal = SlotLapsed("the connection was lost at the gate")
+                return False
         if not self._used and not self._is_silent():
             raise NothingSent
+        return True
 
     def _write(self, data: bytes) -> None:
         exchange = current()
@@ -157,7 +165,7 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
         exchange.phase = Phase.WRITTEN
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]
-        """The answer with its whole body read, as bytes not yet decoded; an empty one if the gate refused."""
+        """The answer with its whole body read, as bytes not yet decoded; an empty one if nothing was written."""
         if current().refusal is not None:
             return self._unsent()
         answer = cast(BoundedAnswer, super(urllib3.connection.HTTPConnection, self).getresponse())

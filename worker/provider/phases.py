@@ -44,7 +44,8 @@ class Exchange:
     """One request and its answer: the phase reached, and the bounds on time and size.
 
     `connect_seconds` bounds resolving, connecting and TLS together, `answer_seconds` everything after the gate.
-    `ends` is the moment on the monotonic clock at which the present stretch runs out; `refusal` what the gate raised.
+    On the monotonic clock, `opened` is when the gate opened and `ends` when the present stretch runs out.
+    `refusal` is why nothing may be written: what the gate raised, or SlotLapsed.
     """
 
     gate: Callable[[], None]
@@ -73,13 +74,16 @@ class Exchange:
         except Exception as refusal:
             self.refusal = refusal
             return False
+        self.opened = monotonic()
         return True
 
     def start_connecting(self) -> None:
+        """Behind the gate, when a lost connection is replaced, the answer's deadline holds as well."""
         self.ends = monotonic() + self.connect_seconds
+        if self.opened:
+            self.ends = min(self.ends, self.opened + self.answer_seconds)
 
     def start_sending(self) -> None:
-        self.opened = monotonic()
         self.ends = self.opened + self.answer_seconds
 
     def remaining_seconds(self) -> float:

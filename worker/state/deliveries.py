@@ -20,9 +20,10 @@ class RedisDeliveries:
         self._scripts = scripts
 
     def take(self, most: int) -> list[Delivery]:
-        """See DeliveryStore; at most `most` of each shard, in one round trip."""
+        """See DeliveryStore, in one round trip; each shard gives its share of `most`, and at least one."""
+        share = max(most // keys.SHARDS, 1)
         replies = self._scripts.run_all([
-            Call("take_deliveries", keys.prefix(n), (most, LEASE_US)) for n in range(keys.SHARDS)
+            Call("take_deliveries", keys.prefix(n), (share, LEASE_US)) for n in range(keys.SHARDS)
         ])  # fmt: skip
         return [_delivery(shard, row) for shard, rows in enumerate(replies) for row in rows]
 

@@ -12,24 +12,45 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from celery.worker.consumer import Consumer
 from kombu import Consumer as KombuConsumer
 from kombu.message import Message
 from structlog import get_logger
 
+from worker.broker.declaring import declare
 from worker.engine.intake import Entry, Intake
 from worker.engine.messages import Envelope, read_plain, read_task
 from worker.intake import Broken, Request
 from worker.ports import Source
-from worker.queues import INTAKE
+from worker.queues import CALLS, INTAKE
 
 log = get_logger(__name__)
 
 
 class CallConsumer(Consumer):
-    """Hands each message of the task queue, and of `calls.intake`, to the worker's intake."""
+    """Hands each message of the task queue, and of `calls.intake`, to the worker's intake.
+
+    Of Celery's steps only those that consume are kept: no gossip, no remote control (which shows arguments, and with
+    them PINs), no delayed delivery (which declares 28 exchanges and queues).
+    """
+
+    class Blueprint(Consumer.Blueprint):
+        """Connect, consume, loop."""
+
+        default_steps: ClassVar[list[str]] = [
+            "celery.worker.consumer.connection:Connection",
+            "celery.worker.consumer.tasks:Tasks",
+            "celery.worker.consumer.consumer:Evloop",
+        ]
+
+    def connect(self) -> Any:
+        """A connection on which all queues are there."""
+        connection = super().connect()
+        if connection.transport.driver_type == "amqp":
+            declare(connection, [CALLS, INTAKE])
+        return connection
 
     def create_task_handler(self, promise: Any = None) -> Callable[[Message], None]:
         """The callback for queue `calls`."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
 from celery.apps.worker import Worker
 from celery.utils.nodenames import default_nodename
+from celery.worker import state
 
 from worker import logs
 from worker.broker.address import broker_url, redis_broker
@@ -58,10 +61,20 @@ class CallWorker(Worker):
                 self.engine.start()
                 super().start()
             finally:
-                self.engine.stop(self.settings.grace_seconds)
+                hurry = _on_further_signals()
+                grace_seconds = 0.0 if state.should_terminate is not None else self.settings.grace_seconds
+                self.engine.stop(grace_seconds, hurry)
 
     def _store(self) -> AbstractContextManager[Any]:
         return EmbeddedServer(self.settings.state_dir) if self.settings.embedded else nullcontext()
+
+
+def _on_further_signals() -> threading.Event:
+    """An event that is set by the next signal to stop: who sends a second one does not want to wait."""
+    hurry = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, lambda *_: hurry.set())
+    return hurry
 
 
 @contextmanager

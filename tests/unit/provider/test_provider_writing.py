@@ -27,6 +27,7 @@ def written(
     link = PhasedHTTPConnection("127.0.0.1")
     monkeypatch.setattr(link, "sock", kind.__new__(kind))
     exchange = Exchange(lambda: None, connect_seconds=1, answer_seconds=1, phase=Phase.READY)
+    exchange.gate_opens()
     exchange.start_sending()
     with under_way(exchange):
         try:
@@ -56,3 +57,13 @@ def test_phase_follows_the_bytes_that_were_taken(
 def test_failed_first_write_behind_tls_may_have_sent_something(monkeypatch: pytest.MonkeyPatch) -> None:
     """A part of the record can be out already, so that the failure is no proof."""
     assert written(monkeypatch, ssl.SSLSocket) == (Phase.FIRST_BYTE, ConnectionResetError)
+
+
+def test_reconnection_behind_the_gate_is_within_the_answers_deadline() -> None:
+    """What follows the gate has one deadline, so that a lease which covers it covers everything."""
+    exchange = Exchange(lambda: None, connect_seconds=5, answer_seconds=1)
+    exchange.start_connecting()
+    assert exchange.remaining_seconds() > 1
+    assert exchange.gate_opens()
+    exchange.start_connecting()
+    assert exchange.remaining_seconds() <= 1

@@ -40,13 +40,18 @@ class Receiver:
         self._lock = threading.Lock()
         self._server = _Server((host, port), _Handler, self)
 
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return int(self._server.server_address[1])
+
     def received(self) -> list[Received]:
         """Everything so far, in order of arrival."""
         with self._lock:
             return list(self._received)
 
     def take(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
-        """Judge one POST and keep it; the HTTP status of the answer."""
+        """Judge one POST and keep it; the HTTP status of the answer. `headers` are named in lower case."""
         verified = self._verified(path, headers, body)
         event_id = headers.get("webhook-id", "")
         with self._lock:
@@ -98,7 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = min(int(self.headers.get("Content-Length", 0)), LARGEST_BODY_BYTES)
-        status = self.server.receiver.take(self.path, dict(self.headers.items()), self.rfile.read(length))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        status = self.server.receiver.take(self.path, headers, self.rfile.read(length))
         self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()

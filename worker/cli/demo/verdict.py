@@ -153,7 +153,8 @@ def _account_row(account: Account, props: Props, jobs: Sequence[Planned], seen: 
 
 
 def _sustained(moments: Sequence[float], burst: int) -> float | None:
-    return (len(moments) - burst) / (moments[-1] - moments[0]) if len(moments) > burst + 1 else None
+    seconds = moments[-1] - moments[0] if moments else 0.0
+    return (len(moments) - burst) / seconds if seconds and len(moments) > burst else None
 
 
 def _of_accounts(rows: Sequence[AccountRow]) -> Iterator[str]:

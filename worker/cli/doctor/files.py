@@ -31,7 +31,7 @@ def _secrets(accounts: Accounts) -> Iterator[Finding]:
         for problem in problems:
             yield Finding.fail(f"secrets of {name}", problem, SECRETS_MEND)
         if not problems:
-            yield Finding.ok(f"secrets of {name}", f"API key, secrets of {len(endpoints)} webhooks")
+            yield Finding.ok(f"secrets of {name}", f"API key, {len(endpoints)} webhook(s)")
 
 
 def _problems(readers: list[Callable[[], object]]) -> Iterator[str]:

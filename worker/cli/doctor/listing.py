@@ -75,4 +75,5 @@ def _masked_url(url: str) -> str:
     name, colon, _ = user.partition(":")
     netloc = f"{name}{colon}{REDACTED if colon else ''}{at}{host}"
     query = "&".join(pair.partition("=")[0] + "=" + REDACTED for pair in parts.query.split("&") if pair)
-    return parts._replace(netloc=netloc, query=query).geturl()
+    # Not geturl(): it would write unix:///path with one slash.
+    return f"{parts.scheme}://{netloc}{parts.path}{'?' if query else ''}{query}"

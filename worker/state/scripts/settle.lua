@@ -16,4 +16,5 @@ if ARGV[11] == '1' and a.probe_at > 0 then
   a.hold = nil
 end
 conclude(id, name, ARGV[4], ARGV[5], ARGV[6], ARGV[7])
+refresh(a)
 return 1

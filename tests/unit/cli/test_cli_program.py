@@ -1,0 +1,177 @@
+"""The command group: help, exit statuses, and one line for whatever goes wrong."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import Result
+
+from tests.unit.cli.conftest import Run, one_line
+from worker.cli import COMMANDS
+from worker.errors import BrokerUnavailable, ConfigurationError, InvalidJob, StoreUnavailable
+
+SUBCOMMANDS = [
+    *((name,) for name in COMMANDS),
+    ("accounts", "hold"),
+    ("accounts", "resume"),
+    ("webhooks", "list"),
+    ("dead", "list"),
+]
+HEAVY = ("celery", "kombu", "pydantic", "redis", "requests", "rich")
+
+
+@pytest.mark.parametrize("words", SUBCOMMANDS)
+def test_every_command_helps_with_an_example(run: Run, words: tuple[str, ...]) -> None:
+    """--help of each command ends well and shows a line that can be typed."""
+    result = run(*words, "--help")
+    assert result.exit_code == 0
+    assert f"callworker {' '.join(words)}" in result.stdout.partition("Example:")[2]
+
+
+def test_help_lists_every_command(run: Run) -> None:
+    """The program's help names each command with its line."""
+    result = run("--help")
+    assert result.exit_code == 0
+    assert all(f"{name} " in result.stdout and line in result.stdout for name, line in COMMANDS.items())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """`callworker --help` is quick: none of the large libraries is imported for it."""
+    code = (
+        "import sys, worker.cli\n"
+        "try: worker.cli.program.main(['--help'])\n"
+        f"finally: print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_version_is_told(run: Run) -> None:
+    """--version prints the name and the version."""
+    result = run("--version")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("callworker, version ")
+
+
+def test_program_without_a_command_is_wrong_usage(run: Run) -> None:
+    """The bare name prints the help and exits with 2."""
+    result = run()
+    assert result.exit_code == 2
+    assert "Commands:" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("no-such-command",),
+        ("job",),
+        ("job", "a", "b"),
+        ("results", "--max", "0"),
+        ("sandbox", "--port", "99999"),
+        ("run", "--no-such-option"),
+        ("dead", "list", "--max", "many"),
+        ("accounts", "--json", "resume", "acme"),
+        ("enqueue",),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(run: Run, words: tuple[str, ...]) -> None:
+    """Wrong usage of any kind ends with 2 and a line that names where help is."""
+    result = run(*words)
+    assert result.exit_code == 2
+    assert "--help`" in one_line(result)
+
+
+def test_wrong_setting_is_one_line_that_names_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting with a wrong value ends a command with 1, the variable's name and no traceback."""
+    monkeypatch.setenv("LOG_LEVEL", "LOUD")
+    result = run("job", "x")
+    assert result.exit_code == 1
+    assert "LOG_LEVEL" in one_line(result)
+
+
+@pytest.mark.parametrize("words", [("job", "x"), ("accounts",), ("results",), ("dead", "list")])
+def test_no_embedded_server_is_told_with_what_to_do(run: Run, words: tuple[str, ...]) -> None:
+    """Commands that need the embedded server say that it does not run, and how to start it."""
+    result = run(*words)
+    assert result.exit_code == 1
+    assert "callworker run" in one_line(result)
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (ConfigurationError("ACCOUNTS_FILE: is not there"), "ACCOUNTS_FILE: is not there"),
+        (InvalidJob("INVALID_JOB", "the job is not valid", {"phone": "is required"}), "phone: is required"),
+        (StoreUnavailable("Redis does not answer"), "Redis does not answer"),
+        (BrokerUnavailable("amqp://u:hunter22@broker is away"), "[redacted]"),
+        (OSError(errno.EADDRINUSE, "Address already in use"), "the port is in use"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "jobs.csv"), "jobs.csv: No such file"),
+        (KeyError("lost"), "a fault of the program"),
+        (click.ClickException("two\nlines"), "two lines"),
+    ],
+)
+def test_errors_are_one_line_and_status_1(
+    run: Run, monkeypatch: pytest.MonkeyPatch, problem: Exception, told: str
+) -> None:
+    """Whatever a command raises becomes one line without secrets, and status 1."""
+    result = _raising(run, monkeypatch, problem)
+    assert result.exit_code == 1
+    assert told in one_line(result)
+    assert "hunter22" not in result.output
+
+
+def test_ctrl_c_ends_quietly(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A KeyboardInterrupt ends with 130 and not a word."""
+    result = _raising(run, monkeypatch, KeyboardInterrupt())
+    assert result.exit_code == 130
+    assert result.output.strip() == ""
+
+
+def _raising(run: Run, monkeypatch: pytest.MonkeyPatch, problem: BaseException) -> Result:
+    """Run a command whose body raises `problem`."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(import_module("worker.cli.job").command, "callback", fail)
+    return run("job", "x")
+
+
+def test_sandbox_on_a_taken_port_is_one_line() -> None:
+    """The real program on a port in use: status 1, one line, no traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-m", "worker.cli", "sandbox", "--port", port],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["callworker: the port is in use: choose another with --port"]
+
+
+def test_worker_with_a_missing_accounts_file_is_one_line(tmp_path: Path) -> None:
+    """The real worker without its accounts file: status 1, one line that names the file."""
+    missing = tmp_path / "none.toml"
+    done = subprocess.run(
+        [sys.executable, "-m", "worker.cli", "run"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={
+            "PATH": "/usr/bin",
+            "CALLWORKER_STATE_DIR": str(tmp_path / "state"),
+            "ACCOUNTS_FILE": str(missing),
+        },
+    )
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert str(missing) in done.stderr
