@@ -149,7 +149,8 @@ class Provider(Protocol):
         """Ask for one call; the provider's ref. Raises CallError.
 
         `gate` is called once, when the connection stands and before the request's first byte; what it raises
-        reaches the caller as it is, and then nothing was sent.
+        reaches the caller as it is, and then nothing was sent. Raises SlotLapsed where the connection was lost behind
+        the gate and had to be made anew, which made the request late; nothing was sent then either.
         """
 
 

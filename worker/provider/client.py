@@ -23,7 +23,7 @@ _ACCEPT = {"json": "application/json", "xml": "application/xml, text/xml"}
 
 
 class Result(StrEnum):
-    """How one request that reached the network ended."""
+    """How one request ended that reached the network, or that this installation's fault kept from it."""
 
     PLACED = "placed"
     REFUSED = "refused"
@@ -43,7 +43,7 @@ _RESULTS: dict[type[CallError], Result] = {
 
 
 class Observe(Protocol):
-    """Hears of each call request that reached the network, once: the job's account, how it ended, how long it took.
+    """Hears of each such request once: the job's account, how it ended, how long it took.
 
     `seconds` counts from the gate's opening. Must not raise.
     """
@@ -89,7 +89,7 @@ class ProxStop:
         try:
             ref = self._place(job, api_key, exchange)
         except CallError as error:
-            if exchange.sent:
+            if exchange.sent or isinstance(error, Misconfigured):
                 self._observe(job.account, _RESULTS[type(error)], exchange.seconds)
             raise
         self._observe(job.account, Result.PLACED, exchange.seconds)

@@ -64,8 +64,8 @@ class Exchange:
 
     @property
     def seconds(self) -> float:
-        """Time since the gate opened."""
-        return monotonic() - self.opened
+        """Time since the gate opened; 0 if it never did."""
+        return monotonic() - self.opened if self.opened else 0.0
 
     def gate_opens(self) -> bool:
         """Call the gate; False, with its exception as `refusal`, when it raises."""

@@ -1,0 +1,315 @@
+"""The commands on real servers: a Redis of the test run, the embedded server, a RabbitMQ."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from click.testing import CliRunner, Result
+
+from worker.accounts import Accounts
+from worker.broker.connection import Link
+from worker.cli import program
+from worker.delivery.results import ResultsQueue
+from worker.embedded import EmbeddedServer
+from worker.events import Event, Status, Subject, conclude
+from worker.intake import Request
+from worker.jobs import Job
+from worker.ports import Application, Lease, Parked, Reason, Source
+from worker.queues import CALLS, INTAKE, RESULTS
+from worker.settings import Settings
+from worker.state.connection import connect
+from worker.state.dead_letters import RedisDeadLetters
+from worker.state.ledger import RedisLedger
+from worker.state.scripts import Scripts
+
+Run = Callable[..., Result]
+
+ACCOUNTS = """
+[accounts.acme]
+api_key_env = "ACME_KEY"
+rate = "1/m"
+concurrency = 2
+[[accounts.acme.webhooks]]
+url = "http://127.0.0.1:9/hook?token=hidden"
+secret_env = "ACME_SECRET"
+"""
+PHONE, PIN = "2125550123", "48213"
+JOB = {"account": "acme", "country": "1", "phone": PHONE, "code": PIN, "ref": "note 1"}
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An accounts file, and nothing of the machine's own settings."""
+    for field in Settings.model_fields.values():
+        monkeypatch.delenv(str(field.alias), raising=False)
+    file = tmp_path / "accounts.toml"
+    file.write_text(ACCOUNTS)
+    monkeypatch.setenv("ACCOUNTS_FILE", str(file))
+    monkeypatch.setenv("ACME_KEY", "0123456789abcdef" * 2)
+    monkeypatch.setenv("ACME_SECRET", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3")
+
+
+@pytest.fixture
+def run() -> Run:
+    """Runs one command line; the PIN and the whole number are never in what it prints."""
+
+    def invoke(*args: str, input: str | None = None) -> Result:
+        result = CliRunner().invoke(program, args, input=input)
+        assert PIN not in result.output
+        assert PHONE not in result.output
+        return result
+
+    return invoke
+
+
+@pytest.fixture
+def client(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
+    """The store that the commands find by REDIS_URL, empty."""
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    with connect(redis_url) as found:
+        yield found
+
+
+@pytest.fixture
+def ledger(client: redis.Redis) -> RedisLedger:
+    """The ledger on that store."""
+    return RedisLedger(Scripts(client), lease_seconds=30, retention_seconds=3600)
+
+
+def admit(ledger: RedisLedger, *ids: str, may_dial: bool = True) -> list[Any]:
+    """Admit jobs of account acme, whose limit is one a minute."""
+    account = Accounts.load(Settings.from_env().accounts_file)["acme"]
+    jobs = [Job.parse({**JOB, "id": job_id}) for job_id in ids]
+    return ledger.admit([Application(job, account, Source.CELERY, may_dial) for job in jobs])
+
+
+def ended(lease: Lease) -> Event:
+    return conclude(
+        Subject.of(lease.job), "A" * 32, Status.PLACED, attempts=1,
+        accepted_at_us=lease.accepted_at_us, finished_at_us=lease.accepted_at_us,
+    )  # fmt: skip
+
+
+def settle(ledger: RedisLedger, lease: Lease) -> None:
+    account = Accounts.load(Settings.from_env().accounts_file)["acme"]
+    ledger.settle(lease, account, lease.tally, ended(lease))
+
+
+def view(run: Run, job_id: str) -> dict[str, Any]:
+    result = run("job", job_id, "--json")
+    assert result.exit_code == 0, result.stderr
+    told: dict[str, Any] = json.loads(result.stdout)
+    return told
+
+
+def test_waiting_job_tells_its_turn(run: Run, ledger: RedisLedger) -> None:
+    """With one call a minute, the third job waits for the rate limit, two slots after the first."""
+    admit(ledger, "first", "second", "third")
+    told = view(run, "third")
+    assert (told["state"], told["phone"], told["note"]) == ("waiting", "******0123", "note 1")
+    assert (told["wait"]["reason"], told["wait"]["ahead"]) == ("rate_limit", 1)
+    assert 100 < _seconds_until(told["wait"]["until"]) < 125
+    assert [step["step"] for step in told["history"]] == ["waiting"]
+    assert "rate limit, 1 before it" in run("job", "third").stdout
+
+
+def test_job_in_backoff_tells_its_next_attempt(run: Run, ledger: RedisLedger) -> None:
+    """A job that was parked after a failed attempt tells when the next may come and why the last failed."""
+    (lease,) = admit(ledger, "flaky")
+    ledger.park(lease, lease.tally, Reason.BACKOFF, 300.0, "the provider answered 503")
+    told = view(run, "flaky")
+    assert told["wait"]["reason"] == "backoff"
+    assert 290 < _seconds_until(told["wait"]["until"]) < 301
+    assert told["history"][-1]["detail"] == "backoff the provider answered 503"
+
+
+def test_job_of_a_held_account_tells_the_probe(run: Run, ledger: RedisLedger) -> None:
+    """A job behind a hold tells why the account is held and when it is tried again."""
+    (lease,) = admit(ledger, "poor")
+    ledger.hold(lease, lease.tally, "NO_POINTS")
+    told = view(run, "poor")
+    assert (told["wait"]["reason"], told["wait"]["hold"]) == ("held", "NO_POINTS")
+    assert 0 < _seconds_until(told["wait"]["until"]) < 6
+
+
+def test_job_waits_for_capacity(run: Run, client: redis.Redis, ledger: RedisLedger) -> None:
+    """A job that no thread was free for waits for the limit's slot, told as it is now."""
+    (parked,) = admit(ledger, "busy", may_dial=False)
+    assert isinstance(parked, Parked)
+    client.hset(f"callworker:{{{_shard()}}}:limit:acme", "inflight", 2)
+    told = view(run, "busy")
+    assert (told["wait"]["reason"], told["wait"]["until"]) == ("capacity", None)
+
+
+def test_ended_job_tells_its_event(run: Run, ledger: RedisLedger) -> None:
+    """A job that ended shows the published event, its ref and each step."""
+    (lease,) = admit(ledger, "done")
+    settle(ledger, lease)
+    told = view(run, "done")
+    assert (told["state"], told["wait"], told["event"]["data"]["ref"]) == ("placed", None, "A" * 32)
+    assert [step["step"] for step in told["history"]] == ["dialling", "placed"]
+    assert "A" * 32 in run("job", "done").stdout
+
+
+def test_rejected_job_tells_its_fields(run: Run, ledger: RedisLedger) -> None:
+    """A job that never was valid has a story too."""
+    from worker.intake import Rejected, judge
+    from worker.verify import _rejection
+
+    accounts = Accounts.load(Settings.from_env().accounts_file)
+    rejected = judge(Request({**JOB, "id": "bad", "code": "0"}, Source.CELERY), accounts)
+    assert isinstance(rejected, Rejected)
+    assert ledger.reject("bad", "acme", accounts["acme"], _rejection(rejected))
+    told = view(run, "bad")
+    assert (told["state"], told["expires_at"], told["event"]["type"]) == ("rejected", None, "call.rejected")
+    assert "code: must be a number" in run("job", "bad").stdout
+
+
+@pytest.mark.usefixtures("client")
+def test_unknown_job_is_an_error(run: Run) -> None:
+    """An id without a record ends with 1 and says what that can mean."""
+    result = run("job", "nobody")
+    assert result.exit_code == 1
+    assert "no record of a job 'nobody'" in result.stderr
+
+
+def test_hold_and_resume(run: Run, ledger: RedisLedger) -> None:
+    """A held account's jobs wait for the operator, until it is resumed; doing either twice is told."""
+    assert "is held" in run("accounts", "hold", "acme", "--reason", "invoice open").stdout
+    assert "held already" in run("accounts", "hold", "acme", "--reason", "invoice open").stdout
+    (parked,) = admit(ledger, "waits")
+    assert isinstance(parked, Parked)
+    told = view(run, "waits")["wait"]
+    assert (told["reason"], told["until"], told["hold"]) == ("held", None, "operator: invoice open")
+    assert run("accounts", "resume", "acme").stdout == "acme is resumed\n"
+    assert run("accounts", "resume", "acme").stdout == "acme was not held\n"
+    assert view(run, "waits")["wait"]["reason"] == "rate_limit"
+
+
+@pytest.mark.usefixtures("client")
+def test_hold_of_an_unknown_account_is_wrong_usage(run: Run) -> None:
+    """A name that is not in the accounts file is refused with those that are."""
+    result = run("accounts", "hold", "nobody")
+    assert result.exit_code == 2
+    assert "there are acme" in result.stderr
+
+
+def test_accounts_show_limits_and_backlog(run: Run, ledger: RedisLedger) -> None:
+    """One job dials and two wait: each is counted where it is."""
+    admit(ledger, "a", "b", "c")
+    (told,) = json.loads(run("accounts", "--json").stdout)
+    assert (told["account"], told["rate"], told["in_flight"], told["held"]) == ("acme", "1/m", 1, None)
+    assert told["waiting"] == {"rate_limit": 2, "backoff": 0, "capacity": 0, "held": 0}
+    assert "2 rate_limit" in run("accounts").stdout
+
+
+def test_webhooks_that_wait_are_counted_and_tokens_hidden(run: Run, ledger: RedisLedger) -> None:
+    """Each endpoint shows its waiting deliveries; the query of its address is left out."""
+    settle(ledger, admit(ledger, "done")[0])
+    (told,) = json.loads(run("webhooks", "list", "--json").stdout)
+    assert (told["account"], told["url"], told["pending"]) == ("acme", "http://127.0.0.1:9/hook", 1)
+    assert "http://127.0.0.1:9/hook" in run("webhooks", "list").stdout
+
+
+def test_dead_letters_are_listed_newest_first(run: Run, client: redis.Redis) -> None:
+    """Each letter has its reason and content, without PIN and number."""
+    letters = RedisDeadLetters(client)
+    assert run("dead", "list").stdout == "no dead letters\n"
+    letters.bury("id: is required", Source.STREAM, JOB)
+    letters.bury("not valid JSON", Source.CELERY, b"{\x1b[2J")
+    told = json.loads(run("dead", "list", "--json").stdout)
+    assert [letter["reason"] for letter in told] == ["not valid JSON", "id: is required"]
+    assert told[1]["content"]["account"] == "acme"
+    shown = run("dead", "list", "--max", "1").stdout
+    assert "not valid JSON" in shown
+    assert "\x1b" not in shown
+
+
+def test_results_are_taken_as_many_as_asked_for(
+    run: Run, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--max takes that many and leaves the rest; --json prints the published bytes."""
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    bodies = [json.dumps({"id": f"evt_{n}", "type": "call.placed"}) for n in range(4)]
+    ResultsQueue(redis_url).publish([("call.placed", body) for body in bodies])
+    first = run("results", "--json", "--max", "1").stdout.splitlines()
+    follow = run("results", "--json", "--max", "2", "--follow").stdout.splitlines()
+    rest = run("results", "--json").stdout.splitlines()
+    assert (len(first), len(follow), len(rest)) == (1, 2, 1)
+    assert sorted(first + follow + rest) == bodies
+
+
+def test_enqueue_finds_the_embedded_server(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without any address, jobs go to the server that another process runs on the same folder."""
+    monkeypatch.setenv("CALLWORKER_STATE_DIR", str(tmp_path / "state"))
+    lines = "".join(json.dumps({**JOB, "id": f"j-{n}"}) + "\n" for n in range(3))
+    with EmbeddedServer(tmp_path / "state") as server:
+        result = run("enqueue", "--file", "-", "--format", "jsonl", "--json", input=lines)
+        with redis.Redis.from_url(server.url) as embedded:
+            assert embedded.llen("calls") == 3
+        checks = _checks(run("doctor", "--offline", "--json"))
+    assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == ["j-0", "j-1", "j-2"]
+    assert "3 of 3 jobs sent" in result.stderr
+    assert [checks[name] for name in ("Redis", "Redis eviction", "Redis persistence", "broker")] == ["ok"] * 4
+
+
+def test_doctor_finds_an_evicting_redis(run: Run, client: redis.Redis) -> None:
+    """Memory policy and missing append-only file are told; the first fails."""
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        result = run("doctor", "--offline", "--json")
+    finally:
+        client.config_set("maxmemory-policy", "noeviction")
+    checks = _checks(result)
+    assert result.exit_code == 1
+    assert (checks["Redis eviction"], checks["Redis persistence"]) == ("fail", "warn")
+
+
+@pytest.mark.usefixtures("client")
+def test_doctor_is_content_with_a_good_installation(run: Run) -> None:
+    """Where nothing fails the exit status is 0, and people get every finding on a line."""
+    result = run("doctor", "--offline")
+    assert result.exit_code == 0, result.stdout
+    assert "secrets of acme" in result.stdout
+
+
+def test_doctor_tells_a_broker_that_is_away(
+    run: Run, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that nobody listens for fails, and its password is not shown."""
+    monkeypatch.setenv("BROKER_URL", "amqp://user:hunter22@127.0.0.1:1//")
+    result = run("doctor", "--offline", "--json")
+    assert _checks(result)["broker"] == "fail"
+    assert "hunter22" not in result.output
+
+
+def test_doctor_tells_queues_on_rabbitmq(
+    run: Run, client: redis.Redis, amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Queues that no worker has made yet are a warning; once made, all is well."""
+    monkeypatch.setenv("BROKER_URL", amqp_url)
+    assert _checks(run("doctor", "--offline", "--json"))["queues"] == "warn"
+    Link(amqp_url, [CALLS, RESULTS, INTAKE]).close()
+    assert _checks(run("doctor", "--offline", "--json"))["queues"] == "ok"
+
+
+def _checks(result: Result) -> dict[str, str]:
+    return {check["check"]: check["grade"] for check in json.loads(result.stdout)["checks"]}
+
+
+def _seconds_until(moment: str) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(moment).timestamp() - time.time()
+
+
+def _shard() -> int:
+    from worker.state.keys import shard_of
+
+    return shard_of("acme")

@@ -1,0 +1,61 @@
+"""`callworker demo` as people type it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import absent, wait_until
+from worker.embedded import EmbeddedServerError, find_binary
+
+MOST_SECONDS = 60
+DEMO = [sys.executable, "-m", "worker.cli", "demo", "--json"]
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """An environment with settings that would mislead a demo that heeded them."""
+    try:
+        find_binary()
+    except EmbeddedServerError:
+        absent("a Redis or Valkey server")
+    misleading = {"REDIS_URL": "redis://127.0.0.1:1/0", "ACCOUNTS_FILE": "/nowhere", "METRICS_PORT": "1"}
+    return {**os.environ, **misleading, "TMPDIR": str(tmp_path)}
+
+
+def test_demo_ends_well_within_a_minute_and_cleans_up(environ: dict[str, str], tmp_path: Path) -> None:
+    """Every job ends as expected, no limit is exceeded, every webhook is verified, and nothing stays behind."""
+    started = time.monotonic()
+    done = subprocess.run(DEMO, env=environ, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert (report["ok"], report["problems"]) == (True, [])
+    assert {case["account"] for case in report["cases"]} >= {"acme", "globex", "initech"}
+    assert sum(account["webhooks_repeated"] for account in report["accounts"]) >= 1
+    assert time.monotonic() - started < MOST_SECONDS
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_demo_leaves_nothing_behind(
+    environ: dict[str, str], tmp_path: Path, number: signal.Signals
+) -> None:
+    """Ctrl-C or a polite end in the middle: status 130, no process and no folder is left."""
+    demo = subprocess.Popen(DEMO, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert demo.stderr is not None
+    try:
+        while "jobs ended" not in (line := demo.stderr.readline()):
+            assert line, "the demo ended before it had begun"
+        demo.send_signal(number)
+        assert demo.wait(30) == 130
+    finally:
+        demo.kill()
+        demo.communicate()
+    wait_until(lambda: list(tmp_path.iterdir()) == [], "the folders are gone", 10)
