@@ -167,7 +167,7 @@ def _decoded(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        return f"[{len(data)} bytes]"
+        return "[binary]"
 
 
 def _forms(secret: str) -> set[str]:

@@ -323,12 +323,13 @@ def test_redirect_is_misconfigured_and_not_followed(play: Play, status: str, loc
 
 
 def test_self_signed_certificate_is_misconfigured(play: Play, certificate: Path) -> None:
-    """A certificate that nobody vouches for: nothing is sent, and nobody tries again."""
+    """A certificate that nobody vouches for: nothing is sent, nobody tries again, and the operator can see it."""
     provider = play(over_tls(answers(reply()), certificate))
     caller = Caller(f"https://127.0.0.1:{provider.port}")
     error = caller.fails()
     assert isinstance(error, Misconfigured) and not error.sent and "self-signed" in error.message
-    assert (provider.requests, caller.observed, caller.gates) == ([], [], 0)
+    assert (provider.requests, caller.gates) == ([], 0)
+    assert caller.observed == [("acme", Result.MISCONFIGURED)]
 
 
 def test_certificate_of_another_host_is_misconfigured(
