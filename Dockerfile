@@ -11,7 +11,7 @@ RUN python -m venv --without-pip /opt/callworker \
     && python -m pip --python /opt/callworker/bin/python install --require-hashes --requirement requirements.lock \
     && python -m pip install --require-hashes --requirement requirements-dev.lock
 
-COPY pyproject.toml LICENSE ./
+COPY pyproject.toml README.md LICENSE ./
 COPY config config
 COPY worker worker
 RUN python -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \

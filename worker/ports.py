@@ -161,6 +161,19 @@ class DeadLetters(Protocol):
         """Keep `content` with its reason, PIN and secrets redacted. Raises StoreUnavailable."""
 
 
+class Suspects(Protocol):
+    """Remembers, over a crash of the worker, which message it had in hand."""
+
+    def mark(self, raw: bytes) -> int:
+        """Note that this process is about to handle `raw`; how many processes noted that since it was last cleared.
+
+        May raise StoreUnavailable.
+        """
+
+    def clear(self, raw: bytes) -> None:
+        """It was handled without a crash."""
+
+
 class Watch(Protocol):
     """Hears each fact once, for logs and metrics. Must not raise."""
 

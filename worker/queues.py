@@ -5,8 +5,10 @@
                       its place
     results ──topic──> results (#)    terminal events, routing key = the event's type
 
-Both sides of a queue must declare it alike, or an AMQP broker refuses the second one: import from here. A queue that
-somebody has declared otherwise before is used as it is (`broker.declaring`).
+Both sides of a queue must declare it alike, or an AMQP broker refuses the second one. A stock Celery or kombu client
+declares it durable and without a type, so this program does too; where that means a quorum queue is RabbitMQ's own
+setting (`default_queue_type`). A queue that somebody has declared otherwise before is used as it is
+(`broker.declaring`).
 """
 
 from __future__ import annotations
@@ -16,12 +18,8 @@ from kombu import Exchange, Queue
 TASK_NAME = "calls.verify"
 
 
-QUORUM = {"x-queue-type": "quorum"}
-"""On RabbitMQ: replicated, never lost with a node. Other brokers pass it over."""
-
-
 def _durable(name: str, exchange: Exchange | None = None, routing_key: str = "") -> Queue:
-    return Queue(name, exchange=exchange, routing_key=routing_key, durable=True, queue_arguments=QUORUM)
+    return Queue(name, exchange=exchange, routing_key=routing_key, durable=True)
 
 
 CALLS = _durable("calls", Exchange("calls", type="direct", durable=True), "calls")

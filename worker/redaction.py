@@ -163,7 +163,7 @@ def _plain_text(value: object) -> str:
 
 
 def _decoded(data: bytes) -> str:
-    """The text in `data`; of anything that is not text, a pickle for one, only the length."""
+    """The text in `data`; nothing of what is not text, a pickle for one."""
     try:
         return data.decode()
     except UnicodeDecodeError:

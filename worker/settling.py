@@ -20,6 +20,7 @@ from tenacity import (
 from worker.accounts import Account
 from worker.errors import LeaseLost, StoreUnavailable
 from worker.events import Failure, Status, Subject, conclude
+from worker.failpoints import hit
 from worker.ports import Lease, Ledger, Parked, Reason, Watch
 from worker.retry import Tally
 
@@ -53,9 +54,11 @@ class Settler:
             accepted_at_us=lease.accepted_at_us,
             finished_at_us=finished_at_us,
         )
+        hit("settle.before")
         if self._surely(lease, partial(self.ledger.settle, lease, account, tally, event)):
             code = outcome.code if isinstance(outcome, Failure) else ""
             seconds = (finished_at_us - lease.accepted_at_us) / 1_000_000
+            hit("settle.after")
             self.watch.finished(lease.job.id, lease.job.account, status, code, seconds)
 
     def settle_expired(self, lease: Lease, account: Account | None, tally: Tally) -> None:
@@ -71,7 +74,9 @@ class Settler:
 
     def park(self, lease: Lease, tally: Tally, reason: Reason, wait_seconds: float, detail: str) -> None:
         """Put the job back into its lane."""
+        hit("park.before")
         self._surely(lease, partial(self.ledger.park, lease, tally, reason, wait_seconds, detail))
+        hit("park.after")
 
     def hold(self, lease: Lease, tally: Tally, code: str) -> None:
         """Put the job back into its lane and hold its account."""

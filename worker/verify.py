@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from worker.accounts import Accounts
 from worker.calling import Call
 from worker.events import Event, Failure, Status, conclude
+from worker.failpoints import hit
 from worker.intake import Broken, Rejected, Request, Valid, judge
 from worker.ports import Application, DeadLetters, Lease, Ledger, Parked, Provider, Reason, Seen, Watch
 from worker.settling import Settler
@@ -60,6 +61,7 @@ class Verification:
 
     def dial(self, lease: Lease) -> None:
         """Place the call of a leased job: it ends, or it lies in its lane again."""
+        hit("dial.before")
         account = self.accounts.get(lease.job.account)
         if account is None:
             # Another version's accounts file knows the account; this worker must not decide about its jobs.
@@ -70,6 +72,7 @@ class Verification:
         Call(
             lease, account, provider=self.provider, settler=self.settler, request_seconds=self.request_seconds
         ).run()
+        hit("dial.after")
 
     def recover(self, lease: Lease) -> None:
         """Decide about a job that expired as it waited, or whose worker was lost."""
@@ -84,7 +87,10 @@ class Verification:
 
     def _admit(self, applications: Sequence[Application]) -> list[Lease]:
         leases: list[Lease] = []
-        for application, admission in zip(applications, self.ledger.admit(applications), strict=True):
+        hit("admit.before")
+        admissions = self.ledger.admit(applications)
+        hit("admit.after")
+        for application, admission in zip(applications, admissions, strict=True):
             job = application.job
             if isinstance(admission, Seen):
                 self.watch.repeated(job.account, job.id, admission.state)

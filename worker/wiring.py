@@ -40,6 +40,7 @@ from worker.state.deliveries import RedisDeliveries
 from worker.state.ledger import RedisLedger
 from worker.state.outbox import Outbox
 from worker.state.scripts import Scripts
+from worker.state.suspects import RedisSuspects
 from worker.verify import Verification
 from worker.watching import InFlight, Watching
 
@@ -174,7 +175,8 @@ class Wiring:
 
     @cached_property
     def intake(self) -> Intake:
-        return Intake(self.verification, self.dead_letters, self.dialler, self.watching)
+        suspects = RedisSuspects(self.client)
+        return Intake(self.verification, self.dead_letters, suspects, self.dialler, self.watching)
 
     @cached_property
     def releaser(self) -> Loop:

@@ -10,8 +10,6 @@ from kombu import Connection
 from tests.conftest import EXCHANGES, QUEUES
 from tests.integration.stack import RedisServer, redis_server
 
-pytest.register_assert_rewrite("tests.integration.outside")
-
 BrokerUrl = Callable[[str], str]
 
 

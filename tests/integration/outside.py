@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import kombu
@@ -19,6 +21,17 @@ from tests.conftest import wait_until
 RESULTS = kombu.Queue("results", kombu.Exchange("results", type="topic", durable=True), "#", durable=True)
 
 Job = dict[str, Any]
+_phones = itertools.count(3_125_005_000)
+
+
+def new_job(job_id: str, account: str = "acme", **more: Any) -> Job:
+    """A valid job for a number that no other job of this test run has."""
+    return {"id": job_id, "account": account, "country": "1", "phone": str(next(_phones)), "code": "4711", **more}
+
+
+def in_seconds(seconds: float) -> str:
+    """RFC 3339 for so long from now."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
 @dataclass(frozen=True)

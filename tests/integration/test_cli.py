@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,17 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
+from tests.doubles.samples import REF, placed, rejection
 from worker.accounts import Accounts
 from worker.broker.connection import Link
 from worker.cli import program
 from worker.delivery.results import ResultsQueue
 from worker.embedded import EmbeddedServer
-from worker.events import Event, Status, Subject, conclude
-from worker.intake import Request
 from worker.jobs import Job
 from worker.ports import Application, Lease, Parked, Reason, Source
 from worker.queues import CALLS, INTAKE, RESULTS
 from worker.settings import Settings
+from worker.state import keys
 from worker.state.connection import connect
 from worker.state.dead_letters import RedisDeadLetters
 from worker.state.ledger import RedisLedger
@@ -89,16 +90,9 @@ def admit(ledger: RedisLedger, *ids: str, may_dial: bool = True) -> list[Any]:
     return ledger.admit([Application(job, account, Source.CELERY, may_dial) for job in jobs])
 
 
-def ended(lease: Lease) -> Event:
-    return conclude(
-        Subject.of(lease.job), "A" * 32, Status.PLACED, attempts=1,
-        accepted_at_us=lease.accepted_at_us, finished_at_us=lease.accepted_at_us,
-    )  # fmt: skip
-
-
 def settle(ledger: RedisLedger, lease: Lease) -> None:
     account = Accounts.load(Settings.from_env().accounts_file)["acme"]
-    ledger.settle(lease, account, lease.tally, ended(lease))
+    ledger.settle(lease, account, lease.tally, placed(lease))
 
 
 def view(run: Run, job_id: str) -> dict[str, Any]:
@@ -142,7 +136,7 @@ def test_job_waits_for_capacity(run: Run, client: redis.Redis, ledger: RedisLedg
     """A job that no thread was free for waits for the limit's slot, told as it is now."""
     (parked,) = admit(ledger, "busy", may_dial=False)
     assert isinstance(parked, Parked)
-    client.hset(f"callworker:{{{_shard()}}}:limit:acme", "inflight", 2)
+    client.hset(f"{keys.prefix_of('acme')}limit:acme", "inflight", 2)
     told = view(run, "busy")
     assert (told["wait"]["reason"], told["wait"]["until"]) == ("capacity", None)
 
@@ -152,23 +146,17 @@ def test_ended_job_tells_its_event(run: Run, ledger: RedisLedger) -> None:
     (lease,) = admit(ledger, "done")
     settle(ledger, lease)
     told = view(run, "done")
-    assert (told["state"], told["wait"], told["event"]["data"]["ref"]) == ("placed", None, "A" * 32)
+    assert (told["state"], told["wait"], told["event"]["data"]["ref"]) == ("placed", None, REF)
     assert [step["step"] for step in told["history"]] == ["dialling", "placed"]
-    assert "A" * 32 in run("job", "done").stdout
+    assert REF in run("job", "done").stdout
 
 
 def test_rejected_job_tells_its_fields(run: Run, ledger: RedisLedger) -> None:
     """A job that never was valid has a story too."""
-    from worker.intake import Rejected, judge
-    from worker.verify import _rejection
-
-    accounts = Accounts.load(Settings.from_env().accounts_file)
-    rejected = judge(Request({**JOB, "id": "bad", "code": "0"}, Source.CELERY), accounts)
-    assert isinstance(rejected, Rejected)
-    assert ledger.reject("bad", "acme", accounts["acme"], _rejection(rejected))
+    assert ledger.reject("bad", "acme", None, rejection("bad", "acme"))
     told = view(run, "bad")
     assert (told["state"], told["expires_at"], told["event"]["type"]) == ("rejected", None, "call.rejected")
-    assert "code: must be a number" in run("job", "bad").stdout
+    assert "phone: is required" in run("job", "bad").stdout
 
 
 @pytest.mark.usefixtures("client")
@@ -304,12 +292,4 @@ def _checks(result: Result) -> dict[str, str]:
 
 
 def _seconds_until(moment: str) -> float:
-    from datetime import datetime
-
     return datetime.fromisoformat(moment).timestamp() - time.time()
-
-
-def _shard() -> int:
-    from worker.state.keys import shard_of
-
-    return shard_of("acme")

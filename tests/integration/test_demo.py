@@ -30,6 +30,20 @@ def environ(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, **misleading, "TMPDIR": str(tmp_path)}
 
 
+def left_behind(folder: Path) -> list[str]:
+    """The processes that were started with `folder` in their arguments or environment, where that can be known."""
+    return [
+        process.name for process in Path("/proc").glob("[0-9]*") if _mentions(process, os.fsencode(folder))
+    ]
+
+
+def _mentions(process: Path, name: bytes) -> bool:
+    try:
+        return name in (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+    except OSError:
+        return False
+
+
 def test_demo_ends_well_within_a_minute_and_cleans_up(environ: dict[str, str], tmp_path: Path) -> None:
     """Every job ends as expected, no limit is exceeded, every webhook is verified, and nothing stays behind."""
     started = time.monotonic()
@@ -41,6 +55,7 @@ def test_demo_ends_well_within_a_minute_and_cleans_up(environ: dict[str, str], t
     assert sum(account["webhooks_repeated"] for account in report["accounts"]) >= 1
     assert time.monotonic() - started < MOST_SECONDS
     assert list(tmp_path.iterdir()) == []
+    assert left_behind(tmp_path) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -53,9 +68,11 @@ def test_stopped_demo_leaves_nothing_behind(
     try:
         while "jobs ended" not in (line := demo.stderr.readline()):
             assert line, "the demo ended before it had begun"
+        assert left_behind(tmp_path) or not Path("/proc/self/environ").exists()
         demo.send_signal(number)
         assert demo.wait(30) == 130
     finally:
         demo.kill()
         demo.communicate()
     wait_until(lambda: list(tmp_path.iterdir()) == [], "the folders are gone", 10)
+    wait_until(lambda: left_behind(tmp_path) == [], "all processes are gone", 10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import BrokerUrl
-from tests.integration.outside import Job
+from tests.integration.outside import Job, in_seconds
 from tests.integration.stack import RedisServer, Stack
 from worker.sandbox import Sandbox
 
@@ -46,8 +45,7 @@ class Row:
     def job(self) -> Job:
         job = {"id": self.id, "account": self.account, "country": "1", "phone": self.phone, "code": "4711"}
         if self.account == "broke":
-            soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=3)
-            job["expires_at"] = soon.isoformat()
+            job["expires_at"] = in_seconds(3)
         return job
 
 

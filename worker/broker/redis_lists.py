@@ -21,10 +21,11 @@ PRIORITY_SUFFIXES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """A message that was taken and filed as unacknowledged under `tag`."""
+    """A message that was taken and filed as unacknowledged under `tag`; `restored` if it was filed before."""
 
     tag: str
     raw: bytes
+    restored: bool
 
 
 class RedisLists:
@@ -37,7 +38,7 @@ class RedisLists:
     def __init__(self, client: redis.Redis, queues: Sequence[str], name: str) -> None:
         self._client = client
         self._lists = [queue + suffix for queue in queues for suffix in PRIORITY_SUFFIXES]
-        self._unacked = [f"{name}.unacked", f"{name}.unacked_index"]
+        self._unacked = [f"{name}.unacked", f"{name}.unacked_index", f"{name}.restored"]
         self._fetch = client.register_script(_source("fetch"))
         self._restore = client.register_script(_source("restore"))
 
@@ -48,7 +49,7 @@ class RedisLists:
         self._lists.append(self._lists.pop(0))
         keys = [*self._unacked, *self._lists]
         reply: Any = self._fetch(keys, [most, f"{time.time():.3f}"])
-        return [Filed(tag.decode("utf-8", "backslashreplace"), raw) for tag, raw in reply]
+        return [Filed(tag.decode("utf-8", "backslashreplace"), raw, bool(back)) for tag, raw, back in reply]
 
     def restore_older_than(self, seconds: float) -> int:
         """Put back what was filed longer ago and not acknowledged; how many."""

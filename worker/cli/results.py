@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Generator, Iterator
-from contextlib import closing
-from typing import Any, cast
+from typing import Any
 
 import click
 
@@ -26,36 +23,10 @@ def command(follow: bool, most: int | None, as_json: bool) -> None:
 
     What is printed here is gone from the queue; --json prints each event exactly as it was published.
     """
-    broker_url = places.broker(Settings.from_env())
-    for body in _events(broker_url, follow=follow, most=most):
-        click.echo(body if as_json else describe(body))
-
-
-class _Enough(Exception):
-    """The queue is empty and no more are wanted."""
-
-
-def _events(broker_url: str, *, follow: bool, most: int | None) -> Iterator[str]:
-    """At most `most` events. The reader acknowledges one when it is asked for the next: that one it gives back."""
     from worker.delivery.reader import read_results
 
-    taken = 0
-
-    def pause(seconds: float) -> None:
-        if taken == most:
-            raise _Enough
-        time.sleep(seconds)
-
-    reader = cast(Generator[str, None, None], read_results(broker_url, follow=follow, pause=pause))
-    with closing(reader) as bodies:
-        try:
-            for body in bodies:
-                if taken == most:
-                    return
-                yield body
-                taken += 1
-        except _Enough:
-            return
+    for body in read_results(places.broker(Settings.from_env()), follow=follow, most=most):
+        click.echo(body if as_json else describe(body))
 
 
 def describe(body: str) -> str:

@@ -11,6 +11,7 @@ import structlog
 from worker.accounts import Accounts, Endpoint
 from worker.delivery.ports import Attempt, Delivery, DeliveryStore, DeliveryWatch, Result, Sender
 from worker.delivery.schedule import next_wait_seconds
+from worker.failpoints import hit
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +54,9 @@ class Courier:
             self._store.give_up(delivery)
             bound.warning("webhook.given_up", reason="endpoint_gone")
             return
+        hit("delivery.before")
         attempt = self._sender.send(endpoint, delivery.event_id, delivery.body, int(self._unix_clock()))
+        hit("delivery.after")
         self._watch.webhook_attempted(delivery.account, attempt)
         self._record(delivery, attempt, bound.bind(result=attempt.result.value, status=attempt.status))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,10 +16,13 @@ POLL_SECONDS = 0.2
 
 
 def read_results(
-    broker_url: str, *, follow: bool = False, pause: Callable[[float], object] = time.sleep
+    broker_url: str,
+    *,
+    follow: bool = False,
+    most: int | None = None,
+    pause: Callable[[float], object] = time.sleep,
 ) -> Iterator[str]:
-    """Yield the body of each event in queue `results`, oldest first; with `follow`, wait for more and never
-    end.
+    """Yield the body of each event in queue `results`, oldest first, `most` of them; with `follow`, wait for more.
 
     This consumes: an event that was read is gone for every other reader of that queue. A program that must
     see all events beside others binds a queue of its own to exchange `results`. An event is acknowledged
@@ -32,9 +36,11 @@ def read_results(
     """
     link = Link(broker_url, [RESULTS])
     try:
-        while True:
+        left = math.inf if most is None else most
+        while left > 0:
             message = _next(link)
             if message is not None:
+                left -= 1
                 yield from _handed_over(message)
             elif follow:
                 pause(POLL_SECONDS)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from worker.errors import BrokerUnavailable, StoreUnavailable
+from worker.failpoints import hit
 from worker.state.outbox import Outbox
 
 POLL_SECONDS = 0.25
@@ -31,9 +32,14 @@ class Relay:
         """Publish one batch per shard; seconds until the next look. Raises StoreUnavailable, BrokerUnavailable."""
         batches = self._outbox.next()
         for shard, batch in batches.items():
+            hit("relay.before")
             self._publisher.publish([(event.type, event.body) for event in batch])
+            hit("confirm.before")
             self._outbox.published(shard, len(batch))
+            hit("confirm.after")
             self._relayed(len(batch))
+        if batches:
+            hit("relay.after")
         return 0.0 if batches else POLL_SECONDS
 
     def close(self) -> None:

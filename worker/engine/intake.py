@@ -8,32 +8,43 @@ from dataclasses import dataclass
 
 from worker.engine.dialler import Dialler
 from worker.errors import StoreUnavailable
+from worker.failpoints import hit
 from worker.intake import Broken, Request
 from worker.loops import Faults
-from worker.ports import DeadLetters, Source
+from worker.ports import DeadLetters, Source, Suspects
 from worker.verify import Verification
 
 BATCH_MOST = 256
+CRASHES_MOST = 3
 IDLE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A message: what it asks for, or why it cannot be read and what it was; `done` acknowledges it at its source."""
+    """A message that was taken from a broker: `read` decodes `raw`, `done` acknowledges it.
 
-    content: Request | Broken
+    `redelivered`: some worker had it before and did not say what became of it.
+    """
+
+    raw: bytes
+    read: Callable[[], Request | Broken]
     done: Callable[[], None]
     source: Source
-    raw: bytes = b""
+    redelivered: bool = False
 
 
 class Intake:
     """A queue of entries and the turn that empties it. `put` may be called by any thread, `turn` by one."""
 
     def __init__(
-        self, verification: Verification, dead_letters: DeadLetters, dialler: Dialler, faults: Faults
+        self,
+        verification: Verification,
+        dead_letters: DeadLetters,
+        suspects: Suspects,
+        dialler: Dialler,
+        faults: Faults,
     ) -> None:
-        self._verification, self._dead_letters = verification, dead_letters
+        self._verification, self._dead_letters, self._suspects = verification, dead_letters, suspects
         self._dialler, self._faults = dialler, faults
         self._entries: queue.SimpleQueue[Entry] = queue.SimpleQueue()
         self._batch: list[Entry] = []
@@ -59,23 +70,25 @@ class Intake:
             return
 
     def _record(self, batch: Sequence[Entry]) -> None:
+        fresh = [entry for entry in batch if not entry.redelivered]
         try:
-            self._accept(batch)
+            self._accept(fresh)
         except StoreUnavailable:
             raise
         except Exception as error:  # one entry that breaks us must not take the others along
             self._faults.loop_failed("intake", error)
-            self._one_by_one(batch)
+            for entry in fresh:
+                self._accept_alone(entry)
+        for entry in batch:
+            if entry.redelivered:
+                self._accept_suspect(entry)
+        hit("acknowledge.before")
         for entry in batch:
             self._done(entry)
+        hit("acknowledge.after")
 
     def _accept(self, batch: Sequence[Entry]) -> None:
-        requests = []
-        for entry in batch:
-            if isinstance(entry.content, Request):
-                requests.append(entry.content)
-            else:
-                self._dead_letters.bury(entry.content.reason, entry.source, entry.raw)
+        requests = self._requests(batch)
         threads = self._dialler.reserve(len(requests))
         leases = []
         try:
@@ -85,23 +98,35 @@ class Intake:
         finally:
             self._dialler.give_back(threads - len(leases))
 
+    def _requests(self, batch: Sequence[Entry]) -> list[Request]:
+        hit("decode.before")
+        contents = [(entry, entry.read()) for entry in batch]
+        hit("decode.after")
+        for entry, content in contents:
+            if isinstance(content, Broken):
+                self._dead_letters.bury(content.reason, entry.source, entry.raw)
+        return [content for _, content in contents if isinstance(content, Request)]
+
+    def _accept_suspect(self, entry: Entry) -> None:
+        """A redelivered message goes alone, under a mark that outlives a crash: the third crash is its last."""
+        if self._suspects.mark(entry.raw) >= CRASHES_MOST:
+            self._dead_letters.bury(f"crashed its worker {CRASHES_MOST} times", entry.source, entry.raw)
+        else:
+            self._accept_alone(entry)
+        self._suspects.clear(entry.raw)
+
+    def _accept_alone(self, entry: Entry) -> None:
+        try:
+            self._accept([entry])
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            self._faults.loop_failed("intake", error)
+            reason = f"the worker failed at it: {type(error).__name__}"
+            self._dead_letters.bury(reason, entry.source, entry.raw)
+
     def _done(self, entry: Entry) -> None:
         try:
             entry.done()
         except Exception as error:  # the job is on record; its message may come again and is known then
             self._faults.loop_failed("intake", error)
-
-    def _one_by_one(self, batch: Sequence[Entry]) -> None:
-        for entry in batch:
-            try:
-                self._accept([entry])
-            except StoreUnavailable:
-                raise
-            except Exception as error:
-                self._faults.loop_failed("intake", error)
-                reason = f"the worker failed at it: {type(error).__name__}"
-                self._dead_letters.bury(reason, entry.source, _content(entry))
-
-
-def _content(entry: Entry) -> dict[str, object] | bytes:
-    return dict(entry.content.fields) if isinstance(entry.content, Request) else entry.raw

@@ -12,7 +12,8 @@ from worker.broker.redis_lists import Filed, RedisLists
 from worker.engine.intake import Entry, Intake
 from worker.engine.messages import Envelope, read_task
 from worker.errors import StoreUnavailable
-from worker.intake import Broken
+from worker.failpoints import hit
+from worker.intake import Broken, Request
 from worker.ports import Source
 from worker.queues import CALLS
 from worker.state.scripts import translated
@@ -46,10 +47,12 @@ class RedisQueue:
         try:
             with translated():
                 self._restore_now_and_then()
+                hit("fetch.before")
                 filed = self._lists.fetch(min(BATCH_MOST, max(IN_HAND_MOST - len(self._in_hand), 0)), done)
         except StoreUnavailable:
             self._acknowledge(done)
             raise
+        hit("fetch.after")
         self._in_hand.difference_update(done)
         self._hand_over(filed)
         return 0.0 if len(filed) == BATCH_MOST else IDLE_SECONDS
@@ -80,7 +83,11 @@ class RedisQueue:
     def _hand_over(self, filed: Sequence[Filed]) -> None:
         for message in filed:
             self._in_hand.add(message.tag)
-            envelope = Envelope.parse(message.raw)
-            content = envelope if isinstance(envelope, Broken) else read_task(envelope)
-            raw = message.raw if isinstance(envelope, Broken) else envelope.body
-            self._intake.put(Entry(content, partial(self._acknowledge, [message.tag]), Source.CELERY, raw))
+            done = partial(self._acknowledge, [message.tag])
+            read = partial(_read, message.raw)
+            self._intake.put(Entry(message.raw, read, done, Source.CELERY, message.restored))
+
+
+def _read(raw: bytes) -> Request | Broken:
+    envelope = Envelope.parse(raw)
+    return envelope if isinstance(envelope, Broken) else read_task(envelope)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from worker.engine.dialler import Dialler
+from worker.failpoints import hit
 from worker.ports import Ledger
 
 POLL_SECONDS = 0.05
@@ -27,7 +28,9 @@ class Releaser:
             return POLL_SECONDS
         leases = []
         try:
+            hit("release.before")
             leases = self._ledger.lease_due(threads)
+            hit("release.after")
             for lease in leases:
                 self._dialler.submit(lease)
         finally:

@@ -45,8 +45,8 @@ class StreamIntake:
         with translated():
             try:
                 self._ensure_group()
-                self._take(self._abandoned())
-                self._take(self._new())
+                self._take(self._abandoned(), redelivered=True)
+                self._take(self._new(), redelivered=False)
             except ResponseError as problem:
                 if not str(problem).startswith(_STREAM_GONE):
                     raise
@@ -78,12 +78,13 @@ class StreamIntake:
         # Redis 6 gives an entry that was trimmed from the stream without its id.
         return [entry for entry in reply[1] if entry[0] and entry[0] not in self._in_hand]
 
-    def _take(self, entries: list[tuple[bytes, Mapping[bytes, bytes]]]) -> None:
+    def _take(self, entries: list[tuple[bytes, Mapping[bytes, bytes]]], *, redelivered: bool) -> None:
         for entry_id, fields in entries:
             self._in_hand.add(entry_id)
             raw = (fields or {}).get(FIELD)
             done = partial(self._done, entry_id)
-            self._intake.put(Entry(_read(raw), done, Source.STREAM, raw or repr(fields).encode()))
+            content = raw if raw is not None else repr(fields).encode()
+            self._intake.put(Entry(content, partial(_read, raw), done, Source.STREAM, redelivered))
 
     def _done(self, entry_id: bytes) -> None:
         """Strike the entry off; if Redis is away it stays pending and its job is found on record later."""

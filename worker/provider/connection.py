@@ -17,6 +17,7 @@ from urllib3.response import HTTPResponse
 from urllib3.util.connection import allowed_gai_family
 
 from worker.errors import SlotLapsed
+from worker.failpoints import hit
 from worker.provider.inbox import BoundedAnswer
 from worker.provider.phases import Exchange, NothingSent, Phase, current
 
@@ -120,7 +121,9 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
         """
         exchange = current()
         if self.sock is None:
+            hit("connect.before")
             self.connect()
+            hit("connect.after")
         self._outgoing.clear()
         super().request(*args, **kwargs)
         exchange.phase = Phase.READY
@@ -148,6 +151,7 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
 
     def _write(self, data: bytes) -> None:
         exchange = current()
+        hit("first_byte.before")
         if isinstance(self.sock, ssl.SSLSocket):
             # A failed write may have put a part of its record on the wire.
             exchange.phase = Phase.FIRST_BYTE
@@ -161,17 +165,21 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
                     raise
                 raise NothingSent from problem
             exchange.phase = Phase.FIRST_BYTE
+            hit("first_byte.after")
             unsent = unsent[count:]
         exchange.phase = Phase.WRITTEN
+        hit("last_byte.after")
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]
         """The answer with its whole body read, as bytes not yet decoded; an empty one if nothing was written."""
         if current().refusal is not None:
             return self._unsent()
+        hit("answer.before")
         answer = cast(BoundedAnswer, super(urllib3.connection.HTTPConnection, self).getresponse())
         current().phase = Phase.STATUS_READ
         body = answer.read_whole()
         current().phase = Phase.BODY_READ
+        hit("answer.after")
         if answer.surplus:
             self.close()
         self._idle_since = monotonic()

@@ -6,6 +6,7 @@ from binascii import crc32
 
 SHARDS = 16
 DEAD = "callworker:dead"
+SUSPECT = "callworker:suspect:"
 
 
 def shard_of(account: str) -> int:

@@ -17,6 +17,7 @@ from worker.jobs import Job
 from worker.ports import Admission, Application, Due, Lease, Parked, Reason, Seen, Slot
 from worker.retry import Tally
 from worker.state import keys
+from worker.state.offset import ClockOffset
 from worker.state.scripts import Call, Scripts
 
 log = structlog.get_logger(__name__)
@@ -28,6 +29,9 @@ RECLAIM_LEASE_US = 15_000_000
 FIRST_PROBE_US, LAST_PROBE_US = 5_000_000, 60_000_000
 _ANSWERED = (Status.PLACED, Status.FAILED)
 """Ends of a probe that say that the provider takes the account's requests again."""
+
+Span = tuple[float, float]
+"""When calls were sent, and when their replies were there, on this process's monotonic clock."""
 
 _DAY_MS = 86_400_000
 _MICRO = 1_000_000
@@ -51,7 +55,7 @@ class RedisLedger:
         self._scripts = scripts
         self._lease_us = int(lease_seconds * _MICRO)
         self._retention_ms = retention_seconds * 1000
-        self._clock = clock
+        self._clock, self._offset = clock, ClockOffset()
         self._turn = 0
         self._waits_us = [0.0] * keys.SHARDS
 
@@ -61,16 +65,18 @@ class RedisLedger:
                                         for a in applications])  # fmt: skip
         admissions: list[Admission] = [Seen("another account's")] * len(applications)
         mine = [n for n, owner in enumerate(owners) if _text(owner) == applications[n].account.name]
-        before = self._clock()
-        replies = self._scripts.run_all([self._admit(applications[n]) for n in mine])
+        replies, span = self._timed([self._admit(applications[n]) for n in mine])
         for n, reply in zip(mine, replies, strict=True):
-            admissions[n] = self._admission(reply, applications[n].job, before)
+            admissions[n] = self._admission(reply, applications[n].job, span)
         return admissions
 
     def seconds_until_due(self) -> float:
         """See ports.Ledger; one round trip."""
         peeks = [Call("lease", keys.prefix(n), (0, 0, 0)) for n in range(keys.SHARDS)]
-        self._waits_us = [_wait_us(reply) for reply in self._scripts.run_all(peeks)]
+        replies, span = self._timed(peeks)
+        for reply in replies:
+            self._offset.learn(*span, int(reply[0]))
+        self._waits_us = [_wait_us(reply) for reply in replies]
         return max(min(self._waits_us) - AHEAD_US, 0) / _MICRO
 
     def lease_due(self, most: int) -> list[Lease]:
@@ -87,11 +93,10 @@ class RedisLedger:
         return leases
 
     def renew(self, lease: Lease, account: Account, tally: Tally) -> Lease | Parked:
-        before = self._clock()
         args = (lease.job.id, lease.fence, account.name, self._lease_us, AHEAD_US, *_counts(tally),
                 int(lease.probe))  # fmt: skip
-        reply = self._scripts.run(Call("renew", keys.prefix_of(account.name), args))
-        admission = self._admission(reply, lease.job, before)
+        (reply,), span = self._timed([Call("renew", keys.prefix_of(account.name), args)])
+        admission = self._admission(reply, lease.job, span)
         if isinstance(admission, Seen):
             raise LeaseLost(lease.job.id)
         return admission
@@ -118,10 +123,14 @@ class RedisLedger:
         return bool(self._scripts.run(Call("reject", keys.prefix_of(account_name), args)))
 
     def reclaim(self, most: int) -> list[Lease]:
-        before = self._clock()
         calls = [Call("reclaim", keys.prefix(n), (most, RECLAIM_LEASE_US)) for n in range(keys.SHARDS)]
-        rows = [row for reply in self._scripts.run_all(calls) for row in reply]
-        return self._leases(rows, before, RECLAIM_LEASE_US)
+        replies, span = self._timed(calls)
+        return self._leases([row for reply in replies for row in reply], span, RECLAIM_LEASE_US)
+
+    def _timed(self, calls: Sequence[Call]) -> tuple[list[Any], Span]:
+        sent = self._clock()
+        replies = self._scripts.run_all(calls)
+        return replies, (sent, self._clock())
 
     def _claim(self, job_id: str, account: str, expires_at: datetime | None, ttl_seconds: int) -> Call:
         ends_ms = int(time.time() * 1000) + ttl_seconds * 1000
@@ -137,9 +146,8 @@ class RedisLedger:
         return Call("admit", keys.prefix_of(account.name), args)
 
     def _lease_shard(self, shard: int, most: int) -> list[Lease]:
-        before = self._clock()
-        reply = self._scripts.run(Call("lease", keys.prefix(shard), (most, self._lease_us, AHEAD_US)))
-        return self._leases(reply[2:], before, self._lease_us)
+        (reply,), span = self._timed([Call("lease", keys.prefix(shard), (most, self._lease_us, AHEAD_US))])
+        return self._leases(reply[2:], span, self._lease_us)
 
     def _park(self, lease: Lease, tally: Tally, reason: Reason, wait_us: int, detail: str, hold: str) -> None:
         name = lease.job.account
@@ -148,31 +156,31 @@ class RedisLedger:
         if not self._scripts.run(Call("park", keys.prefix_of(name), args)):
             raise LeaseLost(lease.job.id)
 
-    def _admission(self, reply: list[Any], job: Job, before: float) -> Admission:
+    def _admission(self, reply: list[Any], job: Job, span: Span) -> Admission:
         kind = _text(reply[0])
         if kind == "lease":
-            return self._lease(reply, before, self._lease_us, job)
+            return self._lease(reply, span, self._lease_us, job)
         if kind == "parked":
             return Parked(Reason(_text(reply[1])), int(reply[2]))
         return Seen(_text(reply[1]) if len(reply) > 1 else "")
 
-    def _leases(self, rows: Sequence[list[Any]], before: float, lease_us: int) -> list[Lease]:
+    def _leases(self, rows: Sequence[list[Any]], span: Span, lease_us: int) -> list[Lease]:
         """The leases that can be read. A job written by another version, in a form that this one does not know, must
         not take the others along: its lease runs out, and a worker that can read it decides."""
         leases = []
         for row in rows:
             try:
-                leases.append(self._lease(row, before, lease_us))
+                leases.append(self._lease(row, span, lease_us))
             except (ValueError, TypeError) as problem:
                 log.error("job.unreadable", job=_text(row[1]), problem=type(problem).__name__)
         return leases
 
-    def _lease(self, row: list[Any], before: float, lease_us: int, job: Job | None = None) -> Lease:
-        """A reply of `lease_reply` in common.lua; `before` is when the script was sent."""
+    def _lease(self, row: list[Any], span: Span, lease_us: int, job: Job | None = None) -> Lease:
+        """A reply of `lease_reply` in common.lua. What clocks leave open is decided so that no request leaves wrongly."""
         (_, _, due, fence, payload, accepted, expires, sent, not_rung, perhaps,
          now, slot, valid, probe, why, since) = row  # fmt: skip
-        after, now_us = self._clock(), int(now)
-        opens_in, closes_in = (int(slot) - now_us) / _MICRO, (int(slot) + int(valid) - now_us) / _MICRO
+        now_us, slot_us = int(now), int(slot)
+        offset = self._offset.learn(*span, now_us)
         return Lease(
             job=job or Job.from_json(payload),
             fence=int(fence),
@@ -180,8 +188,12 @@ class RedisLedger:
             tally=Tally(int(sent), int(not_rung), int(perhaps)),
             accepted_at_us=int(accepted),
             expires_at_us=int(expires),
-            clock_offset_us=now_us - int(after * _MICRO),
-            slot=Slot(after + max(opens_in, 0), before + closes_in, before + lease_us / _MICRO),
+            clock_offset_us=round(offset.least_us),
+            slot=Slot(
+                opens=max((slot_us - offset.least_us) / _MICRO, span[1]),
+                closes=(slot_us + int(valid) - offset.most_us) / _MICRO,
+                lease_ends=(now_us + lease_us - offset.most_us) / _MICRO,
+            ),
             probe=bool(probe),
             waited_for=Reason(_text(why)) if why else None,
             waited_seconds=(now_us - int(since)) / _MICRO if why else 0.0,

@@ -117,7 +117,7 @@ class JobViews:
         return _view(job_id, record, row) if record else None
 
     def _row(self, job_id: str, account: str) -> list[Any]:
-        """The job's record, its account's limit fields, its rank and score in the lane, Redis' clock."""
+        """The job's record, its account's limit fields, its rank and score in the lane, Redis' clock, its payload."""
         prefix = keys.prefix_of(account)
         with self._client.pipeline(transaction=True) as pipeline:
             pipeline.hgetall(f"{prefix}job:{job_id}")
@@ -125,12 +125,13 @@ class JobViews:
             pipeline.zrank(f"{prefix}lane:{account}", job_id)
             pipeline.zscore(f"{prefix}lane:{account}", job_id)
             pipeline.time()
+            pipeline.get(f"{prefix}payload:{job_id}")
             return pipeline.execute()
 
 
 def _view(job_id: str, record: Mapping[str, str], row: list[Any]) -> JobView:
     event = json.loads(record["event"]) if "event" in record else None
-    known = event["data"] if event else _subject(record)
+    known = event["data"] if event else _subject(row[-1])
     return JobView(
         id=job_id,
         account=record["account"],
@@ -143,14 +144,14 @@ def _view(job_id: str, record: Mapping[str, str], row: list[Any]) -> JobView:
         finished_us=_moment(record, "finished"),
         sent=int(record.get("sent", 0)),
         perhaps_rung=int(record.get("perhaps", 0)),
-        wait=_wait(record, *row[1:]) if record["state"] == "waiting" else None,
+        wait=_wait(record, *row[1:-1]) if record["state"] == "waiting" else None,
         event=event,
         history=_history(record.get("history", "")),
     )
 
 
-def _subject(record: Mapping[str, str]) -> dict[str, Any]:
-    job = json.loads(record["job"])
+def _subject(payload: bytes) -> dict[str, Any]:
+    job = json.loads(payload)
     return {"country": job["country"], "phone": mask(job["phone"]), "note": job.get("ref")}
 
 

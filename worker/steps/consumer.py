@@ -22,9 +22,12 @@ from structlog import get_logger
 from worker.broker.declaring import declare
 from worker.engine.intake import Entry, Intake
 from worker.engine.messages import Envelope, read_plain, read_task
+from worker.failpoints import hit
 from worker.intake import Broken, Request
 from worker.ports import Source
 from worker.queues import CALLS, INTAKE
+
+LOOK_UP_SECONDS = 0.5
 
 log = get_logger(__name__)
 
@@ -52,6 +55,11 @@ class CallConsumer(Consumer):
             declare(connection, [CALLS, INTAKE])
         return connection
 
+    def register_with_event_loop(self, hub: Any) -> None:
+        """As Celery does; but a loop that may sleep for ten seconds hears a signal to stop only then."""
+        super().register_with_event_loop(hub)
+        hub.call_repeatedly(LOOK_UP_SECONDS, lambda: None)
+
     def create_task_handler(self, promise: Any = None) -> Callable[[Message], None]:
         """The callback for queue `calls`."""
         return partial(self._take, self._intake(), read_task, Source.CELERY)
@@ -73,4 +81,6 @@ class CallConsumer(Consumer):
     ) -> None:
         done = partial(self.call_soon, message.ack_log_error, log, self.connection_errors)
         envelope = Envelope.of(message)
-        intake.put(Entry(read(envelope), done, source, envelope.body))
+        redelivered = bool((message.delivery_info or {}).get("redelivered"))
+        hit("fetch.after")
+        intake.put(Entry(envelope.body, partial(read, envelope), done, source, redelivered))

@@ -14,7 +14,7 @@ from celery.apps.worker import Worker
 from celery.utils.nodenames import default_nodename
 from celery.worker import state
 
-from worker import logs
+from worker import failpoints, logs
 from worker.broker.address import broker_url, redis_broker
 from worker.broker.connection import connection_to
 from worker.embedded import EmbeddedServer, EmbeddedServerError
@@ -32,6 +32,7 @@ class CallWorker(Worker):
             hostname = f"callworker-{os.getpid()}@{socket.gethostname()}"
         options |= {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
         with _one_line():
+            failpoints.arm_from()
             connection_to(broker_url(self.settings))
             super().__init__(app, hostname, **options)
             self.engine = Wiring(self.settings, threads=self.concurrency).engine

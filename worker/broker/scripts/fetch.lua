@@ -1,8 +1,8 @@
 -- Takes messages from kombu's lists and files them as unacknowledged in the same step, in kombu's own format.
 -- Guarantees: a message is in its list or filed, at every instant; each list gets its turn before one gets a second.
--- KEYS 1 hash of unacknowledged messages  2 sorted set of their tags by time  3 … lists
+-- KEYS 1 hash of unacknowledged messages  2 sorted set of their tags by time  3 set of restored tags  4 … lists
 -- ARGV 1 most  2 now (Unix seconds)
--- Reply: list of {tag, message}
+-- Reply: list of {tag, message, 1 if it was restored}
 
 local CHUNK = 16
 local most, now = tonumber(ARGV[1]), ARGV[2]
@@ -28,13 +28,13 @@ local function file(message, list)
   end
   redis.call('HSET', KEYS[1], tag, filed)
   redis.call('ZADD', KEYS[2], now, tag)
-  reply[#reply + 1] = {tag, message}
+  reply[#reply + 1] = {tag, message, redis.call('SREM', KEYS[3], tag)}
 end
 
 local found = true
 while found and #reply < most do
   found = false
-  for n = 3, #KEYS do
+  for n = 4, #KEYS do
     local messages = redis.call('RPOP', KEYS[n], math.max(math.min(CHUNK, most - #reply), 0))
     for _, message in ipairs(messages or {}) do
       found = true

@@ -1,5 +1,5 @@
 -- Puts filed messages back at the head of their lists: those given, or those filed before a moment.
--- KEYS 1 hash of unacknowledged messages  2 sorted set of their tags by time
+-- KEYS 1 hash of unacknowledged messages  2 sorted set of their tags by time  3 set of restored tags
 -- ARGV 1 moment (Unix seconds), '' to name tags instead  2 … tags
 -- Reply: how many went back
 
@@ -22,6 +22,7 @@ for _, tag in ipairs(tags) do
     end
     if message then
       redis.call('RPUSH', list, message)
+      redis.call('SADD', KEYS[3], tag)
       restored = restored + 1
     end
   end

@@ -44,13 +44,11 @@ def command(ctx: click.Context, as_json: bool) -> None:
         jobs, url = plan(), stage.worker.metrics_url
         with display(jobs, url) as show:
             seen = perform(stage, jobs, show)
-        verdict = judge(stage.props, jobs, seen)
+    verdict = judge(stage.props, jobs, seen)
     if as_json:
         print_json(for_machines(jobs, seen, verdict, url))
     else:
-        out = console()
-        for part in for_people(jobs, seen, verdict, url):
-            out.print(part)
+        console().print(*for_people(jobs, seen, verdict, url), sep="\n")
     ctx.exit(0 if verdict.ok else 1)
 
 

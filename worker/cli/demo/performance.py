@@ -55,31 +55,46 @@ class _Over(Exception):
 
 def perform(stage: Stage, jobs: Sequence[Planned], show: Callable[[Seen], None]) -> Seen:
     """Send `jobs` and read the results queue until all have ended; `show` is called several times a second."""
-    started, seen = time.monotonic(), Seen()
-    complete_since: list[float] = []
+    audience = _Audience(stage, jobs, show)
+    send(stage, jobs)
+    try:
+        for body in read_results(stage.server.broker_url, follow=True, pause=audience.pause):
+            audience.seen.take_event(body)
+    except _Over:
+        audience.look()
+    _read_the_rest(stage, audience.seen)
+    return audience.seen
 
-    def look() -> None:
-        seen.seconds = time.monotonic() - started
-        seen.calls, seen.webhooks = _by_number(stage.sandbox.requests()), stage.receiver.received()
-        show(seen)
 
-    def pause(wait_seconds: float) -> None:
-        look()
-        if not complete_since and is_complete(stage.props.accounts, jobs, seen):
-            complete_since.append(time.monotonic())
-        surplus_over = complete_since and time.monotonic() - complete_since[0] > SURPLUS_SECONDS
-        if surplus_over or seen.seconds > DEADLINE_SECONDS or not stage.worker.alive:
+class _Audience:
+    """Looks at the parts whenever the results queue is empty, and says when it is over."""
+
+    def __init__(self, stage: Stage, jobs: Sequence[Planned], show: Callable[[Seen], None]) -> None:
+        self.seen = Seen()
+        self._stage, self._jobs, self._show = stage, jobs, show
+        self._started = time.monotonic()
+        self._complete_seconds: float | None = None
+
+    def look(self) -> None:
+        """Take in what the sandbox and the receiver have, and show it."""
+        self.seen.seconds = time.monotonic() - self._started
+        self.seen.calls = _by_number(self._stage.sandbox.requests())
+        self.seen.webhooks = self._stage.receiver.received()
+        self._show(self.seen)
+
+    def pause(self, wait_seconds: float) -> None:
+        """Look, then wait. Raises _Over when there is nothing more to come."""
+        self.look()
+        if self._complete_seconds is None and is_complete(self._stage.props.accounts, self._jobs, self.seen):
+            self._complete_seconds = self.seen.seconds
+        if self._over() or not self._stage.worker.alive:
             raise _Over
         time.sleep(wait_seconds)
 
-    send(stage, jobs)
-    try:
-        for body in read_results(stage.server.broker_url, follow=True, pause=pause):
-            seen.take_event(body)
-    except _Over:
-        look()
-    _read_the_rest(stage, seen)
-    return seen
+    def _over(self) -> bool:
+        complete = self._complete_seconds
+        surplus_over = complete is not None and self.seen.seconds > complete + SURPLUS_SECONDS
+        return surplus_over or self.seen.seconds > DEADLINE_SECONDS
 
 
 def send(stage: Stage, jobs: Sequence[Planned]) -> None:

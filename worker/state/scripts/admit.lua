@@ -11,8 +11,8 @@ local state = redis.call('HGET', job_key(id), 'state')
 if state then return {'seen', state} end
 
 local expires = tonumber(ARGV[4]) or NOW + tonumber(ARGV[5])
-redis.call('HSET', job_key(id), 'account', name, 'job', ARGV[3], 'accepted', int(NOW), 'expires', int(expires),
-  'fence', 0, 'sent', 0, 'not_rung', 0, 'perhaps', 0)
+redis.call('SET', payload_key(id), ARGV[3])
+redis.call('HSET', job_key(id), 'account', name, 'accepted', int(NOW), 'expires', int(expires))
 local a = load_account(name)
 if a.pace ~= ARGV[6] then
   redis.call('HSET', limit_key(name), 'pace', ARGV[6])
@@ -35,6 +35,6 @@ if why == 'held' then
 elseif why == 'rate_limit' then
   until_us = math.max(a.tat - a.tolerance, NOW) + redis.call('ZCARD', lane_key(name)) * a.interval
 end
-wait_in_lane(id, name, NOW, int(expires), why, until_us, '')
+wait_in_lane(id, name, NOW, int(expires), why, '')
 refresh(a)
 return {'parked', why, int(until_us)}

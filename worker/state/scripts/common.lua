@@ -10,6 +10,7 @@ local clock = redis.call('TIME')
 local NOW = clock[1] * 1000000 + clock[2]
 
 local function job_key(id) return prefix .. 'job:' .. id end
+local function payload_key(id) return prefix .. 'payload:' .. id end
 local function lane_key(account) return prefix .. 'lane:' .. account end
 local function limit_key(account) return prefix .. 'limit:' .. account end
 
@@ -68,9 +69,9 @@ local function set_inflight(a, count)
 end
 
 local function lease_reply(id, due, slot, valid, probe)
-  local f = redis.call('HMGET', job_key(id), 'fence', 'job', 'accepted', 'expires', 'sent', 'not_rung', 'perhaps', 'why', 'since')
-  return {'lease', id, due, f[1], f[2], f[3], f[4], f[5], f[6], f[7], int(NOW), int(slot), int(valid), probe and 1 or 0,
-          f[8] or '', f[9] or '0'}
+  local f = redis.call('HMGET', job_key(id), 'fence', 'accepted', 'expires', 'sent', 'not_rung', 'perhaps', 'why', 'since')
+  return {'lease', id, due, f[1], redis.call('GET', payload_key(id)), f[2], f[3], f[4] or '0', f[5] or '0', f[6] or '0',
+          int(NOW), int(slot), int(valid), probe and 1 or 0, f[7] or '', f[8] or '0'}
 end
 
 -- Takes the slot, writes the intent and leases the job to the caller.
@@ -83,15 +84,15 @@ local function begin(id, a, slot, tat, lease)
   redis.call('HSET', job_key(id), 'state', 'dialling')
   note(id, 'dialling')
   local reply = lease_reply(id, 'dial', slot, a.valid, a.hold)
-  redis.call('HDEL', job_key(id), 'why', 'since', 'until')
+  redis.call('HDEL', job_key(id), 'why', 'since')
   return reply
 end
 
 -- Puts a job into its lane, to go no sooner than `ready`; the account's index is left to `refresh`.
-local function wait_in_lane(id, account, ready, expires, why, until_us, detail)
+local function wait_in_lane(id, account, ready, expires, why, detail)
   redis.call('ZADD', lane_key(account), int(ready), id)
   redis.call('ZADD', EXPIRY, expires, id)
-  redis.call('HSET', job_key(id), 'state', 'waiting', 'why', why, 'since', int(NOW), 'until', int(until_us))
+  redis.call('HSET', job_key(id), 'state', 'waiting', 'why', why, 'since', int(NOW))
   note(id, 'waiting ' .. why .. (detail ~= '' and ' ' .. detail or ''))
 end
 
@@ -115,7 +116,8 @@ end
 local function conclude(id, account, status, event, retention_ms, endpoints)
   local key = job_key(id)
   redis.call('HSET', key, 'state', status, 'event', event, 'finished', int(NOW))
-  redis.call('HDEL', key, 'job', 'why', 'since', 'until')
+  redis.call('HDEL', key, 'why', 'since')
+  redis.call('DEL', payload_key(id))
   note(id, status)
   redis.call('PEXPIRE', key, retention_ms)
   redis.call('RPUSH', OUTBOX, 'call.' .. status .. ' ' .. event)

@@ -13,17 +13,11 @@ set_tally(id, ARGV[6], ARGV[7], ARGV[8])
 local a = load_account(name)
 release(id, a, state)
 local ready = NOW + tonumber(ARGV[4])
-local until_us = ready
-if ARGV[10] ~= '' then
-  if a.hold and (a.probe_at == 0 or a.probe_at > NOW) then
-    until_us = a.probe_at
-  else
-    a.hold = ARGV[10]
-    a.probe_at = NOW + math.min(tonumber(ARGV[11]) * 2 ^ a.probes, tonumber(ARGV[12]))
-    until_us = a.probe_at
-    redis.call('HSET', limit_key(name), 'hold', a.hold, 'probe_at', int(a.probe_at), 'probes', math.min(a.probes + 1, 30))
-  end
+if ARGV[10] ~= '' and not (a.hold and (a.probe_at == 0 or a.probe_at > NOW)) then
+  a.hold = ARGV[10]
+  a.probe_at = NOW + math.min(tonumber(ARGV[11]) * 2 ^ a.probes, tonumber(ARGV[12]))
+  redis.call('HSET', limit_key(name), 'hold', a.hold, 'probe_at', int(a.probe_at), 'probes', math.min(a.probes + 1, 30))
 end
-wait_in_lane(id, name, ready, redis.call('HGET', job_key(id), 'expires'), ARGV[5], until_us, ARGV[9])
+wait_in_lane(id, name, ready, redis.call('HGET', job_key(id), 'expires'), ARGV[5], ARGV[9])
 refresh(a)
 return 1

@@ -5,6 +5,6 @@
 
 local id = ARGV[1]
 if redis.call('EXISTS', job_key(id)) == 1 then return 0 end
-redis.call('HSET', job_key(id), 'account', ARGV[2], 'accepted', int(NOW), 'fence', 0)
+redis.call('HSET', job_key(id), 'account', ARGV[2], 'accepted', int(NOW))
 conclude(id, ARGV[2], 'rejected', ARGV[3], ARGV[4], ARGV[5])
 return 1

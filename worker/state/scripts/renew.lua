@@ -26,6 +26,6 @@ local why = a.hold and 'held' or 'rate_limit'
 local until_us = a.hold and a.probe_at or a.tat - a.tolerance
 release(id, a, state)
 local f = redis.call('HMGET', job_key(id), 'accepted', 'expires')
-wait_in_lane(id, name, f[1], f[2], why, until_us, '')
+wait_in_lane(id, name, f[1], f[2], why, '')
 refresh(a)
 return {'parked', why, int(until_us)}

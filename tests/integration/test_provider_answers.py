@@ -1,0 +1,104 @@
+"""What the provider asks of the worker: to wait, to go elsewhere, to leave an account alone for now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from tests.conftest import wait_until
+from tests.integration.outside import Outside, new_job
+from tests.integration.stack import RedisServer, Stack, Worker, api_key
+from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref, refuses
+
+FAST = {"rate": "200/s", "burst": 100}
+ACCOUNTS: dict[str, dict[str, Any]] = {name: FAST for name in ("acme", "poor", "locked", "well")}
+
+
+@dataclass
+class Moods:
+    """The provider's mind: which keys it refuses with which code, which numbers get which replies first."""
+
+    refused: dict[str, str] = field(default_factory=dict)
+    first: dict[str, Reply] = field(default_factory=dict)
+
+    def __call__(self, asked: Asked) -> Reply:
+        if code := self.refused.get(asked.form["key"]):
+            return refuses(code)
+        return self.first.get(asked.phone, gives_ref()) if asked.turn == 1 else gives_ref()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A worker, and a provider whose moods the tests set."""
+
+    provider: StandIn
+    moods: Moods
+    outside: Outside
+    worker: Worker
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory, own_redis: RedisServer) -> Iterator[Scene]:
+    folder, url, moods = tmp_path_factory.mktemp("stack"), own_redis.url, Moods()
+    with StandIn(moods) as provider, Stack(folder, url, url, provider.url, ACCOUNTS) as stack:
+        yield Scene(provider, moods, stack.outside, stack.start("run"))
+
+
+def test_retry_after_is_honoured_in_both_forms(scene: Scene) -> None:
+    """After a 429 or 503 that says when, by seconds or by a date, the next request comes then and not sooner."""
+    until = int(time.time()) + 4
+    wishes = {
+        "seconds-429": Reply("", 429, {"Retry-After": "2"}),
+        "seconds-503": Reply("", 503, {"Retry-After": "3"}),
+        "date-503": Reply("", 503, {"Retry-After": formatdate(until, usegmt=True)}),
+    }
+    jobs = {name: new_job(name) for name in wishes}
+    scene.moods.first |= {jobs[name]["phone"]: reply for name, reply in wishes.items()}
+    scene.outside.send(*jobs.values())
+    events = scene.outside.wait(wishes)
+    assert {event["type"] for event in events.values()} == {"call.placed"}
+    asked = {name: scene.provider.requests(job["phone"]) for name, job in jobs.items()}
+    assert [len(requests) for requests in asked.values()] == [2, 2, 2]
+    assert 2 <= asked["seconds-429"][1].unix - asked["seconds-429"][0].unix < 4
+    assert 3 <= asked["seconds-503"][1].unix - asked["seconds-503"][0].unix < 5
+    assert until - 0.1 <= asked["date-503"][1].unix < until + 2
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirect_is_never_followed(scene: Scene, status: int) -> None:
+    """A redirect ends the job after one request, and nobody is asked at the new place."""
+    job = new_job(f"redirect-{status}")
+    scene.moods.first[job["phone"]] = Reply("", status, {"Location": f"{scene.provider.url}/elsewhere"})
+    scene.outside.send(job)
+    event = scene.outside.wait([job["id"]])[job["id"]]
+    assert (event["type"], event["data"]["error"]["code"]) == ("call.failed", "PROVIDER_UNAVAILABLE")
+    assert event["data"]["attempts"] == 1 and len(scene.provider.requests(job["phone"])) == 1
+    assert "/elsewhere" not in {asked.path for asked in scene.provider.asked}
+
+
+def test_refused_accounts_are_held_and_resume_by_themselves(scene: Scene) -> None:
+    """NO_POINTS and INVALID_KEY hold the account, not the job: no more requests, no event, until it is well again."""
+    ill = {"poor": "NO_POINTS", "locked": "INVALID_KEY"}
+    scene.moods.refused |= {api_key(account): code for account, code in ill.items()}
+    first = {account: new_job(f"{account}-first", account) for account in ill}
+    scene.outside.send(*first.values())
+    for account, code in ill.items():
+        held = {"account": account, "reason": code}
+        wait_until(lambda held=held: scene.worker.metric("account_held", **held) == 1, f"{account} is held", 20)  # type: ignore[misc]
+    more = [new_job(f"{account}-{n}", account) for account in ill for n in range(10)]
+    others = [new_job(f"well-{n}", "well") for n in range(10)]
+    scene.outside.send(*more, *others)
+    scene.outside.wait((job["id"] for job in others), 3)
+    assert sum(scene.provider.rung(*(job["phone"] for job in more))) == 0
+    assert not [job["id"] for job in (*first.values(), *more) if job["id"] in scene.outside.delivered]
+    scene.moods.refused.clear()
+    everyone = [*first.values(), *more]
+    events = scene.outside.wait((job["id"] for job in everyone), 20)
+    assert {event["type"] for event in events.values()} == {"call.placed"}
+    assert sum(scene.provider.rung(*(job["phone"] for job in everyone))) == len(everyone) + len(ill)
+    assert scene.worker.metric("account_held", account="poor") == scene.worker.metric("account_held", account="locked") == 0

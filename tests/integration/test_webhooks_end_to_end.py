@@ -1,0 +1,129 @@
+"""Webhooks as a subscriber sees them: signed, repeated until taken, and never in a call's way."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.conftest import wait_until
+from tests.integration.outside import Outside, new_job
+from tests.integration.receiver import Hook, Receiver
+from tests.integration.stack import RedisServer, Stack, Worker
+from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref, refuses
+
+SECRETS = {f"HOOK_{n}": "whsec_" + base64.b64encode(f"a secret of sorts, number {n}".encode()).decode() for n in (1, 2)}
+SLOW_SECONDS = 5
+
+
+def answer(seen: Counter[str], hook: Hook) -> int:
+    """/shaky refuses the first time, /slow takes its time, everyone else is content."""
+    seen[hook.path] += 1
+    if hook.path == "/slow":
+        time.sleep(SLOW_SECONDS)
+    return 500 if hook.path == "/shaky" and seen[hook.path] == 1 else 204
+
+
+def accounts(receiver: Receiver) -> dict[str, dict[str, Any]]:
+    def hook(path: str, secret: str | list[str] = "HOOK_1", **more: Any) -> dict[str, Any]:
+        return {"url": f"{receiver.url}/{path}", "secret_env": secret, **more}
+
+    fast = {"rate": "200/s", "burst": 100}
+    return {
+        "loyal": {**fast, "webhooks": [hook("loyal"), hook("again", "HOOK_2")]},
+        "rotating": {**fast, "webhooks": [hook("rotating", ["HOOK_1", "HOOK_2"])]},
+        "picky": {**fast, "webhooks": [hook("picky", events=["call.failed", "call.rejected"])]},
+        "shaky": {**fast, "webhooks": [hook("shaky")]},
+        "slow": {**fast, "webhooks": [hook("slow")]},
+    }
+
+
+def script(asked: Asked) -> Reply:
+    return refuses("INVALID_TELEPHONE") if asked.phone.endswith("0001") else gives_ref()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A worker and its subscribers."""
+
+    receiver: Receiver
+    outside: Outside
+    worker: Worker
+
+    def hooks(self, path: str, count: int, seconds: float = 20) -> list[Hook]:
+        """The hooks at a path, once there are so many."""
+        wait_until(lambda: len(self.receiver.at(path)) >= count, f"{count} hooks at {path}", seconds)
+        return self.receiver.at(path)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory, own_redis: RedisServer) -> Iterator[Scene]:
+    folder, url, seen = tmp_path_factory.mktemp("stack"), own_redis.url, Counter[str]()
+    with (
+        Receiver(lambda hook: answer(seen, hook)) as receiver,
+        StandIn(script) as provider,
+        Stack(folder, url, url, provider.url, accounts(receiver), **SECRETS) as stack,
+    ):
+        yield Scene(receiver, stack.outside, stack.start("celery"))
+
+
+def test_hook_is_the_event_byte_for_byte_and_signed(scene: Scene) -> None:
+    """Each endpoint gets the bytes of the results queue, under the event's id, signed with its own secret."""
+    job = new_job("loyal", "loyal", ref="Grüße")
+    scene.outside.send(job)
+    event = scene.outside.wait([job["id"]])[job["id"]]
+    (first,), (second,) = scene.hooks("/loyal", 1), scene.hooks("/again", 1)
+    assert first.body == second.body == scene.outside.delivered[job["id"]][0].body
+    assert first.event_id == second.event_id == event["id"]
+    assert first.signed_with(SECRETS["HOOK_1"]) and not first.signed_with(SECRETS["HOOK_2"])
+    assert second.signed_with(SECRETS["HOOK_2"]) and not second.signed_with(SECRETS["HOOK_1"])
+    assert abs(int(first.headers["webhook-timestamp"]) - first.unix) < 10
+    assert first.headers["content-type"].startswith("application/json")
+
+
+def test_rotating_secrets_both_sign(scene: Scene) -> None:
+    """While two secrets are listed, a subscriber that knows either can check the hook."""
+    scene.outside.send(new_job("rotating", "rotating"))
+    (hook,) = scene.hooks("/rotating", 1)
+    assert [hook.signed_with(secret) for secret in SECRETS.values()] == [True, True]
+    assert len(hook.headers["webhook-signature"].split(" ")) == 2
+
+
+def test_endpoint_gets_the_events_it_asked_for(scene: Scene) -> None:
+    """An endpoint that lists failures hears of a refused and a rejected job, not of a placed one."""
+    jobs = [
+        new_job("picky-placed", "picky"),
+        new_job("picky-failed", "picky", phone="2125550001"),
+        new_job("picky-rejected", "picky", code="1"),
+    ]
+    scene.outside.send(*jobs)
+    events = scene.outside.wait(job["id"] for job in jobs)
+    hooks = scene.hooks("/picky", 2)
+    assert {hook.event_id for hook in hooks} == {events["picky-failed"]["id"], events["picky-rejected"]["id"]}
+
+
+def test_refused_hook_comes_again_unchanged(scene: Scene) -> None:
+    """After a 500 the same id and body come again some seconds later, under a new timestamp and its signature."""
+    scene.outside.send(new_job("shaky", "shaky"))
+    first, second = scene.hooks("/shaky", 2, 30)
+    assert (first.event_id, first.body) == (second.event_id, second.body)
+    assert int(second.headers["webhook-timestamp"]) > int(first.headers["webhook-timestamp"])
+    assert first.signed_with(SECRETS["HOOK_1"]) and second.signed_with(SECRETS["HOOK_1"])
+    taken = {"account": "shaky", "result": "delivered"}
+    wait_until(lambda: scene.worker.metric("webhook_attempts_total", **taken) == 1, "the hook counts as taken", 20)
+    assert scene.worker.metric("webhook_pending", account="shaky") == 0
+
+
+def test_slow_subscriber_holds_up_no_call(scene: Scene) -> None:
+    """While every hook of an account takes five seconds, its calls and their results go on."""
+    jobs = [new_job(f"slow-{n}", "slow") for n in range(40)]
+    started = time.monotonic()
+    scene.outside.send(*jobs)
+    scene.outside.wait((job["id"] for job in jobs), 20)
+    assert time.monotonic() - started < SLOW_SECONDS
+    assert len(scene.receiver.at("/slow")) < len(jobs)

@@ -1,0 +1,37 @@
+"""Messages that were in a worker's hands when it may have crashed."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+
+import redis
+
+from worker.state import keys
+from worker.state.scripts import translated
+
+KEEP_SECONDS = 86_400
+
+
+class RedisSuspects:
+    """Implements `ports.Suspects`: a set per message, by the digest of its bytes, of the processes that had it."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._process = uuid.uuid4().hex
+
+    def mark(self, raw: bytes) -> int:
+        with translated(), self._client.pipeline(transaction=True) as pipeline:
+            pipeline.sadd(_key(raw), self._process)
+            pipeline.expire(_key(raw), KEEP_SECONDS)
+            pipeline.scard(_key(raw))
+            count: int = pipeline.execute()[2]
+            return count
+
+    def clear(self, raw: bytes) -> None:
+        with translated():
+            self._client.delete(_key(raw))
+
+
+def _key(raw: bytes) -> str:
+    return keys.SUSPECT + hashlib.sha256(raw).hexdigest()[:32]
