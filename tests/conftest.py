@@ -129,15 +129,25 @@ def amqp_server() -> Iterator[str]:
 
 @contextmanager
 def _rabbitmq(folder: Path) -> Iterator[str]:
-    port, names_port = free_port(), free_port()
+    port, environ = rabbitmq_environ(folder)
+    epmd = ["epmd", "-port", environ["ERL_EPMD_PORT"], "-address", "127.0.0.1"]
+    with process(epmd, folder, environ), process([str(RABBITMQ_SCRIPT)], folder, environ) as server:
+        wait_until(lambda: server.poll() is not None or accepts_amqp(port), "RabbitMQ accepts a client")
+        assert server.poll() is None, (folder / "output").read_text(errors="replace")
+        yield f"amqp://guest:guest@127.0.0.1:{port}//"
+
+
+def rabbitmq_environ(folder: Path) -> tuple[int, dict[str, str]]:
+    """The port of a RabbitMQ node of its own in `folder`, on loopback alone, and the environment that makes it so."""
+    port = free_port()
     (folder / "plugins").write_text("[].")
     (folder / "rabbitmq.conf").write_text("disk_free_limit.absolute = 1MB\n")
-    environ = {
+    return port, {
         "PATH": os.environ["PATH"],
         "LANG": "C.UTF-8",
         "HOME": str(folder),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "ERL_EPMD_PORT": str(names_port),
+        "ERL_EPMD_PORT": str(free_port()),
         "RABBITMQ_NODENAME": f"cw{os.getpid()}@localhost",
         "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
         "RABBITMQ_NODE_PORT": str(port),
@@ -150,14 +160,9 @@ def _rabbitmq(folder: Path) -> Iterator[str]:
         "RABBITMQ_PID_FILE": str(folder / "pid"),
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1",
     }
-    epmd = ["epmd", "-port", str(names_port), "-address", "127.0.0.1"]
-    with process(epmd, folder, environ), process([str(RABBITMQ_SCRIPT)], folder, environ) as server:
-        wait_until(lambda: server.poll() is not None or _accepts(port), "RabbitMQ accepts a client")
-        assert server.poll() is None, (folder / "output").read_text(errors="replace")
-        yield f"amqp://guest:guest@127.0.0.1:{port}//"
 
 
-def _accepts(port: int) -> bool:
+def accepts_amqp(port: int) -> bool:
     try:
         with amqp.Connection(f"127.0.0.1:{port}", connect_timeout=5):
             return True

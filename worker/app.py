@@ -12,6 +12,7 @@ from worker.broker.address import broker_url
 from worker.errors import ConfigurationError
 from worker.queues import CALLS, TASK_NAME
 from worker.settings import Settings
+from worker.steps.beat import BeatStep
 from worker.steps.plain_intake import PlainIntakeStep
 
 try:
@@ -35,6 +36,7 @@ app.conf.update(
     broker_url=broker_url(settings),
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
+    broker_heartbeat=30,
     broker_transport_options={"socket_keepalive": True, "socket_timeout": 30, "visibility_timeout": 60,
                               "unacked_restore_interval": 10, "unacked_restore_throttle": 1,
                               "confirm_publish": True},
@@ -59,3 +61,4 @@ app.conf.update(
 )  # fmt: skip
 signals.setup_logging.connect(logs.keep_celery_out)
 app.steps["consumer"].add(PlainIntakeStep)
+app.steps["consumer"].add(BeatStep)

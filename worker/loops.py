@@ -41,6 +41,11 @@ class Loop:
         self._last_turn = time.monotonic()
         self._thread.start()
 
+    def restart(self) -> None:
+        """Go on in a new thread; the stuck one, if it ever gets out of its turn, takes no other."""
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+        self.start()
+
     def wake(self) -> None:
         """Begin the next turn now."""
         self._woken.set()
@@ -67,7 +72,7 @@ class Loop:
         return not self._thread.is_alive() or time.monotonic() - self._last_turn > STALLED_AFTER_SECONDS
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and self._thread is threading.current_thread():
             wait_seconds = self._take_turn()
             self._last_turn = time.monotonic()
             if wait_seconds > 0:

@@ -133,6 +133,18 @@ class Watching:
         """The broker confirmed `count` events."""
         self._metrics.results_published.inc(count)
 
+    def backlog_full(self, unpublished: int) -> None:
+        """More events wait for the results queue than allowed: nothing is dialled."""
+        log.critical("results.backlog_full", unpublished=unpublished)
+
+    def backlog_cleared(self, unpublished: int) -> None:
+        log.info("results.backlog_cleared", unpublished=unpublished)
+
+    def restarted(self, loop: str) -> None:
+        """What had stopped turning was started anew."""
+        self._metrics.loop_failures.labels(loop).inc()
+        log.error("loop.restarted", loop=loop)
+
     def progress(self) -> None:
         """A loop did its round."""
         self._metrics.last_progress.set_to_current_time()

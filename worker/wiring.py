@@ -16,6 +16,7 @@ from worker.delivery.courier import Courier
 from worker.delivery.relay import Relay
 from worker.delivery.results import ResultsQueue
 from worker.delivery.webhooks import WebhookSender
+from worker.engine.backlog import Backlog
 from worker.engine.couriers import Couriers
 from worker.engine.dialler import Dialler
 from worker.engine.engine import Engine
@@ -34,6 +35,7 @@ from worker.redaction import register_secret
 from worker.settings import Settings
 from worker.settling import Settler
 from worker.shared_state import SharedState
+from worker.state.census import Census
 from worker.state.connection import connect
 from worker.state.dead_letters import RedisDeadLetters
 from worker.state.deliveries import RedisDeliveries
@@ -74,6 +76,10 @@ class Wiring:
             stream = StreamIntake(self.redis_broker, self.intake)
             takers += [self._loop("queue", queue.turn), self._loop("stream", stream.turn)]
             sources = [queue]
+        backlog = Backlog(
+            self.census.unpublished, self._settings.results_backlog, self.dialler, self.watching
+        )
+        takers.append(self._loop("backlog", backlog.turn))
         carriers = [
             self.relaying,
             self._loop("couriers", self.couriers.turn),
@@ -90,6 +96,7 @@ class Wiring:
             sinks=[self.relay],
             closing=self.closing,
             services=[self.health],
+            vitals=self.vitals,
         )
 
     @cached_property
@@ -205,9 +212,20 @@ class Wiring:
         return Couriers(courier, deliveries, self.watching)
 
     @cached_property
+    def census(self) -> Census:
+        return Census(self.client)
+
+    @cached_property
     def vitals(self) -> Vitals:
         depths = QueueDepths(broker_url(self._settings))
-        return Vitals(self.client, depths, self.redis_broker, list(self.accounts), self.watching.progress)
+        return Vitals(
+            self.client,
+            depths,
+            self.redis_broker,
+            list(self.accounts),
+            progress=self.watching.progress,
+            restarted=self.watching.restarted,
+        )
 
     @cached_property
     def health(self) -> HealthServer:

@@ -114,7 +114,8 @@ class MemoryLedger:
         record, limits = self._in_hand(lease)
         if record.state != "dialling":
             raise LeaseLost(lease.job.id)
-        record.tally = tally
+        limits.pace, record.tally = account.pace, tally
+        limits.tat_us = possible(limits.tat_us, self._now, limits.pace)
         probe = limits.hold is not None and limits.probe_at_us > 0 and lease.probe
         slot = grant(limits.tat_us, self._now, self._now, AHEAD_US, limits.pace)
         if not isinstance(slot, int) and (probe or limits.hold is None):

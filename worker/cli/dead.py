@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -11,13 +14,12 @@ from worker.cli import places
 from worker.cli.output import console, example, json_option, print_json, table
 from worker.events import rfc3339
 from worker.settings import Settings
-from worker.state import keys
-from worker.state.scripts import translated
+from worker.state.dead_letters import DeadLetter, RedisDeadLetters
 
 
 @click.group(epilog=example("callworker dead list"))
 def command() -> None:
-    """Show messages that no event could answer, each with its reason."""
+    """Messages that no event could answer, each with its reason: list, show, replay, drop."""
 
 
 @command.command("list", epilog=example("callworker dead list --max 5", "callworker dead list --json"))
@@ -27,22 +29,101 @@ def command() -> None:
 @json_option
 def list_(most: int, as_json: bool) -> None:
     """List dead letters, newest first; PINs, numbers and keys are taken out before they are kept."""
-    with places.store(Settings.from_env()) as client, translated():
-        rows: Any = client.lrange(keys.DEAD, 0, most - 1)
-    letters = [json.loads(row) for row in rows]
+    with _letters() as letters:
+        found = letters.newest(most)
     if as_json:
-        print_json([letter | {"at": _moment(letter)} for letter in letters])
-    elif letters:
-        console().print(table(("time", "source", "reason", "content"), map(_row, letters)))
+        print_json([_document(letter) for letter in found])
+    elif found:
+        console().print(table(("id", "time", "source", "reason", "content"), map(_row, found)))
     else:
         click.echo("no dead letters")
 
 
-def _row(letter: dict[str, Any]) -> tuple[str, ...]:
-    content = letter["content"]
-    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
-    return _moment(letter), letter["source"], letter["reason"], text[:200]
+@command.command("show", epilog=example("callworker dead show 5f2c01aa"))
+@click.argument("letter_id", metavar="LETTER")
+@json_option
+def show(letter_id: str, as_json: bool) -> None:
+    """Show one dead letter whole."""
+    with _letters() as letters:
+        document = _document(_found(letters, letter_id))
+    if as_json:
+        print_json(document)
+    else:
+        for name, value in document.items():
+            click.echo(
+                f"{name:<8} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+            )
 
 
-def _moment(letter: dict[str, Any]) -> str:
-    return rfc3339(int(letter["at"] * 1_000_000))
+@command.command(
+    "replay", epilog=example("callworker dead replay 5f2c01aa --set code=4711 --set phone=2125550123")
+)
+@click.argument("letter_id", metavar="LETTER")
+@click.option(
+    "--set", "given", multiple=True, metavar="FIELD=VALUE", help="A field to mend or to give again."
+)
+def replay(letter_id: str, given: tuple[str, ...]) -> None:
+    """Send a dead letter's job again and drop the letter.
+
+    A letter keeps neither PIN nor number, so both must be given with --set, and whatever was wrong as well.
+    """
+    from worker.producer import Producer
+
+    settings = Settings.from_env()
+    with _letters() as letters:
+        letter = _found(letters, letter_id)
+        fields = _mended(letter, given)
+        with Producer(places.broker(settings)) as producer:
+            job_id = producer.enqueue(fields)
+        letters.drop(letter_id)
+    click.echo(f"sent as job {job_id}")
+
+
+@command.command("drop", epilog=example("callworker dead drop 5f2c01aa"))
+@click.argument("letter_ids", metavar="LETTER...", nargs=-1, required=True)
+def drop(letter_ids: tuple[str, ...]) -> None:
+    """Drop dead letters for good."""
+    with _letters() as letters:
+        for letter_id in letter_ids:
+            if not letters.drop(letter_id):
+                raise click.ClickException(f"no dead letter {letter_id}")
+            click.echo(f"dropped {letter_id}")
+
+
+@contextmanager
+def _letters() -> Iterator[RedisDeadLetters]:
+    with places.store(Settings.from_env()) as client:
+        yield RedisDeadLetters(client)
+
+
+def _found(letters: RedisDeadLetters, letter_id: str) -> DeadLetter:
+    letter = letters.find(letter_id)
+    if letter is None:
+        raise click.ClickException(f"no dead letter {letter_id}")
+    return letter
+
+
+def _mended(letter: DeadLetter, given: tuple[str, ...]) -> dict[str, Any]:
+    fields: dict[str, Any] = dict(letter.content) if isinstance(letter.content, dict) else {}
+    for assignment in given:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set takes FIELD=VALUE, not {name!r}")
+        fields[name] = value
+    for name in ("code", "phone"):
+        if name not in {assignment.partition("=")[0] for assignment in given}:
+            raise click.UsageError(f"a dead letter does not keep `{name}`: give it with --set {name}=…")
+    return {
+        name: value for name, value in fields.items() if value != "" and name not in ("task", "positional")
+    }
+
+
+def _document(letter: DeadLetter) -> dict[str, Any]:
+    return asdict(letter) | {"at": rfc3339(int(letter.at * 1_000_000))}
+
+
+def _row(letter: DeadLetter) -> tuple[str, ...]:
+    text = (
+        letter.content if isinstance(letter.content, str) else json.dumps(letter.content, ensure_ascii=False)
+    )
+    return letter.id, rfc3339(int(letter.at * 1_000_000)), letter.source, letter.reason, text[:200]

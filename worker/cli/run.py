@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from contextlib import ExitStack
 
 import click
@@ -53,13 +52,10 @@ def _throw_away_server(stack: ExitStack) -> str:
 
 def _work() -> int:
     """Run Celery's worker program to its end; its exit status, 0 also where Ctrl-C made it finish its work and end."""
-    from celery.platforms import SecurityWarning
     from celery.worker import state
 
     from worker.app import app
 
-    # Celery warns root of pickle, which is refused here.
-    warnings.simplefilter("ignore", SecurityWarning)
     program = app.Worker(quiet=True)
     program.start()
     drained = state.should_stop is not None and state.should_terminate is None

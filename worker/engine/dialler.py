@@ -27,12 +27,13 @@ class Dialler:
         self._free, self._threads = threads, threads
         self._changed = threading.Condition()
         self._pool = Pool(threads, "dial")
+        self.paused = False
         self.freed: Callable[[], None] = lambda: None
 
     def reserve(self, most: int) -> int:
-        """Take up to `most` free threads; how many were had."""
+        """Take up to `most` free threads, none while paused; how many were had."""
         with self._changed:
-            taken = min(most, self._free)
+            taken = 0 if self.paused else min(most, self._free)
             self._free -= taken
             return taken
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from worker.engine.dialler import Dialler
 from worker.engine.intake import Intake
+from worker.engine.vitals import Vitals
 from worker.loops import Loop
 
 JOIN_SECONDS = 2.0
@@ -46,6 +47,7 @@ class Engine:
     sinks: Sequence[End]
     closing: threading.Event
     services: Sequence[Service]
+    vitals: Vitals
 
     def start(self) -> None:
         """Start services and threads. Raises ConfigurationError where the metrics port cannot be had."""

@@ -8,6 +8,7 @@ import redis
 from redis.exceptions import RedisError
 
 from worker.broker.depth import QueueDepths
+from worker.engine.consumer_watch import ConsumerWatch
 from worker.engine.stream import STREAM
 from worker.errors import BrokerUnavailable
 from worker.loops import Loop
@@ -28,15 +29,18 @@ class Vitals:
         stream: redis.Redis | None,
         accounts: Sequence[str],
         progress: Callable[[], None],
+        restarted: Callable[[str], None],
     ) -> None:
         self._client, self._depths, self._stream = client, depths, stream
-        self._accounts, self._progress = accounts, progress
+        self._accounts, self._progress, self._restarted = accounts, progress, restarted
         self._census = Census(client)
+        self.consumer = ConsumerWatch()
         self.loops: Sequence[Loop] = ()
 
     def live(self) -> list[str]:
-        """Why the process should be restarted: loops that no longer turn."""
-        return [f"{loop.name} stalled" for loop in self.loops if loop.stalled]
+        """Why the process is not well: loops that no longer turn."""
+        stalled = [f"{loop.name} stalled" for loop in self.loops if loop.stalled]
+        return [*stalled, "consumer stalled"] if self.consumer.stalled else stalled
 
     def ready(self) -> list[str]:
         """Why no job gets through at the moment."""
@@ -52,9 +56,16 @@ class Vitals:
         return problems
 
     def beat(self) -> float:
-        """One turn of the watch over the other loops: progress is noted while all of them turn."""
+        """One turn of the watch over the others: progress is noted while all turn, what is stuck is started anew."""
         if not self.live():
             self._progress()
+        for loop in self.loops:
+            if loop.stalled:
+                self._restarted(loop.name)
+                loop.restart()
+        if self.consumer.stalled:
+            self._restarted("consumer")
+            self.consumer.restart()
         return BEAT_SECONDS
 
     def queue_depths(self) -> dict[str, int]:

@@ -94,7 +94,7 @@ class RedisLedger:
 
     def renew(self, lease: Lease, account: Account, tally: Tally) -> Lease | Parked:
         args = (lease.job.id, lease.fence, account.name, self._lease_us, AHEAD_US, *_counts(tally),
-                int(lease.probe))  # fmt: skip
+                int(lease.probe), account.pace.packed())  # fmt: skip
         (reply,), span = self._timed([Call("renew", keys.prefix_of(account.name), args)])
         admission = self._admission(reply, lease.job, span)
         if isinstance(admission, Seen):
@@ -176,7 +176,7 @@ class RedisLedger:
         return leases
 
     def _lease(self, row: list[Any], span: Span, lease_us: int, job: Job | None = None) -> Lease:
-        """A reply of `lease_reply` in common.lua. What clocks leave open is decided so that no request leaves wrongly."""
+        """A reply of `lease_reply` in common.lua. Where the clocks leave a doubt, the slot is the shorter one."""
         (_, _, due, fence, payload, accepted, expires, sent, not_rung, perhaps,
          now, slot, valid, probe, why, since) = row  # fmt: skip
         now_us, slot_us = int(now), int(slot)

@@ -44,7 +44,7 @@ class CallConsumer(Consumer):
 
         default_steps: ClassVar[list[str]] = [
             "celery.worker.consumer.connection:Connection",
-            "celery.worker.consumer.tasks:Tasks",
+            "worker.steps.tasks:CallTasks",
             "celery.worker.consumer.consumer:Evloop",
         ]
 

@@ -11,7 +11,7 @@ class PlainIntakeStep(bootsteps.StartStopStep):
     """Consumes plain JSON jobs from the AMQP queue `calls.intake` over the worker's own connection."""
 
     name = "callworker plain intake"
-    requires = ("celery.worker.consumer.tasks:Tasks",)
+    requires = ("worker.steps.tasks:CallTasks",)
 
     def start(self, consumer: Any) -> None:
         self._consumers = consumer.plain_consumers(consumer.connection.channel())

@@ -6,11 +6,14 @@ import os
 import signal
 import socket
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
 from celery.apps.worker import Worker
+from celery.exceptions import CPendingDeprecationWarning
+from celery.platforms import SecurityWarning
 from celery.utils.nodenames import default_nodename
 from celery.worker import state
 
@@ -30,6 +33,9 @@ class CallWorker(Worker):
     def __init__(self, app: Any = None, hostname: str | None = None, **options: Any) -> None:
         if hostname in (None, default_nodename(None)):
             hostname = f"callworker-{os.getpid()}@{socket.gethostname()}"
+        # Celery warns root of pickle, which is refused here, and at each reconnect of a setting that plays no part here.
+        warnings.simplefilter("ignore", SecurityWarning)
+        warnings.simplefilter("ignore", CPendingDeprecationWarning)
         options |= {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
         with _one_line():
             failpoints.arm_from()

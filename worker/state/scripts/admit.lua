@@ -13,11 +13,7 @@ if state then return {'seen', state} end
 local expires = tonumber(ARGV[4]) or NOW + tonumber(ARGV[5])
 redis.call('SET', payload_key(id), ARGV[3])
 redis.call('HSET', job_key(id), 'account', name, 'accepted', int(NOW), 'expires', int(expires))
-local a = load_account(name)
-if a.pace ~= ARGV[6] then
-  redis.call('HSET', limit_key(name), 'pace', ARGV[6])
-  a = load_account(name)
-end
+local a = load_account(name, ARGV[6])
 
 local slot, at = next_slot(a, NOW, tonumber(ARGV[9]))
 local capacity = ARGV[7] == '1' and a.inflight < a.concurrency

@@ -23,11 +23,16 @@ local function note(id, step)
   redis.call('HSET', key, 'history', string.sub(history, -HISTORY_MOST))
 end
 
-local function load_account(name)
+-- With `pace` as the caller's accounts file has it, that is the account's pace from now on.
+local function load_account(name, pace)
   local f = redis.call('HMGET', limit_key(name), 'pace', 'tat', 'inflight', 'hold', 'probe_at', 'probes', 'served')
+  if pace and f[1] ~= pace then
+    redis.call('HSET', limit_key(name), 'pace', pace)
+    f[1] = pace
+  end
   local interval, tolerance, valid, catch_up, concurrency = string.match(f[1] or '0 0 0 0 1', '(%d+) (%d+) (%d+) (%d+) (%d+)')
   local a = {
-    name = name, pace = f[1], interval = tonumber(interval), tolerance = tonumber(tolerance), valid = tonumber(valid),
+    name = name, interval = tonumber(interval), tolerance = tonumber(tolerance), valid = tonumber(valid),
     catch_up = tonumber(catch_up), concurrency = tonumber(concurrency), tat = tonumber(f[2] or 0),
     inflight = tonumber(f[3] or 0), hold = f[4] or nil, probe_at = tonumber(f[5] or 0), probes = tonumber(f[6] or 0),
     served = math.min(tonumber(f[7] or 0), NOW),

@@ -2,7 +2,7 @@
 -- where its age gives it the place that it had.
 -- KEYS 1 shard prefix
 -- ARGV 1 id  2 fence  3 account  4 lease (µs)  5 how far ahead a slot may lie (µs)  6 sent  7 not rung  8 perhaps rung
---      9 '1': the job is the probe of its account
+--      9 '1': the job is the probe of its account  10 pace
 -- Reply: {'lease', …} | {'parked', reason, until (µs)} | {'lost'}
 
 local id, name = ARGV[1], ARGV[3]
@@ -10,7 +10,7 @@ local held, state = holds(id, ARGV[2])
 if not held or state ~= 'dialling' then return {'lost'} end
 set_tally(id, ARGV[6], ARGV[7], ARGV[8])
 
-local a = load_account(name)
+local a = load_account(name, ARGV[10])
 local slot, at = next_slot(a, NOW, tonumber(ARGV[5]))
 local probe = a.hold and a.probe_at > 0 and ARGV[9] == '1'
 if slot and (probe or not a.hold) then

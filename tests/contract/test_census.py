@@ -1,0 +1,103 @@
+"""The census on Redis: what waits, why, and how long, as metrics and commands show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from tests.doubles.samples import account, application, placed
+from worker.accounts import Account, Endpoint
+from worker.ports import Lease, Reason
+from worker.retry import Tally
+from worker.state import keys
+from worker.state.census import AccountCount, Census
+from worker.state.connection import connect
+from worker.state.ledger import RedisLedger
+from worker.state.scripts import Scripts
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with connect(redis_url) as connected:
+        yield connected
+
+
+@pytest.fixture
+def ledger(client: redis.Redis) -> RedisLedger:
+    return RedisLedger(Scripts(client), lease_seconds=30, retention_seconds=3600)
+
+
+def count(client: redis.Redis, name: str = "acme") -> AccountCount:
+    (found,) = Census(client).accounts([name])
+    return found
+
+
+def admit(ledger: RedisLedger, owner: Account, number: int, prefix: str = "job") -> list[Lease]:
+    admissions = ledger.admit([application(f"{prefix}-{n}", owner) for n in range(number)])
+    return [admission for admission in admissions if isinstance(admission, Lease)]
+
+
+def waiting(**reasons: int) -> dict[Reason, int]:
+    return dict.fromkeys(Reason, 0) | {Reason(name): number for name, number in reasons.items()}
+
+
+def test_an_account_without_jobs_has_nothing(client: redis.Redis) -> None:
+    """An account that never had a job counts zero everywhere."""
+    assert count(client) == AccountCount("acme", waiting(), 0.0, 0, None, 0)
+    assert Census(client).accounts([]) == []
+
+
+def test_jobs_over_the_rate_are_counted(client: redis.Redis, ledger: RedisLedger) -> None:
+    """One goes, the others wait for the rate; the oldest has an age."""
+    admit(ledger, account("acme", "1/h"), 4)
+    found = count(client)
+    assert found.waiting == waiting(rate_limit=3) and found.in_flight == 1
+    assert 0 <= found.oldest_seconds < 60
+
+
+def test_jobs_without_a_place_are_counted(client: redis.Redis, ledger: RedisLedger) -> None:
+    """With as many in flight as may be, the others wait for capacity."""
+    admit(ledger, account("acme", "100/s", burst=9, concurrency=2), 5)
+    assert count(client).waiting == waiting(capacity=3)
+
+
+def test_jobs_in_backoff_are_counted_apart(client: redis.Redis, ledger: RedisLedger) -> None:
+    """A job that is not ready yet waits for nothing but its own time."""
+    first, *_ = admit(ledger, account("acme", "1/h"), 3)
+    ledger.park(first, Tally(), Reason.BACKOFF, 600.0)
+    found = count(client)
+    assert found.waiting == waiting(rate_limit=2, backoff=1) and found.in_flight == 0
+
+
+def test_a_held_account_is_said_with_its_reason(client: redis.Redis, ledger: RedisLedger) -> None:
+    """All that waits, waits for the hold."""
+    first, *_ = admit(ledger, account("acme", "1/h"), 3)
+    ledger.hold(first, Tally(sent=1), "NO_POINTS")
+    found = count(client)
+    assert found.waiting == waiting(held=3) and found.hold == "NO_POINTS"
+
+
+def test_accounts_are_counted_apart(client: redis.Redis, ledger: RedisLedger) -> None:
+    """Each name gets its own count, in the order asked for."""
+    admit(ledger, account("acme", "1/h"), 3, "a")
+    admit(ledger, account("globex", "1/h"), 2, "g")
+    found = Census(client).accounts(["globex", "nobody", "acme"])
+    assert [(one.name, one.waiting[Reason.RATE_LIMIT]) for one in found] == [
+        ("globex", 1),
+        ("nobody", 0),
+        ("acme", 2),
+    ]
+
+
+def test_what_is_on_its_way_out_is_counted(client: redis.Redis, ledger: RedisLedger) -> None:
+    """Events not yet confirmed, over all shards, and webhooks by account."""
+    hook = Endpoint(url="https://hooks.example.com/", secret_env=("A",))
+    for name in ("acme", "globex", "initech"):
+        owner = account(name, webhooks=(hook,))
+        (lease,) = admit(ledger, owner, 1, name)
+        ledger.settle(lease, owner, Tally(sent=1), placed(lease))
+    assert Census(client).unpublished() == 3
+    assert len({keys.shard_of(name) for name in ("acme", "globex", "initech")}) > 1
+    assert count(client, "globex").pending == 1

@@ -1,0 +1,325 @@
+"""What only a ledger on a real Redis can get wrong: lost scripts and connections, an unwilling server, stray keys."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from structlog.testing import capture_logs
+
+from tests.conftest import absent, free_port, process, wait_until
+from tests.doubles.clocks import StoredClock, read_time_from_keys
+from tests.doubles.samples import account, application, failed, placed
+from worker.embedded import EmbeddedServerError, find_binary
+from worker.errors import StoreUnavailable
+from worker.ports import Due, Lease, Parked, Reason, Seen
+from worker.retry import Tally
+from worker.state import keys
+from worker.state.connection import connect
+from worker.state.ledger import RedisLedger
+from worker.state.scripts import Call, Scripts
+
+SHARD = keys.prefix_of("acme")
+WAITING_BYTES_MOST = 1200
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with connect(redis_url) as connected:
+        yield connected
+
+
+@pytest.fixture
+def clock(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> StoredClock:
+    read_time_from_keys(monkeypatch)
+    return StoredClock(client)
+
+
+@pytest.fixture
+def ledger(client: redis.Redis, clock: StoredClock) -> RedisLedger:
+    return RedisLedger(Scripts(client), lease_seconds=30, retention_seconds=3600, clock=clock)
+
+
+def real_time(client: Any, lease_seconds: float = 30) -> RedisLedger:
+    return RedisLedger(Scripts(client), lease_seconds=lease_seconds, retention_seconds=3600)
+
+
+def go(ledger: RedisLedger, job_id: str = "a", **limits: Any) -> Lease:
+    (lease,) = ledger.admit([application(job_id, account(**limits))])
+    assert isinstance(lease, Lease)
+    return lease
+
+
+def release(ledger: RedisLedger) -> list[Lease]:
+    ledger.seconds_until_due()
+    return ledger.lease_due(100)
+
+
+class TestServer:
+    """A server that is away, forgetful or unwilling."""
+
+    def test_forgotten_scripts_are_loaded_again(self, client: redis.Redis) -> None:
+        """After SCRIPT FLUSH, or on a new replica, the next call works; a batch as a whole too."""
+        ledger = real_time(client)
+        go(ledger, burst=9)
+        client.script_flush()
+        batch = [application(name, account(burst=9)) for name in ("a", "b", "c")]
+        admissions = ledger.admit(batch)
+        assert admissions[0] == Seen("dialling")
+        assert [type(admission) for admission in admissions[1:]] == [Lease, Lease]
+
+    def test_a_connection_lost_between_calls_is_replaced(self, client: redis.Redis, redis_url: str) -> None:
+        """Connections that the server closed while they lay idle cost at most one failed call."""
+        ledger = real_time(client)
+        lease = go(ledger)
+        with redis.Redis.from_url(redis_url) as other:
+            other.client_kill_filter(_type="normal", skipme=True)
+        try:
+            ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+        except StoreUnavailable:
+            ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+        assert ledger.admit([application("a", account())]) == [Seen("placed")]
+
+    @pytest.mark.parametrize(
+        ("option", "bad", "good"), [("maxmemory", "1", "0"), ("min-replicas-to-write", "3", "0")]
+    )
+    def test_a_server_that_takes_no_writes_is_unavailable(
+        self, client: redis.Redis, option: str, bad: str, good: str
+    ) -> None:
+        """Out of memory, or without the replicas it must have: StoreUnavailable, and nothing half written."""
+        ledger = real_time(client)
+        lease = go(ledger, "first", burst=9)
+        client.config_set(option, bad)
+        try:
+            with pytest.raises(StoreUnavailable):
+                ledger.admit([application("a", account(burst=9))])
+            with pytest.raises(StoreUnavailable):
+                ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+        finally:
+            client.config_set(option, good)
+        assert not client.exists(f"{SHARD}job:a")
+        ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+        go(ledger, "a", burst=9)
+
+    def test_a_replica_is_unavailable(self, client: redis.Redis) -> None:
+        """A server that was demoted takes no decision; once it is the master again the ledger goes on."""
+        ledger = real_time(client)
+        go(ledger, "first", burst=9)
+        client.replicaof("127.0.0.1", "1")
+        try:
+            with pytest.raises(StoreUnavailable):
+                ledger.admit([application("a", account(burst=9))])
+        finally:
+            client.replicaof("NO", "ONE")
+        go(ledger, "a", burst=9)
+
+    def test_a_kill_of_the_server_loses_nothing_it_confirmed(self, tmp_path: Path) -> None:
+        """With an append-only file, jobs, limits and fences outlive a SIGKILL, and calls in between are refused."""
+        port = free_port()
+        with Server(tmp_path, port) as server, connect(f"redis://127.0.0.1:{port}/0") as client:
+            ledger = real_time(client)
+            lease = go(ledger, rate="1/h")
+            assert isinstance(ledger.admit([application("b", account(rate="1/h"))])[0], Parked)
+            server.kill()
+            with pytest.raises(StoreUnavailable):
+                ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+            server.start()
+            assert ledger.admit([application("b", account(rate="1/h"))]) == [Seen("waiting")]
+            assert isinstance(ledger.admit([application("c", account(rate="1/h"))])[0], Parked)
+            ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+            assert ledger.admit([application("a", account(rate="1/h"))]) == [Seen("placed")]
+
+    def test_slots_are_told_in_this_process_time(self, client: redis.Redis) -> None:
+        """On real clocks a slot opens about now, closes after it, and Redis' time is known to some milliseconds."""
+        lease = go(real_time(client), rate="1/s")
+        seconds, microseconds = client.time()
+        assert 0 < lease.slot.closes - lease.slot.opens < 2
+        assert abs(lease.now_us(lease.slot.opens) - (seconds * 1_000_000 + microseconds)) < 2_000_000
+        assert lease.slot.lease_ends - lease.slot.opens == pytest.approx(30, abs=1)
+
+
+class TestStrayKeys:
+    """A store that was meddled with must not stop the jobs that are whole."""
+
+    def test_deleted_records_stop_nobody(
+        self, client: redis.Redis, ledger: RedisLedger, clock: StoredClock
+    ) -> None:
+        """Of jobs whose records someone deleted, in hand, waiting or expiring, only the index entries go."""
+        for name in ("held", "waits", "expires"):
+            ledger.admit([application(name, account(burst=9, ttl=20), may_dial=name == "held")])
+        client.delete(*(f"{SHARD}job:{name}" for name in ("held", "waits", "expires")))
+        ledger.admit([application("whole", account(burst=9, ttl=20), may_dial=False)])
+        assert [lease.job.id for lease in release(ledger)] == ["whole"]
+        clock.advance(31)
+        assert [lease.job.id for lease in ledger.reclaim(50)] == ["whole"]
+        for index in ("lane:acme", "expiry", "due"):
+            assert client.zcard(SHARD + index) == 0
+        assert client.zrange(SHARD + "leases", 0, -1) == [b"whole"]
+
+    def test_a_job_of_another_version_takes_no_other_along(
+        self, client: redis.Redis, ledger: RedisLedger, clock: StoredClock
+    ) -> None:
+        """A record that this version cannot read is said and left to its lease; the others are leased."""
+        for name in ("foreign", "own"):
+            ledger.admit([application(name, account(burst=9), may_dial=False)])
+        client.set(f"{SHARD}payload:foreign", '{"id": "foreign", "newer": 1}')
+        with capture_logs() as lines:
+            assert [lease.job.id for lease in release(ledger)] == ["own"]
+            clock.advance(31)
+            assert [lease.job.id for lease in ledger.reclaim(50)] == ["own"]
+        assert [(line["event"], line["job"]) for line in lines] == [("job.unreadable", "foreign")] * 2
+
+    def test_an_account_whose_limits_are_lost_sends_nothing(
+        self, client: redis.Redis, ledger: RedisLedger, clock: StoredClock
+    ) -> None:
+        """Without a pace on record a lease leaves no time to send; the renewal brings the pace back."""
+        ledger.admit([application("a", account(), may_dial=False)])
+        client.delete(f"{SHARD}limit:acme")
+        (lease,) = release(ledger)
+        assert lease.slot.closes <= lease.slot.opens
+        renewed = ledger.renew(lease, account(), Tally())
+        assert isinstance(renewed, Lease) and renewed.slot.closes > renewed.slot.opens
+
+
+class TestRecord:
+    """What a job leaves behind."""
+
+    def test_an_ended_job_keeps_no_pin(self, client: Any, ledger: RedisLedger) -> None:
+        """Once a job has ended, neither its PIN nor its number is in any key, and its record goes in time."""
+        lease = go(ledger)
+        ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+        assert not client.exists(f"{SHARD}payload:a")
+        assert b"2125555555" not in dump(client) and b"4321" not in client.hget(f"{SHARD}job:a", "event")
+        assert 0 < client.pttl(f"{SHARD}job:a") <= 3_600_000
+
+    def test_a_waiting_job_never_goes_by_itself(self, client: redis.Redis, ledger: RedisLedger) -> None:
+        """No key of a job that has not ended has a time to live, but the claim of its id, which outlives the job."""
+        ledger.admit([application("a", account(ttl=600), may_dial=False)])
+        for key in client.scan_iter(f"{SHARD}*"):
+            assert client.pttl(key) == -1
+        assert client.pttl(keys.claim("a")) > (600 + 3600 + 3600) * 1000
+
+    def test_history_does_not_grow_for_ever(
+        self, client: redis.Redis, ledger: RedisLedger, clock: StoredClock
+    ) -> None:
+        """However often a job is renewed and parked, its record stays small."""
+        owner = account(rate="100/s", ttl=999_999)
+        lease = go(ledger, rate="100/s", ttl=999_999)
+        for _ in range(300):
+            ledger.park(lease, Tally(), Reason.BACKOFF, 0.0, "x" * 40)
+            clock.advance(0.1)
+            (lease,) = release(ledger)
+            renewed = ledger.renew(lease, owner, Tally())
+            assert isinstance(renewed, Lease | Parked)
+        assert len(client.hget(f"{SHARD}job:a", "history") or b"") <= 4000
+
+    def test_a_waiting_job_is_small(self, client: redis.Redis, ledger: RedisLedger) -> None:
+        """A waiting job with a UUID and a note takes about a kilobyte, all its keys together."""
+        names = [f"{n:08}-1111-2222-3333-444444444444" for n in range(3000)]
+        before = int(client.info("memory")["used_memory"])
+        ledger.admit([application(name, account(), may_dial=False) for name in names])
+        used = int(client.info("memory")["used_memory"]) - before
+        assert used / len(names) <= WAITING_BYTES_MOST
+
+    def test_every_key_of_a_job_lies_on_its_shard(self, client: Any, ledger: RedisLedger) -> None:
+        """All keys but the claim carry the account's hash tag, so that a script touches one cluster slot only."""
+        lease = go(ledger)
+        ledger.admit([application("b", account(), may_dial=False)])
+        ledger.settle(lease, account(), Tally(sent=1), failed(lease))
+        others = [key for key in client.scan_iter() if not key.startswith((SHARD.encode(), b"test:"))]
+        assert sorted(others) == [keys.claim("a").encode(), keys.claim("b").encode()]
+
+
+class TestOperatorsHold:
+    """The hold that only an operator ends."""
+
+    def test_nothing_is_leased_until_the_operator_resumes(
+        self, ledger: RedisLedger, clock: StoredClock, client: redis.Redis
+    ) -> None:
+        """No probe, however long it takes; and all go on afterwards."""
+        operator = Scripts(client)
+        ledger.admit([application("a", account(), may_dial=False)])
+        assert operator.run(Call("hold", SHARD, ("acme", "invoice open"))) == 1
+        assert operator.run(Call("hold", SHARD, ("acme", "invoice open"))) == 0
+        assert ledger.admit([application("b", account())]) == [Parked(Reason.HELD, 0)]
+        clock.advance(300)
+        assert release(ledger) == []
+        assert operator.run(Call("hold", SHARD, ("acme", ""))) == 1
+        assert operator.run(Call("hold", SHARD, ("acme", ""))) == 0
+        assert [lease.probe for lease in release(ledger)] == [False]
+
+    def test_a_call_under_way_does_not_end_the_operators_hold(
+        self, ledger: RedisLedger, clock: StoredClock, client: redis.Redis
+    ) -> None:
+        """Neither a probe that gets through nor a refusal changes what the operator said."""
+        ledger.hold(go(ledger, burst=5), Tally(sent=1), "NO_POINTS")
+        clock.advance(5)
+        (probe,) = release(ledger)
+        Scripts(client).run(Call("hold", SHARD, ("acme", "operator")))
+        ledger.settle(probe, account(), Tally(sent=1), placed(probe))
+        assert client.hmget(f"{SHARD}limit:acme", ["hold", "probe_at"]) == [b"operator", b"0"]
+
+    def test_a_refusal_does_not_turn_it_into_a_hold_with_probes(
+        self, ledger: RedisLedger, clock: StoredClock, client: redis.Redis
+    ) -> None:
+        """A call in flight that finds the account without points leaves the operator's hold as it is."""
+        lease = go(ledger)
+        Scripts(client).run(Call("hold", SHARD, ("acme", "operator")))
+        ledger.hold(lease, Tally(sent=1), "NO_POINTS")
+        clock.advance(600)
+        assert client.hget(f"{SHARD}limit:acme", "hold") == b"operator"
+        assert [lease.due for lease in ledger.reclaim(9)] == [Due.EXPIRED] and release(ledger) == []
+
+
+class Server:
+    """A Redis with an append-only file that can be killed and started again."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self._folder, self._port = folder, port
+        self._running: Any = None
+
+    def start(self) -> None:
+        try:
+            binary = str(find_binary().path)
+        except EmbeddedServerError:
+            absent("a Redis or Valkey server")
+        options = f"--bind 127.0.0.1 --port {self._port} --appendonly yes --dir {self._folder}".split()
+        self._running = process([binary, *options, "--save", ""], self._folder)
+        self._server: subprocess.Popen[bytes] = self._running.__enter__()
+        wait_until(self._answers, "Redis answers")
+
+    def kill(self) -> None:
+        self._server.send_signal(signal.SIGKILL)
+        self._server.wait(20)
+
+    def _answers(self) -> bool:
+        try:
+            with redis.Redis(port=self._port) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.__exit__(None, None, None)
+
+
+def dump(client: Any) -> bytes:
+    """Every value of every key, as far as jobs are concerned."""
+    readers: dict[bytes, Callable[[bytes], Any]] = {
+        b"hash": client.hgetall,
+        b"string": client.get,
+        b"list": lambda key: client.lrange(key, 0, -1),
+        b"zset": lambda key: client.zrange(key, 0, -1),
+    }
+    return b"\n".join(
+        key + b" " + repr(readers[client.type(key)](key)).encode() for key in client.scan_iter()
+    )

@@ -1,0 +1,224 @@
+"""Real servers of a run's own, on loopback, that can be stopped, killed, frozen, filled up and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from tests.conftest import RABBITMQ_SCRIPT, accepts_amqp, free_port, rabbitmq_environ
+from worker.embedded import find_binary
+
+START_SECONDS, STOP_SECONDS = 60.0, 30.0
+PROJECT = Path(__file__).parents[2]
+
+
+class ServerTrouble(Exception):
+    """A server did not come up, or did not do as told: the run ends, for it says nothing about the worker."""
+
+
+def wait_for(holds: Callable[[], bool], what: str, seconds: float) -> None:
+    """Poll until `holds()`. Raises ServerTrouble after `seconds`."""
+    ends = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > ends:
+            raise ServerTrouble(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.05)
+
+
+class Server:
+    """A command in a process group of its own. A context manager: started by it, and gone after it."""
+
+    def __init__(self, command: Sequence[str], folder: Path, environ: Mapping[str, str] | None = None) -> None:
+        self._command, self._folder, self._environ = command, folder, environ
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise ServerTrouble(f"{self._command[0]} does not run")
+        return self._process.pid
+
+    def answers(self) -> bool:
+        """Whether clients are served; by default, once it runs."""
+        return True
+
+    def start(self) -> None:
+        with (self._folder / "output").open("ab") as output:
+            # restore_signals=False: SIGXFSZ stays ignored, as a full disk raises no signal either.
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=self._environ,
+                cwd=self._folder,
+                start_new_session=True,
+                restore_signals=False,
+            )
+        wait_for(self._up_or_ended, f"{self._command[0]} answers", START_SECONDS)
+        if self._process.poll() is not None:
+            raise ServerTrouble(f"{self._command[0]} ended; see {self._folder / 'output'}")
+
+    def stop(self) -> None:
+        """As an operator stops it; killed if that takes too long."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """`kill -9`, of all its processes at once."""
+        self._end(signal.SIGKILL)
+
+    def restart(self, end: Callable[[], None], away_seconds: float) -> None:
+        """End it by `stop` or `kill`, and start it again after a while, with what is on its disk."""
+        end()
+        time.sleep(away_seconds)
+        self.start()
+
+    def _up_or_ended(self) -> bool:
+        return (self._process is not None and self._process.poll() is not None) or self.answers()
+
+    def _end(self, number: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for how in (number, signal.SIGKILL):
+            with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(process.pid, how)
+                process.wait(STOP_SECONDS)
+                return
+
+
+class Redis(Server):
+    """A Redis or Valkey with an append-only file, synced each second, as production runs it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        options = (
+            f"--bind 127.0.0.1 --port {self.port} --dir {folder} --appendonly yes --appendfsync everysec "
+            "--maxmemory-policy noeviction --enable-debug-command local --databases 1"
+        )
+        super().__init__([str(find_binary().path), *options.split(), "--save", ""], folder)
+        self.client = redis.Redis.from_url(self.url, socket_timeout=60)
+
+    def answers(self) -> bool:
+        with suppress(redis.RedisError):
+            return bool(self.client.ping())
+        return False
+
+    def sleep(self, seconds: float) -> None:
+        """`DEBUG SLEEP`: it hangs, connections and all, and goes on."""
+        self.client.execute_command("DEBUG", "SLEEP", seconds)
+
+    def fill_disk(self) -> None:
+        """From now on its append-only file cannot grow, as on a full disk: writes are refused with MISCONF."""
+        self._limit_files(max(path.stat().st_size for path in self._folder.rglob("*.aof")))
+
+    def free_disk(self) -> None:
+        """The disk has room again; returns once writes are taken."""
+        self._limit_files(resource.RLIM_INFINITY)
+        wait_for(self._takes_writes, "Redis takes writes again", STOP_SECONDS)
+
+    def _limit_files(self, most_bytes: int) -> None:
+        hard = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (most_bytes, hard))
+
+    def _takes_writes(self) -> bool:
+        with suppress(redis.RedisError):
+            return bool(self.client.set("faults:written", 1))
+        return False
+
+
+class Rabbit(Server):
+    """A RabbitMQ node whose queues are quorum queues, with a name service of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        port, environ = rabbitmq_environ(folder)
+        environ["RABBITMQ_NODENAME"] = f"cw{os.getpid()}p{port}@localhost"
+        super().__init__([str(RABBITMQ_SCRIPT)], folder, environ)
+        self.port, self._rabbit_environ = port, environ
+        names = ["epmd", "-port", environ["ERL_EPMD_PORT"], "-address", "127.0.0.1"]
+        self._names = Server(names, folder, environ)
+        self.vhost = "faults"
+
+    def __enter__(self) -> Rabbit:
+        self._names.start()
+        self.start()
+        self._control("add_vhost", "--default-queue-type", "quorum", self.vhost)
+        self._control("set_permissions", "-p", self.vhost, "guest", ".*", ".*", ".*")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._names.stop()
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/{self.vhost}"
+
+    def answers(self) -> bool:
+        return accepts_amqp(self.port)
+
+    def _control(self, *arguments: str) -> None:
+        """`rabbitmqctl`, for what AMQP cannot say."""
+        program = str(RABBITMQ_SCRIPT.with_name("rabbitmqctl"))
+        done = subprocess.run(
+            [program, *arguments], env=self._rabbit_environ, capture_output=True, timeout=START_SECONDS
+        )
+        if done.returncode:
+            raise ServerTrouble(f"rabbitmqctl {arguments[0]}: {done.stderr.decode(errors='replace')[:300]}")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A request that the provider had read whole: when (Unix seconds), for whom, and whether it rang."""
+
+    unix: float
+    phone: str
+    rung: bool
+
+
+class Provider(Server):
+    """The sandbox in a process of its own, so that the harness' work does not blur its clock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        super().__init__(
+            [sys.executable, "-m", "worker.cli", "sandbox", "--port", str(self.port)],
+            folder,
+            {**os.environ, "PYTHONPATH": str(PROJECT)},
+        )
+
+    def answers(self) -> bool:
+        with suppress(OSError):
+            return bool(self._get("/_health") is not None)
+        return False
+
+    def served(self) -> list[Served]:
+        """Every request since the start."""
+        rows = (json.loads(line) for line in self._get("/_requests").splitlines())
+        return [Served(row["unix"], row["phone"], row["rung"]) for row in rows]
+
+    def _get(self, path: str) -> bytes:
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+            content: bytes = answer.read()
+            return content

@@ -1,0 +1,174 @@
+"""Worker processes: started wrong, several at once, stopped, killed, and with their Redis gone for a while."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import wait_until
+from tests.integration.conftest import BrokerUrl
+from tests.integration.outside import Job, new_job
+from tests.integration.stack import RedisServer, Stack, Worker, redis_server
+from tests.integration.stand_in import StandIn, gives_ref
+
+FAST = {"rate": "200/s", "burst": 100}
+ACCOUNTS: dict[str, dict[str, Any]] = {"acme": FAST, "once": {**FAST, "redials": 0}, "steady": {"rate": "40/s", "burst": 5}}
+WRONG_SETTINGS = {
+    "BROKER_URL": "nonsense",
+    "REDIS_URL": "http://127.0.0.1",
+    "PROXSTOP_URL": "api.proxstop.com",
+    "PROXSTOP_FORMAT": "yaml",
+    "ACCOUNTS_FILE": "/no/such/file.toml",
+    "METRICS_PORT": "98080",
+    "LOG_LEVEL": "LOUD",
+    "LOG_FORMAT": "xml",
+    "CONCURRENCY": "none",
+}
+MakeStack = Callable[..., Stack]
+
+
+@pytest.fixture
+def provider() -> Iterator[StandIn]:
+    with StandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def make_stack(
+    tmp_path: Path, own_redis: RedisServer, broker_url: BrokerUrl, provider: StandIn
+) -> Iterator[MakeStack]:
+    """Makes one installation, on an empty Redis of the module's or one that is given, with settings of its own."""
+    with ExitStack() as exits:
+
+        def make(broker: str = "redis", server: RedisServer = own_redis, **settings: str) -> Stack:
+            url = server.url if broker == "redis" else broker_url(broker)
+            stack = exits.enter_context(Stack(tmp_path, server.url, url, provider.url, ACCOUNTS, **settings))
+            stack.outside.redis.flushall()
+            return stack
+
+        yield make
+
+
+def errors_of(worker: Worker) -> list[str]:
+    """The lines that a worker which refused to start wrote, Celery's banner and warnings left out."""
+    assert worker.exit_status() == 1, worker.output
+    assert "Traceback" not in worker.output
+    return [line for line in worker.output.splitlines() if line.startswith("callworker:")]
+
+
+@pytest.mark.parametrize("how", ["run", "celery"])
+def test_wrong_setting_stops_the_start_with_one_line(make_stack: MakeStack, how: str) -> None:
+    """Exit status 1 and one line that names the variable and what would be allowed, not the wrong value's owner."""
+    stack = make_stack()
+    started = {name: stack.launch(how, **{name: value}) for name, value in WRONG_SETTINGS.items()}
+    for name, worker in started.items():
+        (line,) = errors_of(worker)
+        assert name in line and "allowed" in line
+        assert how == "celery" or worker.output.strip() == line
+
+
+@pytest.mark.parametrize("how", ["run", "celery"])
+def test_port_in_use_stops_the_start_with_one_line(make_stack: MakeStack, how: str) -> None:
+    """A second worker on the same METRICS_PORT says so and ends; it takes no job first."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        worker = make_stack().launch(how, METRICS_PORT=str(taken.getsockname()[1]))
+        (line,) = errors_of(worker)
+        assert "METRICS_PORT" in line and "in use" in line
+
+
+def test_workers_that_differ_in_their_port_share_the_work(make_stack: MakeStack, provider: StandIn) -> None:
+    """Three workers, started alike but for METRICS_PORT, all dial, and each job once."""
+    provider.script = lambda asked: gives_ref(wait_seconds=0.2)
+    stack = make_stack(CONCURRENCY="4")
+    workers = [stack.launch(how) for how in ("celery", "celery", "run")]
+    for worker in workers:
+        worker.wait_until_ready()
+    jobs = [new_job(f"shared-{n}") for n in range(90)]
+    stack.outside.send(*jobs)
+    stack.outside.wait(job["id"] for job in jobs)
+    assert set(provider.rung(*(job["phone"] for job in jobs))) == {1}
+    assert all(worker.metric("provider_requests_total") > 0 for worker in workers)
+    assert "Duplicate" not in "".join(worker.output for worker in workers)
+
+
+@pytest.mark.parametrize(("broker", "how"), [("redis", "run"), ("redis", "celery"), ("amqp", "celery")])
+def test_terminated_worker_finishes_its_calls(
+    make_stack: MakeStack, provider: StandIn, broker: str, how: str
+) -> None:
+    """SIGTERM with calls in flight: these end as usual, nothing new begins, exit status 0; the rest waits for another."""
+    provider.script = lambda asked: gives_ref(wait_seconds=1.5)
+    stack = make_stack(broker, CONCURRENCY="10")
+    worker = stack.start(how)
+    jobs = [new_job(f"term-{n}") for n in range(25)]
+    stack.outside.send(*jobs)
+    wait_until(lambda: len(provider.asked) >= 10, "ten calls are in flight", 20)
+    worker.terminate()
+    assert worker.exit_status() == 0
+    in_flight = [job["id"] for job in jobs if provider.requests(job["phone"])]
+    assert len(in_flight) == 10
+    assert {event["type"] for event in stack.outside.wait(in_flight, 5).values()} == {"call.placed"}
+    stack.start(how)
+    events = stack.outside.wait((job["id"] for job in jobs), 20)
+    assert Counter(event["type"] for event in events.values()) == {"call.placed": 25}
+    assert set(provider.rung(*(job["phone"] for job in jobs))) == {1}
+
+
+@pytest.mark.parametrize("broker", ["redis", "amqp"])
+def test_jobs_of_a_killed_worker_are_recovered(make_stack: MakeStack, provider: StandIn, broker: str) -> None:
+    """kill -9 with calls in flight: no job is lost, and none is dialled more often than its account's redials allow."""
+    provider.script = lambda asked: gives_ref(wait_seconds=0.8)
+    stack = make_stack(broker, PROXSTOP_TIMEOUT="1", CONCURRENCY="20")
+    worker = stack.start()
+    again = [new_job(f"again-{n}") for n in range(30)]
+    once = [new_job(f"once-{n}", "once") for n in range(30)]
+    stack.outside.send(*(job for both in zip(again, once, strict=True) for job in both))
+    wait_until(lambda: len(provider.asked) >= 30, "calls are in flight", 20)
+    worker.kill()
+    ended = set(stack.outside.delivered)
+    provider.script = lambda asked: gives_ref()
+    stack.start()
+    # The lease is the provider's time limit and 15 s; a message that was not acknowledged may need a minute.
+    events = stack.outside.wait((job["id"] for job in (*again, *once)), 80)
+    assert max(provider.rung(*(job["phone"] for job in again))) <= 2
+    assert max(provider.rung(*(job["phone"] for job in once))) <= 1
+    assert {event["type"] for job_id, event in events.items() if job_id.startswith("again")} == {"call.placed"}
+    lost = [job_id for job_id, event in events.items() if event["type"] == "call.unknown"]
+    assert lost and not ended.intersection(lost)
+    assert all(events[job["id"]]["type"] in ("call.placed", "call.unknown") for job in once)
+
+
+def attempts_told(stack: Stack, job: Job) -> int:
+    return int(stack.outside.event(job["id"])["data"]["attempts"])
+
+
+def test_backlog_drains_after_redis_was_away(make_stack: MakeStack, provider: StandIn) -> None:
+    """Redis stops under load and comes back: /readyz tells, nothing is dialled meanwhile, nothing lost or repeated."""
+    provider.script = lambda asked: gives_ref(wait_seconds=0.3)
+    with redis_server() as server:
+        stack = make_stack(server=server)
+        workers = [stack.start("celery"), stack.start("run")]
+        jobs = [new_job(f"away-{n}", "steady") for n in range(160)]
+        stack.outside.stream(*jobs)
+        wait_until(lambda: len(provider.asked) >= 40, "the load is on its way", 20)
+        server.stop()
+        wait_until(lambda: {worker.get("/readyz")[0] for worker in workers} == {503}, "/readyz is 503", 20)
+        asked = len(provider.asked)
+        time.sleep(1)
+        assert len(provider.asked) == asked < len(jobs)
+        assert {worker.get("/livez")[0] for worker in workers} == {200}
+        server.start()
+        events = stack.outside.wait((job["id"] for job in jobs), 40)
+        wait_until(lambda: {worker.get("/readyz")[0] for worker in workers} == {200}, "/readyz is 200", 20)
+        assert {event["type"] for event in events.values()} == {"call.placed"}
+        assert provider.rung(*(job["phone"] for job in jobs)) == [attempts_told(stack, job) for job in jobs] == [1] * 160
+        assert [worker.process.poll() for worker in workers] == [None, None]
+        for worker in workers:
+            worker.terminate()
+        assert [worker.exit_status() for worker in workers] == [0, 0]
