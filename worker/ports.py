@@ -135,10 +135,10 @@ class Ledger(Protocol):
     def reject(self, job_id: str, account_name: str, account: Account | None, event: Event) -> bool:
         """Record a job that is not allowed as ended. False, and nothing recorded, if its id was seen before."""
 
-    def reclaim(self, most: int) -> list[Lease]:
+    def reclaim(self, most: int, *, lost: bool = True) -> list[Lease]:
         """Leases on waiting jobs that expired (EXPIRED) and on jobs whose worker was lost (LOST).
 
-        A lost intent counts as sent and perhaps rung in the lease's tally.
+        With `lost` False only the expired. A lost intent counts as sent and perhaps rung in the lease's tally.
         """
 
 

@@ -59,7 +59,7 @@ def end(
 
 
 def pending(client: redis.Redis) -> int:
-    return int(client.hget(SHARD + "pending", "acme") or 0)  # type: ignore[arg-type]
+    return int(client.hget(SHARD + "pending", "acme") or 0)
 
 
 def one(store: RedisDeliveries) -> Delivery:

@@ -40,7 +40,9 @@ def wait_for(holds: Callable[[], bool], what: str, seconds: float) -> None:
 class Server:
     """A command in a process group of its own. A context manager: started by it, and gone after it."""
 
-    def __init__(self, command: Sequence[str], folder: Path, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], folder: Path, environ: Mapping[str, str] | None = None
+    ) -> None:
         self._command, self._folder, self._environ = command, folder, environ
         self._process: subprocess.Popen[bytes] | None = None
 

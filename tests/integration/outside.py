@@ -26,7 +26,14 @@ _phones = itertools.count(3_125_005_000)
 
 def new_job(job_id: str, account: str = "acme", **more: Any) -> Job:
     """A valid job for a number that no other job of this test run has."""
-    return {"id": job_id, "account": account, "country": "1", "phone": str(next(_phones)), "code": "4711", **more}
+    return {
+        "id": job_id,
+        "account": account,
+        "country": "1",
+        "phone": str(next(_phones)),
+        "code": "4711",
+        **more,
+    }
 
 
 def in_seconds(seconds: float) -> str:

@@ -42,7 +42,9 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        options = f"--bind 127.0.0.1 --port {self.port} --dir {self._folder} --appendonly yes --appendfsync always"
+        options = (
+            f"--bind 127.0.0.1 --port {self.port} --dir {self._folder} --appendonly yes --appendfsync always"
+        )
         command = [_redis_binary(), *options.split(), "--save", "", "--maxmemory-policy", "noeviction"]
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
@@ -150,7 +152,13 @@ class Stack:
     """Workers over one Redis and one broker, and the outsider who talks to them. A context manager."""
 
     def __init__(
-        self, folder: Path, redis_url: str, broker_url: str, provider_url: str, accounts: Accounts, **settings: str
+        self,
+        folder: Path,
+        redis_url: str,
+        broker_url: str,
+        provider_url: str,
+        accounts: Accounts,
+        **settings: str,
     ) -> None:
         self.redis_url, self.broker_url = redis_url, broker_url
         self.outside = Outside(broker_url, redis_url)

@@ -134,7 +134,7 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST
+        do_GET = do_POST  # noqa: N815 (the library's name)
 
         def log_message(self, format: str, *args: Any) -> None:
             """Nothing."""

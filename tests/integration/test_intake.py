@@ -83,7 +83,9 @@ def test_wrong_jobs_are_answered_and_not_dialled(intake: Intake, way: str) -> No
         error = event["data"]["error"]
         assert (event["type"], error["code"], set(error["fields"])) == ("call.rejected", code, fields), name
         told = json.dumps(event)
-        assert not [jobs[name][field] for field in ("phone", "code") if f'"{jobs[name][field]}"' in told], name
+        assert not [jobs[name][field] for field in ("phone", "code") if f'"{jobs[name][field]}"' in told], (
+            name
+        )
     assert len(intake.provider.asked) == asked
 
 

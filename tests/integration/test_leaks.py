@@ -39,7 +39,9 @@ def telltale(asked: Asked) -> Reply:
         "02": refuses("NEVER_HEARD_OF", told),
         "03": Reply(f"<html>{told}</html>"),
         "04": Reply(told, 500),
-        "05": Reply("", 302, {"Location": f"http://127.0.0.1:1/?key={KEY}&code={PIN}&phone={asked.form['phone']}"}),
+        "05": Reply(
+            "", 302, {"Location": f"http://127.0.0.1:1/?key={KEY}&code={PIN}&phone={asked.form['phone']}"}
+        ),
         "06": Reply(told, 503, {"Retry-After": PIN}),
         "07": Reply("<response><ref>" + told),
         "08": refuses(f"CODE_{PIN}", told),
@@ -80,7 +82,9 @@ def bury_some(outside: Outside) -> int:
     outside.publish("calls", pickle.dumps([[], job, {}]), "application/x-python-serialize", **headers)
     outside.publish("calls", json.dumps([[], nameless, {}]), "application/json", **headers)
     outside.publish("calls", json.dumps([[job], {}, {}]), "application/json", **headers)
-    outside.publish("calls", json.dumps([[], job, {}]), "application/json", **(headers | {"task": "calls.other"}))
+    outside.publish(
+        "calls", json.dumps([[], job, {}]), "application/json", **(headers | {"task": "calls.other"})
+    )
     outside.stream(nameless)
     outside.redis.xadd("calls.intake", {"job": json.dumps(job)[:-1]})
     outside.redis.xadd("calls.intake", {"job": f"phone={job['phone']}&code={PIN}"})
@@ -126,12 +130,12 @@ def leaks(text: str) -> dict[str, list[str]]:
 def kept(outside: Outside) -> Iterator[str]:
     """Everything in Redis, keys and values, as text."""
     readers: dict[str, Any] = {
-        "string": lambda key: outside.redis.get(key),
-        "hash": lambda key: outside.redis.hgetall(key),
+        "string": outside.redis.get,
+        "hash": outside.redis.hgetall,
         "list": lambda key: outside.redis.lrange(key, 0, -1),
         "zset": lambda key: outside.redis.zrange(key, 0, -1),
-        "set": lambda key: outside.redis.smembers(key),
-        "stream": lambda key: outside.redis.xrange(key),
+        "set": outside.redis.smembers,
+        "stream": outside.redis.xrange,
     }
     for key in outside.redis.scan_iter():
         kind: Any = outside.redis.type(key)

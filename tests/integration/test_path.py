@@ -80,7 +80,14 @@ def test_placed_event_has_the_contracts_shape(path: Path) -> None:
     check_envelope(event, "call.placed")
     data = event["data"]
     assert set(data) == COMMON | {"ref"}
-    known = {"id": job["id"], "account": "acme", "note": "for Ann", "country": "1", "phone": "******5555", "attempts": 1}
+    known = {
+        "id": job["id"],
+        "account": "acme",
+        "note": "for Ann",
+        "country": "1",
+        "phone": "******5555",
+        "attempts": 1,
+    }
     assert known.items() <= data.items()
     assert re.fullmatch(r"[0-9A-F]{32}", data["ref"])
 
@@ -131,7 +138,15 @@ def test_results_are_plain_json_with_the_type_as_routing_key(path: Path) -> None
 
 def test_request_is_the_documented_form(path: Path) -> None:
     """The provider gets exactly the fields that its page names, form-encoded, at the path of the format."""
-    job = new_job(unique("form"), country=44, phone=2079460123, code=99999, ext="12", message="French", ref="für Åsa & Co")
+    job = new_job(
+        unique("form"),
+        country=44,
+        phone=2079460123,
+        code=99999,
+        ext="12",
+        message="French",
+        ref="für Åsa & Co",
+    )
     path.outside.plain(job)
     path.outside.wait([job["id"]])
     (asked,) = path.provider.requests("2079460123")
@@ -166,9 +181,15 @@ def test_every_way_in_ends_alike(path: Path) -> None:
 
 def test_job_expires_when_its_time_comes(path: Path) -> None:
     """A waiting job ends when `expires_at` passes, hours before its turn, and is never dialled."""
-    first, second = new_job(unique("first"), "slow"), new_job(unique("second"), "slow", expires_at=in_seconds(2))
+    first, second = (
+        new_job(unique("first"), "slow"),
+        new_job(unique("second"), "slow", expires_at=in_seconds(2)),
+    )
     path.outside.send(first, second)
     event = path.outside.wait([second["id"]])[second["id"]]
-    late = path.outside.delivered[second["id"]][0].unix - datetime.fromisoformat(second["expires_at"]).timestamp()
+    late = (
+        path.outside.delivered[second["id"]][0].unix
+        - datetime.fromisoformat(second["expires_at"]).timestamp()
+    )
     assert event["type"] == "call.expired" and 0 <= late < 1.5
     assert path.provider.requests(second["phone"]) == []

@@ -89,7 +89,10 @@ def ended(
     broker_url: BrokerUrl,
 ) -> Iterator[Ended]:
     broker, answer_format, how = request.param
-    folder, settings = tmp_path_factory.mktemp("stack"), {"PROXSTOP_FORMAT": answer_format, "PROXSTOP_TIMEOUT": "3"}
+    folder, settings = (
+        tmp_path_factory.mktemp("stack"),
+        {"PROXSTOP_FORMAT": answer_format, "PROXSTOP_TIMEOUT": "3"},
+    )
     with (
         Sandbox() as sandbox,
         Stack(folder, own_redis.url, broker_url(broker), sandbox.url, ACCOUNTS, **settings) as stack,

@@ -17,7 +17,10 @@ from tests.integration.receiver import Hook, Receiver
 from tests.integration.stack import RedisServer, Stack, Worker
 from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref, refuses
 
-SECRETS = {f"HOOK_{n}": "whsec_" + base64.b64encode(f"a secret of sorts, number {n}".encode()).decode() for n in (1, 2)}
+SECRETS = {
+    f"HOOK_{n}": "whsec_" + base64.b64encode(f"a secret of sorts, number {n}".encode()).decode()
+    for n in (1, 2)
+}
 SLOW_SECONDS = 5
 
 
@@ -115,7 +118,9 @@ def test_refused_hook_comes_again_unchanged(scene: Scene) -> None:
     assert int(second.headers["webhook-timestamp"]) > int(first.headers["webhook-timestamp"])
     assert first.signed_with(SECRETS["HOOK_1"]) and second.signed_with(SECRETS["HOOK_1"])
     taken = {"account": "shaky", "result": "delivered"}
-    wait_until(lambda: scene.worker.metric("webhook_attempts_total", **taken) == 1, "the hook counts as taken", 20)
+    wait_until(
+        lambda: scene.worker.metric("webhook_attempts_total", **taken) == 1, "the hook counts as taken", 20
+    )
     assert scene.worker.metric("webhook_pending", account="shaky") == 0
 
 

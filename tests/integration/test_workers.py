@@ -19,7 +19,11 @@ from tests.integration.stack import RedisServer, Stack, Worker, redis_server
 from tests.integration.stand_in import StandIn, gives_ref
 
 FAST = {"rate": "200/s", "burst": 100}
-ACCOUNTS: dict[str, dict[str, Any]] = {"acme": FAST, "once": {**FAST, "redials": 0}, "steady": {"rate": "40/s", "burst": 5}}
+ACCOUNTS: dict[str, dict[str, Any]] = {
+    "acme": FAST,
+    "once": {**FAST, "redials": 0},
+    "steady": {"rate": "40/s", "burst": 5},
+}
 WRONG_SETTINGS = {
     "BROKER_URL": "nonsense",
     "REDIS_URL": "http://127.0.0.1",
@@ -102,7 +106,7 @@ def test_workers_that_differ_in_their_port_share_the_work(make_stack: MakeStack,
 def test_terminated_worker_finishes_its_calls(
     make_stack: MakeStack, provider: StandIn, broker: str, how: str
 ) -> None:
-    """SIGTERM with calls in flight: these end as usual, nothing new begins, exit status 0; the rest waits for another."""
+    """SIGTERM with calls in flight: these end as usual, nothing new begins, exit status 0; another worker does the rest."""
     provider.script = lambda asked: gives_ref(wait_seconds=1.5)
     stack = make_stack(broker, CONCURRENCY="10")
     worker = stack.start(how)
@@ -129,19 +133,18 @@ def test_jobs_of_a_killed_worker_are_recovered(make_stack: MakeStack, provider: 
     again = [new_job(f"again-{n}") for n in range(30)]
     once = [new_job(f"once-{n}", "once") for n in range(30)]
     stack.outside.send(*(job for both in zip(again, once, strict=True) for job in both))
-    wait_until(lambda: len(provider.asked) >= 30, "calls are in flight", 20)
+    wait_until(lambda: len(provider.asked) >= 20, "as many calls as it has threads are in flight", 20)
     worker.kill()
-    ended = set(stack.outside.delivered)
     provider.script = lambda asked: gives_ref()
     stack.start()
     # The lease is the provider's time limit and 15 s; a message that was not acknowledged may need a minute.
     events = stack.outside.wait((job["id"] for job in (*again, *once)), 80)
     assert max(provider.rung(*(job["phone"] for job in again))) <= 2
     assert max(provider.rung(*(job["phone"] for job in once))) <= 1
-    assert {event["type"] for job_id, event in events.items() if job_id.startswith("again")} == {"call.placed"}
-    lost = [job_id for job_id, event in events.items() if event["type"] == "call.unknown"]
-    assert lost and not ended.intersection(lost)
-    assert all(events[job["id"]]["type"] in ("call.placed", "call.unknown") for job in once)
+    assert {event["type"] for job_id, event in events.items() if job_id.startswith("again")} == {
+        "call.placed"
+    }
+    assert {events[job["id"]]["type"] for job in once} == {"call.placed", "call.unknown"}
 
 
 def attempts_told(stack: Stack, job: Job) -> int:
@@ -167,7 +170,11 @@ def test_backlog_drains_after_redis_was_away(make_stack: MakeStack, provider: St
         events = stack.outside.wait((job["id"] for job in jobs), 40)
         wait_until(lambda: {worker.get("/readyz")[0] for worker in workers} == {200}, "/readyz is 200", 20)
         assert {event["type"] for event in events.values()} == {"call.placed"}
-        assert provider.rung(*(job["phone"] for job in jobs)) == [attempts_told(stack, job) for job in jobs] == [1] * 160
+        assert (
+            provider.rung(*(job["phone"] for job in jobs))
+            == [attempts_told(stack, job) for job in jobs]
+            == [1] * 160
+        )
         assert [worker.process.poll() for worker in workers] == [None, None]
         for worker in workers:
             worker.terminate()

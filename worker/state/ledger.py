@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -11,7 +12,7 @@ from typing import Any
 import structlog
 
 from worker.accounts import Account
-from worker.errors import LeaseLost
+from worker.errors import LeaseLost, StoreUnavailable
 from worker.events import Event, Status
 from worker.jobs import Job
 from worker.ports import Admission, Application, Due, Lease, Parked, Reason, Seen, Slot
@@ -58,26 +59,36 @@ class RedisLedger:
         self._clock, self._offset = clock, ClockOffset()
         self._turn = 0
         self._waits_us = [0.0] * keys.SHARDS
+        self._unheard: dict[str, str] = {}
+        self._unanswered: list[tuple[int, str]] = []
 
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
         """See ports.Ledger; two round trips, however many applications."""
         owners = self._scripts.run_all([self._claim(a.job.id, a.account.name, a.job.expires_at, a.account.ttl)
                                         for a in applications])  # fmt: skip
+        call = secrets.token_hex(8)
         admissions: list[Admission] = [Seen("another account's")] * len(applications)
         mine = [n for n, owner in enumerate(owners) if _text(owner) == applications[n].account.name]
-        replies, span = self._timed([self._admit(applications[n]) for n in mine])
+        names = [self._unheard.pop(applications[n].job.id, f"{call}:{n}") for n in mine]
+        calls = [self._admit(applications[n], name) for n, name in zip(mine, names, strict=True)]
+        try:
+            replies, span = self._timed(calls)
+        except StoreUnavailable:
+            for n, name in zip(mine, names, strict=True):
+                self._unheard.setdefault(applications[n].job.id, name)
+            raise
         for n, reply in zip(mine, replies, strict=True):
             admissions[n] = self._admission(reply, applications[n].job, span)
         return admissions
 
     def seconds_until_due(self) -> float:
         """See ports.Ledger; one round trip."""
-        peeks = [Call("lease", keys.prefix(n), (0, 0, 0)) for n in range(keys.SHARDS)]
+        peeks = [Call("lease", keys.prefix(n), (0, 0, 0, "")) for n in range(keys.SHARDS)]
         replies, span = self._timed(peeks)
         for reply in replies:
             self._offset.learn(*span, int(reply[0]))
         self._waits_us = [_wait_us(reply) for reply in replies]
-        return max(min(self._waits_us) - AHEAD_US, 0) / _MICRO
+        return 0.0 if self._unanswered else max(min(self._waits_us) - AHEAD_US, 0) / _MICRO
 
     def lease_due(self, most: int) -> list[Lease]:
         """See ports.Ledger. One round trip for each shard that was due at the last `seconds_until_due`.
@@ -85,11 +96,16 @@ class RedisLedger:
         The round begins with another shard each time, so that none is served last for ever.
         """
         self._turn = (self._turn + 1) % keys.SHARDS
-        leases: list[Lease] = []
+        leases = self._regain()
         for n in range(keys.SHARDS):
             shard = (self._turn + n) % keys.SHARDS
             if self._waits_us[shard] <= AHEAD_US and len(leases) < most:
-                leases += self._lease_shard(shard, most - len(leases))
+                try:
+                    leases += self._lease_shard(shard, most - len(leases))
+                except StoreUnavailable:
+                    if not leases:
+                        raise
+                    break
         return leases
 
     def renew(self, lease: Lease, account: Account, tally: Tally) -> Lease | Parked:
@@ -122,8 +138,9 @@ class RedisLedger:
         args = (job_id, account_name, event.body, self._retention_ms, _endpoints(account, event))
         return bool(self._scripts.run(Call("reject", keys.prefix_of(account_name), args)))
 
-    def reclaim(self, most: int) -> list[Lease]:
-        calls = [Call("reclaim", keys.prefix(n), (most, RECLAIM_LEASE_US)) for n in range(keys.SHARDS)]
+    def reclaim(self, most: int, *, lost: bool = True) -> list[Lease]:
+        args = (most, RECLAIM_LEASE_US, int(lost))
+        calls = [Call("reclaim", keys.prefix(n), args) for n in range(keys.SHARDS)]
         replies, span = self._timed(calls)
         return self._leases([row for reply in replies for row in reply], span, RECLAIM_LEASE_US)
 
@@ -138,16 +155,32 @@ class RedisLedger:
             ends_ms = max(ends_ms, int(expires_at.timestamp() * 1000))
         return Call("claim", keys.claim(job_id), (account, ends_ms + self._retention_ms + _DAY_MS))
 
-    def _admit(self, application: Application) -> Call:
+    def _admit(self, application: Application, name: str) -> Call:
         job, account = application.job, application.account
         expires_us = "" if job.expires_at is None else int(job.expires_at.timestamp() * _MICRO)
         args = (job.id, account.name, job.to_json(), expires_us, account.ttl * _MICRO, account.pace.packed(),
-                int(application.may_dial), self._lease_us, AHEAD_US)  # fmt: skip
+                int(application.may_dial), self._lease_us, AHEAD_US, name)  # fmt: skip
         return Call("admit", keys.prefix_of(account.name), args)
 
     def _lease_shard(self, shard: int, most: int) -> list[Lease]:
-        (reply,), span = self._timed([Call("lease", keys.prefix(shard), (most, self._lease_us, AHEAD_US))])
+        name = secrets.token_hex(8)
+        call = Call("lease", keys.prefix(shard), (most, self._lease_us, AHEAD_US, name))
+        try:
+            (reply,), span = self._timed([call])
+        except StoreUnavailable:
+            self._unanswered.append((shard, name))
+            raise
         return self._leases(reply[2:], span, self._lease_us)
+
+    def _regain(self) -> list[Lease]:
+        """The leases of calls whose replies were lost: nobody else knows of them, and nothing was sent."""
+        leases: list[Lease] = []
+        while self._unanswered:
+            shard, name = self._unanswered[0]
+            (reply,), span = self._timed([Call("regain", keys.prefix(shard), (name,))])
+            leases += self._leases(reply, span, self._lease_us)
+            self._unanswered.pop(0)
+        return leases
 
     def _park(self, lease: Lease, tally: Tally, reason: Reason, wait_us: int, detail: str, hold: str) -> None:
         name = lease.job.account

@@ -79,18 +79,24 @@ local function lease_reply(id, due, slot, valid, probe)
           int(NOW), int(slot), int(valid), probe and 1 or 0, f[7] or '', f[8] or '0'}
 end
 
--- Takes the slot, writes the intent and leases the job to the caller.
-local function begin(id, a, slot, tat, lease)
+-- Takes the slot, writes the intent and leases the job to the caller, who is known again by `call`.
+local function begin(id, a, slot, tat, lease, call)
   a.tat, a.served = tat, NOW
   redis.call('HSET', limit_key(a.name), 'tat', int(tat), 'served', int(NOW))
   set_inflight(a, a.inflight + 1)
   redis.call('ZADD', LEASES, int(NOW + lease), id)
   redis.call('HINCRBY', job_key(id), 'fence', 1)
-  redis.call('HSET', job_key(id), 'state', 'dialling')
+  redis.call('HSET', job_key(id), 'state', 'dialling', 'call', call)
   note(id, 'dialling')
   local reply = lease_reply(id, 'dial', slot, a.valid, a.hold)
   redis.call('HDEL', job_key(id), 'why', 'since')
   return reply
+end
+
+-- The lease that `call` was given and never heard of, or nil. Its slot counts as gone by: the holder takes a new one.
+local function unheard(id, call)
+  local f = redis.call('HMGET', job_key(id), 'state', 'call')
+  if f[1] == 'dialling' and f[2] == call then return lease_reply(id, 'dial', NOW - 1, 0, false) end
 end
 
 -- Puts a job into its lane, to go no sooner than `ready`; the account's index is left to `refresh`.
@@ -121,7 +127,7 @@ end
 local function conclude(id, account, status, event, retention_ms, endpoints)
   local key = job_key(id)
   redis.call('HSET', key, 'state', status, 'event', event, 'finished', int(NOW))
-  redis.call('HDEL', key, 'why', 'since')
+  redis.call('HDEL', key, 'why', 'since', 'call')
   redis.call('DEL', payload_key(id))
   note(id, status)
   redis.call('PEXPIRE', key, retention_ms)

@@ -2,7 +2,7 @@
 -- Guarantees: with each lease its slot is taken and the intent to dial is on record; no slot goes to a job that expires
 -- before the slot.
 -- KEYS 1 shard prefix
--- ARGV 1 most  2 lease (µs)  3 how far ahead a slot may lie (µs)
+-- ARGV 1 most  2 lease (µs)  3 how far ahead a slot may lie (µs)  4 the call's name, see `regain.lua`
 -- Reply: {now (µs), next moment at which an account is due (µs, 0: none), lease replies …}
 
 local SKIP_MOST = 100
@@ -29,7 +29,7 @@ local function lease_head(a)
   if not slot then return false end
   redis.call('ZREM', lane_key(a.name), id)
   redis.call('ZREM', EXPIRY, id)
-  reply[#reply + 1] = begin(id, a, slot, tat, lease)
+  reply[#reply + 1] = begin(id, a, slot, tat, lease, ARGV[4])
   return true
 end
 

@@ -1,7 +1,7 @@
 -- Leases what nobody else will end: waiting jobs that expired, and jobs whose worker was lost with its lease.
 -- A lost intent to dial counts as a request that may have rung. Such a lease gives no right to dial.
 -- KEYS 1 shard prefix
--- ARGV 1 most of each  2 lease (µs)
+-- ARGV 1 most of each  2 lease (µs)  3 '1': lost jobs too, '0': only expired ones
 -- Reply: list of lease replies
 
 local most, lease = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -15,7 +15,8 @@ local function take(id, a, due)
   refresh(a)
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', int(NOW), 'LIMIT', 0, most)) do
+local overdue = ARGV[3] == '1' and redis.call('ZRANGEBYSCORE', LEASES, '-inf', int(NOW), 'LIMIT', 0, most) or {}
+for _, id in ipairs(overdue) do
   local f = redis.call('HMGET', job_key(id), 'state', 'account')
   if f[1] ~= 'dialling' and f[1] ~= 'settling' then
     -- No record: someone deleted it. It must not stop the others from being reclaimed.

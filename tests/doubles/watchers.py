@@ -1,0 +1,94 @@
+"""Doubles that remember what they were told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from worker.errors import CallError, StoreUnavailable
+from worker.events import Status
+from worker.jobs import Job
+from worker.ports import Lease, Reason, Source
+from worker.retry import Tally
+
+
+class NotedWatch:
+    """The port `Watch`; `facts` are (name, detail) in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.facts: list[tuple[str, Any]] = []
+
+    def named(self, name: str) -> list[Any]:
+        return [detail for fact, detail in self.facts if fact == name]
+
+    def accepted(self, account: str, job_id: str, source: Source) -> None:
+        self.facts.append(("accepted", (account, job_id, source)))
+
+    def repeated(self, account: str, job_id: str, state: str) -> None:
+        self.facts.append(("repeated", (account, job_id, state)))
+
+    def parked(self, job: Job, reason: Reason, until_us: int) -> None:
+        self.facts.append(("parked", (job.id, reason, until_us)))
+
+    def leased(self, lease: Lease) -> None:
+        self.facts.append(("leased", lease.job.id))
+
+    def retrying(self, job: Job, error: CallError, tally: Tally, wait_seconds: float) -> None:
+        self.facts.append(("retrying", (type(error), wait_seconds)))
+
+    def held(self, job: Job, error: CallError) -> None:
+        self.facts.append(("held", error.code))
+
+    def lease_lost(self, job: Job) -> None:
+        self.facts.append(("lease_lost", job.id))
+
+    def refused(self, job: Job, error: CallError) -> None:
+        self.facts.append(("refused", error.code))
+
+    def finished(self, job_id: str, account: str, status: Status, code: str, seconds: float) -> None:
+        self.facts.append(("finished", (job_id, status, code)))
+
+
+class NotedFaults:
+    """The loops' `Faults`."""
+
+    def __init__(self) -> None:
+        self.failed: list[tuple[str, Exception]] = []
+        self.recovered: list[str] = []
+
+    def loop_failed(self, loop: str, error: Exception) -> None:
+        self.failed.append((loop, error))
+
+    def loop_recovered(self, loop: str) -> None:
+        self.recovered.append(loop)
+
+
+class NotedDeadLetters:
+    """The port `DeadLetters`; `away` makes it raise StoreUnavailable."""
+
+    def __init__(self) -> None:
+        self.letters: list[tuple[str, Source, Mapping[str, Any] | bytes]] = []
+        self.away = False
+
+    def bury(self, reason: str, source: Source, content: Mapping[str, Any] | bytes) -> None:
+        if self.away:
+            raise StoreUnavailable("away")
+        self.letters.append((reason, source, content))
+
+    @property
+    def reasons(self) -> list[str]:
+        return [reason for reason, _, _ in self.letters]
+
+
+class CountedSuspects:
+    """The port `Suspects`."""
+
+    def __init__(self) -> None:
+        self.marks: dict[bytes, int] = {}
+
+    def mark(self, raw: bytes) -> int:
+        self.marks[raw] = self.marks.get(raw, 0) + 1
+        return self.marks[raw]
+
+    def clear(self, raw: bytes) -> None:
+        self.marks.pop(raw, None)

@@ -1,0 +1,111 @@
+"""The whole use case on doubles: a ledger in memory, a provider that answers as scripted, time that a test moves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.doubles.clocks import FakeClock
+from tests.doubles.memory_ledger import MemoryLedger, Store
+from tests.doubles.samples import REF, accounts, job
+from tests.doubles.watchers import NotedDeadLetters, NotedWatch
+from worker.accounts import Account
+from worker.calling import Call
+from worker.intake import Request
+from worker.jobs import Job
+from worker.ports import Lease, Source
+from worker.settling import Settler
+from worker.verify import Verification
+
+REQUEST_SECONDS = 15.0
+Answer = str | Exception | Callable[[], str]
+
+
+class ScriptedProvider:
+    """Gives `answers` one after the other, then refs. `requests` are the moments (s) at which one left.
+
+    An answer in `before_gate` is raised without a request having been begun.
+    """
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.answers: list[Answer] = []
+        self.before_gate: list[Exception] = []
+        self.requests: list[float] = []
+        self.connect_seconds = 0.0
+
+    def place_call(self, job: Job, api_key: str, gate: Callable[[], None]) -> str:
+        assert api_key
+        if self.before_gate:
+            raise self.before_gate.pop(0)
+        self._clock.advance(self.connect_seconds)
+        gate()
+        self.requests.append(self._clock())
+        answer = self.answers.pop(0) if self.answers else REF
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, str) else answer()
+
+
+class World:
+    """Workers that share a store; `worker` numbers are for tests that need two."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *owners: Account) -> None:
+        monkeypatch.setenv("ACME_PROXSTOP_KEY", "0123456789abcdef0123456789abcdef")
+        self.clock, self.store = FakeClock(), Store()
+        self.ledger = MemoryLedger(self.store, self.clock)
+        self.provider, self.watch = ScriptedProvider(self.clock), NotedWatch()
+        self.dead_letters = NotedDeadLetters()
+        self.settler = Settler(self.ledger, self.watch, self.clock)
+        self.verification = Verification(
+            ledger=self.ledger,
+            provider=self.provider,
+            accounts=accounts(*owners),
+            dead_letters=self.dead_letters,
+            watch=self.watch,
+            settler=self.settler,
+            request_seconds=REQUEST_SECONDS,
+        )
+        on_test_time = partial(Call, clock=self.clock, sleep=self.clock.advance)
+        monkeypatch.setattr("worker.verify.Call", on_test_time)
+
+    def accept(self, *jobs: Job, may_dial: int = 1) -> list[Lease]:
+        requests = [Request(json.loads(one.to_json()), Source.CELERY) for one in jobs]
+        return self.verification.accept(requests, may_dial)
+
+    def lease(self, name: str = "job-1", **fields: Any) -> Lease:
+        """The lease of a job that may go at once."""
+        (lease,) = self.accept(job(name, **fields))
+        return lease
+
+    def dial(self, leases: Iterable[Lease]) -> None:
+        for lease in leases:
+            self.verification.dial(lease)
+
+    def run(self, seconds: float, step_seconds: float = 0.05) -> None:
+        """Let a worker release and sweep until nothing waits, at most so long."""
+        ends = self.clock() + seconds
+        while self.clock() < ends:
+            for lease in self.ledger.reclaim(50):
+                self.verification.recover(lease)
+            if self.ledger.seconds_until_due() == 0.0:
+                self.dial(self.ledger.lease_due(1))
+            self.clock.advance(step_seconds)
+
+    def event(self, name: str = "job-1") -> dict[str, Any]:
+        """The one event of a job."""
+        (body,) = (body for body in self.events() if body["data"]["id"] == name)
+        return body
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(event.body) for _, event in self.store.outbox]
+
+    def outcome(self, name: str = "job-1") -> tuple[str, str, int]:
+        """(type, ref or error code, attempts) of a job's event."""
+        event = self.event(name)
+        data = event["data"]
+        return event["type"], data.get("ref") or data["error"]["code"], data["attempts"]

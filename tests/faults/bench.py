@@ -1,0 +1,180 @@
+"""One installation under test: its servers, its producer and subscribers, and one run of workers and jobs on it."""
+
+from __future__ import annotations
+
+import base64
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from tests.faults.load import ACCOUNTS, HOOKED, Load, Sent
+from tests.faults.oracle import Oracle, Verdict
+from tests.faults.proxy import Proxy
+from tests.faults.results import ResultsReader
+from tests.faults.servers import Provider, Rabbit, Redis
+from tests.faults.workers import THREADS, Fleet, environ_for, is_dead, is_frozen
+from tests.integration.receiver import Hook, Receiver
+from tests.integration.stack import Worker, accounts_toml, api_key, key_name
+
+DRAINED_WITHIN_SECONDS = 180.0
+LOOK_SECONDS = 0.05
+SURPLUS_SECONDS = 0.5
+"""How long one waits, once all is there, for what should not come."""
+
+
+class Bench:
+    """A Redis, a RabbitMQ where that is the broker, and everything outside the workers. A context manager."""
+
+    def __init__(self, broker: str) -> None:
+        """`broker`: "redis" (broker and state in one server) or "amqp" (RabbitMQ, with Redis for the state)."""
+        self.broker = broker
+        self.oracle = Oracle()
+        self._exits = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as exits:
+            self.folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="cw-faults-")))
+            self.redis = Redis(self._subfolder("redis"))
+            exits.enter_context(self.redis)
+            self.rabbit = Rabbit(self._subfolder("rabbit")) if self.broker == "amqp" else None
+            if self.rabbit is not None:
+                exits.enter_context(self.rabbit)
+            self.receiver = exits.enter_context(Receiver(self._hooked))
+            self.load = Load(self.broker_url)
+            exits.callback(self.load.close)
+            exits.enter_context(ResultsReader(self.broker_url, self.oracle.queued))
+            self._exits = exits.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exits.close()
+
+    @property
+    def broker_url(self) -> str:
+        return self.rabbit.url if self.rabbit is not None else self.redis.url
+
+    @contextmanager
+    def run(self, *, proxied: bool = False) -> Iterator[Run]:
+        """A provider and a fleet for some trials; `proxied`: a proxy stands before each server."""
+        with ExitStack() as exits:
+            folder = self._subfolder(f"run-{time.time_ns()}")
+            provider = Provider(folder)
+            exits.enter_context(provider)
+            proxies = {}
+            if proxied:
+                proxies = {name: exits.enter_context(Proxy(port)) for name, port in self._ports(provider)}
+            fleet = exits.enter_context(Fleet(folder, self._environ(folder, provider, proxies)))
+            yield Run(self, provider, fleet, proxies)
+        self.receiver.hooks.clear()
+
+    def _ports(self, provider: Provider) -> list[tuple[str, int]]:
+        ports = [("redis", self.redis.port), ("provider", provider.port)]
+        return ports if self.rabbit is None else [*ports, ("amqp", self.rabbit.port)]
+
+    def _environ(self, folder: Path, provider: Provider, proxies: dict[str, Proxy]) -> dict[str, str]:
+        webhook = {"url": f"{self.receiver.url}/{HOOKED}", "secret_env": "HOOK_SECRET"}
+        accounts = {
+            name: {**table, "webhooks": [webhook]} if name == HOOKED else table
+            for name, table in ACCOUNTS.items()
+        }
+        (folder / "accounts.toml").write_text(accounts_toml(accounts), encoding="utf-8")
+
+        def through(name: str, url: str) -> str:
+            port = dict(self._ports(provider)).get(name)
+            return url.replace(f":{port}", f":{proxies[name].port}") if name in proxies else url
+
+        return environ_for(
+            folder,
+            REDIS_URL=through("redis", self.redis.url),
+            BROKER_URL=through("amqp" if self.rabbit else "redis", self.broker_url),
+            PROXSTOP_URL=through("provider", provider.url),
+            HOOK_SECRET="whsec_" + base64.b64encode(b"0" * 24).decode(),
+            **{key_name(name): api_key(name) for name in ACCOUNTS},
+        )
+
+    def _hooked(self, hook: Hook) -> int:
+        self.oracle.hooked(hook.body, hook.unix)
+        return 200
+
+    def _subfolder(self, name: str) -> Path:
+        folder = self.folder / name
+        folder.mkdir()
+        return folder
+
+
+@dataclass
+class Run:
+    """Some trials over one fleet, judged together."""
+
+    bench: Bench
+    provider: Provider
+    fleet: Fleet
+    proxies: dict[str, Proxy]
+    jobs: list[Sent] = field(default_factory=list)
+    armed: list[Worker] = field(default_factory=list)
+    """Workers that are, or were, about to meet a failpoint."""
+    drains: list[float] = field(default_factory=list)
+    mended: float = 0.0
+    _frozen: list[Worker] = field(default_factory=list)
+    _to_wake: list[tuple[float, Worker]] = field(default_factory=list)
+    _undrained: int = 0
+
+    def send(self, count: int, pause_seconds: float = 0.0) -> None:
+        self.jobs += self.bench.load.send(count, pause_seconds)
+
+    def mend(self) -> None:
+        """Note that the fault is over."""
+        self.mended = time.time()
+
+    def freeze_one(self, seconds: float) -> None:
+        """SIGSTOP to a standing worker, in whose place another one stands; it is woken after `seconds`."""
+        worker = self.fleet.freeze_one()
+        self.fleet.standing.remove(worker)
+        self.armed.append(worker)
+        self._to_wake.append((time.monotonic() + seconds, worker))
+
+    def look(self) -> None:
+        """What a supervisor and a watch would do; called in every wait."""
+        for due in [due for due in self._to_wake if due[0] <= time.monotonic()]:
+            self._to_wake.remove(due)
+            self.fleet.wake(due[1])
+        for worker in self.armed:
+            if is_frozen(worker) and worker not in self._frozen:
+                self._frozen.append(worker)
+        for worker in [worker for worker in self._frozen if not is_frozen(worker)]:
+            self._frozen.remove(worker)
+            self.fleet.wakings.append(time.time() - 2 * LOOK_SECONDS)
+        self.fleet.supervise()
+
+    def wait(self, holds: Callable[[], bool], seconds: float) -> bool:
+        """Look until `holds()`; whether it did within `seconds`."""
+        ends = time.monotonic() + seconds
+        while not (held := holds()) and time.monotonic() < ends:
+            self.look()
+            time.sleep(LOOK_SECONDS)
+        return held
+
+    def pause(self, least: float, most: float) -> None:
+        """A random pause, watched."""
+        self.wait(lambda: False, random.uniform(least, most))
+
+    def drain(self) -> None:
+        """Wait until every event came and every frozen worker went on, and note how long it took."""
+        waited, self._undrained = self.jobs[self._undrained :], len(self.jobs)
+        self.wait(lambda: not self._frozen and not self._to_wake, DRAINED_WITHIN_SECONDS)
+        drained = self.wait(lambda: not self.bench.oracle.missing(waited), DRAINED_WITHIN_SECONDS)
+        self.wait(lambda: False, SURPLUS_SECONDS)
+        if drained:
+            self.drains.append(max(self.bench.oracle.last_arrival(waited) - self.mended, 0.0))
+        for worker in self.armed:
+            if not is_dead(worker):
+                self.fleet.retire(worker)
+        self.armed.clear()
+
+    def judge(self) -> Verdict:
+        return self.bench.oracle.judge(self.jobs, self.provider.served(), self.fleet.wakings, THREADS)

@@ -1,0 +1,126 @@
+"""A producer of jobs whose fate can be followed from outside: every number is dialled for one job alone."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import kombu
+import redis
+from amqp.exceptions import AMQPError
+from celery import Celery
+from kombu.exceptions import KombuError
+
+from tests.faults.servers import ServerTrouble
+
+ACCOUNTS: dict[str, dict[str, Any]] = {
+    "never": {"rate": "3000/m", "burst": 10, "concurrency": 20, "redials": 0},
+    "once": {"rate": "1500/m", "burst": 5, "concurrency": 20, "redials": 1},
+    "twice": {"rate": "20/s", "burst": 2, "concurrency": 20, "redials": 2},
+}
+HOOKED = "once"
+"""The account whose events go to a webhook too."""
+
+ENDINGS = ("5555", "5556", "0002", "5557", "5558", "0004", "5559", "5560", "0009", "5561")
+"""Last digits of the numbers in turn; the sandbox's table says what 0002, 0004 and 0009 do."""
+
+TAKEN_WITHIN_SECONDS = 120.0
+TROUBLE = (OSError, KombuError, AMQPError, redis.RedisError, AttributeError, KeyError)
+"""What stock clients raise when their broker is away; py-amqp and kombu also let the last two out."""
+
+_serial = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A job that the broker has taken: its `id`, whose it is, and the number that nobody else has."""
+
+    id: str
+    account: str
+    phone: str
+
+    @property
+    def rings_most(self) -> int:
+        return 1 + int(ACCOUNTS[self.account]["redials"])
+
+
+class Load:
+    """Sends jobs as Celery messages and as plain JSON, in turn, and every tenth by both ways. For one thread."""
+
+    def __init__(self, broker_url: str) -> None:
+        self._url, self._amqp = broker_url, broker_url.startswith("amqp")
+        self._celery = Celery("faults", broker=broker_url, set_as_current=False)
+        self._redis = None if self._amqp else redis.Redis.from_url(broker_url, socket_timeout=10)
+        self._connection: Any = None
+        self._leaving = threading.Event()
+
+    def close(self) -> None:
+        self._leaving.set()
+        self._drop()
+        self._celery.close()
+
+    def send(self, count: int, pause_seconds: float = 0.0) -> list[Sent]:
+        """`count` new jobs, each given again until the broker says that it has it. Raises ServerTrouble."""
+        sent = []
+        for _ in range(count):
+            sent.append(self._one(next(_serial)))
+            self._leaving.wait(pause_seconds)
+        return sent
+
+    def _one(self, serial: int) -> Sent:
+        account = list(ACCOUNTS)[serial % len(ACCOUNTS)]
+        phone = f"{200_000 + serial}{ENDINGS[serial % len(ENDINGS)]}"
+        job = {"id": f"job-{serial}", "account": account, "country": "1", "phone": phone, "code": "4711"}
+        ways = [self._as_task, self._as_json]
+        for way in ways if serial % 10 == 7 else [ways[serial // 2 % 2]]:
+            self._surely(way, job)
+        return Sent(job["id"], account, phone)
+
+    def _surely(self, way: Callable[[dict[str, str]], None], job: dict[str, str]) -> None:
+        ends = time.monotonic() + TAKEN_WITHIN_SECONDS
+        while not self._leaving.is_set():
+            try:
+                return way(job)
+            except TROUBLE as problem:
+                self._drop()
+                if time.monotonic() > ends:
+                    raise ServerTrouble("the broker takes no jobs") from problem
+                self._leaving.wait(0.1)
+
+    def _as_task(self, job: dict[str, str]) -> None:
+        self._celery.send_task(
+            "calls.verify", kwargs=job, queue="calls", connection=self._live(), retry=False, delivery_mode=2
+        )
+
+    def _as_json(self, job: dict[str, str]) -> None:
+        if self._redis is not None:
+            self._redis.xadd("calls.intake", {"job": json.dumps(job)})
+            return
+        self._live().Producer().publish(
+            json.dumps(job),
+            exchange="",
+            routing_key="calls.intake",
+            content_type="application/json",
+            content_encoding="utf-8",
+            delivery_mode=2,
+            mandatory=True,
+        )
+
+    def _live(self) -> Any:
+        if self._connection is None:
+            options = {"confirm_publish": True} if self._amqp else {"socket_timeout": 10}
+            self._connection = kombu.Connection(self._url, transport_options=options, connect_timeout=5)
+            self._connection.ensure_connection(max_retries=1, reraise_as_library_errors=False)
+        return self._connection
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(*TROUBLE):
+                connection.collect(5)

@@ -1,0 +1,152 @@
+"""What really happened, told from outside: the provider's request log, the results queue, and the webhooks.
+
+Counted per run of jobs, never from a worker's counters:
+
+- *lost*: the broker took the job, and no terminal event of it came, on the results queue or where its account has a
+  webhook there;
+- *conflicting*: jobs with two events whose bytes differ, wherever these came;
+- *uncalled for*: requests beyond 1 + `redials` of a job that may have rung, and requests and events of jobs that
+  nobody sent;
+- *over limit*: requests beyond rate + burst in a window (see `windows`);
+- *drained*: seconds from the mending of the fault to the last event that was missing.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tests.faults.load import ACCOUNTS, HOOKED, Sent
+from tests.faults.servers import Served
+from tests.faults.windows import countable, too_many
+from worker.limits import parse_rate
+
+
+@dataclass
+class Verdict:
+    """The counts of one run, and what stands behind those that should be 0."""
+
+    accepted: int = 0
+    lost: int = 0
+    conflicting: int = 0
+    uncalled: int = 0
+    over_limit: int = 0
+    details: list[str] = field(default_factory=list)
+
+    @property
+    def violations(self) -> int:
+        return self.lost + self.conflicting + self.uncalled + self.over_limit
+
+    def add(self, other: Verdict) -> None:
+        self.accepted += other.accepted
+        self.lost += other.lost
+        self.conflicting += other.conflicting
+        self.uncalled += other.uncalled
+        self.over_limit += other.over_limit
+        self.details += other.details
+
+
+class Oracle:
+    """Collects events by job; thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._queued: dict[str, set[bytes]] = defaultdict(set)
+        self._hooked: dict[str, set[bytes]] = defaultdict(set)
+        self._arrived: dict[str, float] = {}
+        self._judged: set[str] = set()
+
+    def queued(self, body: bytes, unix: float) -> None:
+        """An event from the results queue."""
+        self._note(self._queued, body, unix)
+
+    def hooked(self, body: bytes, unix: float) -> None:
+        """An event from a webhook."""
+        self._note(self._hooked, body, unix)
+
+    def missing(self, jobs: Iterable[Sent]) -> list[Sent]:
+        """Those of which something has still to come."""
+        with self._lock:
+            return [
+                job
+                for job in jobs
+                if job.id not in self._queued or (job.account == HOOKED and job.id not in self._hooked)
+            ]
+
+    def last_arrival(self, jobs: Iterable[Sent]) -> float:
+        """When the last first event of these jobs came (Unix seconds); 0 if none did."""
+        with self._lock:
+            return max((self._arrived.get(job.id, 0.0) for job in jobs), default=0.0)
+
+    def judge(
+        self, jobs: Sequence[Sent], served: Sequence[Served], wakings: Sequence[float], threads: int
+    ) -> Verdict:
+        """The verdict over all jobs of a run, once it has drained or has had its time. Forgets their events."""
+        verdict = Verdict(accepted=len(jobs))
+        self._judge_events(verdict, jobs)
+        _judge_calls(verdict, jobs, served)
+        _judge_limits(verdict, jobs, served, wakings, threads)
+        return verdict
+
+    def _judge_events(self, verdict: Verdict, jobs: Sequence[Sent]) -> None:
+        for job in self.missing(jobs):
+            verdict.lost += 1
+            verdict.details.append(f"lost: {job.id} of {job.account}")
+        with self._lock:
+            for job in jobs:
+                bodies = self._queued.pop(job.id, set()) | self._hooked.pop(job.id, set())
+                self._arrived.pop(job.id, None)
+                if len(bodies) > 1:
+                    verdict.conflicting += 1
+                    verdict.details.append(f"conflicting: {b' | '.join(sorted(bodies)).decode()}")
+            self._judged |= {job.id for job in jobs}
+            for strange in {*self._queued, *self._hooked} - self._judged:
+                verdict.uncalled += 1
+                verdict.details.append(f"uncalled for: an event of {strange}")
+            self._queued.clear()
+            self._hooked.clear()
+
+    def _note(self, events: dict[str, set[bytes]], body: bytes, unix: float) -> None:
+        job_id = str(json.loads(body)["data"]["id"])
+        with self._lock:
+            if body not in events[job_id]:
+                events[job_id].add(body)
+                self._arrived[job_id] = unix
+
+
+def _judge_calls(verdict: Verdict, jobs: Sequence[Sent], served: Sequence[Served]) -> None:
+    rung = Counter(request.phone for request in served if request.rung)
+    for job in jobs:
+        surplus = rung.pop(job.phone, 0) - job.rings_most
+        if surplus > 0:
+            verdict.uncalled += surplus
+            verdict.details.append(
+                f"uncalled for: {job.id} of {job.account}, {surplus} more than {job.rings_most}"
+            )
+    for phone, count in rung.items():
+        verdict.uncalled += count
+        verdict.details.append(f"uncalled for: {count} of …{phone[-4:]}, which is no job's number")
+
+
+def _judge_limits(
+    verdict: Verdict, jobs: Sequence[Sent], served: Sequence[Served], wakings: Sequence[float], threads: int
+) -> None:
+    for account, times in _by_account(jobs, served).items():
+        requests, period_us = parse_rate(ACCOUNTS[account]["rate"])
+        most = requests + int(ACCOUNTS[account]["burst"])
+        surplus = too_many(countable(times, wakings, threads), period_us / 1_000_000, most)
+        if surplus:
+            verdict.over_limit += surplus
+            verdict.details.append(f"over limit: {surplus} requests of {account}")
+
+
+def _by_account(jobs: Sequence[Sent], served: Sequence[Served]) -> Mapping[str, list[float]]:
+    owner = {job.phone: job.account for job in jobs}
+    times: dict[str, list[float]] = defaultdict(list)
+    for request in served:
+        if request.phone in owner:
+            times[owner[request.phone]].append(request.unix)
+    return times

@@ -1,0 +1,93 @@
+"""The Grafana dashboards against a real Prometheus that scrapes a live worker."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import absent, free_port, process, wait_until
+from tests.integration.outside import new_job
+from tests.integration.receiver import Receiver
+from tests.integration.stack import Stack, api_key, redis_server
+from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref, refuses
+from tests.ops.dashboards import dashboard_queries
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+QUERIES = dashboard_queries(rate_interval="20s", time_range="1m")
+CONFIGURATION = """
+global: {{scrape_interval: 500ms, scrape_timeout: 400ms}}
+scrape_configs: [{{job_name: callworker, static_configs: [{{targets: ["127.0.0.1:{port}"]}}]}}]
+"""
+
+
+def script(asked: Asked) -> Reply:
+    """Something of everything: a refusal, a retry, an account without points."""
+    if asked.form["key"] == api_key("poor"):
+        return refuses("NO_POINTS")
+    if asked.phone.endswith("0001"):
+        return refuses("INVALID_TELEPHONE")
+    return Reply("", 503) if asked.turn == 1 and asked.phone.endswith("2") else gives_ref()
+
+
+class Prometheus:
+    """A Prometheus that answers queries."""
+
+    def __init__(self, port: int) -> None:
+        self._url = f"http://127.0.0.1:{port}"
+
+    def ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self._url}/-/ready", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def ask(self, query: str) -> list[float]:
+        """The values that an instant query gives, without those that are no number."""
+        url = f"{self._url}/api/v1/query?" + urllib.parse.urlencode({"query": query})
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            result: Any = json.load(answer)["data"]["result"]
+        values = [float(series["value"][1]) for series in result]
+        return [value for value in values if not math.isnan(value)]
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A Prometheus that has watched a worker since before its first job."""
+    binary = shutil.which("prometheus") or absent("prometheus")
+    folder: Path = tmp_path_factory.mktemp("prometheus")
+    with redis_server() as redis, Receiver() as receiver, StandIn(script) as provider:
+        hook = {"url": f"{receiver.url}/hook", "secret_env": "HOOK"}
+        accounts: dict[str, dict[str, Any]] = {
+            "acme": {"rate": "20/s", "burst": 5, "webhooks": [hook]},
+            "poor": {"rate": "20/s"},
+        }
+        with Stack(folder, redis.url, redis.url, provider.url, accounts, HOOK=SECRET) as stack:
+            worker, port = stack.start(), free_port()
+            (folder / "prometheus.yml").write_text(CONFIGURATION.format(port=worker.port))
+            command = [binary, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
+            with process([*command, f"--web.listen-address=127.0.0.1:{port}"], folder):
+                prometheus = Prometheus(port)
+                wait_until(prometheus.ready, "Prometheus is ready")
+                wait_until(lambda: bool(prometheus.ask("callworker_build_info")), "the first scrape")
+                jobs = [new_job(f"job-{n}") for n in range(60)]
+                stack.outside.send(
+                    *jobs, new_job("bad", phone="2125550001"), new_job("poor", "poor"), jobs[0]
+                )
+                stack.outside.wait(job["id"] for job in jobs)
+                yield prometheus
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_query_of_a_dashboard_returns_data(prometheus: Prometheus, query: str) -> None:
+    """No panel stays empty while a worker works: each query gives at least one number."""
+    wait_until(lambda: bool(prometheus.ask(query)), f"data for {query}", 10)
