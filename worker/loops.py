@@ -69,6 +69,8 @@ class Loop:
     @property
     def stalled(self) -> bool:
         """True where the thread died, or its turn has taken a minute."""
+        if self._stopping.is_set():
+            return False
         return not self._thread.is_alive() or time.monotonic() - self._last_turn > STALLED_AFTER_SECONDS
 
     def _run(self) -> None:

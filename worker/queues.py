@@ -7,8 +7,8 @@
 
 Both sides of a queue must declare it alike, or an AMQP broker refuses the second one. A stock Celery or kombu client
 declares it durable and without a type, so this program does too, and RabbitMQ's own `default_queue_type` says whether
-that means a quorum queue. AMQP_QUEUE_TYPE (checked in `Settings`) names the type outright. A queue that somebody has declared otherwise before is used as it is
-(`broker.declaring`).
+that means a quorum queue. AMQP_QUEUE_TYPE (checked in `Settings`) names the type outright. A queue that somebody has
+declared otherwise before is used as it is (`broker.declaring`).
 """
 
 from __future__ import annotations

@@ -99,6 +99,7 @@ Count = Annotated[int, _whole(1, 10_000)]
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 Switch = Annotated[Literal["on", "off"], _one_of("on", "off")]
 AnswerFormat = Annotated[Literal["json", "xml"], _one_of("json", "xml")]
+QueueType = Annotated[Literal["quorum", "classic"], _one_of("quorum", "classic")]
 LogFormat = Annotated[Literal["json", "console"], _one_of("json", "console")]
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR"], _one_of("DEBUG", "INFO", "WARNING", "ERROR")
@@ -111,7 +112,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     broker_url: Annotated[str, AfterValidator(_broker_url)] | None = Field(None, alias="BROKER_URL")
-    amqp_queue_type: Literal["quorum", "classic"] | None = Field(None, alias="AMQP_QUEUE_TYPE")
+    amqp_queue_type: QueueType | None = Field(None, alias="AMQP_QUEUE_TYPE")
     redis_url: Annotated[str, AfterValidator(_redis_url)] | None = Field(None, alias="REDIS_URL")
     state_dir: Path | None = Field(None, alias="CALLWORKER_STATE_DIR")
     proxstop_url: Annotated[str, AfterValidator(_provider_url)] = Field(
@@ -130,7 +131,7 @@ class Settings(BaseModel):
     log_format: LogFormat = Field("json", alias="LOG_FORMAT")
     concurrency: Count = Field(50, alias="CONCURRENCY")
     grace_seconds: Seconds = Field(30.0, alias="SHUTDOWN_GRACE")
-    results_backlog: Annotated[int, Field(ge=1, le=100_000_000)] = Field(100_000, alias="RESULTS_BACKLOG")
+    results_backlog: Annotated[int, _whole(1, 100_000_000)] = Field(100_000, alias="RESULTS_BACKLOG")
     retention_seconds: Annotated[int, _whole(3600, 366 * 86400)] = Field(7 * 86400, alias="LEDGER_RETENTION")
 
     @classmethod

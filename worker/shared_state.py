@@ -73,7 +73,8 @@ class SharedState:
         yield _filled("results_unpublished", [((), float(now.results_unpublished))])
 
     def _hold_reason(self, code: str) -> str:
-        return code if code == OPERATOR_HOLD else self._metrics.code(code)
+        """An operator's own words follow the word `operator`."""
+        return OPERATOR_HOLD if code.partition(":")[0] == OPERATOR_HOLD else self._metrics.code(code)
 
     def _names(self) -> list[str]:
         return self._metrics.account_labels()

@@ -471,6 +471,14 @@ class ReclaimContract:
         assert found.tally == Tally(sent=1, perhaps_rung=1)
         assert bench.ledger.reclaim(10) == []
 
+    def test_lost_jobs_may_be_left_alone(self, bench: Bench) -> None:
+        """Asked for the expired only, a lost job stays with its worker, which may still settle it."""
+        lease = bench.go("a", account(ttl=20))
+        bench.wait("b", account(ttl=20), may_dial=False)
+        bench.clock.advance(LEASE_SECONDS + 0.1)
+        assert [found.job.id for found in bench.other.reclaim(10, lost=False)] == ["b"]
+        bench.ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+
     @pytest.mark.parametrize("word", ["settle", "park", "hold", "renew"])
     def test_a_worker_that_wakes_too_late_has_no_say(self, bench: Bench, word: str) -> None:
         """Once another worker has taken the job over, the old lease's fence is refused, before and after its end."""

@@ -115,9 +115,10 @@ class LedgerMachine(RuleBasedStateMachine):
         assert real_wait == pytest.approx(model_wait)
         self._compare_all(self.real[worker].lease_due(most), self.model[worker].lease_due(most))
 
-    @rule(worker=worker_numbers, most=st.sampled_from((1, 50)))
-    def worker_reclaims(self, worker: int, most: int) -> None:
-        self._compare_all(self.real[worker].reclaim(most), self.model[worker].reclaim(most))
+    @rule(worker=worker_numbers, most=st.sampled_from((1, 50)), lost=st.booleans())
+    def worker_reclaims(self, worker: int, most: int, lost: bool) -> None:
+        real, model = self.real[worker], self.model[worker]
+        self._compare_all(real.reclaim(most, lost=lost), model.reclaim(most, lost=lost))
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data(), worker=worker_numbers, tally=tallies)

@@ -163,9 +163,9 @@ class MemoryLedger:
         self._conclude(self._store.records[job_id], account, event)
         return True
 
-    def reclaim(self, most: int) -> list[Lease]:
+    def reclaim(self, most: int, *, lost: bool = True) -> list[Lease]:
         self._available()
-        leases = [self._reclaim_lost(record) for record in self._lost()[:most]]
+        leases = [self._reclaim_lost(record) for record in self._lost()[:most]] if lost else []
         return leases + [self._reclaim_expired(record) for record in self._expired()[:most]]
 
     @property

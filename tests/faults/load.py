@@ -84,14 +84,17 @@ class Load:
 
     def _surely(self, way: Callable[[dict[str, str]], None], job: dict[str, str]) -> None:
         ends = time.monotonic() + TAKEN_WITHIN_SECONDS
-        while not self._leaving.is_set():
-            try:
-                return way(job)
-            except TROUBLE as problem:
-                self._drop()
-                if time.monotonic() > ends:
-                    raise ServerTrouble("the broker takes no jobs") from problem
-                self._leaving.wait(0.1)
+        while not self._taken(way, job):
+            if time.monotonic() > ends or self._leaving.wait(0.1):
+                raise ServerTrouble("the broker takes no jobs")
+
+    def _taken(self, way: Callable[[dict[str, str]], None], job: dict[str, str]) -> bool:
+        try:
+            way(job)
+        except TROUBLE:
+            self._drop()
+            return False
+        return True
 
     def _as_task(self, job: dict[str, str]) -> None:
         self._celery.send_task(

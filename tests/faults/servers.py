@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import redis
 
@@ -128,7 +129,7 @@ class Redis(Server):
 
     def sleep(self, seconds: float) -> None:
         """`DEBUG SLEEP`: it hangs, connections and all, and goes on."""
-        self.client.execute_command("DEBUG", "SLEEP", seconds)
+        cast(Any, self.client).execute_command("DEBUG", "SLEEP", seconds)
 
     def fill_disk(self) -> None:
         """From now on its append-only file cannot grow, as on a full disk: writes are refused with MISCONF."""
@@ -183,7 +184,11 @@ class Rabbit(Server):
         """`rabbitmqctl`, for what AMQP cannot say."""
         program = str(RABBITMQ_SCRIPT.with_name("rabbitmqctl"))
         done = subprocess.run(
-            [program, *arguments], env=self._rabbit_environ, capture_output=True, timeout=START_SECONDS
+            [program, *arguments],
+            check=False,
+            env=self._rabbit_environ,
+            capture_output=True,
+            timeout=START_SECONDS,
         )
         if done.returncode:
             raise ServerTrouble(f"rabbitmqctl {arguments[0]}: {done.stderr.decode(errors='replace')[:300]}")

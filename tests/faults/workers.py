@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.conftest import free_port
-from tests.faults.servers import wait_for
+from tests.faults.servers import ServerTrouble, wait_for
 from tests.integration.stack import COMMANDS, Worker
 from worker.failpoints import VARIABLE, FailpointReached
 
@@ -50,9 +50,18 @@ class Fleet:
         while len(self.standing) < count:
             self.standing.append(self.launch(**settings))
         for worker in self.standing:
-            wait_for(lambda: worker.get("/readyz")[0] == 200, "a worker is ready", READY_SECONDS)  # noqa: B023
+            self._wait_until_ready(worker)
         while len(self.standing) > count:
             self.retire(self.standing.pop())
+
+    def _wait_until_ready(self, worker: Worker) -> None:
+        def ready_or_ended() -> bool:
+            return worker.process.poll() is not None or worker.get("/readyz")[0] == 200
+
+        try:
+            wait_for(ready_or_ended, "a worker is ready", READY_SECONDS)
+        except ServerTrouble as trouble:
+            raise ServerTrouble(f"{trouble}: {worker.get('/readyz')[1]} {worker.output[-2000:]}") from None
 
     def supervise(self) -> None:
         """Put a new worker in the place of each standing one that has ended."""

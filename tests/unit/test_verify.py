@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +22,7 @@ def busy(**fields: Any) -> Retry:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World(
         monkeypatch, OWNER, account("once", "10/s", redials=0, attempts=1), account("globex", "10/s")
     )
@@ -99,7 +98,7 @@ class TestOutcomes:
 
     def test_a_doubtful_job_that_expires_is_unknown(self, world: World) -> None:
         """Perhaps rung, then no time left for a redial: not called expired."""
-        world.provider.answers = [Redial("reset"), *(busy(retry_after_seconds=40.0) for _ in range(9))]
+        world.provider.answers = [Redial("reset"), *(busy(retry_after_seconds=70.0) for _ in range(9))]
         world.dial([world.lease(expires_at="2027-01-15T08:01:00Z")])
         world.run(100)
         assert world.outcome() == ("call.unknown", "OUTCOME_UNKNOWN", 2)

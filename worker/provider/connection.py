@@ -26,7 +26,7 @@ REUSE_SECONDS, KEEP_SECONDS = 3.0, 4.0
 theirs after 5 s or more. What lies between the two is room for the gate: to reconnect behind it makes a request late.
 """
 
-LATE_SECONDS = 0.005
+LATE_SECONDS = 0.002
 """How long a reconnection behind the gate may take. What is sent later misses its slot, and could break the limit."""
 
 

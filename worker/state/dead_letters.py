@@ -37,9 +37,9 @@ class DeadLetter:
 class RedisDeadLetters:
     """A list in Redis, newest first, of dead letters as JSON objects.
 
-    PIN, number and secrets are redacted before anything is written. In what cannot be read as JSON nobody can tell
-    which digits are a PIN, so all runs of three or more are. The oldest letters go when there are more than
-    `KEEP_MOST`.
+    PIN, number and secrets are redacted before anything is written. In text that cannot be read as JSON nobody can tell
+    which digits are a PIN, so all runs of three or more are starred; of what is not text only the size is kept. The
+    oldest letters go when there are more than `KEEP_MOST`.
     """
 
     def __init__(self, client: redis.Redis) -> None:
@@ -76,8 +76,10 @@ def _redacted(content: Mapping[str, Any] | bytes) -> Any:
         return redactor.field("content", dict(content))
     try:
         return redactor.field("content", _fields(json.loads(content)))
+    except UnicodeDecodeError:
+        return f"[binary, {len(content)} bytes]"
     except (ValueError, RecursionError):
-        text = _DIGITS.sub(lambda run: "*" * len(run[0]), content.decode("utf-8", "backslashreplace"))
+        text = _DIGITS.sub(lambda run: "*" * len(run[0]), content.decode("utf-8", "replace"))
         return redactor.text(text[:CONTENT_MOST])
 
 

@@ -33,7 +33,7 @@ class CallWorker(Worker):
     def __init__(self, app: Any = None, hostname: str | None = None, **options: Any) -> None:
         if hostname in (None, default_nodename(None)):
             hostname = f"callworker-{os.getpid()}@{socket.gethostname()}"
-        # Celery warns root of pickle, which is refused here, and at each reconnect of a setting that plays no part here.
+        # Celery warns root of pickle, which is refused here, and each reconnect of a setting without effect here.
         warnings.simplefilter("ignore", SecurityWarning)
         warnings.simplefilter("ignore", CPendingDeprecationWarning)
         options |= {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}

@@ -50,6 +50,8 @@ def _followed(field: str, settings: Settings) -> tuple[str, str]:
     """The value of a setting that is absent, and what it follows from."""
     if field == "broker_url" and not settings.embedded:
         return masked(address.broker_url(settings)), f"{DEFAULT} (REDIS_URL)"
+    if field == "amqp_queue_type":
+        return "the broker's own", DEFAULT
     try:
         embedded = {
             "broker_url": address.broker_url,
