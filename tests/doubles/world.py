@@ -28,7 +28,8 @@ Answer = str | Exception | Callable[[], str]
 class ScriptedProvider:
     """Gives `answers` one after the other, then refs. `requests` are the moments (s) at which one left.
 
-    An answer in `before_gate` is raised without a request having been begun.
+    An answer in `before_gate` is raised without a request having been begun; `connect_seconds` are what the next
+    connections take.
     """
 
     def __init__(self, clock: FakeClock) -> None:
@@ -36,13 +37,13 @@ class ScriptedProvider:
         self.answers: list[Answer] = []
         self.before_gate: list[Exception] = []
         self.requests: list[float] = []
-        self.connect_seconds = 0.0
+        self.connect_seconds: list[float] = []
 
     def place_call(self, job: Job, api_key: str, gate: Callable[[], None]) -> str:
         assert api_key
         if self.before_gate:
             raise self.before_gate.pop(0)
-        self._clock.advance(self.connect_seconds)
+        self._clock.advance(self.connect_seconds.pop(0) if self.connect_seconds else 0.0)
         gate()
         self.requests.append(self._clock())
         answer = self.answers.pop(0) if self.answers else REF

@@ -106,7 +106,7 @@ def test_workers_that_differ_in_their_port_share_the_work(make_stack: MakeStack,
 def test_terminated_worker_finishes_its_calls(
     make_stack: MakeStack, provider: StandIn, broker: str, how: str
 ) -> None:
-    """SIGTERM with calls in flight: these end as usual, nothing new begins, exit status 0; another worker does the rest."""
+    """SIGTERM with calls in flight: these end as usual, nothing new begins, exit status 0; another does the rest."""
     provider.script = lambda asked: gives_ref(wait_seconds=1.5)
     stack = make_stack(broker, CONCURRENCY="10")
     worker = stack.start(how)

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     # The core: what a job is, what may happen to it, and what is needed from outside.
     {
-        "accounts", "calling", "errors", "events", "intake", "jobs", "limits", "ports", "retry", "settings",
-        "settling", "verify",
+        "accounts", "calling", "errors", "events", "failpoints", "intake", "jobs", "limits", "ports", "retry",
+        "settings", "settling", "verify",
     },
     # The adapters: Redis, broker, provider, webhooks, threads, logs, metrics, HTTP.
     {

@@ -1,0 +1,242 @@
+"""One lease in a worker's hands: slots, fences, the gate, and faults of everything around."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from tests.doubles.memory_ledger import MemoryLedger
+from tests.doubles.samples import REF, account, failed, job
+from tests.doubles.world import REQUEST_SECONDS, World
+from worker.calling import KEYLESS_WAIT_SECONDS
+from worker.errors import ConfigurationError, LeaseLost, Redial, Retry, SlotLapsed, StoreUnavailable
+from worker.ports import Lease, Reason
+from worker.retry import Tally
+
+OWNER = account("acme", "10/s")
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch, OWNER, account("slow", "1/s"))
+
+
+class TestSlots:
+    """No request leaves outside its slot."""
+
+    def test_a_request_waits_for_its_slot(self, world: World) -> None:
+        """Leased a little ahead, the request leaves when the slot opens, not before."""
+        world.dial([world.lease("first")])
+        world.accept(job("second"), may_dial=0)
+        world.clock.advance(world.ledger.seconds_until_due())
+        (lease,) = world.ledger.lease_due(1)
+        assert lease.slot.opens > world.clock()
+        world.dial([lease])
+        assert world.provider.requests[1] >= lease.slot.opens
+
+    def test_a_slot_that_went_by_is_replaced(self, world: World) -> None:
+        """A connection that took longer than the slot: a fresh slot, no attempt spent, one request."""
+        lease = world.lease()
+        world.provider.connect_seconds = [0.5]
+        world.dial([lease])
+        assert world.outcome() == ("call.placed", REF, 1)
+        assert world.store.records["job-1"].tally == Tally(sent=1)
+
+    def test_a_slot_that_goes_by_again_and_again_ends_with_the_job(self, world: World) -> None:
+        """A provider that cannot be reached in time: the job expires, and nothing was sent."""
+        world.provider.connect_seconds = [0.5] * 99
+        world.dial([world.lease(expires_at="2027-01-15T08:00:30Z")])
+        world.run(60)
+        assert world.outcome() == ("call.expired", "EXPIRED", 0)
+        assert world.provider.requests == []
+
+    def test_without_a_slot_the_job_goes_back(self, world: World) -> None:
+        """When no slot comes at once the thread is given up, not slept on."""
+        lease = world.lease(account_name="slow")
+        world.accept(job("next", "slow"), may_dial=0)
+        world.clock.advance(1.1)
+        world.dial(world.ledger.lease_due(1))
+        world.clock.advance(0.1)
+        world.dial([lease])
+        assert world.store.records["job-1"].why is Reason.RATE_LIMIT
+
+    def test_no_request_begins_that_its_lease_does_not_cover(self, world: World) -> None:
+        """With less lease left than one request may take, the lease is renewed first."""
+        lease = world.lease()
+        world.clock.advance(30 - REQUEST_SECONDS + 1)
+        world.dial([lease])
+        record = world.store.records["job-1"]
+        assert record.event is not None
+        assert record.lease_ends_us - world.clock.now_us > REQUEST_SECONDS * 1_000_000
+
+    def test_a_job_that_expires_before_its_first_byte_is_not_sent(self, world: World) -> None:
+        """Its time passed while it connected."""
+        lease = world.lease(expires_at="2027-01-15T08:00:02Z")
+        world.provider.connect_seconds = [2.5]
+        world.dial([lease])
+        assert world.outcome() == ("call.expired", "EXPIRED", 0)
+        assert world.provider.requests == []
+
+
+class TestFences:
+    """A worker that was frozen finds its job in other hands."""
+
+    def recovered(self, world: World) -> Lease:
+        """Another worker takes the job over and ends it."""
+        world.clock.advance(31)
+        (lease,) = world.ledger.reclaim(1)
+        world.ledger.settle(lease, OWNER, lease.tally, failed(lease, "OTHER"))
+        return lease
+
+    def test_frozen_in_its_request_it_settles_nothing(self, world: World) -> None:
+        """The answer that came too late is dropped, and said."""
+
+        def freeze() -> str:
+            self.recovered(world)
+            return REF
+
+        world.provider.answers = [freeze]
+        world.dial([world.lease()])
+        assert world.outcome()[1] == "OTHER" and len(world.events()) == 1
+        assert world.watch.named("lease_lost") == ["job-1"] and world.watch.named("finished") == []
+
+    def test_frozen_before_its_request_it_sends_nothing(self, world: World) -> None:
+        """Its slot has gone by, and it gets no other."""
+        lease = world.lease()
+        self.recovered(world)
+        world.dial([lease])
+        assert world.provider.requests == [] and len(world.events()) == 1
+        assert world.watch.named("lease_lost") == ["job-1"]
+
+    @pytest.mark.parametrize("error", [Retry("503", sent=True, retry_after_seconds=9.0), Redial("reset")])
+    def test_frozen_before_a_retry_it_parks_nothing(self, world: World, error: Exception) -> None:
+        """The job that ended elsewhere does not come back."""
+
+        def freeze() -> str:
+            self.recovered(world)
+            raise error
+
+        world.provider.answers = [freeze]
+        world.dial([world.lease()])
+        world.run(60)
+        assert len(world.provider.requests) == 1 and len(world.events()) == 1
+
+
+class TestStoreAway:
+    """Redis fails after the request was sent."""
+
+    def broken(self, world: World, monkeypatch: pytest.MonkeyPatch, word: str, times: int) -> list[int]:
+        """Let `word` of the ledger fail so often."""
+        whole: Callable[..., object] = getattr(MemoryLedger, word)
+        left = [times]
+
+        def sometimes(ledger: MemoryLedger, *args: object) -> object:
+            if left[0] > 0:
+                left[0] -= 1
+                raise StoreUnavailable("away")
+            return whole(ledger, *args)
+
+        monkeypatch.setattr(MemoryLedger, word, sometimes)
+        return left
+
+    def test_an_outcome_is_settled_once_the_store_is_back(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Tried until it is taken; the provider is not asked again."""
+        left = self.broken(world, monkeypatch, "settle", 4)
+        world.dial([world.lease()])
+        assert left == [0] and world.outcome() == ("call.placed", REF, 1)
+        assert len(world.provider.requests) == 1
+
+    @pytest.mark.parametrize("word", ["park", "renew"])
+    def test_a_retry_waits_for_the_store(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, word: str
+    ) -> None:
+        """Before the intent of the next attempt is on record nothing is sent."""
+        wait_seconds = 5.0 if word == "park" else 0.05
+        monkeypatch.setattr("worker.retry.backoff_seconds", lambda *_: wait_seconds)
+        left = self.broken(world, monkeypatch, word, 3)
+        world.provider.answers = [Retry("503", sent=True)]
+        world.dial([world.lease()])
+        assert left == [0]
+        world.run(10)
+        assert world.outcome() == ("call.placed", REF, 2)
+
+    def test_a_worker_that_ends_does_not_wait_for_ever(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Once it is closing the error is raised; the lease runs out, and the request counts as perhaps rung."""
+        world.settler.closing.set()
+        left = self.broken(world, monkeypatch, "settle", 1)
+        with pytest.raises(StoreUnavailable):
+            world.dial([world.lease()])
+        assert left == [0]
+        world.clock.advance(31)
+        assert world.ledger.reclaim(1)[0].tally == Tally(sent=1, perhaps_rung=1)
+
+
+class TestOwnFaults:
+    """What is wrong with this worker must not end a job."""
+
+    def test_without_a_key_the_job_is_left_to_others(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The key's file went away: nothing is sent, the operator is told, and the job is dialled later."""
+        lease = world.lease()
+        monkeypatch.delenv("ACME_PROXSTOP_KEY")
+        with pytest.raises(ConfigurationError, match="ACME_PROXSTOP_KEY"):
+            world.dial([lease])
+        record = world.store.records["job-1"]
+        assert record.state == "waiting" and record.tally == Tally() and world.provider.requests == []
+        monkeypatch.setenv("ACME_PROXSTOP_KEY", "0" * 32)
+        world.clock.advance(KEYLESS_WAIT_SECONDS)
+        world.run(1)
+        assert world.outcome()[0] == "call.placed"
+
+    def test_an_error_nobody_foresaw_counts_as_perhaps_rung(self, world: World) -> None:
+        """It reaches the thread's caller; the job is found when its lease runs out."""
+        world.provider.answers = [ZeroDivisionError()]
+        with pytest.raises(ZeroDivisionError):
+            world.dial([world.lease()])
+        world.run(40)
+        assert world.outcome() == ("call.placed", REF, 2)
+
+    def test_what_the_gate_says_is_not_counted(self, world: World) -> None:
+        """A slot that lapses is neither an attempt nor a retry."""
+        world.provider.before_gate = [SlotLapsed()] * 3
+        world.dial([world.lease()])
+        world.run(3)
+        assert world.outcome() == ("call.placed", REF, 1) and world.watch.named("retrying") == []
+
+
+def test_a_lost_lease_is_told_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever word found it out."""
+
+    def gone(*_: object) -> None:
+        raise LeaseLost("job-1")
+
+    for word in ("settle", "park", "hold", "renew"):
+        monkeypatch.setattr(MemoryLedger, word, gone)
+    world.dial([world.lease()])
+    assert world.watch.named("lease_lost") == ["job-1"]
+
+
+def test_closing_wakes_a_settler_that_waits(world: World) -> None:
+    """A thread that waits for Redis ends when the worker does."""
+    lease = world.lease()
+    world.store.away = True
+    outcome: list[Exception] = []
+
+    def dial() -> None:
+        try:
+            world.dial([lease])
+        except StoreUnavailable as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=dial, daemon=True)
+    thread.start()
+    world.settler.closing.set()
+    thread.join(30)
+    assert not thread.is_alive() and len(outcome) == 1

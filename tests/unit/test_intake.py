@@ -1,0 +1,135 @@
+"""What came in is judged: to admit, to reject with reasons, or too broken to answer; never an error of ours."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.doubles.samples import account, accounts
+from worker.intake import MESSAGE_BYTES_MOST, Broken, Rejected, Request, Valid, decode, judge
+from worker.jobs import Job
+from worker.ports import Source
+
+ACCOUNTS = accounts(account("acme", countries=["1", "44"]), account("globex"))
+JOB: dict[str, Any] = {
+    "id": "job-1",
+    "account": "acme",
+    "country": "1",
+    "phone": "2125555555",
+    "code": "4321",
+}
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def judged(default_id: str | None = None, **fields: Any) -> Valid | Rejected | Broken:
+    return judge(Request(JOB | fields, Source.CELERY, default_id), ACCOUNTS)
+
+
+class TestJudge:
+    """One request."""
+
+    def test_a_good_job_is_valid(self) -> None:
+        """With its account, and integers written out."""
+        assert judged(code=4321, phone=2125555555) == Valid(Job.parse(JOB), ACCOUNTS["acme"])
+
+    def test_the_default_id_holds_where_none_is_given(self) -> None:
+        """A Celery task's id stands in for a job's, and only then."""
+        for given_id, expected in ((None, "task-1"), ("job-1", "job-1")):
+            verdict = judged("task-1", id=given_id)
+            assert isinstance(verdict, Valid) and verdict.job.id == expected
+
+    @pytest.mark.parametrize(
+        ("fields", "reason"),
+        [
+            ({"id": None}, "id: is required"),
+            ({"account": None}, "account: is required"),
+            ({"id": "a b"}, "id: is not well-formed"),
+            ({"id": "x" * 65}, "id: is not well-formed"),
+            ({"id": 7}, "id: is not well-formed"),
+            ({"account": {"a": 1}}, "account: is not well-formed"),
+            ({"account": "ac me"}, "account: is not well-formed"),
+        ],
+    )
+    def test_without_id_or_account_nobody_can_be_answered(self, fields: dict[str, Any], reason: str) -> None:
+        """The reason names the field."""
+        assert judged(**fields) == Broken(reason)
+
+    @pytest.mark.parametrize(
+        ("fields", "code", "wrong"),
+        [
+            ({"code": "0123"}, "INVALID_JOB", {"code"}),
+            ({"phone": "+1 212"}, "INVALID_JOB", {"phone"}),
+            ({"colour": "red", "message": "Klingon"}, "INVALID_JOB", {"colour", "message"}),
+            ({"account": "initech"}, "UNKNOWN_ACCOUNT", {"account"}),
+            ({"country": "49"}, "DESTINATION_BLOCKED", {"country"}),
+        ],
+    )
+    def test_what_is_not_allowed_is_rejected(
+        self, fields: dict[str, Any], code: str, wrong: set[str]
+    ) -> None:
+        """With the code and each wrong field."""
+        verdict = judged(**fields)
+        assert isinstance(verdict, Rejected)
+        assert verdict.failure.code == code and set(verdict.failure.fields or ()) == wrong
+
+    def test_a_rejection_tells_what_is_well_formed(self) -> None:
+        """The subject carries note, country and masked phone as far as they are right, and no wrong value."""
+        verdict = judged(code="no", ref="order 7")
+        assert isinstance(verdict, Rejected)
+        assert verdict.subject.note == "order 7" and verdict.subject.phone == "******5555"
+        verdict = judged(phone="12", ref=["x"])
+        assert isinstance(verdict, Rejected)
+        assert verdict.subject.note is None and verdict.subject.phone is None
+
+    def test_a_country_is_blocked_only_where_the_account_says_so(self) -> None:
+        """An account without a list may dial anywhere."""
+        assert isinstance(judged(account="globex", country="49"), Valid)
+
+    @given(st.dictionaries(st.sampled_from([*JOB, "ext", "message", "ref", "expires_at", "x"]), json_values))
+    def test_no_fields_break_it(self, fields: dict[str, Any]) -> None:
+        """Any JSON ends in one of the three verdicts, and a rejection tells neither PIN nor number."""
+        verdict = judge(Request(JOB | fields, Source.STREAM), ACCOUNTS)
+        assert isinstance(verdict, Valid | Rejected | Broken)
+        if isinstance(verdict, Rejected) and "phone" not in fields and "code" not in fields:
+            text = json.dumps([verdict.failure.as_dict(), verdict.subject.phone], default=str)
+            assert "2125555555" not in text
+
+
+class TestDecode:
+    """Plain JSON."""
+
+    def test_an_object_is_its_fields(self) -> None:
+        """From bytes and from text."""
+        assert decode(json.dumps(JOB)) == decode(json.dumps(JOB).encode()) == JOB
+
+    @pytest.mark.parametrize(
+        ("body", "reason"),
+        [
+            (b"", "not valid JSON"),
+            (b"{", "not valid JSON"),
+            (b"\xff\xfe\xfd", "not valid JSON"),
+            (b"[" * 60_000, "not valid JSON"),
+            (b"[]", "not a JSON object"),
+            (b"null", "not a JSON object"),
+            (b'"text"', "not a JSON object"),
+            (b" " * (MESSAGE_BYTES_MOST + 1), f"larger than {MESSAGE_BYTES_MOST} bytes"),
+        ],
+        ids=["empty", "cut", "bytes", "deep", "array", "null", "text", "large"],
+    )
+    def test_anything_else_is_broken(self, body: bytes, reason: str) -> None:
+        """With the reason, without the body."""
+        assert decode(body) == Broken(reason)
+
+    @given(st.binary(max_size=200) | st.text(max_size=200))
+    def test_no_bytes_break_it(self, body: bytes | str) -> None:
+        """Any bytes end in fields or in a reason."""
+        assert isinstance(decode(body), dict | Broken)

@@ -1,0 +1,176 @@
+"""A loop goes on whatever its turns do, waits as they say, and tells of trouble once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.conftest import wait_until
+from tests.doubles.watchers import NotedFaults
+from worker import loops
+from worker.errors import BrokerUnavailable, StoreUnavailable
+from worker.loops import Loop
+
+NEVER_SECONDS = 3600.0
+
+
+@contextmanager
+def running(turn: Callable[[], float], faults: NotedFaults | None = None) -> Iterator[Loop]:
+    loop = Loop("test", turn, faults or NotedFaults())
+    loop.start()
+    try:
+        yield loop
+    finally:
+        loop.stop()
+        loop.join(30)
+
+
+class Turns:
+    """Counts turns; each does what `steps` says: seconds to wait, or an error. Then it waits for ever."""
+
+    def __init__(self, *steps: float | Exception) -> None:
+        self._steps = list(steps)
+        self.count = 0
+
+    def __call__(self) -> float:
+        self.count += 1
+        step = self._steps.pop(0) if self._steps else NEVER_SECONDS
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+
+def test_turns_follow_each_other() -> None:
+    """A turn that asks for no wait is followed at once; one that asks for a long one is waited for."""
+    turns = Turns(0.0, 0.0, 0.0)
+    with running(turns):
+        wait_until(lambda: turns.count == 4, "four turns")
+
+
+def test_a_wait_is_cut_short_by_a_wake() -> None:
+    """Whoever has work for a loop does not wait for its poll."""
+    turns = Turns()
+    with running(turns) as loop:
+        wait_until(lambda: turns.count == 1, "the first turn")
+        loop.wake()
+        wait_until(lambda: turns.count == 2, "the second turn")
+
+
+def test_a_wake_during_a_turn_is_not_lost() -> None:
+    """What comes while a turn is under way is looked at in the next."""
+    begun, go_on = threading.Event(), threading.Event()
+    count: list[int] = []
+
+    def turn() -> float:
+        count.append(1)
+        begun.set()
+        go_on.wait(30)
+        return NEVER_SECONDS
+
+    with running(turn) as loop:
+        assert begun.wait(30)
+        loop.wake()
+        go_on.set()
+        wait_until(lambda: len(count) == 2, "the second turn")
+
+
+def test_stopping_lets_the_turn_under_way_be_the_last() -> None:
+    """The thread ends, however long the wait that was asked for."""
+    turns = Turns()
+    with running(turns) as loop:
+        wait_until(lambda: turns.count == 1, "the first turn")
+        loop.stop()
+        loop.join(30)
+        assert loop.stalled and turns.count == 1
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), BrokerUnavailable("away")])
+def test_an_outage_is_told_once_and_its_end_once(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many turns fail in a row."""
+    monkeypatch.setattr(loops, "FIRST_PAUSE_SECONDS", 0.001)
+    faults, turns = NotedFaults(), Turns(error, error, error, 0.0)
+    with running(turns, faults):
+        wait_until(lambda: bool(faults.recovered), "recovery")
+    assert faults.failed == [("test", error)] and faults.recovered == ["test"]
+
+
+def test_a_fault_of_ours_is_told_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error nobody foresaw does not end the loop either, and none of them is kept quiet."""
+    monkeypatch.setattr(loops, "FIRST_PAUSE_SECONDS", 0.001)
+    faults, turns = NotedFaults(), Turns(ZeroDivisionError(), KeyError("x"), 0.0)
+    with running(turns, faults):
+        wait_until(lambda: bool(faults.recovered), "recovery")
+    assert [type(error) for _, error in faults.failed] == [ZeroDivisionError, KeyError]
+
+
+def test_pauses_after_failures_double_up_to_a_bound() -> None:
+    """From a tenth of a second to five."""
+    loop = Loop("test", Turns(*(StoreUnavailable("away") for _ in range(9))), NotedFaults())
+    pauses = [loop._take_turn() for _ in range(9)]
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
+    assert loop._take_turn() <= loops.STALLED_AFTER_SECONDS / 4
+
+
+def test_trouble_is_told_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator asks; a loop that turns has none."""
+    monkeypatch.setattr(loops, "FIRST_PAUSE_SECONDS", 0.001)
+    failing = threading.Event()
+    failing.set()
+
+    def turn() -> float:
+        if failing.is_set():
+            raise StoreUnavailable("away")
+        return 0.01
+
+    with running(turn) as loop:
+        wait_until(lambda: loop.trouble == "test fails", "trouble")
+        failing.clear()
+        wait_until(lambda: loop.trouble is None, "no trouble")
+        assert not loop.stalled
+
+
+def test_a_turn_that_takes_too_long_is_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So is a thread that ended, or was never started."""
+    assert Loop("test", Turns(), NotedFaults()).stalled
+    monkeypatch.setattr(loops, "STALLED_AFTER_SECONDS", 0.2)
+    let_go = threading.Event()
+
+    def turn() -> float:
+        let_go.wait(30)
+        return 0.0
+
+    with running(turn) as loop:
+        assert not loop.stalled
+        wait_until(lambda: loop.stalled and loop.trouble == "test stalled", "a stall")
+        let_go.set()
+
+
+def test_a_restarted_loop_turns_in_one_thread_only() -> None:
+    """The stuck thread, once it gets out of its turn, takes no other."""
+    stuck, let_go, turned = threading.Event(), threading.Event(), list[str]()
+
+    def turn() -> float:
+        if not stuck.is_set():
+            stuck.set()
+            let_go.wait(30)
+        turned.append(threading.current_thread().name + str(threading.get_ident()))
+        return 0.001
+
+    with running(turn) as loop:
+        assert stuck.wait(30)
+        loop.restart()
+        wait_until(lambda: len(set(turned)) == 1, "the new thread turns")
+        let_go.set()
+        wait_until(lambda: len(set(turned)) == 2, "the stuck turn ends")
+        count = len(turned)
+        wait_until(lambda: len(turned) > count + 5, "further turns")
+        assert len(set(turned[count + 1 :])) == 1
+
+
+def test_a_long_wait_does_not_look_like_a_stall() -> None:
+    """However long a turn asks to wait, the loop turns several times within what counts as a stall."""
+    loop = Loop("test", lambda: NEVER_SECONDS, NotedFaults())
+    assert loop._take_turn() < loops.STALLED_AFTER_SECONDS / 2
