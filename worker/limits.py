@@ -24,7 +24,7 @@ MARGIN = 0.005
 AHEAD_MOST_US = 1_000_000
 """No slot is given further ahead than this; a schedule that lies beyond it was written by a clock set back since."""
 
-_VALID_SHARE, _VALID_MOST_US = 0.6, 2_000_000
+_VALID_SHARE, _VALID_MOST_US = 0.7, 2_000_000
 _CATCH_UP_SHARE, _CATCH_UP_MOST_US = 0.25, 100_000
 _PERIODS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
 _RATE = re.compile(r"([1-9][0-9]{0,5})/([smh])")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -110,6 +110,9 @@ class Ledger(Protocol):
 
     Methods that take a lease raise LeaseLost when its fence is not the newest; then nothing was changed.
     """
+
+    def declare(self, accounts: Iterable[Account]) -> None:
+        """Make the limits of `accounts` known: jobs that wait already go by them from now on."""
 
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
         """Record jobs that were not seen before; lease those that may go now, park the others in their lanes."""

@@ -187,7 +187,7 @@ class Wiring:
 
     @cached_property
     def releaser(self) -> Loop:
-        return self._loop("releaser", Releaser(self.ledger, self.dialler).turn)
+        return self._loop("releaser", Releaser(self.ledger, self.dialler, self.accounts.values()).turn)
 
     @cached_property
     def sweeper(self) -> Sweeper:

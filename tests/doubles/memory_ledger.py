@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tests.doubles.clocks import FakeClock
@@ -87,6 +87,12 @@ class MemoryLedger:
     def __init__(self, store: Store, clock: FakeClock, *, lease_seconds: float = 30.0) -> None:
         self._store, self._clock = store, clock
         self._lease_us = int(lease_seconds * _MICRO)
+
+    def declare(self, accounts: Iterable[Account]) -> None:
+        self._available()
+        for account in accounts:
+            limits = self._store.limits.setdefault(account.name, Limits(account.name, account.pace))
+            limits.pace = account.pace
 
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
         self._available()

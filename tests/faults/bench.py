@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,12 +18,13 @@ from tests.faults.oracle import Oracle, Verdict
 from tests.faults.proxy import Proxy
 from tests.faults.results import ResultsReader
 from tests.faults.servers import Provider, Rabbit, Redis
-from tests.faults.workers import THREADS, Fleet, environ_for, is_dead, is_frozen
+from tests.faults.workers import Fleet, environ_for, is_dead, is_frozen
 from tests.integration.receiver import Hook, Receiver
 from tests.integration.stack import Worker, accounts_toml, api_key, key_name
 
 DRAINED_WITHIN_SECONDS = 180.0
 LOOK_SECONDS = 0.05
+_PHONE = re.compile(rb"phone=([0-9]+)")
 SURPLUS_SECONDS = 0.5
 """How long one waits, once all is there, for what should not come."""
 
@@ -66,10 +68,15 @@ class Bench:
             provider = Provider(folder)
             exits.enter_context(provider)
             proxies = {}
+            heard = RequestsHeard()
             if proxied:
-                proxies = {name: exits.enter_context(Proxy(port)) for name, port in self._ports(provider)}
+                ears = {"provider": heard}
+                proxies = {
+                    name: exits.enter_context(Proxy(port, ears.get(name, _deaf)))
+                    for name, port in self._ports(provider)
+                }
             fleet = exits.enter_context(Fleet(folder, self._environ(folder, provider, proxies)))
-            yield Run(self, provider, fleet, proxies)
+            yield Run(self, provider, fleet, proxies, heard)
         self.receiver.hooks.clear()
 
     def _ports(self, provider: Provider) -> list[tuple[str, int]]:
@@ -107,6 +114,22 @@ class Bench:
         return folder
 
 
+class RequestsHeard:
+    """The requests that a proxy before the provider has heard: when, and for which number."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[float, str]] = []
+
+    def __call__(self, piece: bytes, unix: float) -> None:
+        """A worker writes a whole request at once; a number that is split between two pieces is not seen."""
+        if found := _PHONE.search(piece):
+            self.requests.append((unix, found[1].decode()))
+
+
+def _deaf(piece: bytes, unix: float) -> None:
+    """Nobody listens."""
+
+
 @dataclass
 class Run:
     """Some trials over one fleet, judged together."""
@@ -115,6 +138,7 @@ class Run:
     provider: Provider
     fleet: Fleet
     proxies: dict[str, Proxy]
+    heard: RequestsHeard
     jobs: list[Sent] = field(default_factory=list)
     armed: list[Worker] = field(default_factory=list)
     """Workers that are, or were, about to meet a failpoint."""
@@ -177,4 +201,8 @@ class Run:
         self.armed.clear()
 
     def judge(self) -> Verdict:
-        return self.bench.oracle.judge(self.jobs, self.provider.served(), self.fleet.wakings, THREADS)
+        """The verdict. With an ill line before the provider, requests come in later than they were sent: then the
+        limits are judged by when the proxy heard them."""
+        served = self.provider.served()
+        sent = self.heard.requests if self.proxies else [(request.unix, request.phone) for request in served]
+        return self.bench.oracle.judge(self.jobs, served, sent, self.fleet.wakings)

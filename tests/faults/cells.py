@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -32,8 +32,51 @@ FREEZE_SECONDS = {
 """Beyond the lease of what the step has in hand: an outbox 30 s, a delivery or a message 60 s; a job 16 s."""
 FREEZE_JOB_SECONDS = 19
 
+TARGETS = {"redis": ("redis", "provider"), "amqp": ("redis", "amqp", "provider")}
+"""The servers that a worker talks to, by broker."""
+
+ABSENT: dict[str, tuple[str, ...]] = {"redis": (), "amqp": ("fetch.before",)}
+"""RabbitMQ pushes its messages: there is no moment before a fetch."""
+
 PASSES_MOST = {"fetch": 30, "park": 2, "delivery": 2}
 """A failpoint goes off at a random pass up to this; else up to 3."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A failpoint and what it shall do, at a pass that differs from one order to the next."""
+
+    point: str
+    action: str
+    at: int
+
+    @classmethod
+    def of(cls, point: str, action: str) -> Order:
+        return cls(point, action, random.randint(1, PASSES_MOST.get(_step(point), 3)))
+
+    @property
+    def seconds(self) -> int:
+        """How long it freezes its worker."""
+        return FREEZE_SECONDS.get(_step(self.point), FREEZE_JOB_SECONDS) if self.action == "stop" else 0
+
+    def __str__(self) -> str:
+        what = f"stop:{self.seconds}" if self.action == "stop" else self.action
+        return f"{self.point}={what}@{self.at}"
+
+    def met(self, worker: Worker) -> bool:
+        """Whether `worker` has come to it."""
+        if self.action == "kill":
+            return is_dead(worker)
+        return is_frozen(worker) if self.action == "stop" else has_raised(worker, self.point)
+
+
+def _step(point: str) -> str:
+    return point.partition(".")[0]
+
+
+def points(broker: str) -> list[str]:
+    """The failpoints that a worker passes with this broker."""
+    return [point for point in POINTS if point not in ABSENT[broker]]
 
 
 @dataclass(frozen=True)
@@ -49,22 +92,24 @@ class Cell:
 
 def cells(broker: str) -> list[Cell]:
     """Every cell for a broker, "redis" or "amqp"."""
-    targets = ("redis", "provider") if broker == "redis" else ("redis", "amqp", "provider")
-    return [*_failpoints(broker), *_network(targets), *_servers(broker), *_workers()]
+    return [*_failpoints(broker), *_network(TARGETS[broker]), *_servers(broker), *_workers()]
 
 
 def _failpoints(broker: str) -> list[Cell]:
     return [
-        Cell(f"point.{point}.{action}", partial(reach, [order]), standing=1)
-        for point in POINTS
+        Cell(f"point.{point}.{action}", partial(_reach_one, point, action), standing=1)
+        for point in points(broker)
         for action in ACTIONS
-        for order in [(point, action)]
     ]
+
+
+def _reach_one(point: str, action: str, run: Run) -> bool:
+    return not reach([[Order.of(point, action)]], run)
 
 
 def _network(targets: tuple[str, ...]) -> list[Cell]:
     return [
-        Cell(f"net.{target}.{illness}", partial(ail, target, illness), proxied=True, trials_per_drain=5)
+        Cell(f"net.{target}.{illness}", partial(ail, (target,), illness), proxied=True, trials_per_drain=5)
         for target in targets
         for illness in Illness
         if illness is not Illness.NONE
@@ -94,46 +139,40 @@ def _workers() -> list[Cell]:
     return [Cell(f"workers.{name}", partial(meanwhile, fault), 3) for name, fault in faults.items()]
 
 
-def reach(orders: list[tuple[str, str]], run: Run) -> bool:
-    """Arm a worker with each order, feed jobs until all have gone off; False if one did not."""
+def reach(orders: Sequence[Sequence[Order]], run: Run) -> list[Order]:
+    """Arm a worker with each of the lists, and feed jobs until all orders were met; those that were not."""
     run.send(LOT)
-    armed = [(run.fleet.launch(_order(*order)), order[1]) for order in orders]
+    armed = [(run.fleet.launch(" ".join(map(str, own))), own) for own in orders]
     run.armed += [worker for worker, _ in armed]
-    ends = time.monotonic() + REACHED_WITHIN_SECONDS
-    lots = 0
-    while not all(_went_off(*order) for order in armed) and time.monotonic() < ends:
-        if lots < LOTS_MOST:
+    ends = time.monotonic() + REACHED_WITHIN_SECONDS + len(armed)
+    lots = LOTS_MOST * len(armed)
+    while (unmet := _unmet(armed)) and time.monotonic() < ends:
+        if lots:
             run.send(LOT)
-            lots += 1
+            lots -= 1
         run.pause(0.05, 0.15)
     run.mend()
-    return all(_went_off(*order) for order in armed)
+    return unmet
 
 
-def _order(point: str, action: str) -> str:
-    step = point.partition(".")[0]
-    what = f"stop:{FREEZE_SECONDS.get(step, FREEZE_JOB_SECONDS)}" if action == "stop" else action
-    return f"{point}={what}@{random.randint(1, PASSES_MOST.get(step, 3))}"
+def _unmet(armed: Sequence[tuple[Worker, Sequence[Order]]]) -> list[Order]:
+    return [order for worker, own in armed for order in own if not order.met(worker)]
 
 
-def _went_off(worker: Worker, action: str) -> bool:
-    if action == "kill":
-        return is_dead(worker)
-    return is_frozen(worker) if action == "stop" else has_raised(worker)
+def ail(targets: Sequence[str], illness: Illness, run: Run) -> bool:
+    """Let the lines to `targets` be ill for a while, as jobs come in."""
+    fault = Fault(illness, random.choice((0, 1, 30, 100, 500, 2000)))
 
-
-def ail(target: str, illness: Illness, run: Run) -> bool:
-    """Let the line to `target` be ill for a while, as jobs come in."""
-    proxy = run.proxies[target]
-
-    def fault(run: Run) -> None:
-        proxy.ail(Fault(illness, random.choice((0, 1, 30, 100, 500, 2000))))
+    def fall_ill(run: Run) -> None:
+        for target in targets:
+            run.proxies[target].ail(fault)
         try:
             run.pause(0.3, 7)
         finally:
-            proxy.mend()
+            for target in targets:
+                run.proxies[target].mend()
 
-    return meanwhile(fault, run)
+    return meanwhile(fall_ill, run)
 
 
 def meanwhile(fault: Callable[[Run], None], run: Run) -> bool:

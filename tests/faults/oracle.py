@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from tests.faults.load import ACCOUNTS, HOOKED, Sent
 from tests.faults.servers import Served
 from tests.faults.windows import countable, too_many
+from tests.faults.workers import THREADS
 from worker.limits import parse_rate
 
 
@@ -82,13 +83,21 @@ class Oracle:
             return max((self._arrived.get(job.id, 0.0) for job in jobs), default=0.0)
 
     def judge(
-        self, jobs: Sequence[Sent], served: Sequence[Served], wakings: Sequence[float], threads: int
+        self,
+        jobs: Sequence[Sent],
+        served: Sequence[Served],
+        sent: Sequence[tuple[float, str]],
+        wakings: Sequence[float],
     ) -> Verdict:
-        """The verdict over all jobs of a run, once it has drained or has had its time. Forgets their events."""
+        """The verdict over all jobs of a run, once it has drained or has had its time. Forgets their events.
+
+        `served` is the provider's log, `sent` when each request was sent and for which number, `wakings` when a frozen
+        worker went on; all in Unix seconds.
+        """
         verdict = Verdict(accepted=len(jobs))
         self._judge_events(verdict, jobs)
         _judge_calls(verdict, jobs, served)
-        _judge_limits(verdict, jobs, served, wakings, threads)
+        _judge_limits(verdict, jobs, sent, wakings)
         return verdict
 
     def _judge_events(self, verdict: Verdict, jobs: Sequence[Sent]) -> None:
@@ -132,21 +141,21 @@ def _judge_calls(verdict: Verdict, jobs: Sequence[Sent], served: Sequence[Served
 
 
 def _judge_limits(
-    verdict: Verdict, jobs: Sequence[Sent], served: Sequence[Served], wakings: Sequence[float], threads: int
+    verdict: Verdict, jobs: Sequence[Sent], sent: Sequence[tuple[float, str]], wakings: Sequence[float]
 ) -> None:
-    for account, times in _by_account(jobs, served).items():
+    for account, times in _by_account(jobs, sent).items():
         requests, period_us = parse_rate(ACCOUNTS[account]["rate"])
         most = requests + int(ACCOUNTS[account]["burst"])
-        surplus = too_many(countable(times, wakings, threads), period_us / 1_000_000, most)
+        surplus = too_many(countable(times, wakings, THREADS), period_us / 1_000_000, most)
         if surplus:
             verdict.over_limit += surplus
             verdict.details.append(f"over limit: {surplus} requests of {account}")
 
 
-def _by_account(jobs: Sequence[Sent], served: Sequence[Served]) -> Mapping[str, list[float]]:
+def _by_account(jobs: Sequence[Sent], sent: Sequence[tuple[float, str]]) -> Mapping[str, list[float]]:
     owner = {job.phone: job.account for job in jobs}
     times: dict[str, list[float]] = defaultdict(list)
-    for request in served:
-        if request.phone in owner:
-            times[owner[request.phone]].append(request.unix)
+    for unix, phone in sent:
+        if phone in owner:
+            times[owner[phone]].append(unix)
     return times

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ CHUNK_BYTES = 65536
 DELAY_SECONDS = 0.25
 DRIP_BYTES, DRIP_SECONDS = 16, 0.05
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+Hear = Callable[[bytes, float], None]
+"""Given a piece of what a client sent, and when it came (Unix seconds)."""
 
 
 class Illness(StrEnum):
@@ -64,8 +69,9 @@ class _Link:
 class Proxy:
     """Forwards 127.0.0.1:`port` to 127.0.0.1:`target`. A context manager, with an event loop in a thread of its own."""
 
-    def __init__(self, target: int) -> None:
-        self._target, self.port = target, 0
+    def __init__(self, target: int, hear: Hear = lambda piece, unix: None) -> None:
+        """`hear` is told of what the near side sends, as it comes in and before the illness."""
+        self._target, self._hear, self.port = target, hear, 0
         self._fault = Fault()
         self._links: set[_Link] = set()
         self._loop = asyncio.new_event_loop()
@@ -144,6 +150,8 @@ class Proxy:
     async def _pump(self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one direction until its end, which the other side hears of unless the link is dead."""
         while piece := await reader.read(CHUNK_BYTES):
+            if writer is link.writers[1]:
+                self._hear(piece, time.time())
             await self._carry(link, piece, writer)
         while self._fault.illness is Illness.DROP or (link.dead and self._fault.illness is Illness.HALF_OPEN):
             await self._mended.wait()

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.conftest import free_port
 from tests.faults.servers import ServerTrouble, wait_for
 from tests.integration.stack import COMMANDS, Worker
-from worker.failpoints import VARIABLE, FailpointReached
+from worker.failpoints import VARIABLE
 
 READY_SECONDS, STOP_SECONDS = 60.0, 40.0
 THREADS = 8
@@ -107,9 +107,9 @@ def is_dead(worker: Worker) -> bool:
     return worker.process.poll() is not None
 
 
-def has_raised(worker: Worker) -> bool:
+def has_raised(worker: Worker, point: str) -> bool:
     """Whether its armed `raise` was met: the one thing here that only the worker's own log tells."""
-    return FailpointReached.__name__ in worker.output
+    return f'hit("{point}")' in worker.output.replace('\\"', '"')
 
 
 def environ_for(folder: Path, **settings: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import wait_until
+from tests.conftest import free_port, wait_until
 from tests.integration.conftest import BrokerUrl
 from tests.integration.outside import Job, new_job
 from tests.integration.stack import RedisServer, Stack, Worker, redis_server
@@ -102,6 +102,17 @@ def test_workers_that_differ_in_their_port_share_the_work(make_stack: MakeStack,
     assert "Duplicate" not in "".join(worker.output for worker in workers)
 
 
+def test_provider_that_is_away_is_tried_as_often_as_allowed(make_stack: MakeStack, provider: StandIn) -> None:
+    """Where nobody listens, a job fails after its five attempts, none of which counts as a request sent."""
+    stack = make_stack(PROXSTOP_URL=f"http://127.0.0.1:{free_port()}")
+    worker = stack.start()
+    job = new_job("away")
+    stack.outside.send(job)
+    data = stack.outside.wait([job["id"]])[job["id"]]["data"]
+    assert (data["error"]["code"], data["attempts"]) == ("PROVIDER_UNAVAILABLE", 0)
+    assert worker.metric("retries_total") == 4
+
+
 @pytest.mark.parametrize(("broker", "how"), [("redis", "run"), ("redis", "celery"), ("amqp", "celery")])
 def test_terminated_worker_finishes_its_calls(
     make_stack: MakeStack, provider: StandIn, broker: str, how: str
@@ -167,7 +178,7 @@ def test_backlog_drains_after_redis_was_away(make_stack: MakeStack, provider: St
         assert len(provider.asked) == asked < len(jobs)
         assert {worker.get("/livez")[0] for worker in workers} == {200}
         server.start()
-        events = stack.outside.wait((job["id"] for job in jobs), 40)
+        events = stack.outside.wait((job["id"] for job in jobs), 60)
         wait_until(lambda: {worker.get("/readyz")[0] for worker in workers} == {200}, "/readyz is 200", 20)
         assert {event["type"] for event in events.values()} == {"call.placed"}
         assert (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from worker.accounts import Account
 from worker.engine.dialler import Dialler
 from worker.failpoints import hit
 from worker.ports import Ledger
@@ -13,13 +16,16 @@ BATCH_MOST = 100
 
 
 class Releaser:
-    """One turn leases and hands over what is due now."""
+    """One turn leases and hands over what is due now; the first one makes the limits of `accounts` known."""
 
-    def __init__(self, ledger: Ledger, dialler: Dialler) -> None:
-        self._ledger, self._dialler = ledger, dialler
+    def __init__(self, ledger: Ledger, dialler: Dialler, accounts: Collection[Account] = ()) -> None:
+        self._ledger, self._dialler, self._undeclared = ledger, dialler, accounts
 
     def turn(self) -> float:
         """Seconds until the next slot is due, at most the poll interval. Raises StoreUnavailable."""
+        if self._undeclared:
+            self._ledger.declare(self._undeclared)
+            self._undeclared = ()
         wait_seconds = self._ledger.seconds_until_due()
         if wait_seconds > 0:
             return min(wait_seconds, POLL_SECONDS)

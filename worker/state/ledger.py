@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -61,6 +61,13 @@ class RedisLedger:
         self._waits_us = [0.0] * keys.SHARDS
         self._unheard: dict[str, str] = {}
         self._unanswered: list[tuple[int, str]] = []
+
+    def declare(self, accounts: Iterable[Account]) -> None:
+        """See ports.Ledger; one round trip."""
+        self._scripts.run_all([
+            Call("declare", keys.prefix_of(account.name), (account.name, account.pace.packed()))
+            for account in accounts
+        ])  # fmt: skip
 
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
         """See ports.Ledger; two round trips, however many applications."""
@@ -177,7 +184,12 @@ class RedisLedger:
         leases: list[Lease] = []
         while self._unanswered:
             shard, name = self._unanswered[0]
-            (reply,), span = self._timed([Call("regain", keys.prefix(shard), (name,))])
+            try:
+                (reply,), span = self._timed([Call("regain", keys.prefix(shard), (name,))])
+            except StoreUnavailable:
+                if not leases:
+                    raise
+                break
             leases += self._leases(reply, span, self._lease_us)
             self._unanswered.pop(0)
         return leases

@@ -1,0 +1,101 @@
+"""The short form of the fault harness: every cell once, many at a time, on both brokers at once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.conftest import RABBITMQ_SCRIPT, absent
+from tests.faults.bench import Bench, Run
+from tests.faults.cells import TARGETS, Order, ail, cells, points, reach
+from tests.faults.oracle import Verdict
+from tests.faults.proxy import Illness
+from worker.embedded import EmbeddedServerError, find_binary
+
+BROKERS = ("redis", "amqp")
+AT_ONCE = 10
+pytestmark = pytest.mark.timeout(900)
+
+
+@dataclass
+class Short:
+    """What came of one broker's faults: the verdict, the failpoints that were not met, and how long the drain took."""
+
+    verdict: Verdict
+    unmet: list[Order] = field(default_factory=list)
+    drains: list[float] = field(default_factory=list)
+
+
+Runs = dict[str, "Future[dict[str, Short]]"]
+
+
+@pytest.fixture(scope="module")
+def runs() -> Iterator[Runs]:
+    """Both brokers' runs, begun together: they mostly wait."""
+    _need_servers()
+    with ThreadPoolExecutor(len(BROKERS)) as pool:
+        yield {broker: pool.submit(_parts, broker) for broker in BROKERS}
+
+
+def _need_servers() -> None:
+    try:
+        find_binary()
+    except EmbeddedServerError:
+        absent("a Redis or Valkey server")
+    if not (RABBITMQ_SCRIPT.exists() and shutil.which("epmd")):
+        absent("a RabbitMQ of the harness' own")
+
+
+def _parts(broker: str) -> dict[str, Short]:
+    with Bench(broker) as bench:
+        return {"failpoints": _failpoints(bench), "surroundings": _surroundings(bench)}
+
+
+def _failpoints(bench: Bench) -> Short:
+    """Those that freeze first, and of them those first that freeze longest."""
+    places = points(bench.broker)
+    single = [[Order.of(point, action)] for action in ("stop", "kill") for point in places]
+    single.sort(key=lambda own: own[0].seconds, reverse=True)
+    several = [[Order.of(point, "raise") for point in places]]
+    with bench.run() as run:
+        run.fleet.stand(1)
+        unmet = [
+            order for n in range(0, len(single), AT_ONCE) for order in reach(single[n : n + AT_ONCE], run)
+        ]
+        unmet += reach(several, run)
+        return _ended(run, unmet)
+
+
+def _surroundings(bench: Bench) -> Short:
+    """Network, servers and processes."""
+    others = [cell for cell in cells(bench.broker) if cell.name.startswith(("server.", "workers."))]
+    with bench.run(proxied=True) as run:
+        run.fleet.stand(3)
+        for illness in Illness:
+            ail(TARGETS[bench.broker], illness, run)
+        for cell in others:
+            cell.trial(run)
+        return _ended(run)
+
+
+def _ended(run: Run, unmet: Sequence[Order] = ()) -> Short:
+    run.drain()
+    return Short(run.judge(), list(unmet), run.drains)
+
+
+@pytest.mark.parametrize("part", ["failpoints", "surroundings"])
+@pytest.mark.parametrize("broker", BROKERS)
+def test_promises_hold_under_faults(runs: Runs, broker: str, part: str) -> None:
+    """No job is lost or rung too often, no two outcomes, no limit broken, and the backlog drains by itself."""
+    short = runs[broker].result()[part]
+    assert short.verdict.accepted > 0 and short.verdict.details == [] and short.drains
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+def test_every_failpoint_is_passed(runs: Runs, broker: str) -> None:
+    """Each place in the catalogue lies on the path of a job, so that the faults above were really put in."""
+    assert runs[broker].result()["failpoints"].unmet == []

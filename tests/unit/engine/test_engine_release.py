@@ -1,0 +1,145 @@
+"""Releaser and sweeper: what is due is leased for free threads; what is overdue is decided, one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.doubles.memory_ledger import MemoryLedger
+from tests.doubles.samples import account, job
+from tests.doubles.watchers import NotedFaults
+from tests.doubles.world import World
+from worker.engine.dialler import Dialler
+from worker.engine.releaser import POLL_SECONDS, Releaser
+from worker.engine.sweeper import PATIENCE_SECONDS, Sweeper
+from worker.engine.sweeper import POLL_SECONDS as SWEEP_SECONDS
+from worker.errors import StoreUnavailable
+from worker.ports import Lease
+
+
+class Idle(Dialler):
+    """Notes what it should dial."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(threads, lambda _: None, NotedFaults())
+        self.leases: list[str] = []
+
+    def submit(self, lease: Lease) -> None:
+        self.leases.append(lease.job.id)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch, account("acme", "1/s", burst=3))
+
+
+class TestReleaser:
+    """Waiting jobs into free threads."""
+
+    def test_without_waiting_jobs_it_only_looks(self, world: World) -> None:
+        """Another worker may fill the lanes, so it looks again soon."""
+        dialler = Idle(9)
+        assert Releaser(world.ledger, dialler).turn() == POLL_SECONDS
+        assert dialler.leases == [] and dialler.reserve(9) == 9
+
+    def test_what_is_due_is_handed_over(self, world: World) -> None:
+        """As many as the limit allows; threads that were not needed are given back."""
+        world.accept(*(job(f"job-{n}") for n in range(5)), may_dial=0)
+        dialler = Idle(9)
+        assert Releaser(world.ledger, dialler).turn() == 0.0
+        assert dialler.leases == ["job-0", "job-1", "job-2"]
+        assert dialler.reserve(9) == 6
+
+    def test_it_wakes_when_the_next_slot_comes(self, world: World) -> None:
+        """A slot nearer than the poll interval is not overslept."""
+        world.accept(*(job(f"job-{n}") for n in range(5)), may_dial=0)
+        releaser = Releaser(world.ledger, Idle(9))
+        releaser.turn()
+        world.clock.advance(0.965)
+        assert 0 < releaser.turn() < POLL_SECONDS
+
+    def test_no_job_is_leased_without_a_thread(self, world: World) -> None:
+        """A lease that must wait for a thread would lose its slot."""
+        world.accept(job("a"), may_dial=0)
+        dialler = Idle(1)
+        dialler.reserve(1)
+        assert Releaser(world.ledger, dialler).turn() == POLL_SECONDS
+        assert world.store.records["a"].state == "waiting"
+
+    def test_threads_are_given_back_when_the_store_fails(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """None is lost over an outage."""
+        world.accept(job("a"), may_dial=0)
+
+        def away(*_: object) -> list[Lease]:
+            raise StoreUnavailable("away")
+
+        monkeypatch.setattr(MemoryLedger, "lease_due", away)
+        dialler = Idle(4)
+        with pytest.raises(StoreUnavailable):
+            Releaser(world.ledger, dialler).turn()
+        assert dialler.reserve(9) == 4
+
+
+class TestSweeper:
+    """Jobs that nobody else ends."""
+
+    def sweeper(self, world: World) -> Sweeper:
+        return Sweeper(world.ledger, world.verification, world.clock)
+
+    def test_without_overdue_jobs_it_only_looks(self, world: World) -> None:
+        """And again after its interval."""
+        world.accept(job("a"), may_dial=0)
+        assert self.sweeper(world).turn() == SWEEP_SECONDS
+
+    def test_an_expired_job_ends(self, world: World) -> None:
+        """Also in the first seconds; and where there was one, it looks again at once."""
+        sweeper = self.sweeper(world)
+        world.accept(job("a", expires_at="2027-01-15T08:00:02Z"), may_dial=0)
+        world.clock.advance(2)
+        assert sweeper.turn() == 0.0
+        assert world.outcome("a") == ("call.expired", "EXPIRED", 0)
+
+    def test_a_lost_job_is_decided(self, world: World) -> None:
+        """Once its lease has run out."""
+        sweeper = self.sweeper(world)
+        world.lease("a")
+        world.clock.advance(31)
+        assert sweeper.turn() == 0.0
+        assert world.store.records["a"].state == "waiting"
+
+    def test_after_an_outage_lost_jobs_are_left_to_their_workers_for_a_while(self, world: World) -> None:
+        """Leases run out while the store is away; who still has the job may settle it first."""
+        sweeper = self.sweeper(world)
+        world.lease("a")
+        world.clock.advance(31)
+        world.store.away = True
+        with pytest.raises(StoreUnavailable):
+            sweeper.turn()
+        world.store.away = False
+        world.clock.advance(PATIENCE_SECONDS - 0.1)
+        sweeper.turn()
+        assert world.store.records["a"].state == "dialling"
+        world.clock.advance(0.1)
+        sweeper.turn()
+        assert world.store.records["a"].state == "waiting"
+
+    def test_a_job_that_breaks_it_takes_no_other_along(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The others of its batch are decided; the error is raised afterwards, for the loop to tell."""
+        whole = MemoryLedger.settle
+
+        def poisoned(ledger: MemoryLedger, lease: Lease, *rest: Any) -> None:
+            if lease.job.id == "a":
+                raise ZeroDivisionError
+            whole(ledger, lease, *rest)
+
+        monkeypatch.setattr(MemoryLedger, "settle", poisoned)
+        world.accept(*(job(name, expires_at="2027-01-15T08:00:02Z") for name in "abc"), may_dial=0)
+        world.clock.advance(2)
+        with pytest.raises(ZeroDivisionError):
+            self.sweeper(world).turn()
+        assert [event["data"]["id"] for event in world.events()] == ["b", "c"]
