@@ -1,8 +1,11 @@
-# PYTHON picks the interpreter that .venv is made from, V=1 shows every command, TESTS narrows `make test`.
+# PYTHON picks the interpreter that .venv is made from, V=1 shows every command, TESTS narrows `make test`,
+# TRIALS and CELLS (a pattern, as 'net.*') narrow `make faults`.
 
 PYTHON ?= python3
 VENV ?= .venv
 TESTS ?=
+TRIALS ?= 200
+CELLS ?= *
 V ?=
 
 BIN := $(VENV)/bin
@@ -16,7 +19,7 @@ LOCK = $(BIN)/uv pip compile $(QUIET) --no-config --default-index https://pypi.o
 	--universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lock ci clean
+.PHONY: help demo test faults check lock ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +29,9 @@ demo: $(INSTALLED) ## show real jobs travel the whole path on this machine, in u
 
 test: $(INSTALLED) ## run the tests; those that need a server that is not here are skipped
 	$(Q)$(BIN)/pytest $(QUIET) $(TESTS)
+
+faults: $(INSTALLED) ## put every fault in, TRIALS times each, and keep the table in ops/faults.md; takes a day
+	$(Q)$(BIN)/python -m tests.faults --trials $(TRIALS) --cells '$(CELLS)' --write ops/faults.md
 
 check: $(INSTALLED) ## check format, lint and types
 	$(Q)$(BIN)/ruff format $(QUIET) --check .

@@ -1,13 +1,12 @@
-"""Producers in other languages: each example of examples/producers whose runtime is here sends a job that a worker takes."""
+"""Producers in other languages: each program in examples/producers whose language is here sends a real job."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,10 @@ import redis
 from kombu import Connection
 from kombu.message import Message
 
-from tests.conftest import absent, free_port
+from tests.conftest import free_port
+from tests.contract.language_programs import ON_RABBITMQ, ON_REDIS, PRODUCERS, ROOT, Programs, prepared
 from tests.doubles.samples import account, accounts
+from tests.integration.outside import new_job
 from tests.integration.stack import Stack
 from tests.integration.stand_in import StandIn
 from worker.broker.declaring import declare
@@ -27,31 +28,6 @@ from worker.intake import Broken, Request, Valid, decode, judge
 from worker.ports import Source
 from worker.queues import INTAKE
 
-ROOT = Path(__file__).parents[2]
-PRODUCERS = ROOT / "examples/producers"
-JARS = ("amqp-client", "gson", "slf4j-api")
-CLASSPATH = ":".join(f"/usr/share/java/{jar}.jar" for jar in JARS)
-SECONDS = 60
-
-ON_REDIS = {
-    "php": ["php", "php/redis.php"],
-    "ruby": ["ruby", "ruby/redis.rb"],
-    "node": ["node", "node/redis.js"],
-}
-ON_RABBITMQ = {
-    "php": ["php", "php/rabbitmq.php"],
-    "ruby": ["ruby", "ruby/rabbitmq.rb"],
-    "node": ["node", "node/rabbitmq.js"],
-    "java": ["java", "-cp", CLASSPATH, "java/RabbitMq.java"],
-}
-"""How each program is run, by its language; the others are shown to the reader only."""
-
-PROBES = {
-    "php": ["php", "-r", "exit(extension_loaded('redis') && extension_loaded('amqp') ? 0 : 1);"],
-    "ruby": ["ruby", "-e", "require 'redis'; require 'bunny'"],
-    "node": ["npm", "--version"],
-    "java": ["javac", "-version"],
-}
 JOB = {
     "id": "order-4712",
     "account": "acme",
@@ -60,40 +36,6 @@ JOB = {
     "code": "48151",
     "ref": 'a=b "Zoë" & €',
 }
-
-
-class Programs:
-    """The examples of one language, ready to run in a folder of their own."""
-
-    def __init__(self, language: str, folder: Path) -> None:
-        self._language, self._folder = language, folder
-
-    def send(self, job: dict[str, str], url: str) -> subprocess.CompletedProcess[str]:
-        """Run the program for the broker at `url` and wait until it has ended."""
-        commands, name = (ON_RABBITMQ, "AMQP_URL") if url.startswith("amqp") else (ON_REDIS, "REDIS_URL")
-        fields = [f"{field}={value}" for field, value in job.items()]
-        environ = {"PATH": os.environ["PATH"], "HOME": str(self._folder), "LANG": "C.UTF-8", name: url}
-        return _run([*commands[self._language], *fields], self._folder, environ)
-
-
-def _run(
-    command: Sequence[str], folder: Path, environ: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
-
-
-def _is_here(language: str) -> bool:
-    probe = PROBES[language]
-    here = shutil.which(probe[0]) is not None and _run(probe, ROOT).returncode == 0
-    return here and (language != "java" or all(Path(jar).exists() for jar in CLASSPATH.split(":")))
 
 
 @pytest.fixture(scope="session")
@@ -105,28 +47,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def ready(folder: Path) -> dict[str, Programs]:
-    """What has been made ready so far, by language."""
-    return {}
+def programs_in(folder: Path) -> Callable[[str], Programs]:
+    """Gives the programs of a language; the test that asks for one that is not here ends."""
+    return cache(partial(prepared, folder=folder))
 
 
 @pytest.fixture
-def programs(language: str, folder: Path, ready: dict[str, Programs]) -> Programs:
-    if language not in ready:
-        if not _is_here(language):
-            absent(f"{language} with its Redis and AMQP clients")
-        if language == "node":
-            installed = _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder / "node")
-            assert installed.returncode == 0, installed.stderr
-        ready[language] = Programs(language, folder)
-    return ready[language]
+def programs(language: str, programs_in: Callable[[str], Programs]) -> Programs:
+    return programs_in(language)
 
 
 @pytest.fixture
 def guarded_redis_url(redis_url: str) -> Iterator[str]:
     """A Redis with a user, a password that must be escaped in a URL, and another database than the first."""
     with redis.Redis.from_url(redis_url) as client:
-        client.execute_command("ACL", "SETUSER", "shop", "on", ">p@ss/w:rd", "~calls.intake", "+xadd", "+@connection")
+        client.execute_command(
+            "ACL", "SETUSER", "shop", "on", ">p@ss/w:rd", "~calls.intake", "+xadd", "+@connection"
+        )
         yield redis_url.replace("redis://", "redis://shop:p%40ss%2Fw%3Ard@").removesuffix("/0") + "/3"
         client.execute_command("ACL", "DELUSER", "shop")
 
@@ -221,3 +158,42 @@ def _assert_failed(done: subprocess.CompletedProcess[str]) -> None:
     assert JOB["code"] not in told and JOB["phone"] not in told
 
 
+@pytest.mark.parametrize(
+    ("broker", "languages"), [("redis_url", list(ON_REDIS)), ("rabbitmq_url", list(ON_RABBITMQ))]
+)
+def test_a_worker_has_the_jobs_rung(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    redis_url: str,
+    programs_in: Callable[[str], Programs],
+    broker: str,
+    languages: list[str],
+) -> None:
+    """Each language's job is placed by a real worker, with the number, the PIN and the note that were given."""
+    programs = {language: programs_in(language) for language in languages}
+    url, rates = str(request.getfixturevalue(broker)), {"acme": {"rate": "100/s"}}
+    with StandIn() as provider, Stack(tmp_path, redis_url, url, provider.url, rates) as stack:
+        stack.start()
+        for language, sender in programs.items():
+            job = new_job(language, ref=JOB["ref"])
+            done = sender.send(job, url)
+            assert done.returncode == 0, done.stderr
+            event = stack.outside.wait([language])[language]
+            assert (event["type"], event["data"]["note"]) == ("call.placed", JOB["ref"])
+            assert [asked.form["code"] for asked in provider.requests(job["phone"])] == [job["code"]]
+
+
+@pytest.mark.parametrize(
+    ("fence", "folder_name"),
+    [("php", "php"), ("ruby", "ruby"), ("js", "node"), ("java", "java"), ("csharp", "csharp")],
+)
+def test_readme_shows_the_lines_of_the_programs(fence: str, folder_name: str) -> None:
+    """For each language both programs are linked, and what is shown of them stands in them, word for word."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    programs = sorted((PRODUCERS / folder_name).glob("[rR]*"))
+    assert len(programs) == 2
+    for program in programs:
+        assert f"({program.relative_to(ROOT)})" in readme
+    (shown,) = re.findall(rf"^```{fence}\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    written = {line.strip() for program in programs for line in program.read_text("utf-8").splitlines()}
+    assert [line for line in shown.splitlines() if line.strip() not in written] == []

@@ -25,6 +25,9 @@ from tests.integration.stack import Worker, accounts_toml, api_key, key_name
 DRAINED_WITHIN_SECONDS = 180.0
 LOOK_SECONDS = 0.05
 _PHONE = re.compile(rb"phone=([0-9]+)")
+WOKEN_SECONDS = 3.0
+"""How long a worker that was frozen may show what it does next, before it is told to go."""
+
 SURPLUS_SECONDS = 0.5
 """How long one waits, once all is there, for what should not come."""
 
@@ -71,10 +74,8 @@ class Bench:
             heard = RequestsHeard()
             if proxied:
                 ears = {"provider": heard}
-                proxies = {
-                    name: exits.enter_context(Proxy(port, ears.get(name, _deaf)))
-                    for name, port in self._ports(provider)
-                }
+                for name, port in self._ports(provider):
+                    proxies[name] = exits.enter_context(Proxy(port, ears.get(name, _deaf)))
             fleet = exits.enter_context(Fleet(folder, self._environ(folder, provider, proxies)))
             yield Run(self, provider, fleet, proxies, heard)
         self.receiver.hooks.clear()
@@ -84,9 +85,9 @@ class Bench:
         return ports if self.rabbit is None else [*ports, ("amqp", self.rabbit.port)]
 
     def _environ(self, folder: Path, provider: Provider, proxies: dict[str, Proxy]) -> dict[str, str]:
-        webhook = {"url": f"{self.receiver.url}/{HOOKED}", "secret_env": "HOOK_SECRET"}
+        webhook = {"url": f"{self.receiver.url}/events", "secret_env": "HOOK_SECRET"}
         accounts = {
-            name: {**table, "webhooks": [webhook]} if name == HOOKED else table
+            name: {**table, "webhooks": [webhook]} if name in HOOKED else table
             for name, table in ACCOUNTS.items()
         }
         (folder / "accounts.toml").write_text(accounts_toml(accounts), encoding="utf-8")
@@ -146,6 +147,7 @@ class Run:
     mended: float = 0.0
     _frozen: list[Worker] = field(default_factory=list)
     _to_wake: list[tuple[float, Worker]] = field(default_factory=list)
+    _woken: list[tuple[float, Worker]] = field(default_factory=list)
     _undrained: int = 0
 
     def send(self, count: int, pause_seconds: float = 0.0) -> None:
@@ -173,7 +175,18 @@ class Run:
         for worker in [worker for worker in self._frozen if not is_frozen(worker)]:
             self._frozen.remove(worker)
             self.fleet.wakings.append(time.time() - 2 * LOOK_SECONDS)
+            self._woken.append((time.monotonic() + WOKEN_SECONDS, worker))
+        for due in [due for due in self._woken if due[0] <= time.monotonic()]:
+            self._woken.remove(due)
+            due[1].terminate()
         self.fleet.supervise()
+
+    def dismiss(self) -> None:
+        """Tell the armed workers to go that met their failpoint and live, or that did not meet it."""
+        waited_for = {worker.process.pid for _, worker in (*self._to_wake, *self._woken)}
+        for worker in self.armed:
+            if not is_dead(worker) and worker not in self._frozen and worker.process.pid not in waited_for:
+                worker.terminate()
 
     def wait(self, holds: Callable[[], bool], seconds: float) -> bool:
         """Look until `holds()`; whether it did within `seconds`."""
@@ -190,7 +203,8 @@ class Run:
     def drain(self) -> None:
         """Wait until every event came and every frozen worker went on, and note how long it took."""
         waited, self._undrained = self.jobs[self._undrained :], len(self.jobs)
-        self.wait(lambda: not self._frozen and not self._to_wake, DRAINED_WITHIN_SECONDS)
+        self.wait(lambda: not self._frozen and not self._to_wake and not self._woken, DRAINED_WITHIN_SECONDS)
+        self.dismiss()
         drained = self.wait(lambda: not self.bench.oracle.missing(waited), DRAINED_WITHIN_SECONDS)
         self.wait(lambda: False, SURPLUS_SECONDS)
         if drained:

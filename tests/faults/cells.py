@@ -35,8 +35,8 @@ FREEZE_JOB_SECONDS = 19
 TARGETS = {"redis": ("redis", "provider"), "amqp": ("redis", "amqp", "provider")}
 """The servers that a worker talks to, by broker."""
 
-ABSENT: dict[str, tuple[str, ...]] = {"redis": (), "amqp": ("fetch.before",)}
-"""RabbitMQ pushes its messages: there is no moment before a fetch."""
+ABSENT = {"redis": ("last_byte.before",), "amqp": ("last_byte.before", "fetch.before")}
+"""A request is written in one go, its first byte with its last; and RabbitMQ pushes its messages, nobody fetches."""
 
 PASSES_MOST = {"fetch": 30, "park": 2, "delivery": 2}
 """A failpoint goes off at a random pass up to this; else up to 3."""
@@ -141,6 +141,7 @@ def _workers() -> list[Cell]:
 
 def reach(orders: Sequence[Sequence[Order]], run: Run) -> list[Order]:
     """Arm a worker with each of the lists, and feed jobs until all orders were met; those that were not."""
+    run.dismiss()
     run.send(LOT)
     armed = [(run.fleet.launch(" ".join(map(str, own))), own) for own in orders]
     run.armed += [worker for worker, _ in armed]

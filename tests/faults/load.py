@@ -19,13 +19,14 @@ from kombu.exceptions import KombuError
 
 from tests.faults.servers import ServerTrouble
 
-ACCOUNTS: dict[str, dict[str, Any]] = {
-    "never": {"rate": "3000/m", "burst": 10, "concurrency": 20, "redials": 0},
-    "once": {"rate": "1500/m", "burst": 5, "concurrency": 20, "redials": 1},
-    "twice": {"rate": "20/s", "burst": 2, "concurrency": 20, "redials": 2},
+_KINDS: dict[str, dict[str, Any]] = {
+    "never": {"rate": "1200/m", "burst": 10, "concurrency": 20, "redials": 0},
+    "once": {"rate": "600/m", "burst": 5, "concurrency": 20, "redials": 1},
+    "twice": {"rate": "10/s", "burst": 2, "concurrency": 20, "redials": 2},
 }
-HOOKED = "once"
-"""The account whose events go to a webhook too."""
+ACCOUNTS = {f"{kind}-{n}": table for n in range(4) for kind, table in _KINDS.items()}
+HOOKED = frozenset(name for name in ACCOUNTS if name.startswith("once"))
+"""The accounts whose events go to a webhook too."""
 
 ENDINGS = ("5555", "5556", "0002", "5557", "5558", "0004", "5559", "5560", "0009", "5561")
 """Last digits of the numbers in turn; the sandbox's table says what 0002, 0004 and 0009 do."""

@@ -74,7 +74,7 @@ class Oracle:
             return [
                 job
                 for job in jobs
-                if job.id not in self._queued or (job.account == HOOKED and job.id not in self._hooked)
+                if job.id not in self._queued or (job.account in HOOKED and job.id not in self._hooked)
             ]
 
     def last_arrival(self, jobs: Iterable[Sent]) -> float:

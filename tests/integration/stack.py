@@ -34,7 +34,7 @@ Accounts = Mapping[str, Mapping[str, Any]]
 
 
 class RedisServer:
-    """A Redis on a port of its own that can be stopped and started again; what it acknowledged is on disk."""
+    """A Redis on a port of its own that can be stopped and started again with all that it held."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self.port = folder, free_port()
@@ -42,9 +42,7 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        options = (
-            f"--bind 127.0.0.1 --port {self.port} --dir {self._folder} --appendonly yes --appendfsync always"
-        )
+        options = f"--bind 127.0.0.1 --port {self.port} --dir {self._folder} --appendonly yes"
         command = [_redis_binary(), *options.split(), "--save", "", "--maxmemory-policy", "noeviction"]
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True

@@ -95,7 +95,7 @@ def test_refused_accounts_are_held_and_resume_by_themselves(scene: Scene) -> Non
     more = [new_job(f"{account}-{n}", account) for account in ill for n in range(10)]
     others = [new_job(f"well-{n}", "well") for n in range(10)]
     scene.outside.send(*more, *others)
-    scene.outside.wait((job["id"] for job in others))
+    scene.outside.wait(job["id"] for job in others)
     assert set(scene.provider.rung(*(job["phone"] for job in more))) == {0}
     assert not [job["id"] for job in (*first.values(), *more) if job["id"] in scene.outside.delivered]
     scene.moods.refused.clear()

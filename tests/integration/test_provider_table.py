@@ -45,7 +45,7 @@ class Row:
     def job(self) -> Job:
         job = {"id": self.id, "account": self.account, "country": "1", "phone": self.phone, "code": "4711"}
         if self.account == "broke":
-            job["expires_at"] = in_seconds(3)
+            job["expires_at"] = in_seconds(4.5)
         return job
 
 

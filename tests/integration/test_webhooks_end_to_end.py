@@ -21,7 +21,7 @@ SECRETS = {
     f"HOOK_{n}": "whsec_" + base64.b64encode(f"a secret of sorts, number {n}".encode()).decode()
     for n in (1, 2)
 }
-SLOW_SECONDS = 5
+SLOW_SECONDS = 8
 
 
 def answer(seen: Counter[str], hook: Hook) -> int:
@@ -125,7 +125,7 @@ def test_refused_hook_comes_again_unchanged(scene: Scene) -> None:
 
 
 def test_slow_subscriber_holds_up_no_call(scene: Scene) -> None:
-    """While every hook of an account takes five seconds, its calls and their results go on."""
+    """While every hook of an account takes eight seconds, its calls and their results go on."""
     jobs = [new_job(f"slow-{n}", "slow") for n in range(40)]
     started = time.monotonic()
     scene.outside.send(*jobs)

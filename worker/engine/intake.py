@@ -90,13 +90,14 @@ class Intake:
     def _accept(self, batch: Sequence[Entry]) -> None:
         requests = self._requests(batch)
         threads = self._dialler.reserve(len(requests))
-        leases = []
+        handed_over = 0
         try:
             leases = self._verification.accept(requests, threads)
             for lease in leases:
                 self._dialler.submit(lease)
+                handed_over += 1
         finally:
-            self._dialler.give_back(threads - len(leases))
+            self._dialler.give_back(threads - handed_over)
 
     def _requests(self, batch: Sequence[Entry]) -> list[Request]:
         hit("decode.before")

@@ -32,13 +32,14 @@ class Releaser:
         threads = self._dialler.reserve(BATCH_MOST)
         if not threads:
             return POLL_SECONDS
-        leases = []
+        handed_over = 0
         try:
             hit("release.before")
             leases = self._ledger.lease_due(threads)
             hit("release.after")
             for lease in leases:
                 self._dialler.submit(lease)
+                handed_over += 1
         finally:
-            self._dialler.give_back(threads - len(leases))
+            self._dialler.give_back(threads - handed_over)
         return 0.0

@@ -2,7 +2,8 @@
 #:property PublishAot=false
 // Sends one job to callworker over Redis. Needs the SDK of .NET 10, which fetches the package.
 //
-//     REDIS_URL=redis://localhost:6379/0 dotnet run redis.cs -- id=order-4712 account=acme country=1 phone=2125550123 code=4711
+//     export REDIS_URL=redis://localhost:6379/0
+//     dotnet run redis.cs -- id=order-4712 account=acme country=1 phone=2125550123 code=4711
 
 using System.Text.Json;
 using StackExchange.Redis;

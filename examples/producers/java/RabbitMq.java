@@ -1,6 +1,7 @@
-// Sends one job to callworker over RabbitMQ. Needs com.rabbitmq:amqp-client 5, org.slf4j:slf4j-api and Gson in lib/.
+// Sends one job to callworker over RabbitMQ. Needs amqp-client 5, slf4j-api and Gson in lib/.
 //
-//     AMQP_URL=amqp://guest:guest@localhost/%2F java -cp 'lib/*' RabbitMq.java id=order-4712 account=acme country=1 phone=2125550123 code=4711
+//     export AMQP_URL=amqp://guest:guest@localhost/%2F
+//     java -cp 'lib/*' RabbitMq.java id=order-4712 account=acme country=1 phone=2125550123 code=4711
 
 import com.google.gson.Gson;
 import com.rabbitmq.client.AMQP;
@@ -26,7 +27,8 @@ public class RabbitMq {
             channel.confirmSelect();
 
             var json = new Gson().toJson(job).getBytes(StandardCharsets.UTF_8);
-            var properties = new AMQP.BasicProperties.Builder().contentType("application/json").deliveryMode(2).build();
+            var properties = new AMQP.BasicProperties.Builder()
+                    .contentType("application/json").deliveryMode(2).build();
             channel.basicPublish("", "calls.intake", true, properties, json);
             channel.waitForConfirmsOrDie(30_000);
             if (returned.get()) {

@@ -1,6 +1,7 @@
-// Sends one job to callworker over Redis. Needs redis.clients:jedis, 7.2 or newer, and what it depends on, Gson among it, in lib/.
+// Sends one job to callworker over Redis. Needs Jedis, 7.2 or newer, and what that needs in lib/.
 //
-//     REDIS_URL=redis://localhost:6379/0 java -cp 'lib/*' Redis.java id=order-4712 account=acme country=1 phone=2125550123 code=4711
+//     export REDIS_URL=redis://localhost:6379/0
+//     java -cp 'lib/*' Redis.java id=order-4712 account=acme country=1 phone=2125550123 code=4711
 
 import com.google.gson.Gson;
 import java.util.Arrays;

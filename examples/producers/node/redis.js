@@ -1,6 +1,7 @@
 // Sends one job to callworker over Redis. Needs `npm ci` in this folder, once.
 //
-//     REDIS_URL=redis://localhost:6379/0 node redis.js id=order-4712 account=acme country=1 phone=2125550123 code=4711
+//     export REDIS_URL=redis://localhost:6379/0
+//     node redis.js id=order-4712 account=acme country=1 phone=2125550123 code=4711
 
 import { createClient } from "redis";
 

@@ -1,7 +1,8 @@
 <?php
 // Sends one job to callworker over RabbitMQ. Needs the extension amqp.
 //
-//     AMQP_URL=amqp://guest:guest@localhost/%2F php rabbitmq.php id=order-4712 account=acme country=1 phone=2125550123 code=4711
+//     export AMQP_URL=amqp://guest:guest@localhost/%2F
+//     php rabbitmq.php id=order-4712 account=acme country=1 phone=2125550123 code=4711
 
 $job = [];
 foreach (array_slice($argv, 1) as $field) {
@@ -19,15 +20,16 @@ $connection = new AMQPConnection([
 ]);
 $connection->connect();
 $channel = new AMQPChannel($connection);
+$exchange = new AMQPExchange($channel);
 
 $taken = false;
 $channel->confirmSelect();
 $channel->setConfirmCallback(function () use (&$taken) { $taken = true; return false; }, fn () => false);
 $channel->setReturnCallback(fn () => false);
 
-$exchange = new AMQPExchange($channel);
+$json = json_encode($job, JSON_THROW_ON_ERROR);
 $attributes = ['content_type' => 'application/json', 'delivery_mode' => 2];
-$exchange->publish(json_encode($job, JSON_THROW_ON_ERROR), 'calls.intake', AMQP_MANDATORY, $attributes);
+$exchange->publish($json, 'calls.intake', AMQP_MANDATORY, $attributes);
 $channel->waitForConfirm(30);
 if (!$taken) {
     throw new RuntimeException('RabbitMQ did not take the job');

@@ -1,6 +1,7 @@
 # Sends one job to callworker over RabbitMQ. Needs the gem bunny.
 #
-#     AMQP_URL=amqp://guest:guest@localhost/%2F ruby rabbitmq.rb id=order-4712 account=acme country=1 phone=2125550123 code=4711
+#     export AMQP_URL=amqp://guest:guest@localhost/%2F
+#     ruby rabbitmq.rb id=order-4712 account=acme country=1 phone=2125550123 code=4711
 
 require "bunny"
 require "json"
