@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping
 
@@ -31,10 +32,10 @@ class FailpointReached(Exception):
 
 
 class _Failpoint:
-    """One armed place: does `act` at the `at`th pass."""
+    """One armed place: says so on standard error and does `act` at the `at`th pass."""
 
-    def __init__(self, act: Callable[[], None], at: int) -> None:
-        self._act, self._left = act, at
+    def __init__(self, point: str, act: Callable[[], None], at: int) -> None:
+        self._point, self._act, self._left = point, act, at
         self._lock = threading.Lock()
 
     def passed(self) -> None:
@@ -42,6 +43,7 @@ class _Failpoint:
             self._left -= 1
             fires = self._left == 0
         if fires:
+            print(f"failpoint {self._point} reached", file=sys.stderr, flush=True)
             self._act()
 
 
@@ -57,7 +59,7 @@ def arm(orders: str) -> None:
             raise ConfigurationError(
                 f"{VARIABLE}: {order[:80]!r} is not POINT=kill|raise|stop:SECONDS[@PASS]"
             )
-        _armed[match[1]] = _Failpoint(_action(match), int(match[4] or 1))
+        _armed[match[1]] = _Failpoint(match[1], _action(match), int(match[4] or 1))
 
 
 def arm_from(environ: Mapping[str, str] = os.environ) -> None:

@@ -108,8 +108,8 @@ def is_dead(worker: Worker) -> bool:
 
 
 def has_raised(worker: Worker, point: str) -> bool:
-    """Whether its armed `raise` was met: the one thing here that only the worker's own log tells."""
-    return f'hit("{point}")' in worker.output.replace('\\"', '"')
+    """Whether its armed `raise` was met: the one thing here that only the worker itself tells."""
+    return f"failpoint {point} reached" in worker.output
 
 
 def environ_for(folder: Path, **settings: str) -> dict[str, str]:
