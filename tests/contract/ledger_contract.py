@@ -177,6 +177,17 @@ class AdmissionContract:
         bench.wait("c", account(rate="100/s", concurrency=2))
         assert bench.released() == ["b"]
 
+    def test_a_declared_pace_reaches_the_backlog(self, bench: Bench) -> None:
+        """A worker that starts with a changed accounts file does not need a new job for it to count."""
+        bench.go("a", account(rate="1/h"))
+        bench.wait("b", account(rate="1/h"))
+        bench.wait("c", account(rate="1/h"))
+        bench.clock.advance(2)
+        assert bench.released() == []
+        bench.other.declare([account(rate="100/s", burst=50)])
+        bench.clock.advance(2)
+        assert bench.released() == ["b", "c"]
+
     def test_a_job_that_came_too_late_is_never_dialled(self, bench: Bench) -> None:
         """A job whose `expires_at` had passed when it came ends as expired."""
         bench.wait("a", account(), expires_at_us=bench.clock.now_us - 1_000_000)
