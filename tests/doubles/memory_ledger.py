@@ -93,6 +93,7 @@ class MemoryLedger:
         for account in accounts:
             limits = self._store.limits.setdefault(account.name, Limits(account.name, account.pace))
             limits.pace = account.pace
+            self._limits(account.name)
 
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
         self._available()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -19,38 +20,47 @@ BROKERS = ("redis", "amqp")
 def main() -> int:
     """Run the cells asked for, print progress and the table; 1 if anything was lost, doubled or too fast."""
     asked = _arguments()
-    rows: list[Row] = []
-    brokers = [asked.broker] if asked.broker else BROKERS
-    threads = [
-        threading.Thread(target=_work, args=(broker, asked.trials, asked.cells, rows)) for broker in brokers
+    table = Table(asked.write)
+    with ThreadPoolExecutor(len(BROKERS)) as pool:
+        brokers = [asked.broker] if asked.broker else BROKERS
+        runs = [pool.submit(_work, broker, asked.trials, asked.cells, table) for broker in brokers]
+    for run in runs:
+        run.result()
+    print(markdown(table.rows))
+    return 1 if not table.rows or any(row.bad for row in table.rows) else 0
+
+
+class Table:
+    """The rows so far, kept in a file after each, where one is given: a run that is cut short has something to show."""
+
+    def __init__(self, file: Path | None) -> None:
+        self.rows: list[Row] = []
+        self._file, self._lock = file, threading.Lock()
+
+    def add(self, row: Row) -> None:
+        with self._lock:
+            self.rows.append(row)
+            print(sentence(row), flush=True)
+            if self._file is not None:
+                self._file.write_text(markdown(self.rows), encoding="utf-8")
+
+
+def _work(broker: str, trials: int, patterns: str, table: Table) -> None:
+    chosen = [
+        cell for cell in cells(broker) if any(fnmatchcase(cell.name, one) for one in patterns.split(","))
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    table = markdown(rows)
-    print(table)
-    if asked.write:
-        asked.write.write_text(table, encoding="utf-8")
-    return 1 if not rows or any(row.bad for row in rows) else 0
-
-
-def _work(broker: str, trials: int, pattern: str, rows: list[Row]) -> None:
-    chosen = [cell for cell in cells(broker) if fnmatchcase(cell.name, pattern)]
     if not chosen:
         return
     with Bench(broker) as bench:
         for cell in chosen:
-            row = run_cell(bench, cell, trials)
-            rows.append(row)
-            print(sentence(row), flush=True)
+            table.add(run_cell(bench, cell, trials))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--trials", type=int, default=200, metavar="N", help="per cell; default 200")
     parser.add_argument(
-        "--cells", default="*", metavar="PATTERN", help="as 'point.settle.*' or 'net.*'; default all"
+        "--cells", default="*", metavar="PATTERNS", help="as 'point.settle.*,net.*'; default all"
     )
     parser.add_argument("--broker", choices=BROKERS, help="default: both, at once")
     parser.add_argument("--write", type=Path, metavar="FILE", help="keep the table here")
