@@ -19,7 +19,7 @@ ACTIONS = ("kill", "stop", "raise")
 JOBS = 30
 LOT, LOTS_MOST = 6, 60
 REACHED_WITHIN_SECONDS = 45.0
-"""A relay that died, or is frozen, keeps its accounts' outbox for half a minute; nobody else's relay passes till then."""
+"""A relay that died, or is frozen, keeps its accounts' outbox for half a minute; no other relay passes till then."""
 
 FREEZE_SECONDS = {
     "relay": 35,
