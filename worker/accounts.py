@@ -107,6 +107,15 @@ class Account(_Table):
             raise ValueError("needs exactly one of api_key_env and api_key_file")
         return self
 
+    @model_validator(mode="after")
+    def _urls_differ(self) -> Self:
+        urls = [endpoint.url for endpoint in self.webhooks]
+        if len(set(urls)) < len(urls):
+            raise ValueError(
+                "webhooks must have different urls; put all event types of one url into one table"
+            )
+        return self
+
     @cached_property
     def pace(self) -> Pace:
         requests, period_us = parse_rate(self.rate)

@@ -106,7 +106,7 @@ class Call:
                 self._tally = replace(self._tally, sent=self._tally.sent + 1)
                 return ref
 
-    def _gate(self) -> None:
+    def _gate(self) -> float:
         """Between connection and first byte: wait for the slot, and make sure that sending is still right."""
         slot = self._lease.slot
         self._sleep(max(slot.opens - self._clock(), 0))
@@ -115,6 +115,7 @@ class Call:
             raise _Expired
         if now > slot.closes or now + self._request_seconds > slot.lease_ends:
             raise SlotLapsed
+        return slot.closes
 
     def _pause(self, wait_seconds: float) -> None:
         error = self._last_error

@@ -148,12 +148,13 @@ class Ledger(Protocol):
 class Provider(Protocol):
     """The telephone verification API."""
 
-    def place_call(self, job: Job, api_key: str, gate: Callable[[], None]) -> str:
+    def place_call(self, job: Job, api_key: str, gate: Callable[[], float | None]) -> str:
         """Ask for one call; the provider's ref. Raises CallError.
 
-        `gate` is called once, when the connection stands and before the request's first byte; what it raises
-        reaches the caller as it is, and then nothing was sent. Raises SlotLapsed where the connection was lost behind
-        the gate and had to be made anew, which made the request late; nothing was sent then either.
+        `gate` is called once, when the connection stands and before the request's first byte; what it raises reaches
+        the caller as it is, and then nothing was sent. It returns the moment of the monotonic clock after which the
+        request must not begin, or None. Raises SlotLapsed, nothing sent, when that moment has passed, or when the
+        connection was lost behind the gate and making it anew took too long.
         """
 
 

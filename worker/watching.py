@@ -182,12 +182,13 @@ class InFlight:
     def __init__(self, provider: Provider, metrics: Metrics) -> None:
         self._provider, self._gauge = provider, metrics.calls_in_flight
 
-    def place_call(self, job: Job, api_key: str, gate: Callable[[], None]) -> str:
+    def place_call(self, job: Job, api_key: str, gate: Callable[[], float | None]) -> str:
         """As the provider does it."""
         with ExitStack() as counted:
 
-            def opened() -> None:
-                gate()
+            def opened() -> float | None:
+                closes = gate()
                 counted.enter_context(self._gauge.track_inprogress())
+                return closes
 
             return self._provider.place_call(job, api_key, opened)

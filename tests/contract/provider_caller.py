@@ -27,7 +27,7 @@ class Caller:
     ) -> None:
         self.observed: list[tuple[str, Result]] = []
         self.gates = 0
-        self.at_gate: Callable[[], None] = lambda: None
+        self.at_gate: Callable[[], float | None] = lambda: None
         self.client = ProxStop(
             url,
             "json" if fmt == "json" else "xml",
@@ -37,9 +37,9 @@ class Caller:
             extended=extended,
         )
 
-    def gate(self) -> None:
+    def gate(self) -> float | None:
         self.gates += 1
-        self.at_gate()
+        return self.at_gate()
 
     def call(self, job: Job = JOB) -> str:
         return self.client.place_call(job, KEY, self.gate)

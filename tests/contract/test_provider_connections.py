@@ -347,3 +347,16 @@ def test_closed_client_sends_nothing(play: Play) -> None:
     caller.call()
     caller.client.close()
     assert isinstance(caller.fails(), Retry)
+
+
+def test_request_whose_moment_has_passed_is_not_begun(play: Play) -> None:
+    """A thread that was held up between gate and first byte sends nothing; the connection serves the next call."""
+    provider = play(answers(reply()))
+    caller = Caller(provider.url)
+    caller.at_gate = lambda: 0.0
+    with pytest.raises(SlotLapsed):
+        caller.call()
+    assert (provider.requests, caller.observed) == ([], [])
+    caller.at_gate = lambda: None
+    assert caller.call()
+    assert len(provider.requests) == 1

@@ -39,7 +39,7 @@ class ScriptedProvider:
         self.requests: list[float] = []
         self.connect_seconds: list[float] = []
 
-    def place_call(self, job: Job, api_key: str, gate: Callable[[], None]) -> str:
+    def place_call(self, job: Job, api_key: str, gate: Callable[[], float | None]) -> str:
         assert api_key
         if self.before_gate:
             raise self.before_gate.pop(0)

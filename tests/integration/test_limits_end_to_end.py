@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import bisect
 import statistics
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -17,6 +19,7 @@ from tests.integration.stack import RedisServer, Stack
 from worker.sandbox import Sandbox
 
 SATURATED_SECONDS = 12
+TICK_SECONDS, STALL_MOST_SECONDS = 0.002, 0.03
 PACES = {"plain": (20, 1), "bursty": (10, 8), "flaky": (15, 3)}
 """Accounts that are saturated: requests per second, burst."""
 
@@ -52,9 +55,40 @@ def pair(tmp_path_factory: pytest.TempPathFactory, own_redis: RedisServer) -> It
         yield Pair(sandbox, stack.outside)
 
 
+class Stalls:
+    """The longest time for which this process, and with it the provider's clock, did not get to run."""
+
+    def __init__(self) -> None:
+        self.worst_seconds = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        last = time.monotonic()
+        while not self._over.wait(TICK_SECONDS):
+            now = time.monotonic()
+            self.worst_seconds, last = max(self.worst_seconds, now - last - TICK_SECONDS), now
+
+
+@dataclass(frozen=True)
+class Saturated:
+    """Jobs by account, all asked for, and how far the provider's clock can be trusted."""
+
+    jobs: dict[str, list[Job]]
+    stall_seconds: float
+
+
 @pytest.fixture(scope="module")
-def saturated(pair: Pair) -> dict[str, list[Job]]:
-    """More jobs than twelve seconds let through, for each account at once; all asked for by the time it returns."""
+def saturated(pair: Pair) -> Saturated:
+    """More jobs than twelve seconds let through, for each account at once."""
     jobs = {
         name: [new_job(f"{name}-{n}", name) for n in range(rate * SATURATED_SECONDS + burst)]
         for name, (rate, burst) in PACES.items()
@@ -63,9 +97,10 @@ def saturated(pair: Pair) -> dict[str, list[Job]]:
     for n, job in enumerate(jobs["flaky"][::10]):
         job["phone"] = f"31{n:04}0002"
     jobs["minutely"] = [new_job(f"minutely-{n}", "minutely") for n in range(100)]
-    pair.outside.stream(*(job for of_account in jobs.values() for job in of_account))
-    pair.outside.wait((job["id"] for name in PACES for job in jobs[name]), 60)
-    return jobs
+    with Stalls() as stalls:
+        pair.outside.stream(*(job for of_account in jobs.values() for job in of_account))
+        pair.outside.wait((job["id"] for name in PACES for job in jobs[name]), 60)
+    return Saturated(jobs, stalls.worst_seconds)
 
 
 def busiest(moments: Sequence[float], seconds: float) -> int:
@@ -74,27 +109,31 @@ def busiest(moments: Sequence[float], seconds: float) -> int:
 
 
 @pytest.mark.parametrize("account", PACES)
-def test_no_window_holds_more_than_rate_and_burst(
-    pair: Pair, saturated: dict[str, list[Job]], account: str
-) -> None:
+def test_no_window_holds_more_than_rate_and_burst(pair: Pair, saturated: Saturated, account: str) -> None:
     """Retries included, no second sees more than the rate and the burst of an account."""
     rate, burst = PACES[account]
-    assert busiest(pair.moments(saturated[account]), 1.0) <= rate + burst
+    # What came while the clock stood still was sent up to so much earlier than it says.
+    allowed = rate * (1 + saturated.stall_seconds) + burst
+    assert busiest(pair.moments(saturated.jobs[account]), 1.0) <= allowed
 
 
 @pytest.mark.parametrize("account", PACES)
-def test_saturated_rate_is_used(pair: Pair, saturated: dict[str, list[Job]], account: str) -> None:
+def test_saturated_rate_is_used(pair: Pair, saturated: Saturated, account: str) -> None:
     """While jobs wait, requests leave at 99 % of the rate or more."""
+    if saturated.stall_seconds > STALL_MOST_SECONDS:
+        pytest.skip(
+            f"this machine is too busy to judge by: it stood still for {saturated.stall_seconds:.3f} s"
+        )
     rate, burst = PACES[account]
-    paced = pair.moments(saturated[account])[burst:-burst]
+    paced = pair.moments(saturated.jobs[account])[burst:-burst]
     # The slope over all of them: one late request at an end would weigh too much in a plain quotient.
     slope = statistics.linear_regression(range(len(paced)), paced).slope
     assert 0.99 * rate <= 1 / slope <= 1.005 * rate
 
 
-def test_rate_per_minute_comes_evenly(pair: Pair, saturated: dict[str, list[Job]]) -> None:
+def test_rate_per_minute_comes_evenly(pair: Pair, saturated: Saturated) -> None:
     """Sixty a minute is one a second after the burst, not sixty at once."""
-    assert 3 <= busiest(pair.moments(saturated["minutely"]), 5.0) <= 3 + 5 + 1
+    assert 3 <= busiest(pair.moments(saturated.jobs["minutely"]), 5.0) <= 3 + 5 + 1
 
 
 def test_requests_in_flight_are_bounded(pair: Pair) -> None:

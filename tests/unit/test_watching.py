@@ -251,7 +251,7 @@ class Placing:
         self._metrics = metrics
         self.seen: list[Any] = []
 
-    def place_call(self, job: Job, api_key: str, gate: Callable[[], None]) -> str:
+    def place_call(self, job: Job, api_key: str, gate: Callable[[], float | None]) -> str:
         self.seen.append(count(self._metrics, "calls_in_flight"))
         gate()
         self.seen.append(count(self._metrics, "calls_in_flight"))

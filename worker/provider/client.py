@@ -78,12 +78,13 @@ class ProxStop:
         self._observe = observe
         self._extended = extended
 
-    def place_call(self, job: Job, api_key: str, gate: Callable[[], None]) -> str:
+    def place_call(self, job: Job, api_key: str, gate: Callable[[], float | None]) -> str:
         """Ask for one call; the provider's ref.
 
         `gate` is called once, when the connection stands and before the request's first byte; what it raises is raised
         as it is, and then nothing was sent. Raises Retry, Redial, Refused, AccountProblem, Misconfigured; and
-        SlotLapsed, nothing sent, when a kept connection was lost at the gate and could not be replaced at once.
+        SlotLapsed, nothing sent, when the moment that the gate gave has passed, or a kept connection was lost at the
+        gate and could not be replaced at once.
         """
         exchange = self._exchange(gate)
         try:
@@ -109,7 +110,7 @@ class ProxStop:
         with self._transport.post(self._call, self._form(job, api_key), exchange) as reply:
             return judged(reply, Response.ref, self._codes, Redactor.of(job, api_key))
 
-    def _exchange(self, gate: Callable[[], None]) -> Exchange:
+    def _exchange(self, gate: Callable[[], float | None]) -> Exchange:
         connect_seconds = min(CONNECT_MOST_SECONDS, self._timeout_seconds)
         return Exchange(gate, connect_seconds=connect_seconds, answer_seconds=self._timeout_seconds)
 

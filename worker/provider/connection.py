@@ -152,6 +152,8 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
     def _write(self, data: bytes) -> None:
         exchange = current()
         hit("first_byte.before")
+        if exchange.lapsed():
+            return
         if isinstance(self.sock, ssl.SSLSocket):
             # A failed write may have put a part of its record on the wire.
             exchange.phase = Phase.FIRST_BYTE

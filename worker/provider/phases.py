@@ -6,12 +6,15 @@ looks alike before and after the request was read.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from time import monotonic
+
+from worker.errors import SlotLapsed
 
 ANSWER_BYTES = 64 * 1024
 """The most that an answer may measure, status line and headers included, and its body again once decoded."""
@@ -45,15 +48,17 @@ class Exchange:
 
     `connect_seconds` bounds resolving, connecting and TLS together, `answer_seconds` everything after the gate.
     On the monotonic clock, `opened` is when the gate opened and `ends` when the present stretch runs out.
+    `closes` is the latest moment for the first byte, as the gate said.
     `refusal` is why nothing may be written: what the gate raised, or SlotLapsed.
     """
 
-    gate: Callable[[], None]
+    gate: Callable[[], float | None]
     connect_seconds: float
     answer_seconds: float
     phase: Phase = Phase.STARTING
     refusal: Exception | None = None
     opened: float = 0.0
+    closes: float = math.inf
     ends: float = 0.0
     room_bytes: int = ANSWER_BYTES
 
@@ -68,13 +73,21 @@ class Exchange:
         return monotonic() - self.opened if self.opened else 0.0
 
     def gate_opens(self) -> bool:
-        """Call the gate; False, with its exception as `refusal`, when it raises."""
+        """Call the gate and note when it closes; False, with its exception as `refusal`, when it raises."""
         try:
-            self.gate()
+            closes = self.gate()
         except Exception as refusal:
             self.refusal = refusal
             return False
         self.opened = monotonic()
+        self.closes = math.inf if closes is None else closes
+        return True
+
+    def lapsed(self) -> bool:
+        """True, with SlotLapsed as `refusal`, once the gate has closed: asked last before the first byte."""
+        if monotonic() <= self.closes:
+            return False
+        self.refusal = SlotLapsed("the slot went by between the gate and the first byte")
         return True
 
     def start_connecting(self) -> None:

@@ -24,7 +24,7 @@ class Outbox:
     order. After a crash, or a pause longer than that, the next owner publishes again what was not struck off.
     """
 
-    def __init__(self, scripts: Scripts, *, own_seconds: float = 30.0, most: int = 200) -> None:
+    def __init__(self, scripts: Scripts, *, own_seconds: float = 10.0, most: int = 200) -> None:
         self._scripts, self._own_ms, self._most = scripts, int(own_seconds * 1000), most
         self._token = secrets.token_hex(8)
         self._published = [0] * keys.SHARDS
