@@ -58,12 +58,24 @@ def test_demo_ends_well_within_a_minute_and_cleans_up(environ: dict[str, str], t
     assert left_behind(tmp_path) == []
 
 
+def hear_interrupts() -> None:
+    """A shell starts what it puts into the background with SIGINT ignored, and that is inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_demo_leaves_nothing_behind(
     environ: dict[str, str], tmp_path: Path, number: signal.Signals
 ) -> None:
     """Ctrl-C or a polite end in the middle: status 130, no process and no folder is left."""
-    demo = subprocess.Popen(DEMO, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    demo = subprocess.Popen(
+        DEMO,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_interrupts,
+    )
     assert demo.stderr is not None
     try:
         while "jobs ended" not in (line := demo.stderr.readline()):
