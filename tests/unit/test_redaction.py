@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import pickle
+import re
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -144,7 +145,8 @@ def test_traceback_shows_neither_pin_nor_phone(job: dict[str, Any]) -> None:
     except ValueError as problem:
         text = "".join(traceback.format_exception(problem))
     assert job["phone"] in text
-    assert_safe(line(Redactor(), exception=text), job)
+    shown = line(Redactor(), exception=text)
+    assert_safe(re.sub(r"line \d+", "line N", shown), job)  # a PIN may be the number of a line
 
 
 @given(
