@@ -29,7 +29,7 @@ fields = st.fixed_dictionaries(
     {
         "id": st.just("job-x"),
         "account": st.just("acme"),
-        "country": st.sampled_from(["1", "44", "972"]),
+        "country": st.sampled_from(["1", "44"]),  # shorter than any PIN
         "phone": phones,
         "code": pins,
         "ref": st.just("note"),
