@@ -1,11 +1,12 @@
 # PYTHON picks the interpreter that .venv is made from, V=1 shows every command, TESTS narrows `make test`,
-# TRIALS and CELLS (a pattern, as 'net.*') narrow `make faults`.
+# TRIALS and CELLS (a pattern, as 'net.*') narrow `make faults`, BENCH is what `make bench` measures (`BENCH=--help` lists it).
 
 PYTHON ?= python3
 VENV ?= .venv
 TESTS ?=
 TRIALS ?= 200
 CELLS ?= *
+BENCH ?= table
 V ?=
 
 BIN := $(VENV)/bin
@@ -19,7 +20,7 @@ LOCK = $(BIN)/uv pip compile $(QUIET) --no-config --default-index https://pypi.o
 	--universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults check lock ci clean
+.PHONY: help demo test faults bench check lock ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +33,9 @@ test: $(INSTALLED) ## run the tests; those that need a server that is not here a
 
 faults: $(INSTALLED) ## put every fault in, TRIALS times each, and keep the table in ops/faults.md; takes a day
 	$(Q)$(BIN)/python -m tests.faults --trials $(TRIALS) --cells '$(CELLS)' --write ops/faults.md
+
+bench: $(INSTALLED) ## measure callworker beside other queues on this machine; takes the better part of an hour
+	$(Q)$(BIN)/python -m ops.bench $(BENCH)
 
 check: $(INSTALLED) ## check format, lint and types
 	$(Q)$(BIN)/ruff format $(QUIET) --check .

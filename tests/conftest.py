@@ -19,6 +19,7 @@ import pytest
 import redis
 from kombu import Connection
 
+from worker import failpoints
 from worker.embedded import EmbeddedServerError, find_binary
 
 START_SECONDS = 60
@@ -42,6 +43,13 @@ def wait_until(holds: Callable[[], bool], what: str, seconds: float = START_SECO
         if time.monotonic() > ends:
             pytest.fail(f"not within {seconds} s: {what}")
         time.sleep(0.05)
+
+
+@pytest.fixture
+def armed() -> Iterator[Callable[[str], None]]:
+    """Arms failpoints in this process; none is armed when the test has ended."""
+    yield failpoints.arm
+    failpoints.arm("")
 
 
 def free_port() -> int:

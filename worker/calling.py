@@ -36,9 +36,10 @@ class _Expired(Exception):
 
 
 class Call:
-    """A job in hand, its newest lease, and the tally of what has been spent on it.
+    """A job in hand, its newest lease, and the tally of what has been spent on it. Its requests' own gate, too.
 
-    `request_seconds` is the provider client's deadline: no request begins that the lease does not cover.
+    `request_seconds` is the provider client's deadline: no request begins that the lease does not cover. `started` is
+    called when a request waits for the network or for its slot.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class Call:
         provider: Provider,
         settler: Settler,
         request_seconds: float,
+        started: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._lease, self._account, self._tally = lease, account, lease.tally
         self._provider, self._settler, self._request_seconds = provider, settler, request_seconds
         self._clock, self._sleep = clock, sleep
+        self.connecting = started
         self._last_error: CallError
 
     def run(self) -> None:
@@ -81,6 +84,21 @@ class Call:
             settler.watch.refused(self._lease.job, error)
             settler.settle(self._lease, account, self._tally, *self._failure(error))
 
+    def opens(self) -> float:
+        """Between connection and first byte: wait for the slot, and make sure that sending is still right."""
+        slot = self._lease.slot
+        wait_seconds = slot.opens - self._clock()
+        if wait_seconds > 0:
+            self.connecting()
+            self._sleep(wait_seconds)
+        now = self._clock()
+        if self._lease.now_us(now) >= self._lease.expires_at_us:
+            raise _Expired
+        if now > slot.closes or now + self._request_seconds > slot.lease_ends:
+            raise SlotLapsed
+        self.connecting()
+        return slot.closes
+
     def _failure(self, error: CallError) -> tuple[Status, Failure]:
         """A refusal is the provider's last word; anything else is only as sure as the attempts before it."""
         if isinstance(error, Refused) or not self._tally.perhaps_rung:
@@ -96,26 +114,15 @@ class Call:
         """One request; a slot that lapses before the first byte is replaced, for nothing was sent."""
         while True:
             try:
-                ref = self._provider.place_call(self._lease.job, self._account.api_key(), self._gate)
+                ref = self._provider.place_call(self._lease.job, self._account.api_key(), self)
             except SlotLapsed:
-                self._renew()
+                self._renew(lapsed=True)
             except CallError as error:
                 self._last_error, self._tally = error, self._tally.after(error)
                 raise
             else:
                 self._tally = replace(self._tally, sent=self._tally.sent + 1)
                 return ref
-
-    def _gate(self) -> float:
-        """Between connection and first byte: wait for the slot, and make sure that sending is still right."""
-        slot = self._lease.slot
-        self._sleep(max(slot.opens - self._clock(), 0))
-        now = self._clock()
-        if self._lease.now_us(now) >= self._lease.expires_at_us:
-            raise _Expired
-        if now > slot.closes or now + self._request_seconds > slot.lease_ends:
-            raise SlotLapsed
-        return slot.closes
 
     def _pause(self, wait_seconds: float) -> None:
         error = self._last_error
@@ -126,8 +133,8 @@ class Call:
         self._sleep(wait_seconds)
         self._renew()
 
-    def _renew(self) -> None:
-        match self._settler.renew(self._lease, self._account, self._tally):
+    def _renew(self, *, lapsed: bool = False) -> None:
+        match self._settler.renew(self._lease, self._account, self._tally, lapsed=lapsed):
             case Parked():
                 raise _InLane
             case lease:

@@ -73,6 +73,11 @@ def hit(point: str) -> None:
         failpoint.passed()
 
 
+def is_armed(point: str) -> bool:
+    """Whether something was ordered for `point`: for a place that would cost something to pass."""
+    return point in _armed
+
+
 def _action(order: re.Match[str]) -> Callable[[], None]:
     if order[2] == "kill":
         return lambda: os.kill(os.getpid(), signal.SIGKILL)

@@ -16,16 +16,19 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 
-MARGIN = 0.005
+MARGIN = 0.006
 """Share of the rate that is left unused, so that a late sender cannot break the limit."""
 
 AHEAD_MOST_US = 1_000_000
 """No slot is given further ahead than this; a schedule that lies beyond it was written by a clock set back since."""
 
-_VALID_SHARE, _VALID_MOST_US = 0.7, 2_000_000
-_CATCH_UP_SHARE, _CATCH_UP_MOST_US = 0.25, 100_000
+EASES = (0.0, 0.02, 0.08)
+"""Further shares left unused, one step after the other, where slots lapse again and again on overloaded machines."""
+
+_VALID_SHARE, _VALID_MOST_US = 0.8, 2_000_000
+_CATCH_UP_SHARE, _CATCH_UP_MOST_US = 0.2, 100_000
 _PERIODS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
 _RATE = re.compile(r"([1-9][0-9]{0,5})/([smh])")
 
@@ -36,7 +39,7 @@ class Pace:
 
     `interval_us` between slots; `tolerance_us` how far a burst may run ahead of the schedule; `valid_us` how long
     after its slot a request may still leave; `catch_up_us` how far the schedule may lag behind the clock before
-    what was missed is forfeit; `concurrency` requests in flight.
+    what was missed is forfeit; `concurrency` requests in flight; `period_us` the rate's period.
     """
 
     interval_us: int
@@ -44,6 +47,7 @@ class Pace:
     valid_us: int
     catch_up_us: int
     concurrency: int
+    period_us: int = 0
 
     @classmethod
     def of(cls, requests: int, period_us: int, burst: int, concurrency: int) -> Pace:
@@ -56,11 +60,26 @@ class Pace:
             valid_us=min(int(slack_us * _VALID_SHARE), _VALID_MOST_US),
             catch_up_us=min(int(slack_us * _CATCH_UP_SHARE), _CATCH_UP_MOST_US),
             concurrency=concurrency,
+            period_us=period_us,
         )
 
+    def eased(self, step: int) -> Pace:
+        """The pace with a larger margin, and so with slots that are valid for longer; `step` counts in `EASES`."""
+        room_us = int(self.period_us * EASES[step] * _VALID_SHARE)
+        return replace(
+            self,
+            interval_us=math.ceil(self.interval_us * (1 + EASES[step])),
+            valid_us=min(self.valid_us + room_us, _VALID_MOST_US),
+        )
+
+    @classmethod
+    def unpacked(cls, text: str) -> Pace:
+        """The inverse of `packed`; also of the form without the period, which an earlier version wrote."""
+        return cls(*(int(number) for number in text.split()))
+
     def packed(self) -> str:
-        """The form in which the scripts keep it: five integers separated by spaces."""
-        return f"{self.interval_us} {self.tolerance_us} {self.valid_us} {self.catch_up_us} {self.concurrency}"
+        """The form in which the scripts keep it: its six integers in order, separated by spaces."""
+        return " ".join(str(number) for number in astuple(self))
 
 
 def parse_rate(text: str) -> tuple[int, int]:
@@ -82,7 +101,7 @@ def grant(tat_us: int, now_us: int, ready_us: int, ahead_us: int, pace: Pace) ->
     Returns (slot, new TAT), or, when the slot lies further ahead, only the moment of that slot. The scripts do the
     same in `common.lua`; a property test holds the two together.
     """
-    slot_us = max(tat_us - pace.tolerance_us, now_us - pace.catch_up_us, ready_us)
+    slot_us = max(tat_us - pace.tolerance_us, now_us - pace.catch_up_us, min(tat_us, now_us), ready_us)
     if slot_us > now_us + ahead_us:
         return slot_us
     return slot_us, max(tat_us, slot_us) + pace.interval_us

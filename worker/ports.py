@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Protocol
+from enum import IntEnum, StrEnum
+from typing import Any, NamedTuple, Protocol
 
 from worker.accounts import Account
 from worker.errors import CallError
@@ -105,11 +105,53 @@ class Application:
     may_dial: bool
 
 
-class Ledger(Protocol):
-    """The record of every job. Each method is atomic per job and may raise StoreUnavailable.
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The leased job ends with `event`, which goes to the results queue and to the endpoints of `account`."""
 
-    Methods that take a lease raise LeaseLost when its fence is not the newest; then nothing was changed.
+    lease: Lease
+    account: Account | None
+    tally: Tally
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Parking:
+    """The leased job goes back into its lane, to be leased no sooner than `wait_seconds` from now.
+
+    `detail` is for its history. With `hold_code` its account is held, for that reason; probes follow by themselves.
     """
+
+    lease: Lease
+    tally: Tally
+    reason: Reason
+    wait_seconds: float = 0.0
+    detail: str = ""
+    hold_code: str = ""
+
+
+Decision = Ending | Parking
+
+
+class Recorded(IntEnum):
+    """What became of a decision."""
+
+    LOST = 0
+    """The lease is not the job's newest; nothing was changed."""
+    DONE = 1
+    ROOM = 2
+    """Done, and the account had no other place in flight: a job that waited for this one can go now."""
+
+
+class Released(NamedTuple):
+    """Leases of jobs whose slots have come, and the seconds after which to ask again; infinite if none waits."""
+
+    leases: list[Lease]
+    wait_seconds: float
+
+
+class Ledger(Protocol):
+    """The record of every job. Each method is atomic per job and may raise StoreUnavailable."""
 
     def declare(self, accounts: Iterable[Account]) -> None:
         """Make the limits of `accounts` known: jobs that wait already go by them from now on."""
@@ -117,23 +159,22 @@ class Ledger(Protocol):
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
         """Record jobs that were not seen before; lease those that may go now, park the others in their lanes."""
 
-    def seconds_until_due(self) -> float:
-        """Seconds until a waiting job's slot comes: 0 if one is due, infinite if none waits."""
+    def lease_due(self, most: int) -> Released:
+        """At most `most` of the waiting jobs whose slots have come or are near, each with its intent on record."""
 
-    def lease_due(self, most: int) -> list[Lease]:
-        """At most `most` of the waiting jobs that were due when last asked, each with its intent on record."""
+    def renew(self, lease: Lease, account: Account, tally: Tally, *, lapsed: bool = False) -> Lease | Parked:
+        """A fresh slot and intent for a job in hand, or the job back in its lane if no slot comes at once.
 
-    def renew(self, lease: Lease, account: Account, tally: Tally) -> Lease | Parked:
-        """A fresh slot and intent for a job in hand, or the job back in its lane if no slot comes at once."""
+        `lapsed`: the slot went by unused. Where that happens often, the account's slots are made wider.
 
-    def park(self, lease: Lease, tally: Tally, reason: Reason, wait_seconds: float, detail: str = "") -> None:
-        """Back into the lane, to be leased no sooner than `wait_seconds` from now; `detail` is for its history."""
+        Raises LeaseLost when the lease is not the newest; then nothing was changed.
+        """
 
-    def hold(self, lease: Lease, tally: Tally, code: str) -> None:
-        """Park the job and hold its account with `code` as the reason; probes follow by themselves."""
+    def record(self, decisions: Sequence[Decision]) -> list[Recorded]:
+        """Write each decision, in one step of its own. An answered probe that ends also ends its account's hold.
 
-    def settle(self, lease: Lease, account: Account | None, tally: Tally, event: Event) -> None:
-        """Record outcome, event and deliveries in one step. A probe that was answered ends the account's hold."""
+        After StoreUnavailable any of them may be on record, and all may be given again.
+        """
 
     def reject(self, job_id: str, account_name: str, account: Account | None, event: Event) -> bool:
         """Record a job that is not allowed as ended. False, and nothing recorded, if its id was seen before."""
@@ -145,16 +186,27 @@ class Ledger(Protocol):
         """
 
 
+class Gate(Protocol):
+    """What a request passes on its way out."""
+
+    def connecting(self) -> None:
+        """The request waits for the network now, not for this machine. Does not raise."""
+
+    def opens(self) -> float | None:
+        """Return when the request may leave: the moment of the monotonic clock after which it must not begin any more,
+        or None. What it raises reaches the provider's caller as it is, and then nothing is sent.
+        """
+
+
 class Provider(Protocol):
     """The telephone verification API."""
 
-    def place_call(self, job: Job, api_key: str, gate: Callable[[], float | None]) -> str:
+    def place_call(self, job: Job, api_key: str, gate: Gate) -> str:
         """Ask for one call; the provider's ref. Raises CallError.
 
-        `gate` is called once, when the connection stands and before the request's first byte; what it raises reaches
-        the caller as it is, and then nothing was sent. It returns the moment of the monotonic clock after which the
-        request must not begin, or None. Raises SlotLapsed, nothing sent, when that moment has passed, or when the
-        connection was lost behind the gate and making it anew took too long.
+        `gate.connecting` is called before a connection is made, `gate.opens` once, when it stands and before the
+        request's first byte. Raises SlotLapsed, nothing sent, when the moment that the gate gave has passed, or when
+        the connection was lost behind the gate and making it anew took too long.
         """
 
 

@@ -1,4 +1,4 @@
-"""Writes a decision about a job into the ledger: until Redis takes it, or another worker has decided."""
+"""Decides what a leased job comes to, and hands the decision over to be recorded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Protocol
 
 from tenacity import (
     Retrying,
@@ -18,25 +18,29 @@ from tenacity import (
 )
 
 from worker.accounts import Account
-from worker.errors import LeaseLost, StoreUnavailable
+from worker.errors import StoreUnavailable
 from worker.events import Failure, Status, Subject, conclude
-from worker.failpoints import hit
-from worker.ports import Lease, Ledger, Parked, Reason, Watch
+from worker.ports import Decision, Ending, Lease, Ledger, Parked, Parking, Reason, Watch
 from worker.retry import Tally
 
-Answer = TypeVar("Answer")
+
+class Recorder(Protocol):
+    """Has decisions recorded, in its own time: until the ledger takes one, or another worker has decided."""
+
+    def put(self, decision: Decision, done: Callable[[], None]) -> None:
+        """`done` is called once `decision` is on record. Must not raise."""
 
 
 @dataclass(frozen=True)
 class Settler:
     """Decisions about leased jobs. Thread-safe.
 
-    What a call came to is known only to the thread that made it, so a decision is tried again while Redis is away.
-    Once `closing` is set nothing waits any longer and StoreUnavailable is raised; the lease then runs out, and the
-    job counts as lost. A lease that another worker has taken meanwhile is reported to the watch, not raised.
+    Once `closing` is set nothing waits for Redis any longer and StoreUnavailable is raised; the lease then runs out,
+    and the job counts as lost.
     """
 
     ledger: Ledger
+    recorder: Recorder
     watch: Watch
     clock: Callable[[], float] = time.monotonic
     closing: threading.Event = field(default_factory=threading.Event)
@@ -54,12 +58,10 @@ class Settler:
             accepted_at_us=lease.accepted_at_us,
             finished_at_us=finished_at_us,
         )
-        hit("settle.before")
-        if self._surely(lease, partial(self.ledger.settle, lease, account, tally, event)):
-            code = outcome.code if isinstance(outcome, Failure) else ""
-            seconds = (finished_at_us - lease.accepted_at_us) / 1_000_000
-            hit("settle.after")
-            self.watch.finished(lease.job.id, lease.job.account, status, code, seconds)
+        code = outcome.code if isinstance(outcome, Failure) else ""
+        seconds = (finished_at_us - lease.accepted_at_us) / 1_000_000
+        done = partial(self.watch.finished, lease.job.id, lease.job.account, status, code, seconds)
+        self.recorder.put(Ending(lease, account, tally, event), done)
 
     def settle_expired(self, lease: Lease, account: Account | None, tally: Tally) -> None:
         """End a job whose time is up: expired, unless an earlier request may have rung the phone."""
@@ -74,31 +76,22 @@ class Settler:
 
     def park(self, lease: Lease, tally: Tally, reason: Reason, wait_seconds: float, detail: str) -> None:
         """Put the job back into its lane."""
-        hit("park.before")
-        self._surely(lease, partial(self.ledger.park, lease, tally, reason, wait_seconds, detail))
-        hit("park.after")
+        self.recorder.put(Parking(lease, tally, reason, wait_seconds, detail), _nothing)
 
     def hold(self, lease: Lease, tally: Tally, code: str) -> None:
         """Put the job back into its lane and hold its account."""
-        self._surely(lease, partial(self.ledger.hold, lease, tally, code))
+        self.recorder.put(Parking(lease, tally, Reason.HELD, detail=code, hold_code=code), _nothing)
 
-    def renew(self, lease: Lease, account: Account, tally: Tally) -> Lease | Parked:
+    def renew(self, lease: Lease, account: Account, tally: Tally, *, lapsed: bool = False) -> Lease | Parked:
         """A fresh slot and intent for the job, or the job back in its lane. Raises LeaseLost."""
-        return self._patiently(partial(self.ledger.renew, lease, account, tally))
-
-    def _surely(self, lease: Lease, write: Callable[[], None]) -> bool:
-        try:
-            self._patiently(write)
-        except LeaseLost:
-            self.watch.lease_lost(lease.job)
-            return False
-        return True
-
-    def _patiently(self, action: Callable[[], Answer]) -> Answer:
         return Retrying(
             retry=retry_if_exception_type(StoreUnavailable),
             wait=wait_random_exponential(multiplier=0.05, max=1),
             stop=stop_when_event_set(self.closing),
             sleep=sleep_using_event(self.closing),
             reraise=True,
-        )(action)
+        )(self.ledger.renew, lease, account, tally, lapsed=lapsed)
+
+
+def _nothing() -> None:
+    """A job that waits again is no news."""

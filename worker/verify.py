@@ -11,7 +11,7 @@ Nothing here knows Celery, Redis or requests; `worker.wiring` puts the adapters 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from worker.accounts import Accounts
@@ -59,8 +59,8 @@ class Verification:
                     self.dead_letters.bury(reason, request.source, request.fields)
         return self._admit(applications)
 
-    def dial(self, lease: Lease) -> None:
-        """Place the call of a leased job: it ends, or it lies in its lane again."""
+    def dial(self, lease: Lease, started: Callable[[], None] = lambda: None) -> None:
+        """Place the call of a leased job: it ends, or goes back into its lane. `started`: see `Call`."""
         hit("dial.before")
         account = self.accounts.get(lease.job.account)
         if account is None:
@@ -70,7 +70,12 @@ class Verification:
             return
         self.watch.leased(lease)
         Call(
-            lease, account, provider=self.provider, settler=self.settler, request_seconds=self.request_seconds
+            lease,
+            account,
+            provider=self.provider,
+            settler=self.settler,
+            request_seconds=self.request_seconds,
+            started=started,
         ).run()
         hit("dial.after")
 

@@ -7,10 +7,9 @@ DEBUG: a busy worker takes a thousand of them a second.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
 
 import structlog
+from prometheus_client import Gauge
 
 from worker.delivery.ports import Attempt
 from worker.errors import BrokerUnavailable, CallError, Misconfigured, Refused, StoreUnavailable
@@ -18,7 +17,7 @@ from worker.events import Status, event_type
 from worker.jobs import Job
 from worker.labels import RetryReason
 from worker.metrics import Metrics
-from worker.ports import Lease, Provider, Reason, Source
+from worker.ports import Gate, Lease, Provider, Reason, Source
 from worker.provider.client import Result
 from worker.retry import Tally
 
@@ -182,13 +181,28 @@ class InFlight:
     def __init__(self, provider: Provider, metrics: Metrics) -> None:
         self._provider, self._gauge = provider, metrics.calls_in_flight
 
-    def place_call(self, job: Job, api_key: str, gate: Callable[[], float | None]) -> str:
+    def place_call(self, job: Job, api_key: str, gate: Gate) -> str:
         """As the provider does it."""
-        with ExitStack() as counted:
+        counting = _CountingGate(gate, self._gauge)
+        try:
+            return self._provider.place_call(job, api_key, counting)
+        finally:
+            counting.close()
 
-            def opened() -> float | None:
-                closes = gate()
-                counted.enter_context(self._gauge.track_inprogress())
-                return closes
 
-            return self._provider.place_call(job, api_key, opened)
+class _CountingGate:
+    """A gate that counts a request in `gauge` from its opening to `close`."""
+
+    def __init__(self, gate: Gate, gauge: Gauge) -> None:
+        self._gate, self._gauge, self._open = gate, gauge, False
+        self.connecting = gate.connecting
+
+    def opens(self) -> float | None:
+        closes = self._gate.opens()
+        self._open = True
+        self._gauge.inc()
+        return closes
+
+    def close(self) -> None:
+        if self._open:
+            self._gauge.dec()

@@ -21,6 +21,7 @@ from worker.engine.couriers import Couriers
 from worker.engine.dialler import Dialler
 from worker.engine.engine import Engine
 from worker.engine.intake import Intake
+from worker.engine.recorder import Recorder
 from worker.engine.redis_queue import RedisQueue
 from worker.engine.releaser import Releaser
 from worker.engine.stream import BLOCK_MS, StreamIntake
@@ -81,15 +82,18 @@ class Wiring:
         )
         takers.append(self._loop("backlog", backlog.turn))
         carriers = [
+            self._loop("recorder", self.recorder.turn),
             self.relaying,
             self._loop("couriers", self.couriers.turn),
             self._loop("vitals", self.vitals.beat),
         ]
         self.vitals.loops = (*takers, *carriers)
-        self.dialler.freed = self._wake
+        self.dialler.freed = self.recorder.room = self.intake.waiting = self.releaser.wake
+        self.recorder.ended = self.relaying.wake
         return Engine(
             intake=self.intake,
             dialler=self.dialler,
+            recorder=self.recorder,
             takers=takers,
             sources=sources,
             carriers=carriers,
@@ -171,10 +175,14 @@ class Wiring:
             accounts=self.accounts,
             dead_letters=self.dead_letters,
             watch=self.watching,
-            settler=Settler(self.ledger, self.watching, closing=self.closing),
+            settler=Settler(self.ledger, self.recorder, self.watching, closing=self.closing),
             request_seconds=self._settings.proxstop_timeout,
             extended=self._settings.extended,
         )
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        return Recorder(self.ledger, self.watching, self.watching)
 
     @cached_property
     def dialler(self) -> Dialler:
@@ -191,7 +199,7 @@ class Wiring:
 
     @cached_property
     def sweeper(self) -> Sweeper:
-        return Sweeper(self.ledger, self.verification)
+        return Sweeper(self.ledger, self.verification, self.recorder)
 
     @cached_property
     def relay(self) -> Relay:
@@ -235,8 +243,3 @@ class Wiring:
 
     def _loop(self, name: str, turn: Callable[[], float]) -> Loop:
         return Loop(name, turn, self.watching)
-
-    def _wake(self) -> None:
-        """A call has ended: a thread is free, and there may be something to publish."""
-        self.releaser.wake()
-        self.relaying.wake()

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from tests.doubles import decisions
 from tests.doubles.clocks import FakeClock
 from tests.doubles.samples import account, application, expired, failed, job, placed, rejection
 from worker.accounts import Account, Endpoint
 from worker.errors import LeaseLost
-from worker.ports import Admission, Due, Lease, Ledger, Parked, Reason, Seen
+from worker.ports import Admission, Due, Ending, Lease, Ledger, Parked, Parking, Reason, Recorded, Seen
 from worker.retry import Tally
 
 LEASE_SECONDS = 30.0
@@ -55,8 +56,7 @@ class Bench:
     def release(self, most: int = 100, ledger: Ledger | None = None) -> list[Lease]:
         """The waiting jobs that are due."""
         asked = ledger or self.ledger
-        asked.seconds_until_due()
-        return asked.lease_due(most)
+        return asked.lease_due(most).leases
 
     def released(self, most: int = 100) -> list[str]:
         return [lease.job.id for lease in self.release(most)]
@@ -97,12 +97,12 @@ class AdmissionContract:
         """The account that used an id first keeps it."""
         bench.go("job-1", account("acme"))
         assert isinstance(bench.admit("job-1", account("globex")), Seen)
-        assert bench.ledger.seconds_until_due() == math.inf
+        assert bench.ledger.lease_due(0).wait_seconds == math.inf
 
     def test_an_ended_job_is_still_known(self, bench: Bench) -> None:
         """An id whose job has ended is answered with the outcome."""
         lease = bench.go("job-1", account())
-        bench.ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+        decisions.settle(bench.ledger, lease, account(), Tally(sent=1), placed(lease))
         assert bench.admit("job-1", account()) == Seen("placed")
 
     def test_a_batch_is_answered_in_order(self, bench: Bench) -> None:
@@ -118,8 +118,8 @@ class AdmissionContract:
         owner = account(rate="1/s")
         bench.go("job-1", owner)
         start_us = bench.clock.now_us
-        assert bench.wait("job-2", owner) == Parked(Reason.RATE_LIMIT, start_us + 1_005_000)
-        assert bench.wait("job-3", owner) == Parked(Reason.RATE_LIMIT, start_us + 2_010_000)
+        assert bench.wait("job-2", owner) == Parked(Reason.RATE_LIMIT, start_us + 1_006_000)
+        assert bench.wait("job-3", owner) == Parked(Reason.RATE_LIMIT, start_us + 2_012_000)
 
     def test_a_burst_goes_back_to_back(self, bench: Bench) -> None:
         """As many as `burst` go at once, and no more."""
@@ -131,7 +131,7 @@ class AdmissionContract:
     def test_a_job_without_a_free_thread_waits_and_is_due(self, bench: Bench) -> None:
         """A worker without a thread parks the job; it may be released at once."""
         assert bench.wait("job-1", account(), may_dial=False).reason is Reason.CAPACITY
-        assert bench.ledger.seconds_until_due() == 0
+        assert bench.ledger.lease_due(0).wait_seconds == 0
         (lease,) = bench.release()
         assert lease.waited_for is Reason.CAPACITY and lease.job == job("job-1")
 
@@ -141,7 +141,7 @@ class AdmissionContract:
         first, _ = bench.go("a", owner), bench.go("b", owner)
         assert bench.wait("c", owner).reason is Reason.CAPACITY
         assert bench.released() == []
-        bench.other.settle(first, owner, Tally(sent=1), placed(first))
+        decisions.settle(bench.other, first, owner, Tally(sent=1), placed(first))
         assert bench.released() == ["c"]
 
     def test_a_newcomer_overtakes_no_ready_job(self, bench: Bench) -> None:
@@ -156,14 +156,14 @@ class AdmissionContract:
     def test_a_newcomer_passes_a_job_that_is_not_ready(self, bench: Bench) -> None:
         """A job in backoff does not hold up those that came after it."""
         owner = account(rate="1/s")
-        bench.ledger.park(bench.go("a", owner), Tally(), Reason.BACKOFF, 60)
+        decisions.park(bench.ledger, bench.go("a", owner), Tally(), Reason.BACKOFF, 60)
         bench.clock.advance(2)
         bench.go("b", owner)
 
     def test_an_account_does_not_feel_another(self, bench: Bench) -> None:
         """Rate, concurrency and hold of one account leave the next account's job alone."""
         busy = account("acme", "1/h", concurrency=1)
-        bench.ledger.hold(bench.go("a", busy), Tally(), "NO_POINTS")
+        decisions.hold(bench.ledger, bench.go("a", busy), Tally(), "NO_POINTS")
         for n in range(50):
             bench.wait(f"b{n}", busy)
         bench.go("c", account("globex"))
@@ -213,9 +213,9 @@ class ReleaseContract:
 
     def test_nothing_is_due_where_nothing_waits(self, bench: Bench) -> None:
         """Without waiting jobs there is no moment to wake at."""
-        assert bench.ledger.seconds_until_due() == math.inf
+        assert bench.ledger.lease_due(0).wait_seconds == math.inf
         bench.go("a", account())
-        assert bench.ledger.seconds_until_due() == math.inf
+        assert bench.ledger.lease_due(0).wait_seconds == math.inf
         assert bench.released() == []
 
     def test_the_next_slot_is_known_in_advance(self, bench: Bench) -> None:
@@ -223,10 +223,10 @@ class ReleaseContract:
         owner = account(rate="1/s")
         bench.go("a", owner)
         bench.wait("b", owner)
-        assert bench.ledger.seconds_until_due() == pytest.approx(1.005, abs=0.025)
-        bench.clock.advance(bench.ledger.seconds_until_due())
+        assert bench.ledger.lease_due(0).wait_seconds == pytest.approx(1.006, abs=0.025)
+        bench.clock.advance(bench.ledger.lease_due(0).wait_seconds)
         (lease,) = bench.release()
-        assert lease.slot.opens == pytest.approx(1.005)
+        assert lease.slot.opens == pytest.approx(1.006)
 
     def test_workers_share_one_limit(self, bench: Bench) -> None:
         """Two workers that ask in turn get together what one would have got."""
@@ -317,15 +317,17 @@ class InHandContract:
         bench.wait("b", owner)
         bench.clock.advance(0.1)
         parked = bench.ledger.renew(lease, owner, Tally())
-        assert parked == Parked(Reason.RATE_LIMIT, bench.clock.now_us - 200_000 + 1_005_000)
+        assert parked == Parked(Reason.RATE_LIMIT, bench.clock.now_us - 200_000 + 1_006_000)
         bench.clock.advance(1.005)
         assert bench.released() == ["a"]
 
     def test_a_parked_job_is_not_leased_before_its_time(self, bench: Bench) -> None:
         """A job in backoff is due when its wait is over; the lease then carries what was spent on it."""
         lease = bench.go("a", account())
-        bench.ledger.park(lease, Tally(sent=2, not_rung=1, perhaps_rung=1), Reason.BACKOFF, 3.0, "503")
-        assert bench.ledger.seconds_until_due() == pytest.approx(3.0, abs=0.025)
+        decisions.park(
+            bench.ledger, lease, Tally(sent=2, not_rung=1, perhaps_rung=1), Reason.BACKOFF, 3.0, "503"
+        )
+        assert bench.ledger.lease_due(0).wait_seconds == pytest.approx(3.0, abs=0.025)
         bench.clock.advance(2.97)
         assert bench.released() == []
         bench.clock.advance(0.03)
@@ -335,7 +337,7 @@ class InHandContract:
 
     def test_a_job_due_soon_is_leased_with_a_slot_that_opens_then(self, bench: Bench) -> None:
         """A lease may be given a little ahead, but its slot opens no sooner than the job's wait ends."""
-        bench.ledger.park(bench.go("a", account()), Tally(), Reason.BACKOFF, 3.0)
+        decisions.park(bench.ledger, bench.go("a", account()), Tally(), Reason.BACKOFF, 3.0)
         bench.clock.advance(2.99)
         (lease,) = bench.release()
         assert lease.slot.opens == pytest.approx(3.0)
@@ -343,7 +345,7 @@ class InHandContract:
     def test_a_parked_job_gives_back_its_place_in_flight(self, bench: Bench) -> None:
         """A job in its lane counts as in flight no more."""
         owner = account(concurrency=1)
-        bench.ledger.park(bench.go("a", owner), Tally(), Reason.BACKOFF, 60)
+        decisions.park(bench.ledger, bench.go("a", owner), Tally(), Reason.BACKOFF, 60)
         bench.clock.advance(1)
         bench.go("b", owner)
 
@@ -352,31 +354,59 @@ class InHandContract:
         owner = account(webhooks=HOOKS)
         lease = bench.go("a", owner)
         event = placed(lease)
-        bench.ledger.settle(lease, owner, Tally(sent=1), event)
+        decisions.settle(bench.ledger, lease, owner, Tally(sent=1), event)
         for late in (bench.ledger, bench.other):
             with pytest.raises(LeaseLost):
-                late.settle(lease, owner, Tally(sent=1), failed(lease))
+                decisions.settle(late, lease, owner, Tally(sent=1), failed(lease))
         assert bench.events() == [event.body]
         assert bench.deliveries() == [("a", HOOKS[0].key)]
+
+    def test_an_outcome_whose_reply_was_lost_is_recorded(self, bench: Bench) -> None:
+        """The same decision given again is no lost lease, and nothing is written twice."""
+        owner = account(webhooks=HOOKS)
+        lease = bench.go("a", owner)
+        ending = Ending(lease, owner, Tally(sent=1), placed(lease))
+        assert bench.ledger.record([ending, ending]) == [Recorded.DONE, Recorded.DONE]
+        assert len(bench.events()) == len(bench.deliveries()) == 1
+
+    def test_several_decisions_are_each_their_own(self, bench: Bench) -> None:
+        """One whose lease is lost changes nothing, and the others are recorded."""
+        owner = account(burst=9)
+        ends, lost, waits = (bench.go(name, owner) for name in "abc")
+        decisions.settle(bench.ledger, lost, owner, Tally(sent=1), failed(lost))
+        assert bench.ledger.record([
+            Ending(ends, owner, Tally(sent=1), placed(ends)),
+            Ending(lost, owner, Tally(sent=1), placed(lost)),
+            Parking(waits, Tally(), Reason.BACKOFF, 5.0),
+        ]) == [Recorded.DONE, Recorded.LOST, Recorded.DONE]  # fmt: skip
+
+    def test_a_place_that_another_may_have_is_told(self, bench: Bench) -> None:
+        """Only where the account had none left."""
+        owner = account(concurrency=2, burst=9)
+        first, second = bench.go("a", owner), bench.go("b", owner)
+        bench.wait("c", owner)
+        assert decisions.settle(bench.ledger, first, owner, Tally(sent=1), placed(first)) is Recorded.ROOM
+        assert decisions.park(bench.ledger, second, Tally(), Reason.BACKOFF, 5.0) is Recorded.DONE
+        assert bench.released() == ["c"]
 
     def test_each_endpoint_gets_what_it_wants(self, bench: Bench) -> None:
         """A delivery is recorded for every endpoint whose patterns match the event."""
         owner = account(webhooks=HOOKS)
         lease = bench.go("a", owner)
-        bench.ledger.settle(lease, owner, Tally(sent=1), failed(lease))
+        decisions.settle(bench.ledger, lease, owner, Tally(sent=1), failed(lease))
         assert sorted(bench.deliveries()) == sorted(("a", hook.key) for hook in HOOKS)
 
     def test_an_account_that_this_worker_does_not_know_has_no_endpoints(self, bench: Bench) -> None:
         """A job can be settled without its account: the event goes to the results queue alone."""
         lease = bench.go("a", account(webhooks=HOOKS))
-        bench.ledger.settle(lease, None, Tally(), expired(lease))
+        decisions.settle(bench.ledger, lease, None, Tally(), expired(lease))
         assert len(bench.events()) == 1 and bench.deliveries() == []
 
     @pytest.mark.parametrize("word", ["settle", "park", "hold", "renew"])
     def test_an_ended_job_takes_no_further_word(self, bench: Bench, word: str) -> None:
         """Whatever a worker wants with a job that has ended, it has lost it."""
         lease = bench.go("a", account())
-        bench.ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+        decisions.settle(bench.ledger, lease, account(), Tally(sent=1), placed(lease))
         with pytest.raises(LeaseLost):
             speak(bench.ledger, word, lease)
         assert bench.admit("a", account()) == Seen("placed") and len(bench.events()) == 1
@@ -388,11 +418,11 @@ class HoldContract:
     def test_a_held_account_waits_with_all_its_jobs(self, bench: Bench) -> None:
         """The job goes back into its lane, new ones join it, and nothing is leased until the first probe."""
         owner = account(rate="100/s")
-        bench.ledger.hold(bench.go("a", owner), Tally(sent=1), "NO_POINTS")
+        decisions.hold(bench.ledger, bench.go("a", owner), Tally(sent=1), "NO_POINTS")
         assert bench.wait("b", owner) == Parked(Reason.HELD, bench.clock.now_us + 5_000_000)
         bench.clock.advance(4.9)
         assert bench.released() == []
-        assert bench.ledger.seconds_until_due() == pytest.approx(0.1, abs=0.025)
+        assert bench.ledger.lease_due(0).wait_seconds == pytest.approx(0.1, abs=0.025)
 
     def test_one_probe_at_a_time(self, bench: Bench) -> None:
         """When the pause is over one job tries the account, and no second one while it does."""
@@ -405,7 +435,7 @@ class HoldContract:
     def test_a_probe_that_got_through_ends_the_hold(self, bench: Bench) -> None:
         """A ref for the probe, or a refusal of its job alone, frees the others."""
         probe = held_until_probe(bench, waiting=1)
-        bench.ledger.settle(probe, account(), Tally(sent=1), failed(probe))
+        decisions.settle(bench.ledger, probe, account(), Tally(sent=1), failed(probe))
         bench.clock.advance(1)
         (lease,) = bench.release()
         assert not lease.probe
@@ -413,7 +443,7 @@ class HoldContract:
     def test_a_probe_that_never_got_through_ends_no_hold(self, bench: Bench) -> None:
         """A probe that expired says nothing of the account: the next job is the next probe."""
         probe = held_until_probe(bench, waiting=1)
-        bench.ledger.settle(probe, account(), Tally(), expired(probe))
+        decisions.settle(bench.ledger, probe, account(), Tally(), expired(probe))
         bench.clock.advance(1)
         (lease,) = bench.release()
         assert lease.probe
@@ -423,9 +453,9 @@ class HoldContract:
         owner = account(ttl=3600)
         lease, pauses = bench.go("a", owner), []
         for _ in range(7):
-            bench.ledger.hold(lease, Tally(), "NO_POINTS")
-            pauses.append(round(bench.ledger.seconds_until_due()))
-            bench.clock.advance(bench.ledger.seconds_until_due() + 0.03)
+            decisions.hold(bench.ledger, lease, Tally(), "NO_POINTS")
+            pauses.append(round(bench.ledger.lease_due(0).wait_seconds))
+            bench.clock.advance(bench.ledger.lease_due(0).wait_seconds + 0.03)
             (lease,) = bench.release()
         assert pauses == [5, 10, 20, 40, 60, 60, 60]
 
@@ -434,17 +464,17 @@ class HoldContract:
         owner = account(rate="100/s", burst=20)
         for lease in [bench.go(f"job-{n}", owner) for n in range(10)]:
             bench.clock.advance(0.01)
-            bench.ledger.hold(lease, Tally(sent=1), "NO_POINTS")
-        assert bench.ledger.seconds_until_due() == pytest.approx(4.9, abs=0.05)
+            decisions.hold(bench.ledger, lease, Tally(sent=1), "NO_POINTS")
+        assert bench.ledger.lease_due(0).wait_seconds == pytest.approx(4.9, abs=0.05)
 
     def test_a_probe_waits_for_the_calls_in_flight(self, bench: Bench) -> None:
         """While an older call of the account is under way nobody probes."""
         owner = account(rate="100/s", burst=5)
         first, second = bench.go("a", owner), bench.go("b", owner)
-        bench.ledger.hold(first, Tally(sent=1), "NO_POINTS")
+        decisions.hold(bench.ledger, first, Tally(sent=1), "NO_POINTS")
         bench.clock.advance(6)
         assert bench.released() == []
-        bench.ledger.settle(second, owner, Tally(sent=1), placed(second))
+        decisions.settle(bench.ledger, second, owner, Tally(sent=1), placed(second))
         (lease,) = bench.release()
         assert lease.probe
 
@@ -459,7 +489,7 @@ class HoldContract:
         """A job whose account was held meanwhile goes back to the lane."""
         owner = account(rate="100/s", burst=5)
         first, second = bench.go("a", owner), bench.go("b", owner)
-        bench.ledger.hold(first, Tally(sent=1), "NO_POINTS")
+        decisions.hold(bench.ledger, first, Tally(sent=1), "NO_POINTS")
         parked = bench.ledger.renew(second, owner, Tally())
         assert parked == Parked(Reason.HELD, bench.clock.now_us + 5_000_000)
 
@@ -488,7 +518,7 @@ class ReclaimContract:
         bench.wait("b", account(ttl=20), may_dial=False)
         bench.clock.advance(LEASE_SECONDS + 0.1)
         assert [found.job.id for found in bench.other.reclaim(10, lost=False)] == ["b"]
-        bench.ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+        decisions.settle(bench.ledger, lease, account(), Tally(sent=1), placed(lease))
 
     @pytest.mark.parametrize("word", ["settle", "park", "hold", "renew"])
     def test_a_worker_that_wakes_too_late_has_no_say(self, bench: Bench, word: str) -> None:
@@ -498,7 +528,7 @@ class ReclaimContract:
         (found,) = bench.other.reclaim(10)
         with pytest.raises(LeaseLost):
             speak(bench.ledger, word, lease)
-        bench.other.settle(found, account(), found.tally, failed(found))
+        decisions.settle(bench.other, found, account(), found.tally, failed(found))
         with pytest.raises(LeaseLost):
             speak(bench.ledger, word, lease)
         assert len(bench.events()) == 1
@@ -516,7 +546,7 @@ class ReclaimContract:
         bench.go("a", account())
         bench.clock.advance(LEASE_SECONDS + 0.1)
         (found,) = bench.ledger.reclaim(10)
-        bench.ledger.park(found, found.tally, Reason.BACKOFF, 0.0)
+        decisions.park(bench.ledger, found, found.tally, Reason.BACKOFF, 0.0)
         (again,) = bench.release()
         assert again.due is Due.DIAL and again.fence > found.fence and again.tally.perhaps_rung == 1
 
@@ -527,7 +557,7 @@ class ReclaimContract:
         bench.clock.advance(LEASE_SECONDS + 0.1)
         (found,) = bench.ledger.reclaim(10)
         bench.go("b", owner)
-        bench.ledger.settle(found, owner, found.tally, failed(found))
+        decisions.settle(bench.ledger, found, owner, found.tally, failed(found))
         assert bench.wait("c", owner).reason is Reason.CAPACITY
 
     def test_a_renewed_lease_lasts_longer(self, bench: Bench) -> None:
@@ -548,7 +578,7 @@ class ReclaimContract:
         bench.clock.advance(1)
         (found,) = bench.ledger.reclaim(10)
         assert found.due is Due.EXPIRED and found.job.id == "b" and found.tally == Tally()
-        assert bench.ledger.seconds_until_due() == math.inf
+        assert bench.ledger.lease_due(0).wait_seconds == math.inf
 
     def test_a_decider_that_is_lost_is_replaced(self, bench: Bench) -> None:
         """A reclaimed job that nobody decided about is reclaimed again, and not counted twice."""
@@ -584,7 +614,7 @@ class RejectContract:
         lease = bench.go("a", account())
         assert not bench.ledger.reject("a", "acme", account(), rejection("a", "acme"))
         assert not bench.ledger.reject("a", "globex", None, rejection("a", "globex"))
-        bench.ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+        decisions.settle(bench.ledger, lease, account(), Tally(sent=1), placed(lease))
         assert len(bench.events()) == 1
 
 
@@ -598,7 +628,7 @@ def held_until_probe(bench: Bench, waiting: int = 0) -> Lease:
     """An account held for the first pause, with further jobs in its lane; the probe that follows."""
     owner = account()
     lease = bench.go("held", owner)
-    bench.ledger.hold(lease, Tally(sent=1), "NO_POINTS")
+    decisions.hold(bench.ledger, lease, Tally(sent=1), "NO_POINTS")
     for n in range(waiting):
         bench.wait(f"waiting-{n}", owner)
     bench.clock.advance(5)
@@ -611,10 +641,10 @@ def speak(ledger: Ledger, word: str, lease: Lease) -> None:
     owner, tally = account(), Tally(sent=1)
     match word:
         case "settle":
-            ledger.settle(lease, owner, tally, failed(lease))
+            decisions.settle(ledger, lease, owner, tally, failed(lease))
         case "park":
-            ledger.park(lease, tally, Reason.BACKOFF, 1.0)
+            decisions.park(ledger, lease, tally, Reason.BACKOFF, 1.0)
         case "hold":
-            ledger.hold(lease, tally, "NO_POINTS")
+            decisions.hold(ledger, lease, tally, "NO_POINTS")
         case _:
             ledger.renew(lease, owner, tally)

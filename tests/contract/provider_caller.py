@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.doubles.gates import OpenGate
 from worker.errors import (
     CallError,
     Retry,
@@ -42,7 +43,7 @@ class Caller:
         return self.at_gate()
 
     def call(self, job: Job = JOB) -> str:
-        return self.client.place_call(job, KEY, self.gate)
+        return self.client.place_call(job, KEY, OpenGate(self.gate))
 
     def fails(self, job: Job = JOB) -> CallError:
         """The error of a call that must not give a ref."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from tests.doubles import decisions
 from tests.doubles.samples import account, application, placed
 from worker.accounts import Account, Endpoint
 from worker.ports import Lease, Reason
@@ -66,7 +67,7 @@ def test_jobs_without_a_place_are_counted(client: redis.Redis, ledger: RedisLedg
 def test_jobs_in_backoff_are_counted_apart(client: redis.Redis, ledger: RedisLedger) -> None:
     """A job that is not ready yet waits for nothing but its own time."""
     first, *_ = admit(ledger, account("acme", "1/h"), 3)
-    ledger.park(first, Tally(), Reason.BACKOFF, 600.0)
+    decisions.park(ledger, first, Tally(), Reason.BACKOFF, 600.0)
     found = count(client)
     assert found.waiting == waiting(rate_limit=2, backoff=1) and found.in_flight == 0
 
@@ -74,7 +75,7 @@ def test_jobs_in_backoff_are_counted_apart(client: redis.Redis, ledger: RedisLed
 def test_a_held_account_is_said_with_its_reason(client: redis.Redis, ledger: RedisLedger) -> None:
     """All that waits, waits for the hold."""
     first, *_ = admit(ledger, account("acme", "1/h"), 3)
-    ledger.hold(first, Tally(sent=1), "NO_POINTS")
+    decisions.hold(ledger, first, Tally(sent=1), "NO_POINTS")
     found = count(client)
     assert found.waiting == waiting(held=3) and found.hold == "NO_POINTS"
 
@@ -97,7 +98,7 @@ def test_what_is_on_its_way_out_is_counted(client: redis.Redis, ledger: RedisLed
     for name in ("acme", "globex", "initech"):
         owner = account(name, webhooks=(hook,))
         (lease,) = admit(ledger, owner, 1, name)
-        ledger.settle(lease, owner, Tally(sent=1), placed(lease))
+        decisions.settle(ledger, lease, owner, Tally(sent=1), placed(lease))
     assert Census(client).unpublished() == 3
     assert len({keys.shard_of(name) for name in ("acme", "globex", "initech")}) > 1
     assert count(client, "globex").pending == 1

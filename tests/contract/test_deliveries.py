@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from tests.doubles.samples import account, application, placed
 from worker.accounts import Endpoint
@@ -27,7 +28,7 @@ HOOKS = (
 OWNER = account("acme", "1000/s", burst=100, webhooks=HOOKS[:1])
 SHARD = keys.prefix_of("acme")
 RETENTION_SECONDS = 3600
-LEASE_SECONDS = 60
+LEASE_SECONDS = 25
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def end(
     ledger = RedisLedger(Scripts(client), lease_seconds=30, retention_seconds=RETENTION_SECONDS, clock=clock)
     for lease in ledger.admit([application(name, owner) for name in names]):
         assert isinstance(lease, Lease)
-        ledger.settle(lease, owner, Tally(sent=1), placed(lease))
+        decisions.settle(ledger, lease, owner, Tally(sent=1), placed(lease))
 
 
 def pending(client: redis.Redis) -> int:

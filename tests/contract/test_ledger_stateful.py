@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from tests.doubles.memory_ledger import Limits, MemoryLedger, Store
 from tests.doubles.samples import account, application, expired, failed, placed, rejection
@@ -109,11 +110,11 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(worker=worker_numbers, most=st.sampled_from((1, 2, 100)))
     def worker_releases(self, worker: int, most: int) -> None:
         real_wait, model_wait = (
-            self.real[worker].seconds_until_due(),
-            self.model[worker].seconds_until_due(),
+            self.real[worker].lease_due(0).wait_seconds,
+            self.model[worker].lease_due(0).wait_seconds,
         )
         assert real_wait == pytest.approx(model_wait)
-        self._compare_all(self.real[worker].lease_due(most), self.model[worker].lease_due(most))
+        self._compare_all(self.real[worker].lease_due(most).leases, self.model[worker].lease_due(most).leases)
 
     @rule(worker=worker_numbers, most=st.sampled_from((1, 50)), lost=st.booleans())
     def worker_reclaims(self, worker: int, most: int, lost: bool) -> None:
@@ -138,14 +139,16 @@ class LedgerMachine(RuleBasedStateMachine):
     def job_is_parked(self, data: st.DataObject, worker: int, tally: Tally, wait_seconds: float) -> None:
         hand = data.draw(st.sampled_from(self.hands))
         self._both(
-            worker, hand, lambda ledger, lease: ledger.park(lease, tally, Reason.BACKOFF, wait_seconds)
+            worker,
+            hand,
+            lambda ledger, lease: decisions.park(ledger, lease, tally, Reason.BACKOFF, wait_seconds),
         )
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data(), worker=worker_numbers, tally=tallies)
     def account_is_refused(self, data: st.DataObject, worker: int, tally: Tally) -> None:
         hand = data.draw(st.sampled_from(self.hands))
-        self._both(worker, hand, lambda ledger, lease: ledger.hold(lease, tally, "NO_POINTS"))
+        self._both(worker, hand, lambda ledger, lease: decisions.hold(ledger, lease, tally, "NO_POINTS"))
 
     @precondition(lambda self: self.hands)
     @rule(
@@ -154,7 +157,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def job_ends(self, data: st.DataObject, worker: int, tally: Tally, end: Any) -> None:
         hand = data.draw(st.sampled_from(self.hands))
         event = end(hand.real)
-        self._both(worker, hand, lambda ledger, lease: ledger.settle(lease, None, tally, event))
+        self._both(worker, hand, lambda ledger, lease: decisions.settle(ledger, lease, None, tally, event))
 
     @rule(worker=worker_numbers, job_id=ids, name=names)
     def job_is_rejected(self, worker: int, job_id: str, name: str) -> None:
@@ -209,15 +212,16 @@ class LedgerMachine(RuleBasedStateMachine):
                 break
             self.clock.advance(LEASE_SECONDS)
             self._end_all(self.real[0].reclaim(50), self.model[0].reclaim(50))
-            self.real[0].seconds_until_due()
-            self._end_all(self.real[0].lease_due(100), self.model[0].lease_due(100))
+            self._end_all(self.real[0].lease_due(100).leases, self.model[0].lease_due(100).leases)
         assert all(record.event is not None for record in self.store.records.values())
         self.every_job_is_where_its_state_says()
 
     def _end_all(self, real: list[Lease], model: list[Lease]) -> None:
         for hand in self._compare_all(real, model):
             event = placed(hand.real)
-            self._both(0, hand, lambda ledger, lease, e=event: ledger.settle(lease, None, lease.tally, e))
+            self._both(
+                0, hand, lambda ledger, lease, e=event: decisions.settle(ledger, lease, None, lease.tally, e)
+            )
 
     def _both(self, worker: int, hand: Hand, speak: Any) -> tuple[Any, Any] | None:
         """Say the same to both; None where both refused."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 
+from tests.doubles import decisions
 from tests.doubles.clocks import START_US, StoredClock, read_time_from_keys
 from tests.doubles.samples import account, application, placed
 from worker.accounts import Account
@@ -93,6 +94,48 @@ def test_script_and_model_agree_on_every_case(client: redis.Redis, seed: int) ->
         assert replies == [case.answer() for case in part]
 
 
+OVERLOADED = 6
+"""Standstills in a row after which slots are made wider."""
+
+
+def test_slots_become_wider_where_they_keep_lapsing(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Standstills one after the other widen an account's slots as the model says; a while without ends that.
+
+    What lapses within one standstill counts once, and one standstill alone changes nothing.
+    """
+    read_time_from_keys(monkeypatch)
+    owner, clock = account("acme", "100/s", burst=9), StoredClock(client)
+    ledger = RedisLedger(Scripts(client), lease_seconds=30, retention_seconds=3600, clock=clock)
+    (lease,) = ledger.admit([application("a", owner, expires_at_us=START_US * 2)])
+    validities = list[int]()
+    for _ in range(2 * OVERLOADED):
+        for _ in range(3):
+            lease = renewed(ledger, lease, owner, lapsed=True)
+            clock.advance(0.011)
+        validities.append(validity_us(lease))
+        clock.advance(0.4)
+    steps = [owner.pace.eased(step).valid_us for step in range(3)]
+    assert sorted(set(validities)) == steps
+    assert validities == sorted(validities) and validities[0] == validities[3]
+    clock.advance(11)
+    lease = renewed(ledger, lease, owner, lapsed=False)
+    assert validity_us(lease) == steps[0]
+
+
+def renewed(ledger: RedisLedger, lease: object, owner: Account, *, lapsed: bool) -> Lease:
+    assert isinstance(lease, Lease)
+    again = ledger.renew(lease, owner, Tally(), lapsed=lapsed)
+    assert isinstance(again, Lease)
+    return again
+
+
+def validity_us(lease: object) -> int:
+    assert isinstance(lease, Lease)
+    return round((lease.slot.closes - lease.slot.opens) * 1_000_000)
+
+
 class Sender:
     """Several workers that take turns at random, and an adversary who sends each request as late as is allowed."""
 
@@ -114,10 +157,9 @@ class Sender:
         while self.clock.now_us < ends_us:
             worker = self._chance.choice(self._workers)
             self.clock.advance(
-                worker.seconds_until_due() + self._chance.randint(0, self._late_us) / 1_000_000
+                worker.lease_due(0).wait_seconds + self._chance.randint(0, self._late_us) / 1_000_000
             )
-            worker.seconds_until_due()
-            for lease in worker.lease_due(100):
+            for lease in worker.lease_due(100).leases:
                 self._send(worker, lease)
                 self._arrive(1, lease.job.account)
 
@@ -138,7 +180,7 @@ class Sender:
     def _send(self, worker: RedisLedger, lease: Lease) -> None:
         opens, closes = (lease.now_us(moment) for moment in (lease.slot.opens, lease.slot.closes))
         self.slots[lease.job.account].append((opens, closes))
-        worker.settle(lease, None, Tally(sent=1), placed(lease))
+        decisions.settle(worker, lease, None, Tally(sent=1), placed(lease))
 
 
 def fullest_window(sends: list[tuple[int, int]], period_us: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 import redis
 
+from tests.doubles import decisions
 from tests.doubles.samples import account, application, placed
 from worker.delivery.relay import POLL_SECONDS, Relay
 from worker.errors import BrokerUnavailable
@@ -43,7 +44,7 @@ def record(scripts: Scripts, *names: str, owner: str = "acme") -> list[str]:
     for admission in ledger.admit([application(name, fast) for name in names]):
         assert isinstance(admission, Lease)
         event = placed(admission)
-        ledger.settle(admission, limits, Tally(sent=1), event)
+        decisions.settle(ledger, admission, limits, Tally(sent=1), event)
         bodies.append(event.body)
     return bodies
 

@@ -13,6 +13,7 @@ import redis
 from structlog.testing import capture_logs
 
 from tests.conftest import absent, free_port, process, wait_until
+from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from tests.doubles.samples import account, application, failed, placed
 from worker.embedded import EmbeddedServerError, find_binary
@@ -56,8 +57,7 @@ def go(ledger: RedisLedger, job_id: str = "a", **limits: Any) -> Lease:
 
 
 def release(ledger: RedisLedger) -> list[Lease]:
-    ledger.seconds_until_due()
-    return ledger.lease_due(100)
+    return ledger.lease_due(100).leases
 
 
 class TestServer:
@@ -80,9 +80,9 @@ class TestServer:
         with redis.Redis.from_url(redis_url) as other:
             other.client_kill_filter(_type="normal", skipme=True)
         try:
-            ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+            decisions.settle(ledger, lease, account(), Tally(sent=1), placed(lease))
         except StoreUnavailable:
-            ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+            decisions.settle(ledger, lease, account(), Tally(sent=1), placed(lease))
         assert ledger.admit([application("a", account())]) == [Seen("placed")]
 
     @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ class TestServer:
             with pytest.raises(StoreUnavailable):
                 ledger.admit([application("a", account(burst=9))])
             with pytest.raises(StoreUnavailable):
-                ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+                decisions.settle(ledger, lease, account(), Tally(sent=1), placed(lease))
         finally:
             client.config_set(option, good)
         assert not client.exists(f"{SHARD}job:a")
-        ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+        decisions.settle(ledger, lease, account(), Tally(sent=1), placed(lease))
         go(ledger, "a", burst=9)
 
     def test_a_replica_is_unavailable(self, client: redis.Redis) -> None:
@@ -127,11 +127,11 @@ class TestServer:
             assert isinstance(ledger.admit([application("b", account(rate="1/h"))])[0], Parked)
             server.kill()
             with pytest.raises(StoreUnavailable):
-                ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+                decisions.settle(ledger, lease, account(), Tally(sent=1), placed(lease))
             server.start()
             assert ledger.admit([application("b", account(rate="1/h"))]) == [Seen("waiting")]
             assert isinstance(ledger.admit([application("c", account(rate="1/h"))])[0], Parked)
-            ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+            decisions.settle(ledger, lease, account(), Tally(sent=1), placed(lease))
             assert ledger.admit([application("a", account(rate="1/h"))]) == [Seen("placed")]
 
     def test_slots_are_told_in_this_process_time(self, client: redis.Redis) -> None:
@@ -192,7 +192,7 @@ class TestRecord:
     def test_an_ended_job_keeps_no_pin(self, client: Any, ledger: RedisLedger) -> None:
         """Once a job has ended, neither its PIN nor its number is in any key, and its record goes in time."""
         lease = go(ledger)
-        ledger.settle(lease, account(), Tally(sent=1), placed(lease))
+        decisions.settle(ledger, lease, account(), Tally(sent=1), placed(lease))
         assert not client.exists(f"{SHARD}payload:a")
         assert b"2125555555" not in dump(client) and b"4321" not in client.hget(f"{SHARD}job:a", "event")
         assert 0 < client.pttl(f"{SHARD}job:a") <= 3_600_000
@@ -211,7 +211,7 @@ class TestRecord:
         owner = account(rate="100/s", ttl=999_999)
         lease = go(ledger, rate="100/s", ttl=999_999)
         for _ in range(300):
-            ledger.park(lease, Tally(), Reason.BACKOFF, 0.0, "x" * 40)
+            decisions.park(ledger, lease, Tally(), Reason.BACKOFF, 0.0, "x" * 40)
             clock.advance(0.1)
             (lease,) = release(ledger)
             renewed = ledger.renew(lease, owner, Tally())
@@ -230,7 +230,7 @@ class TestRecord:
         """All keys but the claim carry the account's hash tag, so that a script touches one cluster slot only."""
         lease = go(ledger)
         ledger.admit([application("b", account(), may_dial=False)])
-        ledger.settle(lease, account(), Tally(sent=1), failed(lease))
+        decisions.settle(ledger, lease, account(), Tally(sent=1), failed(lease))
         others = [key for key in client.scan_iter() if not key.startswith((SHARD.encode(), b"test:"))]
         assert sorted(others) == [keys.claim("a").encode(), keys.claim("b").encode()]
 
@@ -257,11 +257,11 @@ class TestOperatorsHold:
         self, ledger: RedisLedger, clock: StoredClock, client: redis.Redis
     ) -> None:
         """Neither a probe that gets through nor a refusal changes what the operator said."""
-        ledger.hold(go(ledger, burst=5), Tally(sent=1), "NO_POINTS")
+        decisions.hold(ledger, go(ledger, burst=5), Tally(sent=1), "NO_POINTS")
         clock.advance(5)
         (probe,) = release(ledger)
         Scripts(client).run(Call("hold", SHARD, ("acme", "operator")))
-        ledger.settle(probe, account(), Tally(sent=1), placed(probe))
+        decisions.settle(ledger, probe, account(), Tally(sent=1), placed(probe))
         assert client.hmget(f"{SHARD}limit:acme", ["hold", "probe_at"]) == [b"operator", b"0"]
 
     def test_a_refusal_does_not_turn_it_into_a_hold_with_probes(
@@ -270,7 +270,7 @@ class TestOperatorsHold:
         """A call in flight that finds the account without points leaves the operator's hold as it is."""
         lease = go(ledger)
         Scripts(client).run(Call("hold", SHARD, ("acme", "operator")))
-        ledger.hold(lease, Tally(sent=1), "NO_POINTS")
+        decisions.hold(ledger, lease, Tally(sent=1), "NO_POINTS")
         clock.advance(600)
         assert client.hget(f"{SHARD}limit:acme", "hold") == b"operator"
         assert [lease.due for lease in ledger.reclaim(9)] == [Due.EXPIRED] and release(ledger) == []

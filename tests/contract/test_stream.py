@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
 import redis
 
+from tests.doubles.clocks import FakeClock
 from worker.engine import stream
-from worker.engine.intake import Entry, Intake
-from worker.engine.stream import GROUP, STREAM, StreamIntake
+from worker.engine.entry import Entry
+from worker.engine.intake import Intake
+from worker.engine.stream import ABANDONED_MS, GROUP, STREAM, StreamIntake
+from worker.engine.upkeep import KEEP_SECONDS
 from worker.errors import StoreUnavailable
+from worker.failpoints import FailpointReached
 from worker.intake import Broken, Request
 from worker.ports import Source
 from worker.state.connection import connect
@@ -49,12 +53,23 @@ def taker() -> Taker:
 
 
 @pytest.fixture
-def intake(client: redis.Redis, taker: Taker) -> StreamIntake:
-    return worker_on(client, taker)
+def clock() -> FakeClock:
+    return FakeClock()
 
 
-def worker_on(client: redis.Redis, taker: Taker) -> StreamIntake:
-    return StreamIntake(client, cast(Intake, taker))
+@pytest.fixture
+def intake(client: redis.Redis, taker: Taker, clock: FakeClock) -> StreamIntake:
+    return worker_on(client, taker, clock)
+
+
+def worker_on(client: redis.Redis, taker: Taker, clock: FakeClock | None = None) -> StreamIntake:
+    return StreamIntake(client, cast(Intake, taker), clock or FakeClock())
+
+
+def turn_later(intake: StreamIntake, clock: FakeClock) -> None:
+    """A turn in which all is due that a worker does now and then."""
+    clock.advance(KEEP_SECONDS)
+    intake.turn()
 
 
 def add(client: redis.Redis, job_id: str) -> None:
@@ -127,14 +142,88 @@ def test_a_lost_workers_entries_are_claimed(
 
 
 def test_a_worker_does_not_claim_what_it_has_in_hand(
-    client: redis.Redis, intake: StreamIntake, taker: Taker, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis,
+    intake: StreamIntake,
+    taker: Taker,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """However long an entry of its own takes, it is not handed over twice."""
     monkeypatch.setattr(stream, "ABANDONED_MS", 0)
     add(client, "a")
-    for _ in range(25):
-        intake.turn()
+    for _ in range(5):
+        turn_later(intake, clock)
     assert taker.ids() == ["a"]
+
+
+def age(client: redis.Redis, milliseconds: int) -> None:
+    """Let no consumer have seen its pending entries for so long."""
+    for entry in cast(Any, client.xpending_range(STREAM, GROUP, "-", "+", 1000)):
+        name, entry_id = entry["consumer"], entry["message_id"]
+        client.xclaim(STREAM, GROUP, name, 0, [entry_id], idle=milliseconds, justid=True)
+
+
+def test_a_living_workers_entries_are_left_to_it(
+    client: redis.Redis, intake: StreamIntake, taker: Taker, clock: FakeClock
+) -> None:
+    """It keeps them, however long they take; what it was given and never heard of is abandoned."""
+    add(client, "a")
+    slow, slow_clock = Taker(), FakeClock()
+    slow_worker = worker_on(client, slow, slow_clock)
+    slow_worker.turn()
+    add(client, "unheard")
+    ((_, [(unheard, _)]),) = cast(Any, client.xreadgroup(GROUP, own_name(client), {STREAM: ">"}, 1))
+    for _ in range(3):
+        age(client, ABANDONED_MS)
+        turn_later(slow_worker, slow_clock)
+        turn_later(intake, clock)
+    assert taker.ids() + slow.ids()[1:] == ["unheard"]
+    assert unheard in entry_ids(client) and pending(client) == 2
+
+
+def own_name(client: redis.Redis) -> str:
+    (name,) = consumers(client)
+    return name
+
+
+def test_after_an_outage_the_living_speak_first(
+    client: redis.Redis, intake: StreamIntake, taker: Taker, clock: FakeClock
+) -> None:
+    """Nobody could keep anything meanwhile: each keeps what it has at once, and claims nothing yet."""
+    add(client, "a")
+    slow_clock = FakeClock()
+    slow = worker_on(client, Taker(), slow_clock)
+    slow.turn()
+    client.replicaof("127.0.0.1", "1")
+    try:
+        for worker, its_clock in ((slow, slow_clock), (intake, clock)):
+            with pytest.raises(StoreUnavailable):
+                turn_later(worker, its_clock)
+    finally:
+        client.replicaof("NO", "ONE")
+    age(client, ABANDONED_MS)
+    intake.turn()
+    slow.turn()
+    for _ in range(2):
+        turn_later(intake, clock)
+    assert taker.ids() == []
+
+
+def test_many_abandoned_entries_are_claimed_without_a_pause(
+    client: redis.Redis, intake: StreamIntake, taker: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch after batch, up to what a worker can hold."""
+    monkeypatch.setattr(stream, "BATCH_MOST", 2)
+    for name in "abcde":
+        add(client, name)
+    lost = worker_on(client, Taker())
+    for _ in range(3):
+        lost.turn()
+    age(client, ABANDONED_MS)
+    monkeypatch.setattr(stream, "IN_HAND_MOST", 4)
+    for _ in range(3):
+        intake.turn()
+    assert taker.ids() == list("abcd")
 
 
 @pytest.mark.parametrize(
@@ -203,7 +292,11 @@ def test_an_entry_that_was_trimmed_is_no_job(
 
 
 def test_an_acknowledgement_that_fails_is_made_up_for(
-    client: redis.Redis, intake: StreamIntake, taker: Taker, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis,
+    intake: StreamIntake,
+    taker: Taker,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With Redis away the entry stays pending, nothing is raised, and it is claimed and finished later."""
     add(client, "a")
@@ -215,8 +308,7 @@ def test_an_acknowledgement_that_fails_is_made_up_for(
         client.replicaof("NO", "ONE")
     assert pending(client) == 1
     monkeypatch.setattr(stream, "ABANDONED_MS", 0)
-    for _ in range(stream.CLAIM_EVERY_TURNS):
-        intake.turn()
+    turn_later(intake, clock)
     taker.entries[-1].done()
     assert len(taker.entries) == 2 and client.xlen(STREAM) == 0
 
@@ -230,3 +322,102 @@ def test_a_store_that_takes_no_writes_is_unavailable(client: redis.Redis, intake
     finally:
         client.replicaof("NO", "ONE")
     intake.turn()
+
+
+def consumers(client: redis.Redis) -> list[str]:
+    return [consumer["name"].decode() for consumer in cast(Any, client.xinfo_consumers(STREAM, GROUP))]
+
+
+def served(client: redis.Redis) -> None:
+    """A worker that had an entry, finished it, and is there no more."""
+    taker = Taker()
+    add(client, "x")
+    worker_on(client, taker).turn()
+    taker.entries[0].done()
+
+
+def test_a_worker_that_ends_leaves_the_group(client: redis.Redis, intake: StreamIntake, taker: Taker) -> None:
+    """Its consumer is gone, the others' stay."""
+    served(client)
+    (other,) = consumers(client)
+    add(client, "a")
+    intake.turn()
+    taker.entries[0].done()
+    assert len(consumers(client)) == 2
+    intake.close()
+    assert consumers(client) == [other]
+
+
+def test_what_is_not_on_record_is_handed_back(
+    client: redis.Redis, intake: StreamIntake, taker: Taker
+) -> None:
+    """Another worker claims it at once, nothing is forgotten, and what others claimed before stays theirs."""
+    for name in "abc":
+        add(client, name)
+    intake.turn()
+    taker.entries[0].done()
+    client.xclaim(STREAM, GROUP, "third", 0, [entry_ids(client)[1]], justid=True)
+    intake.close()
+    assert pending(client) == 2 and len(consumers(client)) == 2
+    other = Taker()
+    worker_on(client, other).turn()
+    assert other.ids() == ["b"] and other.entries[0].redelivered
+
+
+def entry_ids(client: redis.Redis) -> list[bytes]:
+    return [entry_id for entry_id, _ in cast(Any, client.xrange(STREAM))]
+
+
+def test_leaving_a_stream_that_is_gone_is_no_error(client: redis.Redis, intake: StreamIntake) -> None:
+    """Nor is leaving while Redis takes no writes."""
+    add(client, "a")
+    intake.turn()
+    client.replicaof("127.0.0.1", "1")
+    try:
+        intake.close()
+    finally:
+        client.replicaof("NO", "ONE")
+    client.delete(STREAM)
+    intake.close()
+
+
+def test_consumers_of_lost_workers_are_removed(
+    client: redis.Redis, intake: StreamIntake, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that have been idle for long and have nothing pending; never one with an entry in hand."""
+    add(client, "a")
+    worker_on(client, Taker()).turn()
+    (holding,) = consumers(client)
+    for _ in range(3):
+        served(client)
+    assert len(consumers(client)) == 4
+    intake.turn()
+    assert len(consumers(client)) == 4
+    monkeypatch.setattr(stream, "LOST_CONSUMER_MS", 0)
+    turn_later(intake, clock)
+    assert consumers(client) == [holding] and pending(client) == 1
+
+
+def test_a_worker_whose_consumer_was_removed_reads_on(
+    client: redis.Redis, intake: StreamIntake, taker: Taker
+) -> None:
+    """One that slept for an hour is as good as new."""
+    add(client, "a")
+    intake.turn()
+    taker.entries[0].done()
+    (own,) = consumers(client)
+    client.xgroup_delconsumer(STREAM, GROUP, own)
+    add(client, "b")
+    intake.turn()
+    assert taker.ids() == ["a", "b"] and consumers(client) == [own]
+
+
+def test_an_empty_look_is_no_fetch(
+    client: redis.Redis, intake: StreamIntake, armed: Callable[[str], None]
+) -> None:
+    """A fault that waits for something to have been taken is not spent on nothing."""
+    armed("fetch.after=raise")
+    intake.turn()
+    add(client, "a")
+    with pytest.raises(FailpointReached):
+        intake.turn()

@@ -12,7 +12,21 @@ from worker.errors import LeaseLost, StoreUnavailable
 from worker.events import Event, Status
 from worker.jobs import Job
 from worker.limits import Pace, grant, possible
-from worker.ports import Admission, Application, Due, Lease, Parked, Reason, Seen, Slot
+from worker.ports import (
+    Admission,
+    Application,
+    Decision,
+    Due,
+    Ending,
+    Lease,
+    Parked,
+    Parking,
+    Reason,
+    Recorded,
+    Released,
+    Seen,
+    Slot,
+)
 from worker.retry import Tally
 from worker.state.ledger import AHEAD_US, FIRST_PROBE_US, LAST_PROBE_US, RECLAIM_LEASE_US
 
@@ -85,13 +99,13 @@ class MemoryLedger:
     """One worker's view of a `Store`: implements `ports.Ledger`. Not thread-safe."""
 
     def __init__(self, store: Store, clock: FakeClock, *, lease_seconds: float = 30.0) -> None:
-        self._store, self._clock = store, clock
+        self.store, self._clock = store, clock
         self._lease_us = int(lease_seconds * _MICRO)
 
     def declare(self, accounts: Iterable[Account]) -> None:
         self._available()
         for account in accounts:
-            limits = self._store.limits.setdefault(account.name, Limits(account.name, account.pace))
+            limits = self.store.limits.setdefault(account.name, Limits(account.name, account.pace))
             limits.pace = account.pace
             self._limits(account.name)
 
@@ -99,25 +113,22 @@ class MemoryLedger:
         self._available()
         return [self._admit(application) for application in applications]
 
-    def seconds_until_due(self) -> float:
-        self._available()
-        dues = [due for limits in self._store.limits.values() if (due := limits.due_us()) is not None]
-        return max(min(dues) - self._now - AHEAD_US, 0) / _MICRO if dues else math.inf
-
-    def lease_due(self, most: int) -> list[Lease]:
+    def lease_due(self, most: int) -> Released:
         self._available()
         leases: list[Lease] = []
         while len(leases) < most:
-            due = sorted(
-                (due, limits.name) for limits in self._store.limits.values() if (due := self._due(limits))
+            ready = sorted(
+                (due, limits.name) for limits in self.store.limits.values() if (due := self._due(limits))
             )
-            found = [lease for _, name in due[: most - len(leases)] if (lease := self._lease_head(name))]
+            found = [lease for _, name in ready[: most - len(leases)] if (lease := self._lease_head(name))]
             if not found:
                 break
             leases += found
-        return leases
+        dues = [due for limits in self.store.limits.values() if (due := limits.due_us()) is not None]
+        wait_us = max(min(dues) - self._now - AHEAD_US // 2, 0) if dues else math.inf
+        return Released(leases, wait_us / _MICRO)
 
-    def renew(self, lease: Lease, account: Account, tally: Tally) -> Lease | Parked:
+    def renew(self, lease: Lease, account: Account, tally: Tally, *, lapsed: bool = False) -> Lease | Parked:
         record, limits = self._in_hand(lease)
         if record.state != "dialling":
             raise LeaseLost(lease.job.id)
@@ -135,39 +146,17 @@ class MemoryLedger:
             record, limits, record.accepted_us, Reason.HELD if held else Reason.RATE_LIMIT, until_us
         )
 
-    def park(self, lease: Lease, tally: Tally, reason: Reason, wait_seconds: float, detail: str = "") -> None:
-        record, limits = self._in_hand(lease)
-        record.tally = tally
-        self._release(record, limits)
-        ready_us = self._now + int(wait_seconds * _MICRO)
-        self._wait(record, limits, ready_us, reason, ready_us)
-
-    def hold(self, lease: Lease, tally: Tally, code: str) -> None:
-        record, limits = self._in_hand(lease)
-        record.tally = tally
-        self._release(record, limits)
-        if limits.hold is None or 0 < limits.probe_at_us <= self._now:
-            limits.hold = code
-            limits.probe_at_us = self._now + min(FIRST_PROBE_US * 2**limits.probes, LAST_PROBE_US)
-            limits.probes += 1
-        self._wait(record, limits, self._now, Reason.HELD, limits.probe_at_us)
-
-    def settle(self, lease: Lease, account: Account | None, tally: Tally, event: Event) -> None:
-        record, limits = self._in_hand(lease)
-        record.tally = tally
-        self._release(record, limits)
-        answered = event.status in (Status.PLACED, Status.FAILED)
-        if lease.probe and answered and limits.probe_at_us > 0:
-            limits.hold, limits.probe_at_us, limits.probes = None, 0, 0
-        self._conclude(record, account, event)
+    def record(self, decisions: Sequence[Decision]) -> list[Recorded]:
+        self._available()
+        return [self._decide(decision) for decision in decisions]
 
     def reject(self, job_id: str, account_name: str, account: Account | None, event: Event) -> bool:
         self._available()
-        if job_id in self._store.records:
+        if job_id in self.store.records:
             return False
         broken = Job.model_construct(id=job_id, account=account_name, country="", phone="", code="")
-        self._store.records[job_id] = Record(broken, self._now, self._now)
-        self._conclude(self._store.records[job_id], account, event)
+        self.store.records[job_id] = Record(broken, self._now, self._now)
+        self._conclude(self.store.records[job_id], account, event)
         return True
 
     def reclaim(self, most: int, *, lost: bool = True) -> list[Lease]:
@@ -175,26 +164,62 @@ class MemoryLedger:
         leases = [self._reclaim_lost(record) for record in self._lost()[:most]] if lost else []
         return leases + [self._reclaim_expired(record) for record in self._expired()[:most]]
 
+    def _decide(self, decision: Decision) -> Recorded:
+        """See `record`; the same event again is as good as the first time."""
+        record = self.store.records[decision.lease.job.id]
+        if (
+            isinstance(decision, Ending)
+            and record.event is not None
+            and record.event.body == decision.event.body
+        ):
+            return Recorded.DONE
+        try:
+            record, limits = self._in_hand(decision.lease)
+        except LeaseLost:
+            return Recorded.LOST
+        full = limits.in_flight >= limits.pace.concurrency
+        record.tally = decision.tally
+        self._release(record, limits)
+        if isinstance(decision, Ending):
+            self._end(decision, record, limits)
+        else:
+            self._park(decision, record, limits)
+        return Recorded.ROOM if full else Recorded.DONE
+
+    def _end(self, ending: Ending, record: Record, limits: Limits) -> None:
+        answered = ending.event.status in (Status.PLACED, Status.FAILED)
+        if ending.lease.probe and answered and limits.probe_at_us > 0:
+            limits.hold, limits.probe_at_us, limits.probes = None, 0, 0
+        self._conclude(record, ending.account, ending.event)
+
+    def _park(self, parking: Parking, record: Record, limits: Limits) -> None:
+        if parking.hold_code and (limits.hold is None or 0 < limits.probe_at_us <= self._now):
+            limits.hold = parking.hold_code
+            limits.probe_at_us = self._now + min(FIRST_PROBE_US * 2**limits.probes, LAST_PROBE_US)
+            limits.probes += 1
+        ready_us = self._now + int(parking.wait_seconds * _MICRO)
+        self._wait(record, limits, ready_us, parking.reason, ready_us)
+
     @property
     def _now(self) -> int:
         return self._clock.now_us
 
     def _available(self) -> None:
-        if self._store.away:
+        if self.store.away:
             raise StoreUnavailable("away")
 
     def _limits(self, name: str) -> Limits:
-        limits = self._store.limits[name]
+        limits = self.store.limits[name]
         limits.tat_us = possible(limits.tat_us, self._now, limits.pace)
         limits.served_us = min(limits.served_us, self._now)
         return limits
 
     def _admit(self, application: Application) -> Admission:
         job, pace = application.job, application.account.pace
-        if job.id in self._store.records:
-            known = self._store.records[job.id]
+        if job.id in self.store.records:
+            known = self.store.records[job.id]
             return Seen(known.state if known.job.account == job.account else "another account's")
-        limits = self._store.limits.setdefault(job.account, Limits(job.account, pace))
+        limits = self.store.limits.setdefault(job.account, Limits(job.account, pace))
         limits.pace = pace
         record = self._record(application)
         return self._go_or_wait(record, self._limits(job.account), application.may_dial)
@@ -204,7 +229,7 @@ class MemoryLedger:
         expires_us = self._now + application.account.ttl * _MICRO
         if job.expires_at is not None:
             expires_us = int(job.expires_at.timestamp() * _MICRO)
-        return self._store.records.setdefault(job.id, Record(job, self._now, expires_us))
+        return self.store.records.setdefault(job.id, Record(job, self._now, expires_us))
 
     def _go_or_wait(self, record: Record, limits: Limits, may_dial: bool) -> Lease | Parked:
         slot = grant(limits.tat_us, self._now, self._now, AHEAD_US, limits.pace)
@@ -226,7 +251,7 @@ class MemoryLedger:
 
     def _lease_head(self, name: str) -> Lease | None:
         limits = self._limits(name)
-        while (head := limits.head()) and self._store.records[head].expires_us <= self._now + AHEAD_US:
+        while (head := limits.head()) and self.store.records[head].expires_us <= self._now + AHEAD_US:
             del limits.lane[head]
         if head is None or limits.blocked:
             return None
@@ -235,7 +260,7 @@ class MemoryLedger:
         if isinstance(slot, int):
             return None
         del limits.lane[head]
-        return self._begin(self._store.records[head], limits, *slot)
+        return self._begin(self.store.records[head], limits, *slot)
 
     def _begin(self, record: Record, limits: Limits, slot_us: int, tat_us: int) -> Lease:
         limits.tat_us, limits.served_us = tat_us, self._now
@@ -253,7 +278,7 @@ class MemoryLedger:
 
     def _in_hand(self, lease: Lease) -> tuple[Record, Limits]:
         self._available()
-        record = self._store.records[lease.job.id]
+        record = self.store.records[lease.job.id]
         if record.fence != lease.fence or record.state not in ("dialling", "settling"):
             raise LeaseLost(lease.job.id)
         return record, self._limits(record.job.account)
@@ -264,19 +289,19 @@ class MemoryLedger:
 
     def _conclude(self, record: Record, account: Account | None, event: Event) -> None:
         record.state, record.event, record.why = event.status, event, None
-        self._store.outbox.append((record.job.account, event))
+        self.store.outbox.append((record.job.account, event))
         if account is not None:
             keys = (endpoint.key for endpoint in account.endpoints_for(event.type))
-            self._store.deliveries += [(record.job.id, key) for key in keys]
+            self.store.deliveries += [(record.job.id, key) for key in keys]
 
     def _lost(self) -> list[Record]:
-        held = [record for record in self._store.records.values() if record.state in ("dialling", "settling")]
+        held = [record for record in self.store.records.values() if record.state in ("dialling", "settling")]
         return sorted(
             (r for r in held if r.lease_ends_us <= self._now), key=lambda r: (r.lease_ends_us, r.job.id)
         )
 
     def _expired(self) -> list[Record]:
-        waiting = [record for record in self._store.records.values() if record.state == "waiting"]
+        waiting = [record for record in self.store.records.values() if record.state == "waiting"]
         return sorted(
             (r for r in waiting if r.expires_us <= self._now), key=lambda r: (r.expires_us, r.job.id)
         )

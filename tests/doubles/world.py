@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -12,12 +13,14 @@ import pytest
 from tests.doubles.clocks import FakeClock
 from tests.doubles.memory_ledger import MemoryLedger, Store
 from tests.doubles.samples import REF, accounts, job
-from tests.doubles.watchers import NotedDeadLetters, NotedWatch
+from tests.doubles.watchers import NotedDeadLetters, NotedFaults, NotedWatch
 from worker.accounts import Account
 from worker.calling import Call
+from worker.engine.recorder import Recorder
+from worker.errors import StoreUnavailable
 from worker.intake import Request
 from worker.jobs import Job
-from worker.ports import Lease, Source
+from worker.ports import Gate, Lease, Source
 from worker.settling import Settler
 from worker.verify import Verification
 
@@ -39,12 +42,12 @@ class ScriptedProvider:
         self.requests: list[float] = []
         self.connect_seconds: list[float] = []
 
-    def place_call(self, job: Job, api_key: str, gate: Callable[[], float | None]) -> str:
+    def place_call(self, job: Job, api_key: str, gate: Gate) -> str:
         assert api_key
         if self.before_gate:
             raise self.before_gate.pop(0)
         self._clock.advance(self.connect_seconds.pop(0) if self.connect_seconds else 0.0)
-        gate()
+        gate.opens()
         self.requests.append(self._clock())
         answer = self.answers.pop(0) if self.answers else REF
         if isinstance(answer, Exception):
@@ -61,7 +64,8 @@ class World:
         self.ledger = MemoryLedger(self.store, self.clock)
         self.provider, self.watch = ScriptedProvider(self.clock), NotedWatch()
         self.dead_letters = NotedDeadLetters()
-        self.settler = Settler(self.ledger, self.watch, self.clock)
+        self.recorder = Recorder(self.ledger, self.watch, NotedFaults())
+        self.settler = Settler(self.ledger, self.recorder, self.watch, self.clock)
         self.verification = Verification(
             ledger=self.ledger,
             provider=self.provider,
@@ -74,6 +78,11 @@ class World:
         on_test_time = partial(Call, clock=self.clock, sleep=self.clock.advance)
         monkeypatch.setattr("worker.verify.Call", on_test_time)
 
+    def share(self, other: World) -> None:
+        """Work on the other's store from now on, as a worker with another accounts file would."""
+        self.store = other.store
+        self.ledger.store = other.store
+
     def accept(self, *jobs: Job, may_dial: int = 1) -> list[Lease]:
         requests = [Request(json.loads(one.to_json()), Source.CELERY) for one in jobs]
         return self.verification.accept(requests, may_dial)
@@ -84,17 +93,30 @@ class World:
         return lease
 
     def dial(self, leases: Iterable[Lease]) -> None:
+        """Place the calls, and record what was decided."""
+        try:
+            for lease in leases:
+                self.verification.dial(lease)
+        finally:
+            self.record()
+
+    def recover(self, *leases: Lease) -> None:
         for lease in leases:
-            self.verification.dial(lease)
+            self.verification.recover(lease)
+        self.record()
+
+    def record(self) -> None:
+        """Record what was decided, in as many tries as it takes; while the store is away it is kept."""
+        while self.recorder.backlog and not self.store.away:
+            with suppress(StoreUnavailable):
+                self.recorder.turn()
 
     def run(self, seconds: float, step_seconds: float = 0.05) -> None:
         """Let a worker release and sweep until nothing waits, at most so long."""
         ends = self.clock() + seconds
         while self.clock() < ends:
-            for lease in self.ledger.reclaim(50):
-                self.verification.recover(lease)
-            if self.ledger.seconds_until_due() == 0.0:
-                self.dial(self.ledger.lease_due(1))
+            self.recover(*self.ledger.reclaim(50))
+            self.dial(self.ledger.lease_due(1).leases)
             self.clock.advance(step_seconds)
 
     def event(self, name: str = "job-1") -> dict[str, Any]:

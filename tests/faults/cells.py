@@ -19,28 +19,26 @@ ACTIONS = ("kill", "stop", "raise")
 JOBS = 30
 LOT, LOTS_MOST = 6, 60
 REACHED_WITHIN_SECONDS = 45.0
-"""A relay that died, or is frozen, keeps its accounts' outbox for half a minute; no other relay passes till then."""
+"""What a worker that died or is frozen had in hand comes back after a while; till then there may be nothing to do."""
 
 FREEZE_SECONDS = {
-    "relay": 35,
-    "confirm": 35,
-    "delivery": 65,
-    "fetch": 65,
-    "decode": 65,
-    "admit": 65,
-    "acknowledge": 65,
+    "relay": 13,
+    "confirm": 13,
+    "delivery": 28,
+    "fetch": 23,
+    "decode": 23,
+    "admit": 23,
+    "acknowledge": 23,
 }
-"""Beyond the lease of what the step has in hand: an outbox 30 s, a delivery or a message 60 s; a job 16 s."""
+"""Beyond the lease of what the step has in hand: an outbox 10 s, a delivery 25 s, a message 15 s and up to 5 s until
+somebody looks; a job 16 s."""
 FREEZE_JOB_SECONDS = 19
 
 TARGETS = {"redis": ("redis", "provider"), "amqp": ("redis", "amqp", "provider")}
 """The servers that a worker talks to, by broker."""
 
-ABSENT = {"redis": ("last_byte.before",), "amqp": ("last_byte.before", "fetch.before")}
-"""A request is written in one go, its first byte with its last; and RabbitMQ pushes its messages, nobody fetches."""
-
-PASSES_MOST = {"fetch": 30, "park": 2, "delivery": 2, "relay": 2, "confirm": 2}
-"""A failpoint goes off at a random pass up to this; else up to 3."""
+PASSES_MOST = {"fetch.before": 30, "park": 2, "delivery": 2, "relay": 2, "confirm": 2}
+"""A point, or both of a step, goes off at a random pass up to this; else up to 3."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Order:
 
     @classmethod
     def of(cls, point: str, action: str) -> Order:
-        return cls(point, action, random.randint(1, PASSES_MOST.get(_step(point), 3)))
+        return cls(point, action, random.randint(1, PASSES_MOST.get(point, PASSES_MOST.get(_step(point), 3))))
 
     @property
     def seconds(self) -> int:
@@ -75,11 +73,6 @@ def _step(point: str) -> str:
     return point.partition(".")[0]
 
 
-def points(broker: str) -> list[str]:
-    """The failpoints that a worker passes with this broker."""
-    return [point for point in POINTS if point not in ABSENT[broker]]
-
-
 @dataclass(frozen=True)
 class Cell:
     """A fault. `trial` does it once in a run and says whether it came about; `standing` workers work meanwhile."""
@@ -93,13 +86,13 @@ class Cell:
 
 def cells(broker: str) -> list[Cell]:
     """Every cell for a broker, "redis" or "amqp"."""
-    return [*_failpoints(broker), *_network(TARGETS[broker]), *_servers(broker), *_workers()]
+    return [*_failpoints(), *_network(TARGETS[broker]), *_servers(broker), *_workers()]
 
 
-def _failpoints(broker: str) -> list[Cell]:
+def _failpoints() -> list[Cell]:
     return [
         Cell(f"point.{point}.{action}", partial(_reach_one, point, action), standing=1)
-        for point in points(broker)
+        for point in POINTS
         for action in ACTIONS
     ]
 

@@ -11,10 +11,11 @@ import pytest
 
 from tests.conftest import RABBITMQ_SCRIPT, absent
 from tests.faults.bench import Bench, Run
-from tests.faults.cells import TARGETS, Order, ail, cells, points, reach
+from tests.faults.cells import TARGETS, Order, ail, cells, reach
 from tests.faults.oracle import Verdict
 from tests.faults.proxy import Illness
 from worker.embedded import EmbeddedServerError, find_binary
+from worker.failpoints import POINTS
 
 BROKERS = ("redis", "amqp")
 AT_ONCE, RAISING = 6, 6
@@ -57,16 +58,15 @@ def _parts(broker: str) -> dict[str, Short]:
 
 def _failpoints(bench: Bench) -> Short:
     """Those that freeze first, and of them those first that freeze longest."""
-    places = points(bench.broker)
-    single = [[Order.of(point, action)] for action in ("stop", "kill") for point in places]
+    single = [[Order.of(point, action)] for action in ("stop", "kill") for point in POINTS]
     single.sort(key=lambda own: own[0].seconds, reverse=True)
-    several = [[Order.of(point, "raise") for point in places[n::RAISING]] for n in range(RAISING)]
+    several = [[Order.of(point, "raise") for point in POINTS[n::RAISING]] for n in range(RAISING)]
     with bench.run() as run:
         run.fleet.stand(1)
         unmet = [
             order for n in range(0, len(single), AT_ONCE) for order in reach(single[n : n + AT_ONCE], run)
         ]
-        unmet += reach(several, run)  # no message meets two errors: after the second it would be put aside
+        unmet += reach(several, run)
         return _ended(run, unmet)
 
 

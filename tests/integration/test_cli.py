@@ -13,6 +13,7 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
+from tests.doubles import decisions
 from tests.doubles.samples import REF, placed, rejection
 from worker.accounts import Accounts
 from worker.broker.connection import Link
@@ -92,7 +93,7 @@ def admit(ledger: RedisLedger, *ids: str, may_dial: bool = True) -> list[Any]:
 
 def settle(ledger: RedisLedger, lease: Lease) -> None:
     account = Accounts.load(Settings.from_env().accounts_file)["acme"]
-    ledger.settle(lease, account, lease.tally, placed(lease))
+    decisions.settle(ledger, lease, account, lease.tally, placed(lease))
 
 
 def view(run: Run, job_id: str) -> dict[str, Any]:
@@ -116,7 +117,7 @@ def test_waiting_job_tells_its_turn(run: Run, ledger: RedisLedger) -> None:
 def test_job_in_backoff_tells_its_next_attempt(run: Run, ledger: RedisLedger) -> None:
     """A job that was parked after a failed attempt tells when the next may come and why the last failed."""
     (lease,) = admit(ledger, "flaky")
-    ledger.park(lease, lease.tally, Reason.BACKOFF, 300.0, "the provider answered 503")
+    decisions.park(ledger, lease, lease.tally, Reason.BACKOFF, 300.0, "the provider answered 503")
     told = view(run, "flaky")
     assert told["wait"]["reason"] == "backoff"
     assert 290 < _seconds_until(told["wait"]["until"]) < 301
@@ -126,7 +127,7 @@ def test_job_in_backoff_tells_its_next_attempt(run: Run, ledger: RedisLedger) ->
 def test_job_of_a_held_account_tells_the_probe(run: Run, ledger: RedisLedger) -> None:
     """A job behind a hold tells why the account is held and when it is tried again."""
     (lease,) = admit(ledger, "poor")
-    ledger.hold(lease, lease.tally, "NO_POINTS")
+    decisions.hold(ledger, lease, lease.tally, "NO_POINTS")
     told = view(run, "poor")
     assert (told["wait"]["reason"], told["wait"]["hold"]) == ("held", "NO_POINTS")
     assert 0 < _seconds_until(told["wait"]["until"]) < 6

@@ -193,3 +193,17 @@ def test_backlog_drains_after_redis_was_away(make_stack: MakeStack, provider: St
         for worker in workers:
             worker.terminate()
         assert [worker.exit_status() for worker in workers] == [0, 0]
+
+
+@pytest.mark.parametrize("point", ["fetch.before", "fetch.after"])
+@pytest.mark.parametrize("broker", ["redis", "amqp"])
+def test_an_error_at_taking_a_message_does_not_end_the_worker(
+    make_stack: MakeStack, broker: str, point: str
+) -> None:
+    """The message comes again and its call is made, by the same worker."""
+    stack = make_stack(broker)
+    worker = stack.start("run", CALLWORKER_FAILPOINTS=f"{point}=raise")
+    job = new_job("a")
+    stack.outside.send(job)
+    assert stack.outside.wait(["a"])["a"]["type"] == "call.placed"
+    assert f"failpoint {point} reached" in worker.output and worker.process.poll() is None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.doubles import decisions
 from tests.doubles.memory_ledger import MemoryLedger
 from tests.doubles.samples import REF, account, failed, job
 from tests.doubles.world import REQUEST_SECONDS, World
@@ -30,8 +31,8 @@ class TestSlots:
         """Leased a little ahead, the request leaves when the slot opens, not before."""
         world.dial([world.lease("first")])
         world.accept(job("second"), may_dial=0)
-        world.clock.advance(world.ledger.seconds_until_due())
-        (lease,) = world.ledger.lease_due(1)
+        world.clock.advance(world.ledger.lease_due(0).wait_seconds)
+        (lease,) = world.ledger.lease_due(1).leases
         assert lease.slot.opens > world.clock()
         world.dial([lease])
         assert world.provider.requests[1] >= lease.slot.opens
@@ -57,7 +58,7 @@ class TestSlots:
         lease = world.lease(account_name="slow")
         world.accept(job("next", "slow"), may_dial=0)
         world.clock.advance(1.1)
-        world.dial(world.ledger.lease_due(1))
+        world.dial(world.ledger.lease_due(1).leases)
         world.clock.advance(0.1)
         world.dial([lease])
         assert world.store.records["job-1"].why is Reason.RATE_LIMIT
@@ -87,7 +88,7 @@ class TestFences:
         """Another worker takes the job over and ends it."""
         world.clock.advance(31)
         (lease,) = world.ledger.reclaim(1)
-        world.ledger.settle(lease, OWNER, lease.tally, failed(lease, "OTHER"))
+        decisions.settle(world.ledger, lease, OWNER, lease.tally, failed(lease, "OTHER"))
         return lease
 
     def test_frozen_in_its_request_it_settles_nothing(self, world: World) -> None:
@@ -132,11 +133,11 @@ class TestStoreAway:
         whole: Callable[..., object] = getattr(MemoryLedger, word)
         left = [times]
 
-        def sometimes(ledger: MemoryLedger, *args: object) -> object:
+        def sometimes(ledger: MemoryLedger, *args: object, **options: object) -> object:
             if left[0] > 0:
                 left[0] -= 1
                 raise StoreUnavailable("away")
-            return whole(ledger, *args)
+            return whole(ledger, *args, **options)
 
         monkeypatch.setattr(MemoryLedger, word, sometimes)
         return left
@@ -145,17 +146,17 @@ class TestStoreAway:
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Tried until it is taken; the provider is not asked again."""
-        left = self.broken(world, monkeypatch, "settle", 4)
+        left = self.broken(world, monkeypatch, "record", 4)
         world.dial([world.lease()])
         assert left == [0] and world.outcome() == ("call.placed", REF, 1)
         assert len(world.provider.requests) == 1
 
-    @pytest.mark.parametrize("word", ["park", "renew"])
+    @pytest.mark.parametrize("word", ["record", "renew"])
     def test_a_retry_waits_for_the_store(
         self, world: World, monkeypatch: pytest.MonkeyPatch, word: str
     ) -> None:
         """Before the intent of the next attempt is on record nothing is sent."""
-        wait_seconds = 5.0 if word == "park" else 0.05
+        wait_seconds = 5.0 if word == "record" else 0.05
         monkeypatch.setattr("worker.retry.backoff_seconds", lambda *_: wait_seconds)
         left = self.broken(world, monkeypatch, word, 3)
         world.provider.answers = [Retry("503", sent=True)]
@@ -169,7 +170,9 @@ class TestStoreAway:
     ) -> None:
         """Once it is closing the error is raised; the lease runs out, and the request counts as perhaps rung."""
         world.settler.closing.set()
-        left = self.broken(world, monkeypatch, "settle", 1)
+        monkeypatch.setattr("worker.retry.backoff_seconds", lambda *_: 0.05)
+        world.provider.answers = [Redial("no answer")]
+        left = self.broken(world, monkeypatch, "renew", 1)
         with pytest.raises(StoreUnavailable):
             world.dial([world.lease()])
         assert left == [0]
@@ -214,17 +217,19 @@ class TestOwnFaults:
 def test_a_lost_lease_is_told_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever word found it out."""
 
-    def gone(*_: object) -> None:
+    def gone(*_: object, **__: object) -> None:
         raise LeaseLost("job-1")
 
-    for word in ("settle", "park", "hold", "renew"):
-        monkeypatch.setattr(MemoryLedger, word, gone)
+    monkeypatch.setattr("worker.retry.backoff_seconds", lambda *_: 0.05)
+    monkeypatch.setattr(MemoryLedger, "renew", gone)
+    world.provider.answers = [Redial("no answer")]
     world.dial([world.lease()])
     assert world.watch.named("lease_lost") == ["job-1"]
 
 
 def test_closing_wakes_a_settler_that_waits(world: World) -> None:
     """A thread that waits for Redis ends when the worker does."""
+    world.provider.before_gate = [SlotLapsed()]
     lease = world.lease()
     world.store.away = True
     outcome: list[Exception] = []

@@ -15,7 +15,7 @@ LAYERS = (
     # The core: what a job is, what may happen to it, and what is needed from outside.
     {
         "accounts", "calling", "errors", "events", "failpoints", "intake", "jobs", "limits", "ports", "retry",
-        "settings", "settling", "verify",
+        "retry_after", "settings", "settling", "verify",
     },
     # The adapters: Redis, broker, provider, webhooks, threads, logs, metrics, HTTP.
     {

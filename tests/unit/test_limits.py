@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.limits import Pace, grant, parse_rate, possible
+from worker.limits import EASES, Pace, grant, parse_rate, possible
 
 START_US = 1_800_000_000_000_000
 AHEAD_US = 20_000
@@ -48,6 +48,14 @@ def fullest_window(moments: list[int], length_us: int) -> int:
     """The most of the sorted `moments` that lie in one window of this length, both ends included."""
     return max(
         (bisect.bisect_right(moments, begin + length_us) - n for n, begin in enumerate(moments)), default=0
+    )
+
+
+def fullest_window_of_sends(sends: list[tuple[int, int]], length_us: int) -> int:
+    """The most requests in a window that begins with the latest moment of one of them, if an adversary chooses each
+    one's moment between its slot and the end of its validity."""
+    return max(
+        sum(opens <= begin + length_us and closes >= begin for opens, closes in sends) for _, begin in sends
     )
 
 
@@ -104,6 +112,39 @@ class TestWindows:
         pace = limit.pace
         assert (limit.period_us + pace.valid_us) // pace.interval_us + limit.burst <= limit.most
         assert 0 < pace.catch_up_us < pace.valid_us <= 2_000_000
+
+
+class TestEase:
+    """An overloaded fleet gives up a part of the rate rather than most of it."""
+
+    @settings(max_examples=300, deadline=None)
+    @given(limit=limits(), seed=st.integers(0, 2**32))
+    def test_wider_slots_keep_the_limit(self, limit: Limit, seed: int) -> None:
+        """Through any changes between the steps no window holds more, each request being sent when it hurts most."""
+        chance = random.Random(seed)
+        paces = [limit.pace.eased(step) for step in range(len(EASES))]
+        now, tat, step, sends = START_US, 0, 0, list[tuple[int, int]]()
+        while len(sends) < min(3 * limit.most, 1500):
+            wanted = chance.choice((step, step, step, step, min(step + 1, 2), 0))
+            if wanted < step:
+                tat += paces[step].valid_us
+            step = wanted
+            answer = grant(tat, now, now, AHEAD_US, paces[step])
+            if isinstance(answer, int):
+                now = max(answer - AHEAD_US, now) + chance.choice((0, 0, 0, limit.period_us // 50))
+            else:
+                sends.append((answer[0], answer[0] + paces[step].valid_us))
+                tat = answer[1]
+        assert fullest_window_of_sends(sends, limit.period_us) <= limit.most
+
+    @given(limit=limits())
+    def test_each_step_makes_slots_longer_and_fewer(self, limit: Limit) -> None:
+        """The first step changes nothing; the validity stays within its bound."""
+        paces = [limit.pace.eased(step) for step in range(len(EASES))]
+        assert paces[0] == limit.pace
+        assert [pace.interval_us for pace in paces] == sorted({pace.interval_us for pace in paces})
+        assert [pace.valid_us for pace in paces] == sorted(pace.valid_us for pace in paces)
+        assert paces[-1].valid_us <= 2_000_000
 
 
 class TestUse:
@@ -205,9 +246,14 @@ class TestRates:
             parse_rate(text)
 
     def test_a_pace_is_packed_as_the_scripts_read_it(self) -> None:
-        """Interval, tolerance, valid, catch-up, concurrency: whole numbers with a space between."""
+        """Interval, tolerance, valid, catch-up, concurrency, period: whole numbers with a space between."""
         pace = Pace.of(10, 1_000_000, 3, 7)
-        assert pace.packed() == f"100500 201000 {pace.valid_us} {pace.catch_up_us} 7"
+        assert pace.packed() == f"100600 201200 {pace.valid_us} {pace.catch_up_us} 7 1000000"
+        assert Pace.unpacked(pace.packed()) == pace
+
+    def test_an_earlier_versions_pace_is_read(self) -> None:
+        """During a deploy both forms lie in Redis."""
+        assert Pace.unpacked("100500 201000 3000 1000 7") == Pace(100500, 201000, 3000, 1000, 7)
 
 
 def granted(answer: tuple[int, int] | int) -> tuple[int, int]:

@@ -22,6 +22,7 @@ def test_an_event_tells_the_job_and_its_attempts(world: World) -> None:
     """Note, masked phone, country, requests sent, and the ref; never the PIN."""
     (lease,) = world.accept(job(ref="order 7"))
     world.settler.settle(lease, OWNER, Tally(sent=3, not_rung=2), Status.PLACED, REF)
+    world.record()
     data = world.event()["data"]
     assert data["note"] == "order 7" and data["phone"] == "******5555" and data["country"] == "1"
     assert data["attempts"] == 3 and data["ref"] == REF
@@ -33,6 +34,7 @@ def test_the_end_is_told_once_with_its_code(world: World) -> None:
     lease = world.lease()
     for _ in range(2):
         world.settler.settle(lease, OWNER, Tally(sent=1), Status.FAILED, Failure("INVALID_TELEPHONE", "no"))
+        world.record()
     assert world.watch.named("finished") == [("job-1", "failed", "INVALID_TELEPHONE")]
     assert world.watch.named("lease_lost") == ["job-1"]
 
@@ -50,6 +52,7 @@ def test_only_a_job_that_certainly_did_not_ring_expires(
 ) -> None:
     """After a request that may have rung the phone, the end is unknown."""
     world.settler.settle_expired(world.lease(), OWNER, tally)
+    world.record()
     assert world.outcome() == end
 
 
@@ -59,5 +62,6 @@ def test_a_parked_job_that_was_lost_is_told(world: World) -> None:
     world.settler.settle(lease, OWNER, Tally(sent=1), Status.PLACED, REF)
     world.settler.park(lease, Tally(), Reason.BACKOFF, 1.0, "")
     world.settler.hold(lease, Tally(), "NO_POINTS")
+    world.record()
     assert world.watch.named("lease_lost") == ["job-1", "job-1"] and len(world.events()) == 1
     assert world.store.limits["acme"].hold is None

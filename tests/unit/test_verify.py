@@ -192,8 +192,8 @@ class TestForeignAccount:
         """It is parked for some seconds, neither dialled nor ended."""
         other = World(monkeypatch, account("acme", "10/s"))
         lease = world.lease(account_name="globex")
-        other.store.records, other.store.limits = world.store.records, world.store.limits
-        other.verification.dial(lease)
+        other.share(world)
+        other.dial([lease])
         record = world.store.records["job-1"]
         assert record.state == "waiting" and record.why is Reason.HELD and other.provider.requests == []
         world.clock.advance(FOREIGN_ACCOUNT_WAIT_SECONDS)
@@ -209,7 +209,7 @@ class TestRecovery:
         world.accept(job(expires_at="2027-01-15T08:00:05Z"), may_dial=0)
         world.clock.advance(5)
         (lease,) = world.ledger.reclaim(10)
-        world.verification.recover(lease)
+        world.recover(lease)
         assert lease.due is Due.EXPIRED and world.outcome() == ("call.expired", "EXPIRED", 0)
 
     def test_a_lost_job_is_redialled_as_far_as_allowed(self, world: World) -> None:
@@ -230,7 +230,7 @@ class TestRecovery:
         """Two lost intents with one redial: the outcome cannot be known, and it is not dialled a third time."""
         world.lease()
         world.clock.advance(31)
-        world.verification.recover(world.ledger.reclaim(1)[0])
+        world.recover(*world.ledger.reclaim(1))
         world.ledger.lease_due(1)
         world.clock.advance(31)
         world.run(10)
@@ -249,10 +249,10 @@ class TestRecovery:
         world.lease(account_name="globex")
         world.clock.advance(31)
         other = World(monkeypatch, account("acme", "10/s"))
-        other.store.records, other.store.limits = world.store.records, world.store.limits
+        other.share(world)
         other.clock.advance(31)
         (lease,) = world.ledger.reclaim(10)
-        other.verification.recover(lease)
+        other.recover(lease)
         assert world.store.records["job-1"].state == "waiting"
 
 

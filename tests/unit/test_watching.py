@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from tests.doubles.gates import OpenGate
 from worker.delivery.ports import Attempt
 from worker.delivery.ports import Result as WebhookResult
 from worker.errors import (
@@ -23,7 +24,7 @@ from worker.errors import (
 from worker.events import Status
 from worker.jobs import Job
 from worker.metrics import Metrics
-from worker.ports import Due, Lease, Reason, Slot, Source
+from worker.ports import Due, Gate, Lease, Reason, Slot, Source
 from worker.provider.client import Result
 from worker.retry import Tally
 from worker.watching import InFlight, Watching
@@ -251,9 +252,9 @@ class Placing:
         self._metrics = metrics
         self.seen: list[Any] = []
 
-    def place_call(self, job: Job, api_key: str, gate: Callable[[], float | None]) -> str:
+    def place_call(self, job: Job, api_key: str, gate: Gate) -> str:
         self.seen.append(count(self._metrics, "calls_in_flight"))
-        gate()
+        gate.opens()
         self.seen.append(count(self._metrics, "calls_in_flight"))
         raise Redial("no answer")
 
@@ -262,7 +263,7 @@ def test_call_is_in_flight_from_the_gate_to_its_end(metrics: Metrics) -> None:
     """Waiting for a slot is not a request; an error ends it like a ref."""
     provider = Placing(metrics)
     with pytest.raises(Redial):
-        InFlight(provider, metrics).place_call(JOB, "key", lambda: None)
+        InFlight(provider, metrics).place_call(JOB, "key", OpenGate())
     assert [*provider.seen, count(metrics, "calls_in_flight")] == [0, 1, 0]
 
 
@@ -273,5 +274,5 @@ def test_call_whose_gate_stays_shut_is_never_in_flight(metrics: Metrics) -> None
         raise StoreUnavailable("away")
 
     with pytest.raises(StoreUnavailable):
-        InFlight(Placing(metrics), metrics).place_call(JOB, "key", shut)
+        InFlight(Placing(metrics), metrics).place_call(JOB, "key", OpenGate(shut))
     assert count(metrics, "calls_in_flight") == 0

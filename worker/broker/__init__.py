@@ -3,5 +3,6 @@
 address.py     which broker
 connection.py  one connection that never waits for ever; every library's error becomes BrokerUnavailable
 confirms.py    publisher confirms of AMQP, many messages in flight at once
+redis_lists.py  kombu's lists in Redis, taken from without kombu's gap; scripts/*.lua
 publisher.py   batches out, each message taken by the broker or an error raised
 """

@@ -55,7 +55,10 @@ class Publisher:
             return
         try:
             with translated("the broker did not take a message"):
-                self._live_session().send(batch)
+                if self._session is None or not self._session.send(batch):
+                    self._drop()
+                    self._session = _Session(Link(self._url, self._queues))
+                    self._session.send(batch)
         except BaseException:
             self._drop()
             raise
@@ -66,13 +69,6 @@ class Publisher:
         if session is not None:
             with suppress(BrokerUnavailable):
                 session.link.close()
-
-    def _live_session(self) -> _Session:
-        if self._session is not None and not self._session.link.intact():
-            self._drop()
-        if self._session is None:
-            self._session = _Session(Link(self._url, self._queues))
-        return self._session
 
     def _drop(self) -> None:
         session, self._session = self._session, None
@@ -88,12 +84,17 @@ class _Session:
         self._producer: Any = kombu.Producer(link.channel)
         self._confirms = Confirms(link.channel) if link.confirms else None
 
-    def send(self, batch: Sequence[Message]) -> None:
-        with self._producer.batch(max_size=len(batch)):
-            for message in batch:
-                self._publish(message)
+    def send(self, batch: Sequence[Message]) -> bool:
+        """Return when the broker has them all; False, and nothing sent, if it forgot where they go."""
+        with self.link.bindings_read_once():
+            if not self.link.intact():
+                return False
+            with self._producer.batch(max_size=len(batch)):
+                for message in batch:
+                    self._publish(message)
         if self._confirms is not None:
             self._confirms.wait()
+        return True
 
     def _publish(self, message: Message) -> None:
         if self._confirms is not None:

@@ -1,31 +1,39 @@
 """Kombu's lists in Redis, taken from without the gap in which kombu can lose a message.
 
 kombu takes a message with BRPOP and files it as unacknowledged in a second step; a worker that dies in between loses
-it. Here one script does both. Messages, lists and the filed form are kombu's own.
+it. Here one script does both. Messages, lists and the filed form are kombu's own; times are those of Redis' clock.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import redis
 
+from worker.broker.lua import source
+
 PRIORITY_SUFFIXES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 """kombu keeps a queue's messages in one list per priority step; see `Channel._q_for_pri`."""
+
+RESTORE_MOST = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Filed:
     """A message that was taken and filed as unacknowledged under `tag`; `restored` if it was filed before."""
 
-    tag: str
+    tag: bytes
     raw: bytes
     restored: bool
+
+
+class Restored(NamedTuple):
+    """How many messages went back, and those filed in a form, `raw`, that no message can be read from."""
+
+    messages: int
+    unreadable: list[Filed]
 
 
 class RedisLists:
@@ -37,38 +45,46 @@ class RedisLists:
 
     def __init__(self, client: redis.Redis, queues: Sequence[str], name: str) -> None:
         self._client = client
-        self._lists = [queue + suffix for queue in queues for suffix in PRIORITY_SUFFIXES]
-        self._unacked = [f"{name}.unacked", f"{name}.unacked_index", f"{name}.restored"]
-        self._fetch = client.register_script(_source("fetch"))
-        self._restore = client.register_script(_source("restore"))
+        self._lists = tuple(queue + suffix for queue in queues for suffix in PRIORITY_SUFFIXES)
+        self._turned = 0
+        self._unacked = (f"{name}.unacked", f"{name}.unacked_index", f"{name}.restored")
+        self._fetch = client.register_script(source("fetch"))
+        self._restore = client.register_script(source("restore"))
+        self._keep = client.register_script(source("keep"))
 
-    def fetch(self, most: int, acknowledged: Sequence[str]) -> list[Filed]:
+    def fetch(self, most: int, acknowledged: Sequence[bytes]) -> list[Filed]:
         """Strike off what is acknowledged, and take up to `most` messages; the lists in turn, another one first."""
         if acknowledged:
             self._strike_off(acknowledged)
-        self._lists.append(self._lists.pop(0))
-        keys = [*self._unacked, *self._lists]
-        reply: Any = self._fetch(keys, [most, f"{time.time():.3f}"])
-        return [Filed(tag.decode("utf-8", "backslashreplace"), raw, bool(back)) for tag, raw, back in reply]
+        self._turned = (self._turned + 1) % len(self._lists)
+        lists = self._lists[self._turned :] + self._lists[: self._turned]
+        reply: Any = self._fetch([*self._unacked, *lists], [most])
+        return [Filed(tag, raw, bool(back)) for tag, raw, back in reply]
 
-    def restore_older_than(self, seconds: float) -> int:
-        """Put back what was filed longer ago and not acknowledged; how many."""
-        reply: Any = self._restore(self._unacked, [f"{time.time() - seconds:.3f}"])
-        return int(reply)
+    def keep(self, tags: Collection[bytes]) -> None:
+        """Say that these are in hand still: they count as filed now."""
+        if tags:
+            self._keep([self._unacked[1]], list(tags))
 
-    def hand_back(self, acknowledged: Sequence[str], tags: Iterable[str]) -> None:
+    def restore_older_than(self, seconds: float) -> Restored:
+        """Put back what was filed longer ago and neither acknowledged nor kept; up to `RESTORE_MOST`, oldest first.
+
+        What is unreadable stays filed, as of now: it is for the caller to put it aside and acknowledge it.
+        """
+        return self._put_back([seconds, RESTORE_MOST])
+
+    def hand_back(self, acknowledged: Sequence[bytes], tags: Iterable[bytes]) -> None:
         """The last word before the end: strike off the one, put back the other."""
         if acknowledged:
             self._strike_off(acknowledged)
-        self._restore(self._unacked, ["", *tags])
+        self._put_back(["", 0, *tags])
 
-    def _strike_off(self, tags: Sequence[str]) -> None:
+    def _strike_off(self, tags: Sequence[bytes]) -> None:
         with self._client.pipeline(transaction=True) as pipeline:
             pipeline.hdel(self._unacked[0], *tags)
             pipeline.zrem(self._unacked[1], *tags)
             pipeline.execute()
 
-
-@cache
-def _source(name: str) -> str:
-    return (files("worker.broker") / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
+    def _put_back(self, arguments: Sequence[str | bytes | float]) -> Restored:
+        count, unreadable = cast(Any, self._restore([*self._unacked, *self._lists], arguments))
+        return Restored(count, [Filed(tag, raw, True) for tag, raw in unreadable])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
@@ -12,6 +13,9 @@ from worker.state.outbox import Outbox
 
 POLL_SECONDS = 0.25
 """How often to look when nobody wakes the relay: what lost workers left behind."""
+
+GATHER_SECONDS = 0.025
+"""The pause after a batch, in which the next one gathers: a broker takes many events about as fast as one."""
 
 
 class Publisher(Protocol):
@@ -25,11 +29,34 @@ class Publisher(Protocol):
 class Relay:
     """One turn publishes what lies in the outbox; an event is struck off only once the broker has confirmed it."""
 
-    def __init__(self, outbox: Outbox, publisher: Publisher, relayed: Callable[[int], None]) -> None:
-        self._outbox, self._publisher, self._relayed = outbox, publisher, relayed
+    def __init__(
+        self,
+        outbox: Outbox,
+        publisher: Publisher,
+        relayed: Callable[[int], None],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._outbox, self._publisher, self._relayed, self._sleep = outbox, publisher, relayed, sleep
 
     def turn(self) -> float:
-        """Publish one batch per shard; seconds until the next look. Raises StoreUnavailable, BrokerUnavailable."""
+        """Publish what is there, and let the next events gather; seconds until the next look.
+
+        Raises StoreUnavailable, BrokerUnavailable.
+        """
+        if not self._carry():
+            return POLL_SECONDS
+        self._sleep(GATHER_SECONDS)
+        return 0.0
+
+    def close(self) -> None:
+        """Publish what is left, and strike off what was published; if that cannot be, another relay does it."""
+        with suppress(StoreUnavailable, BrokerUnavailable):
+            while self._carry():
+                pass
+        self._publisher.close()
+
+    def _carry(self) -> bool:
+        """Publish one batch per shard; False where there was none."""
         batches = self._outbox.next()
         for shard, batch in batches.items():
             hit("relay.before")
@@ -40,11 +67,4 @@ class Relay:
             self._relayed(len(batch))
         if batches:
             hit("relay.after")
-        return 0.0 if batches else POLL_SECONDS
-
-    def close(self) -> None:
-        """Publish what is left, and strike off what was published; if that cannot be, another relay does it."""
-        with suppress(StoreUnavailable, BrokerUnavailable):
-            while self.turn() == 0.0:
-                pass
-        self._publisher.close()
+        return bool(batches)

@@ -1,6 +1,10 @@
-"""When a webhook that was not taken is tried again."""
+"""How long a webhook's attempt may take, and when one that was not taken is tried again."""
 
 from __future__ import annotations
+
+CONNECT_SECONDS = 5.0
+ATTEMPT_SECONDS = 15.0
+"""From the connection's first packet to the answer's status."""
 
 WAITS_SECONDS = (5, 30, 2 * 60, 10 * 60, 30 * 60, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
 JITTER_SHARE = 0.1

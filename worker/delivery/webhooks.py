@@ -6,8 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPException
 
@@ -18,11 +17,10 @@ from worker import __version__
 from worker.accounts import Endpoint
 from worker.delivery.deadline import Deadline, bounded_session
 from worker.delivery.ports import Attempt, Result
-from worker.delivery.schedule import RETRY_AFTER_MOST_SECONDS
+from worker.delivery.schedule import ATTEMPT_SECONDS, CONNECT_SECONDS, RETRY_AFTER_MOST_SECONDS
 from worker.delivery.signing import sign
+from worker.retry_after import retry_after_seconds
 
-CONNECT_SECONDS = 5.0
-TOTAL_SECONDS = 15.0
 ANSWER_BYTES = 4096
 """Read of an answer, so that its connection can serve the next delivery; the content does not matter."""
 
@@ -42,7 +40,7 @@ class WebhookSender:
         environ: Mapping[str, str] = os.environ,
         *,
         connect_seconds: float = CONNECT_SECONDS,
-        total_seconds: float = TOTAL_SECONDS,
+        total_seconds: float = ATTEMPT_SECONDS,
     ) -> None:
         self._environ = environ
         self._connect_seconds = connect_seconds
@@ -64,7 +62,7 @@ class WebhookSender:
             timed_out = isinstance(problem, requests.Timeout | TimeoutError)
             result = Result.TIMEOUT if timed_out else Result.UNREACHABLE
             return Attempt(result, time.monotonic() - started)
-        status, wish = answer.status_code, _retry_after_seconds(answer, unix_seconds)
+        status, wish = answer.status_code, _wish_seconds(answer, unix_seconds)
         return Attempt(_result(status), time.monotonic() - started, status, wish)
 
     def close(self) -> None:
@@ -103,16 +101,9 @@ def _result(status: int) -> Result:
     return Result.REDIRECTED if 300 <= status < 400 else Result.REFUSED
 
 
-def _retry_after_seconds(answer: requests.Response, unix_seconds: int) -> float | None:
-    """The wish in `Retry-After` of a 429 or 503, as seconds or as an HTTP date, from 0 to twelve hours."""
-    text = answer.headers.get("retry-after", "").strip()
-    if answer.status_code not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE) or not text:
+def _wish_seconds(answer: requests.Response, unix_seconds: int) -> float | None:
+    """The wish in `Retry-After` of a 429 or 503; no other status speaks of when to come back."""
+    if answer.status_code not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         return None
-    if text.isascii() and text.isdecimal():
-        # float(), not int(): a number of thousands of digits is an answer too.
-        return min(float(text), RETRY_AFTER_MOST_SECONDS)
-    with suppress(ValueError, OverflowError):
-        moment = parsedate_to_datetime(text)
-        aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-        return min(max(aware.timestamp() - unix_seconds, 0.0), RETRY_AFTER_MOST_SECONDS)
-    return None
+    now = datetime.fromtimestamp(unix_seconds, UTC)
+    return retry_after_seconds(answer.headers.get("retry-after"), now, RETRY_AFTER_MOST_SECONDS)

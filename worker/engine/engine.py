@@ -10,10 +10,14 @@ from typing import Protocol
 
 from worker.engine.dialler import Dialler
 from worker.engine.intake import Intake
+from worker.engine.recorder import Recorder
 from worker.engine.vitals import Vitals
 from worker.loops import Loop
 
 JOIN_SECONDS = 2.0
+
+RECORD_SECONDS = 1.0
+"""What the last outcomes have for getting on record where the calls have used up the grace."""
 
 
 class End(Protocol):
@@ -41,6 +45,7 @@ class Engine:
 
     intake: Intake
     dialler: Dialler
+    recorder: Recorder
     takers: Sequence[Loop]
     sources: Sequence[End]
     carriers: Sequence[Loop]
@@ -67,6 +72,7 @@ class Engine:
         for source in self.sources:
             source.close()
         self.dialler.drain(max(ends - time.monotonic(), 0.0), hurry)
+        self.recorder.drain(max(ends - time.monotonic(), RECORD_SECONDS), hurry)
         self.closing.set()
         _stop(self.carriers)
         for sink in self.sinks:

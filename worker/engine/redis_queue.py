@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import redis
 
-from worker.broker.redis_lists import Filed, RedisLists
-from worker.engine.intake import Entry, Intake
+from worker.broker.redis_lists import RESTORE_MOST, Filed, RedisLists
+from worker.engine.entry import Entry
+from worker.engine.intake import Intake
 from worker.engine.messages import Envelope, read_task
+from worker.engine.upkeep import ABANDONED_SECONDS, Upkeep
 from worker.errors import StoreUnavailable
 from worker.failpoints import hit
-from worker.intake import Broken
+from worker.intake import MESSAGE_BYTES_MOST, Broken, Request
 from worker.ports import Source
 from worker.queues import CALLS
 from worker.state.scripts import translated
@@ -23,38 +27,42 @@ IN_HAND_MOST = 1024
 IDLE_SECONDS = 0.005
 """How long a new message may lie when nothing else goes on: half of it, on average."""
 
-ABANDONED_SECONDS = 60.0
-RESTORE_EVERY_TURNS = 1000
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]{24,}={0,2}")
 
 
 class RedisQueue:
     """One turn acknowledges what is on record and fetches more; for one thread.
 
-    What this worker took and did not acknowledge, because it died, another puts back a minute later.
+    What a worker took and neither acknowledged nor kept for `ABANDONED_SECONDS`, because it died or froze, another puts
+    back; see `Upkeep`.
     """
 
-    def __init__(self, client: redis.Redis, intake: Intake) -> None:
+    def __init__(
+        self, client: redis.Redis, intake: Intake, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._lists = RedisLists(client, [CALLS.name], CALLS.name)
-        self._intake = intake
+        self._intake, self._upkeep = intake, Upkeep(clock)
         self._lock = threading.Lock()
-        self._in_hand: set[str] = set()
-        self._done: list[str] = []
-        self._turns = 0
+        self._in_hand: set[bytes] = set()
+        self._done: list[bytes] = []
 
     def turn(self) -> float:
         """Seconds until the next look. Raises StoreUnavailable; what was to be acknowledged is kept."""
         done = self._take_done()
         try:
             with translated():
-                self._restore_now_and_then()
+                self._upkeep.turn(self._keep, self._restore)
                 hit("fetch.before")
                 filed = self._lists.fetch(min(BATCH_MOST, max(IN_HAND_MOST - len(self._in_hand), 0)), done)
-        except StoreUnavailable:
+        except Exception:
             self._acknowledge(done)
+            self._upkeep.interrupted()
             raise
-        hit("fetch.after")
         self._in_hand.difference_update(done)
-        self._hand_over(filed)
+        if filed:
+            hit("fetch.after")
+        for message in filed:
+            self._hand_over(message, *_content(message))
         return 0.0 if len(filed) == BATCH_MOST else IDLE_SECONDS
 
     def close(self) -> None:
@@ -66,30 +74,42 @@ class RedisQueue:
         except StoreUnavailable:
             return
 
-    def _take_done(self) -> list[str]:
+    def _take_done(self) -> list[bytes]:
         with self._lock:
             done, self._done = self._done, []
         return done
 
-    def _acknowledge(self, tags: Sequence[str]) -> None:
+    def _acknowledge(self, tags: Sequence[bytes]) -> None:
         with self._lock:
             self._done += tags
 
-    def _restore_now_and_then(self) -> None:
-        if self._turns % RESTORE_EVERY_TURNS == 0:
-            self._lists.restore_older_than(ABANDONED_SECONDS)
-        self._turns += 1
+    def _keep(self) -> None:
+        self._lists.keep(self._in_hand)
 
-    def _hand_over(self, filed: Sequence[Filed]) -> None:
-        for message in filed:
-            self._in_hand.add(message.tag)
-            done = partial(self._acknowledge, [message.tag])
-            self._intake.put(_entry(message, done))
+    def _restore(self) -> bool:
+        messages, unreadable = self._lists.restore_older_than(ABANDONED_SECONDS)
+        for message in unreadable:
+            self._hand_over(message, _shown(message.raw), _unreadable)
+        return messages + len(unreadable) < RESTORE_MOST
+
+    def _hand_over(self, message: Filed, raw: bytes, read: Callable[[], Request | Broken]) -> None:
+        self._in_hand.add(message.tag)
+        done = partial(self._acknowledge, [message.tag])
+        self._intake.put(Entry(raw, read, done, Source.CELERY, message.restored))
 
 
-def _entry(message: Filed, done: Callable[[], None]) -> Entry:
+def _content(message: Filed) -> tuple[bytes, Callable[[], Request | Broken]]:
     """The body alone goes on: kombu's base64 around it would hide a PIN from redaction."""
     envelope = Envelope.parse(message.raw)
     if isinstance(envelope, Broken):
-        return Entry(message.raw, lambda: envelope, done, Source.CELERY, message.restored)
-    return Entry(envelope.body, partial(read_task, envelope), done, Source.CELERY, message.restored)
+        return _shown(message.raw), lambda: envelope
+    return envelope.body, partial(read_task, envelope)
+
+
+def _unreadable() -> Broken:
+    return Broken("filed as unacknowledged in a form that cannot be read")
+
+
+def _shown(raw: bytes) -> bytes:
+    """Of a message whose body cannot be told from the rest, what may hide no PIN."""
+    return _BASE64.sub(b"[base64]", raw[: 2 * MESSAGE_BYTES_MOST])

@@ -26,20 +26,17 @@ class Releaser:
         if self._undeclared:
             self._ledger.declare(self._undeclared)
             self._undeclared = ()
-        wait_seconds = self._ledger.seconds_until_due()
-        if wait_seconds > 0:
-            return min(wait_seconds, POLL_SECONDS)
         threads = self._dialler.reserve(BATCH_MOST)
         if not threads:
             return POLL_SECONDS
         handed_over = 0
         try:
             hit("release.before")
-            leases = self._ledger.lease_due(threads)
+            leases, wait_seconds = self._ledger.lease_due(threads)
             hit("release.after")
             for lease in leases:
                 self._dialler.submit(lease)
                 handed_over += 1
         finally:
             self._dialler.give_back(threads - handed_over)
-        return 0.0
+        return min(wait_seconds, POLL_SECONDS)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -11,8 +12,12 @@ from typing import Any
 import redis
 from redis.exceptions import ResponseError
 
-from worker.engine.intake import Entry, Intake
+from worker.broker.lua import source
+from worker.engine.entry import Entry
+from worker.engine.intake import Intake
+from worker.engine.upkeep import ABANDONED_SECONDS, Upkeep
 from worker.errors import StoreUnavailable
+from worker.failpoints import hit
 from worker.intake import Broken, Request, decode
 from worker.ports import Source
 from worker.state.scripts import translated
@@ -21,38 +26,60 @@ STREAM, GROUP, FIELD = "calls.intake", "callworker", b"job"
 BATCH_MOST = 200
 IN_HAND_MOST = 1000
 BLOCK_MS = 1000
-ABANDONED_MS = 30_000
-CLAIM_EVERY_TURNS = 10
+ABANDONED_MS = int(ABANDONED_SECONDS * 1000)
+LOST_CONSUMER_MS = 3_600_000
+_START = b"0-0"
 _STREAM_GONE = ("NOGROUP", "UNBLOCKED")
 
 
 class StreamIntake:
     """One turn reads new entries, and now and then those that a lost worker had taken; for one thread.
 
-    An entry leaves the stream once its job is on record; until then it stays pending in the group and is claimed by
-    another worker half a minute after this one fell silent.
+    An entry leaves the stream once its job is on record; until then it stays pending in the group, and another worker
+    claims it when this one has not kept it for `ABANDONED_SECONDS`; see `Upkeep`. Each worker is a consumer of the
+    group under a name of its own, which is removed when it closes, or, if it was killed, by another one an hour later.
     """
 
-    def __init__(self, client: redis.Redis, intake: Intake) -> None:
-        self._client, self._intake = client, intake
+    def __init__(
+        self, client: redis.Redis, intake: Intake, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._client, self._intake, self._upkeep = client, intake, Upkeep(clock)
         self._consumer = uuid.uuid4().hex
         self._grouped = False
         self._in_hand: set[bytes] = set()
-        self._turns = 0
+        self._cursor = _START
+        self._forget = client.register_script(source("forget_consumers"))
+        self._set_idle = client.register_script(source("set_idle"))
 
     def turn(self) -> float:
         """Hand over what there is. Raises StoreUnavailable."""
-        with translated():
-            try:
-                self._ensure_group()
-                self._take(self._abandoned(), redelivered=True)
-                self._take(self._new(), redelivered=False)
-            except ResponseError as problem:
-                if not str(problem).startswith(_STREAM_GONE):
-                    raise
-                # The stream was deleted under us; the next turn makes it anew.
-                self._grouped = False
+        try:
+            with translated():
+                self._read()
+        except Exception:
+            self._upkeep.interrupted()
+            raise
         return 0.0 if len(self._in_hand) < IN_HAND_MOST else 0.05
+
+    def close(self) -> None:
+        """Leave the group. What is not on record others may claim at once; then one of them removes this consumer.
+
+        What cannot be said now, because Redis is away, they find out by themselves.
+        """
+        with suppress(StoreUnavailable), translated():
+            self._set_idle([STREAM], [GROUP, self._consumer, ABANDONED_MS, *self._in_hand])
+            self._forget([STREAM], [GROUP, LOST_CONSUMER_MS, self._consumer])
+
+    def _read(self) -> None:
+        try:
+            self._ensure_group()
+            self._upkeep.turn(self._keep, self._take_over)
+            self._take(self._new(), redelivered=False)
+        except ResponseError as problem:
+            if not str(problem).startswith(_STREAM_GONE):
+                raise
+            # The stream was deleted under us; the next turn makes it anew.
+            self._grouped = False
 
     def _ensure_group(self) -> None:
         if self._grouped:
@@ -64,27 +91,40 @@ class StreamIntake:
                 raise
         self._grouped = True
 
+    def _keep(self) -> None:
+        self._set_idle([STREAM], [GROUP, self._consumer, 0, *self._in_hand])
+
+    def _take_over(self) -> bool:
+        """Claim what is abandoned, up to a batch; False while there may be more."""
+        self._forget([STREAM], [GROUP, LOST_CONSUMER_MS, ""])
+        if len(self._in_hand) >= IN_HAND_MOST:
+            return True
+        reply: Any = self._client.xautoclaim(
+            STREAM, GROUP, self._consumer, ABANDONED_MS, self._cursor, count=BATCH_MOST
+        )
+        self._cursor = reply[0]
+        # Redis 6 gives an entry that was trimmed from the stream without its id.
+        self._take(
+            [entry for entry in reply[1] if entry[0] and entry[0] not in self._in_hand], redelivered=True
+        )
+        return bool(self._cursor == _START)
+
     def _new(self) -> list[tuple[bytes, Mapping[bytes, bytes]]]:
         if len(self._in_hand) >= IN_HAND_MOST:
             return []
+        hit("fetch.before")
         reply: Any = self._client.xreadgroup(GROUP, self._consumer, {STREAM: ">"}, BATCH_MOST, BLOCK_MS)
         return [entry for _, entries in reply or () for entry in entries]
 
-    def _abandoned(self) -> list[tuple[bytes, Mapping[bytes, bytes]]]:
-        self._turns += 1
-        if self._turns % CLAIM_EVERY_TURNS != 1:
-            return []
-        reply: Any = self._client.xautoclaim(STREAM, GROUP, self._consumer, ABANDONED_MS, count=BATCH_MOST)
-        # Redis 6 gives an entry that was trimmed from the stream without its id.
-        return [entry for entry in reply[1] if entry[0] and entry[0] not in self._in_hand]
-
     def _take(self, entries: list[tuple[bytes, Mapping[bytes, bytes]]], *, redelivered: bool) -> None:
+        if entries:
+            hit("fetch.after")
         for entry_id, fields in entries:
             self._in_hand.add(entry_id)
             raw = (fields or {}).get(FIELD)
             done = partial(self._done, entry_id)
             content = raw if raw is not None else repr(fields).encode()
-            self._intake.put(Entry(content, partial(_read, raw), done, Source.STREAM, redelivered))
+            self._intake.put(Entry(content, partial(_content, raw), done, Source.STREAM, redelivered))
 
     def _done(self, entry_id: bytes) -> None:
         """Strike the entry off; if Redis is away it stays pending and its job is found on record later."""
@@ -95,7 +135,7 @@ class StreamIntake:
         self._in_hand.discard(entry_id)
 
 
-def _read(raw: bytes | None) -> Request | Broken:
+def _content(raw: bytes | None) -> Request | Broken:
     if raw is None:
         return Broken("the entry has no field `job`")
     fields = decode(raw)

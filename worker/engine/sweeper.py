@@ -5,30 +5,37 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from worker.engine.recorder import Recorder
 from worker.errors import StoreUnavailable
 from worker.ports import Lease, Ledger
 from worker.verify import Verification
 
 POLL_SECONDS = 0.1
-BATCH_MOST = 50
+BATCH_MOST = 200
 PATIENCE_SECONDS = 5.0
 
 
 class Sweeper:
-    """One turn recovers what is overdue in every shard.
+    """One turn recovers what is overdue; the recorder writes down what was decided.
 
     Leases run out while Redis is away, too. So for a while after an outage, and after the start, which may follow one,
     lost jobs are left to the workers that still have them in hand and are about to settle them.
     """
 
     def __init__(
-        self, ledger: Ledger, verification: Verification, clock: Callable[[], float] = time.monotonic
+        self,
+        ledger: Ledger,
+        verification: Verification,
+        recorder: Recorder,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ledger, self._verification, self._clock = ledger, verification, clock
+        self._ledger, self._verification, self._recorder, self._clock = ledger, verification, recorder, clock
         self._patient_until = clock() + PATIENCE_SECONDS
 
     def turn(self) -> float:
         """Seconds until the next look. Raises StoreUnavailable."""
+        if self._recorder.backlog > BATCH_MOST:
+            return POLL_SECONDS
         try:
             leases = self._ledger.reclaim(BATCH_MOST, lost=self._clock() >= self._patient_until)
         except StoreUnavailable:

@@ -10,7 +10,6 @@ bodies.py       bytes → plain objects: content coding, JSON in both spellings,
 verdict.py      an answer, or an HTTP status without one → what happens next
 codes.py        the provider's error table, from config/provider_errors.toml
 redaction.py    foreign text → text that may be published
-retry_after.py  the Retry-After header
 """
 
 from worker.provider.client import Observe, ProxStop, Result

@@ -5,12 +5,12 @@ Source: the project's notes on the provider ("Placing a call", "Balance").
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Literal, Protocol
 
 from worker.errors import AccountProblem, CallError, Misconfigured, Redial, Refused, Retry
 from worker.jobs import Job
+from worker.ports import Gate
 from worker.provider.answer import Response
 from worker.provider.codes import Codes
 from worker.provider.phases import Exchange
@@ -78,10 +78,10 @@ class ProxStop:
         self._observe = observe
         self._extended = extended
 
-    def place_call(self, job: Job, api_key: str, gate: Callable[[], float | None]) -> str:
+    def place_call(self, job: Job, api_key: str, gate: Gate) -> str:
         """Ask for one call; the provider's ref.
 
-        `gate` is called once, when the connection stands and before the request's first byte; what it raises is raised
+        `gate` opens once, when the connection stands and before the request's first byte; what it raises is raised
         as it is, and then nothing was sent. Raises Retry, Redial, Refused, AccountProblem, Misconfigured; and
         SlotLapsed, nothing sent, when the moment that the gate gave has passed, or a kept connection was lost at the
         gate and could not be replaced at once.
@@ -98,7 +98,7 @@ class ProxStop:
 
     def balance(self, api_key: str) -> int:
         """The points left on the account of `api_key`. Rings nobody. Raises as `place_call` does."""
-        exchange = self._exchange(_open_gate)
+        exchange = self._exchange(_OpenGate())
         with self._transport.post(self._balance, {"key": api_key}, exchange) as reply:
             return judged(reply, Response.balance, self._codes, Redactor.of(None, api_key))
 
@@ -110,7 +110,7 @@ class ProxStop:
         with self._transport.post(self._call, self._form(job, api_key), exchange) as reply:
             return judged(reply, Response.ref, self._codes, Redactor.of(job, api_key))
 
-    def _exchange(self, gate: Callable[[], float | None]) -> Exchange:
+    def _exchange(self, gate: Gate) -> Exchange:
         connect_seconds = min(CONNECT_MOST_SECONDS, self._timeout_seconds)
         return Exchange(gate, connect_seconds=connect_seconds, answer_seconds=self._timeout_seconds)
 
@@ -125,5 +125,11 @@ class ProxStop:
         return form | {name: value for name, value in optional.items() if value is not None}
 
 
-def _open_gate() -> None:
+class _OpenGate:
     """Balance enquiries ring nobody and wait for no slot."""
+
+    def connecting(self) -> None:
+        return
+
+    def opens(self) -> None:
+        return

@@ -17,7 +17,7 @@ from urllib3.response import HTTPResponse
 from urllib3.util.connection import allowed_gai_family
 
 from worker.errors import SlotLapsed
-from worker.failpoints import hit
+from worker.failpoints import hit, is_armed
 from worker.provider.inbox import BoundedAnswer
 from worker.provider.phases import Exchange, NothingSent, Phase, current
 
@@ -159,18 +159,23 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
             exchange.phase = Phase.FIRST_BYTE
         unsent = memoryview(data)
         while unsent:
-            self.sock.settimeout(exchange.remaining_seconds())
-            try:
-                count = self.sock.send(unsent)
-            except OSError as problem:
-                if exchange.sent:
-                    raise
-                raise NothingSent from problem
-            exchange.phase = Phase.FIRST_BYTE
-            hit("first_byte.after")
+            count = self._send_some(_next_part(unsent), exchange)
+            if len(unsent) == len(data):
+                hit("first_byte.after")
             unsent = unsent[count:]
         exchange.phase = Phase.WRITTEN
         hit("last_byte.after")
+
+    def _send_some(self, data: memoryview, exchange: Exchange) -> int:
+        self.sock.settimeout(exchange.remaining_seconds())
+        try:
+            count: int = self.sock.send(data)
+        except OSError as problem:
+            if exchange.sent:
+                raise
+            raise NothingSent from problem
+        exchange.phase = Phase.FIRST_BYTE
+        return count
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]
         """The answer with its whole body read, as bytes not yet decoded; an empty one if nothing was written."""
@@ -198,6 +203,16 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
         super(urllib3.connection.HTTPConnection, self).close()
         self.sock = sock
         return HTTPResponse(preload_content=False)
+
+
+def _next_part(unsent: memoryview) -> memoryview:
+    """All of it, in one go; but where a fault is to come before the last byte, that byte is written by itself."""
+    if not is_armed("last_byte.before"):
+        return unsent
+    if len(unsent) > 1:
+        return unsent[:-1]
+    hit("last_byte.before")
+    return unsent
 
 
 class PhasedHTTPSConnection(PhasedHTTPConnection, urllib3.connection.HTTPSConnection):

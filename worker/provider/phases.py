@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from time import monotonic
 
 from worker.errors import SlotLapsed
+from worker.ports import Gate
 
 ANSWER_BYTES = 64 * 1024
 """The most that an answer may measure, status line and headers included, and its body again once decoded."""
@@ -52,7 +53,7 @@ class Exchange:
     `refusal` is why nothing may be written: what the gate raised, or SlotLapsed.
     """
 
-    gate: Callable[[], float | None]
+    gate: Gate
     connect_seconds: float
     answer_seconds: float
     phase: Phase = Phase.STARTING
@@ -75,7 +76,7 @@ class Exchange:
     def gate_opens(self) -> bool:
         """Call the gate and note when it closes; False, with its exception as `refusal`, when it raises."""
         try:
-            closes = self.gate()
+            closes = self.gate.opens()
         except Exception as refusal:
             self.refusal = refusal
             return False
@@ -92,6 +93,7 @@ class Exchange:
 
     def start_connecting(self) -> None:
         """Behind the gate, when a lost connection is replaced, the answer's deadline holds as well."""
+        self.gate.connecting()
         self.ends = monotonic() + self.connect_seconds
         if self.opened:
             self.ends = min(self.ends, self.opened + self.answer_seconds)

@@ -15,10 +15,12 @@ from worker.provider import answer
 from worker.provider.bodies import Garbled, NoDocument, decoded
 from worker.provider.codes import CODE, Codes
 from worker.provider.redaction import Redactor
-from worker.provider.retry_after import retry_after_seconds
+from worker.retry_after import retry_after_seconds
 
 UNKNOWN_CODE = "UNKNOWN_ERROR"
 """Stands for a code that is not spelled as one; the message then begins with what came."""
+
+RETRY_AFTER_MOST_SECONDS = 300.0
 
 _BUSY = (429, 503)
 
@@ -73,7 +75,7 @@ def _by_status(reply: Reply) -> CallError:
 
 
 def _wait_seconds(reply: Reply) -> float | None:
-    return retry_after_seconds(reply.headers.get("Retry-After"), datetime.now(UTC))
+    return retry_after_seconds(reply.headers.get("Retry-After"), datetime.now(UTC), RETRY_AFTER_MOST_SECONDS)
 
 
 def _refusal(failure: answer.Failure, reply: Reply, codes: Codes, redactor: Redactor) -> CallError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 import redis
 
+from worker.limits import Pace
 from worker.ports import Reason
 from worker.state import keys
 from worker.state.scripts import translated
@@ -77,8 +77,7 @@ class Census:
 
 def _count(name: str, row: Sequence[Any], accepted_us: int | None, now_us: int) -> AccountCount:
     waiting, not_ready, _, (in_flight, hold, pace), pending = row
-    concurrency = int(pace.split()[4]) if pace else math.inf
-    full = int(in_flight or 0) >= concurrency
+    full = bool(pace) and int(in_flight or 0) >= Pace.unpacked(pace.decode()).concurrency
     counts = dict.fromkeys(Reason, 0)
     if hold:
         counts[Reason.HELD] = waiting

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
 from worker.delivery.ports import Delivery
+from worker.delivery.schedule import ATTEMPT_SECONDS
 from worker.state import keys
+from worker.state.connection import SOCKET_SECONDS
 from worker.state.scripts import Call, Scripts
 
-LEASE_US = 60_000_000
 _MICRO = 1_000_000
+LEASE_US = int((ATTEMPT_SECONDS + 2 * SOCKET_SECONDS) * _MICRO)
+"""From its beginning in Redis the courier waits for the reply, makes its attempt, and puts the end on record. An
+attempt that overruns, because its host has a slow name or many addresses, may be made twice."""
 
 
 class RedisDeliveries:
@@ -18,14 +23,13 @@ class RedisDeliveries:
 
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
+        self._turns = itertools.count()
 
     def take(self, most: int) -> list[Delivery]:
-        """See DeliveryStore, in one round trip; each shard gives its share of `most`, and at least one."""
-        share = max(most // keys.SHARDS, 1)
-        replies = self._scripts.run_all([
-            Call("take_deliveries", keys.prefix(n), (share, LEASE_US)) for n in range(keys.SHARDS)
-        ])  # fmt: skip
-        return [_delivery(shard, row) for shard, rows in enumerate(replies) for row in rows]
+        """See DeliveryStore, in one round trip; another shard comes first each time."""
+        turn = next(self._turns)
+        rows = self._scripts.run(Call("take_deliveries", keys.prefixes(turn), (most, LEASE_US)))
+        return [_delivery((turn + n) % keys.SHARDS, row) for n, *row in rows]
 
     def delivered(self, delivery: Delivery) -> None:
         self._end(delivery, "")

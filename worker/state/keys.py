@@ -19,6 +19,11 @@ def prefix(shard: int) -> str:
     return f"callworker:{{{shard}}}:"
 
 
+def prefixes(turn: int = 0) -> list[str]:
+    """The prefixes of all shards, with another one first at each `turn`, so that none comes last for ever."""
+    return [prefix((turn + n) % SHARDS) for n in range(SHARDS)]
+
+
 def prefix_of(account: str) -> str:
     return prefix(shard_of(account))
 

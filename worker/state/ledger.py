@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import secrets
 import time
@@ -15,7 +16,21 @@ from worker.accounts import Account
 from worker.errors import LeaseLost, StoreUnavailable
 from worker.events import Event, Status
 from worker.jobs import Job
-from worker.ports import Admission, Application, Due, Lease, Parked, Reason, Seen, Slot
+from worker.ports import (
+    Admission,
+    Application,
+    Decision,
+    Due,
+    Ending,
+    Lease,
+    Parked,
+    Parking,
+    Reason,
+    Recorded,
+    Released,
+    Seen,
+    Slot,
+)
 from worker.retry import Tally
 from worker.state import keys
 from worker.state.offset import ClockOffset
@@ -39,7 +54,7 @@ _MICRO = 1_000_000
 
 
 class RedisLedger:
-    """Jobs, lanes and limits in Redis. Thread-safe but for `seconds_until_due` and `lease_due`: one thread's own.
+    """Jobs, lanes and limits in Redis. Thread-safe but for `lease_due`, which is one thread's own.
 
     `lease_seconds` is how long a worker may keep a job for one attempt, `retention_seconds` how long the record of
     an ended job stays.
@@ -57,10 +72,9 @@ class RedisLedger:
         self._lease_us = int(lease_seconds * _MICRO)
         self._retention_ms = retention_seconds * 1000
         self._clock, self._offset = clock, ClockOffset()
-        self._turn = 0
-        self._waits_us = [0.0] * keys.SHARDS
+        self._turns = itertools.count()
         self._unheard: dict[str, str] = {}
-        self._unanswered: list[tuple[int, str]] = []
+        self._unanswered: list[str] = []
 
     def declare(self, accounts: Iterable[Account]) -> None:
         """See ports.Ledger; one round trip."""
@@ -88,55 +102,34 @@ class RedisLedger:
             admissions[n] = self._admission(reply, applications[n].job, span)
         return admissions
 
-    def seconds_until_due(self) -> float:
-        """See ports.Ledger; one round trip."""
-        peeks = [Call("lease", keys.prefix(n), (0, 0, 0, "")) for n in range(keys.SHARDS)]
-        replies, span = self._timed(peeks)
-        for reply in replies:
-            self._offset.learn(*span, int(reply[0]))
-        self._waits_us = [_wait_us(reply) for reply in replies]
-        return 0.0 if self._unanswered else max(min(self._waits_us) - AHEAD_US, 0) / _MICRO
-
-    def lease_due(self, most: int) -> list[Lease]:
-        """See ports.Ledger. One round trip for each shard that was due at the last `seconds_until_due`.
-
-        The round begins with another shard each time, so that none is served last for ever.
-        """
-        self._turn = (self._turn + 1) % keys.SHARDS
+    def lease_due(self, most: int) -> Released:
+        """See ports.Ledger; one round trip. The shards take turns in being first."""
         leases = self._regain()
-        for n in range(keys.SHARDS):
-            shard = (self._turn + n) % keys.SHARDS
-            if self._waits_us[shard] <= AHEAD_US and len(leases) < most:
-                try:
-                    leases += self._lease_shard(shard, most - len(leases))
-                except StoreUnavailable:
-                    if not leases:
-                        raise
-                    break
-        return leases
+        name = secrets.token_hex(8)
+        args = (max(most - len(leases), 0), self._lease_us, AHEAD_US, name)
+        try:
+            (reply,), span = self._timed([Call("lease", keys.prefixes(next(self._turns)), args)])
+        except StoreUnavailable:
+            self._unanswered.append(name)
+            if not leases:
+                raise
+            return Released(leases, 0.0)
+        self._offset.learn(*span, int(reply[0]))
+        return Released(leases + self._leases(reply[2:], span, self._lease_us), _wait_seconds(reply))
 
-    def renew(self, lease: Lease, account: Account, tally: Tally) -> Lease | Parked:
-        args = (lease.job.id, lease.fence, account.name, self._lease_us, AHEAD_US, *_counts(tally),
-                int(lease.probe), account.pace.packed())  # fmt: skip
+    def renew(self, lease: Lease, account: Account, tally: Tally, *, lapsed: bool = False) -> Lease | Parked:
+        args = (lease.job.id, lease.fence, account.name, self._lease_us, AHEAD_US,
+                tally.sent, tally.not_rung, tally.perhaps_rung,
+                int(lease.probe), account.pace.packed(), int(lapsed))  # fmt: skip
         (reply,), span = self._timed([Call("renew", keys.prefix_of(account.name), args)])
         admission = self._admission(reply, lease.job, span)
         if isinstance(admission, Seen):
             raise LeaseLost(lease.job.id)
         return admission
 
-    def park(self, lease: Lease, tally: Tally, reason: Reason, wait_seconds: float, detail: str = "") -> None:
-        self._park(lease, tally, reason, int(wait_seconds * _MICRO), detail, "")
-
-    def hold(self, lease: Lease, tally: Tally, code: str) -> None:
-        self._park(lease, tally, Reason.HELD, 0, code, code)
-
-    def settle(self, lease: Lease, account: Account | None, tally: Tally, event: Event) -> None:
-        name = lease.job.account
-        args = (lease.job.id, lease.fence, name, event.status, event.body, self._retention_ms,
-                _endpoints(account, event), *_counts(tally),
-                int(lease.probe and event.status in _ANSWERED))  # fmt: skip
-        if not self._scripts.run(Call("settle", keys.prefix_of(name), args)):
-            raise LeaseLost(lease.job.id)
+    def record(self, decisions: Sequence[Decision]) -> list[Recorded]:
+        """See ports.Ledger; one round trip."""
+        return [Recorded(reply) for reply in self._scripts.run_all([self._decided(one) for one in decisions])]
 
     def reject(self, job_id: str, account_name: str, account: Account | None, event: Event) -> bool:
         owner = self._scripts.run(self._claim(job_id, account_name, None, 0))
@@ -147,9 +140,8 @@ class RedisLedger:
 
     def reclaim(self, most: int, *, lost: bool = True) -> list[Lease]:
         args = (most, RECLAIM_LEASE_US, int(lost))
-        calls = [Call("reclaim", keys.prefix(n), args) for n in range(keys.SHARDS)]
-        replies, span = self._timed(calls)
-        return self._leases([row for reply in replies for row in reply], span, RECLAIM_LEASE_US)
+        (rows,), span = self._timed([Call("reclaim", keys.prefixes(next(self._turns)), args)])
+        return self._leases(rows, span, RECLAIM_LEASE_US)
 
     def _timed(self, calls: Sequence[Call]) -> tuple[list[Any], Span]:
         sent = self._clock()
@@ -169,23 +161,12 @@ class RedisLedger:
                 int(application.may_dial), self._lease_us, AHEAD_US, name)  # fmt: skip
         return Call("admit", keys.prefix_of(account.name), args)
 
-    def _lease_shard(self, shard: int, most: int) -> list[Lease]:
-        name = secrets.token_hex(8)
-        call = Call("lease", keys.prefix(shard), (most, self._lease_us, AHEAD_US, name))
-        try:
-            (reply,), span = self._timed([call])
-        except StoreUnavailable:
-            self._unanswered.append((shard, name))
-            raise
-        return self._leases(reply[2:], span, self._lease_us)
-
     def _regain(self) -> list[Lease]:
         """The leases of calls whose replies were lost: nobody else knows of them, and nothing was sent."""
         leases: list[Lease] = []
         while self._unanswered:
-            shard, name = self._unanswered[0]
             try:
-                (reply,), span = self._timed([Call("regain", keys.prefix(shard), (name,))])
+                (reply,), span = self._timed([Call("regain", keys.prefixes(), (self._unanswered[0],))])
             except StoreUnavailable:
                 if not leases:
                     raise
@@ -194,12 +175,21 @@ class RedisLedger:
             self._unanswered.pop(0)
         return leases
 
-    def _park(self, lease: Lease, tally: Tally, reason: Reason, wait_us: int, detail: str, hold: str) -> None:
-        name = lease.job.account
-        args = (lease.job.id, lease.fence, name, wait_us, reason, *_counts(tally), detail, hold,
-                FIRST_PROBE_US, LAST_PROBE_US)  # fmt: skip
-        if not self._scripts.run(Call("park", keys.prefix_of(name), args)):
-            raise LeaseLost(lease.job.id)
+    def _decided(self, decision: Decision) -> Call:
+        lease, tally, name = decision.lease, decision.tally, decision.lease.job.account
+        counts = (tally.sent, tally.not_rung, tally.perhaps_rung)
+        match decision:
+            case Ending(_, account, _, event):
+                answered = int(lease.probe and event.status in _ANSWERED)
+                return Call("settle", keys.prefix_of(name), (
+                    lease.job.id, lease.fence, name, event.status, event.body, self._retention_ms,
+                    _endpoints(account, event), *counts, answered,
+                ))  # fmt: skip
+            case Parking(_, _, reason, wait_seconds, detail, hold_code):
+                return Call("park", keys.prefix_of(name), (
+                    lease.job.id, lease.fence, name, int(wait_seconds * _MICRO), reason, *counts, detail,
+                    hold_code, FIRST_PROBE_US, LAST_PROBE_US,
+                ))  # fmt: skip
 
     def _admission(self, reply: list[Any], job: Job, span: Span) -> Admission:
         kind = _text(reply[0])
@@ -245,14 +235,11 @@ class RedisLedger:
         )
 
 
-def _wait_us(reply: list[Any]) -> float:
-    """From the head of a reply of lease.lua: microseconds until an account is due, infinite where none waits."""
-    now_us, due_us = int(reply[0]), int(float(reply[1]))
-    return due_us - now_us if due_us else math.inf
-
-
-def _counts(tally: Tally) -> tuple[int, int, int]:
-    return tally.sent, tally.not_rung, tally.perhaps_rung
+def _wait_seconds(reply: list[Any]) -> float:
+    """From the head of a reply of lease.lua: when to ask again. Halfway into what may be leased ahead, so that one
+    question brings the slots of some milliseconds and none is asked for too late."""
+    now_us, due_us = int(reply[0]), int(reply[1])
+    return max(due_us - now_us - AHEAD_US // 2, 0) / _MICRO if due_us else math.inf
 
 
 def _endpoints(account: Account | None, event: Event) -> str:

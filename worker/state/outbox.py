@@ -32,11 +32,9 @@ class Outbox:
     def next(self) -> dict[int, list[Recorded]]:
         """What to publish now, by shard, in order; strikes off what `published` was told. Raises StoreUnavailable."""
         told, self._published = self._published, [0] * keys.SHARDS
-        replies = self._scripts.run_all([
-            Call("relay", keys.prefix(n), (self._token, self._own_ms, told[n], self._most))
-            for n in range(keys.SHARDS)
-        ])  # fmt: skip
-        return {n: [_recorded(row) for row in reply] for n, reply in enumerate(replies) if reply}
+        args: list[str | int] = [self._token, self._own_ms, self._most, *told]
+        batches = self._scripts.run(Call("relay", keys.prefixes(), args))
+        return {n: [_recorded(row) for row in batch] for n, batch in enumerate(batches) if batch}
 
     def published(self, shard: int, count: int) -> None:
         """The first `count` events of the batch last given for `shard` are confirmed."""

@@ -15,6 +15,7 @@ import redis
 
 from worker.events import Status, rfc3339
 from worker.jobs import mask
+from worker.limits import Pace
 from worker.ports import Reason
 from worker.state import keys
 from worker.state.scripts import translated
@@ -175,15 +176,15 @@ def _wait(
     """Why and until when: by the lane and the account's limit as they are now, not as they were when it was parked."""
     now_us, ahead = clock[0] * 1_000_000 + clock[1], rank or 0
     ready_us = int(score or now_us)
-    pace, tat, in_flight, hold, probe_at = limit
-    interval, tolerance, _, _, concurrency = (int(part) for part in (pace or b"0 0 0 0 1").split())
-    slot_us = max(int(tat or 0) - tolerance, now_us) + ahead * interval
+    packed, tat, in_flight, hold, probe_at = limit
+    pace = Pace.unpacked((packed or b"0 0 0 0 1").decode())
+    slot_us = max(int(tat or 0) - pace.tolerance_us, now_us) + ahead * pace.interval_us
     reason, until_us = Reason.RATE_LIMIT, max(ready_us, slot_us)
     if hold:
         reason, until_us = Reason.HELD, int(probe_at or 0)
     elif ready_us > now_us:
         reason = Reason.BACKOFF
-    elif int(in_flight or 0) >= concurrency:
+    elif int(in_flight or 0) >= pace.concurrency:
         reason, until_us = Reason.CAPACITY, 0
     why = hold.decode() if hold else None
     return Wait(reason, _moment(record, "since") or now_us, until_us or None, ahead, why)

@@ -20,7 +20,8 @@ from kombu.message import Message
 from structlog import get_logger
 
 from worker.broker.declaring import declare
-from worker.engine.intake import Entry, Intake
+from worker.engine.entry import Entry
+from worker.engine.intake import Intake
 from worker.engine.messages import Envelope, read_plain, read_task
 from worker.failpoints import hit
 from worker.intake import Broken, Request
@@ -79,8 +80,13 @@ class CallConsumer(Consumer):
     def _take(
         self, intake: Intake, read: Callable[[Envelope], Request | Broken], source: Source, message: Message
     ) -> None:
+        try:
+            hit("fetch.before")
+            envelope = Envelope.of(message)
+            hit("fetch.after")
+        except Exception as problem:
+            # It would end the worker. On a new connection the broker delivers the message again, and says so.
+            raise ConnectionAbortedError("a message could not be taken") from problem
         done = partial(self.call_soon, message.ack_log_error, log, self.connection_errors)
-        envelope = Envelope.of(message)
         redelivered = bool((message.delivery_info or {}).get("redelivered"))
-        hit("fetch.after")
         intake.put(Entry(envelope.body, partial(read, envelope), done, source, redelivered))

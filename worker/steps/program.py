@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ from worker.errors import ConfigurationError
 from worker.queues import CALLS
 from worker.settings import Settings
 from worker.wiring import Wiring
+
+SWITCH_SECONDS = 0.002
+"""After how long a busy thread lets another one run. Python's 5 ms are longer than many a slot is valid."""
 
 
 class CallWorker(Worker):
@@ -65,6 +69,7 @@ class CallWorker(Worker):
         """
         with _one_line(), self._store():
             try:
+                sys.setswitchinterval(SWITCH_SECONDS)
                 self.engine.start()
                 super().start()
             finally:

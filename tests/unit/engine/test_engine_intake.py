@@ -7,13 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from redis.exceptions import NoPermissionError
 
+from tests.doubles.clocks import FakeClock
 from tests.doubles.samples import account
 from tests.doubles.watchers import CountedSuspects, NotedFaults
 from tests.doubles.world import World
 from worker.engine import intake as module
 from worker.engine.dialler import Dialler
-from worker.engine.intake import CRASHES_MOST, Entry, Intake
+from worker.engine.entry import Entry
+from worker.engine.intake import CRASHES_MOST, Intake
+from worker.engine.setbacks import LONGEST_PAUSE_SECONDS, TRIES_MOST
 from worker.errors import StoreUnavailable
 from worker.intake import Broken, Request, decode
 from worker.ports import Lease, Source
@@ -25,7 +29,7 @@ class Idle(Dialler):
     """Notes what it should dial."""
 
     def __init__(self, threads: int) -> None:
-        super().__init__(threads, lambda _: None, NotedFaults())
+        super().__init__(threads, lambda *_: None, NotedFaults())
         self.leases: list[str] = []
 
     def submit(self, lease: Lease) -> None:
@@ -35,13 +39,19 @@ class Idle(Dialler):
 class Bench:
     """An intake on doubles, and what was acknowledged."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, threads: int = 9) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, threads: int = 5) -> None:
         monkeypatch.setattr(module, "IDLE_SECONDS", 0.001)
         self.world = World(monkeypatch, account("acme", "1000/s", burst=100))
         self.dialler, self.suspects, self.faults = Idle(threads), CountedSuspects(), NotedFaults()
         self.done: list[str] = []
+        self.clock = FakeClock()
         self.intake = Intake(
-            self.world.verification, self.world.dead_letters, self.suspects, self.dialler, self.faults
+            self.world.verification,
+            self.world.dead_letters,
+            self.suspects,
+            self.dialler,
+            self.faults,
+            self.clock,
         )
 
     def put(self, name: str, **fields: Any) -> Entry:
@@ -115,7 +125,7 @@ def test_with_the_store_away_nothing_is_acknowledged(bench: Bench) -> None:
     bench.put("c")
     bench.intake.turn()
     assert bench.done == bench.dialler.leases == list("abc")
-    assert bench.dialler.reserve(99) == 9 - 3
+    assert bench.dialler.reserve(99) == 5 - 3
 
 
 def test_a_letter_that_cannot_be_buried_is_not_acknowledged(bench: Bench) -> None:
@@ -128,25 +138,6 @@ def test_a_letter_that_cannot_be_buried_is_not_acknowledged(bench: Bench) -> Non
     bench.world.dead_letters.away = False
     bench.intake.turn()
     assert bench.done == ["broken"]
-
-
-def test_an_entry_that_breaks_the_worker_goes_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error nobody foresaw is told; that entry is buried, and the others are admitted once."""
-    whole = type(bench.world.ledger).admit
-
-    def poisoned(ledger: Any, applications: Any) -> Any:
-        if any(application.job.id == "poison" for application in applications):
-            raise ZeroDivisionError
-        return whole(ledger, applications)
-
-    monkeypatch.setattr(type(bench.world.ledger), "admit", poisoned)
-    for name in ("a", "poison", "c"):
-        bench.put(name)
-    bench.intake.turn()
-    assert sorted(bench.dialler.leases) == ["a", "c"] and sorted(bench.done) == ["a", "c", "poison"]
-    assert bench.world.dead_letters.reasons == ["the worker failed at it: ZeroDivisionError"]
-    assert bench.faults.failed
-    assert bench.dialler.reserve(99) == 9 - 2
 
 
 def test_an_acknowledgement_that_fails_takes_no_other_along(bench: Bench) -> None:
@@ -198,3 +189,189 @@ class TestSuspects:
         bench.put_raw(raw, "a", redelivered=True)
         bench.intake.turn()
         assert marked == [1]
+
+
+class TestSetbacks:
+    """Entries at which the worker fails for a reason that nobody foresaw."""
+
+    @pytest.fixture
+    def failing(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception]:
+        """What admitting a job raises, by its id; "*" is any job's."""
+        errors: dict[str, Exception] = {}
+        whole = type(bench.world.ledger).admit
+
+        def admit(ledger: Any, applications: Any) -> Any:
+            for name in [application.job.id for application in applications]:
+                if error := errors.get(name, errors.get("*")):
+                    raise error
+            return whole(ledger, applications)
+
+        monkeypatch.setattr(type(bench.world.ledger), "admit", admit)
+        return errors
+
+    def later(self, bench: Bench, *names: str) -> None:
+        """When every setback is due again, with other jobs coming in."""
+        bench.clock.advance(LONGEST_PAUSE_SECONDS)
+        for name in names:
+            bench.put(name)
+        bench.intake.turn()
+
+    def test_an_entry_that_fails_goes_alone(self, bench: Bench, failing: dict[str, Exception]) -> None:
+        """The error is told; the others are admitted once, and that one is neither acknowledged nor buried."""
+        failing["odd"] = ZeroDivisionError()
+        for name in ("a", "odd", "c"):
+            bench.put(name)
+        bench.intake.turn()
+        assert bench.dialler.leases == bench.done == ["a", "c"]
+        assert bench.world.dead_letters.reasons == [] and bench.faults.failed
+        assert bench.dialler.reserve(99) == 5 - 2
+
+    def test_a_passing_error_costs_a_second(self, bench: Bench, failing: dict[str, Exception]) -> None:
+        """The entry is tried again then, not before, and ends like any other."""
+        failing["odd"] = ZeroDivisionError()
+        bench.put("odd")
+        bench.intake.turn()
+        failing.clear()
+        bench.clock.advance(0.9)
+        bench.intake.turn()
+        assert bench.done == []
+        bench.clock.advance(0.1)
+        bench.intake.turn()
+        self.later(bench)
+        assert bench.dialler.leases == bench.done == ["odd"]
+
+    def test_pauses_grow(self, bench: Bench, failing: dict[str, Exception]) -> None:
+        """1 s, 2 s, 4 s and so on: what fails again and again costs little."""
+        failing["odd"] = ZeroDivisionError()
+        bench.put("odd")
+        for _ in range(64):
+            bench.intake.turn()
+            bench.clock.advance(1)
+        assert len(bench.faults.failed) == 1 + 7
+
+    def test_an_entry_that_alone_fails_is_put_aside(
+        self, bench: Bench, failing: dict[str, Exception]
+    ) -> None:
+        """Others get through all the while: the fault lies with this one, and it does not come back for ever."""
+        failing["odd"] = ZeroDivisionError()
+        bench.put("odd")
+        bench.intake.turn()
+        for n in range(TRIES_MOST - 2):
+            self.later(bench, f"good-{n}")
+        assert bench.world.dead_letters.reasons == []
+        self.later(bench)
+        assert bench.world.dead_letters.reasons == [
+            "the worker failed at it again and again: ZeroDivisionError"
+        ]
+        self.later(bench)
+        assert bench.done.count("odd") == 1 and len(bench.faults.failed) == 1 + TRIES_MOST
+
+    def test_while_nothing_gets_through_nothing_is_put_aside(
+        self, bench: Bench, failing: dict[str, Exception]
+    ) -> None:
+        """A worker that fails at everything is ill itself; all is well when it is."""
+        failing["*"] = ZeroDivisionError()
+        bench.put("a")
+        bench.put("b")
+        for _ in range(3 * TRIES_MOST):
+            self.later(bench)
+        assert bench.done == bench.world.dead_letters.reasons == []
+        failing.clear()
+        self.later(bench)
+        assert bench.done == bench.dialler.leases == ["a", "b"]
+
+    def test_what_got_through_earlier_is_no_proof(self, bench: Bench, failing: dict[str, Exception]) -> None:
+        """The worker may have fallen ill since."""
+        failing["odd"] = ZeroDivisionError()
+        bench.put("odd")
+        for n in range(TRIES_MOST - 2):
+            self.later(bench, f"good-{n}")
+        failing["*"] = ZeroDivisionError()
+        for _ in range(TRIES_MOST):
+            self.later(bench)
+        assert bench.world.dead_letters.reasons == [] and "odd" not in bench.done
+
+    def test_an_error_of_redis_never_counts(self, bench: Bench, failing: dict[str, Exception]) -> None:
+        """However long it lasts and whatever else gets through."""
+        failing["a"] = NoPermissionError("this user has no permissions")
+        bench.put("a")
+        for n in range(3 * TRIES_MOST):
+            self.later(bench, f"good-{n}")
+        assert "a" not in bench.done and bench.world.dead_letters.reasons == []
+        failing.clear()
+        self.later(bench)
+        assert bench.done[-1] == "a"
+
+    def test_an_outage_in_between_acknowledges_nobody_twice(
+        self, bench: Bench, failing: dict[str, Exception]
+    ) -> None:
+        """The batch is tried again without what was set apart from it."""
+        failing |= {"odd": ZeroDivisionError(), "late": StoreUnavailable("away")}
+        for name in ("odd", "late"):
+            bench.put(name)
+        with pytest.raises(StoreUnavailable):
+            bench.intake.turn()
+        failing.clear()
+        self.later(bench)
+        self.later(bench)
+        assert sorted(bench.done) == sorted(bench.dialler.leases) == ["late", "odd"]
+
+    def test_an_outage_does_not_count(self, bench: Bench, failing: dict[str, Exception]) -> None:
+        """What was set apart before it is kept through it."""
+        failing["odd"] = ZeroDivisionError()
+        bench.put("odd")
+        bench.intake.turn()
+        failing["odd"] = StoreUnavailable("away")
+        for _ in range(2 * TRIES_MOST):
+            with pytest.raises(StoreUnavailable):
+                self.later(bench)
+        failing.clear()
+        self.later(bench)
+        assert bench.done == ["odd"] and len(bench.faults.failed) == 2
+
+    def test_a_redelivered_entry_is_unmarked_while_it_waits(
+        self, bench: Bench, failing: dict[str, Exception]
+    ) -> None:
+        """It crashed nobody: a worker that is stopped meanwhile must not look as if it had."""
+        failing["odd"] = ZeroDivisionError()
+        bench.put_raw(json.dumps(JOB | {"id": "odd"}).encode(), "odd", redelivered=True)
+        bench.intake.turn()
+        assert bench.suspects.marks == {} and bench.done == []
+        failing.clear()
+        self.later(bench)
+        assert bench.done == ["odd"]
+
+    @pytest.mark.parametrize("redelivered", [False, True])
+    def test_reading_that_fails_is_a_setback_too(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch, redelivered: bool
+    ) -> None:
+        """A bug in reading would hit every message: only one that others outrun is put aside."""
+
+        def read() -> Request:
+            raise KeyError("secret")
+
+        entry = Entry(b"x", read, lambda: bench.done.append("odd"), Source.QUEUE, redelivered)
+        bench.intake.put(entry)
+        for n in range(TRIES_MOST):
+            self.later(bench, f"good-{n}")
+        assert bench.world.dead_letters.reasons == ["the worker failed at it again and again: KeyError"]
+        assert "odd" in bench.done
+
+    def test_content_that_cannot_be_kept_is_left_out(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its reason is kept, and it does not come back for ever."""
+        whole = bench.world.dead_letters.bury
+
+        def bury(reason: str, source: Source, content: Any) -> None:
+            if content:
+                raise RecursionError
+            whole(reason, source, content)
+
+        monkeypatch.setattr(bench.world.dead_letters, "bury", bury)
+        bench.put_raw(b"{", "broken")
+        bench.intake.turn()
+        assert bench.world.dead_letters.letters == [
+            ("not valid JSON (its content cannot be kept: RecursionError)", Source.STREAM, b"")
+        ]
+        assert bench.done == ["broken"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.doubles.memory_ledger import MemoryLedger
@@ -16,13 +14,14 @@ from worker.engine.sweeper import PATIENCE_SECONDS, Sweeper
 from worker.engine.sweeper import POLL_SECONDS as SWEEP_SECONDS
 from worker.errors import StoreUnavailable
 from worker.ports import Lease
+from worker.verify import Verification
 
 
 class Idle(Dialler):
     """Notes what it should dial."""
 
     def __init__(self, threads: int) -> None:
-        super().__init__(threads, lambda _: None, NotedFaults())
+        super().__init__(threads, lambda *_: None, NotedFaults())
         self.leases: list[str] = []
 
     def submit(self, lease: Lease) -> None:
@@ -39,17 +38,17 @@ class TestReleaser:
 
     def test_without_waiting_jobs_it_only_looks(self, world: World) -> None:
         """Another worker may fill the lanes, so it looks again soon."""
-        dialler = Idle(9)
+        dialler = Idle(4)
         assert Releaser(world.ledger, dialler).turn() == POLL_SECONDS
-        assert dialler.leases == [] and dialler.reserve(9) == 9
+        assert dialler.leases == [] and dialler.reserve(9) == 4
 
     def test_what_is_due_is_handed_over(self, world: World) -> None:
         """As many as the limit allows; threads that were not needed are given back."""
         world.accept(*(job(f"job-{n}") for n in range(5)), may_dial=0)
-        dialler = Idle(9)
-        assert Releaser(world.ledger, dialler).turn() == 0.0
+        dialler = Idle(4)
+        assert Releaser(world.ledger, dialler).turn() == POLL_SECONDS
         assert dialler.leases == ["job-0", "job-1", "job-2"]
-        assert dialler.reserve(9) == 6
+        assert dialler.reserve(9) == 1
 
     def test_it_wakes_when_the_next_slot_comes(self, world: World) -> None:
         """A slot nearer than the poll interval is not overslept."""
@@ -87,7 +86,7 @@ class TestSweeper:
     """Jobs that nobody else ends."""
 
     def sweeper(self, world: World) -> Sweeper:
-        return Sweeper(world.ledger, world.verification, world.clock)
+        return Sweeper(world.ledger, world.verification, world.recorder, world.clock)
 
     def test_without_overdue_jobs_it_only_looks(self, world: World) -> None:
         """And again after its interval."""
@@ -100,6 +99,7 @@ class TestSweeper:
         world.accept(job("a", expires_at="2027-01-15T08:00:02Z"), may_dial=0)
         world.clock.advance(2)
         assert sweeper.turn() == 0.0
+        world.record()
         assert world.outcome("a") == ("call.expired", "EXPIRED", 0)
 
     def test_a_lost_job_is_decided(self, world: World) -> None:
@@ -108,6 +108,7 @@ class TestSweeper:
         world.lease("a")
         world.clock.advance(31)
         assert sweeper.turn() == 0.0
+        world.record()
         assert world.store.records["a"].state == "waiting"
 
     def test_after_an_outage_lost_jobs_are_left_to_their_workers_for_a_while(self, world: World) -> None:
@@ -124,22 +125,24 @@ class TestSweeper:
         assert world.store.records["a"].state == "dialling"
         world.clock.advance(0.1)
         sweeper.turn()
+        world.record()
         assert world.store.records["a"].state == "waiting"
 
     def test_a_job_that_breaks_it_takes_no_other_along(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The others of its batch are decided; the error is raised afterwards, for the loop to tell."""
-        whole = MemoryLedger.settle
+        whole = Verification.recover
 
-        def poisoned(ledger: MemoryLedger, lease: Lease, *rest: Any) -> None:
+        def poisoned(verification: Verification, lease: Lease) -> None:
             if lease.job.id == "a":
                 raise ZeroDivisionError
-            whole(ledger, lease, *rest)
+            whole(verification, lease)
 
-        monkeypatch.setattr(MemoryLedger, "settle", poisoned)
+        monkeypatch.setattr(Verification, "recover", poisoned)
         world.accept(*(job(name, expires_at="2027-01-15T08:00:02Z") for name in "abc"), may_dial=0)
         world.clock.advance(2)
         with pytest.raises(ZeroDivisionError):
             self.sweeper(world).turn()
+        world.record()
         assert [event["data"]["id"] for event in world.events()] == ["b", "c"]

@@ -7,6 +7,7 @@ import ssl
 
 import pytest
 
+from tests.doubles.gates import OpenGate
 from worker.provider.connection import PhasedHTTPConnection
 from worker.provider.phases import Exchange, NothingSent, Phase, under_way
 
@@ -26,7 +27,7 @@ def written(
     monkeypatch.setattr(kind, "settimeout", lambda *_: None)
     link = PhasedHTTPConnection("127.0.0.1")
     monkeypatch.setattr(link, "sock", kind.__new__(kind))
-    exchange = Exchange(lambda: None, connect_seconds=1, answer_seconds=1, phase=Phase.READY)
+    exchange = Exchange(OpenGate(), connect_seconds=1, answer_seconds=1, phase=Phase.READY)
     exchange.gate_opens()
     exchange.start_sending()
     with under_way(exchange):
@@ -61,7 +62,7 @@ def test_failed_first_write_behind_tls_may_have_sent_something(monkeypatch: pyte
 
 def test_reconnection_behind_the_gate_is_within_the_answers_deadline() -> None:
     """What follows the gate has one deadline, so that a lease which covers it covers everything."""
-    exchange = Exchange(lambda: None, connect_seconds=5, answer_seconds=1)
+    exchange = Exchange(OpenGate(), connect_seconds=5, answer_seconds=1)
     exchange.start_connecting()
     assert exchange.remaining_seconds() > 1
     assert exchange.gate_opens()

@@ -1,11 +1,13 @@
 -- Takes messages from kombu's lists and files them as unacknowledged in the same step, in kombu's own format.
 -- Guarantees: a message is in its list or filed, at every instant; each list gets its turn before one gets a second.
 -- KEYS 1 hash of unacknowledged messages  2 sorted set of their tags by time  3 set of restored tags  4 … lists
--- ARGV 1 most  2 now (Unix seconds)
+-- ARGV 1 most
 -- Reply: list of {tag, message, 1 if it was restored}
 
 local CHUNK = 16
-local most, now = tonumber(ARGV[1]), ARGV[2]
+local most = tonumber(ARGV[1])
+local clock = redis.call('TIME')
+local now = string.format('%d.%06d', clock[1], clock[2])
 local reply = {}
 
 local function envelope(message)
@@ -23,12 +25,15 @@ local function file(message, list)
     filed = '[' .. message .. ',' .. cjson.encode(exchange) .. ',' .. cjson.encode(routing_key) .. ']'
   else
     -- Not kombu's: kept as a string, under a tag of its own, so that it can be buried and not lost.
-    tag = 'foreign:' .. redis.sha1hex(message) .. ':' .. #reply .. ':' .. now
+    tag = 'foreign:' .. redis.sha1hex(message)
     filed = cjson.encode({message, '', list})
   end
+  local restored = redis.call('SREM', KEYS[3], tag)
+  -- Producers in other languages give the same tag twice; the second message must not take the first one's place.
+  if redis.call('HEXISTS', KEYS[1], tag) == 1 then tag = tag .. ':' .. now .. ':' .. #reply end
   redis.call('HSET', KEYS[1], tag, filed)
   redis.call('ZADD', KEYS[2], now, tag)
-  reply[#reply + 1] = {tag, message, redis.call('SREM', KEYS[3], tag)}
+  reply[#reply + 1] = {tag, message, restored}
 end
 
 local found = true

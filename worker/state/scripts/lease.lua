@@ -1,7 +1,7 @@
 -- Leases the waiting jobs whose slot has come, at most ARGV[1], the longest due account first, one per account in turn.
 -- Guarantees: with each lease its slot is taken and the intent to dial is on record; no slot goes to a job that expires
 -- before the slot.
--- KEYS 1 shard prefix
+-- KEYS shard prefixes; the jobs of the first come first
 -- ARGV 1 most  2 lease (µs)  3 how far ahead a slot may lie (µs)  4 the call's name, see `regain.lua`
 -- Reply: {now (µs), next moment at which an account is due (µs, 0: none), lease replies …}
 
@@ -9,6 +9,7 @@ local SKIP_MOST = 100
 
 local most, lease, ahead = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local reply = {int(NOW), '0'}
+local due_next
 
 -- The first job that can be dialled in time, and when it is ready. Those before it leave the lane; `reclaim` ends them.
 local function live_head(lane)
@@ -33,17 +34,22 @@ local function lease_head(a)
   return true
 end
 
-while most > 0 do
-  local due = redis.call('ZRANGEBYSCORE', DUE, '-inf', int(NOW + ahead), 'LIMIT', 0, most)
-  local leased = 0
-  for _, name in ipairs(due) do
-    local a = load_account(name)
-    if lease_head(a) then leased = leased + 1 end
-    refresh(a)
+for _, shard in ipairs(KEYS) do
+  enter(shard)
+  while most > 0 do
+    local due = redis.call('ZRANGEBYSCORE', DUE, '-inf', int(NOW + ahead), 'LIMIT', 0, most)
+    local leased = 0
+    for _, name in ipairs(due) do
+      local a = load_account(name)
+      if lease_head(a) then leased = leased + 1 end
+      refresh(a)
+    end
+    most = most - leased
+    if leased == 0 then break end
   end
-  most = most - leased
-  if leased == 0 then break end
+  local first = tonumber(redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2])
+  if first and first < (due_next or math.huge) then due_next = first end
 end
 
-reply[2] = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2] or '0'
+reply[2] = int(due_next or 0)
 return reply

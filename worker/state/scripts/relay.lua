@@ -1,22 +1,34 @@
--- Strikes off what was published and hands out what is next, to the one relay that owns the shard's outbox.
+-- Strikes off what was published and hands out what is next, to the one relay that owns a shard's outbox.
 -- Guarantees: an event leaves the outbox only at the word of the relay that was given it, in order; a relay that
 -- publishes nothing loses the outbox.
--- KEYS 1 shard prefix
--- ARGV 1 the relay's token  2 how long it owns the outbox from now (ms)  3 events published since the last call
---      4 most
--- Reply: list of 'TYPE BODY'; nil where another relay owns the outbox
+-- KEYS shard prefixes
+-- ARGV 1 the relay's token  2 how long it owns the outbox from now (ms)  3 most of each shard
+--      4… for each shard the events published since the last call
+-- Reply: for each shard a list of 'TYPE BODY', empty where another relay owns the outbox
 
-local lock = prefix .. 'relay'
-local owner = redis.call('GET', lock)
-if owner and owner ~= ARGV[1] then return false end
-if tonumber(ARGV[3]) > 0 then
-  if not owner then return {} end
-  redis.call('LTRIM', OUTBOX, ARGV[3], -1)
+local token, own_ms, last = ARGV[1], ARGV[2], tonumber(ARGV[3]) - 1
+
+local function next_batch(published)
+  local batch = redis.call('LRANGE', OUTBOX, 0, published + last)
+  if #batch == 0 then return batch end
+  local lock = prefix .. 'relay'
+  local owner = redis.call('GET', lock)
+  if owner and owner ~= token or published > 0 and not owner then return {} end
+  if published > 0 then
+    redis.call('LTRIM', OUTBOX, published, -1)
+    batch = {unpack(batch, published + 1)}
+  end
+  if #batch == 0 then
+    redis.call('DEL', lock)
+  elseif not owner or published > 0 then
+    redis.call('SET', lock, token, 'PX', own_ms)
+  end
+  return batch
 end
-local batch = redis.call('LRANGE', OUTBOX, 0, tonumber(ARGV[4]) - 1)
-if #batch == 0 then
-  redis.call('DEL', lock)
-elseif not owner or tonumber(ARGV[3]) > 0 then
-  redis.call('SET', lock, ARGV[1], 'PX', ARGV[2])
+
+local reply = {}
+for n, shard in ipairs(KEYS) do
+  enter(shard)
+  reply[n] = next_batch(tonumber(ARGV[3 + n]))
 end
-return batch
+return reply

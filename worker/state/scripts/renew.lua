@@ -3,7 +3,10 @@
 -- KEYS 1 shard prefix
 -- ARGV 1 id  2 fence  3 account  4 lease (µs)  5 how far ahead a slot may lie (µs)  6 sent  7 not rung  8 perhaps rung
 --      9 '1': the job is the probe of its account  10 pace
+--      11 '1': the slot lapsed unused
 -- Reply: {'lease', …} | {'parked', reason, until (µs)} | {'lost'}
+
+local LAPSES_MANY, LAPSES_APART, STANDSTILL = 5, 1000000, 100000
 
 local id, name = ARGV[1], ARGV[3]
 local held, state = holds(id, ARGV[2])
@@ -11,6 +14,22 @@ if not held or state ~= 'dialling' then return {'lost'} end
 set_tally(id, ARGV[6], ARGV[7], ARGV[8])
 
 local a = load_account(name, ARGV[10])
+
+-- Where slots lapse again and again the account's slots are made wider, in one step or two. What lapses within one short
+-- standstill of a machine counts once.
+local function note_lapse()
+  local f = redis.call('HMGET', limit_key(name), 'lapses', 'lapsed_at')
+  local lapses, since = tonumber(f[1] or 0), NOW - tonumber(f[2] or 0)
+  if since < STANDSTILL then return end
+  lapses = since < LAPSES_APART and lapses + 1 or 1
+  if lapses >= LAPSES_MANY then
+    lapses, a.ease = 0, math.min(a.ease + 1, #EASES)
+    redis.call('HSET', limit_key(name), 'ease', a.ease, 'eased_at', int(NOW))
+  end
+  redis.call('HSET', limit_key(name), 'lapses', lapses, 'lapsed_at', int(NOW))
+end
+
+if ARGV[11] == '1' then note_lapse() end
 local slot, at = next_slot(a, NOW, tonumber(ARGV[5]))
 local probe = a.hold and a.probe_at > 0 and ARGV[9] == '1'
 if slot and (probe or not a.hold) then

@@ -6,17 +6,16 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-MOST_SECONDS = 300.0
 
+def retry_after_seconds(header: str | None, now: datetime, most_seconds: float) -> float | None:
+    """How long the other side asks to wait, from 0 to `most_seconds`; None when it does not say so intelligibly.
 
-def retry_after_seconds(header: str | None, now: datetime) -> float | None:
-    """How long the provider asks to wait, within 0 to 300 s; None when it does not say so intelligibly.
-
-    Known weakness: a date is compared with this machine's clock, `now`, not with the provider's.
+    Known weakness: a date is compared with this machine's clock, `now`, not with the other side's.
     """
     text = (header or "").strip()
+    # float(), not int(): a number of thousands of digits is an answer too.
     seconds = float(text) if re.fullmatch(r"[0-9]+", text) else _until(text, now)
-    return None if seconds is None else min(max(seconds, 0.0), MOST_SECONDS)
+    return None if seconds is None else min(max(seconds, 0.0), most_seconds)
 
 
 def _until(text: str, now: datetime) -> float | None:

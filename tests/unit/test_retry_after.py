@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.provider.retry_after import MOST_SECONDS, retry_after_seconds
+from worker.retry_after import retry_after_seconds
 
 NOW = datetime(2026, 11, 22, 8, 15, 30, tzinfo=UTC)
+MOST_SECONDS = 300.0
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ NOW = datetime(2026, 11, 22, 8, 15, 30, tzinfo=UTC)
 )
 def test_wish_is_understood_and_clamped(header: str, seconds: float) -> None:
     """Seconds, and all three forms of an HTTP date, within 0 to 300."""
-    assert retry_after_seconds(header, NOW) == seconds
+    assert retry_after_seconds(header, NOW, MOST_SECONDS) == seconds
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_wish_is_understood_and_clamped(header: str, seconds: float) -> None:
 )
 def test_unintelligible_wish_is_none(header: str | None) -> None:
     """No guess is made."""
-    assert retry_after_seconds(header, NOW) is None
+    assert retry_after_seconds(header, NOW, MOST_SECONDS) is None
 
 
 @given(
@@ -48,7 +49,7 @@ def test_unintelligible_wish_is_none(header: str | None) -> None:
 )
 def test_any_header_gives_a_bounded_wish_or_none(header: str) -> None:
     """No header breaks the reader."""
-    seconds = retry_after_seconds(header, NOW)
+    seconds = retry_after_seconds(header, NOW, MOST_SECONDS)
     assert seconds is None or 0 <= seconds <= MOST_SECONDS
 
 
@@ -56,4 +57,16 @@ def test_any_header_gives_a_bounded_wish_or_none(header: str) -> None:
 def test_both_forms_say_the_same(seconds: int) -> None:
     """A date so many seconds ahead is as good as the number."""
     date = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
-    assert retry_after_seconds(date, NOW) == retry_after_seconds(str(seconds), NOW) == seconds
+    assert retry_after_seconds(date, NOW, MOST_SECONDS) == seconds
+    assert retry_after_seconds(str(seconds), NOW, MOST_SECONDS) == seconds
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**5))
+def test_the_clamp_is_the_callers(seconds: int, most: int) -> None:
+    """A wish is cut to what the caller is ready to wait, in both forms."""
+    date = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
+    assert (
+        retry_after_seconds(str(seconds), NOW, most)
+        == retry_after_seconds(date, NOW, most)
+        == min(seconds, most)
+    )

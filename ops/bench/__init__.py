@@ -1,0 +1,1 @@
+"""What callworker costs and how fast it is, beside other Python queues on the same servers: `make bench`."""

@@ -1,0 +1,51 @@
+"""Latency of an idle worker: from the moment before a producer sends a job to the provider having its request."""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import ExitStack
+from typing import Any
+
+from ops.bench.contenders import new_job
+from ops.bench.figures import percentile
+from ops.bench.installation import UNLIMITED, start
+from ops.bench.servers import Provider, servers
+from ops.bench.waiting import wait_for_count
+from worker.jobs import Job
+from worker.producer import Producer
+
+WARMUP = 50
+PAUSE_SECONDS = (0.02, 0.06)
+
+
+def measure(jobs: int, broker: str) -> tuple[str, dict[str, Any]]:
+    """Send jobs one by one, each to a worker that has nothing to do. The producer's own part is in the figures."""
+    with servers(broker, [0], log=True) as running, ExitStack() as workers:
+        site = start(running, {"bench": UNLIMITED}, workers).site
+        provider = running.providers[0]
+        assert isinstance(provider, Provider)  # noqa: S101 (asked for with log=True)
+        with Producer(site.broker_url) as producer:
+            sent = _send(producer, WARMUP + jobs)
+        wait_for_count(provider.count, WARMUP + jobs)
+        came = {phone: unix for unix, _, phone in provider.log()}
+    waits_ms = [(came[phone] - unix) * 1000 for phone, unix in list(sent.items())[WARMUP:]]
+    found = {
+        "p50_ms": percentile(waits_ms, 0.5),
+        "p99_ms": percentile(waits_ms, 0.99),
+        "worst_ms": max(waits_ms),
+    }
+    words = ", ".join(f"{name.removesuffix('_ms')} {value:.1f} ms" for name, value in found.items())
+    return f"enqueued to request sent, idle worker, {jobs} jobs: {words}", {"idle": found}
+
+
+def _send(producer: Producer, jobs: int) -> dict[str, float]:
+    """When each was sent (Unix seconds), by its number; every job has its own."""
+    sent = {}
+    for number in range(jobs):
+        phone = str(2_120_000_000 + number)
+        job = Job.parse(new_job(f"idle-{number}", "bench", phone))
+        time.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 (so that no poll keeps in step)
+        sent[phone] = time.time()
+        producer.enqueue(job)
+    return sent

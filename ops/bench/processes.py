@@ -1,0 +1,91 @@
+"""Worker processes with all their children: paused, continued, and what they cost, from /proc. Linux only."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from tests.faults.servers import START_SECONDS, Server, ServerTrouble
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_UTIME, _CSTIME, _SESSION = 11, 14, 3
+"""Fields of /proc/PID/stat, counted from the one behind the name."""
+
+_STARTED_SECONDS, _REST_SECONDS, _LOOK_SECONDS = 0.3, 0.1, 0.5
+"""CPU time that any of them needs to start; more than this per look is no rest."""
+
+
+class WorkerTree(Server):
+    """A worker and whatever it forks: all that lives in its session."""
+
+    def __init__(self, command: Sequence[str], folder: Path, environ: Mapping[str, str], cwd: Path) -> None:
+        super().__init__(["env", "--chdir", str(cwd), *command], folder, environ)
+        self._output = folder / "output"
+
+    def pause(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def wait_until_at_rest(self) -> None:
+        """Until it has started and does next to nothing; few queues say when they are ready. Raises ServerTrouble."""
+        ends, used = time.monotonic() + START_SECONDS, 0.0
+        while (now := self.cpu_seconds()) < _STARTED_SECONDS or now - used > _REST_SECONDS:
+            self.check()
+            if time.monotonic() > ends:
+                raise ServerTrouble("a worker did not come to rest")
+            used = now
+            time.sleep(_LOOK_SECONDS)
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far, ended children included. Steps of 10 ms per process."""
+        return sum(sum(map(int, stat[_UTIME : _CSTIME + 1])) for _, stat in self._members()) / _TICKS
+
+    def peak_bytes(self) -> int:
+        """The sum of each process' largest resident set so far; pages that they share count for each."""
+        return sum(_peak_kib(pid) for pid, _ in self._members()) * 1024
+
+    def check(self) -> None:
+        """Raises ServerTrouble with the end of its output if it has ended."""
+        if self._process is None or self._process.poll() is not None:
+            raise ServerTrouble(f"a worker ended:\n{self.tail()}")
+
+    def tail(self) -> str:
+        """The end of what the workers of this folder wrote."""
+        return self._output.read_text(encoding="utf-8", errors="replace")[-2000:]
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid, _ in self._members():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _members(self) -> Iterator[tuple[int, list[str]]]:
+        session = str(self.pid)
+        for pid, stat in _all():
+            if stat[_SESSION] == session:
+                yield pid, stat
+
+
+def _all() -> Iterator[tuple[int, list[str]]]:
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError):  # ended meanwhile
+                yield int(folder.name), _stat(folder)
+
+
+def _stat(folder: Path) -> list[str]:
+    """The fields from the state on; the name before it may hold anything."""
+    return (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+
+
+def _peak_kib(pid: int) -> int:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    return 0

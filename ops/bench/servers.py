@@ -1,0 +1,171 @@
+"""The servers of a run, each of its own and on loopback: Redis, RabbitMQ, the provider."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import redis
+
+from ops.bench.provider import ANSWER
+from tests.conftest import free_port
+from tests.faults.servers import PROJECT, Rabbit, Server
+from worker.embedded import find_binary
+
+NGINX = """
+worker_processes 1; daemon off; pid {folder}/pid; error_log stderr;
+events {{ worker_connections 8192; }}
+http {{
+  access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location / {{ default_type application/json; return 200 '{answer}'; }}
+    location = /status {{ stub_status; }}
+  }}
+}}
+"""
+
+
+class BenchRedis(Server):
+    """A Redis that keeps nothing on disk: its own cost is the same for all, and no part of what is compared."""
+
+    def __init__(self, folder: Path) -> None:
+        port = free_port()
+        self.url = f"redis://127.0.0.1:{port}/0"
+        options = (
+            f"--bind 127.0.0.1 --port {port} --dir {folder} --appendonly no --maxmemory-policy noeviction"
+        )
+        super().__init__([str(find_binary().path), *options.split(), "--save", ""], folder)
+        self.client = redis.Redis.from_url(self.url, socket_timeout=60)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        return self
+
+    def answers(self) -> bool:
+        with suppress(redis.RedisError):
+            return bool(self.client.ping())
+        return False
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far."""
+        spent = self.client.info("cpu")
+        return float(spent["used_cpu_user"]) + float(spent["used_cpu_sys"])
+
+    def commands(self) -> int:
+        """Commands so far, those that scripts ran included."""
+        return int(self.client.info("stats")["total_commands_processed"])
+
+    def used_bytes(self) -> int:
+        """Memory that its data and clients take."""
+        return int(self.client.info("memory")["used_memory"])
+
+
+class Provider(Server):
+    """`ops.bench.provider` in a process of its own."""
+
+    def __init__(self, folder: Path, latency_ms: int, log: bool) -> None:
+        self._port = free_port()
+        command = [sys.executable, "-m", "ops.bench.provider", str(self._port), str(latency_ms)]
+        command += ["log"] if log else []
+        super().__init__(command, folder, {**os.environ, "PYTHONPATH": str(PROJECT)})
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def answers(self) -> bool:
+        with suppress(OSError):
+            return self.count() >= 0
+        return False
+
+    def count(self) -> int:
+        """Calls since the start."""
+        return int(_get(self.url + "/count"))
+
+    def log(self) -> list[tuple[float, str, str]]:
+        """Unix seconds, key and phone of each call since the start, where it was started to log."""
+        rows = (line.split() for line in _get(self.url + "/log").decode().splitlines())
+        return [(float(unix), key, phone) for unix, key, phone in rows]
+
+
+class Nginx(Server):
+    """nginx that answers at once; its status page counts."""
+
+    def __init__(self, folder: Path, program: str) -> None:
+        self._port, self._asked = free_port(), 0
+        config = folder / "nginx.conf"
+        config.write_text(NGINX.format(folder=folder, port=self._port, answer=ANSWER.decode()))
+        super().__init__([program, "-p", str(folder), "-c", str(config)], folder)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def answers(self) -> bool:
+        with suppress(OSError):
+            return self.count() >= 0
+        return False
+
+    def count(self) -> int:
+        """Calls since the start; the questions for it are not counted."""
+        page = _get(self.url + "/status").decode()
+        self._asked += 1
+        return int(page.splitlines()[2].split()[2]) - self._asked
+
+
+def _get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 (our own server)
+        content: bytes = answer.read()
+        return content
+
+
+@dataclass(frozen=True)
+class Servers:
+    """What one run measures against; a provider for each latency in ms."""
+
+    folder: Path
+    redis: BenchRedis
+    broker_url: str
+    providers: dict[int, Provider | Nginx]
+
+    @property
+    def is_amqp(self) -> bool:
+        return self.broker_url.startswith("amqp")
+
+
+@contextmanager
+def servers(broker: str, latencies_ms: list[int], *, log: bool = False) -> Iterator[Servers]:
+    """Start them, and leave nothing behind. With `log` every provider can tell when each call came."""
+    with ExitStack() as running:
+        root = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="cw-bench-")))
+        store = running.enter_context(BenchRedis(_folder(root, "redis")))
+        broker_url = store.url
+        if broker == "amqp":
+            broker_url = running.enter_context(Rabbit(_folder(root, "rabbit"))).url
+        providers = {each: _provider(_folder(root, f"provider-{each}"), each, log) for each in latencies_ms}
+        for provider in providers.values():
+            running.enter_context(provider)
+        yield Servers(_folder(root, "workers"), store, broker_url, providers)
+
+
+def _provider(folder: Path, latency_ms: int, log: bool) -> Provider | Nginx:
+    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+    return (
+        Nginx(folder, nginx) if nginx and latency_ms == 0 and not log else Provider(folder, latency_ms, log)
+    )
+
+
+def _folder(root: Path, name: str) -> Path:
+    (root / name).mkdir()
+    return root / name

@@ -1,0 +1,391 @@
+"""Kombu's lists on a real Redis: taken and filed at once, put back byte for byte, readable for stock kombu."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import pytest
+import redis
+from kombu import Connection, Exchange, Queue
+
+from tests.doubles.clocks import FakeClock
+from worker.broker.redis_lists import RESTORE_MOST, RedisLists
+from worker.engine import redis_queue
+from worker.engine.entry import Entry
+from worker.engine.intake import Intake
+from worker.engine.redis_queue import RedisQueue
+from worker.engine.upkeep import ABANDONED_SECONDS, KEEP_SECONDS
+from worker.errors import StoreUnavailable
+from worker.failpoints import FailpointReached
+from worker.intake import Broken, Request
+from worker.state.connection import connect
+
+UNACKED, INDEX = "calls.unacked", "calls.unacked_index"
+JOB = {"id": "a", "account": "acme", "country": "1", "phone": "2125555555", "code": "4321"}
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with connect(redis_url) as connected:
+        yield connected
+
+
+@pytest.fixture
+def lists(client: redis.Redis) -> RedisLists:
+    return RedisLists(client, ["calls"], "calls")
+
+
+def message(
+    exchange: Any = "calls", routing_key: Any = "calls", tag: str | None = None, **more: Any
+) -> bytes:
+    """As kombu writes it, with things in it that Lua's JSON would not write alike."""
+    info = {"exchange": exchange, "routing_key": routing_key}
+    properties = {"delivery_tag": tag or uuid.uuid4().hex, "delivery_info": info, "body_encoding": "base64"}
+    headers = {"task": "calls.verify", "id": "a", "empty": [], "large": 2**60 + 1, "path": "a/b", "ü": "\\"}
+    return json.dumps({"body": "e30=", "headers": headers, "properties": properties} | more).encode()
+
+
+def queued(client: redis.Redis, name: str = "calls") -> list[bytes]:
+    return cast(list[bytes], client.lrange(name, 0, -1))
+
+
+def is_filed(client: redis.Redis) -> tuple[int, int]:
+    return cast(tuple[int, int], (client.hlen(UNACKED), client.zcard(INDEX)))
+
+
+KEYS = [
+    "calls",
+    'a "quoted" key',
+    "back\\slash",
+    'both \\" of them\\',
+    "a,b",
+    "]",
+    "ключ",
+    "",
+    "sp ace/slash",
+]
+
+
+@pytest.mark.parametrize("routing_key", KEYS)
+@pytest.mark.parametrize("exchange", ["calls", 'odd","one'])
+def test_any_message_goes_back_as_it_was(
+    client: redis.Redis, lists: RedisLists, exchange: str, routing_key: str
+) -> None:
+    """Byte for byte, into the list that a worker reads, whatever its exchange and routing key are called."""
+    raw = message(exchange, routing_key)
+    client.lpush("calls", raw)
+    (filed,) = lists.fetch(10, [])
+    assert filed.raw == raw and not filed.restored and is_filed(client) == (1, 1)
+    assert json.loads(cast(bytes, client.hget(UNACKED, filed.tag))) == [
+        json.loads(raw),
+        exchange,
+        routing_key,
+    ]
+    lists.hand_back([], [filed.tag])
+    assert queued(client) == [raw] and is_filed(client) == (0, 0)
+    (again,) = lists.fetch(10, [])
+    assert again.raw == raw and again.restored
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"{",
+        b"\x00\xff\x80 binary \n",
+        b'"text"',
+        b"[]",
+        b"42",
+        message(tag="x").replace(b'"delivery_tag": "x"', b'"delivery_tag": 7'),
+        message(exchange=None),
+        message(routing_key=["calls"]),
+        b'{"properties": "none"}',
+    ],
+)
+def test_what_is_no_message_goes_back_as_it_was(client: redis.Redis, lists: RedisLists, raw: bytes) -> None:
+    """It is kept for somebody to bury it; taken again, it is known to have been taken before."""
+    client.lpush("calls", raw)
+    (filed,) = lists.fetch(10, [])
+    assert filed.raw == raw
+    lists.hand_back([], [filed.tag])
+    assert queued(client) == [raw] and is_filed(client) == (0, 0)
+    (again,) = lists.fetch(10, [])
+    assert again.raw == raw and again.restored
+    lists.fetch(10, [again.tag])
+    assert is_filed(client) == (0, 0) and not client.exists("calls.restored")
+
+
+def test_a_foreign_message_goes_back_to_its_own_list(client: redis.Redis, lists: RedisLists) -> None:
+    """A list for a priority is one of the queue's."""
+    client.lpush("calls\x06\x169", b"{")
+    lists.hand_back([], [filed.tag for filed in lists.fetch(10, [])])
+    assert queued(client, "calls\x06\x169") == [b"{"]
+
+
+@pytest.mark.parametrize("raw", [message(tag="same"), b"{"])
+def test_messages_of_one_tag_do_not_displace_each_other(
+    client: redis.Redis, lists: RedisLists, raw: bytes
+) -> None:
+    """A producer that is careless with tags loses nothing: each message is filed and acknowledged by itself."""
+    other = raw.replace(b"e30=", b"e31=")
+    client.lpush("calls", raw, other, raw)
+    first, second, third = lists.fetch(10, [])
+    lists.fetch(10, [first.tag])
+    assert is_filed(client) == (2, 2)
+    lists.hand_back([], [second.tag, third.tag])
+    assert sorted(queued(client)) == sorted([second.raw, third.raw])
+
+
+def kombu_files(client: redis.Redis, raw: bytes, exchange: str, routing_key: str) -> None:
+    """What kombu's own QoS does, in its own spelling: with spaces, and nothing but ASCII."""
+    client.hset(UNACKED, "tag", json.dumps([json.loads(raw), exchange, routing_key]))
+    client.zadd(INDEX, {"tag": 1.5})
+
+
+@pytest.mark.parametrize("routing_key", KEYS)
+def test_what_kombu_filed_is_put_back(client: redis.Redis, lists: RedisLists, routing_key: str) -> None:
+    """Its spaces and escapes are no obstacle."""
+    raw = message(routing_key=routing_key)
+    kombu_files(client, raw, 'odd "one"', routing_key)
+    assert lists.restore_older_than(60) == (1, [])
+    assert queued(client) == [raw] and is_filed(client) == (0, 0)
+
+
+def test_what_is_filed_here_kombu_puts_back(client: redis.Redis, lists: RedisLists, redis_url: str) -> None:
+    """Stock kombu, pointed at these keys, restores a message that was fetched by the script."""
+    queue = Queue("calls", Exchange("calls", type="direct"), "calls")
+    options = {"unacked_key": UNACKED, "unacked_index_key": INDEX}
+    with Connection(redis_url, transport_options=options) as connection, connection.channel() as channel:
+        producer = connection.Producer(channel)
+        producer.publish({"n": 2**60 + 1}, exchange=queue.exchange, routing_key="calls", declare=[queue])
+        (filed,) = lists.fetch(10, [])
+        channel.qos.restore_by_tag(filed.tag.decode())
+        restored = queue.bind(channel).get(no_ack=True)
+        assert restored is not None and restored.payload == {"n": 2**60 + 1}
+    assert is_filed(client) == (0, 0)
+
+
+def test_a_producers_message_goes_through_whole(
+    client: redis.Redis, lists: RedisLists, redis_url: str
+) -> None:
+    """Fetched, put back, and received by stock kombu."""
+    queue = Queue("calls", Exchange("calls", type="direct"), "calls")
+    with Connection(redis_url) as connection, connection.channel() as channel:
+        connection.Producer(channel).publish(JOB, exchange="calls", routing_key="calls", declare=[queue])
+        lists.hand_back([], [filed.tag for filed in lists.fetch(10, [])])
+        received = queue.bind(channel).get(no_ack=True)
+        assert received is not None and received.payload == JOB
+
+
+UNREADABLE = ["{", "[]", "[1,2]", '["x","calls"]', '[{},"calls",7]', "17", "null", '[{"a":1},"calls",["b"]]']
+
+
+@pytest.mark.parametrize("filed", UNREADABLE)
+def test_what_cannot_be_read_stays_filed_and_is_told(
+    client: redis.Redis, lists: RedisLists, filed: str
+) -> None:
+    """Once, not again until it has lain for as long once more; and it is gone when it is acknowledged."""
+    client.hset(UNACKED, "odd", filed)
+    client.zadd(INDEX, {"odd": 1})
+    messages, (odd,) = lists.restore_older_than(15)
+    assert (messages, odd.tag, odd.raw) == (0, b"odd", filed.encode())
+    assert is_filed(client) == (1, 1) and lists.restore_older_than(15) == (0, [])
+    lists.fetch(10, [odd.tag])
+    assert is_filed(client) == (0, 0)
+
+
+def test_what_cannot_be_read_does_not_block_the_others(client: redis.Redis, lists: RedisLists) -> None:
+    """More of it than is looked at in one go, all of it older."""
+    client.hset(UNACKED, mapping={f"odd{n}": "{" for n in range(RESTORE_MOST + 5)})
+    client.zadd(INDEX, {f"odd{n}": n for n in range(RESTORE_MOST + 5)})
+    client.lpush("calls", message())
+    (filed,) = lists.fetch(1, [])
+    client.zadd(INDEX, {filed.tag: RESTORE_MOST + 5})
+    lists.restore_older_than(15)
+    messages, odd = lists.restore_older_than(15)
+    assert messages == 1 and len(odd) == 5 and len(queued(client)) == 1
+
+
+def test_a_tag_without_a_message_is_struck_off(client: redis.Redis, lists: RedisLists) -> None:
+    """There is nothing to put back, and it is not looked at for ever."""
+    client.zadd(INDEX, {"nothing": 1})
+    assert lists.restore_older_than(15) == (0, [])
+    assert is_filed(client) == (0, 0)
+
+
+def test_what_is_kept_is_not_put_back(client: redis.Redis, lists: RedisLists) -> None:
+    """To keep is to file anew as far as time goes; what was struck off meanwhile does not come back by it."""
+    client.lpush("calls", message(), message())
+    kept, left = (filed.tag for filed in lists.fetch(10, []))
+    client.zadd(INDEX, {kept: 1, left: 1})
+    lists.keep([kept, b"struck off"])
+    assert lists.restore_older_than(15) == (1, [])
+    assert client.hkeys(UNACKED) == [kept] and client.zrange(INDEX, 0, -1) == [kept]
+
+
+class Taker:
+    """Takes what an intake would."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def put(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+    def contents(self) -> list[Request | Broken]:
+        return [entry.read() for entry in self.entries]
+
+
+class Worker:
+    """One worker's queue, with a clock of its own."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.taker, self.clock = Taker(), FakeClock()
+        self.queue = RedisQueue(client, cast(Intake, self.taker), self.clock)
+
+    def later(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.queue.turn()
+
+
+def age(client: redis.Redis, seconds: float) -> None:
+    """Let what is filed have been filed so much earlier."""
+    for tag, score in cast(Any, client.zrange(INDEX, 0, -1, withscores=True)):
+        client.zadd(INDEX, {tag: score - seconds})
+
+
+class TestRedisQueue:
+    """What a worker does with the lists."""
+
+    def test_a_message_is_handed_over_and_acknowledged(self, client: redis.Redis) -> None:
+        """It is filed until its entry is done."""
+        body = base64.b64encode(json.dumps([[], JOB, {}]).encode()).decode()
+        client.lpush("calls", message(body=body, **{"content-type": "application/json"}))
+        worker = Worker(client)
+        worker.queue.turn()
+        (content,) = worker.taker.contents()
+        assert isinstance(content, Request) and content.fields == JOB and content.default_id == "a"
+        assert is_filed(client) == (1, 1)
+        worker.taker.entries[0].done()
+        worker.queue.turn()
+        assert is_filed(client) == (0, 0)
+
+    def test_a_lost_workers_messages_are_taken_over(self, client: redis.Redis) -> None:
+        """Once it has kept nothing for a while; they come as redelivered."""
+        client.lpush("calls", message())
+        Worker(client).queue.turn()
+        age(client, ABANDONED_SECONDS - 1)
+        other = Worker(client)
+        other.queue.turn()
+        assert other.taker.entries == []
+        age(client, 1)
+        other.later(KEEP_SECONDS)
+        other.queue.turn()
+        assert [entry.redelivered for entry in other.taker.entries] == [True]
+
+    def test_a_living_workers_messages_are_left_to_it(self, client: redis.Redis) -> None:
+        """However long they take."""
+        client.lpush("calls", message())
+        slow, other = Worker(client), Worker(client)
+        slow.queue.turn()
+        for _ in range(5):
+            age(client, ABANDONED_SECONDS - 0.1)
+            slow.later(KEEP_SECONDS)
+            other.later(KEEP_SECONDS)
+            other.queue.turn()
+        assert other.taker.entries == [] and is_filed(client) == (1, 1)
+
+    def test_after_an_outage_the_living_speak_first(self, client: redis.Redis) -> None:
+        """Nobody could keep anything meanwhile, so nothing is put back at once; what is in hand is kept at once."""
+        client.lpush("calls", message(), message())
+        slow, other = Worker(client), Worker(client)
+        slow.queue.turn()
+        client.lpush("calls", message())
+        other.queue.turn()
+        client.replicaof("127.0.0.1", "1")
+        try:
+            for worker in (slow, other):
+                worker.clock.advance(KEEP_SECONDS)
+                with pytest.raises(StoreUnavailable):
+                    worker.queue.turn()
+        finally:
+            client.replicaof("NO", "ONE")
+        age(client, 60)
+        other.queue.turn()
+        assert client.zcount(INDEX, "-inf", float(client.time()[0]) - 30) == 2 and not queued(client)
+        slow.queue.turn()
+        other.later(KEEP_SECONDS)
+        other.queue.turn()
+        assert is_filed(client) == (3, 3) and len(other.taker.entries) == 1
+
+    def test_what_cannot_be_read_is_handed_over_as_broken(self, client: redis.Redis) -> None:
+        """So that it is buried with a reason; it is handed over once, and struck off when that is done."""
+        client.hset(UNACKED, "odd", '[{"body": "c2VjcmV0IHBpbiA0MzIxIGFuZCBtb3Jl"}, 7, 8]')
+        client.zadd(INDEX, {"odd": 1})
+        worker = Worker(client)
+        for _ in range(3):
+            worker.later(KEEP_SECONDS)
+            age(client, 60)
+        (entry,) = worker.taker.entries
+        assert entry.read() == Broken("filed as unacknowledged in a form that cannot be read")
+        assert b"c2VjcmV0" not in entry.raw and b"[base64]" in entry.raw
+        entry.done()
+        worker.queue.turn()
+        assert is_filed(client) == (0, 0)
+
+    def test_a_backlog_of_lost_messages_is_put_back_without_a_pause(
+        self, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Several workers may have died at once."""
+        monkeypatch.setattr(redis_queue, "IN_HAND_MOST", 0)
+        client.hset(
+            UNACKED, mapping={f"tag{n}": '[{"n": 1},"calls","calls"]' for n in range(RESTORE_MOST + 7)}
+        )
+        client.zadd(INDEX, {f"tag{n}": 1 for n in range(RESTORE_MOST + 7)})
+        worker = Worker(client)
+        worker.queue.turn()
+        worker.queue.turn()
+        assert len(queued(client)) == RESTORE_MOST + 7
+
+    def test_closing_hands_back_what_is_not_on_record(self, client: redis.Redis) -> None:
+        """What is done is struck off, the rest lies in its list for others."""
+        client.lpush("calls", message(), message())
+        worker = Worker(client)
+        worker.queue.turn()
+        worker.taker.entries[0].done()
+        worker.queue.close()
+        assert is_filed(client) == (0, 0) and len(queued(client)) == 1
+
+    @pytest.mark.parametrize("fail", ["fetch.before=raise", "fetch.after=raise"])
+    def test_an_error_nobody_foresaw_loses_nothing(
+        self, client: redis.Redis, armed: Callable[[str], None], fail: str
+    ) -> None:
+        """What was to be acknowledged still is; what was fetched and not handed over is put back in time."""
+        client.lpush("calls", message())
+        worker = Worker(client)
+        worker.queue.turn()
+        worker.taker.entries[0].done()
+        armed(fail)
+        client.lpush("calls", message())
+        with pytest.raises(FailpointReached):
+            worker.queue.turn()
+        worker.queue.turn()
+        age(client, ABANDONED_SECONDS)
+        worker.later(KEEP_SECONDS)
+        worker.queue.turn()
+        assert len(worker.taker.entries) == 2
+        worker.taker.entries[1].done()
+        worker.queue.turn()
+        assert is_filed(client) == (0, 0)
+
+    def test_an_empty_look_is_no_fetch(self, client: redis.Redis, armed: Callable[[str], None]) -> None:
+        """A fault that waits for something to have been taken is not spent on nothing."""
+        armed("fetch.after=raise")
+        worker = Worker(client)
+        worker.queue.turn()
+        client.lpush("calls", message())
+        with pytest.raises(FailpointReached):
+            worker.queue.turn()

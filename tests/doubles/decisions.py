@@ -1,0 +1,31 @@
+"""Single decisions about leased jobs, recorded at once; a lost lease is raised."""
+
+from __future__ import annotations
+
+from worker.accounts import Account
+from worker.errors import LeaseLost
+from worker.events import Event
+from worker.ports import Decision, Ending, Lease, Ledger, Parking, Reason, Recorded
+from worker.retry import Tally
+
+
+def settle(ledger: Ledger, lease: Lease, account: Account | None, tally: Tally, event: Event) -> Recorded:
+    return record(ledger, Ending(lease, account, tally, event))
+
+
+def park(
+    ledger: Ledger, lease: Lease, tally: Tally, reason: Reason, wait_seconds: float, detail: str = ""
+) -> Recorded:
+    return record(ledger, Parking(lease, tally, reason, wait_seconds, detail))
+
+
+def hold(ledger: Ledger, lease: Lease, tally: Tally, code: str) -> Recorded:
+    return record(ledger, Parking(lease, tally, Reason.HELD, detail=code, hold_code=code))
+
+
+def record(ledger: Ledger, decision: Decision) -> Recorded:
+    """Raises LeaseLost where nothing was recorded."""
+    (recorded,) = ledger.record([decision])
+    if recorded is Recorded.LOST:
+        raise LeaseLost(decision.lease.job.id)
+    return recorded

@@ -1,0 +1,107 @@
+"""The recorder: decisions go together, each is kept until it is on record, and one that breaks takes none along."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from tests.doubles.memory_ledger import MemoryLedger
+from tests.doubles.samples import account
+from tests.doubles.watchers import NotedFaults
+from tests.doubles.world import World
+from worker.engine.recorder import Recorder
+from worker.errors import StoreUnavailable
+from worker.ports import Decision, Lease, Parking, Reason, Recorded
+from worker.retry import Tally
+
+
+class Bench:
+    """A recorder on a ledger in memory whose round trips are counted, and what it told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.world = World(monkeypatch, account("acme", "100/s", burst=9, concurrency=2))
+        self.faults, self.told = NotedFaults(), list[str]()
+        self.batches: list[int] = []
+        self.breaks_at = ""
+        whole = MemoryLedger.record
+
+        def record(ledger: MemoryLedger, decisions: Sequence[Decision]) -> list[Recorded]:
+            self.batches.append(len(decisions))
+            if self.breaks_at in [decision.lease.job.id for decision in decisions]:
+                raise ZeroDivisionError
+            return whole(ledger, decisions)
+
+        monkeypatch.setattr(MemoryLedger, "record", record)
+        monkeypatch.setattr("worker.engine.recorder.IDLE_SECONDS", 0.001)
+        self.recorder = Recorder(self.world.ledger, self.world.watch, self.faults)
+        self.recorder.ended = lambda: self.told.append("ended")
+        self.recorder.room = lambda: self.told.append("room")
+
+    def lease(self, name: str) -> Lease:
+        return self.world.lease(name)
+
+    def park(self, lease: Lease) -> None:
+        decision = Parking(lease, Tally(), Reason.BACKOFF, 60.0)
+        self.recorder.put(decision, lambda: self.told.append(lease.job.id))
+
+    def state(self, name: str) -> str:
+        return self.world.store.records[name].state
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(monkeypatch)
+
+
+def test_what_came_together_goes_in_one_round_trip(bench: Bench) -> None:
+    """Each is told once it is on record; and that another job may go, as the account was full."""
+    for lease in [bench.lease("a"), bench.lease("b")]:
+        bench.park(lease)
+    assert bench.recorder.backlog == 2
+    bench.recorder.turn()
+    assert bench.batches == [2] and bench.told == ["a", "b", "room"]
+    assert bench.recorder.backlog == 0 and bench.state("a") == bench.state("b") == "waiting"
+
+
+def test_while_the_store_is_away_decisions_are_kept(bench: Bench) -> None:
+    """Nothing is told before it is true; what comes meanwhile goes along later."""
+    bench.park(bench.lease("a"))
+    late = bench.lease("b")
+    bench.world.store.away = True
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            bench.recorder.turn()
+    bench.park(late)
+    assert bench.told == [] and not bench.recorder.drain(0.0, threading.Event())
+    bench.world.store.away = False
+    bench.recorder.turn()
+    assert bench.batches == [1, 1, 2] and bench.recorder.drain(0.0, threading.Event())
+
+
+def test_one_that_breaks_takes_no_other_along(bench: Bench) -> None:
+    """It is given up, with the fault told; the others are recorded."""
+    bench.breaks_at = "a"
+    for lease in [bench.lease("a"), bench.lease("b")]:
+        bench.park(lease)
+    bench.recorder.turn()
+    assert (bench.state("a"), bench.state("b")) == ("dialling", "waiting")
+    assert [loop for loop, _ in bench.faults.failed] == ["recorder"] and bench.recorder.backlog == 0
+
+
+def test_a_lost_lease_is_told_instead(bench: Bench) -> None:
+    """The job belongs to another worker now."""
+    lease = bench.lease("a")
+    for _ in range(2):
+        bench.park(lease)
+    bench.recorder.turn()
+    assert bench.world.watch.named("lease_lost") == ["a"] and bench.told == ["a"]
+
+
+def test_draining_ends_in_a_hurry(bench: Bench) -> None:
+    """However long it might have waited."""
+    hurry = threading.Event()
+    hurry.set()
+    bench.park(bench.lease("a"))
+    assert not bench.recorder.drain(3600.0, hurry)

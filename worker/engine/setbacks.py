@@ -1,0 +1,63 @@
+"""Entries at which the worker failed for a reason that nobody foresaw: when each is tried again, and when no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+
+from worker.engine.entry import Entry
+
+TRIES_MOST = 7
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
+
+
+@dataclass(slots=True)
+class _Setback:
+    entry: Entry
+    tries: int
+    due: float
+    passed: int
+    """How many others had got through when it last failed."""
+
+
+class Setbacks:
+    """They stay unacknowledged, out of the way of all others, and are tried again after 1 s, 2 s, 4 s … up to 60 s.
+
+    An entry is given up at its seventh failure, a minute after the first, or later, and only if others got through
+    since the failure before: then it is not the worker, the store or the machine that is ill, but something about this
+    entry. An error reply of Redis never counts against an entry.
+
+    Known weakness: where nothing else ever gets through nobody can tell, and an entry is tried every minute for as long
+    as that lasts. For one thread.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._passed = 0
+        self._setbacks: dict[int, _Setback] = {}
+
+    def __contains__(self, entry: Entry) -> bool:
+        return id(entry) in self._setbacks
+
+    def others_passed(self) -> None:
+        self._passed += 1
+
+    def due(self) -> list[Entry]:
+        """Those to be tried now."""
+        now = self._clock()
+        return [setback.entry for setback in self._setbacks.values() if setback.due <= now]
+
+    def failed(self, entry: Entry, error: Exception) -> bool:
+        """Note a failure; True where the entry is to be given up."""
+        now = self._clock()
+        setback = self._setbacks.setdefault(id(entry), _Setback(entry, 0, now, self._passed))
+        setback.tries += 1
+        others_pass, setback.passed = self._passed > setback.passed, self._passed
+        setback.due = now + min(FIRST_PAUSE_SECONDS * 2 ** (setback.tries - 1), LONGEST_PAUSE_SECONDS)
+        return setback.tries >= TRIES_MOST and others_pass and not isinstance(error, RedisError)
+
+    def over(self, entry: Entry) -> None:
+        """It is on record, or buried."""
+        del self._setbacks[id(entry)]
