@@ -20,7 +20,7 @@ LOCK = $(BIN)/uv pip compile $(QUIET) --no-config --default-index https://pypi.o
 	--universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults bench check lock ci clean
+.PHONY: help demo test faults storm bench check lock ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: $(INSTALLED) ## run the tests; those that need a server that is not here a
 
 faults: $(INSTALLED) ## put every fault in, TRIALS times each, and keep the table in ops/faults.md; takes a day
 	$(Q)$(BIN)/python -m tests.faults --trials $(TRIALS) --cells '$(CELLS)' --write ops/faults.md
+
+storm: $(INSTALLED) ## 20,000 jobs while workers and servers are killed at random, on both brokers; some ten minutes
+	$(Q)$(BIN)/python -m tests.faults.storm
 
 bench: $(INSTALLED) ## measure callworker beside other queues on this machine; takes the better part of an hour
 	$(Q)$(BIN)/python -m ops.bench $(BENCH)
@@ -50,7 +53,7 @@ ci: ## run what CI runs
 	$(Q).ci/run
 
 clean: ## remove the virtual environment, caches and built packages
-	$(Q)rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	$(Q)rm -rf $(VENV) ops/bench/.envs .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	$(Q)find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements-dev.lock pyproject.toml | $(BIN)/python

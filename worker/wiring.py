@@ -66,27 +66,7 @@ class Wiring:
     @cached_property
     def engine(self) -> Engine:
         """All of a worker but Celery, not started yet."""
-        takers = [
-            self._loop("intake", self.intake.turn),
-            self.releaser,
-            self._loop("sweeper", self.sweeper.turn),
-        ]
-        sources = []
-        if self.redis_broker is not None:
-            queue = RedisQueue(self.redis_broker, self.intake)
-            stream = StreamIntake(self.redis_broker, self.intake)
-            takers += [self._loop("queue", queue.turn), self._loop("stream", stream.turn)]
-            sources = [queue]
-        backlog = Backlog(
-            self.census.unpublished, self._settings.results_backlog, self.dialler, self.watching
-        )
-        takers.append(self._loop("backlog", backlog.turn))
-        carriers = [
-            self._loop("recorder", self.recorder.turn),
-            self.relaying,
-            self._loop("couriers", self.couriers.turn),
-            self._loop("vitals", self.vitals.beat),
-        ]
+        takers, carriers = self._takers(), self._carriers()
         self.vitals.loops = (*takers, *carriers)
         self.dialler.freed = self.recorder.room = self.intake.waiting = self.releaser.wake
         self.recorder.ended = self.relaying.wake
@@ -95,13 +75,42 @@ class Wiring:
             dialler=self.dialler,
             recorder=self.recorder,
             takers=takers,
-            sources=sources,
+            sources=[source for _, source in self.sources],
             carriers=carriers,
             sinks=[self.relay],
             closing=self.closing,
             services=[self.health],
             vitals=self.vitals,
         )
+
+    def _takers(self) -> list[Loop]:
+        most_unpublished = self._settings.results_backlog
+        backlog = Backlog(self.census.unpublished, most_unpublished, self.dialler, self.watching)
+        return [
+            self._loop("intake", self.intake.turn),
+            self.releaser,
+            self._loop("sweeper", self.sweeper.turn),
+            *(self._loop(name, source.turn) for name, source in self.sources),
+            self._loop("backlog", backlog.turn),
+        ]
+
+    def _carriers(self) -> list[Loop]:
+        return [
+            self._loop("recorder", self.recorder.turn),
+            self.relaying,
+            self._loop("couriers", self.couriers.turn),
+            self._loop("vitals", self.vitals.beat),
+        ]
+
+    @cached_property
+    def sources(self) -> list[tuple[str, RedisQueue | StreamIntake]]:
+        """What the engine itself takes jobs from, by the names of their threads."""
+        if self.redis_broker is None:
+            return []
+        return [
+            ("queue", RedisQueue(self.redis_broker, self.intake)),
+            ("stream", StreamIntake(self.redis_broker, self.intake)),
+        ]
 
     @cached_property
     def accounts(self) -> Accounts:

@@ -54,7 +54,7 @@ def queued(client: redis.Redis, name: str = "calls") -> list[bytes]:
 
 
 def is_filed(client: redis.Redis) -> tuple[int, int]:
-    return cast(tuple[int, int], (client.hlen(UNACKED), client.zcard(INDEX)))
+    return client.hlen(UNACKED), client.zcard(INDEX)
 
 
 KEYS = [

@@ -151,7 +151,8 @@ class Run:
     _undrained: int = 0
 
     def send(self, count: int, pause_seconds: float = 0.0) -> None:
-        self.jobs += self.bench.load.send(count, pause_seconds)
+        for _ in range(count):
+            self.jobs += self.bench.load.send(1, pause_seconds)
 
     def mend(self) -> None:
         """Note that the fault is over."""
@@ -200,12 +201,12 @@ class Run:
         """A random pause, watched."""
         self.wait(lambda: False, random.uniform(least, most))
 
-    def drain(self) -> None:
+    def drain(self, within_seconds: float = DRAINED_WITHIN_SECONDS) -> None:
         """Wait until every event came and every frozen worker went on, and note how long it took."""
         waited, self._undrained = self.jobs[self._undrained :], len(self.jobs)
         self.wait(lambda: not self._frozen and not self._to_wake and not self._woken, DRAINED_WITHIN_SECONDS)
         self.dismiss()
-        drained = self.wait(lambda: not self.bench.oracle.missing(waited), DRAINED_WITHIN_SECONDS)
+        drained = self.wait(lambda: not self.bench.oracle.missing(waited), within_seconds)
         self.wait(lambda: False, SURPLUS_SECONDS)
         if drained:
             self.drains.append(max(self.bench.oracle.last_arrival(waited) - self.mended, 0.0))

@@ -11,6 +11,7 @@ because kombu's fetch can lose one; the consumer then has no queue, and only kee
 from __future__ import annotations
 
 from collections.abc import Callable
+from errno import ECONNABORTED
 from functools import partial
 from typing import Any, ClassVar
 
@@ -85,8 +86,9 @@ class CallConsumer(Consumer):
             envelope = Envelope.of(message)
             hit("fetch.after")
         except Exception as problem:
-            # It would end the worker. On a new connection the broker delivers the message again, and says so.
-            raise ConnectionAbortedError("a message could not be taken") from problem
+            # It would end the worker, or leave the message with nobody: Celery swallows, as it starts, an error
+            # without a number. On a new connection the broker delivers the message again, and says so.
+            raise ConnectionAbortedError(ECONNABORTED, "a message could not be taken") from problem
         done = partial(self.call_soon, message.ack_log_error, log, self.connection_errors)
         redelivered = bool((message.delivery_info or {}).get("redelivered"))
         intake.put(Entry(envelope.body, partial(read, envelope), done, source, redelivered))
