@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 
 MARGIN = 0.006
 """Share of the rate that is left unused, so that a late sender cannot break the limit."""
@@ -79,7 +79,10 @@ class Pace:
 
     def packed(self) -> str:
         """The form in which the scripts keep it: its six integers in order, separated by spaces."""
-        return " ".join(str(number) for number in astuple(self))
+        return (
+            f"{self.interval_us} {self.tolerance_us} {self.valid_us} {self.catch_up_us} {self.concurrency} "
+            f"{self.period_us}"
+        )
 
 
 def parse_rate(text: str) -> tuple[int, int]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import redis
 
 from worker.broker.lua import source
+from worker.state.scripts import Call, Scripts, translated
 
 PRIORITY_SUFFIXES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 """kombu keeps a queue's messages in one list per priority step; see `Channel._q_for_pri`."""
@@ -37,7 +38,7 @@ class Restored(NamedTuple):
 
 
 class RedisLists:
-    """The lists of some queues. For one thread. Raises redis-py's errors.
+    """The lists of some queues. For one thread. Raises StoreUnavailable.
 
     `name` begins the keys of what is unacknowledged, apart from those of other kombu users of the same database,
     whose restorers wait differently long.
@@ -48,9 +49,7 @@ class RedisLists:
         self._lists = tuple(queue + suffix for queue in queues for suffix in PRIORITY_SUFFIXES)
         self._turned = 0
         self._unacked = (f"{name}.unacked", f"{name}.unacked_index", f"{name}.restored")
-        self._fetch = client.register_script(source("fetch"))
-        self._restore = client.register_script(source("restore"))
-        self._keep = client.register_script(source("keep"))
+        self._scripts = Scripts(client, source)
 
     def fetch(self, most: int, acknowledged: Sequence[bytes]) -> list[Filed]:
         """Strike off what is acknowledged, and take up to `most` messages; the lists in turn, another one first."""
@@ -58,13 +57,13 @@ class RedisLists:
             self._strike_off(acknowledged)
         self._turned = (self._turned + 1) % len(self._lists)
         lists = self._lists[self._turned :] + self._lists[: self._turned]
-        reply: Any = self._fetch([*self._unacked, *lists], [most])
+        reply = self._scripts.run(Call("fetch", (*self._unacked, *lists), [most]))
         return [Filed(tag, raw, bool(back)) for tag, raw, back in reply]
 
     def keep(self, tags: Collection[bytes]) -> None:
         """Say that these are in hand still: they count as filed now."""
         if tags:
-            self._keep([self._unacked[1]], list(tags))
+            self._scripts.run(Call("keep", self._unacked[1], list(tags)))
 
     def restore_older_than(self, seconds: float) -> Restored:
         """Put back what was filed longer ago and neither acknowledged nor kept; up to `RESTORE_MOST`, oldest first.
@@ -80,11 +79,11 @@ class RedisLists:
         self._put_back(["", 0, *tags])
 
     def _strike_off(self, tags: Sequence[bytes]) -> None:
-        with self._client.pipeline(transaction=True) as pipeline:
+        with translated(), self._client.pipeline(transaction=True) as pipeline:
             pipeline.hdel(self._unacked[0], *tags)
             pipeline.zrem(self._unacked[1], *tags)
             pipeline.execute()
 
     def _put_back(self, arguments: Sequence[str | bytes | float]) -> Restored:
-        count, unreadable = cast(Any, self._restore([*self._unacked, *self._lists], arguments))
+        count, unreadable = self._scripts.run(Call("restore", (*self._unacked, *self._lists), arguments))
         return Restored(count, [Filed(tag, raw, True) for tag, raw in unreadable])

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 import redis
@@ -20,7 +21,6 @@ from worker.failpoints import hit
 from worker.intake import MESSAGE_BYTES_MOST, Broken, Request
 from worker.ports import Source
 from worker.queues import CALLS
-from worker.state.scripts import translated
 
 BATCH_MOST = 256
 IN_HAND_MOST = 1024
@@ -50,10 +50,9 @@ class RedisQueue:
         """Seconds until the next look. Raises StoreUnavailable; what was to be acknowledged is kept."""
         done = self._take_done()
         try:
-            with translated():
-                self._upkeep.turn(self._keep, self._restore)
-                hit("fetch.before")
-                filed = self._lists.fetch(min(BATCH_MOST, max(IN_HAND_MOST - len(self._in_hand), 0)), done)
+            self._upkeep.turn(self._keep, self._restore)
+            hit("fetch.before")
+            filed = self._lists.fetch(min(BATCH_MOST, max(IN_HAND_MOST - len(self._in_hand), 0)), done)
         except Exception:
             self._acknowledge(done)
             self._upkeep.interrupted()
@@ -68,11 +67,8 @@ class RedisQueue:
     def close(self) -> None:
         """Hand back what is not on record. What cannot be said now, because Redis is away, is restored later."""
         done = self._take_done()
-        try:
-            with translated():
-                self._lists.hand_back(done, self._in_hand.difference(done))
-        except StoreUnavailable:
-            return
+        with suppress(StoreUnavailable):
+            self._lists.hand_back(done, self._in_hand.difference(done))
 
     def _take_done(self) -> list[bytes]:
         with self._lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -29,25 +29,29 @@ _NOT_NOW_CODES = ("MISCONF ", "NOREPLICAS ", "BUSY ")
 """Error replies of a server that is up but cannot serve a write at the moment; redis-py has no class for these."""
 
 
+@cache
+def source(name: str) -> str:
+    """A script as Redis gets it: the prelude, unless it needs none, and its own file."""
+    folder = files("worker.state") / "scripts"
+    own = (folder / f"{name}.lua").read_text(encoding="utf-8")
+    return own if name == "claim" else (folder / "common.lua").read_text(encoding="utf-8") + own
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One script with its key, or its keys where it goes over several shards, and its arguments."""
 
     script: str
     keys: str | Sequence[str]
-    args: Sequence[str | int]
-
-    @property
-    def command(self) -> tuple[str | int, ...]:
-        keys = [self.keys] if isinstance(self.keys, str) else self.keys
-        return ("EVALSHA", digest(self.script), len(keys), *keys, *self.args)
+    args: Sequence[str | bytes | float]
 
 
 class Scripts:
-    """The scripts of this package on one Redis. Thread-safe."""
+    """Scripts on one Redis, by default those of this package; `source` gives the text of each. Thread-safe."""
 
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+    def __init__(self, client: redis.Redis, source: Callable[[str], str] = source) -> None:
+        self._client, self._source = client, source
+        self._digests: dict[str, str] = {}
 
     def run(self, call: Call) -> Any:
         """The reply of one script. Raises StoreUnavailable."""
@@ -63,7 +67,7 @@ class Scripts:
             unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
             if unknown:
                 for name in {calls[n].script for n in unknown}:
-                    self._client.script_load(source(name))
+                    self._client.script_load(self._source(name))
                 for n, reply in zip(unknown, self._send([calls[n] for n in unknown]), strict=True):
                     replies[n] = reply
             for reply in replies:
@@ -79,7 +83,7 @@ class Scripts:
         pool = self._client.connection_pool
         connection: Any = pool.get_connection()
         try:
-            connection.send_packed_command(connection.pack_commands([call.command for call in calls]))
+            connection.send_packed_command(connection.pack_commands([self._command(call) for call in calls]))
             return [_reply(connection) for _ in calls]
         except BaseException:
             # What is still on its way would be taken for the answer to the next call.
@@ -88,25 +92,22 @@ class Scripts:
         finally:
             pool.release(connection)
 
+    def _command(self, call: Call) -> list[Any]:
+        keys = [call.keys] if isinstance(call.keys, str) else call.keys
+        return ["EVALSHA", self._digest(call.script), len(keys), *keys, *call.args]
+
+    def _digest(self, name: str) -> str:
+        if name not in self._digests:
+            text = self._source(name).encode()
+            self._digests[name] = hashlib.sha1(text, usedforsecurity=False).hexdigest()
+        return self._digests[name]
+
 
 def _reply(connection: Any) -> Any:
     try:
         return connection.read_response()
     except ResponseError as problem:
         return problem
-
-
-@cache
-def source(name: str) -> str:
-    """A script as Redis gets it: the prelude, unless it needs none, and its own file."""
-    folder = files("worker.state") / "scripts"
-    own = (folder / f"{name}.lua").read_text(encoding="utf-8")
-    return own if name == "claim" else (folder / "common.lua").read_text(encoding="utf-8") + own
-
-
-@cache
-def digest(name: str) -> str:
-    return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -29,6 +30,9 @@ from worker.wiring import Wiring
 
 SWITCH_SECONDS = 0.002
 """After how long a busy thread lets another one run. Python's 5 ms are longer than many a slot is valid."""
+
+GARBAGE_THRESHOLD = 20_000
+"""Objects between two looks for cycles. Python's 700 are a look every few jobs."""
 
 
 class CallWorker(Worker):
@@ -69,7 +73,7 @@ class CallWorker(Worker):
         """
         with _one_line(), self._store():
             try:
-                sys.setswitchinterval(SWITCH_SECONDS)
+                _tune_interpreter()
                 self.engine.start()
                 super().start()
             finally:
@@ -79,6 +83,14 @@ class CallWorker(Worker):
 
     def _store(self) -> AbstractContextManager[Any]:
         return EmbeddedServer(self.settings.state_dir) if self.settings.embedded else nullcontext()
+
+
+def _tune_interpreter() -> None:
+    """What is there at the start stays: the garbage collector need not look at it again, nor at the rest so often."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
 
 
 def _on_further_signals() -> threading.Event:
