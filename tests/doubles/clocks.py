@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 import redis
 
@@ -63,9 +61,5 @@ def read_time_from_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     def source(name: str) -> str:
         return original(name).replace(_TIME, _STORED_TIME)
 
-    def digest(name: str) -> str:
-        return hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest()
-
     assert _TIME in original("admit")
     monkeypatch.setattr(scripts, "source", source)
-    monkeypatch.setattr(scripts, "digest", digest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -37,18 +38,16 @@ class Table:
         self.rows: list[Row] = []
         self._file, self._lock = file, threading.Lock()
 
-    def add(self, row: Row) -> None:
+    def add(self, rows: Sequence[Row]) -> None:
         with self._lock:
-            self.rows.append(row)
-            print(sentence(row), flush=True)
+            self.rows += rows
+            print(*map(sentence, rows), sep="\n", flush=True)
             if self._file is not None:
                 self._file.write_text(markdown(self.rows), encoding="utf-8")
 
 
 def _work(broker: str, trials: int, patterns: str, table: Table) -> None:
-    chosen = [
-        cell for cell in cells(broker) if any(fnmatchcase(cell.name, one) for one in patterns.split(","))
-    ]
+    chosen = cells(broker, lambda name: any(fnmatchcase(name, one) for one in patterns.split(",")))
     if not chosen:
         return
     with Bench(broker) as bench:

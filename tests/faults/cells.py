@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from tests.faults.bench import Run
 from tests.faults.proxy import Fault, Illness
@@ -16,6 +17,9 @@ from tests.integration.stack import Worker
 from worker.failpoints import POINTS
 
 ACTIONS = ("kill", "stop", "raise")
+AT_ONCE = 6
+"""Workers that are armed together."""
+
 JOBS = 30
 LOT, LOTS_MOST = 6, 60
 REACHED_WITHIN_SECONDS = 45.0
@@ -54,6 +58,10 @@ class Order:
         return cls(point, action, random.randint(1, PASSES_MOST.get(point, PASSES_MOST.get(_step(point), 3))))
 
     @property
+    def name(self) -> str:
+        return f"point.{self.point}.{self.action}"
+
+    @property
     def seconds(self) -> int:
         """How long it freezes its worker."""
         return FREEZE_SECONDS.get(_step(self.point), FREEZE_JOB_SECONDS) if self.action == "stop" else 0
@@ -75,35 +83,44 @@ def _step(point: str) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """A fault. `trial` does it once in a run and says whether it came about; `standing` workers work meanwhile."""
+    """One fault, or some that are put in together: to see a fault come about takes longer than it does.
 
-    name: str
-    trial: Callable[[Run], bool]
+    `trial` does it once in a run and says which of `names` came about; `standing` workers work meanwhile.
+    """
+
+    names: Sequence[str]
+    trial: Callable[[Run], Collection[str]]
     standing: int = 2
     proxied: bool = False
     trials_per_drain: int = 10
 
 
-def cells(broker: str) -> list[Cell]:
-    """Every cell for a broker, "redis" or "amqp"."""
-    return [*_failpoints(), *_network(TARGETS[broker]), *_servers(broker), *_workers()]
+def cells(broker: str, wanted: Callable[[str], bool] = lambda _: True) -> list[Cell]:
+    """The cells whose names are `wanted`, for a broker, "redis" or "amqp"."""
+    alone = [*_network(TARGETS[broker]), *_servers(broker), *_workers()]
+    return [*_failpoints(wanted), *(cell for cell in alone if wanted(cell.names[0]))]
 
 
-def _failpoints() -> list[Cell]:
+def _failpoints(wanted: Callable[[str], bool]) -> list[Cell]:
+    """Those together that freeze about as long."""
+    orders = [Order.of(point, action) for action in ACTIONS for point in POINTS]
+    orders = sorted((order for order in orders if wanted(order.name)), key=lambda order: order.seconds)
+    groups = [orders[n : n + AT_ONCE] for n in range(0, len(orders), AT_ONCE)]
     return [
-        Cell(f"point.{point}.{action}", partial(_reach_one, point, action), standing=1)
-        for point in POINTS
-        for action in ACTIONS
+        Cell([order.name for order in group], partial(_reach_all, group), standing=1, trials_per_drain=1)
+        for group in groups
     ]
 
 
-def _reach_one(point: str, action: str, run: Run) -> bool:
-    return not reach([[Order.of(point, action)]], run)
+def _reach_all(group: Sequence[Order], run: Run) -> Collection[str]:
+    orders = [Order.of(order.point, order.action) for order in group]
+    unmet = reach([[order] for order in orders], run)
+    return [order.name for order in orders if order not in unmet]
 
 
 def _network(targets: tuple[str, ...]) -> list[Cell]:
     return [
-        Cell(f"net.{target}.{illness}", partial(ail, (target,), illness), proxied=True, trials_per_drain=5)
+        _alone(f"net.{target}.{illness}", partial(ail, (target,), illness), proxied=True, trials_per_drain=5)
         for target in targets
         for illness in Illness
         if illness is not Illness.NONE
@@ -123,14 +140,26 @@ def _servers(broker: str) -> list[Cell]:
             "amqp.kill": lambda run: _restart(run, "rabbit", "kill"),
         }
     return [
-        Cell(f"server.{name}", partial(meanwhile, fault), trials_per_drain=5)
+        _alone(f"server.{name}", partial(meanwhile, fault), trials_per_drain=5)
         for name, fault in faults.items()
     ]
 
 
 def _workers() -> list[Cell]:
     faults: dict[str, Callable[[Run], None]] = {"kill": _kill_some, "stop": _freeze_one, "term": _roll}
-    return [Cell(f"workers.{name}", partial(meanwhile, fault), 3) for name, fault in faults.items()]
+    return [
+        _alone(f"workers.{name}", partial(meanwhile, fault), standing=3) for name, fault in faults.items()
+    ]
+
+
+def _alone(name: str, fault: Callable[[Run], None], **options: Any) -> Cell:
+    """A fault that always comes about."""
+
+    def trial(run: Run) -> Collection[str]:
+        fault(run)
+        return [name]
+
+    return Cell([name], trial, **options)
 
 
 def reach(orders: Sequence[Sequence[Order]], run: Run) -> list[Order]:
@@ -154,7 +183,7 @@ def _unmet(armed: Sequence[tuple[Worker, Sequence[Order]]]) -> list[Order]:
     return [order for worker, own in armed for order in own if not order.met(worker)]
 
 
-def ail(targets: Sequence[str], illness: Illness, run: Run) -> bool:
+def ail(targets: Sequence[str], illness: Illness, run: Run) -> None:
     """Let the lines to `targets` be ill for a while, as jobs come in."""
     fault = Fault(illness, random.choice((0, 1, 30, 100, 500, 2000)))
 
@@ -167,10 +196,10 @@ def ail(targets: Sequence[str], illness: Illness, run: Run) -> bool:
             for target in targets:
                 run.proxies[target].mend()
 
-    return meanwhile(fall_ill, run)
+    meanwhile(fall_ill, run)
 
 
-def meanwhile(fault: Callable[[Run], None], run: Run) -> bool:
+def meanwhile(fault: Callable[[Run], None], run: Run) -> None:
     """Do `fault` while jobs are being sent."""
     with ThreadPoolExecutor(1) as producer:
         sending = producer.submit(run.send, JOBS, 0.01)
@@ -178,7 +207,6 @@ def meanwhile(fault: Callable[[Run], None], run: Run) -> bool:
         fault(run)
         run.mend()
         sending.result()
-    return True
 
 
 def _restart(run: Run, name: str, how: str) -> None:

@@ -83,7 +83,10 @@ def _preface(rows: Sequence[Row]) -> str:
     python = platform.python_version()
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     trials = sum(row.trials for row in rows)
-    return f"# Faults\n\n{trials} trials, {when}, {machine}, Python {python}."
+    return (
+        f"# Faults\n\n{trials} trials, {when}, {machine}, Python {python}.\n\n"
+        "Failpoints are put in some at a time, each in a worker of its own: what such a run came to stands in each row."
+    )
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -11,14 +11,14 @@ import pytest
 
 from tests.conftest import RABBITMQ_SCRIPT, absent
 from tests.faults.bench import Bench, Run
-from tests.faults.cells import TARGETS, Order, ail, cells, reach
+from tests.faults.cells import AT_ONCE, TARGETS, Order, ail, cells, reach
 from tests.faults.oracle import Verdict
 from tests.faults.proxy import Illness
 from worker.embedded import EmbeddedServerError, find_binary
 from worker.failpoints import POINTS
 
 BROKERS = ("redis", "amqp")
-AT_ONCE, RAISING = 6, 6
+RAISING = 6
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -72,7 +72,7 @@ def _failpoints(bench: Bench) -> Short:
 
 def _surroundings(bench: Bench) -> Short:
     """Network, servers and processes."""
-    others = [cell for cell in cells(bench.broker) if cell.name.startswith(("server.", "workers."))]
+    others = cells(bench.broker, lambda name: name.startswith(("server.", "workers.")))
     with bench.run(proxied=True) as run:
         run.fleet.stand(3)
         for illness in Illness:

@@ -1,39 +1,50 @@
-"""Runs a cell: so many trials, a drain after every few, and one judgement at the end."""
+"""Runs a cell: so many trials, a drain after every few, and a judgement after some of those."""
 
 from __future__ import annotations
 
-from tests.faults.bench import Bench, Run
+from collections.abc import Collection, Sequence
+
+from tests.faults.bench import Bench
 from tests.faults.cells import Cell
 from tests.faults.report import Row
 
 FRUITLESS_MOST = 3
-"""A cell whose fault did not come about so often in a row is given up, and its row says so."""
+"""A fault that did not come about so often in a row is given up, and its row says so."""
+
+DRAINS_PER_RUN = 5
 
 
-def run_cell(bench: Bench, cell: Cell, trials: int) -> Row:
-    """Its row of the table."""
-    row = Row(bench.broker, cell.name)
-    while row.trials < trials and row.fruitless < FRUITLESS_MOST:
-        _round(bench, cell, min(cell.trials_per_drain * 5, trials - row.trials), row)
-    return row
+def run_cell(bench: Bench, cell: Cell, trials: int) -> list[Row]:
+    """A row of the table for each of its names. What a run came to stands in the row of each fault in it."""
+    rows = [Row(bench.broker, name) for name in cell.names]
+    while _left(rows, trials):
+        _round(bench, cell, trials, rows)
+    return rows
 
 
-def _round(bench: Bench, cell: Cell, trials: int, row: Row) -> None:
+def _round(bench: Bench, cell: Cell, trials: int, rows: Sequence[Row]) -> None:
     """One fleet and one provider's log; workers' logs stay small that way."""
     with bench.run(proxied=cell.proxied) as run:
         run.fleet.stand(cell.standing)
-        tried = 0
-        while tried < trials and row.fruitless < FRUITLESS_MOST:
-            tried += _some(cell, run, min(cell.trials_per_drain, trials - tried), row)
+        for _ in range(DRAINS_PER_RUN):
+            for _ in range(min(cell.trials_per_drain, _left(rows, trials))):
+                _count(cell.trial(run), rows)
             run.drain()
-        row.take(run.judge(), run.drains, run.fleet.deaths)
+            if not _left(rows, trials):
+                break
+        verdict = run.judge()
+        for row in rows:
+            row.take(verdict, run.drains, run.fleet.deaths)
 
 
-def _some(cell: Cell, run: Run, trials: int, row: Row) -> int:
-    done = 0
-    while done < trials and row.fruitless < FRUITLESS_MOST:
-        if cell.trial(run):
-            done, row.trials, row.fruitless = done + 1, row.trials + 1, 0
+def _count(came_about: Collection[str], rows: Sequence[Row]) -> None:
+    for row in rows:
+        if row.cell in came_about:
+            row.trials, row.fruitless = row.trials + 1, 0
         else:
-            row.fruitless, row.missed = row.fruitless + 1, row.missed + 1
-    return done
+            row.missed, row.fruitless = row.missed + 1, row.fruitless + 1
+
+
+def _left(rows: Sequence[Row], trials: int) -> int:
+    """Trials that are still to be done: those of the fault that has come about least often and was not given up."""
+    return max((trials - row.trials for row in rows if row.fruitless < FRUITLESS_MOST), default=0)

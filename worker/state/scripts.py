@@ -47,10 +47,10 @@ class Call:
 
 
 class Scripts:
-    """Scripts on one Redis, by default those of this package; `source` gives the text of each. Thread-safe."""
+    """Scripts on one Redis; `text_of` gives each by its name, by default those of this package. Thread-safe."""
 
-    def __init__(self, client: redis.Redis, source: Callable[[str], str] = source) -> None:
-        self._client, self._source = client, source
+    def __init__(self, client: redis.Redis, text_of: Callable[[str], str] | None = None) -> None:
+        self._client, self._source = client, text_of or source
         self._digests: dict[str, str] = {}
 
     def run(self, call: Call) -> Any:
