@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.faults.load import ACCOUNTS, HOOKED, Load, Sent
+from tests.faults.namespace import Namespace
 from tests.faults.oracle import Oracle, Verdict
 from tests.faults.proxy import Proxy
 from tests.faults.results import ResultsReader
@@ -64,37 +65,45 @@ class Bench:
         return self.rabbit.url if self.rabbit is not None else self.redis.url
 
     @contextmanager
-    def run(self, *, proxied: bool = False) -> Iterator[Run]:
-        """A provider and a fleet for some trials; `proxied`: a proxy stands before each server."""
+    def run(self, *, proxied: bool = False, apart: bool = False) -> Iterator[Run]:
+        """A provider and a fleet for some trials.
+
+        `proxied`: a proxy stands before each server. `apart`: the workers have a network of their own, too.
+        """
         with ExitStack() as exits:
             folder = self._subfolder(f"run-{time.time_ns()}")
             provider = Provider(folder)
             exits.enter_context(provider)
             proxies = {}
             heard = RequestsHeard()
-            if proxied:
-                ears = {"provider": heard}
+            namespace = exits.enter_context(Namespace()) if apart else None
+            if proxied or namespace is not None:
+                ears, host = {"provider": heard}, namespace.host if namespace is not None else "127.0.0.1"
                 for name, port in self._ports(provider):
-                    proxies[name] = exits.enter_context(Proxy(port, ears.get(name, _deaf)))
-            fleet = exits.enter_context(Fleet(folder, self._environ(folder, provider, proxies)))
-            yield Run(self, provider, fleet, proxies, heard)
+                    proxies[name] = exits.enter_context(Proxy(port, ears.get(name, _deaf), host=host))
+            environ = self._environ(folder, provider, proxies)
+            fleet = exits.enter_context(Fleet(folder, environ, namespace))
+            yield Run(self, provider, fleet, proxies, heard, namespace)
         self.receiver.hooks.clear()
 
     def _ports(self, provider: Provider) -> list[tuple[str, int]]:
-        ports = [("redis", self.redis.port), ("provider", provider.port)]
+        ports = [("redis", self.redis.port), ("provider", provider.port), ("receiver", self.receiver.port)]
         return ports if self.rabbit is None else [*ports, ("amqp", self.rabbit.port)]
 
     def _environ(self, folder: Path, provider: Provider, proxies: dict[str, Proxy]) -> dict[str, str]:
-        webhook = {"url": f"{self.receiver.url}/events", "secret_env": "HOOK_SECRET"}
+
+        def through(name: str, url: str) -> str:
+            if name not in proxies:
+                return url
+            port, proxy = dict(self._ports(provider))[name], proxies[name]
+            return url.replace(f"127.0.0.1:{port}", f"{proxy.host}:{proxy.port}")
+
+        webhook = {"url": f"{through('receiver', self.receiver.url)}/events", "secret_env": "HOOK_SECRET"}
         accounts = {
             name: {**table, "webhooks": [webhook]} if name in HOOKED else table
             for name, table in ACCOUNTS.items()
         }
         (folder / "accounts.toml").write_text(accounts_toml(accounts), encoding="utf-8")
-
-        def through(name: str, url: str) -> str:
-            port = dict(self._ports(provider)).get(name)
-            return url.replace(f":{port}", f":{proxies[name].port}") if name in proxies else url
 
         return environ_for(
             folder,
@@ -140,6 +149,7 @@ class Run:
     fleet: Fleet
     proxies: dict[str, Proxy]
     heard: RequestsHeard
+    namespace: Namespace | None = None
     jobs: list[Sent] = field(default_factory=list)
     armed: list[Worker] = field(default_factory=list)
     """Workers that are, or were, about to meet a failpoint."""

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from tests.faults.bench import Run
+from tests.faults.namespace import allowed
 from tests.faults.proxy import Fault, Illness
 from tests.faults.workers import has_raised, is_dead, is_frozen
 from tests.integration.stack import Worker
@@ -92,12 +93,13 @@ class Cell:
     trial: Callable[[Run], Collection[str]]
     standing: int = 2
     proxied: bool = False
+    apart: bool = False
     trials_per_drain: int = 10
 
 
 def cells(broker: str, wanted: Callable[[str], bool] = lambda _: True) -> list[Cell]:
     """The cells whose names are `wanted`, for a broker, "redis" or "amqp"."""
-    alone = [*_network(TARGETS[broker]), *_servers(broker), *_workers()]
+    alone = [*_network(TARGETS[broker]), *_cable(), *_servers(broker), *_workers()]
     return [*_failpoints(wanted), *(cell for cell in alone if wanted(cell.names[0]))]
 
 
@@ -125,6 +127,27 @@ def _network(targets: tuple[str, ...]) -> list[Cell]:
         for illness in Illness
         if illness is not Illness.NONE
     ]
+
+
+def _cable() -> list[Cell]:
+    """The network of all workers is gone for a while, with everything on it."""
+    if not allowed():
+        return []
+    ends = {"here": True, "there": False}
+    return [
+        _alone(f"cable.{end}", partial(meanwhile, partial(cut, here=here)), apart=True, trials_per_drain=5)
+        for end, here in ends.items()
+    ]
+
+
+def cut(run: Run, *, here: bool) -> None:
+    """Pull the cable at one of its ends for some seconds."""
+    assert run.namespace is not None
+    run.namespace.pull(here=here)
+    try:
+        run.pause(0.3, 10)
+    finally:
+        run.namespace.plug(here=here)
 
 
 def _servers(broker: str) -> list[Cell]:

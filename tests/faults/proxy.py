@@ -67,11 +67,13 @@ class _Link:
 
 
 class Proxy:
-    """Forwards 127.0.0.1:`port` to 127.0.0.1:`target`. A context manager, with an event loop in a thread of its own."""
+    """Forwards `host`:`port` to 127.0.0.1:`target`. A context manager, with an event loop in a thread of its own."""
 
-    def __init__(self, target: int, hear: Hear = lambda piece, unix: None) -> None:
+    def __init__(
+        self, target: int, hear: Hear = lambda piece, unix: None, *, host: str = "127.0.0.1"
+    ) -> None:
         """`hear` is told of what the near side sends, as it comes in and before the illness."""
-        self._target, self._hear, self.port = target, hear, 0
+        self._target, self._hear, self.host, self.port = target, hear, host, 0
         self._fault = Fault()
         self._links: set[_Link] = set()
         self._loop = asyncio.new_event_loop()
@@ -101,7 +103,7 @@ class Proxy:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:

@@ -6,12 +6,14 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
 from tests.conftest import RABBITMQ_SCRIPT, absent
 from tests.faults.bench import Bench, Run
-from tests.faults.cells import AT_ONCE, TARGETS, Order, ail, cells, reach
+from tests.faults.cells import AT_ONCE, TARGETS, Order, ail, cells, cut, meanwhile, reach
+from tests.faults.namespace import allowed
 from tests.faults.oracle import Verdict
 from tests.faults.proxy import Illness
 from worker.embedded import EmbeddedServerError, find_binary
@@ -53,7 +55,8 @@ def _need_servers() -> None:
 
 def _parts(broker: str) -> dict[str, Short]:
     with Bench(broker) as bench:
-        return {"failpoints": _failpoints(bench), "surroundings": _surroundings(bench)}
+        parts = {"failpoints": _failpoints(bench), "surroundings": _surroundings(bench)}
+        return {**parts, "cable": _cable(bench)} if allowed() else parts
 
 
 def _failpoints(bench: Bench) -> Short:
@@ -85,6 +88,15 @@ def _surroundings(bench: Bench) -> Short:
         return _ended(run)
 
 
+def _cable(bench: Bench) -> Short:
+    """The workers' network, cut at either end."""
+    with bench.run(apart=True) as run:
+        run.fleet.stand(2)
+        for here in (True, False):
+            meanwhile(partial(cut, here=here), run)
+        return _ended(run)
+
+
 def _ended(run: Run, unmet: Sequence[Order] = ()) -> Short:
     run.drain()
     return Short(run.judge(), list(unmet), run.drains)
@@ -95,6 +107,14 @@ def _ended(run: Run, unmet: Sequence[Order] = ()) -> Short:
 def test_promises_hold_under_faults(runs: Runs, broker: str, part: str) -> None:
     """No job is lost or rung too often, no two outcomes, no limit broken, and the backlog drains by itself."""
     short = runs[broker].result()[part]
+    assert short.verdict.accepted > 0 and short.verdict.details == [] and short.drains
+
+
+@pytest.mark.skipif(not allowed(), reason="needs root, to make a network namespace")
+@pytest.mark.parametrize("broker", BROKERS)
+def test_promises_hold_when_the_network_is_cut(runs: Runs, broker: str) -> None:
+    """The same, with nothing to be reached for a while: not the provider, nor Redis, the broker or a subscriber."""
+    short = runs[broker].result()["cable"]
     assert short.verdict.accepted > 0 and short.verdict.details == [] and short.drains
 
 

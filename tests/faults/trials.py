@@ -24,7 +24,7 @@ def run_cell(bench: Bench, cell: Cell, trials: int) -> list[Row]:
 
 def _round(bench: Bench, cell: Cell, trials: int, rows: Sequence[Row]) -> None:
     """One fleet and one provider's log; workers' logs stay small that way."""
-    with bench.run(proxied=cell.proxied) as run:
+    with bench.run(proxied=cell.proxied, apart=cell.apart) as run:
         run.fleet.stand(cell.standing)
         for _ in range(DRAINS_PER_RUN):
             for _ in range(min(cell.trials_per_drain, _left(rows, trials))):

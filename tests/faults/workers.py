@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.conftest import free_port
+from tests.faults.namespace import Namespace
 from tests.faults.servers import ServerTrouble, wait_for
 from tests.integration.stack import COMMANDS, Worker
 from worker.failpoints import VARIABLE
@@ -23,8 +24,8 @@ THREADS = 8
 class Fleet:
     """All workers of one installation, by pid. A context manager: none is left after it."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
-        self._folder, self._environ = folder, environ
+    def __init__(self, folder: Path, environ: Mapping[str, str], namespace: Namespace | None = None) -> None:
+        self._folder, self._environ, self._namespace = folder, environ, namespace
         self._numbers = itertools.count(1)
         self.standing: list[Worker] = []
         self.wakings: list[float] = []
@@ -43,7 +44,12 @@ class Fleet:
         """A worker that may not be up yet, armed with `orders` (see worker/failpoints.py); one way to start in turn."""
         number = next(self._numbers)
         environ = {**self._environ, "METRICS_PORT": str(free_port()), VARIABLE: orders, **settings}
-        return Worker(COMMANDS[("celery", "run")[number % 2]], environ, self._folder / f"worker-{number}.log")
+        command, log = COMMANDS[("celery", "run")[number % 2]], self._folder / f"worker-{number}.log"
+        if self._namespace is None:
+            return Worker(command, environ, log)
+        inside = self._namespace
+        environ["METRICS_HOST"] = inside.guest
+        return Worker(command, environ, log, prefix=inside.command, host=inside.guest)
 
     def stand(self, count: int, **settings: str) -> None:
         """Have `count` standing workers, ready for work."""

@@ -83,13 +83,24 @@ def redis_server() -> Iterator[RedisServer]:
 
 
 class Worker:
-    """One worker process."""
+    """One worker process.
 
-    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str], output: Path) -> None:
-        self.port, self._output = int(environ["METRICS_PORT"]), output
+    `prefix` is put before the command; `host` is where its pages are.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        environ: Mapping[str, str],
+        output: Path,
+        *,
+        prefix: Sequence[str] = (),
+        host: str = "127.0.0.1",
+    ) -> None:
+        self.host, self.port, self._output = host, int(environ["METRICS_PORT"]), output
         with output.open("wb") as file:
             self.process = subprocess.Popen(
-                [sys.executable, *arguments],
+                [*prefix, sys.executable, *arguments],
                 env=dict(environ),
                 cwd=PROJECT,
                 stdin=subprocess.DEVNULL,
@@ -106,7 +117,7 @@ class Worker:
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of one of its pages; status 0 where nobody listens."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
+            with urllib.request.urlopen(f"http://{self.host}:{self.port}{path}", timeout=20) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refusal:
             return refusal.code, refusal.read().decode()
