@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from time import monotonic
 from typing import Any, cast
 
@@ -20,6 +23,7 @@ from worker.errors import SlotLapsed
 from worker.failpoints import hit, is_armed
 from worker.provider.inbox import BoundedAnswer
 from worker.provider.phases import Exchange, NothingSent, Phase, current
+from worker.provider.waiting import once_writable
 
 REUSE_SECONDS, KEEP_SECONDS = 3.0, 4.0
 """The longest that a connection may lie idle when it is taken, and when it is written to: servers commonly close
@@ -52,6 +56,7 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
         """Resolve and connect within the exchange's connect bound."""
         current().start_connecting()
         super().connect()
+        self.sock.settimeout(0)
         self._idle_since = monotonic()
         self._used = False
 
@@ -101,7 +106,6 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
 
         Reads instead of polling: TLS session tickets make a healthy socket readable.
         """
-        self.sock.settimeout(0)
         try:
             self.sock.recv(1)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -125,11 +129,21 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
             self.connect()
             hit("connect.after")
         self._outgoing.clear()
-        super().request(*args, **kwargs)
+        with self._socket_put_by():
+            super().request(*args, **kwargs)
         exchange.phase = Phase.READY
         if exchange.gate_opens() and self._stands_in_time(exchange):
             exchange.start_sending()
             self._write(bytes(self._outgoing))
+
+    @contextmanager
+    def _socket_put_by(self) -> Iterator[None]:
+        """Within, urllib3 finds no socket that it could set to block."""
+        sock, self.sock = self.sock, None
+        try:
+            yield
+        finally:
+            self.sock = sock
 
     def _stands_in_time(self, exchange: Exchange) -> bool:
         """Reconnect if a kept connection was lost, or lay idle too long, while the gate was shut.
@@ -167,9 +181,8 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
         hit("last_byte.after")
 
     def _send_some(self, data: memoryview, exchange: Exchange) -> int:
-        self.sock.settimeout(exchange.remaining_seconds())
         try:
-            count: int = self.sock.send(data)
+            count = once_writable(self.sock, partial(self.sock.send, data), exchange)
         except OSError as problem:
             if exchange.sent:
                 raise
@@ -199,9 +212,8 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
 
         Were it closed, an attempt whose slot lapsed while it connected would connect again and be late again, for ever.
         """
-        sock, self.sock = self.sock, None
-        super(urllib3.connection.HTTPConnection, self).close()
-        self.sock = sock
+        with self._socket_put_by():
+            super(urllib3.connection.HTTPConnection, self).close()
         return HTTPResponse(preload_content=False)
 
 

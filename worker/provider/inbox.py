@@ -5,15 +5,18 @@ from __future__ import annotations
 import http.client
 import io
 import socket
+from functools import partial
 from typing import IO, Any, cast
 
 from worker.provider.phases import ANSWER_BYTES, Exchange, current
+from worker.provider.waiting import once_readable
 
 
 class _Incoming(io.RawIOBase):
     """A socket's bytes: each read waits no longer than the exchange has left, and counts what came.
 
-    A socket's own timeout starts anew with each byte, so that a drip would be read for ever.
+    A socket's own timeout starts anew with each byte, so that a drip would be read for ever. The file reads nothing: it
+    keeps the socket open where http.client, once it has read the headers, closes the connection.
     """
 
     def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
@@ -28,9 +31,8 @@ class _Incoming(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         if self.ended:
             return None
-        self._sock.settimeout(self._exchange.remaining_seconds())
-        count = self._file.readinto(buffer)
-        self._exchange.take(count or 0)
+        count = once_readable(self._sock, partial(self._sock.recv_into, buffer), self._exchange)
+        self._exchange.take(count)
         return count
 
     def close(self) -> None:
