@@ -1,0 +1,126 @@
+"""What a job costs at Redis, counted: a guard against regressions that no machine's speed can hide or feign."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+import redis
+
+from tests.doubles.samples import account, application, placed
+from worker.ports import Ending, Lease, Parked
+from worker.retry import Tally
+from worker.state import keys
+from worker.state.connection import connect
+from worker.state.ledger import RedisLedger
+from worker.state.outbox import Outbox
+from worker.state.scripts import Call, Scripts
+
+JOBS = 100
+OWNER = account(rate="100000/s", burst=2 * JOBS, concurrency=2 * JOBS)
+
+
+class Counted(Scripts):
+    """Scripts whose round trips are counted."""
+
+    trips = 0
+
+    def _send(self, calls: Sequence[Call]) -> list[Any]:
+        self.trips += 1
+        return super()._send(calls)
+
+
+class Bill:
+    """Round trips, and commands of scripts per job, since it was last asked."""
+
+    def __init__(self, client: redis.Redis, scripts: Counted) -> None:
+        self._client, self._scripts = client, scripts
+        self._seen = self._commands()
+        self._trips = scripts.trips
+
+    def __call__(self) -> tuple[int, float]:
+        commands, trips = self._commands(), self._scripts.trips
+        spent = trips - self._trips, (commands - self._seen) / JOBS
+        # The counting itself is a command.
+        self._seen, self._trips = self._commands(), trips
+        return spent
+
+    def _commands(self) -> int:
+        stats: Any = self._client.info("commandstats")
+        return sum(entry["calls"] for name, entry in stats.items() if name != "cmdstat_info")
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with connect(redis_url) as connected:
+        yield connected
+
+
+@pytest.fixture
+def scripts(client: redis.Redis) -> Counted:
+    warm = Counted(client)
+    ledger = RedisLedger(warm, lease_seconds=30, retention_seconds=3600)
+    (lease,) = ledger.admit([application("warm", OWNER)])
+    assert isinstance(lease, Lease)
+    ledger.lease_due(1)
+    ledger.record([Ending(lease, OWNER, Tally(sent=1), placed(lease))])
+    outbox = Outbox(warm)
+    ((shard, batch),) = outbox.next().items()
+    outbox.published(shard, len(batch))
+    assert outbox.next() == {}
+    return warm
+
+
+@pytest.fixture
+def ledger(scripts: Counted) -> RedisLedger:
+    return RedisLedger(scripts, lease_seconds=30, retention_seconds=3600)
+
+
+@pytest.fixture
+def bill(client: redis.Redis, scripts: Counted) -> Bill:
+    return Bill(client, scripts)
+
+
+def names(prefix: str) -> list[str]:
+    return [f"{prefix}-{n}" for n in range(JOBS)]
+
+
+def test_a_batch_that_goes_at_once_costs_four_round_trips(
+    ledger: RedisLedger, scripts: Counted, bill: Bill
+) -> None:
+    """Claims, admissions, outcomes, and the relay's look: one each for the whole batch, and so many commands a job."""
+    leases = ledger.admit([application(name, OWNER) for name in names("a")])
+    assert all(isinstance(lease, Lease) for lease in leases)
+    trips, commands = bill()
+    assert trips == 2 and commands <= 22
+    endings = [
+        Ending(lease, OWNER, Tally(sent=1), placed(lease)) for lease in leases if isinstance(lease, Lease)
+    ]
+    ledger.record(endings)
+    trips, commands = bill()
+    assert trips == 1 and commands <= 16
+    ((_, batch),) = Outbox(scripts).next().items()
+    trips, commands = bill()
+    assert trips == 1 and commands <= 0.3 and len(batch) == JOBS
+
+
+def test_a_batch_that_waits_costs_one_round_trip_more(ledger: RedisLedger, bill: Bill) -> None:
+    """The jobs that are due come in one answer, from whatever shards."""
+    parked = ledger.admit([application(name, OWNER, may_dial=False) for name in names("b")])
+    assert all(isinstance(one, Parked) for one in parked)
+    trips, commands = bill()
+    assert trips == 2 and commands <= 18
+    assert len(ledger.lease_due(JOBS).leases) == JOBS
+    trips, commands = bill()
+    assert trips == 1 and commands <= 19
+
+
+def test_looking_for_work_costs_two_commands_a_shard(ledger: RedisLedger, bill: Bill) -> None:
+    """However many jobs wait for slots that have not come."""
+    slow = account(rate="1/h", burst=1)
+    ledger.admit([application(name, slow) for name in names("c")])
+    bill()
+    assert ledger.lease_due(JOBS).leases == []
+    trips, commands = bill()
+    assert trips == 1 and commands * JOBS <= 2 * keys.SHARDS + 5
