@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tests.faults.bench import Bench
-from tests.faults.cells import cells
+from tests.faults.cells import Cell, cells
 from tests.faults.report import Row, markdown, sentence
 from tests.faults.trials import run_cell
 
@@ -22,9 +22,12 @@ def main() -> int:
     """Run the cells asked for, print progress and the table; 1 if anything was lost, doubled or too fast."""
     asked = _arguments()
     table = Table(asked.write)
-    with ThreadPoolExecutor(len(BROKERS)) as pool:
-        brokers = [asked.broker] if asked.broker else BROKERS
-        runs = [pool.submit(_work, broker, asked.trials, asked.cells, table) for broker in brokers]
+    brokers = [asked.broker] if asked.broker else BROKERS
+    with ThreadPoolExecutor(len(brokers) * asked.benches) as pool:
+        runs = []
+        for broker in brokers:
+            chosen = iter(_chosen(broker, asked.cells))
+            runs += [pool.submit(_work, broker, chosen, asked.trials, table) for _ in range(asked.benches)]
     for run in runs:
         run.result()
     print(markdown(table.rows))
@@ -46,10 +49,12 @@ class Table:
                 self._file.write_text(markdown(self.rows), encoding="utf-8")
 
 
-def _work(broker: str, trials: int, patterns: str, table: Table) -> None:
-    chosen = cells(broker, lambda name: any(fnmatchcase(name, one) for one in patterns.split(",")))
-    if not chosen:
-        return
+def _chosen(broker: str, patterns: str) -> list[Cell]:
+    return cells(broker, lambda name: any(fnmatchcase(name, one) for one in patterns.split(",")))
+
+
+def _work(broker: str, chosen: Iterator[Cell], trials: int, table: Table) -> None:
+    """Do one cell after the other, on servers of one's own, as long as there are any."""
     with Bench(broker) as bench:
         for cell in chosen:
             table.add(run_cell(bench, cell, trials))
@@ -60,6 +65,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--trials", type=int, default=200, metavar="N", help="per cell; default 200")
     parser.add_argument(
         "--cells", default="*", metavar="PATTERNS", help="as 'point.settle.*,net.*'; default all"
+    )
+    parser.add_argument(
+        "--benches",
+        type=int,
+        default=1,
+        metavar="N",
+        help="installations of each broker, side by side; default 1",
     )
     parser.add_argument("--broker", choices=BROKERS, help="default: both, at once")
     parser.add_argument("--write", type=Path, metavar="FILE", help="keep the table here")
