@@ -1,6 +1,6 @@
 """urllib3 connections that know how far the request has come.
 
-What they change: the request is collected whole, then the gate is passed, then it is written in one go; every wait
+What they change: the request is put together, then the gate is passed, then it is written in one go; every wait
 has a share of one deadline; the answer is read whole, within the size cap, before anyone may use the connection again.
 """
 
@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 
 import urllib3.connection
 from urllib3 import HTTPHeaderDict
@@ -44,11 +43,8 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
     Known weakness: name resolution cannot be interrupted; when it overruns the bound, that is noticed afterwards.
     """
 
-    response_class = BoundedAnswer
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._outgoing = bytearray()
         self._idle_since = 0.0
         self._used = False
 
@@ -114,43 +110,37 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
             return False
         return False
 
-    def send(self, data: Any) -> None:
-        """Keep what http.client would write; `request` writes it."""
-        self._outgoing += data
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
+    def request(  # type: ignore[override]
+        self, method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None, **_: Any
+    ) -> None:
         """Connect if need be, build the request, pass the gate, write. Writes nothing if the gate refuses.
 
         All that can be done before the gate is: a slot is short, and what comes after the gate makes the request late.
+        `body` is bytes; `headers` are all there are, Host included.
         """
         exchange = current()
         if self.sock is None:
             hit("connect.before")
             self.connect()
             hit("connect.after")
-        self._outgoing.clear()
-        with self._socket_put_by():
-            super().request(*args, **kwargs)
+        lines = [
+            f"{method} {url} HTTP/1.1",
+            *(f"{name}: {value}" for name, value in (headers or {}).items()),
+            "",
+            "",
+        ]
+        outgoing = "\r\n".join(lines).encode("latin-1") + body
         exchange.phase = Phase.READY
         if exchange.gate_opens() and self._stands_in_time(exchange):
             exchange.start_sending()
-            self._write(bytes(self._outgoing))
-
-    @contextmanager
-    def _socket_put_by(self) -> Iterator[None]:
-        """Within, urllib3 finds no socket that it could set to block."""
-        sock, self.sock = self.sock, None
-        try:
-            yield
-        finally:
-            self.sock = sock
+            self._write(outgoing)
 
     def _stands_in_time(self, exchange: Exchange) -> bool:
         """Reconnect if a kept connection was lost, or lay idle too long, while the gate was shut.
 
         False, with SlotLapsed as the refusal, if that took too long. A new connection is not replaced: a server that
-        drops those is ill, and to write on the next one would turn "certainly not rung" into "perhaps". Only the
-        socket is replaced; `close` would forget the request. Raises NothingSent.
+        drops those is ill, and to write on the next one would turn "certainly not rung" into "perhaps". Raises
+        NothingSent.
         """
         if self._used and not (self._idle_seconds() < KEEP_SECONDS and self._is_silent()):
             self.sock.close()
@@ -193,28 +183,20 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]
         """The answer with its whole body read, as bytes not yet decoded; an empty one if nothing was written."""
         if current().refusal is not None:
-            return self._unsent()
+            return HTTPResponse(preload_content=False)
         hit("answer.before")
-        answer = cast(BoundedAnswer, super(urllib3.connection.HTTPConnection, self).getresponse())
+        answer = BoundedAnswer(self.sock, method="POST")
+        answer.begin()
         current().phase = Phase.STATUS_READ
         body = answer.read_whole()
         current().phase = Phase.BODY_READ
         hit("answer.after")
-        if answer.surplus:
+        if answer.will_close or answer.surplus:
             self.close()
         self._idle_since = monotonic()
         self._used = True
         headers = HTTPHeaderDict(answer.headers.items())
         return HTTPResponse(body, headers, answer.status, preload_content=False)
-
-    def _unsent(self) -> HTTPResponse:
-        """Make the connection as if no request had been begun, so that the next attempt finds it ready.
-
-        Were it closed, an attempt whose slot lapsed while it connected would connect again and be late again, for ever.
-        """
-        with self._socket_put_by():
-            super(urllib3.connection.HTTPConnection, self).close()
-        return HTTPResponse(preload_content=False)
 
 
 def _next_part(unsent: memoryview) -> memoryview:

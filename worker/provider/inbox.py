@@ -15,13 +15,11 @@ from worker.provider.waiting import once_readable
 class _Incoming(io.RawIOBase):
     """A socket's bytes: each read waits no longer than the exchange has left, and counts what came.
 
-    A socket's own timeout starts anew with each byte, so that a drip would be read for ever. The file reads nothing: it
-    keeps the socket open where http.client, once it has read the headers, closes the connection.
+    A socket's own timeout starts anew with each byte, so that a drip would be read for ever.
     """
 
     def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
         self._sock = sock
-        self._file = sock.makefile("rb", buffering=0)
         self._exchange = exchange
         self.ended = False
 
@@ -34,10 +32,6 @@ class _Incoming(io.RawIOBase):
         count = once_readable(self._sock, partial(self._sock.recv_into, buffer), self._exchange)
         self._exchange.take(count)
         return count
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
 
 
 class _Inbox(io.BufferedReader):

@@ -85,7 +85,7 @@ class Transport:
             "Content-Type": "application/x-www-form-urlencoded",
         }
         self._base_url = base_url
-        self.prepared("")
+        self._headers = {"Host": _authority(str(self.prepared("").url)), **self._headers}
         self._adapter = PhasedAdapter(base_url)
 
     def prepared(self, path: str) -> requests.PreparedRequest:
@@ -140,6 +140,13 @@ class Transport:
     def close(self) -> None:
         """Close the connections that are kept."""
         self._adapter.close()
+
+
+def _authority(url: str) -> str:
+    """Host, and port where it is not the scheme's own, as they stand in a request's Host header."""
+    parts = urllib3.util.parse_url(url)
+    usual = {"http": 80, "https": 443}.get(parts.scheme or "")
+    return (parts.host or "") if parts.port in (None, usual) else f"{parts.host}:{parts.port}"
 
 
 def _close(response: urllib3.HTTPResponse) -> None:
