@@ -65,13 +65,13 @@ def sentence(row: Row) -> str:
     return f"{'BAD ' if row.bad else 'ok  '}{row.broker} {row.cell}: {values}{shown}"
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[Row], title: str = "Faults") -> str:
     """The table as kept in ops/, with date and machine."""
     lines = [_line(HEAD), _line(["---"] * 2 + ["---:"] * (len(HEAD) - 2))]
     lines += [_line(cells_of(row)) for row in sorted(rows, key=lambda row: row.broker, reverse=True)]
     bad = [detail for row in rows for detail in row.verdict.details]
     return (
-        f"{_preface(rows)}\n\n"
+        f"# {title}\n\n{_preface(rows)}\n\n"
         + "\n".join(lines)
         + "\n"
         + "".join(f"\n- {detail}" for detail in bad[:DETAILS_MOST])
@@ -84,8 +84,8 @@ def _preface(rows: Sequence[Row]) -> str:
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     trials = sum(row.trials for row in rows)
     return (
-        f"# Faults\n\n{trials} trials, {when}, {machine}, Python {python}.\n\n"
-        "Failpoints are put in some at a time, each in a worker of its own: what such a run came to stands in each row."
+        f"{trials} trials, {when}, {machine}, Python {python}. Failpoints are put in some at a time, each in a "
+        "worker of its own: what such a run came to stands in each row."
     )
 
 

@@ -6,6 +6,7 @@ import argparse
 import random
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 from tests.faults.bench import Bench, Run
 from tests.faults.report import Row, markdown, sentence
@@ -24,7 +25,10 @@ def main() -> int:
     """Print the rows; 1 if anything was lost, doubled, too fast, or not drained."""
     asked = _arguments()
     rows = [_storm(broker, asked.jobs, asked.seed) for broker in asked.brokers]
-    print(markdown(rows))
+    table = markdown(rows, "Storms")
+    print(table)
+    if asked.write is not None:
+        asked.write.write_text(table, encoding="utf-8")
     return 1 if any(row.bad or not row.drains for row in rows) else 0
 
 
@@ -65,6 +69,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--broker", dest="brokers", action="append", choices=("redis", "amqp"), help="default both"
     )
+    parser.add_argument("--write", type=Path, metavar="FILE", help="keep the table here")
     parser.add_argument("--seed", type=int, default=1, help="of the kills; default 1")
     asked = parser.parse_args()
     asked.brokers = asked.brokers or ["redis", "amqp"]

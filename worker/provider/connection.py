@@ -123,13 +123,7 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
             hit("connect.before")
             self.connect()
             hit("connect.after")
-        lines = [
-            f"{method} {url} HTTP/1.1",
-            *(f"{name}: {value}" for name, value in (headers or {}).items()),
-            "",
-            "",
-        ]
-        outgoing = "\r\n".join(lines).encode("latin-1") + body
+        outgoing = _message(method, url, headers or {}, body)
         exchange.phase = Phase.READY
         if exchange.gate_opens() and self._stands_in_time(exchange):
             exchange.start_sending()
@@ -197,6 +191,11 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
         self._used = True
         headers = HTTPHeaderDict(answer.headers.items())
         return HTTPResponse(body, headers, answer.status, preload_content=False)
+
+
+def _message(method: str, url: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"{method} {url} HTTP/1.1\r\n{fields}\r\n".encode("latin-1") + body
 
 
 def _next_part(unsent: memoryview) -> memoryview:
