@@ -6,6 +6,7 @@ import queue
 import time
 from collections.abc import Callable, Sequence
 
+from worker.engine.batches import fill
 from worker.engine.dialler import Dialler
 from worker.engine.entry import Entry
 from worker.engine.setbacks import Setbacks
@@ -50,7 +51,7 @@ class Intake:
 
     def turn(self) -> float:
         """Put one batch on record. Raises StoreUnavailable; the batch is then kept for the next turn."""
-        self._fill()
+        fill(self._batch, self._entries, BATCH_MOST, IDLE_SECONDS)
         self._let_go_of_setbacks()
         for entry in self._setbacks.due():
             self._try_again(entry)
@@ -58,15 +59,6 @@ class Intake:
             self._record()
             self._batch = []
         return 0.0
-
-    def _fill(self) -> None:
-        try:
-            if not self._batch:
-                self._batch.append(self._entries.get(timeout=IDLE_SECONDS))
-            while len(self._batch) < BATCH_MOST:
-                self._batch.append(self._entries.get_nowait())
-        except queue.Empty:
-            return
 
     def _let_go_of_setbacks(self) -> None:
         """Whoever has an entry acknowledges it, and that must be one of us only."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from worker.engine.batches import fill
 from worker.errors import StoreUnavailable
 from worker.failpoints import hit
 from worker.logs import job_context
@@ -55,7 +56,7 @@ class Recorder:
 
     def turn(self) -> float:
         """Record one batch. Raises StoreUnavailable; the batch is then kept for the next turn."""
-        self._fill()
+        fill(self._batch, self._entries, BATCH_MOST, IDLE_SECONDS)
         if self._batch:
             self._record(self._batch)
             with self._lock:
@@ -66,18 +67,9 @@ class Recorder:
     def drain(self, timeout_seconds: float, hurry: threading.Event) -> bool:
         """Wait until all is on record; False if that took too long, or when `hurry` is set."""
         ends = time.monotonic() + timeout_seconds
-        while self._open and time.monotonic() < ends and not hurry.is_set():
+        while self._open > 0 and time.monotonic() < ends and not hurry.is_set():
             hurry.wait(_LOOK_SECONDS)
-        return not self._open
-
-    def _fill(self) -> None:
-        try:
-            if not self._batch:
-                self._batch.append(self._entries.get(timeout=IDLE_SECONDS))
-            while len(self._batch) < BATCH_MOST:
-                self._batch.append(self._entries.get_nowait())
-        except queue.Empty:
-            return
+        return self._open <= 0
 
     def _record(self, batch: Sequence[_Entry]) -> None:
         kinds = {"settle" if isinstance(entry.decision, Ending) else "park" for entry in batch}
