@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ class Site:
         return self.broker_url.startswith("amqp")
 
 
-class Contender:
+class Contender(ABC):
     """One line of the table. `in_flight_at_once` is how many calls it has in flight where the provider is quick."""
 
     name: str
@@ -48,17 +49,17 @@ class Contender:
     environment: str | None
     amqp: bool
 
+    @abstractmethod
     def command(self, site: Site) -> tuple[Sequence[str], Mapping[str, str], Path]:
         """Command, environment and folder of one worker process."""
-        raise NotImplementedError
 
+    @abstractmethod
     def enqueue(self, site: Site, prefix: str, count: int) -> None:
         """Put `count` jobs with ids that begin with `prefix` into the queue."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finished(self, site: Site, client: redis.Redis) -> int:
         """Jobs whose outcome is out."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

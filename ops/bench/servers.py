@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -71,14 +72,10 @@ class BenchRedis(Server):
         return int(self.client.info("memory")["used_memory"])
 
 
-class Provider(Server):
-    """`ops.bench.provider` in a process of its own."""
+class Counting(Server, ABC):
+    """A provider on `_port` of loopback that counts its calls."""
 
-    def __init__(self, folder: Path, latency_ms: int, log: bool) -> None:
-        self._port = free_port()
-        command = [sys.executable, "-m", "ops.bench.provider", str(self._port), str(latency_ms)]
-        command += ["log"] if log else []
-        super().__init__(command, folder, {**os.environ, "PYTHONPATH": str(PROJECT)})
+    _port: int
 
     @property
     def url(self) -> str:
@@ -88,6 +85,20 @@ class Provider(Server):
         with suppress(OSError):
             return self.count() >= 0
         return False
+
+    @abstractmethod
+    def count(self) -> int:
+        """Calls since the start."""
+
+
+class Provider(Counting):
+    """`ops.bench.provider` in a process of its own."""
+
+    def __init__(self, folder: Path, latency_ms: int, log: bool) -> None:
+        self._port = free_port()
+        command = [sys.executable, "-m", "ops.bench.provider", str(self._port), str(latency_ms)]
+        command += ["log"] if log else []
+        super().__init__(command, folder, {**os.environ, "PYTHONPATH": str(PROJECT)})
 
     def count(self) -> int:
         """Calls since the start."""
@@ -99,7 +110,7 @@ class Provider(Server):
         return [(float(unix), key, phone) for unix, key, phone in rows]
 
 
-class Nginx(Server):
+class Nginx(Counting):
     """nginx that answers at once; its status page counts."""
 
     def __init__(self, folder: Path, program: str) -> None:
@@ -107,15 +118,6 @@ class Nginx(Server):
         config = folder / "nginx.conf"
         config.write_text(NGINX.format(folder=folder, port=self._port, answer=ANSWER.decode()))
         super().__init__([program, "-p", str(folder), "-c", str(config)], folder)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
-
-    def answers(self) -> bool:
-        with suppress(OSError):
-            return self.count() >= 0
-        return False
 
     def count(self) -> int:
         """Calls since the start; the questions for it are not counted."""

@@ -3,6 +3,7 @@
 address.py     which broker
 connection.py  one connection that never waits for ever; every library's error becomes BrokerUnavailable
 confirms.py    publisher confirms of AMQP, many messages in flight at once
-redis_lists.py  kombu's lists in Redis, taken from without kombu's gap; scripts/*.lua
+redis_lists.py  kombu's lists in Redis, taken from without kombu's gap
+lua.py         the scripts in scripts/, for these lists and for the stream
 publisher.py   batches out, each message taken by the broker or an error raised
 """

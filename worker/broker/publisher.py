@@ -58,7 +58,8 @@ class Publisher:
                 if self._session is None or not self._session.send(batch):
                     self._drop()
                     self._session = _Session(Link(self._url, self._queues))
-                    self._session.send(batch)
+                    if not self._session.send(batch):
+                        raise BrokerUnavailable("the broker forgot at once where messages go")
         except BaseException:
             self._drop()
             raise

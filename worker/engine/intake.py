@@ -117,26 +117,29 @@ class Intake:
         self._suspects.clear(entry.raw)
 
     def _accept_alone(self, entry: Entry) -> None:
-        try:
-            self._accept([entry])
-        except StoreUnavailable:
-            raise
-        except Exception as error:
-            self._faults.loop_failed("intake", error)
-            self._setbacks.failed(entry, error)
+        fault = self._fault_at(entry)
+        if fault is not None:
+            self._setbacks.failed(entry, fault)
 
     def _try_again(self, entry: Entry) -> None:
+        fault = self._fault_at(entry)
+        if fault is not None:
+            if not self._setbacks.failed(entry, fault):
+                return
+            self._bury(f"the worker failed at it again and again: {type(fault).__name__}", entry)
+        self._setbacks.over(entry)
+        self._done(entry)
+
+    def _fault_at(self, entry: Entry) -> Exception | None:
+        """Put one entry on record; what went wrong, other than that the store is away."""
         try:
             self._accept([entry])
         except StoreUnavailable:
             raise
         except Exception as error:
             self._faults.loop_failed("intake", error)
-            if not self._setbacks.failed(entry, error):
-                return
-            self._bury(f"the worker failed at it again and again: {type(error).__name__}", entry)
-        self._setbacks.over(entry)
-        self._done(entry)
+            return error
+        return None
 
     def _bury(self, reason: str, entry: Entry) -> None:
         try:

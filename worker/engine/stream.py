@@ -20,7 +20,7 @@ from worker.errors import StoreUnavailable
 from worker.failpoints import hit
 from worker.intake import Broken, Request, decode
 from worker.ports import Source
-from worker.state.scripts import translated
+from worker.state.scripts import Call, Scripts, translated
 
 STREAM, GROUP, FIELD = "calls.intake", "callworker", b"job"
 BATCH_MOST = 200
@@ -48,8 +48,7 @@ class StreamIntake:
         self._grouped = False
         self._in_hand: set[bytes] = set()
         self._cursor = _START
-        self._forget = client.register_script(source("forget_consumers"))
-        self._set_idle = client.register_script(source("set_idle"))
+        self._scripts = Scripts(client, source)
 
     def turn(self) -> float:
         """Hand over what there is. Raises StoreUnavailable."""
@@ -66,9 +65,9 @@ class StreamIntake:
 
         What cannot be said now, because Redis is away, they find out by themselves.
         """
-        with suppress(StoreUnavailable), translated():
-            self._set_idle([STREAM], [GROUP, self._consumer, ABANDONED_MS, *self._in_hand])
-            self._forget([STREAM], [GROUP, LOST_CONSUMER_MS, self._consumer])
+        with suppress(StoreUnavailable):
+            self._set_idle(ABANDONED_MS)
+            self._forget_consumers(self._consumer)
 
     def _read(self) -> None:
         try:
@@ -92,11 +91,18 @@ class StreamIntake:
         self._grouped = True
 
     def _keep(self) -> None:
-        self._set_idle([STREAM], [GROUP, self._consumer, 0, *self._in_hand])
+        self._set_idle(0)
+
+    def _set_idle(self, idle_ms: int) -> None:
+        """Have what is in hand count as untouched for so long."""
+        self._scripts.run(Call("set_idle", STREAM, [GROUP, self._consumer, idle_ms, *self._in_hand]))
+
+    def _forget_consumers(self, leaving: str) -> None:
+        self._scripts.run(Call("forget_consumers", STREAM, [GROUP, LOST_CONSUMER_MS, leaving]))
 
     def _take_over(self) -> bool:
         """Claim what is abandoned, up to a batch; False while there may be more."""
-        self._forget([STREAM], [GROUP, LOST_CONSUMER_MS, ""])
+        self._forget_consumers("")
         if len(self._in_hand) >= IN_HAND_MOST:
             return True
         reply: Any = self._client.xautoclaim(
