@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from worker.accounts import Account
 from worker.errors import (
@@ -17,7 +18,7 @@ from worker.errors import (
     SlotLapsed,
 )
 from worker.events import Failure, Status
-from worker.ports import Lease, Parked, Provider, Reason
+from worker.ports import Lease, Parked, Provider, Reason, Waits
 from worker.retry import retrying
 from worker.settling import Settler
 
@@ -49,14 +50,14 @@ class Call:
         *,
         provider: Provider,
         settler: Settler,
+        waits: Waits,
         request_seconds: float,
         started: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._lease, self._account, self._tally = lease, account, lease.tally
         self._provider, self._settler, self._request_seconds = provider, settler, request_seconds
-        self._clock, self._sleep = clock, sleep
+        self._waits, self._clock = waits, clock
         self.connecting = started
         self._last_error: CallError
 
@@ -90,7 +91,7 @@ class Call:
         wait_seconds = slot.opens - self._clock()
         if wait_seconds > 0:
             self.connecting()
-            self._sleep(wait_seconds)
+            self._waits.sleep(wait_seconds)
         now = self._clock()
         if self._lease.now_us(now) >= self._lease.expires_at_us:
             raise _Expired
@@ -130,11 +131,12 @@ class Call:
         if wait_seconds > SHORT_WAIT_SECONDS:
             self._settler.park(self._lease, self._tally, Reason.BACKOFF, wait_seconds, error.message)
             raise _InLane
-        self._sleep(wait_seconds)
+        self._waits.sleep(wait_seconds)
         self._renew()
 
     def _renew(self, *, lapsed: bool = False) -> None:
-        match self._settler.renew(self._lease, self._account, self._tally, lapsed=lapsed):
+        renew = partial(self._settler.renew, self._lease, self._account, self._tally, lapsed=lapsed)
+        match self._waits.aside(renew):
             case Parked():
                 raise _InLane
             case lease:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from worker.accounts import Account
 from worker.errors import CallError
 from worker.events import Event, Status
 from worker.jobs import Job
 from worker.retry import Tally
+
+Result = TypeVar("Result")
 
 
 class Reason(StrEnum):
@@ -184,6 +186,16 @@ class Ledger(Protocol):
 
         With `lost` False only the expired. A lost intent counts as sent and perhaps rung in the lease's tally.
         """
+
+
+class Waits(Protocol):
+    """How a call waits, where many calls may share a thread."""
+
+    def sleep(self, seconds: float) -> None:
+        """Return no sooner than that."""
+
+    def aside(self, work: Callable[[], Result]) -> Result:
+        """What `work` returns or raises, which may keep its thread waiting."""
 
 
 class Gate(Protocol):

@@ -19,7 +19,7 @@ from worker.calling import Call
 from worker.events import Event, Failure, Status, conclude
 from worker.failpoints import hit
 from worker.intake import Broken, Rejected, Request, Valid, judge
-from worker.ports import Application, DeadLetters, Lease, Ledger, Parked, Provider, Reason, Seen, Watch
+from worker.ports import Application, DeadLetters, Lease, Ledger, Parked, Provider, Reason, Seen, Waits, Watch
 from worker.settling import Settler
 
 FOREIGN_ACCOUNT_WAIT_SECONDS = 5.0
@@ -39,6 +39,7 @@ class Verification:
     dead_letters: DeadLetters
     watch: Watch
     settler: Settler
+    waits: Waits
     request_seconds: float
     extended: bool = False
 
@@ -74,6 +75,7 @@ class Verification:
             account,
             provider=self.provider,
             settler=self.settler,
+            waits=self.waits,
             request_seconds=self.request_seconds,
             started=started,
         ).run()

@@ -20,6 +20,7 @@ from worker.engine.backlog import Backlog
 from worker.engine.couriers import Couriers
 from worker.engine.dialler import Dialler
 from worker.engine.engine import Engine
+from worker.engine.greenlets import GivingWay
 from worker.engine.intake import Intake
 from worker.engine.recorder import Recorder
 from worker.engine.redis_queue import RedisQueue
@@ -67,7 +68,7 @@ class Wiring:
     def engine(self) -> Engine:
         """All of a worker but Celery, not started yet."""
         takers, carriers = self._takers(), self._carriers()
-        self.vitals.loops = (*takers, *carriers)
+        self.vitals.loops = (*takers, self.dialler.thread, *carriers)
         self.dialler.freed = self.recorder.room = self.intake.waiting = self.releaser.wake
         self.recorder.ended = self.relaying.wake
         return Engine(
@@ -185,6 +186,7 @@ class Wiring:
             dead_letters=self.dead_letters,
             watch=self.watching,
             settler=Settler(self.ledger, self.recorder, self.watching, closing=self.closing),
+            waits=GivingWay(),
             request_seconds=self._settings.proxstop_timeout,
             extended=self._settings.extended,
         )

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
+import gevent
 import pytest
 
 from tests.contract.provider_caller import LONG, SHORT, Caller, was_not_sent
@@ -38,7 +39,7 @@ from worker.errors import (
     Refused,
     Retry,
 )
-from worker.provider import Result, connection, transport
+from worker.provider import Result, connection, transport, waiting
 
 # Certainly not rung: nothing was written.
 
@@ -60,11 +61,22 @@ def test_unresolved_name_is_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(waiting, "getaddrinfo", unknown)
     caller = Caller("http://provider.invalid")
     error = caller.fails()
     assert was_not_sent(error, caller)
     assert "while its name was resolved: gaierror" in error.message
+
+
+def test_slow_resolver_ends_within_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name service that does not answer holds up a call no longer than a silent address would."""
+    monkeypatch.setattr(waiting, "getaddrinfo", lambda *_: gevent.sleep(30))
+    caller = Caller("http://provider.invalid", timeout_seconds=SHORT)
+    began = time.monotonic()
+    error = caller.fails()
+    assert was_not_sent(error, caller)
+    assert "while its name was resolved: TimeoutError" in error.message
+    assert time.monotonic() - began < 2
 
 
 def test_connect_timeout_is_a_retry(deaf_port: int) -> None:
@@ -79,7 +91,7 @@ def test_connect_timeout_is_a_retry(deaf_port: int) -> None:
 
 def resolve_to(monkeypatch: pytest.MonkeyPatch, ports: list[int]) -> None:
     entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: entries)
+    monkeypatch.setattr(waiting, "getaddrinfo", lambda *_: entries)
 
 
 def test_many_dead_addresses_share_one_bound(deaf_port: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -25,6 +25,7 @@ from worker.settling import Settler
 from worker.verify import Verification
 
 REQUEST_SECONDS = 15.0
+Result = TypeVar("Result")
 Answer = str | Exception | Callable[[], str]
 
 
@@ -55,6 +56,16 @@ class ScriptedProvider:
         return answer if isinstance(answer, str) else answer()
 
 
+class MovedClock:
+    """Waits that move the test's clock, in the caller's own thread."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.sleep = clock.advance
+
+    def aside(self, work: Callable[[], Result]) -> Result:
+        return work()
+
+
 class World:
     """Workers that share a store; `worker` numbers are for tests that need two."""
 
@@ -73,10 +84,10 @@ class World:
             dead_letters=self.dead_letters,
             watch=self.watch,
             settler=self.settler,
+            waits=MovedClock(self.clock),
             request_seconds=REQUEST_SECONDS,
         )
-        on_test_time = partial(Call, clock=self.clock, sleep=self.clock.advance)
-        monkeypatch.setattr("worker.verify.Call", on_test_time)
+        monkeypatch.setattr("worker.verify.Call", partial(Call, clock=self.clock))
 
     def share(self, other: World) -> None:
         """Work on the other's store from now on, as a worker with another accounts file would."""

@@ -1,4 +1,4 @@
-"""The dial threads: `CONCURRENCY` calls in flight, and never a leased job without a thread."""
+"""`CONCURRENCY` calls in flight, all in the dial thread, and never a leased job without a place among them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from worker.engine.pool import Pool
+from worker.engine.greenlets import Greenlets
 from worker.logs import job_context
 from worker.loops import Faults
 from worker.ports import Lease
 
-STARTING_MOST = 6
+STARTING_MOST = 64
 """Calls at a time on their way from the lease to the network. Python runs one thread at a time: were there more, the
 last would come later than its slot is valid."""
 
@@ -38,15 +38,14 @@ class Dialler:
         self._free, self._threads = threads, threads
         self._starting, self._short = 0, False
         self._changed = threading.Condition()
-        self._pool = Pool(threads, "dial")
+        self.thread = Greenlets("dial")
         self.paused = False
         self.freed: Callable[[], None] = lambda: None
 
     def reserve(self, most: int) -> int:
         """Take up to `most` free threads, none while paused; how many were had."""
         with self._changed:
-            room = 0 if self.paused else min(self._free, STARTING_MOST - self._starting)
-            taken = min(most, room)
+            taken = 0 if self.paused else min(most, self._room)
             self._free -= taken
             self._starting += taken
             self._short = self._short or taken == 0
@@ -58,7 +57,7 @@ class Dialler:
 
     def submit(self, lease: Lease) -> None:
         """Dial on a thread that was reserved; the thread is given back afterwards."""
-        self._pool.submit(partial(self._run, lease))
+        self.thread.submit(partial(self._run, lease))
 
     def drain(self, timeout_seconds: float, hurry: threading.Event) -> bool:
         """Wait until no call is in flight; False if some still are after the time, or when `hurry` is set."""
@@ -79,6 +78,10 @@ class Dialler:
                 start.over()
                 self._count(threads=1)
 
+    @property
+    def _room(self) -> int:
+        return min(self._free, STARTING_MOST - self._starting)
+
     def _started(self) -> None:
         self._count(started=1)
 
@@ -86,7 +89,8 @@ class Dialler:
         with self._changed:
             self._free += threads
             self._starting -= started
-            wanted, self._short = self._short, False
+            wanted = self._short and (not self._starting or self._room >= STARTING_MOST // 2)
+            self._short = self._short and not wanted
             if threads:
                 self._changed.notify_all()
         if wanted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import redis
 from redis.exceptions import RedisError
@@ -11,12 +12,25 @@ from worker.broker.depth import QueueDepths
 from worker.engine.consumer_watch import ConsumerWatch
 from worker.engine.stream import STREAM
 from worker.errors import BrokerUnavailable
-from worker.loops import Loop
 from worker.metrics import Snapshot
 from worker.state.census import Census
 from worker.state.scripts import translated
 
 BEAT_SECONDS = 1.0
+
+
+class Turning(Protocol):
+    """A thread that is watched over; see `worker.loops.Loop`."""
+
+    name: str
+
+    @property
+    def stalled(self) -> bool: ...
+
+    @property
+    def trouble(self) -> str | None: ...
+
+    def restart(self) -> None: ...
 
 
 class Vitals:
@@ -35,7 +49,7 @@ class Vitals:
         self._accounts, self._progress, self._restarted = accounts, progress, restarted
         self._census = Census(client)
         self.consumer = ConsumerWatch()
-        self.loops: Sequence[Loop] = ()
+        self.loops: Sequence[Turning] = ()
 
     def live(self) -> list[str]:
         """Why the process is not well: loops that no longer turn."""

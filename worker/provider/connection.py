@@ -22,7 +22,7 @@ from worker.errors import SlotLapsed
 from worker.failpoints import hit, is_armed
 from worker.provider.inbox import BoundedAnswer
 from worker.provider.phases import Exchange, NothingSent, Phase, current
-from worker.provider.waiting import once_writable
+from worker.provider.waiting import connect, once_writable, resolve
 
 REUSE_SECONDS, KEEP_SECONDS = 3.0, 4.0
 """The longest that a connection may lie idle when it is taken, and when it is written to: servers commonly close
@@ -38,10 +38,7 @@ class CertificateRefused(Exception):
 
 
 class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
-    """Plain HTTP. Used by one thread at a time, for the exchange under way there.
-
-    Known weakness: name resolution cannot be interrupted; when it overruns the bound, that is noticed afterwards.
-    """
+    """Plain HTTP. Used by one thread or greenlet at a time, for the exchange under way there."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -52,20 +49,15 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
         """Resolve and connect within the exchange's connect bound."""
         current().start_connecting()
         super().connect()
-        self.sock.settimeout(0)
         self._idle_since = monotonic()
         self._used = False
 
     def _new_conn(self) -> socket.socket:
         exchange = current()
         exchange.phase = Phase.RESOLVING
-        found = socket.getaddrinfo(
-            self._dns_host.strip("[]"), self.port, allowed_gai_family(), socket.SOCK_STREAM
-        )
+        found = resolve(self._dns_host.strip("[]"), self.port, allowed_gai_family(), exchange)
         exchange.phase = Phase.CONNECTING
-        sock = self._first_to_answer(found)
-        sock.settimeout(exchange.remaining_seconds())
-        return sock
+        return self._first_to_answer(found)
 
     def _first_to_answer(self, found: list[Any]) -> socket.socket:
         """A socket to the first address that takes the connection; each gets its share of the time left."""
@@ -82,9 +74,8 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
         try:
             for option in self.socket_options or ():
                 sock.setsockopt(*option)
-            sock.settimeout(seconds)
-            sock.connect(address)
-        except OSError:
+            connect(sock, address, seconds)
+        except BaseException:
             sock.close()
             raise
         return sock
@@ -221,4 +212,6 @@ class PhasedHTTPSConnection(PhasedHTTPConnection, urllib3.connection.HTTPSConnec
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
         current().phase = Phase.TLS
+        # A socket that never waits is refused by the library, which cannot know that the handshake does.
+        sock.settimeout(current().remaining_seconds())
         return sock

@@ -7,9 +7,9 @@ looks alike before and after the request was read.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import IntEnum
 from time import monotonic
@@ -115,23 +115,23 @@ class Exchange:
             raise TooLarge
 
 
-_local = threading.local()
+_under_way: ContextVar[Exchange] = ContextVar("exchange")
 
 
 @contextmanager
 def under_way(exchange: Exchange) -> Iterator[None]:
-    """Make `exchange` the one that this thread's connection works on.
+    """Make `exchange` the one that this call's connection works on.
 
-    A thread-local because requests and urllib3 carry nothing of ours down to the connection.
+    A context variable, of which each thread and each greenlet has its own, because requests and urllib3 carry nothing of
+    ours down to the connection.
     """
-    _local.exchange = exchange
+    before = _under_way.set(exchange)
     try:
         yield
     finally:
-        del _local.exchange
+        _under_way.reset(before)
 
 
 def current() -> Exchange:
-    """The exchange under way in this thread."""
-    exchange: Exchange = _local.exchange
-    return exchange
+    """The exchange under way in this thread or greenlet."""
+    return _under_way.get()

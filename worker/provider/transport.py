@@ -18,6 +18,7 @@ from worker.errors import AccountProblem, CallError, ConfigurationError, Misconf
 from worker.provider.connection import CertificateRefused, PhasedHTTPConnection, PhasedHTTPSConnection
 from worker.provider.phases import Exchange, Phase, under_way
 from worker.provider.verdict import Reply
+from worker.provider.waiting import PatientTLSSocket
 
 POOL_SIZE = 10_000
 """As many as the most CONCURRENCY allows. Each place costs some bytes until a connection is really kept there."""
@@ -52,6 +53,7 @@ class PhasedAdapter(HTTPAdapter):
     def __init__(self, base_url: str) -> None:
         # Made once: reading the certificates takes longer than a call.
         self._tls = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
+        self._tls.sslsocket_class = PatientTLSSocket
         super().__init__(pool_connections=1, pool_maxsize=POOL_SIZE, max_retries=0)
         self._pool: urllib3.HTTPConnectionPool = self.poolmanager.connection_from_url(base_url)
 
@@ -74,7 +76,7 @@ class PhasedAdapter(HTTPAdapter):
 
 
 class Transport:
-    """POSTs forms to one base address over kept connections; any number of threads at once."""
+    """POSTs forms to one base address over kept connections; any number of threads and greenlets at once."""
 
     def __init__(self, base_url: str, accept: str) -> None:
         """`accept` is the Accept header. Raises ConfigurationError when `base_url` is not an address."""
