@@ -13,7 +13,7 @@ from worker.logs import job_context
 from worker.loops import Faults
 from worker.ports import Lease
 
-STARTING_MOST = 64
+STARTING_MOST = 32
 """Calls at a time on their way from the lease to the network. Python runs one thread at a time: were there more, the
 last would come later than its slot is valid."""
 

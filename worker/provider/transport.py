@@ -67,6 +67,16 @@ class PhasedAdapter(HTTPAdapter):
         """The one pool there is: to look it up by address and TLS settings takes a sixth of a call's CPU time."""
         return self._pool
 
+    def request_url(self, request: requests.PreparedRequest, _proxies: Any) -> str:
+        """The path: there is no proxy to be asked for by the whole address."""
+        return request.path_url
+
+    def build_response(self, _request: requests.PreparedRequest, answer: Any) -> requests.Response:
+        """The raw answer alone: cookies, encodings and links of the provider's are of no use here."""
+        response = requests.Response()
+        response.raw = answer
+        return response
+
     def cert_verify(self, *_: Any, **__: Any) -> None:
         """Nothing to do: the TLS context verifies, and loading the certificates anew each time is slow."""
 

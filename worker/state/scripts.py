@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +31,10 @@ _NOT_NOW_CODES = ("MISCONF ", "NOREPLICAS ", "BUSY ")
 """Error replies of a server that is up but cannot serve a write at the moment; redis-py has no class for these."""
 
 
+FRESH_SECONDS = 1.0
+"""For so long a connection that was used is taken to stand, without a look that costs as much as a small script."""
+
+
 @cache
 def source(name: str) -> str:
     """A script as Redis gets it: the prelude, unless it needs none, and its own file."""
@@ -52,6 +58,7 @@ class Scripts:
     def __init__(self, client: redis.Redis, text_of: Callable[[str], str] | None = None) -> None:
         self._client, self._source = client, text_of or source
         self._digests: dict[str, str] = {}
+        self._fresh: deque[tuple[Any, float]] = deque()
 
     def run(self, call: Call) -> Any:
         """The reply of one script. Raises StoreUnavailable."""
@@ -78,19 +85,32 @@ class Scripts:
     def _send(self, calls: Sequence[Call]) -> list[Any]:
         """Each call's reply, or the error with which Redis answered it.
 
-        On a connection of redis-py's pool, but past its pipeline, which takes several times as long as Redis does.
+        Past redis-py's pipeline, which takes several times as long as Redis does, and in one write.
         """
-        pool = self._client.connection_pool
-        connection: Any = pool.get_connection()
+        connection = self._connection()
         try:
-            connection.send_packed_command(connection.pack_commands([self._command(call) for call in calls]))
-            return [_reply(connection) for _ in calls]
+            packed = connection.pack_commands([self._command(call) for call in calls])
+            connection.send_packed_command([b"".join(packed)])
+            replies = [_reply(connection) for _ in calls]
         except BaseException:
             # What is still on its way would be taken for the answer to the next call.
             connection.disconnect()
+            self._client.connection_pool.release(connection)
             raise
-        finally:
-            pool.release(connection)
+        self._fresh.append((connection, time.monotonic()))
+        return replies
+
+    def _connection(self) -> Any:
+        """One that was used just now, else one of redis-py's pool, which looks whether it still stands."""
+        pool = self._client.connection_pool
+        try:
+            connection, used_at = self._fresh.pop()
+        except IndexError:
+            return pool.get_connection()
+        if time.monotonic() - used_at < FRESH_SECONDS:
+            return connection
+        pool.release(connection)
+        return pool.get_connection()
 
     def _command(self, call: Call) -> list[Any]:
         keys = [call.keys] if isinstance(call.keys, str) else call.keys
