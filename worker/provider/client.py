@@ -6,6 +6,7 @@ Source: the project's notes on the provider ("Placing a call", "Balance").
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from typing import Literal, Protocol
 
 from worker.errors import AccountProblem, CallError, Misconfigured, Redial, Refused, Retry
@@ -98,17 +99,16 @@ class ProxStop:
 
     def balance(self, api_key: str) -> int:
         """The points left on the account of `api_key`. Rings nobody. Raises as `place_call` does."""
-        exchange = self._exchange(_OpenGate())
-        with self._transport.post(self._balance, {"key": api_key}, exchange) as reply:
-            return judged(reply, Response.balance, self._codes, Redactor.of(None, api_key))
+        judge = partial(judged, take=Response.balance, codes=self._codes, redactor=Redactor.of(None, api_key))
+        return self._transport.post(self._balance, {"key": api_key}, self._exchange(_OpenGate()), judge)
 
     def close(self) -> None:
         """Close the connections that are kept."""
         self._transport.close()
 
     def _place(self, job: Job, api_key: str, exchange: Exchange) -> str:
-        with self._transport.post(self._call, self._form(job, api_key), exchange) as reply:
-            return judged(reply, Response.ref, self._codes, Redactor.of(job, api_key))
+        judge = partial(judged, take=Response.ref, codes=self._codes, redactor=Redactor.of(job, api_key))
+        return self._transport.post(self._call, self._form(job, api_key), exchange, judge)
 
     def _exchange(self, gate: Gate) -> Exchange:
         connect_seconds = min(CONNECT_MOST_SECONDS, self._timeout_seconds)

@@ -14,13 +14,11 @@ from time import monotonic
 from typing import Any
 
 import urllib3.connection
-from urllib3 import HTTPHeaderDict
-from urllib3.response import HTTPResponse
 from urllib3.util.connection import allowed_gai_family
 
 from worker.errors import SlotLapsed
 from worker.failpoints import hit, is_armed
-from worker.provider.inbox import BoundedAnswer
+from worker.provider.inbox import BoundedAnswer, Reply
 from worker.provider.phases import Exchange, NothingSent, Phase, current
 from worker.provider.waiting import connect, once_writable, resolve
 
@@ -165,23 +163,21 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
         exchange.phase = Phase.FIRST_BYTE
         return count
 
-    def getresponse(self) -> HTTPResponse:  # type: ignore[override]
-        """The answer with its whole body read, as bytes not yet decoded; an empty one if nothing was written."""
-        if current().refusal is not None:
-            return HTTPResponse(preload_content=False)
+    def getresponse(self) -> Reply:  # type: ignore[override]
+        """The answer, read whole. Only after a `request` that the gate let through."""
+        exchange = current()
         hit("answer.before")
-        answer = BoundedAnswer(self.sock, method="POST")
+        answer = BoundedAnswer(self.sock, exchange)
         answer.begin()
-        current().phase = Phase.STATUS_READ
+        exchange.phase = Phase.STATUS_READ
         body = answer.read_whole()
-        current().phase = Phase.BODY_READ
+        exchange.phase = Phase.BODY_READ
         hit("answer.after")
         if answer.will_close or answer.surplus:
             self.close()
         self._idle_since = monotonic()
         self._used = True
-        headers = HTTPHeaderDict(answer.headers.items())
-        return HTTPResponse(body, headers, answer.status, preload_content=False)
+        return Reply(answer.status, answer.headers, body)
 
 
 def _message(method: str, url: str, headers: Mapping[str, str], body: bytes) -> bytes:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import http.client
 import io
 import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import IO, Any, cast
+from types import FunctionType
+from typing import IO, Any, Self, cast
 
-from worker.provider.phases import ANSWER_BYTES, Exchange, current
+from worker.provider.phases import ANSWER_BYTES, Exchange
 from worker.provider.waiting import once_readable
+
+
+HEADER_LINES_MOST = 100
 
 
 class _Incoming(io.RawIOBase):
@@ -56,12 +62,56 @@ class _Source:
         return cast(IO[bytes], self._inbox)
 
 
-class BoundedAnswer(http.client.HTTPResponse):
-    """An answer to the exchange under way in this thread."""
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer that was read whole. `headers` are looked up in any case of letters; `body` is not yet decoded."""
 
-    def __init__(self, sock: socket.socket, debuglevel: int = 0, method: str | None = None) -> None:
-        self._inbox = _Inbox(_Incoming(sock, current()))
-        super().__init__(cast(socket.socket, _Source(self._inbox)), debuglevel, method)
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Headers(dict[str, str]):
+    """Header fields by name in any case of letters; the first one counts where a name stands several times."""
+
+    @classmethod
+    def read(cls, lines: IO[bytes]) -> Self:
+        """The header that comes next, read as leniently as the standard library does.
+
+        Raises HTTPException where it gives two lengths, or has too many lines.
+        """
+        headers, name = cls(), ""
+        for _ in range(HEADER_LINES_MOST):
+            line = lines.readline().decode("latin-1")
+            if not line.strip():
+                return headers
+            before, colon, value = line.partition(":")
+            if line[0] in " \t" and name:
+                headers[name] += f" {line.strip()}"
+            elif colon:
+                name = before.strip().lower()
+                headers._add(name, value.strip())
+        raise http.client.HTTPException("too long a header")
+
+    def _add(self, name: str, value: str) -> None:
+        if self.setdefault(name, value) != value and name == "content-length":
+            raise http.client.HTTPException("two lengths")
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(name.lower(), default)
+
+
+class BoundedAnswer(http.client.HTTPResponse):
+    """The answer to `exchange`, a POST, as it comes in."""
+
+    begin = FunctionType(
+        http.client.HTTPResponse.begin.__code__, {**vars(http.client), "parse_headers": Headers.read}
+    )
+    """The library's own, but for the header: what it reads that with, a parser of e-mails, takes as long as half a call."""
+
+    def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
+        self._inbox = _Inbox(_Incoming(sock, exchange))
+        super().__init__(cast(socket.socket, _Source(self._inbox)), method="POST")
 
     @property
     def surplus(self) -> bool:

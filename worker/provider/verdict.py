@@ -5,8 +5,7 @@ Source: the table "Was the phone rung?" of the project's notes on the provider.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -14,6 +13,7 @@ from worker.errors import CallError, Misconfigured, Redial, Retry
 from worker.provider import answer
 from worker.provider.bodies import Garbled, NoDocument, decoded
 from worker.provider.codes import CODE, Codes
+from worker.provider.inbox import Reply
 from worker.provider.redaction import Redactor
 from worker.retry_after import retry_after_seconds
 
@@ -25,15 +25,6 @@ RETRY_AFTER_MOST_SECONDS = 300.0
 _BUSY = (429, 503)
 
 Wanted = TypeVar("Wanted", str, int)
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An HTTP answer that was read whole. `headers` are looked up in any case of letters."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 def judged(
