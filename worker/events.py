@@ -57,6 +57,9 @@ class Subject:
         return cls(job.id, job.account, job.ref, job.country, mask(job.phone))
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """A terminal event; `body` is what is published, byte for byte, each time and everywhere."""
@@ -99,7 +102,7 @@ def conclude(
     data |= {"ref": outcome} if isinstance(outcome, str) else {"error": outcome.as_dict()}
     event_id = f"evt_{uuid.uuid4().hex}"
     body = {"id": event_id, "type": event_type(status), "timestamp": finished_at, "data": data}
-    return Event(event_id, status, json.dumps(body, ensure_ascii=False, separators=(",", ":")))
+    return Event(event_id, status, _encode(body))
 
 
 def rfc3339(unix_us: int) -> str:

@@ -21,8 +21,6 @@ from worker.ports import Gate, Lease, Provider, Reason, Source
 from worker.provider.client import Result
 from worker.retry import Tally
 
-log = structlog.get_logger(__name__)
-
 _AWAY = {StoreUnavailable: "store.unavailable", BrokerUnavailable: "broker.unavailable"}
 _BACK = {
     "store.unavailable": "store.back",
@@ -39,26 +37,28 @@ class Watching:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        # Bound once: structlog's lazy one costs as much, each time, as a line that is not written.
+        self._log = structlog.get_logger(__name__).bind()
         self._lock = threading.Lock()
         self._troubles: dict[str, str] = {}
         self._away: set[str] = set()
 
     def accepted(self, account: str, job_id: str, source: Source) -> None:
         self._metrics.jobs_accepted.labels(self._metrics.account(account), source).inc()
-        log.debug("job.accepted", job=job_id, account=account, source=source)
+        self._log.debug("job.accepted", job=job_id, account=account, source=source)
 
     def repeated(self, account: str, job_id: str, state: str) -> None:
         self._metrics.duplicates.labels(self._metrics.account(account)).inc()
-        log.info("job.repeated", job=job_id, account=account, state=state)
+        self._log.info("job.repeated", job=job_id, account=account, state=state)
 
     def parked(self, job: Job, reason: Reason, until_us: int) -> None:
-        log.debug("job.parked", job=job.id, account=job.account, reason=reason, until_us=until_us)
+        self._log.debug("job.parked", job=job.id, account=job.account, reason=reason, until_us=until_us)
 
     def leased(self, lease: Lease) -> None:
         """The wait before the lease, if there was one, goes into `job_wait_seconds`."""
         if lease.waited_for is not None:
             self._metrics.job_wait_seconds.labels(lease.waited_for).observe(lease.waited_seconds)
-        log.debug(
+        self._log.debug(
             "job.leased",
             job=lease.job.id,
             account=lease.job.account,
@@ -70,7 +70,7 @@ class Watching:
     def retrying(self, job: Job, error: CallError, tally: Tally, wait_seconds: float) -> None:
         reason = RetryReason.of(error)
         self._metrics.retries.labels(self._metrics.account(job.account), reason).inc()
-        log.info(
+        self._log.info(
             "call.retrying",
             job=job.id,
             account=job.account,
@@ -82,13 +82,13 @@ class Watching:
 
     def held(self, job: Job, error: CallError) -> None:
         self._count_refusal(job, error)
-        log.warning(
+        self._log.warning(
             "account.held", job=job.id, account=job.account, error_code=error.code, problem=error.message
         )
 
     def lease_lost(self, job: Job) -> None:
         self._metrics.leases_lost.labels(self._metrics.account(job.account)).inc()
-        log.warning("job.lease_lost", job=job.id, account=job.account)
+        self._log.warning("job.lease_lost", job=job.id, account=job.account)
 
     def refused(self, job: Job, error: CallError) -> None:
         """The error that ended the job; what became of it follows with `finished`."""
@@ -99,15 +99,15 @@ class Watching:
             "problem": error.message,
         }
         if isinstance(error, Misconfigured):
-            log.error("provider.misconfigured", **fields)
+            self._log.error("provider.misconfigured", **fields)
         elif not isinstance(error, Refused):
-            log.debug("call.given_up", **fields)
+            self._log.debug("call.given_up", **fields)
         else:
             self._count_refusal(job, error)
             if error.known:
-                log.debug("call.refused", **fields)
+                self._log.debug("call.refused", **fields)
             else:
-                log.warning("provider.unknown_code", **fields)
+                self._log.warning("provider.unknown_code", **fields)
 
     def finished(self, job_id: str, account: str, status: Status, code: str, seconds: float) -> None:
         """`code` is the error's, empty for a placed call; `seconds` since acceptance."""
@@ -115,7 +115,7 @@ class Watching:
         self._metrics.jobs_finished.labels(label, status).inc()
         self._metrics.job_seconds.labels(label).observe(seconds)
         fields = {"error_code": code} if code else {}
-        tell = log.warning if status is Status.UNKNOWN else log.info
+        tell = self._log.warning if status is Status.UNKNOWN else self._log.info
         tell(event_type(status), job=job_id, account=account, seconds=round(seconds, 3), **fields)
 
     def request_done(self, account: str, result: Result, seconds: float) -> None:
@@ -134,15 +134,15 @@ class Watching:
 
     def backlog_full(self, unpublished: int) -> None:
         """More events wait for the results queue than allowed: nothing is dialled."""
-        log.critical("results.backlog_full", unpublished=unpublished)
+        self._log.critical("results.backlog_full", unpublished=unpublished)
 
     def backlog_cleared(self, unpublished: int) -> None:
-        log.info("results.backlog_cleared", unpublished=unpublished)
+        self._log.info("results.backlog_cleared", unpublished=unpublished)
 
     def restarted(self, loop: str) -> None:
         """What had stopped turning was started anew."""
         self._metrics.loop_failures.labels(loop).inc()
-        log.error("loop.restarted", loop=loop)
+        self._log.error("loop.restarted", loop=loop)
 
     def progress(self) -> None:
         """A loop did its round."""
@@ -157,9 +157,9 @@ class Watching:
             self._away |= {trouble} - {"loop.failed"}
         if trouble == "loop.failed":
             self._metrics.loop_failures.labels(loop).inc()
-            log.error(trouble, loop=loop, exc_info=error)
+            self._log.error(trouble, loop=loop, exc_info=error)
         elif not said:
-            log.error(trouble, loop=loop, problem=error)
+            self._log.error(trouble, loop=loop, problem=error)
 
     def loop_recovered(self, loop: str) -> None:
         """The first loop that gets through to a store or broker again says so for all."""
@@ -168,7 +168,7 @@ class Watching:
             first = trouble in self._away
             self._away.discard(trouble)
         if first or trouble == "loop.failed":
-            log.info(_BACK[trouble], loop=loop)
+            self._log.info(_BACK[trouble], loop=loop)
 
     def _count_refusal(self, job: Job, error: CallError) -> None:
         account, code = self._metrics.account(job.account), self._metrics.code(error.code)

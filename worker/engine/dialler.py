@@ -14,8 +14,8 @@ from worker.loops import Faults
 from worker.ports import Lease
 
 STARTING_MOST = 32
-"""Calls at a time on their way from the lease to the network. Python runs one thread at a time: were there more, the
-last would come later than its slot is valid."""
+"""Calls at a time on their way from the lease to the network. They go one after the other: were there more, the last
+would come later than its slot is valid. Fewer would make small batches, each of which costs a turn of the releaser."""
 
 _LOOK_SECONDS = 0.1
 
@@ -27,15 +27,15 @@ class Dial(Protocol):
 
 
 class Dialler:
-    """A pool of threads with a count of those that are free.
+    """The calls in flight, with a count of the places that are free. Thread-safe.
 
-    Whoever leases a job reserves a thread first; a lease is not worth taking without one, for its slot would pass.
-    `freed` is called when a thread can be had again after `reserve` gave none.
+    Whoever leases a job reserves a place first; a lease is not worth taking without one, for its slot would pass. After
+    `reserve` gave none, `freed` is called when there is room again for half a batch, or all that there can be.
     """
 
-    def __init__(self, threads: int, dial: Dial, faults: Faults) -> None:
+    def __init__(self, places: int, dial: Dial, faults: Faults) -> None:
         self._dial, self._faults = dial, faults
-        self._free, self._threads = threads, threads
+        self._free, self._places = places, places
         self._starting, self._short = 0, False
         self._changed = threading.Condition()
         self.thread = Greenlets("dial")
@@ -43,7 +43,7 @@ class Dialler:
         self.freed: Callable[[], None] = lambda: None
 
     def reserve(self, most: int) -> int:
-        """Take up to `most` free threads, none while paused; how many were had."""
+        """Take up to `most` free places, none while paused; how many were had."""
         with self._changed:
             taken = 0 if self.paused else min(most, self._room)
             self._free -= taken
@@ -52,20 +52,20 @@ class Dialler:
             return taken
 
     def give_back(self, count: int) -> None:
-        """Reserved threads that are not needed after all."""
-        self._count(threads=count, started=count)
+        """Reserved places that are not needed after all."""
+        self._count(ended=count, started=count)
 
     def submit(self, lease: Lease) -> None:
-        """Dial on a thread that was reserved; the thread is given back afterwards."""
+        """Dial, in a place that was reserved; it is given back afterwards."""
         self.thread.submit(partial(self._run, lease))
 
     def drain(self, timeout_seconds: float, hurry: threading.Event) -> bool:
         """Wait until no call is in flight; False if some still are after the time, or when `hurry` is set."""
         ends = time.monotonic() + timeout_seconds
         with self._changed:
-            while self._free < self._threads and time.monotonic() < ends and not hurry.is_set():
+            while self._free < self._places and time.monotonic() < ends and not hurry.is_set():
                 self._changed.wait(_LOOK_SECONDS)
-            return self._free >= self._threads
+            return self._free >= self._places
 
     def _run(self, lease: Lease) -> None:
         start = _Start(self._started)
@@ -76,7 +76,7 @@ class Dialler:
                 self._faults.loop_failed("dial", error)
             finally:
                 start.over()
-                self._count(threads=1)
+                self._count(ended=1)
 
     @property
     def _room(self) -> int:
@@ -85,13 +85,13 @@ class Dialler:
     def _started(self) -> None:
         self._count(started=1)
 
-    def _count(self, *, threads: int = 0, started: int = 0) -> None:
+    def _count(self, *, ended: int = 0, started: int = 0) -> None:
         with self._changed:
-            self._free += threads
+            self._free += ended
             self._starting -= started
-            wanted = self._short and (not self._starting or self._room >= STARTING_MOST // 2)
+            wanted = self._short and (self._room >= STARTING_MOST // 2 or not self._starting)
             self._short = self._short and not wanted
-            if threads:
+            if ended:
                 self._changed.notify_all()
         if wanted:
             self.freed()

@@ -77,8 +77,10 @@ class Greenlets:
         self._alarm = alarm
         # What was submitted before there was an alarm to be heard.
         self._begin_all()
-        while threading.current_thread() is self._thread:
-            self._last_beat = self._clock()
+        while True:
+            # One that was given up goes on as well, for the calls that it has begun.
+            if threading.current_thread() is self._thread:
+                self._last_beat = self._clock()
             gevent.sleep(BEAT_SECONDS)
 
     def _begin_all(self) -> None:

@@ -11,14 +11,14 @@ import ssl
 from collections.abc import Mapping
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import urllib3.connection
 from urllib3.util.connection import allowed_gai_family
 
 from worker.errors import SlotLapsed
 from worker.failpoints import hit, is_armed
-from worker.provider.inbox import BoundedAnswer, Reply
+from worker.provider.inbox import BoundedAnswer, Headers, Reply
 from worker.provider.phases import Exchange, NothingSent, Phase, current
 from worker.provider.waiting import connect, once_writable, resolve
 
@@ -177,7 +177,7 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
             self.close()
         self._idle_since = monotonic()
         self._used = True
-        return Reply(answer.status, answer.headers, body)
+        return Reply(answer.status, cast(Headers, answer.headers), body)
 
 
 def _message(method: str, url: str, headers: Mapping[str, str], body: bytes) -> bytes:

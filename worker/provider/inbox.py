@@ -14,7 +14,6 @@ from typing import IO, Any, Self, cast
 from worker.provider.phases import ANSWER_BYTES, Exchange
 from worker.provider.waiting import once_readable
 
-
 HEADER_LINES_MOST = 100
 
 
@@ -107,7 +106,7 @@ class BoundedAnswer(http.client.HTTPResponse):
     begin = FunctionType(
         http.client.HTTPResponse.begin.__code__, {**vars(http.client), "parse_headers": Headers.read}
     )
-    """The library's own, but for the header: what it reads that with, a parser of e-mails, takes as long as half a call."""
+    """The library's own, but for the header, which it reads with a parser of e-mails, as slow as all else in a call."""
 
     def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
         self._inbox = _Inbox(_Incoming(sock, exchange))

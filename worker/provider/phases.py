@@ -122,8 +122,8 @@ _under_way: ContextVar[Exchange] = ContextVar("exchange")
 def under_way(exchange: Exchange) -> Iterator[None]:
     """Make `exchange` the one that this call's connection works on.
 
-    A context variable, of which each thread and each greenlet has its own, because requests and urllib3 carry nothing of
-    ours down to the connection.
+    A context variable, of which each thread and each greenlet has its own, because requests and urllib3 carry nothing
+    of ours down to the connection.
     """
     before = _under_way.set(exchange)
     try:

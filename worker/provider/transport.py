@@ -41,7 +41,7 @@ _WHEN = {
 class _PhasedHTTPPool(urllib3.HTTPConnectionPool):
     """A pool of connections that know their phase; a request on one of them is repeated and redirected by nobody."""
 
-    ConnectionCls = PhasedHTTPConnection
+    ConnectionCls: Any = PhasedHTTPConnection
 
     def urlopen(  # type: ignore[override]
         self, method: str, url: str, body: bytes, headers: Mapping[str, str], **_: Any
@@ -62,7 +62,7 @@ class _PhasedHTTPPool(urllib3.HTTPConnectionPool):
 
 
 class _PhasedHTTPSPool(_PhasedHTTPPool, urllib3.HTTPSConnectionPool):
-    ConnectionCls = PhasedHTTPSConnection
+    ConnectionCls: Any = PhasedHTTPSConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,9 @@ class Transport:
         held.keep()
         return verdict
 
-    def _filled(self, template: requests.PreparedRequest, form: Mapping[str, str]) -> requests.PreparedRequest:
+    def _filled(
+        self, template: requests.PreparedRequest, form: Mapping[str, str]
+    ) -> requests.PreparedRequest:
         """The request with `form` as its body; requests' own copy takes ten times as long."""
         request = requests.PreparedRequest()
         request.method, request.url = template.method, template.url
@@ -185,7 +187,7 @@ class Transport:
         outer = sys.exception()
         try:
             with under_way(exchange):
-                held: Held = self._adapter.send(request, stream=True).raw
+                held = cast(Held, self._adapter.send(request, stream=True).raw)
         except Exception as problem:
             error: Exception = _meaning(problem, _root(problem, outer), exchange)
         else:

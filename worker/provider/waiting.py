@@ -1,7 +1,7 @@
-"""Everything that a request waits for: its socket never blocks, and what waits gives way to the other calls of its thread.
+"""Everything that a request waits for: names, connections, handshakes, and its socket, which never blocks.
 
-The dial thread runs each call in a greenlet (`engine/greenlets.py`). A wait here lets the next one go on, which costs far less
-than to have the system switch between threads. In any other thread a wait simply waits.
+The dial thread runs each call in a greenlet (`engine/greenlets.py`). A wait here lets the next one go on, which costs
+far less than to have the system switch between threads. In any other thread a wait simply waits.
 """
 
 from __future__ import annotations

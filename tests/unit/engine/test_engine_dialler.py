@@ -1,4 +1,4 @@
-"""The dial threads: reserved before a lease is taken, given back whatever the call does."""
+"""Places for calls: reserved before a lease is taken, given back whatever the call does."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
+import gevent
 import pytest
 
 from tests.conftest import wait_until
@@ -21,7 +22,14 @@ def lease(monkeypatch: pytest.MonkeyPatch) -> Lease:
     return World(monkeypatch, account("acme", "10/s")).lease()
 
 
-def test_no_more_threads_are_reserved_than_are_free() -> None:
+def wait_for(event: threading.Event) -> None:
+    """As a call waits for the network: the others go on."""
+    with gevent.Timeout(30):
+        while not event.is_set():
+            gevent.sleep(0.005)
+
+
+def test_no_more_places_are_reserved_than_are_free() -> None:
     """What one has reserved another cannot, until it is given back."""
     dialler = Dialler(3, lambda *_: None, NotedFaults())
     assert [dialler.reserve(2), dialler.reserve(2), dialler.reserve(2)] == [2, 1, 0]
@@ -29,7 +37,7 @@ def test_no_more_threads_are_reserved_than_are_free() -> None:
     assert dialler.reserve(9) == 2
 
 
-def test_a_thread_that_someone_waits_for_is_told_of() -> None:
+def test_a_place_that_someone_waits_for_is_told_of() -> None:
     """So that waiting jobs get it at once; as long as nobody went without there is nothing to tell."""
     freed: list[int] = []
     dialler = Dialler(3, lambda *_: None, NotedFaults())
@@ -44,26 +52,47 @@ def test_a_thread_that_someone_waits_for_is_told_of() -> None:
 
 
 def test_few_calls_start_at_a_time(lease: Lease) -> None:
-    """However many threads are free: a call that waits for the network makes room for the next one to start."""
+    """However many places are free: calls that wait for the network make room for the next ones to start."""
     let_go, freed = threading.Event(), threading.Event()
 
     def dial(_: Lease, started: Callable[[], None]) -> None:
         started()
         started()
-        let_go.wait(30)
+        wait_for(let_go)
 
-    dialler = Dialler(50, dial, NotedFaults())
+    dialler = Dialler(500, dial, NotedFaults())
     dialler.freed = freed.set
-    assert dialler.reserve(50) == STARTING_MOST
-    assert dialler.reserve(50) == 0
-    dialler.submit(lease)
+    assert dialler.reserve(500) == STARTING_MOST
+    assert dialler.reserve(500) == 0
+    for _ in range(STARTING_MOST // 2):
+        assert not freed.is_set()
+        dialler.submit(lease)
     assert freed.wait(30)
-    assert dialler.reserve(50) == 1
+    assert dialler.reserve(500) == STARTING_MOST // 2
     let_go.set()
 
 
-def test_while_paused_no_thread_can_be_had() -> None:
-    """Threads that are reserved already stay so."""
+def test_the_last_call_to_start_makes_room_whatever_is_in_flight(lease: Lease) -> None:
+    """Where nearly all places are taken by long calls, one that becomes free is told of at once."""
+    let_go, freed = threading.Event(), threading.Event()
+
+    def dial(leased: Lease, started: Callable[[], None]) -> None:
+        started()
+        if leased.fence == lease.fence:
+            wait_for(let_go)
+
+    dialler = Dialler(2, dial, NotedFaults())
+    dialler.freed = freed.set
+    assert (dialler.reserve(9), dialler.reserve(9)) == (2, 0)
+    dialler.submit(lease)
+    dialler.submit(replace(lease, fence=lease.fence + 1))
+    assert freed.wait(30)
+    assert dialler.reserve(9) == 1
+    let_go.set()
+
+
+def test_while_paused_no_place_can_be_had() -> None:
+    """Those that are reserved already stay so."""
     dialler = Dialler(3, lambda *_: None, NotedFaults())
     dialler.reserve(1)
     dialler.paused = True
@@ -73,21 +102,25 @@ def test_while_paused_no_thread_can_be_had() -> None:
 
 
 def test_calls_run_side_by_side(lease: Lease) -> None:
-    """As many as there are threads, none waiting for another."""
-    together = threading.Barrier(3, timeout=30)
+    """As many as there are places, none waiting for another, and all in one thread."""
+    faults, threads, all_here = NotedFaults(), list[int](), threading.Event()
 
     def dial(*_: object) -> None:
-        together.wait()
+        threads.append(threading.get_ident())
+        if len(threads) == 3:
+            all_here.set()
+        wait_for(all_here)
 
-    dialler = Dialler(3, dial, NotedFaults())
+    dialler = Dialler(3, dial, faults)
     for _ in range(dialler.reserve(3)):
         dialler.submit(lease)
     assert dialler.drain(30, threading.Event())
     assert dialler.reserve(9) == 3
+    assert len(threads) == 3 and len(set(threads)) == 1 and faults.failed == []
 
 
-def test_a_call_that_breaks_gives_its_thread_back(lease: Lease) -> None:
-    """The error is told, and the thread serves the next call."""
+def test_a_call_that_breaks_gives_its_place_back(lease: Lease) -> None:
+    """The error is told, and the place serves the next call."""
     faults, seen = NotedFaults(), list[str]()
 
     def dial(leased: Lease, _: object) -> None:
@@ -97,7 +130,7 @@ def test_a_call_that_breaks_gives_its_thread_back(lease: Lease) -> None:
 
     dialler = Dialler(1, dial, faults)
     for one in (lease, replace(lease, fence=lease.fence + 1)):
-        wait_until(lambda: dialler.reserve(1) == 1, "the thread is free")
+        wait_until(lambda: dialler.reserve(1) == 1, "the place is free")
         dialler.submit(one)
     assert dialler.drain(30, threading.Event())
     assert seen == ["job-1"]
@@ -109,7 +142,7 @@ def test_draining_ends_with_its_time_or_in_a_hurry(lease: Lease) -> None:
     let_go, hurry = threading.Event(), threading.Event()
 
     def dial(*_: object) -> None:
-        let_go.wait(30)
+        wait_for(let_go)
 
     dialler = Dialler(1, dial, NotedFaults())
     dialler.reserve(1)

@@ -13,8 +13,9 @@ from worker.errors import CallError, Misconfigured, Redial, Refused, Retry
 from worker.jobs import Job
 from worker.provider.answer import Response
 from worker.provider.codes import CODE, Codes
+from worker.provider.inbox import Reply
 from worker.provider.redaction import MASK, MESSAGE_CHARACTERS, Redactor
-from worker.provider.verdict import UNKNOWN_CODE, Reply, judged
+from worker.provider.verdict import UNKNOWN_CODE, judged
 
 KEY = "0123456789abcdef0123456789abcdef"
 JOB = Job(id="job-1", account="acme", country="44", phone="02075550199", code="48213")
