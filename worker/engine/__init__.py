@@ -1,1 +1,1 @@
-"""The threads of a worker: intake, dial threads, releaser, sweeper, relay, couriers."""
+"""The threads of a worker: intake, dial thread, releaser, sweeper, relay, couriers."""

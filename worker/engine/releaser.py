@@ -1,4 +1,4 @@
-"""Leases waiting jobs when their slots come, for as many dial threads as are free."""
+"""Leases waiting jobs when their slots come, for as many calls as have a place free."""
 
 from __future__ import annotations
 
