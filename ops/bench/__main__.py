@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ops.bench import comparison, environments, idle, machine, pacing, parking, release
+from ops.bench import comparison, environments, idle, machine, pacing, parking, release, stalls
 from ops.bench.contenders import CONTENDERS
 from ops.bench.trial import Case
 
@@ -56,6 +56,10 @@ def _release(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 def _pacing(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return pacing.measure(asked.accounts, asked.rate, asked.seconds, asked.broker)
+
+
+def _stalls(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    return stalls.measure(asked.calls, asked.seconds, asked.broker)
 
 
 def _environments(_: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -116,6 +120,11 @@ def _arguments() -> argparse.Namespace:
         "--rate", type=int, default=200, metavar="N", help="requests per second of all together; default 200"
     )
     option("--seconds", type=float, default=20.0, metavar="S", help="at least; default 20")
+    option("--broker", choices=BROKERS, default="redis")
+
+    option = command("stalls", _stalls, "other accounts, memory and shutdown while many calls hang")
+    option("--calls", type=int, default=2000, metavar="N", help="that hang at once; default 2000")
+    option("--seconds", type=int, default=30, metavar="S", help="until they are given up; default 30")
     option("--broker", choices=BROKERS, default="redis")
 
     command("environments", _environments, "make the peers' environments and nothing else")

@@ -24,7 +24,7 @@ class Installation:
     metrics_url: str
 
 
-def start(servers: Servers, limits: Mapping[str, str], running: ExitStack) -> Installation:
+def start(servers: Servers, limits: Mapping[str, str], running: ExitStack, **settings: str) -> Installation:
     """One worker on the quickest of the run's providers, for accounts with these limits."""
     provider = servers.providers[min(servers.providers)]
     own = CallWorker()
@@ -36,6 +36,7 @@ def start(servers: Servers, limits: Mapping[str, str], running: ExitStack) -> In
         accounts_file(servers.folder, limits),
     )
     command, environ, cwd = own.command(site)
+    environ = {**environ, **settings}
     worker = _started(WorkerTree(command, servers.folder, environ, cwd), running)
     worker.wait_until_at_rest()
     return Installation(site, worker, f"http://127.0.0.1:{environ['METRICS_PORT']}/metrics")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -41,6 +42,18 @@ class WorkerTree(Server):
                 raise ServerTrouble("a worker did not come to rest")
             used = now
             time.sleep(_LOOK_SECONDS)
+
+    def end_status(self, seconds: float) -> int:
+        """Tell it to stop, and its exit status. Raises ServerTrouble if it has not ended by then."""
+        self.check()
+        process, self._process = self._process, None
+        assert process is not None  # noqa: S101 (checked)
+        process.terminate()
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process = process
+            raise ServerTrouble("a worker does not end") from None
 
     def cpu_seconds(self) -> float:
         """User and system time so far, ended children included. Steps of 10 ms per process."""

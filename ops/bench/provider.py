@@ -2,7 +2,7 @@
 
     python -m ops.bench.provider PORT LATENCY_MS [log]
 
-`GET /count` says how many requests came. With `log` it remembers them, and `GET /log` has a line for each: Unix
+Calls of a number that ends in 0003 are never answered. `GET /count` says how many requests came. With `log` it remembers them, and `GET /log` has a line for each: Unix
 seconds, key, phone. Requests are read as clients of this bench write them: with Content-Length, none before the answer
 to the one before.
 """
@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 
 ANSWER = b'{"version":"1.0","encoding":"UTF-8","response":{"ref":"97A677DD3E0A42B8EA58D93D05BAC89F"}}'  # as documented
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
+_HANGS = re.compile(rb"(?:^|&)phone=[0-9]*0003(?:&|$)")
 _END = b"\r\n\r\n"
 
 Call = tuple[float, bytes]
@@ -77,7 +78,8 @@ class Client(asyncio.Protocol):
             self._transport.write(reply(self._served.log(), "text/plain"))
         else:
             self._served.add(body)
-            self._answer()
+            if not _HANGS.search(body):
+                self._answer()
 
     def _answer(self) -> None:
         if self._latency_seconds:

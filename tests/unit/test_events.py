@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +23,28 @@ JOB = Job.parse(
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
 notes = st.text(st.characters(exclude_categories=["Cs"]), max_size=255)
+
+
+def test_processes_that_fork_give_their_events_different_ids() -> None:
+    """A parent that has given out ids before, and its children, never give the same one."""
+    made = {one_id(), *(in_a_fork(one_id) for _ in range(3)), one_id()}
+    assert len(made) == 5
+
+
+def one_id() -> str:
+    return conclude(Subject.of(JOB), REF, Status.PLACED, attempts=1, accepted_at_us=0, finished_at_us=0).id
+
+
+def in_a_fork(make: Callable[[], str]) -> str:
+    """What `make` gives in a child of this process."""
+    reader, writer = os.pipe()
+    if not (child := os.fork()):
+        os.write(writer, make().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    with os.fdopen(reader) as pipe:
+        os.close(writer)
+        return pipe.read()
 
 
 def ended(outcome: str | Failure, status: Status, subject: Subject | None = None) -> dict[str, Any]:

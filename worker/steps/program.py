@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
@@ -31,6 +32,9 @@ from worker.wiring import Wiring
 SWITCH_SECONDS = 0.002
 """After how long a busy thread lets another one run. Python's 5 ms are longer than many a slot is valid."""
 
+OTHER_FILES = 200
+"""Open files beside those of calls: connections to Redis and the broker, webhooks, logs, libraries."""
+
 GARBAGE_THRESHOLD = 20_000
 """Objects between two looks for cycles. Python's 700 are a look every few jobs."""
 
@@ -49,6 +53,7 @@ class CallWorker(Worker):
             failpoints.arm_from()
             connection_to(broker_url(self.settings))
             super().__init__(app, hostname, **options)
+            _allow_open_files(self.concurrency)
             self.engine = Wiring(self.settings, threads=self.concurrency).engine
 
     @property
@@ -83,6 +88,22 @@ class CallWorker(Worker):
 
     def _store(self) -> AbstractContextManager[Any]:
         return EmbeddedServer(self.settings.state_dir) if self.settings.embedded else nullcontext()
+
+
+def _allow_open_files(calls: int) -> None:
+    """Raise this process's limit as far as so many calls in flight need. Raises ConfigurationError.
+
+    Each has a connection, and so may each kept one; what is too much would look like a provider that cannot be reached.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = calls + OTHER_FILES
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise ConfigurationError(
+            f"CONCURRENCY: {calls} needs {needed} open files, and the limit here is {hard}; "
+            "lower it or raise the limit (ulimit -n, LimitNOFILE)"
+        )
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _tune_interpreter() -> None:
