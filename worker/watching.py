@@ -39,26 +39,28 @@ class Watching:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        # Bound once, as the module's logger is at every line: that takes longer than all else about a line not written.
+        self._steps = log.bind()
         self._lock = threading.Lock()
         self._troubles: dict[str, str] = {}
         self._away: set[str] = set()
 
     def accepted(self, account: str, job_id: str, source: Source) -> None:
         self._metrics.jobs_accepted.labels(self._metrics.account(account), source).inc()
-        log.debug("job.accepted", job=job_id, account=account, source=source)
+        self._steps.debug("job.accepted", job=job_id, account=account, source=source)
 
     def repeated(self, account: str, job_id: str, state: str) -> None:
         self._metrics.duplicates.labels(self._metrics.account(account)).inc()
         log.info("job.repeated", job=job_id, account=account, state=state)
 
     def parked(self, job: Job, reason: Reason, until_us: int) -> None:
-        log.debug("job.parked", job=job.id, account=job.account, reason=reason, until_us=until_us)
+        self._steps.debug("job.parked", job=job.id, account=job.account, reason=reason, until_us=until_us)
 
     def leased(self, lease: Lease) -> None:
         """The wait before the lease, if there was one, goes into `job_wait_seconds`."""
         if lease.waited_for is not None:
             self._metrics.job_wait_seconds.labels(lease.waited_for).observe(lease.waited_seconds)
-        log.debug(
+        self._steps.debug(
             "job.leased",
             job=lease.job.id,
             account=lease.job.account,
