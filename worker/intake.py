@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import from_json
+
 from worker.accounts import Account, Accounts
 from worker.errors import InvalidJob
 from worker.events import Failure, Subject
@@ -48,12 +50,20 @@ class Broken:
     reason: str
 
 
+def read_json(text: bytes | str) -> Any:
+    """As `json.loads`, but quicker where pydantic's reader takes the text too. Raises ValueError, RecursionError."""
+    try:
+        return from_json(text, cache_strings="keys")
+    except ValueError:
+        return json.loads(text)
+
+
 def decode(body: bytes | str) -> dict[str, Any] | Broken:
     """The fields of a plain JSON job."""
     if len(body) > MESSAGE_BYTES_MOST:
         return Broken(f"larger than {MESSAGE_BYTES_MOST} bytes")
     try:
-        fields = json.loads(body)
+        fields = read_json(body)
     except (ValueError, RecursionError):
         return Broken("not valid JSON")
     return fields if isinstance(fields, dict) else Broken("not a JSON object")
@@ -61,17 +71,15 @@ def decode(body: bytes | str) -> dict[str, Any] | Broken:
 
 def judge(request: Request, accounts: Accounts, *, extended: bool = False) -> Valid | Rejected | Broken:
     """Check a request against the contract and the accounts file. Never raises."""
-    fields = dict(request.fields)
+    fields = request.fields
     if fields.get("id") is None and request.default_id is not None:
-        fields["id"] = request.default_id
-    broken = _unanswerable(fields)
-    if broken:
-        return broken
-    account = accounts.get(fields["account"])
+        fields = {**fields, "id": request.default_id}
     try:
         job = Job.parse(fields, extended=extended)
     except InvalidJob as problem:
-        return _rejected(fields, problem.code, problem.message, problem.fields)
+        broken = _unanswerable(fields)
+        return broken or _rejected(fields, problem.code, problem.message, problem.fields)
+    account = accounts.get(job.account)
     if account is None:
         return _rejected(
             fields, "UNKNOWN_ACCOUNT", "no such account", {"account": "is not in the accounts file"}

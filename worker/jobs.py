@@ -8,10 +8,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Annotated, Self
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_core import PydanticCustomError
 
 from worker.errors import InvalidJob
@@ -24,24 +32,21 @@ LANGUAGES = (
 )  # fmt: skip
 EXTENDED_LANGUAGES = ("Arabic", "Hindi", "Hungarian", "Romanian", "Ukranian", "Vietnamese")
 """On an older page of the provider only, spelled as there; taken when the operator switches them on."""
+DEFAULT_LANGUAGE = "English"
 NOTE_LENGTH = 255
 MASKED_DIGITS = 4
 
+_PACKED = ("country", "phone", "code", "ref", "message", "expires_at", "ext", "exttype")
+"""What `Job.packed` keeps, in its order: what most jobs have comes first. Append only."""
+_PLAIN = frozenset({"id", "account", "country", "phone", "code"})
+_INTEGERS = frozenset({"country", "phone", "code", "ext"})
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
 
-def _text(pattern: str, rule: str, *, integers: bool = False) -> BeforeValidator:
-    """A validator for strings that match `pattern` whole; integers are written out first where allowed."""
-    compiled = re.compile(pattern)
-
-    def check(value: object) -> str:
-        if integers and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**20:
-            value = str(value)
-        if not isinstance(value, str) or not compiled.fullmatch(value):
-            raise PydanticCustomError("rule", "{rule}", {"rule": rule})
-        return value
-
-    return BeforeValidator(check)
+def _text(pattern: str) -> StringConstraints:
+    """Strings that match `pattern` whole. What is wrong with one is told by `_RULES`, not by pydantic."""
+    return StringConstraints(strict=True, pattern=f"^(?:{pattern})$")
 
 
 def _note(value: object) -> str:
@@ -63,8 +68,6 @@ def _language(value: object, info: ValidationInfo) -> str:
 
 def _extension(value: object, info: ValidationInfo) -> str:
     signs, rule = ("[0-9,]", "digits and commas") if _extended(info) else ("[0-9]", "digits")
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**20:
-        value = str(value)
     if not isinstance(value, str) or not re.fullmatch(signs + "{1,20}", value):
         raise PydanticCustomError("rule", "must be 1 to 20 {rule}", {"rule": rule})
     return value
@@ -99,15 +102,11 @@ def _encodable(text: str) -> bool:
     return True
 
 
-Id = Annotated[str, _text(ID_PATTERN.pattern, "must be 1 to 64 characters of A-Z a-z 0-9 _ : -")]
-AccountName = Annotated[str, _text(ACCOUNT_PATTERN.pattern, "must be the name of an account")]
-Country = Annotated[
-    str, _text(r"[1-9][0-9]{0,2}", "must be a country calling code of 1 to 3 digits", integers=True)
-]
-Phone = Annotated[str, _text(r"[0-9]{5,15}", "must be 5 to 15 digits and nothing else", integers=True)]
-Pin = Annotated[
-    str, _text(r"[1-9][0-9]{2,4}", "must be a number from 100 to 99999 without a leading zero", integers=True)
-]
+Id = Annotated[str, _text(ID_PATTERN.pattern)]
+AccountName = Annotated[str, _text(ACCOUNT_PATTERN.pattern)]
+Country = Annotated[str, _text("[1-9][0-9]{0,2}")]
+Phone = Annotated[str, _text("[0-9]{5,15}")]
+Pin = Annotated[str, _text("[1-9][0-9]{2,4}")]
 Extension = Annotated[str, BeforeValidator(_extension)]
 ExtensionType = Annotated[str, BeforeValidator(_extension_type)]
 Note = Annotated[str, BeforeValidator(_note)]
@@ -130,7 +129,7 @@ class Job(BaseModel):
     code: Pin = Field(repr=False)
     ext: Extension | None = Field(default=None, repr=False)
     exttype: ExtensionType | None = None
-    message: Language = "English"
+    message: Language = DEFAULT_LANGUAGE
     ref: Note | None = Field(default=None, repr=False)
     expires_at: Moment | None = None
 
@@ -145,20 +144,50 @@ class Job(BaseModel):
             raise InvalidJob(
                 "INVALID_JOB", "the job is not valid", {"job": "must be an object with the job's fields"}
             )
-        given = {_printable(str(name)): value for name, value in fields.items() if value is not None}
+        context = {"extended": extended}
         try:
-            return cls.model_validate(given, context={"extended": extended})
+            # As most jobs are given nothing has to be put right first.
+            return cls.model_validate(fields, context=context)
+        except ValidationError:
+            given = {
+                _known(name): _digits(name, value) for name, value in fields.items() if value is not None
+            }
+        try:
+            return cls.model_validate(given, context=context)
         except ValidationError as problem:
             raise InvalidJob("INVALID_JOB", "the job is not valid", _field_errors(problem)) from None
 
-    def to_json(self) -> str:
-        """The job as one compact JSON object, absent fields left out; `parse(json.loads(...))` gives it back."""
-        return self.model_dump_json(exclude_none=True)
+    def packed(self) -> str:
+        """The job in few bytes, without its id and account: a JSON array of the fields that `_PACKED` names, null where
+        one is absent or the default, cut off behind the last that is not; times in Unix µs."""
+        if self.model_fields_set <= _PLAIN:
+            # Digits need no escapes.
+            return f'["{self.country}","{self.phone}","{self.code}"]'
+        return json.dumps(self._values(), ensure_ascii=False, separators=(",", ":"))
+
+    def _values(self) -> list[Any]:
+        message = None if self.message == DEFAULT_LANGUAGE else self.message
+        expires_us = self.expires_at and (self.expires_at - _EPOCH) // timedelta(microseconds=1)
+        values = [self.country, self.phone, self.code, self.ref, message, expires_us, self.ext, self.exttype]
+        while values[-1] is None:
+            values.pop()
+        return values
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """The job that `to_json` wrote."""
-        return cls.parse(json.loads(text), extended=True)
+    def unpacked(cls, job_id: str, account: str, text: str | bytes) -> Self:
+        """The job that `packed` wrote; or the one in a JSON object of all its fields, which an earlier version wrote.
+
+        Raises ValueError (InvalidJob is one), TypeError or OverflowError where it is neither.
+        """
+        found = json.loads(text)
+        if isinstance(found, dict):
+            return cls.parse(found, extended=True)
+        if not isinstance(found, list) or len(found) > len(_PACKED):
+            raise ValueError("not a packed job")
+        fields = {name: value for name, value in zip(_PACKED, found, strict=False) if value is not None}
+        if "expires_at" in fields:
+            fields["expires_at"] = _EPOCH + timedelta(microseconds=fields["expires_at"])
+        return cls.parse({**fields, "id": job_id, "account": account}, extended=True)
 
 
 def mask(phone: str) -> str:
@@ -170,11 +199,28 @@ def _field_errors(problem: ValidationError) -> dict[str, str]:
     errors: dict[str, str] = {}
     for error in problem.errors(include_url=False, include_input=False, include_context=False):
         name = str(error["loc"][0])
-        errors.setdefault(name, _WORDS.get(error["type"], error["msg"]))
+        errors.setdefault(name, _WORDS.get(error["type"]) or _RULES.get(name, error["msg"]))
     return errors
 
 
 _WORDS = {"missing": "is required", "extra_forbidden": "is not a field of a job"}
+_RULES = {
+    "id": "must be 1 to 64 characters of A-Z a-z 0-9 _ : -",
+    "account": "must be the name of an account",
+    "country": "must be a country calling code of 1 to 3 digits",
+    "phone": "must be 5 to 15 digits and nothing else",
+    "code": "must be a number from 100 to 99999 without a leading zero",
+}
+
+
+def _known(name: object) -> str:
+    return name if isinstance(name, str) and name in Job.model_fields else _printable(str(name))
+
+
+def _digits(name: object, value: Any) -> Any:
+    """An integer written out, in a field that may be one. Anything else stays what it is, and wrong."""
+    integer = name in _INTEGERS and isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if integer and abs(value) < 10**20 else value
 
 
 def _printable(name: str) -> str:

@@ -110,7 +110,11 @@ def _arguments() -> argparse.Namespace:
 
     option = command("release", _release, "what a release costs, by the number of accounts")
     option(
-        "--accounts", type=_numbers, default=[10, 1000, 100_000], metavar="N,…", help="default 10,1000,100000"
+        "--accounts",
+        type=_numbers,
+        default=[10, 1000, 100_000, 1_000_000],
+        metavar="N,…",
+        help="default 10,1000,100000,1000000",
     )
     option("--releases", type=int, default=5000, metavar="N", help="default 5000")
 

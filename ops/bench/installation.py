@@ -21,7 +21,6 @@ class Installation:
 
     site: Site
     worker: WorkerTree
-    metrics_url: str
 
 
 def start(servers: Servers, limits: Mapping[str, str], running: ExitStack, **settings: str) -> Installation:
@@ -39,7 +38,7 @@ def start(servers: Servers, limits: Mapping[str, str], running: ExitStack, **set
     environ = {**environ, **settings}
     worker = _started(WorkerTree(command, servers.folder, environ, cwd), running)
     worker.wait_until_at_rest()
-    return Installation(site, worker, f"http://127.0.0.1:{environ['METRICS_PORT']}/metrics")
+    return Installation(site, worker)
 
 
 def accounts_file(folder: Path, limits: Mapping[str, str]) -> Path:

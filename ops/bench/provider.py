@@ -2,9 +2,9 @@
 
     python -m ops.bench.provider PORT LATENCY_MS [log]
 
-Calls of a number that ends in 0003 are never answered. `GET /count` says how many requests came. With `log` it remembers them, and `GET /log` has a line for each: Unix
-seconds, key, phone. Requests are read as clients of this bench write them: with Content-Length, none before the answer
-to the one before.
+Calls of a number that ends in 0003 are never answered. `GET /count` says how many requests came. With `log` it
+remembers them, and `GET /log` has a line for each: Unix seconds, key, phone. Requests are read as clients of this bench
+write them: with Content-Length, none before the answer to the one before.
 """
 
 from __future__ import annotations

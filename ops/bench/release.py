@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -61,13 +62,13 @@ def _fill(ledger: Ledger, accounts: int, jobs: int) -> None:
 
 def _applications(accounts: int, jobs: int) -> Iterator[Application]:
     """Jobs of all accounts in turn that may not go at once."""
-    table = [_account(number) for number in range(accounts)]
     for number in range(jobs):
-        account = table[number % accounts]
+        account = _account(number % accounts)
         job = Job.parse(new_job(f"r-{number}", account.name))
         yield Application(job, account, Source.CELERY, may_dial=False)
 
 
+@lru_cache(maxsize=1000)  # a million of them would take more memory than Redis does
 def _account(number: int) -> Account:
     return Account(
         name=f"a{number}",

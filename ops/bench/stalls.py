@@ -102,7 +102,7 @@ def _told(found: dict[str, Any]) -> str:
     return (
         f"{found['calls']:,} calls that hang for {found['seconds']} s: another account's jobs are sent after "
         f"p50 {found['during_p50_ms']:.1f} ms, p99 {found['during_p99_ms']:.1f} ms "
-        f"(before: {found['before_p50_ms']:.1f} and {found['before_p99_ms']:.1f}); {found['more_mb']:.0f} MB more memory; "
-        f"every outcome out {found['late_s']:.1f} s after the time limit.\n"
+        f"(before: {found['before_p50_ms']:.1f} and {found['before_p99_ms']:.1f}); "
+        f"{found['more_mb']:.0f} MB more memory; every outcome out {found['late_s']:.1f} s after the time limit.\n"
         f"Told to stop with as many in flight: exit status 0 after {found['stop_s']:.1f} s, every outcome out."
     )

@@ -9,13 +9,13 @@ import pytest
 import redis
 
 from tests.doubles.samples import account, application, placed
-from worker.ports import Ending, Lease, Parked
+from worker.ports import Ending, Lease, Parked, Seen
 from worker.retry import Tally
 from worker.state import keys
 from worker.state.connection import connect
 from worker.state.ledger import RedisLedger
 from worker.state.outbox import Outbox
-from worker.state.scripts import Call, Scripts
+from worker.state.scripts import Command, Scripts
 
 JOBS = 100
 OWNER = account(rate="100000/s", burst=2 * JOBS, concurrency=2 * JOBS)
@@ -26,9 +26,9 @@ class Counted(Scripts):
 
     trips = 0
 
-    def _send(self, calls: Sequence[Call]) -> list[Any]:
+    def _send(self, commands: Sequence[Command]) -> list[Any]:
         self.trips += 1
-        return super()._send(calls)
+        return super()._send(commands)
 
 
 class Bill:
@@ -93,7 +93,7 @@ def test_a_batch_that_goes_at_once_costs_four_round_trips(
     leases = ledger.admit([application(name, OWNER) for name in names("a")])
     assert all(isinstance(lease, Lease) for lease in leases)
     trips, commands = bill()
-    assert trips == 2 and commands <= 22
+    assert trips == 2 and commands <= 12.4
     endings = [
         Ending(lease, OWNER, Tally(sent=1), placed(lease)) for lease in leases if isinstance(lease, Lease)
     ]
@@ -110,10 +110,31 @@ def test_a_batch_that_waits_costs_one_round_trip_more(ledger: RedisLedger, bill:
     parked = ledger.admit([application(name, OWNER, may_dial=False) for name in names("b")])
     assert all(isinstance(one, Parked) for one in parked)
     trips, commands = bill()
-    assert trips == 2 and commands <= 18
+    assert trips == 2 and commands <= 3.5
     assert len(ledger.lease_due(JOBS).leases) == JOBS
     trips, commands = bill()
     assert trips == 1 and commands <= 19
+
+
+def test_a_batch_of_many_accounts_costs_a_look_at_each(ledger: RedisLedger, bill: Bill) -> None:
+    """Where no two jobs that come together are of one account: still one call for each shard."""
+    owners = [account(f"a{n}", rate="1/h") for n in range(JOBS)]
+    ledger.declare(owners)
+    bill()
+    ledger.admit([application(f"d-{owner.name}", owner, may_dial=False) for owner in owners])
+    trips, commands = bill()
+    assert trips == 2 and commands * JOBS <= 10 * JOBS + 2 * keys.SHARDS
+
+
+def test_repeated_ids_cost_a_round_trip_more(ledger: RedisLedger, bill: Bill) -> None:
+    """To ask whose they are, and then what became of them."""
+    batch = [application(name, OWNER, may_dial=False) for name in names("e")]
+    for _ in range(2):
+        ledger.admit(batch)
+    bill()
+    assert ledger.admit(batch) == [Seen("waiting")] * JOBS
+    trips, commands = bill()
+    assert trips == 3 and commands <= 5.1
 
 
 def test_looking_for_work_costs_two_commands_a_shard(ledger: RedisLedger, bill: Bill) -> None:

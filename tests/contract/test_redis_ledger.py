@@ -21,12 +21,13 @@ from worker.errors import StoreUnavailable
 from worker.ports import Due, Lease, Parked, Reason, Seen
 from worker.retry import Tally
 from worker.state import keys
+from worker.state.admission import JOBS_MOST
 from worker.state.connection import connect
 from worker.state.ledger import RedisLedger
 from worker.state.scripts import Call, Scripts
 
 SHARD = keys.prefix_of("acme")
-WAITING_BYTES_MOST = 1200
+WAITING_BYTES_MOST = 900
 
 
 @pytest.fixture
@@ -167,7 +168,7 @@ class TestStrayKeys:
         """A record that this version cannot read is said and left to its lease; the others are leased."""
         for name in ("foreign", "own"):
             ledger.admit([application(name, account(burst=9), may_dial=False)])
-        client.set(f"{SHARD}payload:foreign", '{"id": "foreign", "newer": 1}')
+        client.hset(f"{SHARD}job:foreign", "job", '{"id": "foreign", "newer": 1}')
         with capture_logs() as lines:
             assert [lease.job.id for lease in release(ledger)] == ["own"]
             clock.advance(31)
@@ -184,6 +185,57 @@ class TestStrayKeys:
         assert lease.slot.closes <= lease.slot.opens
         renewed = ledger.renew(lease, account(), Tally())
         assert isinstance(renewed, Lease) and renewed.slot.closes > renewed.slot.opens
+
+
+class TestBatch:
+    """What comes together goes to Redis together."""
+
+    def test_jobs_that_come_together_keep_their_order(
+        self, ledger: RedisLedger, client: redis.Redis, clock: StoredClock
+    ) -> None:
+        """First in, first out, though the clock has one moment for all of them, and a lane no order among equals."""
+        names = [f"job-{n:02}" for n in reversed(range(JOBS_MOST))]
+        ledger.admit([application(name, account(), may_dial=False) for name in names])
+        clock.advance(0.001)
+        ledger.declare([account(rate="1000/s", burst=100, concurrency=100)])
+        assert [lease.job.id for lease in release(ledger)] == names
+
+    def test_a_batch_of_any_size_is_answered_in_order(self, ledger: RedisLedger) -> None:
+        """However its jobs are spread over accounts, shards and calls."""
+        names = [f"a{n % 7}" for n in range(300)]
+        batch = [application(f"job-{n}", account(name, "1/h")) for n, name in enumerate(names)]
+        repeated = application("job-5", account("a6", "1/h"))
+        answers = ledger.admit([*batch, batch[3], repeated])
+        assert [lease.job.id for lease in answers[:7] if isinstance(lease, Lease)] == [
+            f"job-{n}" for n in range(7)
+        ]
+        assert all(isinstance(answer, Parked) for answer in answers[7:300])
+        places = [int(answer.until_us) for answer in answers[7:300:7] if isinstance(answer, Parked)]
+        assert places == sorted(places)
+        assert answers[300:] == [Seen("dialling"), Seen("another account's")]
+
+    def test_an_error_in_between_leaves_no_record_without_a_lane(
+        self, client: redis.Redis, ledger: RedisLedger
+    ) -> None:
+        """Else the repeat would count as seen, and nobody would ever look for the job."""
+        client.set(f"{SHARD}lane:acme", "meddled with")
+        with pytest.raises(redis.ResponseError):
+            ledger.admit([application(name, account(), may_dial=False) for name in ("a", "b")])
+        assert not client.exists(f"{SHARD}job:a", f"{SHARD}job:b")
+        client.delete(f"{SHARD}lane:acme")
+        again = ledger.admit([application(name, account(), may_dial=False) for name in ("a", "b")])
+        assert [type(one) for one in again] == [Parked, Parked]
+
+    def test_leases_that_an_error_kept_back_are_given_to_the_repeat(
+        self, client: redis.Redis, ledger: RedisLedger
+    ) -> None:
+        """An account whose keys are broken does not cost the others of its batch a request that may have rung."""
+        client.set(f"{keys.prefix_of('globex')}lane:globex", "meddled with")
+        whole, broken = application("a", account()), application("b", account("globex"))
+        with pytest.raises(redis.ResponseError):
+            ledger.admit([whole, broken])
+        (lease,) = ledger.admit([whole])
+        assert isinstance(lease, Lease) and lease.fence == 1 and lease.tally == Tally()
 
 
 class TestRecord:
@@ -219,7 +271,7 @@ class TestRecord:
         assert len(client.hget(f"{SHARD}job:a", "history") or b"") <= 4000
 
     def test_a_waiting_job_is_small(self, client: redis.Redis, ledger: RedisLedger) -> None:
-        """A waiting job with a UUID and a note takes about a kilobyte, all its keys together."""
+        """With a UUID, all its keys and its places in indexes together."""
         names = [f"{n:08}-1111-2222-3333-444444444444" for n in range(3000)]
         before = int(client.info("memory")["used_memory"])
         ledger.admit([application(name, account(), may_dial=False) for name in names])

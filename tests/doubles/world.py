@@ -95,7 +95,7 @@ class World:
         self.ledger.store = other.store
 
     def accept(self, *jobs: Job, may_dial: int = 1) -> list[Lease]:
-        requests = [Request(json.loads(one.to_json()), Source.CELERY) for one in jobs]
+        requests = [Request(one.model_dump(mode="json", exclude_none=True), Source.CELERY) for one in jobs]
         return self.verification.accept(requests, may_dial)
 
     def lease(self, name: str = "job-1", **fields: Any) -> Lease:

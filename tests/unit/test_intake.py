@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.doubles.samples import account, accounts
-from worker.intake import MESSAGE_BYTES_MOST, Broken, Rejected, Request, Valid, decode, judge
+from worker.intake import MESSAGE_BYTES_MOST, Broken, Rejected, Request, Valid, decode, judge, read_json
 from worker.jobs import Job
 from worker.ports import Source
 
@@ -133,3 +134,37 @@ class TestDecode:
     def test_no_bytes_break_it(self, body: bytes | str) -> None:
         """Any bytes end in fields or in a reason."""
         assert isinstance(decode(body), dict | Broken)
+
+
+class TestReadJson:
+    """The quicker reader gives what `json.loads` gives."""
+
+    @given(
+        json_values.map(json.dumps)
+        | st.text()
+        | st.binary()
+        | json_values.map(lambda v: json.dumps(v).encode())
+    )
+    def test_any_text_is_read_as_the_standard_library_reads_it(self, text: str | bytes) -> None:
+        """The same value, or an error of the same kind."""
+        assert outcome(read_json, text) == outcome(json.loads, text)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '"\\ud800"', '{"a":1,"a":2}', "[NaN,Infinity,-Infinity]", "1E400", "-0", "1" * 5000, "[" * 300 + "]" * 300,
+            '"é"'.encode("utf-16"), b"\xef\xbb\xbf{}", '"a\x01"', "[1,]", "01", "123456789012345678901234567890",
+            "0.1", "2.2250738585072011e-308", '"\\ud83d\\ude00"', "{1:2}", b'"\xff"', "",
+        ],
+    )  # fmt: skip
+    def test_unusual_text_is_read_as_the_standard_library_reads_it(self, text: str | bytes) -> None:
+        """What the one takes and the other does not, or could read otherwise."""
+        assert outcome(read_json, text) == outcome(json.loads, text)
+
+
+def outcome(read: Callable[[Any], Any], text: str | bytes) -> str:
+    """By its spelling, as NaN is not even equal to itself."""
+    try:
+        return repr(read(text))
+    except (ValueError, RecursionError) as problem:
+        return f"raises {ValueError.__name__ if isinstance(problem, ValueError) else type(problem).__name__}"

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kombu.message import Message
 
-from worker.intake import MESSAGE_BYTES_MOST, Broken, Request, decode
+from worker.intake import MESSAGE_BYTES_MOST, Broken, Request, decode, read_json
 from worker.ports import Source
 from worker.queues import TASK_NAME
 
@@ -45,7 +44,7 @@ class Envelope:
         if len(raw) > 2 * MESSAGE_BYTES_MOST:
             return Broken(f"larger than {2 * MESSAGE_BYTES_MOST} bytes")
         try:
-            document = json.loads(raw)
+            document = read_json(raw)
             body = document["body"]
             if _mapping(document.get("properties")).get("body_encoding") == "base64":
                 body = base64.b64decode(body, validate=True)
@@ -89,7 +88,7 @@ def _json(body: bytes) -> Any:
     if len(body) > MESSAGE_BYTES_MOST:
         return Broken(f"larger than {MESSAGE_BYTES_MOST} bytes")
     try:
-        return json.loads(body)
+        return read_json(body)
     except (ValueError, RecursionError):
         return Broken("not valid JSON")
 

@@ -7,7 +7,6 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 import structlog
@@ -33,6 +32,8 @@ from worker.ports import (
 )
 from worker.retry import Tally
 from worker.state import keys
+from worker.state.admission import portions
+from worker.state.claims import Claim, Claims
 from worker.state.offset import ClockOffset
 from worker.state.scripts import Call, Scripts
 
@@ -49,7 +50,6 @@ _ANSWERED = (Status.PLACED, Status.FAILED)
 Span = tuple[float, float]
 """When calls were sent, and when their replies were there, on this process's monotonic clock."""
 
-_DAY_MS = 86_400_000
 _MICRO = 1_000_000
 
 
@@ -69,6 +69,7 @@ class RedisLedger:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._scripts = scripts
+        self._claims = Claims(scripts, retention_seconds * 1000)
         self._lease_us = int(lease_seconds * _MICRO)
         self._retention_ms = retention_seconds * 1000
         self._clock, self._offset = clock, ClockOffset()
@@ -84,22 +85,29 @@ class RedisLedger:
         ])  # fmt: skip
 
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
-        """See ports.Ledger; two round trips, however many applications."""
-        owners = self._scripts.run_all([self._claim(a.job.id, a.account.name, a.job.expires_at, a.account.ttl)
-                                        for a in applications])  # fmt: skip
+        """See ports.Ledger; two round trips, however many applications, and a third where ids were seen before."""
+        granted = self._claims.granted([
+            Claim(one.job.id, one.account.name, one.job.expires_at, one.account.ttl) for one in applications
+        ])  # fmt: skip
         call = secrets.token_hex(8)
-        admissions: list[Admission] = [Seen("another account's")] * len(applications)
-        mine = [n for n, owner in enumerate(owners) if _text(owner) == applications[n].account.name]
-        names = [self._unheard.pop(applications[n].job.id, f"{call}:{n}") for n in mine]
-        calls = [self._admit(applications[n], name) for n, name in zip(mine, names, strict=True)]
+        names = {
+            n: self._unheard.pop(one.job.id, f"{call}:{n}" if one.may_dial else "")
+            for n, one in enumerate(applications)
+            if granted[n]
+        }
+        calls = portions(applications, names, self._lease_us, AHEAD_US)
         try:
-            replies, span = self._timed(calls)
-        except StoreUnavailable:
-            for n, name in zip(mine, names, strict=True):
-                self._unheard.setdefault(applications[n].job.id, name)
+            replies, span = self._timed([call for call, _ in calls])
+        except Exception:
+            # Some may have been leased, whatever became of the others.
+            for n, name in names.items():
+                if name:
+                    self._unheard.setdefault(applications[n].job.id, name)
             raise
-        for n, reply in zip(mine, replies, strict=True):
-            admissions[n] = self._admission(reply, applications[n].job, span)
+        admissions: list[Admission] = [Seen("another account's")] * len(applications)
+        for (_, places), rows in zip(calls, replies, strict=True):
+            for n, reply in zip(places, rows, strict=True):
+                admissions[n] = self._admission(reply, applications[n].job, span)
         return admissions
 
     def lease_due(self, most: int) -> Released:
@@ -132,8 +140,7 @@ class RedisLedger:
         return [Recorded(reply) for reply in self._scripts.run_all([self._decided(one) for one in decisions])]
 
     def reject(self, job_id: str, account_name: str, account: Account | None, event: Event) -> bool:
-        owner = self._scripts.run(self._claim(job_id, account_name, None, 0))
-        if _text(owner) != account_name:
+        if self._claims.granted([Claim(job_id, account_name)]) == [False]:
             return False
         args = (job_id, account_name, event.body, self._retention_ms, _endpoints(account, event))
         return bool(self._scripts.run(Call("reject", keys.prefix_of(account_name), args)))
@@ -147,19 +154,6 @@ class RedisLedger:
         sent = self._clock()
         replies = self._scripts.run_all(calls)
         return replies, (sent, self._clock())
-
-    def _claim(self, job_id: str, account: str, expires_at: datetime | None, ttl_seconds: int) -> Call:
-        ends_ms = int(time.time() * 1000) + ttl_seconds * 1000
-        if expires_at is not None:
-            ends_ms = max(ends_ms, int(expires_at.timestamp() * 1000))
-        return Call("claim", keys.claim(job_id), (account, ends_ms + self._retention_ms + _DAY_MS))
-
-    def _admit(self, application: Application, name: str) -> Call:
-        job, account = application.job, application.account
-        expires_us = "" if job.expires_at is None else int(job.expires_at.timestamp() * _MICRO)
-        args = (job.id, account.name, job.to_json(), expires_us, account.ttl * _MICRO, account.pace.packed(),
-                int(application.may_dial), self._lease_us, AHEAD_US, name)  # fmt: skip
-        return Call("admit", keys.prefix_of(account.name), args)
 
     def _regain(self) -> list[Lease]:
         """The leases of calls whose replies were lost: nobody else knows of them, and nothing was sent."""
@@ -206,18 +200,18 @@ class RedisLedger:
         for row in rows:
             try:
                 leases.append(self._lease(row, span, lease_us))
-            except (ValueError, TypeError) as problem:
+            except (ValueError, TypeError, OverflowError) as problem:
                 log.error("job.unreadable", job=_text(row[1]), problem=type(problem).__name__)
         return leases
 
     def _lease(self, row: list[Any], span: Span, lease_us: int, job: Job | None = None) -> Lease:
         """A reply of `lease_reply` in common.lua. Where the clocks leave a doubt, the slot is the shorter one."""
-        (_, _, due, fence, payload, accepted, expires, sent, not_rung, perhaps,
-         now, slot, valid, probe, why, since) = row  # fmt: skip
+        (_, job_id, due, fence, packed, accepted, expires, sent, not_rung, perhaps,
+         now, slot, valid, probe, why, since, account) = row  # fmt: skip
         now_us, slot_us = int(now), int(slot)
         offset = self._offset.learn(*span, now_us)
         return Lease(
-            job=job or Job.from_json(payload),
+            job=job or Job.unpacked(_text(job_id), _text(account), packed),
             fence=int(fence),
             due=Due(_text(due)),
             tally=Tally(int(sent), int(not_rung), int(perhaps)),

@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 import redis
+from hiredis import pack_command
 from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
@@ -43,6 +44,10 @@ def source(name: str) -> str:
     return own if name == "claim" else (folder / "common.lua").read_text(encoding="utf-8") + own
 
 
+Command = tuple[str | bytes | float, ...]
+"""A command of Redis, word by word."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One script with its key, or its keys where it goes over several shards, and its arguments."""
@@ -70,28 +75,30 @@ class Scripts:
         Raises StoreUnavailable; then any of the scripts may have run.
         """
         with translated():
-            replies = self._send(calls)
+            commands = [self._command(call) for call in calls]
+            replies = self._send(commands)
             unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
             if unknown:
                 for name in {calls[n].script for n in unknown}:
                     self._client.script_load(self._source(name))
-                for n, reply in zip(unknown, self._send([calls[n] for n in unknown]), strict=True):
+                for n, reply in zip(unknown, self._send([commands[n] for n in unknown]), strict=True):
                     replies[n] = reply
-            for reply in replies:
-                if isinstance(reply, Exception):
-                    raise reply
-            return replies
+            return _all_good(replies)
 
-    def _send(self, calls: Sequence[Call]) -> list[Any]:
-        """Each call's reply, or the error with which Redis answered it.
+    def run_commands(self, commands: Sequence[Command]) -> list[Any]:
+        """As `run_all`, of commands that need no script."""
+        with translated():
+            return _all_good(self._send(commands))
+
+    def _send(self, commands: Sequence[Command]) -> list[Any]:
+        """Each command's reply, or the error with which Redis answered it.
 
         Past redis-py's pipeline, which takes several times as long as Redis does, and in one write.
         """
         connection = self._connection()
         try:
-            packed = connection.pack_commands([self._command(call) for call in calls])
-            connection.send_packed_command([b"".join(packed)])
-            replies = [_reply(connection) for _ in calls]
+            connection.send_packed_command([b"".join([_packed(words) for words in commands])])
+            replies = [_reply(connection) for _ in commands]
         except BaseException:
             # What is still on its way would be taken for the answer to the next call.
             connection.disconnect()
@@ -112,9 +119,9 @@ class Scripts:
         pool.release(connection)
         return pool.get_connection()
 
-    def _command(self, call: Call) -> list[Any]:
-        keys = [call.keys] if isinstance(call.keys, str) else call.keys
-        return ["EVALSHA", self._digest(call.script), len(keys), *keys, *call.args]
+    def _command(self, call: Call) -> Command:
+        keys = (call.keys,) if isinstance(call.keys, str) else call.keys
+        return ("EVALSHA", self._digest(call.script), len(keys), *keys, *call.args)
 
     def _digest(self, name: str) -> str:
         if name not in self._digests:
@@ -123,11 +130,23 @@ class Scripts:
         return self._digests[name]
 
 
+def _packed(command: Command) -> bytes:
+    packed: bytes = pack_command(command)  # type: ignore[arg-type]  # its stub allows one word only
+    return packed
+
+
 def _reply(connection: Any) -> Any:
     try:
         return connection.read_response()
     except ResponseError as problem:
         return problem
+
+
+def _all_good(replies: list[Any]) -> list[Any]:
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 import redis
 
 from worker.events import Status, rfc3339
-from worker.jobs import mask
+from worker.jobs import Job, mask
 from worker.limits import Pace
 from worker.ports import Reason
 from worker.state import keys
@@ -118,7 +118,7 @@ class JobViews:
         return _view(job_id, record, row) if record else None
 
     def _row(self, job_id: str, account: str) -> list[Any]:
-        """The job's record, its account's limit fields, its rank and score in the lane, Redis' clock, its payload."""
+        """The job's record, its account's limit fields, its rank and score in the lane, Redis' clock, a long job."""
         prefix = keys.prefix_of(account)
         with self._client.pipeline(transaction=True) as pipeline:
             pipeline.hgetall(f"{prefix}job:{job_id}")
@@ -132,7 +132,7 @@ class JobViews:
 
 def _view(job_id: str, record: Mapping[str, str], row: list[Any]) -> JobView:
     event = json.loads(record["event"]) if "event" in record else None
-    known = event["data"] if event else _subject(row[-1])
+    known = event["data"] if event else _subject(job_id, record, row[-1])
     return JobView(
         id=job_id,
         account=record["account"],
@@ -147,17 +147,22 @@ def _view(job_id: str, record: Mapping[str, str], row: list[Any]) -> JobView:
         perhaps_rung=int(record.get("perhaps", 0)),
         wait=_wait(record, *row[1:-1]) if record["state"] == "waiting" else None,
         event=event,
-        history=_history(record.get("history", "")),
+        history=_history(record.get("history") or _first_wait(record)),
     )
 
 
-def _subject(payload: bytes) -> dict[str, Any]:
-    job = json.loads(payload)
-    return {"country": job["country"], "phone": mask(job["phone"]), "note": job.get("ref")}
+def _subject(job_id: str, record: Mapping[str, str], long_job: bytes | None) -> dict[str, Any]:
+    job = Job.unpacked(job_id, record["account"], record.get("job") or long_job or b"")
+    return {"country": job.country, "phone": mask(job.phone), "note": job.ref}
 
 
 def _moment(record: Mapping[str, str], name: str) -> int | None:
     return int(record[name]) if record.get(name) else None
+
+
+def _first_wait(record: Mapping[str, str]) -> str:
+    """The line that `note` in common.lua writes when the first wait is over."""
+    return f"{int(record['accepted']) / 1000:.0f} waiting {record['why']}" if "why" in record else ""
 
 
 def _history(text: str) -> tuple[Step, ...]:
@@ -187,4 +192,4 @@ def _wait(
     elif int(in_flight or 0) >= pace.concurrency:
         reason, until_us = Reason.CAPACITY, 0
     why = hold.decode() if hold else None
-    return Wait(reason, _moment(record, "since") or now_us, until_us or None, ahead, why)
+    return Wait(reason, int(record.get("since", record["accepted"])), until_us or None, ahead, why)

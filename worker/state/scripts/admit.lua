@@ -1,37 +1,94 @@
--- Records a job unless its id was seen before; lets it go now or puts it into its account's lane.
--- Guarantees: one record per id; a job overtakes no ready job of its account; with 'lease' the slot is taken and
--- the intent to dial is on record.
+-- Records jobs that were not seen before; lets each go now or puts it into its account's lane.
+-- Guarantees: one record per id; a job overtakes no ready job of its account, and jobs that come together keep their
+-- order; with 'lease' the slot is taken and the intent to dial is on record; a job that waits is in its lane before it
+-- is on record, so that an error in between leaves nothing that counts as seen and is in no lane.
 -- KEYS 1 shard prefix
--- ARGV 1 id  2 account  3 the job as JSON  4 expires_at (µs) or ''  5 ttl (µs)  6 pace  7 '1': the caller can dial now
---      8 lease (µs)  9 how far ahead a slot may lie (µs)
---      10 the call's name: a repeat under the same name gets the lease whose reply was lost
--- Reply: {'seen', state} | {'lease', …} (see lease_reply) | {'parked', reason, until (µs)}
+-- ARGV 1 lease (µs)  2 how far ahead a slot may lie (µs); then for each account
+--      name  ttl (µs)  pace  how many of its jobs follow; and for each of these
+--      id  the job as packed  expires_at (µs) or ''  '1': the caller can dial now
+--      the call's name: a repeat under the same name gets the lease whose reply was lost; '' where it cannot have any
+-- Reply: for each job in order {'seen', state} | {'lease', …} (see lease_reply) | {'parked', reason, until (µs)}
 
-local id, name = ARGV[1], ARGV[2]
-local state = redis.call('HGET', job_key(id), 'state')
-if state then return unheard(id, ARGV[10]) or {'seen', state} end
+-- A longer field would make Redis keep the whole record in a form several times as large.
+local PACKED_MOST = 64
 
-local expires = tonumber(ARGV[4]) or NOW + tonumber(ARGV[5])
-redis.call('SET', payload_key(id), ARGV[3])
-redis.call('HSET', job_key(id), 'account', name, 'accepted', int(NOW), 'expires', int(expires))
-local a = load_account(name, ARGV[6])
+local lease, ahead = tonumber(ARGV[1]), tonumber(ARGV[2])
 
-local slot, at = next_slot(a, NOW, tonumber(ARGV[9]))
-local capacity = ARGV[7] == '1' and a.inflight < a.concurrency
-local first = not redis.call('ZRANGEBYSCORE', lane_key(name), '-inf', int(NOW), 'LIMIT', 0, 1)[1]
-if slot and capacity and first and not a.hold and expires > NOW then
-  local reply = begin(id, a, slot, at, tonumber(ARGV[8]), ARGV[10])
+-- The account while jobs are added: `ready` where one in its lane could go but for the limits, `parked` what is to join
+-- the lane, with `scores` and `ends` as ZADD takes them.
+local function open_account(name, pace)
+  local a = load_account(name, pace)
+  a.parked, a.scores, a.ends, a.waits = {}, {}, {}, {}
+  a.ready = redis.call('ZRANGEBYSCORE', lane_key(name), '-inf', int(NOW), 'LIMIT', 0, 1)[1] ~= nil
+  return a
+end
+
+-- The job as arguments of HSET; a long one goes into a key of its own.
+local function as_field(id, job)
+  if #job <= PACKED_MOST then return 'job', job end
+  redis.call('SET', payload_key(id), job)
+end
+
+-- When the next to join the lane has its turn, counted in places.
+local function turn(a)
+  a.waiting = a.waiting or redis.call('ZCARD', lane_key(a.name))
+  return math.max(a.tat - a.tolerance, NOW) + (a.waiting + #a.parked) * a.interval
+end
+
+local function park(a, id, job, expires, slot)
+  local why = a.hold and 'held' or (slot and not a.ready) and 'capacity' or 'rate_limit'
+  local until_us = why == 'held' and a.probe_at or why == 'rate_limit' and turn(a) or NOW
+  local now, ends, n = int(NOW), int(expires), #a.scores
+  a.scores[n + 1], a.scores[n + 2] = now, id
+  a.ends[n + 1], a.ends[n + 2] = ends, id
+  a.parked[#a.parked + 1] = {id, job, now, ends, why}
+  a.waits[id], a.ready = 'waiting', true
+  -- Equals have no order in a lane. This does not outrun the clock: to record a job takes longer.
+  NOW = NOW + 1
+  return {'parked', why, int(until_us)}
+end
+
+local function go_or_park(a, id, job, expires, may_dial, call)
+  local slot, tat = next_slot(a, NOW, ahead)
+  if not slot or a.hold or a.ready or not may_dial or a.inflight >= a.concurrency or expires <= NOW then
+    return park(a, id, job, expires, slot)
+  end
+  redis.call('HSET', job_key(id), 'account', a.name, 'accepted', int(NOW), 'expires', int(expires), as_field(id, job))
+  return begin(id, a, slot, tat, lease, call)
+end
+
+local function close_account(a)
+  if #a.parked > 0 then
+    redis.call('ZADD', lane_key(a.name), unpack(a.scores))
+    redis.call('ZADD', EXPIRY, unpack(a.ends))
+  end
+  for _, p in ipairs(a.parked) do
+    redis.call('HSET', job_key(p[1]), 'account', a.name, 'accepted', p[3], 'expires', p[4],
+               'state', 'waiting', 'why', p[5], as_field(p[1], p[2]))
+  end
   refresh(a)
-  return reply
 end
 
-local why = a.hold and 'held' or (slot and first) and 'capacity' or 'rate_limit'
-local until_us = NOW
-if why == 'held' then
-  until_us = a.probe_at
-elseif why == 'rate_limit' then
-  until_us = math.max(a.tat - a.tolerance, NOW) + redis.call('ZCARD', lane_key(name)) * a.interval
+local reply, at = {}, 3
+
+local function next_arguments(count)
+  at = at + count
+  return unpack(ARGV, at - count, at - 1)
 end
-wait_in_lane(id, name, NOW, int(expires), why, '')
-refresh(a)
-return {'parked', why, int(until_us)}
+
+while ARGV[at] do
+  local name, ttl, pace, count = next_arguments(4)
+  local a
+  for _ = 1, count do
+    local id, job, expires, may_dial, call = next_arguments(5)
+    local state = redis.call('HGET', job_key(id), 'state') or a and a.waits[id]
+    if state then
+      reply[#reply + 1] = unheard(id, call) or {'seen', state}
+    else
+      a = a or open_account(name, pace)
+      reply[#reply + 1] = go_or_park(a, id, job, tonumber(expires) or NOW + tonumber(ttl), may_dial == '1', call)
+    end
+  end
+  if a then close_account(a) end
+end
+return reply

@@ -26,10 +26,15 @@ local function limit_key(account) return prefix .. 'limit:' .. account end
 -- Lua would write a large number as 1.7e+15.
 local function int(number) return string.format('%.0f', number) end
 
+local function line(at, step) return int(at / 1000) .. ' ' .. step .. '\n' end
+
+-- A job's first wait has no line until the next step: most records are of jobs that wait for the first time, and why
+-- they do is on record anyway.
 local function note(id, step)
   local key = job_key(id)
-  local history = (redis.call('HGET', key, 'history') or '') .. int(NOW / 1000) .. ' ' .. step .. '\n'
-  redis.call('HSET', key, 'history', string.sub(history, -HISTORY_MOST))
+  local f = redis.call('HMGET', key, 'history', 'why', 'accepted')
+  local history = f[1] or f[2] and line(f[3], 'waiting ' .. f[2]) or ''
+  redis.call('HSET', key, 'history', string.sub(history .. line(NOW, step), -HISTORY_MOST))
 end
 
 -- As `Pace.eased` in worker/limits.py: wider slots for an account whose workers come too late for its own. After a while
@@ -99,9 +104,10 @@ local function set_inflight(a, count)
 end
 
 local function lease_reply(id, due, slot, valid, probe)
-  local f = redis.call('HMGET', job_key(id), 'fence', 'accepted', 'expires', 'sent', 'not_rung', 'perhaps', 'why', 'since')
-  return {'lease', id, due, f[1], redis.call('GET', payload_key(id)), f[2], f[3], f[4] or '0', f[5] or '0', f[6] or '0',
-          int(NOW), int(slot), int(valid), probe and 1 or 0, f[7] or '', f[8] or '0'}
+  local f = redis.call('HMGET', job_key(id), 'fence', 'accepted', 'expires', 'sent', 'not_rung', 'perhaps', 'why', 'since',
+                       'job', 'account')
+  return {'lease', id, due, f[1], f[9] or redis.call('GET', payload_key(id)), f[2], f[3], f[4] or '0', f[5] or '0',
+          f[6] or '0', int(NOW), int(slot), int(valid), probe and 1 or 0, f[7] or '', f[8] or f[2], f[10]}
 end
 
 -- Takes the slot, writes the intent and leases the job to the caller, who is known again by `call`.
@@ -128,8 +134,8 @@ end
 local function wait_in_lane(id, account, ready, expires, why, detail)
   redis.call('ZADD', lane_key(account), int(ready), id)
   redis.call('ZADD', EXPIRY, expires, id)
-  redis.call('HSET', job_key(id), 'state', 'waiting', 'why', why, 'since', int(NOW))
   note(id, 'waiting ' .. why .. (detail ~= '' and ' ' .. detail or ''))
+  redis.call('HSET', job_key(id), 'state', 'waiting', 'why', why, 'since', int(NOW))
 end
 
 -- True while `fence` is the newest lease of a job that has not ended.
@@ -154,9 +160,9 @@ end
 local function conclude(id, account, status, event, retention_ms, endpoints)
   local key = job_key(id)
   redis.call('HSET', key, 'state', status, 'event', event, 'finished', int(NOW))
-  redis.call('HDEL', key, 'why', 'since', 'call')
-  redis.call('DEL', payload_key(id))
   note(id, status)
+  redis.call('HDEL', key, 'why', 'since', 'call', 'job')
+  redis.call('DEL', payload_key(id))
   redis.call('PEXPIRE', key, retention_ms)
   redis.call('RPUSH', OUTBOX, 'call.' .. status .. ' ' .. event)
   for endpoint in string.gmatch(endpoints, '%S+') do

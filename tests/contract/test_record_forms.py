@@ -1,0 +1,214 @@
+"""The forms in which a waiting job lies in Redis: the one written now, short or long, and the one before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from tests.doubles import decisions
+from tests.doubles.clocks import StoredClock, read_time_from_keys
+from tests.doubles.samples import account, expired, job, moment, placed
+from worker.jobs import Job
+from worker.ports import Application, Due, Reason, Source
+from worker.retry import Tally
+from worker.state import keys
+from worker.state.connection import connect
+from worker.state.ledger import RedisLedger
+from worker.state.scripts import Scripts
+from worker.state.views import JobView, JobViews
+
+SHARD = keys.prefix_of("acme")
+OWNER = account(rate="1/s", ttl=600)
+LONG = "é" * 255
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with connect(redis_url) as connected:
+        yield connected
+
+
+@pytest.fixture
+def clock(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> StoredClock:
+    read_time_from_keys(monkeypatch)
+    return StoredClock(client)
+
+
+@pytest.fixture
+def ledger(client: redis.Redis, clock: StoredClock) -> RedisLedger:
+    return RedisLedger(Scripts(client), lease_seconds=30, retention_seconds=3600, clock=clock)
+
+
+@pytest.fixture
+def now(ledger: RedisLedger, clock: StoredClock) -> Callable[[Job], None]:
+    """Parks a job as this version does."""
+
+    def park(one: Job) -> None:
+        ledger.admit([Application(one, OWNER, Source.CELERY, may_dial=False)])
+
+    return park
+
+
+@pytest.fixture
+def before(client: redis.Redis, ledger: RedisLedger, clock: StoredClock) -> Callable[[Job], None]:
+    """Leaves what the version before this one left of a job that it had parked."""
+
+    def park(one: Job) -> None:
+        accepted, expires = clock.now_us, clock.now_us + 600_000_000
+        if one.expires_at is not None:
+            expires = round(one.expires_at.timestamp() * 1_000_000)
+        ledger.declare([OWNER])
+        client.set(keys.claim(one.id), one.account)
+        client.set(f"{SHARD}payload:{one.id}", one.model_dump_json(exclude_none=True))
+        record: Any = {
+            "account": one.account, "accepted": accepted, "expires": expires, "state": "waiting",
+            "why": "capacity", "since": accepted, "history": f"{accepted / 1000:.0f} waiting capacity\n",
+        }  # fmt: skip
+        client.hset(f"{SHARD}job:{one.id}", mapping=record)
+        client.zadd(f"{SHARD}lane:{one.account}", {one.id: accepted})
+        client.zadd(f"{SHARD}expiry", {one.id: expires})
+        client.zadd(f"{SHARD}due", {one.account: accepted})
+
+    return park
+
+
+@pytest.fixture(params=["now", "before"])
+def park(request: pytest.FixtureRequest) -> Callable[[Job], None]:
+    either: Callable[[Job], None] = request.getfixturevalue(request.param)
+    return either
+
+
+def jobs(clock: StoredClock) -> list[Job]:
+    """Of every form that the fields of a job can take in a record."""
+    until = moment(clock.now_us + 60_123_456).isoformat()
+    return [
+        job("plain"),
+        job("noted", ref='a "note"'),
+        job("long", ref=LONG, message="Hebrew", ext="12"),
+        job("until", expires_at=until),
+        Job.parse(
+            {**job("all").model_dump(), "ref": "n", "exttype": 2, "ext": "1,2", "message": "Arabic",
+             "expires_at": until},
+            extended=True,
+        ),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_waiting_job_is_leased_as_it_came(
+    number: int, park: Callable[[Job], None], ledger: RedisLedger, clock: StoredClock
+) -> None:
+    """With all its fields, its times and the reason of its wait, whichever version wrote it down."""
+    one, came_us = jobs(clock)[number], clock.now_us
+    park(one)
+    clock.advance(3)
+    (lease,) = ledger.lease_due(10).leases
+    assert lease.job == one and lease.accepted_at_us == came_us and lease.fence == 1
+    assert (lease.waited_for, lease.waited_seconds) == (Reason.CAPACITY, 3.0)
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_job_is_shown_the_same_in_either_form(
+    number: int,
+    now: Callable[[Job], None],
+    before: Callable[[Job], None],
+    client: redis.Redis,
+    clock: StoredClock,
+) -> None:
+    """While it waits for the first time, with its history, and with its note."""
+    one = jobs(clock)[number]
+    views = []
+    for park in (now, before):
+        park(one)
+        views.append(shown(client, one.id))
+        client.flushdb()
+        clock.advance(0)
+    assert views[0] == views[1] and views[0].note == one.ref
+    assert [(step.name, step.detail) for step in views[0].history] == [("waiting", "capacity")]
+
+
+def test_the_first_wait_stays_in_the_history(
+    park: Callable[[Job], None], ledger: RedisLedger, client: redis.Redis, clock: StoredClock
+) -> None:
+    """With its own time, when other steps have followed: leased, parked again, ended."""
+    park(job("a"))
+    accepted = shown(client, "a").accepted_us
+    clock.advance(1)
+    (lease,) = ledger.lease_due(10).leases
+    assert steps(client) == [(0, "waiting", "capacity"), (1, "dialling", "")]
+    decisions.park(ledger, lease, Tally(), Reason.BACKOFF, 1.0, "503")
+    clock.advance(1)
+    (lease,) = ledger.lease_due(10).leases
+    decisions.settle(ledger, lease, OWNER, Tally(sent=1), placed(lease))
+    assert steps(client) == [
+        (0, "waiting", "capacity"), (1, "dialling", ""), (1, "waiting", "backoff 503"), (2, "dialling", ""),
+        (2, "placed", ""),
+    ]  # fmt: skip
+    assert shown(client, "a").history[0].at_us == accepted
+
+
+def test_a_job_that_expired_in_its_first_wait_tells_of_it(
+    park: Callable[[Job], None], ledger: RedisLedger, client: redis.Redis, clock: StoredClock
+) -> None:
+    """It was never leased to be dialled, and its story has two lines all the same."""
+    park(job("a"))
+    clock.advance(601)
+    (lease,) = ledger.reclaim(10)
+    assert lease.due is Due.EXPIRED
+    decisions.settle(ledger, lease, OWNER, Tally(), expired(lease))
+    assert steps(client) == [(0, "waiting", "capacity"), (601, "expired", "")]
+
+
+def test_a_job_parked_by_the_sweeper_tells_of_both_waits(
+    park: Callable[[Job], None], ledger: RedisLedger, client: redis.Redis, clock: StoredClock
+) -> None:
+    """Taken as expired by a worker in whose time it is not: back it goes, with a line for each wait."""
+    park(job("a"))
+    clock.advance(601)
+    (lease,) = ledger.reclaim(10)
+    decisions.park(ledger, lease, Tally(), Reason.BACKOFF, 0.0, "the worker was lost")
+    assert steps(client) == [(0, "waiting", "capacity"), (601, "waiting", "backoff the worker was lost")]
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_an_ended_job_leaves_no_pin_in_either_form(
+    number: int,
+    park: Callable[[Job], None],
+    ledger: RedisLedger,
+    client: redis.Redis,
+    clock: StoredClock,
+) -> None:
+    """Neither in its record nor beside it."""
+    one = jobs(clock)[number]
+    park(one)
+    (lease,) = ledger.lease_due(10).leases
+    decisions.settle(ledger, lease, OWNER, Tally(sent=1), placed(lease))
+    record: Any = client.hgetall(f"{SHARD}job:{one.id}")
+    assert not client.exists(f"{SHARD}payload:{one.id}") and b"job" not in record
+    assert b"4321" not in b"".join(record.values())
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_waiting_record_is_kept_in_the_tight_form(
+    number: int, now: Callable[[Job], None], client: Any, clock: StoredClock
+) -> None:
+    """What is long lies beside it, as one long field would take the whole record apart."""
+    one = jobs(clock)[number]
+    now(one)
+    assert client.object("encoding", f"{SHARD}job:{one.id}") in (b"listpack", b"ziplist")
+    assert client.exists(f"{SHARD}payload:{one.id}") == (len(one.packed().encode()) > 64)
+
+
+def shown(client: redis.Redis, job_id: str) -> JobView:
+    view = JobViews(client).find(job_id)
+    assert view is not None
+    return view
+
+
+def steps(client: redis.Redis) -> list[tuple[int, str, str]]:
+    """Seconds since acceptance, step and detail of each line of the history of job "a"."""
+    view = shown(client, "a")
+    return [((step.at_us - view.accepted_us) // 1_000_000, step.name, step.detail) for step in view.history]

@@ -1,0 +1,57 @@
+"""Claims of ids: which account used an id first. Why there are any: docs/decisions/0007."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from worker.state import keys
+from worker.state.scripts import Call, Command, Scripts
+
+_DAY_MS = 86_400_000
+
+
+class Claim(NamedTuple):
+    """The wish of `account` to use an id, for a job that is over in `ttl_seconds` or, if later, at `expires_at`."""
+
+    job_id: str
+    account: str
+    expires_at: datetime | None = None
+    ttl_seconds: int = 0
+
+
+class Claims:
+    """Claims in Redis. Each lasts for `retention_ms` and a day after its job is over. Thread-safe."""
+
+    def __init__(self, scripts: Scripts, retention_ms: int) -> None:
+        self._scripts, self._keep_ms = scripts, retention_ms + _DAY_MS
+
+    def granted(self, claims: Sequence[Claim]) -> list[bool]:
+        """Whether each id is its account's, now or since before. Raises StoreUnavailable.
+
+        One round trip; one more for ids that were claimed before, whether a repeat or another account's.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        commands = [self._first(claim, now_ms) for claim in claims]
+        granted = [reply is not None for reply in self._scripts.run_commands(commands)]
+        again = [n for n, first in enumerate(granted) if not first]
+        if again:
+            owners = self._scripts.run_all([_owner(commands[n]) for n in again])
+            for n, owner in zip(again, owners, strict=True):
+                granted[n] = owner.decode() == claims[n].account
+        return granted
+
+    def _first(self, claim: Claim, now_ms: int) -> Command:
+        """The claim of an id that nobody has, as almost all are: no script is needed for it."""
+        ends_ms = now_ms + claim.ttl_seconds * 1000
+        if claim.expires_at is not None:
+            ends_ms = max(ends_ms, int(claim.expires_at.timestamp() * 1000))
+        return ("SET", keys.claim(claim.job_id), claim.account, "PXAT", ends_ms + self._keep_ms, "NX")
+
+
+def _owner(first: Command) -> Call:
+    """Who has the id; the claimant, should nobody have it any more."""
+    _, key, account, _, ends_ms, _ = first
+    return Call("claim", str(key), (account, ends_ms))
