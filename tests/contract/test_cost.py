@@ -93,13 +93,13 @@ def test_a_batch_that_goes_at_once_costs_four_round_trips(
     leases = ledger.admit([application(name, OWNER) for name in names("a")])
     assert all(isinstance(lease, Lease) for lease in leases)
     trips, commands = bill()
-    assert trips == 2 and commands <= 12.4
+    assert trips == 2 and commands <= 7.4
     endings = [
         Ending(lease, OWNER, Tally(sent=1), placed(lease)) for lease in leases if isinstance(lease, Lease)
     ]
     ledger.record(endings)
     trips, commands = bill()
-    assert trips == 1 and commands <= 16
+    assert trips == 1 and commands <= 7.1
     ((_, batch),) = Outbox(scripts).next().items()
     trips, commands = bill()
     assert trips == 1 and commands <= 0.3 and len(batch) == JOBS
@@ -113,7 +113,7 @@ def test_a_batch_that_waits_costs_one_round_trip_more(ledger: RedisLedger, bill:
     assert trips == 2 and commands <= 3.5
     assert len(ledger.lease_due(JOBS).leases) == JOBS
     trips, commands = bill()
-    assert trips == 1 and commands <= 19
+    assert trips == 1 and commands <= 13.4
 
 
 def test_a_batch_of_many_accounts_costs_a_look_at_each(ledger: RedisLedger, bill: Bill) -> None:

@@ -6,7 +6,7 @@ import itertools
 import math
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import structlog
@@ -136,8 +136,15 @@ class RedisLedger:
         return admission
 
     def record(self, decisions: Sequence[Decision]) -> list[Recorded]:
-        """See ports.Ledger; one round trip."""
-        return [Recorded(reply) for reply in self._scripts.run_all([self._decided(one) for one in decisions])]
+        """See ports.Ledger; one round trip, in which the jobs of a shard that end go together."""
+        calls = [*self._endings(decisions), *self._parkings(decisions)]
+        replies = self._scripts.run_all([call for call, _ in calls])
+        found = {
+            place: Recorded(reply)
+            for (_, places), rows in zip(calls, replies, strict=True)
+            for place, reply in zip(places, rows, strict=True)
+        }
+        return [found[place] for place in range(len(decisions))]
 
     def reject(self, job_id: str, account_name: str, account: Account | None, event: Event) -> bool:
         if self._claims.granted([Claim(job_id, account_name)]) == [False]:
@@ -169,21 +176,22 @@ class RedisLedger:
             self._unanswered.pop(0)
         return leases
 
-    def _decided(self, decision: Decision) -> Call:
-        lease, tally, name = decision.lease, decision.tally, decision.lease.job.account
-        counts = (tally.sent, tally.not_rung, tally.perhaps_rung)
-        match decision:
-            case Ending(_, account, _, event):
-                answered = int(lease.probe and event.status in _ANSWERED)
-                return Call("settle", keys.prefix_of(name), (
-                    lease.job.id, lease.fence, name, event.status, event.body, self._retention_ms,
-                    _endpoints(account, event), *counts, answered,
-                ))  # fmt: skip
-            case Parking(_, _, reason, wait_seconds, detail, hold_code):
-                return Call("park", keys.prefix_of(name), (
-                    lease.job.id, lease.fence, name, int(wait_seconds * _MICRO), reason, *counts, detail,
-                    hold_code, FIRST_PROBE_US, LAST_PROBE_US,
-                ))  # fmt: skip
+    def _endings(self, decisions: Sequence[Decision]) -> Iterator[tuple[Call, list[int]]]:
+        """A call for each shard, with the places of its jobs among the decisions."""
+        places: dict[str, list[int]] = {}
+        args: dict[str, list[str | bytes | float]] = {}
+        for place, decision in enumerate(decisions):
+            if isinstance(decision, Ending):
+                shard = keys.prefix_of(decision.lease.job.account)
+                places.setdefault(shard, []).append(place)
+                args.setdefault(shard, [self._retention_ms]).extend(_ending(decision))
+        for shard, found in places.items():
+            yield Call("settle", shard, args[shard]), found
+
+    def _parkings(self, decisions: Sequence[Decision]) -> Iterator[tuple[Call, list[int]]]:
+        for place, decision in enumerate(decisions):
+            if isinstance(decision, Parking):
+                yield _parking(decision), [place]
 
     def _admission(self, reply: list[Any], job: Job, span: Span) -> Admission:
         kind = _text(reply[0])
@@ -234,6 +242,24 @@ def _wait_seconds(reply: list[Any]) -> float:
     question brings the slots of some milliseconds and none is asked for too late."""
     now_us, due_us = int(reply[0]), int(reply[1])
     return max(due_us - now_us - AHEAD_US // 2, 0) / _MICRO if due_us else math.inf
+
+
+def _ending(decision: Ending) -> tuple[str | int, ...]:
+    """A job's arguments of settle.lua."""
+    lease, tally, event = decision.lease, decision.tally, decision.event
+    answered = int(lease.probe and event.status in _ANSWERED)
+    return (lease.job.id, lease.fence, lease.job.account, event.status, event.body,
+            _endpoints(decision.account, event),
+            tally.sent, tally.not_rung, tally.perhaps_rung, answered)  # fmt: skip
+
+
+def _parking(decision: Parking) -> Call:
+    lease, tally, name = decision.lease, decision.tally, decision.lease.job.account
+    return Call("park", keys.prefix_of(name), (
+        lease.job.id, lease.fence, name, int(decision.wait_seconds * _MICRO), decision.reason,
+        tally.sent, tally.not_rung, tally.perhaps_rung, decision.detail,
+        decision.hold_code, FIRST_PROBE_US, LAST_PROBE_US,
+    ))  # fmt: skip
 
 
 def _endpoints(account: Account | None, event: Event) -> str:

@@ -28,13 +28,16 @@ local function int(number) return string.format('%.0f', number) end
 
 local function line(at, step) return int(at / 1000) .. ' ' .. step .. '\n' end
 
--- A job's first wait has no line until the next step: most records are of jobs that wait for the first time, and why
--- they do is on record anyway.
+-- The job's history with one more step, from its fields `history`, `why` and `accepted`. Its first wait has no line until
+-- then: most records are of jobs that wait for the first time, and why they do is on record anyway.
+local function with_step(history, why, accepted, step)
+  local before = history or why and line(accepted, 'waiting ' .. why) or ''
+  return string.sub(before .. line(NOW, step), -HISTORY_MOST)
+end
+
 local function note(id, step)
-  local key = job_key(id)
-  local f = redis.call('HMGET', key, 'history', 'why', 'accepted')
-  local history = f[1] or f[2] and line(f[3], 'waiting ' .. f[2]) or ''
-  redis.call('HSET', key, 'history', string.sub(history .. line(NOW, step), -HISTORY_MOST))
+  local f = redis.call('HMGET', job_key(id), 'history', 'why', 'accepted')
+  redis.call('HSET', job_key(id), 'history', with_step(f[1], f[2], f[3], step))
 end
 
 -- As `Pace.eased` in worker/limits.py: wider slots for an account whose workers come too late for its own. After a while
@@ -103,25 +106,32 @@ local function set_inflight(a, count)
   redis.call('HSET', limit_key(a.name), 'inflight', a.inflight)
 end
 
-local function lease_reply(id, due, slot, valid, probe)
-  local f = redis.call('HMGET', job_key(id), 'fence', 'accepted', 'expires', 'sent', 'not_rung', 'perhaps', 'why', 'since',
-                       'job', 'account')
+local function fields_for_lease(id)
+  return redis.call('HMGET', job_key(id), 'fence', 'accepted', 'expires', 'sent', 'not_rung', 'perhaps', 'why', 'since',
+                    'job', 'account', 'history')
+end
+
+-- The reply for a lease, from the job's fields.
+local function lease_of(f, id, due, slot, valid, probe)
   return {'lease', id, due, f[1], f[9] or redis.call('GET', payload_key(id)), f[2], f[3], f[4] or '0', f[5] or '0',
           f[6] or '0', int(NOW), int(slot), int(valid), probe and 1 or 0, f[7] or '', f[8] or f[2], f[10]}
 end
 
+local function lease_reply(id, due, slot, valid, probe)
+  return lease_of(fields_for_lease(id), id, due, slot, valid, probe)
+end
+
 -- Takes the slot, writes the intent and leases the job to the caller, who is known again by `call`.
 local function begin(id, a, slot, tat, lease, call)
-  a.tat, a.served = tat, NOW
-  redis.call('HSET', limit_key(a.name), 'tat', int(tat), 'served', int(NOW))
-  set_inflight(a, a.inflight + 1)
+  a.tat, a.served, a.inflight = tat, NOW, a.inflight + 1
+  redis.call('HSET', limit_key(a.name), 'tat', int(tat), 'served', int(NOW), 'inflight', a.inflight)
   redis.call('ZADD', LEASES, int(NOW + lease), id)
-  redis.call('HINCRBY', job_key(id), 'fence', 1)
-  redis.call('HSET', job_key(id), 'state', 'dialling', 'call', call)
-  note(id, 'dialling')
-  local reply = lease_reply(id, 'dial', slot, a.valid, a.hold)
-  redis.call('HDEL', job_key(id), 'why', 'since')
-  return reply
+  local f = fields_for_lease(id)
+  f[1] = int((f[1] or 0) + 1)
+  redis.call('HSET', job_key(id), 'fence', f[1], 'state', 'dialling', 'call', call,
+             'history', with_step(f[11], f[7], f[2], 'dialling'))
+  if f[7] then redis.call('HDEL', job_key(id), 'why', 'since') end
+  return lease_of(f, id, 'dial', slot, a.valid, a.hold)
 end
 
 -- The lease that `call` was given and never heard of, or nil. Its slot counts as gone by: the holder takes a new one.
@@ -138,10 +148,12 @@ local function wait_in_lane(id, account, ready, expires, why, detail)
   redis.call('HSET', job_key(id), 'state', 'waiting', 'why', why, 'since', int(NOW))
 end
 
+local function in_hand(state) return state == 'dialling' or state == 'settling' end
+
 -- True while `fence` is the newest lease of a job that has not ended.
 local function holds(id, fence)
   local f = redis.call('HMGET', job_key(id), 'fence', 'state')
-  return f[1] == fence and (f[2] == 'dialling' or f[2] == 'settling'), f[2]
+  return f[1] == fence and in_hand(f[2]), f[2]
 end
 
 -- Gives back lease and place in flight of a job in hand. True where the account had no other place.
@@ -156,13 +168,10 @@ local function set_tally(id, sent, not_rung, perhaps)
   redis.call('HSET', job_key(id), 'sent', sent, 'not_rung', not_rung, 'perhaps', perhaps)
 end
 
--- Writes the outcome, the event, and what has to be delivered.
-local function conclude(id, account, status, event, retention_ms, endpoints)
+-- Writes the outcome, the event, and what has to be delivered; `...` are further fields of the record.
+local function conclude(id, account, status, event, retention_ms, endpoints, ...)
   local key = job_key(id)
-  redis.call('HSET', key, 'state', status, 'event', event, 'finished', int(NOW))
-  note(id, status)
-  redis.call('HDEL', key, 'why', 'since', 'call', 'job')
-  redis.call('DEL', payload_key(id))
+  redis.call('HSET', key, 'state', status, 'event', event, 'finished', int(NOW), ...)
   redis.call('PEXPIRE', key, retention_ms)
   redis.call('RPUSH', OUTBOX, 'call.' .. status .. ' ' .. event)
   for endpoint in string.gmatch(endpoints, '%S+') do

@@ -3,12 +3,12 @@
 -- KEYS 1 shard prefix
 -- ARGV 1 id  2 fence  3 account  4 wait (µs)  5 reason  6 sent  7 not rung  8 perhaps rung  9 detail for the history
 --      10 hold code or ''  11 first pause before a held account is probed (µs)  12 longest such pause (µs)
--- Reply: 1; 2 where a job that waited for this one's place in flight can go now; 0 where the fence is old and nothing
+-- Reply: {1}; {2} where a job that waited for this one's place in flight can go now; {0} where the fence is old and nothing
 -- was changed
 
 local id, name = ARGV[1], ARGV[3]
 local held, state = holds(id, ARGV[2])
-if not held then return 0 end
+if not held then return {0} end
 set_tally(id, ARGV[6], ARGV[7], ARGV[8])
 
 local a = load_account(name)
@@ -21,4 +21,4 @@ if ARGV[10] ~= '' and not (a.hold and (a.probe_at == 0 or a.probe_at > NOW)) the
 end
 wait_in_lane(id, name, ready, redis.call('HGET', job_key(id), 'expires'), ARGV[5], ARGV[9])
 refresh(a)
-return full and 2 or 1
+return {full and 2 or 1}

@@ -6,5 +6,5 @@
 local id = ARGV[1]
 if redis.call('EXISTS', job_key(id)) == 1 then return 0 end
 redis.call('HSET', job_key(id), 'account', ARGV[2], 'accepted', int(NOW))
-conclude(id, ARGV[2], 'rejected', ARGV[3], ARGV[4], ARGV[5])
+conclude(id, ARGV[2], 'rejected', ARGV[3], ARGV[4], ARGV[5], 'history', with_step(nil, nil, nil, 'rejected'))
 return 1
