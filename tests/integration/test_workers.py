@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ import pytest
 from tests.conftest import free_port, wait_until
 from tests.integration.conftest import BrokerUrl
 from tests.integration.outside import Job, new_job
-from tests.integration.stack import RedisServer, Stack, Worker, redis_server
+from tests.integration.stack import COMMANDS, RedisServer, Stack, Worker, redis_server
 from tests.integration.stand_in import StandIn, gives_ref
 
 FAST = {"rate": "200/s", "burst": 100}
@@ -85,6 +87,23 @@ def test_port_in_use_stops_the_start_with_one_line(make_stack: MakeStack, how: s
         worker = make_stack().launch(how, METRICS_PORT=str(taken.getsockname()[1]))
         (line,) = errors_of(worker)
         assert "METRICS_PORT" in line and "in use" in line
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the limit from /proc")
+def test_open_files_that_calls_need_are_allowed_or_missed_at_once(
+    make_stack: MakeStack, tmp_path: Path
+) -> None:
+    """A low limit is raised as far as may be; where that is too little the start fails, and no call does later."""
+    stack = make_stack(CONCURRENCY="400", METRICS_PORT=str(free_port()))
+    few, many = (["sh", "-c", f'ulimit -Sn 256; ulimit -Hn {most}; exec "$@"', "sh"] for most in (500, 900))
+    refused = Worker(COMMANDS["run"], stack.environ, tmp_path / "few.log", prefix=few)
+    (line,) = errors_of(refused)
+    assert "CONCURRENCY" in line and "500" in line
+    worker = Worker(COMMANDS["run"], stack.environ, tmp_path / "many.log", prefix=many)
+    stack.workers.append(worker)
+    worker.wait_until_ready()
+    limits = Path(f"/proc/{worker.process.pid}/limits").read_text()
+    assert re.search(r"Max open files\s+600\s+900", limits)
 
 
 def test_workers_that_differ_in_their_port_share_the_work(make_stack: MakeStack, provider: StandIn) -> None:

@@ -3,6 +3,7 @@
 client.py       ProxStop: place_call and balance, the whole of what the rest of the program uses
 transport.py    one POST over a requests adapter; the phase reached decides what a fault means
 connection.py   urllib3 connections that know the phase and hold the gate
+waiting.py      all that a request waits for, without holding up the other calls of its thread
 inbox.py        an HTTP answer read under a deadline and a size cap
 phases.py       the phases of one request
 answer.py       a body's bytes → a ref, or the provider's error
