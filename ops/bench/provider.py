@@ -2,7 +2,7 @@
 
     python -m ops.bench.provider PORT LATENCY_MS [log]
 
-Calls of a number that ends in 0003 are never answered. `GET /count` says how many requests came. With `log` it
+Calls of a number that begins with 9 are never answered. `GET /count` says how many requests came. With `log` it
 remembers them, and `GET /log` has a line for each: Unix seconds, key, phone. Requests are read as clients of this bench
 write them: with Content-Length, none before the answer to the one before.
 """
@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 
 ANSWER = b'{"version":"1.0","encoding":"UTF-8","response":{"ref":"97A677DD3E0A42B8EA58D93D05BAC89F"}}'  # as documented
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
-_HANGS = re.compile(rb"(?:^|&)phone=[0-9]*0003(?:&|$)")
+_HANGS = re.compile(rb"(?:^|&)phone=9")
 _END = b"\r\n\r\n"
 
 Call = tuple[float, bytes]

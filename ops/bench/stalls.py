@@ -74,7 +74,7 @@ class _Stall:
 
     def _hang(self) -> None:
         """So many calls more that are not answered; returns when they all are in flight."""
-        jobs = [new_job(f"stuck-{self._sent + n}", "stuck", "2125550003") for n in range(self._calls)]
+        jobs = [new_job(f"stuck-{self._sent + n}", "stuck", "9125550199") for n in range(self._calls)]
         with Producer(self._site.broker_url) as producer:
             producer.enqueue_many(jobs)
         self._sent += self._calls
@@ -84,7 +84,7 @@ class _Stall:
         """For each of some jobs of another account, ms from enqueued to the provider having the request."""
         sent = {}
         for _ in range(OTHERS):
-            phone = f"212{self._sent:06d}7"
+            phone = str(2_120_000_000 + self._sent)
             time.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 (so that no poll keeps in step)
             sent[phone] = time.time()
             producer.enqueue(new_job(f"other-{self._sent}", "bench", phone))
