@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Self
 
 import redis
+from amqp.exceptions import NotFound
+from kombu import Connection
 
 from ops.bench.provider import ANSWER
 from tests.conftest import free_port
@@ -144,6 +146,13 @@ class Servers:
     @property
     def is_amqp(self) -> bool:
         return self.broker_url.startswith("amqp")
+
+    def empty(self) -> None:
+        """Forget what earlier trials left: all of Redis, and the events on RabbitMQ that nobody reads."""
+        self.redis.client.flushall()
+        if self.is_amqp:
+            with Connection(self.broker_url) as connection, suppress(NotFound):
+                connection.channel().queue_purge("results")
 
 
 @contextmanager

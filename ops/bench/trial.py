@@ -40,7 +40,7 @@ class Sample:
 
 def run(contender: Contender, case: Case, servers: Servers) -> Sample:
     """Run one trial. Raises ServerTrouble if a job was lost or called twice, or a worker ended."""
-    servers.redis.client.flushall()
+    servers.empty()
     trial = _Trial(contender, case, servers)
     with ExitStack() as running:
         trial.warm_up(running)
