@@ -23,7 +23,7 @@ from tests.faults.forkserver import ForkServer
 from tests.integration.stack import Process
 from worker.embedded import find_binary
 
-START_SECONDS, STOP_SECONDS = 60.0, 30.0
+START_SECONDS, STOP_SECONDS = 180.0, 30.0
 PROJECT = Path(__file__).parents[2]
 
 
