@@ -32,7 +32,7 @@ test: $(INSTALLED) ## run the tests; those that need a server that is not here a
 	$(Q)$(BIN)/pytest $(QUIET) $(TESTS)
 
 faults: $(INSTALLED) ## put every fault in, TRIALS times each, and keep the table in ops/faults.md; takes a day
-	$(Q)$(BIN)/python -m tests.faults --trials $(TRIALS) --cells '$(CELLS)' --write ops/faults.md
+	$(Q)$(BIN)/python -m tests.faults --trials $(TRIALS) --cells '$(CELLS)' --write ops/faults.md --keep build/faults
 
 storm: $(INSTALLED) ## 20,000 jobs while workers and servers are killed at random, on both brokers, and keep the table in ops/storm.md; a quarter of an hour
 	$(Q)$(BIN)/python -m tests.faults.storm --write ops/storm.md

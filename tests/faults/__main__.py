@@ -3,61 +3,117 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from multiprocessing.connection import wait
 from pathlib import Path
+from typing import NoReturn
 
-from tests.faults.bench import Bench
 from tests.faults.cells import Cell, cells
-from tests.faults.report import Row, markdown, sentence
-from tests.faults.trials import run_cell
+from tests.faults.installation import Installation, Trouble
+from tests.faults.plan import Plan
+from tests.faults.report import Table
 
-BROKERS = ("redis", "amqp")
+BENCHES = {"redis": 6, "amqp": 10}
+"""Installations by broker, side by side: they mostly wait, and those with RabbitMQ longer."""
+
+LOOK_SECONDS = 5.0
+TROUBLES_MOST = 30
 
 
 def main() -> int:
-    """Run the cells asked for, print progress and the table; 1 if anything was lost, doubled or too fast."""
+    """Run the cells asked for, print progress and the table; 1 if a promise was broken or a trial is missing."""
     asked = _arguments()
-    table = Table(asked.write)
-    brokers = [asked.broker] if asked.broker else BROKERS
-    with ThreadPoolExecutor(len(brokers) * asked.benches) as pool:
-        runs = []
+    signal.signal(signal.SIGTERM, _end)
+    brokers = [asked.broker] if asked.broker else list(BENCHES)
+    crew_of = [broker for broker in brokers for _ in range(asked.benches or BENCHES[broker])]
+    plan = Plan.of(asked.trials, {broker: _chosen(broker, asked.cells) for broker in brokers})
+    table = Table(plan.rows, asked.write, len(crew_of))
+    crew = Crew(plan, table, asked.keep)
+    try:
+        crew.work(crew_of)
+    finally:
+        crew.leave()
+    print(table.text())
+    return 1 if not plan.rows or any(row.bad for row in plan.rows) else 0
+
+
+class Crew:
+    """The installations, and what they have to do."""
+
+    def __init__(self, plan: Plan, table: Table, keep: Path | None) -> None:
+        self._plan, self._table, self._keep = plan, table, keep
+        self._installations: list[Installation] = []
+        self._idle: list[Installation] = []
+        self._troubles = 0
+
+    def work(self, brokers: Sequence[str]) -> None:
+        """Until nothing is left to do, or nothing but trouble comes of it. `brokers`: of each installation."""
         for broker in brokers:
-            chosen = iter(_chosen(broker, asked.cells))
-            runs += [pool.submit(_work, broker, chosen, asked.trials, table) for _ in range(asked.benches)]
-    for run in runs:
-        run.result()
-    print(markdown(table.rows))
-    return 1 if not table.rows or any(row.bad for row in table.rows) else 0
+            self._employ(broker)
+        while busy := [one for one in self._installations if one.unit is not None]:
+            ready = wait([one.connection for one in busy], LOOK_SECONDS)
+            for one in busy:
+                if one.connection in ready:
+                    self._take(one)
+                elif one.overdue:
+                    self._replace(one, "overdue")
 
+    def leave(self) -> None:
+        """End all of them."""
+        for one in self._installations:
+            one.dismiss()
+        for one in self._installations:
+            one.join()
+        self._installations.clear()
 
-class Table:
-    """The rows so far, kept in a file after each, where one is given: a run that is cut short has something to show."""
+    def _employ(self, broker: str) -> None:
+        self._installations.append(Installation(broker, self._keep, self._installations))
+        self._idle.append(self._installations[-1])
+        self._occupy()
 
-    def __init__(self, file: Path | None) -> None:
-        self.rows: list[Row] = []
-        self._file, self._lock = file, threading.Lock()
+    def _occupy(self) -> None:
+        """Give work to whoever has none."""
+        for one in list(self._idle):
+            if (unit := self._plan.give(one.broker)) is not None:
+                self._idle.remove(one)
+                one.give(unit)
 
-    def add(self, rows: Sequence[Row]) -> None:
-        with self._lock:
-            self.rows += rows
-            print(*map(sentence, rows), sep="\n", flush=True)
-            if self._file is not None:
-                self._file.write_text(markdown(self.rows), encoding="utf-8")
+    def _take(self, one: Installation) -> None:
+        answer = one.take()
+        if isinstance(answer, Trouble):
+            self._replace(one, answer.text)
+            return
+        assert one.unit is not None
+        self._plan.done(one.unit, answer)
+        one.unit = None
+        self._idle.append(one)
+        self._table.keep(answer)
+        self._occupy()
+
+    def _replace(self, one: Installation, why: str) -> None:
+        assert one.unit is not None
+        print(
+            f"TROUBLE {one.broker} {one.unit.names[0]}, {one.unit.trials} trials not counted: {why}",
+            flush=True,
+        )
+        self._plan.failed(one.unit)
+        self._installations.remove(one)
+        one.dismiss()
+        one.join()
+        self._table.troubles = self._troubles = self._troubles + 1
+        if self._troubles <= TROUBLES_MOST:
+            self._employ(one.broker)
 
 
 def _chosen(broker: str, patterns: str) -> list[Cell]:
     return cells(broker, lambda name: any(fnmatchcase(name, one) for one in patterns.split(",")))
 
 
-def _work(broker: str, chosen: Iterator[Cell], trials: int, table: Table) -> None:
-    """Do one cell after the other, on servers of one's own, as long as there are any."""
-    with Bench(broker) as bench:
-        for cell in chosen:
-            table.add(run_cell(bench, cell, trials))
+def _end(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _arguments() -> argparse.Namespace:
@@ -69,14 +125,19 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--benches",
         type=int,
-        default=1,
         metavar="N",
-        help="installations of each broker, side by side; default 1",
+        help=f"installations of each broker, side by side; default {BENCHES}",
     )
-    parser.add_argument("--broker", choices=BROKERS, help="default: both, at once")
+    parser.add_argument("--broker", choices=BENCHES, help="default: both, at once")
     parser.add_argument("--write", type=Path, metavar="FILE", help="keep the table here")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="keep the logs here of runs in which a promise was broken"
+    )
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import math
 import random
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -13,21 +15,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from tests.faults.forkserver import ForkServer
 from tests.faults.load import ACCOUNTS, HOOKED, Load, Sent
 from tests.faults.namespace import Namespace
 from tests.faults.oracle import Oracle, Verdict
 from tests.faults.proxy import Proxy
 from tests.faults.results import ResultsReader
 from tests.faults.servers import Provider, Rabbit, Redis
-from tests.faults.workers import Fleet, environ_for, is_dead, is_frozen
+from tests.faults.windows import Waking
+from tests.faults.workers import Fleet, environ_for, is_dead, is_frozen, woken_at
 from tests.integration.receiver import Hook, Receiver
 from tests.integration.stack import Worker, accounts_toml, api_key, key_name
 
 DRAINED_WITHIN_SECONDS = 180.0
 LOOK_SECONDS = 0.05
 _PHONE = re.compile(rb"phone=([0-9]+)")
-WOKEN_SECONDS = 3.0
-"""How long a worker that was frozen may show what it does next, before it is told to go."""
+LINGER_SECONDS = 1.5
+"""How long a worker that was frozen, or that met an error, may show what it does next before it is told to go; what
+failed is tried again after 1 s."""
 
 SURPLUS_SECONDS = 0.5
 """How long one waits, once all is there, for what should not come."""
@@ -36,15 +41,19 @@ SURPLUS_SECONDS = 0.5
 class Bench:
     """A Redis, a RabbitMQ where that is the broker, and everything outside the workers. A context manager."""
 
-    def __init__(self, broker: str) -> None:
-        """`broker`: "redis" (broker and state in one server) or "amqp" (RabbitMQ, with Redis for the state)."""
-        self.broker = broker
+    def __init__(self, broker: str, *, forking: bool = True) -> None:
+        """`broker`: "redis" (broker and state in one server) or "amqp" (RabbitMQ, with Redis for the state).
+
+        `forking`: workers are forked from a process that has imported all they need; else each starts from nothing.
+        """
+        self.broker, self._forking = broker, forking
         self.oracle = Oracle()
         self._exits = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as exits:
             self.folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="cw-faults-")))
+            self.forks = exits.enter_context(ForkServer(self.folder)) if self._forking else None
             self.redis = Redis(self._subfolder("redis"))
             exits.enter_context(self.redis)
             self.rabbit = Rabbit(self._subfolder("rabbit")) if self.broker == "amqp" else None
@@ -72,7 +81,7 @@ class Bench:
         """
         with ExitStack() as exits:
             folder = self._subfolder(f"run-{time.time_ns()}")
-            provider = Provider(folder)
+            provider = Provider(folder, self.forks)
             exits.enter_context(provider)
             proxies = {}
             heard = RequestsHeard()
@@ -82,8 +91,9 @@ class Bench:
                 for name, port in self._ports(provider):
                     proxies[name] = exits.enter_context(Proxy(port, ears.get(name, _deaf), host=host))
             environ = self._environ(folder, provider, proxies)
-            fleet = exits.enter_context(Fleet(folder, environ, namespace))
-            yield Run(self, provider, fleet, proxies, heard, namespace)
+            fleet = exits.enter_context(Fleet(folder, environ, namespace, self.forks))
+            yield Run(self, folder, provider, fleet, proxies, heard, namespace)
+        shutil.rmtree(folder)
         self.receiver.hooks.clear()
 
     def _ports(self, provider: Provider) -> list[tuple[str, int]]:
@@ -124,6 +134,11 @@ class Bench:
         return folder
 
 
+def random_seconds(least: float, most: float) -> float:
+    """How long a fault lasts; the logarithm is evenly spread: often it is brief, now and then as long as can be."""
+    return math.exp(random.uniform(math.log(least), math.log(most)))
+
+
 class RequestsHeard:
     """The requests that a proxy before the provider has heard: when, and for which number."""
 
@@ -145,6 +160,8 @@ class Run:
     """Some trials over one fleet, judged together."""
 
     bench: Bench
+    folder: Path
+    """Its workers' logs."""
     provider: Provider
     fleet: Fleet
     proxies: dict[str, Proxy]
@@ -155,9 +172,10 @@ class Run:
     """Workers that are, or were, about to meet a failpoint."""
     drains: list[float] = field(default_factory=list)
     mended: float = 0.0
-    _frozen: list[Worker] = field(default_factory=list)
+    _frozen: dict[Worker, float] = field(default_factory=dict)
+    """And since when (Unix seconds)."""
     _to_wake: list[tuple[float, Worker]] = field(default_factory=list)
-    _woken: list[tuple[float, Worker]] = field(default_factory=list)
+    _to_go: list[tuple[float, Worker]] = field(default_factory=list)
     _undrained: int = 0
 
     def send(self, count: int, pause_seconds: float = 0.0) -> None:
@@ -175,28 +193,39 @@ class Run:
         self.armed.append(worker)
         self._to_wake.append((time.monotonic() + seconds, worker))
 
+    def arm(self, orders: str) -> Worker:
+        """One more worker, which is about to meet failpoints."""
+        worker = self.fleet.launch(orders)
+        self.armed.append(worker)
+        return worker
+
     def look(self) -> None:
         """What a supervisor and a watch would do; called in every wait."""
         for due in [due for due in self._to_wake if due[0] <= time.monotonic()]:
             self._to_wake.remove(due)
             self.fleet.wake(due[1])
+        self.armed = [worker for worker in self.armed if not is_dead(worker)]
         for worker in self.armed:
-            if is_frozen(worker) and worker not in self._frozen:
-                self._frozen.append(worker)
+            if is_frozen(worker):
+                self._frozen.setdefault(worker, time.time())
         for worker in [worker for worker in self._frozen if not is_frozen(worker)]:
-            self._frozen.remove(worker)
-            self.fleet.wakings.append(time.time() - 2 * LOOK_SECONDS)
-            self._woken.append((time.monotonic() + WOKEN_SECONDS, worker))
-        for due in [due for due in self._woken if due[0] <= time.monotonic()]:
-            self._woken.remove(due)
+            since = self._frozen.pop(worker)
+            self.fleet.wakings.append(Waking(woken_at(worker) - 2 * LOOK_SECONDS, since))
+            self.let_go(worker)
+        for due in [due for due in self._to_go if due[0] <= time.monotonic()]:
+            self._to_go.remove(due)
             due[1].terminate()
         self.fleet.supervise()
 
+    def let_go(self, worker: Worker) -> None:
+        """Tell a worker to go, after a while."""
+        self._to_go.append((time.monotonic() + LINGER_SECONDS, worker))
+
     def dismiss(self) -> None:
-        """Tell the armed workers to go that met their failpoint and live, or that did not meet it."""
-        waited_for = {worker.process.pid for _, worker in (*self._to_wake, *self._woken)}
+        """Tell the armed workers to go that did not meet their failpoint."""
+        waited_for = {worker for _, worker in (*self._to_wake, *self._to_go)}
         for worker in self.armed:
-            if not is_dead(worker) and worker not in self._frozen and worker.process.pid not in waited_for:
+            if not is_dead(worker) and worker not in self._frozen and worker not in waited_for:
                 worker.terminate()
 
     def wait(self, holds: Callable[[], bool], seconds: float) -> bool:
@@ -211,10 +240,14 @@ class Run:
         """A random pause, watched."""
         self.wait(lambda: False, random.uniform(least, most))
 
+    def last(self, least: float, most: float) -> None:
+        """Let a fault last for `random_seconds`, watched."""
+        self.wait(lambda: False, random_seconds(least, most))
+
     def drain(self, within_seconds: float = DRAINED_WITHIN_SECONDS) -> None:
         """Wait until every event came and every frozen worker went on, and note how long it took."""
         waited, self._undrained = self.jobs[self._undrained :], len(self.jobs)
-        self.wait(lambda: not self._frozen and not self._to_wake and not self._woken, DRAINED_WITHIN_SECONDS)
+        self.wait(lambda: not self._frozen and not self._to_wake and not self._to_go, DRAINED_WITHIN_SECONDS)
         self.dismiss()
         drained = self.wait(lambda: not self.bench.oracle.missing(waited), within_seconds)
         self.wait(lambda: False, SURPLUS_SECONDS)

@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import random
+import signal
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tests.faults.bench import Run
+from tests.faults.bench import Run, random_seconds
 from tests.faults.namespace import allowed
 from tests.faults.proxy import Fault, Illness
-from tests.faults.workers import has_raised, is_dead, is_frozen
+from tests.faults.workers import has_reached, is_dead, is_frozen
 from tests.integration.stack import Worker
 from worker.failpoints import POINTS
 
 ACTIONS = ("kill", "stop", "raise")
-AT_ONCE = 6
-"""Workers that are armed together."""
+AT_ONCE = 8
+"""Workers that are armed and have not met their failpoint yet: more would idle more than they meet."""
 
-JOBS = 30
-LOT, LOTS_MOST = 6, 60
+FROZEN_AT_ONCE = 30
+"""The same, where a frozen worker takes a share of the messages with it, as RabbitMQ hands them out: then all freeze at
+about the same time."""
+
+RAISES_TOGETHER = 5
+"""Failpoints that raise in one worker, which lives on; one that kills or freezes has a worker of its own."""
+
+JOBS, FEW_JOBS = 30, 12
+"""Jobs that come in as a fault comes about: if that is once, and if it is hundreds of times."""
+
+SENDING_SECONDS = 0.4
+LOT_MOST = 20
+READY = " ready."
+"""What a worker's log says once it takes messages."""
+
 REACHED_WITHIN_SECONDS = 45.0
 """What a worker that died or is frozen had in hand comes back after a while; till then there may be nothing to do."""
 
@@ -42,8 +57,11 @@ FREEZE_JOB_SECONDS = 19
 TARGETS = {"redis": ("redis", "provider"), "amqp": ("redis", "amqp", "provider")}
 """The servers that a worker talks to, by broker."""
 
-PASSES_MOST = {"fetch.before": 30, "park": 2, "delivery": 2, "relay": 2, "confirm": 2}
-"""A point, or both of a step, goes off at a random pass up to this; else up to 3."""
+PASSES_MOST = {"park": 2, "delivery": 2, "relay": 2, "confirm": 2}
+"""Both points of a step go off at a random pass up to this; else up to 3."""
+
+IDLE_PASSES_MOST = 30
+"""The same for `fetch.before` on Redis, which is passed whether or not there is a message."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +73,10 @@ class Order:
     at: int
 
     @classmethod
-    def of(cls, point: str, action: str) -> Order:
-        return cls(point, action, random.randint(1, PASSES_MOST.get(point, PASSES_MOST.get(_step(point), 3))))
+    def of(cls, point: str, action: str, broker: str) -> Order:
+        idle = point == "fetch.before" and broker == "redis"
+        most = IDLE_PASSES_MOST if idle else PASSES_MOST.get(_step(point), 3)
+        return cls(point, action, random.randint(1, most))
 
     @property
     def name(self) -> str:
@@ -74,8 +94,9 @@ class Order:
     def met(self, worker: Worker) -> bool:
         """Whether `worker` has come to it."""
         if self.action == "kill":
-            return is_dead(worker)
-        return is_frozen(worker) if self.action == "stop" else has_raised(worker, self.point)
+            killed = worker.process.poll() == -signal.SIGKILL
+            return killed and has_reached(worker, self.point)
+        return is_frozen(worker) if self.action == "stop" else has_reached(worker, self.point)
 
 
 def _step(point: str) -> str:
@@ -84,58 +105,69 @@ def _step(point: str) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """One fault, or some that are put in together: to see a fault come about takes longer than it does.
+    """One fault, or many that are put in together: to see a fault come about takes longer than it does.
 
-    `trial` does it once in a run and says which of `names` came about; `standing` workers work meanwhile.
+    `trial` does each of `names` so many times in a run and counts those that came about; `standing` workers work
+    meanwhile.
     """
 
     names: Sequence[str]
-    trial: Callable[[Run], Collection[str]]
+    trial: Callable[[Run, int], Counter[str]]
     standing: int = 2
     proxied: bool = False
     apart: bool = False
     trials_per_drain: int = 10
+    drains: int = 2
+    """In one run."""
 
 
-def cells(broker: str, wanted: Callable[[str], bool] = lambda _: True) -> list[Cell]:
-    """The cells whose names are `wanted`, for a broker, "redis" or "amqp"."""
-    alone = [*_network(TARGETS[broker]), *_cable(), *_servers(broker), *_workers()]
-    return [*_failpoints(wanted), *(cell for cell in alone if wanted(cell.names[0]))]
+def cells(broker: str, wanted: Callable[[str], bool] = lambda _: True, jobs: int = FEW_JOBS) -> list[Cell]:
+    """The cells whose names are `wanted`, for a broker, "redis" or "amqp"; `jobs` come in at each trial."""
+    alone = [*_network(TARGETS[broker], jobs), *_cable(jobs), *_servers(broker, jobs), *_workers(jobs)]
+    return [*_failpoints(broker, wanted), *(cell for cell in alone if wanted(cell.names[0]))]
 
 
-def _failpoints(wanted: Callable[[str], bool]) -> list[Cell]:
-    """Those together that freeze about as long."""
-    orders = [Order.of(point, action) for action in ACTIONS for point in POINTS]
-    orders = sorted((order for order in orders if wanted(order.name)), key=lambda order: order.seconds)
-    groups = [orders[n : n + AT_ONCE] for n in range(0, len(orders), AT_ONCE)]
+def _failpoints(broker: str, wanted: Callable[[str], bool]) -> list[Cell]:
+    """Those together that do the same."""
+    found = []
+    for action in ACTIONS:
+        points = [point for point in POINTS if wanted(f"point.{point}.{action}")]
+        if points:
+            names = [f"point.{point}.{action}" for point in points]
+            at_once, trials, drains = AT_ONCE, 5, 2
+            if action == "stop" and broker == "amqp":
+                at_once, trials, drains = FROZEN_AT_ONCE, 1, 5
+            trial = partial(_reach_all, action, points, at_once)
+            found.append(Cell(names, trial, standing=1, trials_per_drain=trials, drains=drains))
+    return found
+
+
+def _reach_all(action: str, points: Sequence[str], at_once: int, run: Run, count: int) -> Counter[str]:
+    together = RAISES_TOGETHER if action == "raise" else 1
+    lists: list[list[Order]] = []
+    for _ in range(count):
+        orders = [Order.of(point, action, run.bench.broker) for point in random.sample(points, len(points))]
+        lists += [orders[n : n + together] for n in range(0, len(orders), together)]
+    unmet = {id(order) for order in reach(lists, run, at_once)}
+    return Counter(order.name for own in lists for order in own if id(order) not in unmet)
+
+
+def _network(targets: tuple[str, ...], jobs: int) -> list[Cell]:
     return [
-        Cell([order.name for order in group], partial(_reach_all, group), standing=1, trials_per_drain=1)
-        for group in groups
-    ]
-
-
-def _reach_all(group: Sequence[Order], run: Run) -> Collection[str]:
-    orders = [Order.of(order.point, order.action) for order in group]
-    unmet = reach([[order] for order in orders], run)
-    return [order.name for order in orders if order not in unmet]
-
-
-def _network(targets: tuple[str, ...]) -> list[Cell]:
-    return [
-        _alone(f"net.{target}.{illness}", partial(ail, (target,), illness), proxied=True, trials_per_drain=5)
+        _alone(f"net.{target}.{illness}", partial(ail, (target,), illness, jobs=jobs), proxied=True)
         for target in targets
         for illness in Illness
         if illness is not Illness.NONE
     ]
 
 
-def _cable() -> list[Cell]:
+def _cable(jobs: int) -> list[Cell]:
     """The network of all workers is gone for a while, with everything on it."""
     if not allowed():
         return []
     ends = {"here": True, "there": False}
     return [
-        _alone(f"cable.{end}", partial(meanwhile, partial(cut, here=here)), apart=True, trials_per_drain=5)
+        _alone(f"cable.{end}", partial(meanwhile, partial(cut, here=here), jobs=jobs), apart=True)
         for end, here in ends.items()
     ]
 
@@ -145,16 +177,16 @@ def cut(run: Run, *, here: bool) -> None:
     assert run.namespace is not None
     run.namespace.pull(here=here)
     try:
-        run.pause(0.3, 10)
+        run.last(0.3, 10)
     finally:
         run.namespace.plug(here=here)
 
 
-def _servers(broker: str) -> list[Cell]:
+def _servers(broker: str, jobs: int) -> list[Cell]:
     faults: dict[str, Callable[[Run], None]] = {
         "redis.restart": lambda run: _restart(run, "redis", "stop"),
         "redis.kill": lambda run: _restart(run, "redis", "kill"),
-        "redis.sleep": lambda run: run.bench.redis.sleep(random.uniform(0.5, 8)),
+        "redis.sleep": lambda run: run.bench.redis.sleep(random_seconds(0.5, 8)),
         "redis.full": _fill,
     }
     if broker == "amqp":
@@ -162,51 +194,70 @@ def _servers(broker: str) -> list[Cell]:
             "amqp.restart": lambda run: _restart(run, "rabbit", "stop"),
             "amqp.kill": lambda run: _restart(run, "rabbit", "kill"),
         }
-    return [
-        _alone(f"server.{name}", partial(meanwhile, fault), trials_per_drain=5)
-        for name, fault in faults.items()
-    ]
+    return [_alone(f"server.{name}", partial(meanwhile, fault, jobs=jobs)) for name, fault in faults.items()]
 
 
-def _workers() -> list[Cell]:
+def _workers(jobs: int) -> list[Cell]:
     faults: dict[str, Callable[[Run], None]] = {"kill": _kill_some, "stop": _freeze_one, "term": _roll}
     return [
-        _alone(f"workers.{name}", partial(meanwhile, fault), standing=3) for name, fault in faults.items()
+        _alone(f"workers.{name}", partial(meanwhile, fault, jobs=jobs), standing=3)
+        for name, fault in faults.items()
     ]
 
 
 def _alone(name: str, fault: Callable[[Run], None], **options: Any) -> Cell:
     """A fault that always comes about."""
 
-    def trial(run: Run) -> Collection[str]:
-        fault(run)
-        return [name]
+    def trial(run: Run, count: int) -> Counter[str]:
+        for _ in range(count):
+            fault(run)
+        return Counter({name: count})
 
     return Cell([name], trial, **options)
 
 
-def reach(orders: Sequence[Sequence[Order]], run: Run) -> list[Order]:
-    """Arm a worker with each of the lists, and feed jobs until all orders were met; those that were not."""
+class _Armed:
+    """A worker, and those of its orders that it has not met."""
+
+    def __init__(self, orders: Sequence[Order], run: Run) -> None:
+        self.worker, self.left = run.arm(" ".join(map(str, orders))), list(orders)
+        self._ends = time.monotonic() + REACHED_WITHIN_SECONDS
+        self._ready = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has said once that it is ready for work."""
+        self._ready = self._ready or READY in self.worker.output
+        return self._ready
+
+    def look(self) -> bool:
+        """Whether there is more to be met."""
+        ended = is_dead(self.worker)
+        self.left = [order for order in self.left if not order.met(self.worker)]
+        return bool(self.left) and not ended and time.monotonic() < self._ends
+
+
+def reach(orders: Iterable[Sequence[Order]], run: Run, at_once: int = AT_ONCE) -> list[Order]:
+    """Arm a worker with each of the lists, some at once, and feed jobs until all were met; those that were not."""
     run.dismiss()
-    run.send(LOT)
-    armed = [(run.fleet.launch(" ".join(map(str, own))), own) for own in orders]
-    run.armed += [worker for worker, _ in armed]
-    ends = time.monotonic() + REACHED_WITHIN_SECONDS + len(armed)
-    lots = LOTS_MOST * len(armed)
-    while (unmet := _unmet(armed)) and time.monotonic() < ends:
-        if lots:
-            run.send(LOT)
-            lots -= 1
+    waiting, armed, unmet = deque(orders), list[_Armed](), list[Order]()
+    while waiting or armed:
+        while waiting and len(armed) < at_once:
+            armed.append(_Armed(waiting.popleft(), run))
+        ready = sum(one.ready for one in armed)
+        if ready * 2 >= len(armed):
+            run.send(min(ready, LOT_MOST))
         run.pause(0.1, 0.3)
+        for done in [one for one in armed if not one.look()]:
+            armed.remove(done)
+            unmet += done.left
+            if not is_dead(done.worker) and not is_frozen(done.worker):
+                run.let_go(done.worker)
     run.mend()
     return unmet
 
 
-def _unmet(armed: Sequence[tuple[Worker, Sequence[Order]]]) -> list[Order]:
-    return [order for worker, own in armed for order in own if not order.met(worker)]
-
-
-def ail(targets: Sequence[str], illness: Illness, run: Run) -> None:
+def ail(targets: Sequence[str], illness: Illness, run: Run, *, jobs: int = JOBS) -> None:
     """Let the lines to `targets` be ill for a while, as jobs come in."""
     fault = Fault(illness, random.choice((0, 1, 30, 100, 500, 2000)))
 
@@ -214,18 +265,18 @@ def ail(targets: Sequence[str], illness: Illness, run: Run) -> None:
         for target in targets:
             run.proxies[target].ail(fault)
         try:
-            run.pause(0.3, 7)
+            run.last(0.3, 7)
         finally:
             for target in targets:
                 run.proxies[target].mend()
 
-    meanwhile(fall_ill, run)
+    meanwhile(fall_ill, run, jobs=jobs)
 
 
-def meanwhile(fault: Callable[[Run], None], run: Run) -> None:
+def meanwhile(fault: Callable[[Run], None], run: Run, *, jobs: int = JOBS) -> None:
     """Do `fault` while jobs are being sent."""
     with ThreadPoolExecutor(1) as producer:
-        sending = producer.submit(run.send, JOBS, 0.01)
+        sending = producer.submit(run.send, jobs, SENDING_SECONDS / jobs)
         run.pause(0, 0.5)
         fault(run)
         run.mend()
@@ -241,7 +292,7 @@ def _restart(run: Run, name: str, how: str) -> None:
 def _fill(run: Run) -> None:
     run.bench.redis.fill_disk()
     try:
-        run.pause(0.5, 5)
+        run.last(0.5, 5)
     finally:
         run.bench.redis.free_disk()
 

@@ -40,11 +40,13 @@ _serial = itertools.count(1)
 
 @dataclass(frozen=True)
 class Sent:
-    """A job that the broker has taken: its `id`, whose it is, and the number that nobody else has."""
+    """A job that the broker has taken: its `id`, whose it is, the number that nobody else has, and when it was first
+    given to the broker (Unix seconds)."""
 
     id: str
     account: str
     phone: str
+    unix: float
 
     @property
     def rings_most(self) -> int:
@@ -78,10 +80,10 @@ class Load:
         account = list(ACCOUNTS)[serial % len(ACCOUNTS)]
         phone = f"{200_000 + serial}{ENDINGS[serial % len(ENDINGS)]}"
         job = {"id": f"job-{serial}", "account": account, "country": "1", "phone": phone, "code": "4711"}
-        ways = [self._as_task, self._as_json]
+        ways, unix = [self._as_task, self._as_json], time.time()
         for way in ways if serial % 10 == 7 else [ways[serial // 2 % 2]]:
             self._surely(way, job)
-        return Sent(job["id"], account, phone)
+        return Sent(job["id"], account, phone, unix)
 
     def _surely(self, way: Callable[[dict[str, str]], None], job: dict[str, str]) -> None:
         ends = time.monotonic() + TAKEN_WITHIN_SECONDS

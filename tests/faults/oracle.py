@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from tests.faults.load import ACCOUNTS, HOOKED, Sent
 from tests.faults.servers import Served
-from tests.faults.windows import countable, too_many
+from tests.faults.windows import Waking, countable, too_many
 from tests.faults.workers import THREADS
 from worker.limits import parse_rate
 
@@ -87,12 +87,12 @@ class Oracle:
         jobs: Sequence[Sent],
         served: Sequence[Served],
         sent: Sequence[tuple[float, str]],
-        wakings: Sequence[float],
+        wakings: Sequence[Waking],
     ) -> Verdict:
         """The verdict over all jobs of a run, once it has drained or has had its time. Forgets their events.
 
         `served` is the provider's log, `sent` when each request was sent and for which number, `wakings` when a frozen
-        worker went on; all in Unix seconds.
+        worker went on; times are in Unix seconds.
         """
         verdict = Verdict(accepted=len(jobs))
         self._judge_events(verdict, jobs)
@@ -141,21 +141,24 @@ def _judge_calls(verdict: Verdict, jobs: Sequence[Sent], served: Sequence[Served
 
 
 def _judge_limits(
-    verdict: Verdict, jobs: Sequence[Sent], sent: Sequence[tuple[float, str]], wakings: Sequence[float]
+    verdict: Verdict, jobs: Sequence[Sent], sent: Sequence[tuple[float, str]], wakings: Sequence[Waking]
 ) -> None:
-    for account, times in _by_account(jobs, sent).items():
+    for account, requests_of in _by_account(jobs, sent).items():
         requests, period_us = parse_rate(ACCOUNTS[account]["rate"])
         most = requests + int(ACCOUNTS[account]["burst"])
-        surplus = too_many(countable(times, wakings, THREADS), period_us / 1_000_000, most)
+        surplus = too_many(countable(requests_of, wakings, THREADS), period_us / 1_000_000, most)
         if surplus:
             verdict.over_limit += surplus
             verdict.details.append(f"over limit: {surplus} requests of {account}")
 
 
-def _by_account(jobs: Sequence[Sent], sent: Sequence[tuple[float, str]]) -> Mapping[str, list[float]]:
-    owner = {job.phone: job.account for job in jobs}
-    times: dict[str, list[float]] = defaultdict(list)
+def _by_account(
+    jobs: Sequence[Sent], sent: Sequence[tuple[float, str]]
+) -> Mapping[str, list[tuple[float, float]]]:
+    """By account, when each request was sent, and when its job was."""
+    owner = {job.phone: job for job in jobs}
+    times: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for unix, phone in sent:
-        if phone in owner:
-            times[owner[phone]].append(unix)
+        if job := owner.get(phone):
+            times[job.account].append((unix, job.unix))
     return times

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
 
 from tests.faults.oracle import Verdict
@@ -16,26 +18,66 @@ DETAILS_MOST = 20
 
 @dataclass
 class Row:
-    """One cell on one broker. `missed` trials are those whose fault did not come about; they are not among `trials`."""
+    """One cell on one broker. `missed` trials are those whose fault did not come about; they are not among `trials`, of
+    which `asked` were asked for."""
 
     broker: str
     cell: str
+    asked: int = 1
     trials: int = 0
     missed: int = 0
-    fruitless: int = 0
     deaths: int = 0
     verdict: Verdict = field(default_factory=Verdict)
     drains: list[float] = field(default_factory=list)
 
     @property
+    def short(self) -> bool:
+        """True where the fault has not come about as often as was asked for."""
+        return self.trials < self.asked
+
+    @property
     def bad(self) -> bool:
-        """True where a promise was broken, or the fault never came about so that nothing was shown."""
-        return self.verdict.violations > 0 or self.trials == 0
+        """True where a promise was broken, or not enough was shown."""
+        return self.verdict.violations > 0 or self.short
 
     def take(self, verdict: Verdict, drains: Sequence[float], deaths: int) -> None:
         self.verdict.add(verdict)
         self.drains += drains
         self.deaths += deaths
+
+    def add(self, other: Row) -> None:
+        """Further trials of the same."""
+        self.trials += other.trials
+        self.missed += other.missed
+        self.take(other.verdict, other.drains, other.deaths)
+
+
+class Table:
+    """The rows, kept in a file as they grow, where one is given: a run that is cut short has something to show."""
+
+    def __init__(self, rows: Sequence[Row], file: Path | None, installations: int) -> None:
+        self._rows, self._file, self._installations = rows, file, installations
+        self._since = time.monotonic()
+        self.troubles = 0
+
+    def keep(self, news: Sequence[Row]) -> None:
+        """Print what was done now and how far all of it is, and write the file."""
+        done, asked = (
+            sum(min(row.trials, row.asked) for row in self._rows),
+            sum(row.asked for row in self._rows),
+        )
+        print(f"{time.monotonic() - self._since:6.0f} s, {done} of {asked}", flush=True)
+        print(*map(sentence, news), sep="\n", flush=True)
+        if self._file is not None:
+            self._file.write_text(self.text(), encoding="utf-8")
+
+    def text(self) -> str:
+        minutes = (time.monotonic() - self._since) / 60
+        how = f"In {minutes:.0f} minutes, on {self._installations} installations side by side"
+        trouble = f", {self.troubles} of which came to grief and were replaced" if self.troubles else ""
+        short = sum(row.short for row in self._rows)
+        missing = f" **{short} cells have fewer trials than asked for.**" if short else ""
+        return markdown(self._rows, remark=f" {how}{trouble}.{missing}")
 
 
 HEAD = (
@@ -65,13 +107,13 @@ def sentence(row: Row) -> str:
     return f"{'BAD ' if row.bad else 'ok  '}{row.broker} {row.cell}: {values}{shown}"
 
 
-def markdown(rows: Sequence[Row], title: str = "Faults") -> str:
-    """The table as kept in ops/, with date and machine."""
+def markdown(rows: Sequence[Row], title: str = "Faults", remark: str = "") -> str:
+    """The table as kept in ops/, with date and machine, and a remark on the run."""
     lines = [_line(HEAD), _line(["---"] * 2 + ["---:"] * (len(HEAD) - 2))]
     lines += [_line(cells_of(row)) for row in sorted(rows, key=lambda row: row.broker, reverse=True)]
     bad = [detail for row in rows for detail in row.verdict.details]
     return (
-        f"# {title}\n\n{_preface(rows)}\n\n"
+        f"# {title}\n\n{_preface(rows)}{remark}\n\n"
         + "\n".join(lines)
         + "\n"
         + "".join(f"\n- {detail}" for detail in bad[:DETAILS_MOST])
@@ -84,8 +126,8 @@ def _preface(rows: Sequence[Row]) -> str:
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     trials = sum(row.trials for row in rows)
     return (
-        f"{trials} trials, {when}, {machine}, Python {python}. Failpoints are put in some at a time, each in a "
-        "worker of its own: what such a run came to stands in each row."
+        f"{trials} trials, {when}, {machine}, Python {python}. Failpoints are put in many at a time, those that "
+        "kill or freeze each in a worker of its own: what such a run came to stands in each row."
     )
 
 

@@ -19,9 +19,11 @@ from typing import Any, cast
 import redis
 
 from tests.conftest import RABBITMQ_SCRIPT, accepts_amqp, free_port, rabbitmq_environ
+from tests.faults.forkserver import ForkServer
+from tests.integration.stack import Process
 from worker.embedded import find_binary
 
-START_SECONDS, STOP_SECONDS = 60.0, 30.0
+START_SECONDS, STOP_SECONDS = 180.0, 30.0
 PROJECT = Path(__file__).parents[2]
 
 
@@ -45,7 +47,7 @@ class Server:
         self, command: Sequence[str], folder: Path, environ: Mapping[str, str] | None = None
     ) -> None:
         self._command, self._folder, self._environ = command, folder, environ
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
 
     def __enter__(self) -> Server:
         self.start()
@@ -65,18 +67,7 @@ class Server:
         return True
 
     def start(self) -> None:
-        with (self._folder / "output").open("ab") as output:
-            # restore_signals=False: SIGXFSZ stays ignored, as a full disk raises no signal either.
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=self._environ,
-                cwd=self._folder,
-                start_new_session=True,
-                restore_signals=False,
-            )
+        self._process = self._spawn()
         wait_for(self._up_or_ended, f"{self._command[0]} answers", START_SECONDS)
         if self._process.poll() is not None:
             raise ServerTrouble(f"{self._command[0]} ended; see {self._folder / 'output'}")
@@ -95,6 +86,23 @@ class Server:
         time.sleep(away_seconds)
         self.start()
 
+    def _spawn(self) -> Process:
+        with (self._folder / "output").open("ab") as output:
+            # restore_signals=False: SIGXFSZ stays ignored, as a full disk raises no signal either.
+            return subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=self._environ,
+                cwd=self._folder,
+                start_new_session=True,
+                restore_signals=False,
+            )
+
+    def _send(self, process: Process, number: signal.Signals) -> None:
+        os.killpg(process.pid, number)
+
     def _up_or_ended(self) -> bool:
         return (self._process is not None and self._process.poll() is not None) or self.answers()
 
@@ -104,7 +112,7 @@ class Server:
             return
         for how in (number, signal.SIGKILL):
             with suppress(ProcessLookupError, subprocess.TimeoutExpired):
-                os.killpg(process.pid, how)
+                self._send(process, how)
                 process.wait(STOP_SECONDS)
                 return
 
@@ -206,14 +214,22 @@ class Served:
 class Provider(Server):
     """The sandbox in a process of its own, so that the harness' work does not blur its clock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, forks: ForkServer | None = None) -> None:
+        """`forks`: where the process is to come from; else it is started from nothing."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        super().__init__(
-            [sys.executable, "-m", "worker.cli", "sandbox", "--port", str(self.port)],
-            folder,
-            {**os.environ, "PYTHONPATH": str(PROJECT)},
-        )
+        self._forks = forks
+        self._arguments = ["-m", "worker.cli", "sandbox", "--port", str(self.port)]
+        environ = {**os.environ, "PYTHONPATH": str(PROJECT)}
+        super().__init__([sys.executable, *self._arguments], folder, environ)
+
+    def _spawn(self) -> Process:
+        if self._forks is None:
+            return super()._spawn()
+        return self._forks.fork(self._arguments, os.environ, self._folder / "output", first=True)
+
+    def _send(self, process: Process, number: signal.Signals) -> None:
+        process.send_signal(number)
 
     def answers(self) -> bool:
         with suppress(OSError):

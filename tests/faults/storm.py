@@ -34,7 +34,7 @@ def main() -> int:
 
 def _storm(broker: str, jobs: int, seed: int) -> Row:
     chance, row = random.Random(seed), Row(broker, f"storm of {jobs} jobs")
-    with Bench(broker) as bench, bench.run() as run, ThreadPoolExecutor(1) as producer:
+    with Bench(broker, forking=False) as bench, bench.run() as run, ThreadPoolExecutor(1) as producer:
         run.fleet.stand(WORKERS)
         sending = producer.submit(run.send, jobs)
         while not sending.done() or len(run.bench.oracle.missing(run.jobs)) > jobs // 10:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import RABBITMQ_SCRIPT, absent
 from tests.faults.bench import Bench, Run
-from tests.faults.cells import AT_ONCE, TARGETS, Order, ail, cells, cut, meanwhile, reach
+from tests.faults.cells import JOBS, TARGETS, Order, ail, cells, cut, meanwhile, reach
 from tests.faults.namespace import allowed
 from tests.faults.oracle import Verdict
 from tests.faults.proxy import Illness
@@ -61,15 +61,14 @@ def _parts(broker: str) -> dict[str, Short]:
 
 def _failpoints(bench: Bench) -> Short:
     """Those that freeze first, and of them those first that freeze longest."""
-    single = [[Order.of(point, action)] for action in ("stop", "kill") for point in POINTS]
+    single = [[Order.of(point, action, bench.broker)] for action in ("stop", "kill") for point in POINTS]
     single.sort(key=lambda own: own[0].seconds, reverse=True)
-    several = [[Order.of(point, "raise") for point in POINTS[n::RAISING]] for n in range(RAISING)]
+    several = [
+        [Order.of(point, "raise", bench.broker) for point in POINTS[n::RAISING]] for n in range(RAISING)
+    ]
     with bench.run() as run:
-        run.fleet.stand(1)
-        unmet = [
-            order for n in range(0, len(single), AT_ONCE) for order in reach(single[n : n + AT_ONCE], run)
-        ]
-        unmet += reach(several, run)
+        run.fleet.stand(1, cold=1)
+        unmet = reach([*single, *several], run)
         if unmet:
             # Which worker a relay's or a courier's work falls to is chance: once more, with nothing beside it.
             unmet = reach([[order] for order in unmet], run)
@@ -78,13 +77,13 @@ def _failpoints(bench: Bench) -> Short:
 
 def _surroundings(bench: Bench) -> Short:
     """Network, servers and processes."""
-    others = cells(bench.broker, lambda name: name.startswith(("server.", "workers.")))
+    others = cells(bench.broker, lambda name: name.startswith(("server.", "workers.")), JOBS)
     with bench.run(proxied=True) as run:
         run.fleet.stand(3)
         for illness in Illness:
             ail(TARGETS[bench.broker], illness, run)
         for cell in others:
-            cell.trial(run)
+            cell.trial(run, 1)
         return _ended(run)
 
 

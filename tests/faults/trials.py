@@ -1,50 +1,58 @@
-"""Runs a cell: so many trials, a drain after every few, and a judgement after some of those."""
+"""Runs a unit of work: some trials of a cell on one installation, a drain after every few, and a judgement."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
 
 from tests.faults.bench import Bench
-from tests.faults.cells import Cell
+from tests.faults.cells import Cell, cells
 from tests.faults.report import Row
 
-FRUITLESS_MOST = 3
-"""A fault that did not come about so often in a row is given up, and its row says so."""
 
-DRAINS_PER_RUN = 5
+@dataclass(frozen=True)
+class Unit:
+    """So many trials of each of these cells, which are put in together, on an installation with this broker."""
+
+    broker: str
+    names: tuple[str, ...]
+    trials: int
 
 
-def run_cell(bench: Bench, cell: Cell, trials: int) -> list[Row]:
-    """A row of the table for each of its names. What a run came to stands in the row of each fault in it."""
+def run_unit(bench: Bench, unit: Unit, keep: Path | None = None, *, cold: int = 0) -> list[Row]:
+    """A row of the table for each of its names. What the run came to stands in the row of each fault in it.
+
+    `keep`: where workers' logs go, if a promise was broken. `cold`: standing workers that are not forked.
+    """
+    [cell] = cells(bench.broker, unit.names.__contains__)
     rows = [Row(bench.broker, name) for name in cell.names]
-    while _left(rows, trials):
-        _round(bench, cell, trials, rows)
-    return rows
-
-
-def _round(bench: Bench, cell: Cell, trials: int, rows: Sequence[Row]) -> None:
-    """One fleet and one provider's log; workers' logs stay small that way."""
     with bench.run(proxied=cell.proxied, apart=cell.apart) as run:
-        run.fleet.stand(cell.standing)
-        for _ in range(DRAINS_PER_RUN):
-            for _ in range(min(cell.trials_per_drain, _left(rows, trials))):
-                _count(cell.trial(run), rows)
+        run.fleet.stand(cell.standing, cold=cold)
+        for count in _portions(cell, unit.trials):
+            _count(cell.trial(run, count), count, rows)
             run.drain()
-            if not _left(rows, trials):
-                break
         verdict = run.judge()
         for row in rows:
             row.take(verdict, run.drains, run.fleet.deaths)
+        if verdict.violations and keep is not None:
+            _keep(run.folder, keep / f"{unit.names[0]}-{bench.broker}-{run.folder.name}", verdict.details)
+    return rows
 
 
-def _count(came_about: Collection[str], rows: Sequence[Row]) -> None:
+def _portions(cell: Cell, trials: int) -> list[int]:
+    """How many trials before each drain."""
+    most = cell.trials_per_drain
+    return [min(most, trials - n) for n in range(0, trials, most)]
+
+
+def _count(came_about: Counter[str], count: int, rows: list[Row]) -> None:
     for row in rows:
-        if row.cell in came_about:
-            row.trials, row.fruitless = row.trials + 1, 0
-        else:
-            row.missed, row.fruitless = row.missed + 1, row.fruitless + 1
+        row.trials += came_about[row.cell]
+        row.missed += count - came_about[row.cell]
 
 
-def _left(rows: Sequence[Row], trials: int) -> int:
-    """Trials that are still to be done: those of the fault that has come about least often and was not given up."""
-    return max((trials - row.trials for row in rows if row.fruitless < FRUITLESS_MOST), default=0)
+def _keep(folder: Path, place: Path, details: list[str]) -> None:
+    shutil.copytree(folder, place)
+    (place / "details").write_text("\n".join(details), encoding="utf-8")

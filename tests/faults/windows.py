@@ -4,29 +4,43 @@ The rule is CONTRACT.md's: a window of the rate's period holds at most rate + bu
 the provider had read a request whole or, where the line to it is ill, those at which the proxy before it had.
 
 One thing cannot be had: a process that is frozen between its last look at the clock and the write sends when it wakes.
-So requests that come within `WAKING_SECONDS` of a waking are not counted against a window, at most one for each dial
-thread of the worker that woke.
+So requests that come within `WAKING_SECONDS` of a waking, for jobs that were there when that worker froze, are not
+counted against a window, at most one for each dial thread of the worker that woke.
 """
 
 from __future__ import annotations
 
 import bisect
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 WAKING_SECONDS = 0.5
 
 
-def countable(times: Sequence[float], wakings: Sequence[float], threads: int) -> list[float]:
-    """`times` in order, without those that a frozen worker of `threads` dial threads may have sent as it woke."""
-    ordered = sorted(times)
+@dataclass(frozen=True)
+class Waking:
+    """A frozen worker went on: when, and since when it had been frozen (Unix seconds)."""
+
+    unix: float
+    since: float
+
+
+def countable(
+    requests: Sequence[tuple[float, float]], wakings: Sequence[Waking], threads: int
+) -> list[float]:
+    """When each request was sent, in order, without those that a frozen worker of `threads` dial threads may have sent
+    as it woke.
+
+    `requests`: of each, when it was sent and when its job was given to the broker (Unix seconds).
+    """
+    ordered = sorted(requests)
     excused: set[int] = set()
     for waking in wakings:
-        first, last = (
-            bisect.bisect_left(ordered, waking),
-            bisect.bisect_right(ordered, waking + WAKING_SECONDS),
-        )
-        excused |= set(range(first, min(last, first + threads)))
-    return [moment for n, moment in enumerate(ordered) if n not in excused]
+        first = bisect.bisect_left(ordered, (waking.unix,))
+        last = bisect.bisect_right(ordered, (waking.unix + WAKING_SECONDS,))
+        held = [n for n in range(first, last) if ordered[n][1] <= waking.since]
+        excused |= set(held[:threads])
+    return [sent for n, (sent, _) in enumerate(ordered) if n not in excused]
 
 
 def too_many(ordered: Sequence[float], period_seconds: float, most: int) -> int:

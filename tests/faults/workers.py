@@ -7,14 +7,17 @@ import os
 import random
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from tests.conftest import free_port
+from tests.faults.forkserver import Forked, ForkServer
 from tests.faults.namespace import Namespace
 from tests.faults.servers import ServerTrouble, wait_for
-from tests.integration.stack import COMMANDS, Worker
+from tests.faults.windows import Waking
+from tests.integration.stack import COMMANDS, Worker, spawn
 from worker.failpoints import VARIABLE
 
 READY_SECONDS, STOP_SECONDS = 60.0, 40.0
@@ -24,12 +27,20 @@ THREADS = 8
 class Fleet:
     """All workers of one installation, by pid. A context manager: none is left after it."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str], namespace: Namespace | None = None) -> None:
-        self._folder, self._environ, self._namespace = folder, environ, namespace
+    def __init__(
+        self,
+        folder: Path,
+        environ: Mapping[str, str],
+        namespace: Namespace | None = None,
+        forks: ForkServer | None = None,
+    ) -> None:
+        """`forks`: where workers are to come from; without it, or in a network of their own, each starts from
+        nothing."""
+        self._folder, self._environ, self._namespace, self._forks = folder, environ, namespace, forks
         self._numbers = itertools.count(1)
+        self._launched: list[Worker] = []
         self.standing: list[Worker] = []
-        self.wakings: list[float] = []
-        """When a frozen worker went on (Unix seconds)."""
+        self.wakings: list[Waking] = []
         self.deaths = 0
         """Workers of the standing ones that ended by themselves, which nobody asked for."""
 
@@ -37,24 +48,36 @@ class Fleet:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in self.standing:
+        for worker in self._launched:
             worker.kill()
 
-    def launch(self, orders: str = "", **settings: str) -> Worker:
-        """A worker that may not be up yet, armed with `orders` (see worker/failpoints.py); one way to start in turn."""
+    def launch(self, orders: str = "", *, cold: bool = False, **settings: str) -> Worker:
+        """A worker that may not be up yet, armed with `orders` (see worker/failpoints.py); one way to start in turn.
+
+        `cold`: started from nothing, not forked.
+        """
         number = next(self._numbers)
         environ = {**self._environ, "METRICS_PORT": str(free_port()), VARIABLE: orders, **settings}
         command, log = COMMANDS[("celery", "run")[number % 2]], self._folder / f"worker-{number}.log"
-        if self._namespace is None:
-            return Worker(command, environ, log)
-        inside = self._namespace
-        environ["METRICS_HOST"] = inside.guest
-        return Worker(command, environ, log, prefix=inside.command, host=inside.guest)
+        self._launched = [worker for worker in self._launched if not is_dead(worker)]
+        self._launched.append(self._start(command, environ, log, cold=cold))
+        return self._launched[-1]
 
-    def stand(self, count: int, **settings: str) -> None:
-        """Have `count` standing workers, ready for work."""
+    def _start(self, command: Sequence[str], environ: dict[str, str], log: Path, *, cold: bool) -> Worker:
+        if self._namespace is not None:
+            inside = self._namespace
+            environ["METRICS_HOST"] = inside.guest
+            return Worker(
+                command, environ, log, spawn=partial(spawn, prefix=inside.command), host=inside.guest
+            )
+        if self._forks is None or cold:
+            return Worker(command, environ, log)
+        return Worker(command, environ, log, spawn=self._forks.fork)
+
+    def stand(self, count: int, *, cold: int = 0) -> None:
+        """Have `count` standing workers, ready for work, the first `cold` of them not forked."""
         while len(self.standing) < count:
-            self.standing.append(self.launch(**settings))
+            self.standing.append(self.launch(cold=len(self.standing) < cold))
         for worker in self.standing:
             self._wait_until_ready(worker)
         while len(self.standing) > count:
@@ -88,7 +111,6 @@ class Fleet:
         return worker
 
     def wake(self, worker: Worker) -> None:
-        self.wakings.append(time.time())
         worker.process.send_signal(signal.SIGCONT)
 
     def retire(self, worker: Worker) -> int | None:
@@ -102,6 +124,8 @@ class Fleet:
 
 def is_frozen(worker: Worker) -> bool:
     """Whether the process is stopped (Linux)."""
+    if isinstance(worker.process, Forked):
+        return worker.process.frozen
     try:
         stat = Path(f"/proc/{worker.process.pid}/stat").read_text()
     except OSError:
@@ -109,12 +133,17 @@ def is_frozen(worker: Worker) -> bool:
     return stat.rpartition(")")[2].split()[0] in ("T", "t")
 
 
+def woken_at(worker: Worker) -> float:
+    """When a worker that was frozen went on, as far as can be told now that it has (Unix seconds)."""
+    return worker.process.woken_at if isinstance(worker.process, Forked) else time.time()
+
+
 def is_dead(worker: Worker) -> bool:
     return worker.process.poll() is not None
 
 
-def has_raised(worker: Worker, point: str) -> bool:
-    """Whether its armed `raise` was met: the one thing here that only the worker itself tells."""
+def has_reached(worker: Worker, point: str) -> bool:
+    """Whether it says that it came to an armed point."""
     return f"failpoint {point} reached" in worker.output
 
 

@@ -11,10 +11,10 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import redis
 from prometheus_client.parser import text_string_to_metric_families
@@ -82,10 +82,44 @@ def redis_server() -> Iterator[RedisServer]:
             server.stop()
 
 
+class Process(Protocol):
+    """What is used of a `subprocess.Popen`."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int, /) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+Spawn = Callable[[Sequence[str], Mapping[str, str], Path], Process]
+"""Starts Python with these arguments, in this environment, writing to this file."""
+
+
+def spawn(
+    arguments: Sequence[str], environ: Mapping[str, str], output: Path, *, prefix: Sequence[str] = ()
+) -> Process:
+    """From nothing, in a session of its own. `prefix` is put before the command."""
+    with output.open("wb") as file:
+        return subprocess.Popen(
+            [*prefix, sys.executable, *arguments],
+            env=dict(environ),
+            cwd=PROJECT,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
 class Worker:
     """One worker process.
 
-    `prefix` is put before the command; `host` is where its pages are.
+    `spawn` starts it; `host` is where its pages are.
     """
 
     def __init__(
@@ -94,20 +128,11 @@ class Worker:
         environ: Mapping[str, str],
         output: Path,
         *,
-        prefix: Sequence[str] = (),
+        spawn: Spawn = spawn,
         host: str = "127.0.0.1",
     ) -> None:
         self.host, self.port, self._output = host, int(environ["METRICS_PORT"]), output
-        with output.open("wb") as file:
-            self.process = subprocess.Popen(
-                [*prefix, sys.executable, *arguments],
-                env=dict(environ),
-                cwd=PROJECT,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self.process = spawn(arguments, environ, output)
 
     @property
     def output(self) -> str:

@@ -1,0 +1,98 @@
+"""Installations side by side, each with servers and a harness process of its own, so that no clock of one waits for
+another's work."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NoReturn
+
+from tests.faults.bench import Bench
+from tests.faults.report import Row
+from tests.faults.trials import Unit, run_unit
+
+UNIT_WITHIN_SECONDS = 1200.0
+STOP_SECONDS = 90.0
+
+_context = multiprocessing.get_context("fork")
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why an installation could not go on."""
+
+    text: str
+
+
+class Installation:
+    """One that is up, or on its way, as seen by whoever gives it work. To be made in a process of one thread."""
+
+    def __init__(self, broker: str, keep: Path | None, others: Sequence[Installation]) -> None:
+        self.broker = broker
+        self.unit: Unit | None = None
+        self.connection, theirs = _context.Pipe()
+        self._since = 0.0
+        # A copy of these in the new process would keep it from hearing that nobody is there any more.
+        outer = [self.connection, *(other.connection for other in others)]
+        self._process = _context.Process(target=_serve, args=(broker, keep, theirs, outer))
+        self._process.start()
+        theirs.close()
+
+    @property
+    def overdue(self) -> bool:
+        return self.unit is not None and time.monotonic() - self._since > UNIT_WITHIN_SECONDS
+
+    def give(self, unit: Unit) -> None:
+        self.unit, self._since = unit, time.monotonic()
+        self.connection.send(unit)
+
+    def take(self) -> list[Row] | Trouble:
+        """What came of the unit; waits for it."""
+        try:
+            answer: list[Row] | Trouble = self.connection.recv()
+        except (EOFError, OSError):
+            return Trouble("its harness is gone")
+        return answer
+
+    def dismiss(self) -> None:
+        """Tell it to end."""
+        self._process.terminate()
+
+    def join(self) -> None:
+        """Wait until nothing of it is left."""
+        self._process.join(STOP_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self.connection.close()
+
+
+def _serve(broker: str, keep: Path | None, connection: Connection, outer: Sequence[Connection]) -> None:
+    """Do what comes, on servers of one's own, until told to end."""
+    for one in outer:
+        one.close()
+    # Ctrl-C goes to all in the terminal's foreground; who gave the work says when to end.
+    os.setsid()
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        with Bench(broker) as bench:
+            cold = 1
+            while True:
+                connection.send(run_unit(bench, connection.recv(), keep, cold=cold))
+                cold = 0
+    except EOFError:
+        return
+    except Exception as problem:
+        connection.send(Trouble("".join(traceback.format_exception(problem))))
+
+
+def _end(*_: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(0)

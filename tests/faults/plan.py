@@ -1,0 +1,83 @@
+"""What is still to be done: units of work for the installations, so that all cells come forward at the same pace."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tests.faults.cells import Cell
+from tests.faults.report import Row
+from tests.faults.trials import Unit
+
+FRUITLESS_MOST = 3
+"""A fault that did not come about in so many units in a row, or whose installation failed so often, is given up, and
+its row says so."""
+
+
+@dataclass
+class _Group:
+    """Cells that are put in together; `given` trials of each are done or under way."""
+
+    cell: Cell
+    rows: list[Row]
+    given: int = 0
+    fruitless: int = 0
+
+
+@dataclass
+class Plan:
+    """`trials` of each cell, by broker. For one thread."""
+
+    trials: int
+    groups: dict[str, list[_Group]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, trials: int, chosen: dict[str, Sequence[Cell]]) -> Plan:
+        """`chosen`: the cells of each broker."""
+        return cls(
+            trials,
+            {
+                broker: [_Group(cell, [Row(broker, name, trials) for name in cell.names]) for cell in some]
+                for broker, some in chosen.items()
+            },
+        )
+
+    @property
+    def rows(self) -> list[Row]:
+        """One for each cell, in the catalogue's order."""
+        return [row for groups in self.groups.values() for group in groups for row in group.rows]
+
+    def give(self, broker: str) -> Unit | None:
+        """What to do next; None if nothing is left that is not under way. Whoever takes it says `done` or `failed`."""
+        open_groups = [group for group in self.groups[broker] if group.given < self.trials]
+        if not open_groups:
+            return None
+        group = min(open_groups, key=lambda one: (one.given, random.random()))
+        trials = min(self.trials - group.given, group.cell.trials_per_drain * group.cell.drains)
+        group.given += trials
+        names = [row.cell for row in group.rows if row.trials < self.trials]
+        return Unit(broker, tuple(names), trials)
+
+    def done(self, unit: Unit, rows: Sequence[Row]) -> None:
+        """Enter what came of it; what did not come about is to be done again."""
+        group = self._group(unit)
+        for row in rows:
+            next(own for own in group.rows if own.cell == row.cell).add(row)
+        group.fruitless = 0 if any(row.trials for row in rows) else group.fruitless + 1
+        self._give_again(group, max(row.missed for row in rows))
+
+    def failed(self, unit: Unit) -> None:
+        """An installation came to grief over it, which says nothing about the worker."""
+        group = self._group(unit)
+        group.fruitless += 1
+        self._give_again(group, unit.trials)
+
+    def _give_again(self, group: _Group, trials: int) -> None:
+        if group.fruitless < FRUITLESS_MOST:
+            group.given -= trials
+        else:
+            group.given = self.trials
+
+    def _group(self, unit: Unit) -> _Group:
+        return next(group for group in self.groups[unit.broker] if unit.names[0] in group.cell.names)
