@@ -48,7 +48,7 @@ class WorkerTree(Server):
         self.check()
         process, self._process = self._process, None
         assert process is not None  # noqa: S101 (checked)
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
         try:
             return process.wait(seconds)
         except subprocess.TimeoutExpired:

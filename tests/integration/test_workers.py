@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from tests.conftest import free_port, wait_until
 from tests.integration.conftest import BrokerUrl
 from tests.integration.outside import Job, new_job
-from tests.integration.stack import COMMANDS, RedisServer, Stack, Worker, redis_server
+from tests.integration.stack import COMMANDS, RedisServer, Stack, Worker, redis_server, spawn
 from tests.integration.stand_in import StandIn, gives_ref
 
 FAST = {"rate": "200/s", "burst": 100}
@@ -96,10 +97,10 @@ def test_open_files_that_calls_need_are_allowed_or_missed_at_once(
     """A low limit is raised as far as may be; where that is too little the start fails, and no call does later."""
     stack = make_stack(CONCURRENCY="400", METRICS_PORT=str(free_port()))
     few, many = (["sh", "-c", f'ulimit -Sn 256; ulimit -Hn {most}; exec "$@"', "sh"] for most in (500, 900))
-    refused = Worker(COMMANDS["run"], stack.environ, tmp_path / "few.log", prefix=few)
+    refused = Worker(COMMANDS["run"], stack.environ, tmp_path / "few.log", spawn=partial(spawn, prefix=few))
     (line,) = errors_of(refused)
     assert "CONCURRENCY" in line and "500" in line
-    worker = Worker(COMMANDS["run"], stack.environ, tmp_path / "many.log", prefix=many)
+    worker = Worker(COMMANDS["run"], stack.environ, tmp_path / "many.log", spawn=partial(spawn, prefix=many))
     stack.workers.append(worker)
     worker.wait_until_ready()
     limits = Path(f"/proc/{worker.process.pid}/limits").read_text()
