@@ -31,7 +31,7 @@ demo: $(INSTALLED) ## show real jobs travel the whole path on this machine, in u
 test: $(INSTALLED) ## run the tests; those that need a server that is not here are skipped
 	$(Q)$(BIN)/pytest $(QUIET) $(TESTS)
 
-faults: $(INSTALLED) ## put every fault in, TRIALS times each, and keep the table in ops/faults.md; takes a day
+faults: $(INSTALLED) ## put every fault in, TRIALS times each, and keep the table in ops/faults.md; hours on two CPUs
 	$(Q)$(BIN)/python -m tests.faults --trials $(TRIALS) --cells '$(CELLS)' --write ops/faults.md --keep build/faults
 
 storm: $(INSTALLED) ## 20,000 jobs while workers and servers are killed at random, on both brokers, and keep the table in ops/storm.md; a quarter of an hour

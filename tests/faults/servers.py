@@ -114,7 +114,17 @@ class Server:
             with suppress(ProcessLookupError, subprocess.TimeoutExpired):
                 self._send(process, how)
                 process.wait(STOP_SECONDS)
-                return
+                break
+        self._wait_for_group(process)
+
+    def _wait_for_group(self, process: Process) -> None:
+        """A script that ends before the server it started would leave the port taken for the next start."""
+        with suppress(ProcessLookupError):
+            ends = time.monotonic() + STOP_SECONDS
+            while time.monotonic() < ends:
+                os.killpg(process.pid, 0)
+                time.sleep(0.05)
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 class Redis(Server):
