@@ -13,7 +13,7 @@ from worker.logs import job_context
 from worker.loops import Faults
 from worker.ports import Lease
 
-STARTING_MOST = 32
+STARTING_MOST = 64
 """Calls at a time on their way from the lease to the network. They go one after the other: were there more, the last
 would come later than its slot is valid. Fewer would make small batches, each of which costs a turn of the releaser."""
 

@@ -17,7 +17,7 @@ from worker.ports import Decision, Ending, Ledger, Recorded, Watch
 
 BATCH_MOST = 128
 IDLE_SECONDS = 0.5
-GATHER_SECONDS = 0.005
+GATHER_SECONDS = 0.01
 """The pause after a batch, in which the next one gathers: many decisions cost little more than one."""
 
 _LOOK_SECONDS = 0.01
