@@ -25,7 +25,7 @@ from worker.embedded import EmbeddedServerError, find_binary
 START_SECONDS = 60
 STOP_SECONDS = 20
 RABBITMQ_SCRIPT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-QUEUES = ("calls", "calls.intake", "results")
+QUEUES = ("calls", *(f"calls.{shard}" for shard in range(16)), "calls.intake", "results")
 EXCHANGES = ("calls", "results")
 
 

@@ -10,7 +10,7 @@ from celery import Celery, signals
 from worker import logs, tasks  # noqa: F401 (the task registers itself)
 from worker.broker.address import broker_url
 from worker.errors import ConfigurationError
-from worker.queues import CALLS, TASK_NAME
+from worker.queues import CALLS, TASK_NAME, TASK_QUEUES
 from worker.settings import Settings
 from worker.steps.beat import BeatStep
 from worker.steps.plain_intake import PlainIntakeStep
@@ -40,7 +40,7 @@ app.conf.update(
     broker_transport_options={"socket_keepalive": True, "socket_timeout": 30, "visibility_timeout": 60,
                               "unacked_restore_interval": 10, "unacked_restore_throttle": 1,
                               "confirm_publish": True},
-    task_queues=[CALLS],
+    task_queues=TASK_QUEUES,
     task_default_queue=CALLS.name,
     task_default_exchange=CALLS.exchange.name,
     task_default_routing_key=CALLS.routing_key,
@@ -52,7 +52,6 @@ app.conf.update(
     worker_consumer="worker.steps.consumer:CallConsumer",
     worker_concurrency=settings.concurrency,
     worker_pool="threads",
-    worker_prefetch_multiplier=4,
     worker_enable_prefetch_count_reduction=False,
     worker_enable_remote_control=False,
     worker_hijack_root_logger=False,

@@ -7,7 +7,9 @@
     with Producer() as producer:        # one connection for many calls
         producer.enqueue_many(jobs, progress=print)
 
-Jobs travel as Celery messages for task `calls.verify`, which any worker of this project takes.
+Jobs travel as Celery messages for task `calls.verify`, each in the queue of its account's shard, `calls.0` to
+`calls.15`. Workers take from these in turn, so that one account's flood does not lie before all others' jobs. A
+worker that is older than these queues leaves alone what is in them: upgrade the workers first.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from worker.broker import address
 from worker.broker.publisher import Message, Publisher
 from worker.errors import BrokerUnavailable, InvalidJob
 from worker.jobs import ID_PATTERN, Job
-from worker.queues import CALLS, TASK_NAME
+from worker.queues import TASK_NAME, queue_of
 from worker.settings import Settings
 
 CHUNK = 500
@@ -66,7 +68,7 @@ class Producer:
     def __init__(self, broker_url: str | None = None) -> None:
         settings = Settings.from_env()
         self._extended = settings.proxstop_extended == "on"
-        self._publisher = Publisher(broker_url or address.broker_url(settings), [CALLS])
+        self._publisher = Publisher(broker_url or address.broker_url(settings), [])
         self._lock = threading.Lock()
 
     def enqueue(self, job: JobLike) -> str:
@@ -126,13 +128,13 @@ class Producer:
             raise InvalidJob(problem.code, f"{_name(place, job)} is not valid", problem.fields) from None
 
     def _send(self, jobs: list[Job]) -> None:
-        messages = [_message(job) for job in jobs]
+        messages, queues = [_message(job) for job in jobs], {queue_of(job.account) for job in jobs}
         with self._lock:
             # A connection that stood idle may have gone unnoticed; a fresh one tells whether the broker is there.
             if self._publisher.connected:
                 with suppress(BrokerUnavailable):
-                    return self._publisher.publish(messages)
-            return self._publisher.publish(messages)
+                    return self._publisher.publish(messages, queues)
+            return self._publisher.publish(messages, queues)
 
 
 def _name(place: int, job: JobLike) -> str:
@@ -152,4 +154,4 @@ def _message(job: Job) -> Message:
         kwargsrepr=HIDDEN,
     )
     body = json.dumps(task.body, ensure_ascii=False, separators=(",", ":")).encode()
-    return Message(body, routing_key=CALLS.name, headers=task.headers, properties=task.properties)
+    return Message(body, queue_of(job.account).name, headers=task.headers, properties=task.properties)

@@ -1,8 +1,10 @@
 """Names and shapes of everything on the broker, shared by producer, consumer and results.
 
-    calls ──direct──> calls           Celery tasks `calls.verify`
+    calls ──direct──> calls           Celery tasks `calls.verify`, from stock Celery producers
+    (default) ──────> calls.0 … 15    the same, from this package's producer, by the account's shard: a flood
+                                      of one account lies before the jobs of its own shard alone
                       calls.intake    plain JSON jobs, on AMQP only; on Redis a stream of this name takes
-                      its place
+                                      its place
     results ──topic──> results (#)    terminal events, routing key = the event's type
 
 Both sides of a queue must declare it alike, or an AMQP broker refuses the second one. A stock Celery or kombu client
@@ -17,6 +19,8 @@ import os
 
 from kombu import Exchange, Queue
 
+from worker.state.keys import SHARDS, shard_of
+
 TASK_NAME = "calls.verify"
 
 
@@ -29,6 +33,17 @@ def _durable(name: str, exchange: Exchange | None = None, routing_key: str = "")
 
 
 CALLS = _durable("calls", Exchange("calls", type="direct", durable=True), "calls")
+# On the default exchange, whose routing keys are the queues' names: no binding to make, or to be forgotten by a Redis.
+SHARD_QUEUES = tuple(
+    _durable(f"{CALLS.name}.{shard}", routing_key=f"{CALLS.name}.{shard}") for shard in range(SHARDS)
+)
+TASK_QUEUES = (CALLS, *SHARD_QUEUES)
+"""Where workers look for Celery tasks."""
 INTAKE = _durable("calls.intake")
 RESULTS_EXCHANGE = Exchange("results", type="topic", durable=True)
 RESULTS = _durable("results", RESULTS_EXCHANGE, "#")
+
+
+def queue_of(account: str) -> Queue:
+    """The queue of the account's shard, the one on which its state is kept."""
+    return SHARD_QUEUES[shard_of(account)]

@@ -109,7 +109,7 @@ class Wiring:
         if self.redis_broker is None:
             return []
         return [
-            ("queue", RedisQueue(self.redis_broker, self.intake)),
+            ("queue", RedisQueue(self.redis_broker, self.intake, lambda: self.dialler.begun)),
             ("stream", StreamIntake(self.redis_broker, self.intake)),
         ]
 

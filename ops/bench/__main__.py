@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ops.bench import comparison, environments, idle, machine, pacing, parking, release, stalls
+from ops.bench import comparison, environments, fairness, idle, machine, pacing, parking, release, stalls
 from ops.bench.contenders import CONTENDERS
 from ops.bench.trial import Case
 
@@ -48,6 +48,10 @@ def _idle(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 def _parking(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return parking.measure(asked.jobs, asked.accounts, asked.broker)
+
+
+def _fairness(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    return fairness.measure(asked.jobs, asked.broker)
 
 
 def _release(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -106,6 +110,10 @@ def _arguments() -> argparse.Namespace:
     option = command("parking", _parking, "jobs per second into lanes, and Redis' memory for each")
     option("--jobs", type=int, default=20_000, metavar="N", help="default 20000")
     option("--accounts", type=_numbers, default=[1, 100], metavar="N,…", help="default 1,100")
+    option("--broker", choices=BROKERS, default="redis")
+
+    option = command("fairness", _fairness, "latency of a job behind another account's flood")
+    option("--jobs", type=int, default=100_000, metavar="N", help="in the flood; default 100000")
     option("--broker", choices=BROKERS, default="redis")
 
     option = command("release", _release, "what a release costs, by the number of accounts")

@@ -23,8 +23,10 @@ class Installation:
     worker: WorkerTree
 
 
-def start(servers: Servers, limits: Mapping[str, str], running: ExitStack, **settings: str) -> Installation:
-    """One worker on the quickest of the run's providers, for accounts with these limits."""
+def start(
+    servers: Servers, limits: Mapping[str, str], running: ExitStack, *, at_rest: bool = True, **settings: str
+) -> Installation:
+    """One worker on the quickest of the run's providers, for accounts with these limits; wait until it is `at_rest`."""
     provider = servers.providers[min(servers.providers)]
     own = CallWorker()
     site = Site(
@@ -37,7 +39,8 @@ def start(servers: Servers, limits: Mapping[str, str], running: ExitStack, **set
     command, environ, cwd = own.command(site)
     environ = {**environ, **settings}
     worker = _started(WorkerTree(command, servers.folder, environ, cwd), running)
-    worker.wait_until_at_rest()
+    if at_rest:
+        worker.wait_until_at_rest()
     return Installation(site, worker)
 
 

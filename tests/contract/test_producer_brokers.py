@@ -1,4 +1,4 @@
-"""The producer on real brokers: a job that was accepted lies in queue `calls`."""
+"""The producer on real brokers: a job that was accepted lies in its account's queue."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from kombu import Connection
 from tests.contract.gate import Gate
 from worker.errors import BrokerUnavailable
 from worker.producer import Producer
+from worker.queues import SHARD_QUEUES, queue_of
 
 FIELDS = {"account": "acme", "country": "1", "phone": "2125550123", "code": "48151"}
 
@@ -25,10 +26,11 @@ def jobs(count: int) -> list[dict[str, str]]:
     return [{"id": f"job-{n}", **FIELDS} for n in range(count)]
 
 
-def waiting(url: str) -> list[Any]:
+def waiting(url: str, account: str = "acme") -> list[Any]:
+    """What lies in the account's queue."""
     with Connection(url) as connection, connection.channel() as channel:
         found = []
-        while message := channel.basic_get("calls", no_ack=True):
+        while message := channel.basic_get(queue_of(account).name, no_ack=True):
             found.append(message)
         return found
 
@@ -38,6 +40,28 @@ def test_jobs_lie_in_the_queue(broker: str) -> None:
     with Producer(broker) as producer:
         ids = producer.enqueue_many(jobs(1200))
     assert [message.headers["id"] for message in waiting(broker)] == ids
+
+
+def test_accounts_are_spread_over_their_shards_queues(broker: str) -> None:
+    """On a connection that has sent to some of them before, too; none is lost for a queue that is not there yet."""
+    accounts = [f"a{n}" for n in range(100)]
+    assert {queue_of(account) for account in accounts} == set(SHARD_QUEUES)
+    with Producer(broker) as producer:
+        producer.enqueue_many(jobs(3))
+        producer.enqueue_many({"id": account, **FIELDS, "account": account} for account in accounts)
+    for queue in SHARD_QUEUES:
+        own = [name for name in accounts if queue_of(name) == queue]
+        before = [f"job-{n}" for n in range(3)] if queue == queue_of("acme") else []
+        assert [message.headers["id"] for message in waiting(broker, own[0])] == before + own
+
+
+def test_a_queue_that_was_deleted_is_made_again(amqp_url: str) -> None:
+    """The broker returns the message; the producer connects anew, declares the queue, and sends it once more."""
+    with Producer(amqp_url) as producer, Connection(amqp_url) as connection:
+        producer.enqueue({"id": "one", **FIELDS})
+        connection.default_channel.queue_delete(queue_of("acme").name)
+        producer.enqueue({"id": "two", **FIELDS})
+    assert [message.headers["id"] for message in waiting(amqp_url)] == ["two"]
 
 
 def test_lost_connection_is_made_again_without_an_error(broker: str) -> None:

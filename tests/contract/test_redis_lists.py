@@ -17,7 +17,7 @@ from worker.broker.redis_lists import RESTORE_MOST, RedisLists
 from worker.engine import redis_queue
 from worker.engine.entry import Entry
 from worker.engine.intake import Intake
-from worker.engine.redis_queue import RedisQueue
+from worker.engine.redis_queue import BUSY_SECONDS, IDLE_SECONDS, RedisQueue
 from worker.engine.upkeep import ABANDONED_SECONDS, KEEP_SECONDS
 from worker.errors import StoreUnavailable
 from worker.failpoints import FailpointReached
@@ -226,6 +226,68 @@ def test_what_is_kept_is_not_put_back(client: redis.Redis, lists: RedisLists) ->
     assert client.hkeys(UNACKED) == [kept] and client.zrange(INDEX, 0, -1) == [kept]
 
 
+SHARES = ["calls", "calls.3", "calls.3\x06\x169", "calls.7"]
+
+
+@pytest.fixture
+def several(client: redis.Redis) -> RedisLists:
+    """The lists of a queue and of all shards' queues."""
+    return RedisLists(client, ["calls", *(f"calls.{shard}" for shard in range(16))], "calls")
+
+
+def test_a_flood_in_one_list_leaves_the_others_their_share(client: redis.Redis, several: RedisLists) -> None:
+    """What has just come into another list is taken with the first batch, which is full all the same."""
+    client.lpush("calls.3", *(message(routing_key="calls.3", id=n) for n in range(1000)))
+    client.lpush("calls.7", message(routing_key="calls.7", id="behind"))
+    taken = [json.loads(filed.raw)["id"] for filed in several.fetch(256, [])]
+    assert [name for name in taken if name != "behind"] == list(range(255)) and "behind" in taken
+
+
+@pytest.mark.parametrize("most", [4, 40, 103])
+def test_full_lists_give_alike(client: redis.Redis, several: RedisLists, most: int) -> None:
+    """As far as the room can be divided, in the order of each; a priority's list is one of its queue's."""
+    for name in SHARES:
+        client.lpush(name, *(message(routing_key=name, id=n) for n in range(100)))
+    taken: dict[str, list[int]] = {name: [] for name in SHARES}
+    for filed in several.fetch(most, []):
+        document = json.loads(filed.raw)
+        taken[document["properties"]["delivery_info"]["routing_key"]].append(document["id"])
+    assert sum(map(len, taken.values())) == most
+    assert {len(ids) for ids in taken.values()} <= {most // 4, most // 4 + 1}
+    assert all(ids == list(range(len(ids))) for ids in taken.values())
+
+
+def test_where_there_is_room_for_one_each_list_comes_first_in_time(
+    client: redis.Redis, several: RedisLists
+) -> None:
+    """However long the list before it is."""
+    client.lpush("calls.3", *(message(routing_key="calls.3") for _ in range(200)))
+    client.lpush("calls.4", message(routing_key="calls.4"))
+    taken = [json.loads(filed.raw) for _ in range(68) for filed in several.fetch(1, [])]
+    keys = [each["properties"]["delivery_info"]["routing_key"] for each in taken]
+    assert len(keys) == 68 and keys.count("calls.4") == 1
+
+
+def test_a_shards_message_goes_back_to_its_own_list(client: redis.Redis, several: RedisLists) -> None:
+    """It lies before that shard's others again, and no worker needs to know where it came from."""
+    raw, later = (message("", routing_key="calls.11") for _ in range(2))
+    client.lpush("calls.11", raw, later)
+    several.hand_back([], [filed.tag for filed in several.fetch(1, [])])
+    assert queued(client, "calls.11") == [later, raw] and is_filed(client) == (0, 0)
+
+
+def test_a_worker_that_knows_no_shards_loses_none_of_their_messages(
+    client: redis.Redis, lists: RedisLists, several: RedisLists
+) -> None:
+    """While workers are upgraded: an older one puts back into `calls` what a newer one had taken and lost."""
+    raw = message("", routing_key="calls.11")
+    client.lpush("calls.11", raw)
+    several.fetch(1, [])
+    age(client, ABANDONED_SECONDS)
+    assert lists.restore_older_than(ABANDONED_SECONDS) == (1, [])
+    assert queued(client) == [raw]
+
+
 class Taker:
     """Takes what an intake would."""
 
@@ -243,8 +305,8 @@ class Worker:
     """One worker's queue, with a clock of its own."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self.taker, self.clock = Taker(), FakeClock()
-        self.queue = RedisQueue(client, cast(Intake, self.taker), self.clock)
+        self.taker, self.clock, self.calls = Taker(), FakeClock(), 0
+        self.queue = RedisQueue(client, cast(Intake, self.taker), lambda: self.calls, self.clock)
 
     def later(self, seconds: float) -> None:
         self.clock.advance(seconds)
@@ -259,6 +321,16 @@ def age(client: redis.Redis, seconds: float) -> None:
 
 class TestRedisQueue:
     """What a worker does with the lists."""
+
+    def test_it_looks_less_often_while_it_begins_many_calls(self, client: redis.Redis) -> None:
+        """Each look takes time from them; with few calls, or none, a new message is found soon."""
+        worker = Worker(client)
+        pauses = []
+        for calls in (0, 1, 40, 1):
+            worker.clock.advance(0.1)
+            worker.calls += calls
+            pauses.append(worker.queue.turn())
+        assert pauses == [IDLE_SECONDS, IDLE_SECONDS, BUSY_SECONDS, IDLE_SECONDS]
 
     def test_a_message_is_handed_over_and_acknowledged(self, client: redis.Redis) -> None:
         """It is filed until its entry is done."""

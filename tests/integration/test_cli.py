@@ -22,7 +22,7 @@ from worker.delivery.results import ResultsQueue
 from worker.embedded import EmbeddedServer
 from worker.jobs import Job
 from worker.ports import Application, Lease, Parked, Reason, Source
-from worker.queues import CALLS, INTAKE, RESULTS
+from worker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES, queue_of
 from worker.settings import Settings
 from worker.state import keys
 from worker.state.connection import connect
@@ -241,7 +241,7 @@ def test_enqueue_finds_the_embedded_server(run: Run, monkeypatch: pytest.MonkeyP
     with EmbeddedServer(tmp_path / "state") as server:
         result = run("enqueue", "--file", "-", "--format", "jsonl", "--json", input=lines)
         with redis.Redis.from_url(server.url) as embedded:
-            assert embedded.llen("calls") == 3
+            assert embedded.llen(queue_of(JOB["account"]).name) == 3
         checks = _checks(run("doctor", "--offline", "--json"))
     assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == ["j-0", "j-1", "j-2"]
     assert "3 of 3 jobs sent" in result.stderr
@@ -284,7 +284,7 @@ def test_doctor_tells_queues_on_rabbitmq(
     """Queues that no worker has made yet are a warning; once made, all is well."""
     monkeypatch.setenv("BROKER_URL", amqp_url)
     assert _checks(run("doctor", "--offline", "--json"))["queues"] == "warn"
-    Link(amqp_url, [CALLS, RESULTS, INTAKE]).close()
+    Link(amqp_url, [CALLS, RESULTS, INTAKE, *SHARD_QUEUES]).close()
     assert _checks(run("doctor", "--offline", "--json"))["queues"] == "ok"
 
 

@@ -15,6 +15,7 @@ from worker.broker.address import broker_url, kombu_url
 from worker.errors import BrokerUnavailable, ConfigurationError, InvalidJob
 from worker.jobs import Job
 from worker.producer import Producer, enqueue, enqueue_many
+from worker.queues import TASK_QUEUES, queue_of
 from worker.settings import Settings
 
 MEMORY = "memory://"
@@ -30,13 +31,15 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def empty_queue() -> None:
     with Connection(MEMORY) as connection:
-        connection.default_channel.queue_purge("calls")
+        for queue in TASK_QUEUES:
+            connection.default_channel.queue_purge(queue.name)
 
 
-def sent() -> list[Any]:
+def sent(account: str = "acme") -> list[Any]:
+    """What lies in the account's queue."""
     with Connection(MEMORY) as connection:
         channel, found = connection.default_channel, []
-        while message := channel.basic_get("calls", no_ack=True):
+        while message := channel.basic_get(queue_of(account).name, no_ack=True):
             found.append(message)
         return found
 
@@ -112,6 +115,16 @@ def test_many_jobs_come_in_order_with_progress(monkeypatch: pytest.MonkeyPatch) 
     assert ids == [f"job-{n}" for n in range(10)]
     assert [message.headers["id"] for message in sent()] == ids
     assert told == [4, 8, 10]
+
+
+def test_accounts_are_spread_over_queues() -> None:
+    """Each account's jobs lie in the queue of its shard, in the order in which they were given."""
+    accounts = ["acme", "globex", "initech"]
+    assert len({queue_of(account).name for account in accounts}) == 3
+    jobs = [{"id": f"{account}-{n}", **FIELDS, "account": account} for n in range(3) for account in accounts]
+    enqueue_many(jobs, broker_url=MEMORY)
+    for account in accounts:
+        assert [message.headers["id"] for message in sent(account)] == [f"{account}-{n}" for n in range(3)]
 
 
 def test_no_jobs_need_no_broker() -> None:

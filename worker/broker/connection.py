@@ -6,7 +6,7 @@ address that no transport understands.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -55,12 +55,12 @@ class Link:
     """
 
     def __init__(self, url: str, queues: Sequence[Queue]) -> None:
-        self.queues = queues
+        self.queues: list[Queue] = []
         self.connection: Any = connection_to(url)
         try:
             with translated("the broker cannot be reached"):
                 self.channel: Any = self._open()
-                declare(self.connection, queues)
+                self.declare(queues)
         except BaseException:
             self.abandon()
             raise
@@ -76,6 +76,16 @@ class Link:
             # py-amqp's own read_timeout is swallowed by its read loop; the socket's is not.
             wire.transport.sock.settimeout(ANSWER_SECONDS)
         return self.connection.channel()
+
+    def declare(self, queues: Iterable[Queue]) -> None:
+        """Declare and bind those of `queues` that were not declared over this connection before.
+
+        Raises what the broker's library raises.
+        """
+        known = {queue.name for queue in self.queues}
+        fresh = [queue for queue in queues if queue.name not in known]
+        declare(self.connection, fresh)
+        self.queues += fresh
 
     @property
     def confirms(self) -> bool:

@@ -25,11 +25,11 @@ def declare(connection: Any, queues: Sequence[Queue]) -> None:
         except PreconditionFailed as problem:
             log.warning("queue.declared_otherwise", queue=queue.name, problem=problem.reply_text)
             cast(Any, queue).no_declare = True
-        with connection.channel() as channel:
-            _bind(queue(channel))
+        if queue.exchange.name:
+            with connection.channel() as channel:
+                _bind(queue(channel))
 
 
 def _bind(queue: Queue) -> None:
-    if queue.exchange and queue.exchange.name:
-        queue.exchange.declare()
-        queue.queue_bind()
+    queue.exchange.declare()
+    queue.queue_bind()

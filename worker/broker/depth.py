@@ -6,7 +6,7 @@ import threading
 
 from worker.broker.connection import Link, translated
 from worker.errors import BrokerUnavailable
-from worker.queues import CALLS, INTAKE, RESULTS
+from worker.queues import INTAKE, RESULTS, TASK_QUEUES
 
 
 class QueueDepths:
@@ -31,9 +31,9 @@ class QueueDepths:
             self._drop()
 
     def _ask(self) -> dict[str, int]:
-        link = self._link = self._link or Link(self._url, [CALLS, RESULTS])
+        link = self._link = self._link or Link(self._url, [*TASK_QUEUES, RESULTS])
         # On Redis a stream takes the place of the plain intake queue.
-        queues = [CALLS, RESULTS, INTAKE] if link.confirms else [CALLS, RESULTS]
+        queues = [*TASK_QUEUES, RESULTS, *([INTAKE] if link.confirms else [])]
         with translated("the broker does not tell its queues' depths"):
             return {
                 queue.name: queue.bind(link.channel).queue_declare(passive=link.confirms).message_count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,16 +49,18 @@ class Publisher:
     def connected(self) -> bool:
         return self._session is not None
 
-    def publish(self, batch: Sequence[Message]) -> None:
-        """Send `batch`. Raises BrokerUnavailable; then the next call makes a new connection."""
+    def publish(self, batch: Sequence[Message], queues: Collection[Queue] = ()) -> None:
+        """Send `batch`, which needs `queues` beside those of every connection: they are declared when they are first
+        needed. Raises BrokerUnavailable; then the next call makes a new connection.
+        """
         if not batch:
             return
         try:
             with translated("the broker did not take a message"):
-                if self._session is None or not self._session.send(batch):
+                if self._session is None or not self._session.send(batch, queues):
                     self._drop()
                     self._session = _Session(Link(self._url, self._queues))
-                    if not self._session.send(batch):
+                    if not self._session.send(batch, queues):
                         raise BrokerUnavailable("the broker forgot at once where messages go")
         except BaseException:
             self._drop()
@@ -85,8 +87,9 @@ class _Session:
         self._producer: Any = kombu.Producer(link.channel)
         self._confirms = Confirms(link.channel) if link.confirms else None
 
-    def send(self, batch: Sequence[Message]) -> bool:
+    def send(self, batch: Sequence[Message], queues: Collection[Queue]) -> bool:
         """Return when the broker has them all; False, and nothing sent, if it forgot where they go."""
+        self.link.declare(queues)
         with self.link.bindings_read_once():
             if not self.link.intact():
                 return False

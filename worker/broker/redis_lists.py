@@ -13,7 +13,7 @@ from typing import NamedTuple
 import redis
 
 from worker.broker.lua import source
-from worker.state.scripts import Call, Scripts, translated
+from worker.state.scripts import Call, Scripts
 
 PRIORITY_SUFFIXES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 """kombu keeps a queue's messages in one list per priority step; see `Channel._q_for_pri`."""
@@ -45,19 +45,18 @@ class RedisLists:
     """
 
     def __init__(self, client: redis.Redis, queues: Sequence[str], name: str) -> None:
-        self._client = client
         self._lists = tuple(queue + suffix for queue in queues for suffix in PRIORITY_SUFFIXES)
         self._turned = 0
         self._unacked = (f"{name}.unacked", f"{name}.unacked_index", f"{name}.restored")
         self._scripts = Scripts(client, source)
 
     def fetch(self, most: int, acknowledged: Sequence[bytes]) -> list[Filed]:
-        """Strike off what is acknowledged, and take up to `most` messages; the lists in turn, another one first."""
-        if acknowledged:
-            self._strike_off(acknowledged)
+        """Strike off what is acknowledged, and take up to `most` messages: as many from each list that holds enough,
+        and where there is room for a few only, from another list first each time.
+        """
         self._turned = (self._turned + 1) % len(self._lists)
         lists = self._lists[self._turned :] + self._lists[: self._turned]
-        reply = self._scripts.run(Call("fetch", (*self._unacked, *lists), [most]))
+        reply = self._scripts.run(Call("fetch", (*self._unacked, *lists), [most, *acknowledged]))
         return [Filed(tag, raw, bool(back)) for tag, raw, back in reply]
 
     def keep(self, tags: Collection[bytes]) -> None:
@@ -74,15 +73,8 @@ class RedisLists:
 
     def hand_back(self, acknowledged: Sequence[bytes], tags: Iterable[bytes]) -> None:
         """The last word before the end: strike off the one, put back the other."""
-        if acknowledged:
-            self._strike_off(acknowledged)
+        self.fetch(0, acknowledged)
         self._put_back(["", 0, *tags])
-
-    def _strike_off(self, tags: Sequence[bytes]) -> None:
-        with translated(), self._client.pipeline(transaction=True) as pipeline:
-            pipeline.hdel(self._unacked[0], *tags)
-            pipeline.zrem(self._unacked[1], *tags)
-            pipeline.execute()
 
     def _put_back(self, arguments: Sequence[str | bytes | float]) -> Restored:
         count, unreadable = self._scripts.run(Call("restore", (*self._unacked, *self._lists), arguments))

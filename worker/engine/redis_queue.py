@@ -20,12 +20,16 @@ from worker.errors import StoreUnavailable
 from worker.failpoints import hit
 from worker.intake import MESSAGE_BYTES_MOST, Broken, Request
 from worker.ports import Source
-from worker.queues import CALLS
+from worker.queues import CALLS, TASK_QUEUES
 
 BATCH_MOST = 256
-IN_HAND_MOST = 1024
+IN_HAND_MOST = 512
+"""All of them lie before a message that comes now, whoever sent them; two batches keep the intake busy."""
 IDLE_SECONDS = 0.005
 """How long a new message may lie when nothing else goes on: half of it, on average."""
+BUSY_SECONDS, BUSY_CALLS_PER_SECOND = 0.02, 300
+"""The pause in a process that begins more calls than that, from which each look takes time, or that has more in hand
+than it has put on record."""
 
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{24,}={0,2}")
 
@@ -38,21 +42,28 @@ class RedisQueue:
     """
 
     def __init__(
-        self, client: redis.Redis, intake: Intake, clock: Callable[[], float] = time.monotonic
+        self,
+        client: redis.Redis,
+        intake: Intake,
+        calls: Callable[[], int] = lambda: 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._lists = RedisLists(client, [CALLS.name], CALLS.name)
-        self._intake, self._upkeep = intake, Upkeep(clock)
+        """`calls`: how many the process has begun so far."""
+        self._lists = RedisLists(client, [queue.name for queue in TASK_QUEUES], CALLS.name)
+        self._intake, self._upkeep, self._calls, self._clock = intake, Upkeep(clock), calls, clock
+        self._seen = calls(), clock()
         self._lock = threading.Lock()
         self._in_hand: set[bytes] = set()
         self._done: list[bytes] = []
 
     def turn(self) -> float:
         """Seconds until the next look. Raises StoreUnavailable; what was to be acknowledged is kept."""
-        done = self._take_done()
+        busy, done = self._is_busy(), self._take_done()
         try:
             self._upkeep.turn(self._keep, self._restore)
             hit("fetch.before")
-            filed = self._lists.fetch(min(BATCH_MOST, max(IN_HAND_MOST - len(self._in_hand), 0)), done)
+            room = min(BATCH_MOST, max(IN_HAND_MOST - len(self._in_hand), 0))
+            filed = self._lists.fetch(room, done)
         except Exception:
             self._acknowledge(done)
             self._upkeep.interrupted()
@@ -62,7 +73,15 @@ class RedisQueue:
             hit("fetch.after")
         for message in filed:
             self._hand_over(message, *_content(message))
-        return 0.0 if len(filed) == BATCH_MOST else IDLE_SECONDS
+        if len(filed) == BATCH_MOST:
+            return 0.0
+        return IDLE_SECONDS if room and not busy else BUSY_SECONDS
+
+    def _is_busy(self) -> bool:
+        """Whether many calls have begun since the last look."""
+        (before, since), (begun, now) = self._seen, (self._calls(), self._clock())
+        self._seen = begun, now
+        return begun - before > BUSY_CALLS_PER_SECOND * (now - since)
 
     def close(self) -> None:
         """Hand back what is not on record. What cannot be said now, because Redis is away, is restored later."""

@@ -27,15 +27,18 @@ from worker.engine.messages import Envelope, read_plain, read_task
 from worker.failpoints import hit
 from worker.intake import Broken, Request
 from worker.ports import Source
-from worker.queues import CALLS, INTAKE
+from worker.queues import INTAKE, TASK_QUEUES
 
 LOOK_UP_SECONDS = 0.5
+PREFETCH = 200
+"""Messages in hand from each queue. What one queue has in hand lies before a message that comes now in another, and
+those of all queues together bound the worker's memory; fewer would make batches smaller than what the intake can do."""
 
 log = get_logger(__name__)
 
 
 class CallConsumer(Consumer):
-    """Hands each message of the task queue, and of `calls.intake`, to the worker's intake.
+    """Hands each message of the task queues, and of `calls.intake`, to the worker's intake.
 
     Of Celery's steps only those that consume are kept: no gossip, no remote control (which shows arguments, and with
     them PINs), no delayed delivery (which declares 28 exchanges and queues).
@@ -50,11 +53,14 @@ class CallConsumer(Consumer):
             "celery.worker.consumer.consumer:Evloop",
         ]
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options | {"initial_prefetch_count": PREFETCH})
+
     def connect(self) -> Any:
         """A connection on which all queues are there."""
         connection = super().connect()
         if connection.transport.driver_type == "amqp":
-            declare(connection, [CALLS, INTAKE])
+            declare(connection, [*TASK_QUEUES, INTAKE])
         return connection
 
     def register_with_event_loop(self, hub: Any) -> None:
@@ -63,7 +69,7 @@ class CallConsumer(Consumer):
         hub.call_repeatedly(LOOK_UP_SECONDS, lambda: None)
 
     def create_task_handler(self, promise: Any = None) -> Callable[[Message], None]:
-        """The callback for queue `calls`."""
+        """The callback for the task queues."""
         return partial(self._take, self._intake(), read_task, Source.CELERY)
 
     def plain_consumers(self, channel: Any) -> list[KombuConsumer]:
@@ -71,8 +77,7 @@ class CallConsumer(Consumer):
         if self.connection.transport.driver_type != "amqp":
             return []
         callback = partial(self._take, self._intake(), read_plain, Source.QUEUE)
-        prefetch = int(self.initial_prefetch_count) or 1
-        return [KombuConsumer(channel, [INTAKE], on_message=callback, prefetch_count=prefetch)]
+        return [KombuConsumer(channel, [INTAKE], on_message=callback, prefetch_count=PREFETCH)]
 
     def _intake(self) -> Intake:
         intake: Intake = self.controller.engine.intake

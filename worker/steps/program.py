@@ -25,7 +25,7 @@ from worker.broker.address import broker_url, redis_broker
 from worker.broker.connection import connection_to
 from worker.embedded import EmbeddedServer, EmbeddedServerError
 from worker.errors import ConfigurationError
-from worker.queues import CALLS
+from worker.queues import TASK_QUEUES
 from worker.settings import Settings
 from worker.wiring import Wiring
 
@@ -64,7 +64,7 @@ class CallWorker(Worker):
         """As Celery does; but on Redis the engine fetches, and the consumer gets no queue."""
         super().setup_queues(include, exclude)
         if redis_broker(self.settings) is not None:
-            self.app.amqp.queues.deselect(CALLS.name)
+            self.app.amqp.queues.deselect([queue.name for queue in TASK_QUEUES])
 
     def on_init_blueprint(self) -> None:
         logs.configure(self.settings.log_level, self.settings.log_format)

@@ -1,11 +1,21 @@
--- Takes messages from kombu's lists and files them as unacknowledged in the same step, in kombu's own format.
--- Guarantees: a message is in its list or filed, at every instant; each list gets its turn before one gets a second.
+-- Strikes off what is acknowledged, takes messages from kombu's lists and files them as unacknowledged in the same step, in
+-- kombu's own format.
+-- Guarantees: a message is in its list or filed, at every instant; lists that hold enough give the same number of messages,
+-- or, where there is not room for one of each, the first ones give one.
 -- KEYS 1 hash of unacknowledged messages  2 sorted set of their tags by time  3 set of restored tags  4 … lists
--- ARGV 1 most
+-- ARGV 1 most  2 … tags that are acknowledged
 -- Reply: list of {tag, message, 1 if it was restored}
 
-local CHUNK = 16
+if ARGV[2] then
+  redis.call('HDEL', KEYS[1], unpack(ARGV, 2))
+  redis.call('ZREM', KEYS[2], unpack(ARGV, 2))
+end
+
+-- An idle worker asks some hundred times a second about lists that are nearly always empty: one command then, not one each.
 local most = tonumber(ARGV[1])
+if most == 0 or redis.call('EXISTS', unpack(KEYS, 4)) == 0 then return {} end
+
+local some_restored = redis.call('EXISTS', KEYS[3]) == 1
 local clock = redis.call('TIME')
 local now = string.format('%d.%06d', clock[1], clock[2])
 local reply = {}
@@ -28,23 +38,29 @@ local function file(message, list)
     tag = 'foreign:' .. redis.sha1hex(message)
     filed = cjson.encode({message, '', list})
   end
-  local restored = redis.call('SREM', KEYS[3], tag)
-  -- Producers in other languages give the same tag twice; the second message must not take the first one's place.
-  if redis.call('HEXISTS', KEYS[1], tag) == 1 then tag = tag .. ':' .. now .. ':' .. #reply end
-  redis.call('HSET', KEYS[1], tag, filed)
+  local restored = some_restored and redis.call('SREM', KEYS[3], tag) or 0
+  if redis.call('HSETNX', KEYS[1], tag, filed) == 0 then
+    -- Producers in other languages give the same tag twice; the second message must not take the first one's place.
+    tag = tag .. ':' .. now .. ':' .. #reply
+    redis.call('HSET', KEYS[1], tag, filed)
+  end
   redis.call('ZADD', KEYS[2], now, tag)
   reply[#reply + 1] = {tag, message, restored}
 end
 
-local found = true
-while found and #reply < most do
-  found = false
-  for n = 4, #KEYS do
-    local messages = redis.call('RPOP', KEYS[n], math.max(math.min(CHUNK, most - #reply), 0))
-    for _, message in ipairs(messages or {}) do
-      found = true
-      file(message, KEYS[n])
-    end
+-- Whether the list may hold more than these.
+local function take(list, count)
+  local messages = redis.call('RPOP', list, count) or {}
+  for _, message in ipairs(messages) do file(message, list) end
+  return #messages == count
+end
+
+local lists = {unpack(KEYS, 4)}
+while #lists > 0 and #reply < most do
+  local share, left = math.max(math.floor((most - #reply) / #lists), 1), {}
+  for _, list in ipairs(lists) do
+    if #reply < most and take(list, share) then left[#left + 1] = list end
   end
+  lists = left
 end
 return reply

@@ -14,7 +14,7 @@ from worker.cli import places
 from worker.cli.doctor.finding import Finding
 from worker.cli.doctor.listing import masked
 from worker.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
-from worker.queues import CALLS, INTAKE, RESULTS
+from worker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES
 from worker.scrubbing import scrub
 from worker.settings import Settings
 from worker.state.connection import connect
@@ -97,7 +97,7 @@ def _no_broker(settings: Settings, problem: Exception) -> Finding:
 
 
 def _queues(link: Link) -> Finding:
-    wanted = [CALLS, RESULTS, *([INTAKE] if link.confirms else [])]
+    wanted = [CALLS, RESULTS, *([INTAKE, *SHARD_QUEUES] if link.confirms else [])]
     try:
         missing = [queue.name for queue in wanted if not _exists(link, queue)]
     except BrokerUnavailable as problem:
@@ -110,7 +110,8 @@ def _queues(link: Link) -> Finding:
 
 
 def _exists(link: Link, queue: Any) -> bool:
-    """On AMQP the broker tells. On Redis an empty queue leaves no trace but the binding of its exchange."""
+    """On AMQP the broker tells. On Redis an empty queue leaves no trace but the binding of its exchange, and
+    the shards' queues not even that: nothing is missing where they are not."""
     with translated("the broker does not tell its queues"):
         if not link.confirms:
             return any(row[-1] == queue.name for row in link.channel.get_table(queue.exchange.name))

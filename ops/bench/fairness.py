@@ -1,0 +1,98 @@
+"""Latency of a job behind another account's flood: in another shard's queue, and in the flood's own."""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import ExitStack, closing
+from typing import Any
+
+from ops.bench.contenders import new_job
+from ops.bench.figures import percentile
+from ops.bench.installation import UNLIMITED, Installation, start
+from ops.bench.parking import ONE_AN_HOUR
+from ops.bench.servers import Provider, servers
+from ops.bench.waiting import wait_for_count
+from worker.broker.depth import QueueDepths
+from worker.errors import BrokerUnavailable
+from worker.jobs import Job
+from worker.producer import Producer, enqueue_many
+from worker.queues import queue_of
+
+FLOOD = "flood"
+QUEUE = queue_of(FLOOD).name
+_NAMES = [f"a{n}" for n in range(1000)]
+BEHIND = next(name for name in _NAMES if queue_of(name).name == QUEUE)
+"""An account of the flood's own shard."""
+APART = next(name for name in _NAMES if queue_of(name).name != QUEUE)
+PAUSE_SECONDS = (0.02, 0.1)
+
+
+def measure(jobs: int, broker: str) -> tuple[str, dict[str, Any]]:
+    """The flood lies there when the worker starts; one job of each kind follows it, then one after another of APART
+    for as long as the flood lasts. The producer's own part is in the figures."""
+    limits = {FLOOD: ONE_AN_HOUR, BEHIND: UNLIMITED, APART: UNLIMITED}
+    with servers(broker, [0], log=True) as running, ExitStack() as workers:
+        flood = [new_job(f"flood-{n}", FLOOD, "2125550000") for n in range(jobs)]
+        enqueue_many(flood, broker_url=running.broker_url)
+        installation = start(running, limits, workers, at_rest=False)
+        provider = running.providers[0]
+        assert isinstance(provider, Provider)  # noqa: S101 (asked for with log=True)
+        sent, seconds = _send(installation, jobs)
+        wait_for_count(provider.count, len(sent) + 1)
+        came = {phone: unix for unix, _, phone in provider.log()}
+    behind, *apart = (came[phone] - unix for phone, unix in sent.items())
+    found = {
+        "jobs_per_second": jobs / seconds,
+        "probes": len(apart),
+        "p50_ms": percentile(apart, 0.5) * 1000,
+        "p99_ms": percentile(apart, 0.99) * 1000,
+        "worst_ms": max(apart) * 1000,
+        "same_shard_ms": behind * 1000,
+    }
+    return _told(jobs, found), {"fairness": found}
+
+
+def _told(jobs: int, found: dict[str, float]) -> str:
+    return (
+        f"behind {jobs:,} jobs of one account, which go into its lane at {found['jobs_per_second']:,.0f} a second, "
+        f"enqueued to request sent: {found['probes']} jobs of another shard p50 {found['p50_ms']:.0f} ms, "
+        f"p99 {found['p99_ms']:.0f} ms, worst {found['worst_ms']:.0f} ms; "
+        f"one of the same shard {found['same_shard_ms']:,.0f} ms"
+    )
+
+
+def _send(installation: Installation, jobs: int) -> tuple[dict[str, float], float]:
+    """When each job was sent (Unix seconds), by its number, the one of BEHIND first; and how long the flood took."""
+    broker_url = installation.site.broker_url
+    sent: dict[str, float] = {}
+    with Producer(broker_url) as producer, closing(QueueDepths(broker_url)) as depths:
+        _enqueue(producer, BEHIND, sent)
+        began = _when_it_moves(depths, jobs)
+        while depths.read()[QUEUE]:
+            installation.worker.check()
+            time.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 (so that no batch keeps in step)
+            _enqueue(producer, APART, sent)
+    return sent, time.monotonic() - began
+
+
+def _when_it_moves(depths: QueueDepths, jobs: int) -> float:
+    """The moment (monotonic) at which the worker has begun to take the flood."""
+    wait_for_count(lambda: int(_left(depths, jobs + 1) <= jobs), 1)
+    return time.monotonic()
+
+
+def _left(depths: QueueDepths, all_of_them: int) -> int:
+    """How much of the flood no worker has taken. On AMQP not every queue is there before the first worker is."""
+    try:
+        return depths.read()[QUEUE]
+    except BrokerUnavailable:
+        return all_of_them
+
+
+def _enqueue(producer: Producer, account: str, sent: dict[str, float]) -> None:
+    """Send a job with a number of its own."""
+    phone = str(2_120_000_000 + len(sent))
+    job = Job.parse(new_job(f"probe-{len(sent)}", account, phone))
+    sent[phone] = time.time()
+    producer.enqueue(job)

@@ -1,0 +1,54 @@
+"""One account's flood lies in the broker: another account's job that came after it does not wait for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kombu import Connection
+
+from tests.integration.conftest import BrokerUrl
+from tests.integration.outside import new_job
+from tests.integration.stack import RedisServer, Stack
+from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref
+from worker.producer import enqueue, enqueue_many
+from worker.queues import queue_of
+
+FLOOD = 4000
+FLOODING, OTHER = "acme", "globex"
+ACCOUNTS: dict[str, dict[str, Any]] = {FLOODING: {"rate": "1/h", "ttl": 86400}, OTHER: {"rate": "100/s"}}
+
+
+def not_taken(broker_url: str) -> int:
+    """How much of the flood lies in its queue."""
+    with Connection(broker_url) as connection, connection.channel() as channel:
+        return int(channel.queue_declare(queue_of(FLOODING).name, passive=True).message_count)
+
+
+@pytest.mark.parametrize("broker", ["redis", "amqp"])
+def test_a_job_behind_anothers_flood_is_called_before_the_flood_is_taken(
+    tmp_path: Path, own_redis: RedisServer, broker_url: BrokerUrl, broker: str
+) -> None:
+    """When the provider is asked for it, most of the flood, all of which came before, is in its queue still."""
+    assert queue_of(FLOODING) != queue_of(OTHER)
+    left: list[int] = []
+    url = broker_url(broker)
+
+    def answer(asked: Asked) -> Reply:
+        if asked.phone == job["phone"]:
+            left.append(not_taken(url))
+        return gives_ref()
+
+    job = new_job("behind", OTHER)
+    with (
+        StandIn(answer) as provider,
+        Stack(tmp_path, own_redis.url, url, provider.url, ACCOUNTS) as stack,
+    ):
+        stack.outside.redis.flushall()
+        enqueue_many((new_job(f"flood-{n}", FLOODING) for n in range(FLOOD)), broker_url=url)
+        enqueue(job, broker_url=url)
+        stack.launch()
+        stack.outside.wait(["behind"])
+    assert provider.rung(job["phone"]) == [1]
+    assert left[0] > FLOOD / 2
