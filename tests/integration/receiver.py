@@ -68,7 +68,11 @@ class Receiver:
 def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            length = int(self.headers["Content-Length"])
+            body = self.rfile.read(length)
+            if len(body) < length:
+                # Its sender died on the way; no server takes that for a request.
+                return
             headers = {name.lower(): value for name, value in self.headers.items()}
             hook = Hook(self.path, headers, body, time.time())
             receiver.hooks.append(hook)

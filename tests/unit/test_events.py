@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Callable
+import subprocess
+import sys
 from datetime import datetime
 from typing import Any
 
@@ -25,26 +25,32 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 notes = st.text(st.characters(exclude_categories=["Cs"]), max_size=255)
 
 
-def test_processes_that_fork_give_their_events_different_ids() -> None:
-    """A parent that has given out ids before, and its children, never give the same one."""
-    made = {one_id(), *(in_a_fork(one_id) for _ in range(3)), one_id()}
-    assert len(made) == 5
+FORKING = """
+import os
+from worker.events import Status, Subject, conclude
+from worker.jobs import Job
 
+subject = Subject.of(Job(id="job-1", account="acme", country="1", phone="2125555555", code="7391"))
 
-def one_id() -> str:
-    return conclude(Subject.of(JOB), REF, Status.PLACED, attempts=1, accepted_at_us=0, finished_at_us=0).id
+def tell():
+    event = conclude(subject, "0" * 32, Status.PLACED, attempts=1, accepted_at_us=0, finished_at_us=0)
+    print(event.id, flush=True)
 
-
-def in_a_fork(make: Callable[[], str]) -> str:
-    """What `make` gives in a child of this process."""
-    reader, writer = os.pipe()
+tell()
+for _ in range(3):
     if not (child := os.fork()):
-        os.write(writer, make().encode())
+        tell()
         os._exit(0)
     os.waitpid(child, 0)
-    with os.fdopen(reader) as pipe:
-        os.close(writer)
-        return pipe.read()
+tell()
+"""
+
+
+def test_processes_that_fork_give_their_events_different_ids() -> None:
+    """A parent that has given out ids before, and its children, never give the same one."""
+    done = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, check=True)
+    ids = done.stdout.split()
+    assert len(ids) == len(set(ids)) == 5
 
 
 def ended(outcome: str | Failure, status: Status, subject: Subject | None = None) -> dict[str, Any]:
