@@ -99,7 +99,7 @@ Admission = Lease | Parked | Seen
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """A valid job that asks to be admitted. `may_dial`: this worker has a thread free for it now."""
+    """A valid job that asks to be admitted. `may_dial`: this worker has a place for a call free for it now."""
 
     job: Job
     account: Account

@@ -60,9 +60,9 @@ def redis_url(settings: Settings) -> str:
 class Wiring:
     """The parts of one worker, each made when it is first asked for. Making them raises ConfigurationError."""
 
-    def __init__(self, settings: Settings, threads: int) -> None:
-        """`threads`: calls in flight."""
-        self._settings, self._threads = settings, threads
+    def __init__(self, settings: Settings, calls: int) -> None:
+        """`calls`: the most in flight."""
+        self._settings, self._calls = settings, calls
 
     @cached_property
     def engine(self) -> Engine:
@@ -197,7 +197,7 @@ class Wiring:
 
     @cached_property
     def dialler(self) -> Dialler:
-        return Dialler(self._threads, self.verification.dial, self.watching)
+        return Dialler(self._calls, self.verification.dial, self.watching)
 
     @cached_property
     def intake(self) -> Intake:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import absent
 from tests.contract.scripted_provider import Play, Script, ScriptedProvider, make_certificate
-from worker.provider import connection, phases, transport
+from worker.provider import adapter, connection, phases
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def foreign_certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The certificate for 127.0.0.1, trusted by clients made after."""
-    monkeypatch.setattr(transport, "DEFAULT_CA_BUNDLE_PATH", str(certificate))
+    monkeypatch.setattr(adapter, "DEFAULT_CA_BUNDLE_PATH", str(certificate))
     return certificate
 
 

@@ -39,7 +39,7 @@ from worker.errors import (
     Refused,
     Retry,
 )
-from worker.provider import Result, connection, transport, waiting
+from worker.provider import Result, adapter, connection, waiting
 
 # Certainly not rung: nothing was written.
 
@@ -344,7 +344,7 @@ def test_certificate_of_another_host_is_misconfigured(
     play: Play, foreign_certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A trusted certificate for another name is refused as well."""
-    monkeypatch.setattr(transport, "DEFAULT_CA_BUNDLE_PATH", str(foreign_certificate))
+    monkeypatch.setattr(adapter, "DEFAULT_CA_BUNDLE_PATH", str(foreign_certificate))
     provider = play(over_tls(answers(reply()), foreign_certificate))
     error = Caller(f"https://127.0.0.1:{provider.port}").fails()
     assert isinstance(error, Misconfigured) and not error.sent

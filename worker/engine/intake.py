@@ -85,15 +85,15 @@ class Intake:
 
     def _accept(self, batch: Sequence[Entry]) -> None:
         requests = self._requests(batch)
-        threads = self._dialler.reserve(len(requests))
+        places = self._dialler.reserve(len(requests))
         handed_over = 0
         try:
-            leases = self._verification.accept(requests, threads)
+            leases = self._verification.accept(requests, places)
             for lease in leases:
                 self._dialler.submit(lease)
                 handed_over += 1
         finally:
-            self._dialler.give_back(threads - handed_over)
+            self._dialler.give_back(places - handed_over)
         if len(leases) < len(requests):
             self.waiting()
         if requests:

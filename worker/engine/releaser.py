@@ -26,17 +26,17 @@ class Releaser:
         if self._undeclared:
             self._ledger.declare(self._undeclared)
             self._undeclared = ()
-        threads = self._dialler.reserve(BATCH_MOST)
-        if not threads:
+        places = self._dialler.reserve(BATCH_MOST)
+        if not places:
             return POLL_SECONDS
         handed_over = 0
         try:
             hit("release.before")
-            leases, wait_seconds = self._ledger.lease_due(threads)
+            leases, wait_seconds = self._ledger.lease_due(places)
             hit("release.after")
             for lease in leases:
                 self._dialler.submit(lease)
                 handed_over += 1
         finally:
-            self._dialler.give_back(threads - handed_over)
+            self._dialler.give_back(places - handed_over)
         return min(wait_seconds, POLL_SECONDS)

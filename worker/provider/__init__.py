@@ -1,7 +1,8 @@
 """ProxStop's API over requests: the adapter behind `ports.Provider`.
 
 client.py       ProxStop: place_call and balance, the whole of what the rest of the program uses
-transport.py    one POST over a requests adapter; the phase reached decides what a fault means
+transport.py    one POST through requests; the phase reached decides what a fault means
+adapter.py      the requests adapter: urllib3's pool, with connections of ours
 connection.py   urllib3 connections that know the phase and hold the gate
 waiting.py      all that a request waits for, without holding up the other calls of its thread
 inbox.py        an HTTP answer read under a deadline and a size cap

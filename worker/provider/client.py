@@ -53,7 +53,7 @@ class Observe(Protocol):
 
 
 class ProxStop:
-    """The provider over HTTP: `ports.Provider`. One object serves any number of threads; create it after a fork.
+    """The provider over HTTP: `ports.Provider`. One object serves any number of threads and greenlets; made after a fork.
 
     Resolving, connecting and TLS have min(5 s, timeout) together; all that follows the gate has `timeout_seconds`
     together. Known weaknesses: name resolution cannot be interrupted, so that a slow resolver overruns the bound; a

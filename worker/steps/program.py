@@ -54,7 +54,7 @@ class CallWorker(Worker):
             connection_to(broker_url(self.settings))
             super().__init__(app, hostname, **options)
             _allow_open_files(self.concurrency)
-            self.engine = Wiring(self.settings, threads=self.concurrency).engine
+            self.engine = Wiring(self.settings, calls=self.concurrency).engine
 
     @property
     def settings(self) -> Settings:
