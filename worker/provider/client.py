@@ -53,11 +53,11 @@ class Observe(Protocol):
 
 
 class ProxStop:
-    """The provider over HTTP: `ports.Provider`. One object serves any number of threads and greenlets; made after a fork.
+    """The provider over HTTP: `ports.Provider`. One object serves any number of threads and greenlets,
+    and is made after a fork.
 
     Resolving, connecting and TLS have min(5 s, timeout) together; all that follows the gate has `timeout_seconds`
-    together. Known weaknesses: name resolution cannot be interrupted, so that a slow resolver overruns the bound; a
-    connection that the server closes in the instant of writing counts as "perhaps rung".
+    together. Known weakness: a connection that the server closes in the instant of writing counts as "perhaps rung".
     """
 
     def __init__(
