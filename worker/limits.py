@@ -27,7 +27,7 @@ AHEAD_MOST_US = 1_000_000
 EASES = (0.0, 0.02, 0.08)
 """Further shares left unused, one step after the other, where slots lapse again and again on overloaded machines."""
 
-_VALID_SHARE, _VALID_MOST_US = 0.8, 2_000_000
+_VALID_SHARE, _VALID_MOST_US = 0.65, 2_000_000
 _CATCH_UP_SHARE, _CATCH_UP_MOST_US = 0.2, 100_000
 _PERIODS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
 _RATE = re.compile(r"([1-9][0-9]{0,5})/([smh])")

@@ -17,7 +17,7 @@ from worker.broker.redis_lists import RESTORE_MOST, RedisLists
 from worker.engine import redis_queue
 from worker.engine.entry import Entry
 from worker.engine.intake import Intake
-from worker.engine.redis_queue import BUSY_SECONDS, IDLE_SECONDS, RedisQueue
+from worker.engine.redis_queue import BUSY_SECONDS, IDLE_SECONDS, QUIET_SECONDS, RedisQueue
 from worker.engine.upkeep import ABANDONED_SECONDS, KEEP_SECONDS
 from worker.errors import StoreUnavailable
 from worker.failpoints import FailpointReached
@@ -319,8 +319,33 @@ def age(client: redis.Redis, seconds: float) -> None:
         client.zadd(INDEX, {tag: score - seconds})
 
 
+def listeners(client: redis.Redis) -> int:
+    """How many connections hear of changes to lists."""
+    return len(cast(Any, client.client_list(_type="pubsub")))
+
+
 class TestRedisQueue:
     """What a worker does with the lists."""
+
+    def test_in_quiet_times_it_listens(self, client: redis.Redis) -> None:
+        """What comes then is taken at the next turn, and after that it looks often again, without a bell."""
+        worker = Worker(client)
+        for _ in range(3):
+            worker.later(QUIET_SECONDS)
+        assert listeners(client) == 1
+        client.lpush("calls.7", message())
+        worker.queue.turn()
+        assert len(worker.taker.entries) == 1
+        assert listeners(client) == 0
+
+    def test_a_bell_that_does_not_ring_holds_nothing_up(self, client: redis.Redis) -> None:
+        """What came before it was hung, or was not told of, is found by looking."""
+        client.lpush("calls", message())
+        worker = Worker(client)
+        worker.clock.advance(QUIET_SECONDS)
+        worker.queue.turn()
+        assert len(worker.taker.entries) == 1
+        assert listeners(client) == 0
 
     def test_it_looks_less_often_while_it_begins_many_calls(self, client: redis.Redis) -> None:
         """Each look takes time from them; with few calls, or none, a new message is found soon."""

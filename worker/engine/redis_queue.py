@@ -11,6 +11,7 @@ from functools import partial
 
 import redis
 
+from worker.broker.bell import Bell
 from worker.broker.redis_lists import RESTORE_MOST, Filed, RedisLists
 from worker.engine.entry import Entry
 from worker.engine.intake import Intake
@@ -27,6 +28,9 @@ IN_HAND_MOST = 512
 """All of them lie before a message that comes now, whoever sent them; two batches keep the intake busy."""
 IDLE_SECONDS = 0.005
 """How long a new message may lie when nothing else goes on: half of it, on average."""
+QUIET_SECONDS, LISTEN_SECONDS = 0.5, 0.25
+"""After the first without a message the worker no longer looks, but listens, for the second at a time."""
+
 BUSY_SECONDS, BUSY_CALLS_PER_SECOND = 0.02, 300
 """The pause in a process that begins more calls than that, from which each look takes time, or that has more in hand
 than it has put on record."""
@@ -51,7 +55,8 @@ class RedisQueue:
         """`calls`: how many the process has begun so far."""
         self._lists = RedisLists(client, [queue.name for queue in TASK_QUEUES], CALLS.name)
         self._intake, self._upkeep, self._calls, self._clock = intake, Upkeep(clock), calls, clock
-        self._seen = calls(), clock()
+        self._seen, self._stirred = (calls(), clock()), clock()
+        self._bell = Bell(client, CALLS.name)
         self._lock = threading.Lock()
         self._in_hand: set[bytes] = set()
         self._done: list[bytes] = []
@@ -60,6 +65,8 @@ class RedisQueue:
         """Seconds until the next look. Raises StoreUnavailable; what was to be acknowledged is kept."""
         busy, done = self._is_busy(), self._take_done()
         try:
+            if not done:
+                self._listen()
             self._upkeep.turn(self._keep, self._restore)
             hit("fetch.before")
             room = min(BATCH_MOST, max(IN_HAND_MOST - len(self._in_hand), 0))
@@ -67,15 +74,31 @@ class RedisQueue:
         except Exception:
             self._acknowledge(done)
             self._upkeep.interrupted()
+            self._stir()
             raise
         self._in_hand.difference_update(done)
         if filed:
+            self._stir()
             hit("fetch.after")
         for message in filed:
             self._hand_over(message, *_content(message))
         if len(filed) == BATCH_MOST:
             return 0.0
         return IDLE_SECONDS if room and not busy else BUSY_SECONDS
+
+    def _listen(self) -> None:
+        """In a quiet time, wait for the bell; between its being hung and the first wait there is a look."""
+        if self._in_hand or self._clock() - self._stirred < QUIET_SECONDS:
+            return
+        if not self._bell.hung:
+            self._bell.hang()
+        elif self._bell.wait(LISTEN_SECONDS):
+            self._stir()
+
+    def _stir(self) -> None:
+        """The quiet is over: look often. A bell that has not rung although something came is no good either."""
+        self._stirred = self._clock()
+        self._bell.take_down()
 
     def _is_busy(self) -> bool:
         """Whether many calls have begun since the last look."""
@@ -86,6 +109,7 @@ class RedisQueue:
     def close(self) -> None:
         """Hand back what is not on record. What cannot be said now, because Redis is away, is restored later."""
         done = self._take_done()
+        self._bell.take_down()
         with suppress(StoreUnavailable):
             self._lists.hand_back(done, self._in_hand.difference(done))
 

@@ -13,7 +13,7 @@ enter(KEYS[1])
 local AHEAD_MOST = 1000000
 local HISTORY_MOST = 4000
 local EASES, EASE_LASTS = {0.02, 0.08}, 10000000
-local VALID_SHARE, VALID_MOST = 0.8, 2000000
+local VALID_SHARE, VALID_MOST = 0.65, 2000000
 
 local clock = redis.call('TIME')
 local NOW = clock[1] * 1000000 + clock[2]
