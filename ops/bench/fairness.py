@@ -11,6 +11,7 @@ from ops.bench.contenders import new_job
 from ops.bench.figures import percentile
 from ops.bench.installation import UNLIMITED, Installation, start
 from ops.bench.parking import ONE_AN_HOUR
+from ops.bench.processes import WorkerTree
 from ops.bench.servers import Provider, servers
 from ops.bench.waiting import wait_for_count
 from worker.broker.depth import QueueDepths
@@ -68,7 +69,7 @@ def _send(installation: Installation, jobs: int) -> tuple[dict[str, float], floa
     sent: dict[str, float] = {}
     with Producer(broker_url) as producer, closing(QueueDepths(broker_url)) as depths:
         _enqueue(producer, BEHIND, sent)
-        began = _when_it_moves(depths, jobs)
+        began = _when_it_moves(depths, jobs, installation.worker)
         while depths.read()[QUEUE]:
             installation.worker.check()
             time.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 (so that no batch keeps in step)
@@ -76,9 +77,9 @@ def _send(installation: Installation, jobs: int) -> tuple[dict[str, float], floa
     return sent, time.monotonic() - began
 
 
-def _when_it_moves(depths: QueueDepths, jobs: int) -> float:
+def _when_it_moves(depths: QueueDepths, jobs: int, worker: WorkerTree) -> float:
     """The moment (monotonic) at which the worker has begun to take the flood."""
-    wait_for_count(lambda: int(_left(depths, jobs + 1) <= jobs), 1)
+    wait_for_count(lambda: int(_left(depths, jobs + 1) <= jobs), 1, check=worker.check, trouble=worker.tail)
     return time.monotonic()
 
 
