@@ -147,9 +147,10 @@ def _judge_limits(
         requests, period_us = parse_rate(ACCOUNTS[account]["rate"])
         most = requests + int(ACCOUNTS[account]["burst"])
         surplus = too_many(countable(requests_of, wakings, THREADS), period_us / 1_000_000, most)
-        if surplus:
-            verdict.over_limit += surplus
-            verdict.details.append(f"over limit: {surplus} requests of {account}")
+        verdict.over_limit += len(surplus)
+        for window in surplus:
+            offsets = " ".join(f"{(moment - window[0]) * 1000:.1f}" for moment in window)
+            verdict.details.append(f"over limit: {account} at {window[0]:.3f}, after ms {offsets}")
 
 
 def _by_account(

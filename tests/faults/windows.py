@@ -43,6 +43,11 @@ def countable(
     return [sent for n, (sent, _) in enumerate(ordered) if n not in excused]
 
 
-def too_many(ordered: Sequence[float], period_seconds: float, most: int) -> int:
-    """How many of the requests came when the window that ends with them held `most` already."""
-    return sum(1 for n in range(most, len(ordered)) if ordered[n] - ordered[n - most] <= period_seconds)
+def too_many(ordered: Sequence[float], period_seconds: float, most: int) -> list[Sequence[float]]:
+    """The windows that held more than `most` requests: for each request that came when there were `most` already, those
+    with it."""
+    return [
+        ordered[n - most : n + 1]
+        for n in range(most, len(ordered))
+        if ordered[n] - ordered[n - most] <= period_seconds
+    ]
