@@ -42,8 +42,9 @@ class Greenlets:
         self._waiting.append(run)
         if self._thread is None:
             self._start_once()
-        if self._alarm is not None:
-            self._alarm.send()
+        # Read once: a restart takes it away, and what is left then the new thread begins.
+        if (alarm := self._alarm) is not None:
+            alarm.send()
 
     @property
     def stalled(self) -> bool:
