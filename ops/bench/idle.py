@@ -10,7 +10,7 @@ from typing import Any
 from ops.bench.contenders import new_job
 from ops.bench.figures import percentile
 from ops.bench.installation import UNLIMITED, start
-from ops.bench.servers import Provider, servers
+from ops.bench.servers import servers
 from ops.bench.waiting import wait_for_count
 from worker.jobs import Job
 from worker.producer import Producer
@@ -23,8 +23,7 @@ def measure(jobs: int, broker: str) -> tuple[str, dict[str, Any]]:
     """Send jobs one by one, each to a worker that has nothing to do. The producer's own part is in the figures."""
     with servers(broker, [0], log=True) as running, ExitStack() as workers:
         site = start(running, {"bench": UNLIMITED}, workers).site
-        provider = running.providers[0]
-        assert isinstance(provider, Provider)  # noqa: S101 (asked for with log=True)
+        provider = running.logging
         with Producer(site.broker_url) as producer:
             sent = _send(producer, WARMUP + jobs)
         wait_for_count(provider.count, WARMUP + jobs)

@@ -10,7 +10,7 @@ from typing import Any
 from ops.bench.contenders import CallWorker, new_job
 from ops.bench.figures import percentile
 from ops.bench.installation import UNLIMITED, Installation, start
-from ops.bench.servers import Provider, Servers, servers
+from ops.bench.servers import Servers, servers
 from ops.bench.waiting import wait_for_count
 from tests.faults.servers import ServerTrouble
 from worker.producer import Producer
@@ -39,8 +39,7 @@ def measure(calls: int, seconds: int, broker: str) -> tuple[str, dict[str, Any]]
 
 class _Stall:
     def __init__(self, running: Servers, installation: Installation, calls: int) -> None:
-        provider = running.providers[0]
-        assert isinstance(provider, Provider)  # noqa: S101 (asked for with log=True)
+        provider = running.logging
         self._running, self._provider, self._calls = running, provider, calls
         self._site, self._worker = installation.site, installation.worker
         self._sent = 0

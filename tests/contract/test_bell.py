@@ -16,12 +16,6 @@ SECONDS = 30.0
 
 
 @pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    with connect(redis_url) as connected:
-        yield connected
-
-
-@pytest.fixture
 def bell(client: redis.Redis) -> Iterator[Bell]:
     bell = Bell(client, "calls")
     bell.hang()

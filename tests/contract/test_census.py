@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import redis
 
@@ -14,15 +12,8 @@ from worker.ports import Lease, Reason
 from worker.retry import Tally
 from worker.state import keys
 from worker.state.census import AccountCount, Census
-from worker.state.connection import connect
 from worker.state.ledger import RedisLedger
 from worker.state.scripts import Scripts
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    with connect(redis_url) as connected:
-        yield connected
 
 
 @pytest.fixture

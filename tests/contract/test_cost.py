@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +12,6 @@ from tests.doubles.samples import account, application, placed
 from worker.ports import Ending, Lease, Parked, Seen
 from worker.retry import Tally
 from worker.state import keys
-from worker.state.connection import connect
 from worker.state.ledger import RedisLedger
 from worker.state.outbox import Outbox
 from worker.state.scripts import Command, Scripts
@@ -49,12 +48,6 @@ class Bill:
     def _commands(self) -> int:
         stats: Any = self._client.info("commandstats")
         return sum(entry["calls"] for name, entry in stats.items() if name != "cmdstat_info")
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    with connect(redis_url) as connected:
-        yield connected
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,16 +11,9 @@ import redis
 from worker.errors import StoreUnavailable
 from worker.ports import Source
 from worker.state import dead_letters, keys
-from worker.state.connection import connect
 from worker.state.dead_letters import RedisDeadLetters
 
 JOB = {"account": "acme", "country": "1", "phone": "2125555555", "code": "4321", "ref": "hello"}
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    with connect(redis_url) as connected:
-        yield connected
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 import redis
@@ -16,7 +15,6 @@ from worker.delivery.ports import Delivery
 from worker.ports import Lease
 from worker.retry import Tally
 from worker.state import keys
-from worker.state.connection import connect
 from worker.state.deliveries import RedisDeliveries
 from worker.state.ledger import RedisLedger
 from worker.state.scripts import Scripts
@@ -29,12 +27,6 @@ OWNER = account("acme", "1000/s", burst=100, webhooks=HOOKS[:1])
 SHARD = keys.prefix_of("acme")
 RETENTION_SECONDS = 3600
 LEASE_SECONDS = 25
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    with connect(redis_url) as connected:
-        yield connected
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -19,7 +18,6 @@ from worker.accounts import Account
 from worker.limits import Pace, grant, parse_rate, possible
 from worker.ports import Lease
 from worker.retry import Tally
-from worker.state.connection import connect
 from worker.state.ledger import RedisLedger
 from worker.state.scripts import Scripts
 
@@ -37,12 +35,6 @@ for n = 1, #ARGV, 5 do
 end
 return replies
 """
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    with connect(redis_url) as connected:
-        yield connected
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 import redis
@@ -14,18 +14,11 @@ from worker.errors import BrokerUnavailable
 from worker.ports import Lease
 from worker.retry import Tally
 from worker.state import keys
-from worker.state.connection import connect
 from worker.state.ledger import RedisLedger
 from worker.state.outbox import Outbox
 from worker.state.scripts import Scripts
 
 LOCK = keys.prefix_of("acme") + "relay"
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    with connect(redis_url) as connected:
-        yield connected
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +15,6 @@ from worker.jobs import Job
 from worker.ports import Application, Due, Reason, Source
 from worker.retry import Tally
 from worker.state import keys
-from worker.state.connection import connect
 from worker.state.ledger import RedisLedger
 from worker.state.scripts import Scripts
 from worker.state.views import JobView, JobViews
@@ -23,12 +22,6 @@ from worker.state.views import JobView, JobViews
 SHARD = keys.prefix_of("acme")
 OWNER = account(rate="1/s", ttl=600)
 LONG = "é" * 255
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    with connect(redis_url) as connected:
-        yield connected
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,6 @@ from worker.state.scripts import Call, Scripts
 
 SHARD = keys.prefix_of("acme")
 WAITING_BYTES_MOST = 900
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    with connect(redis_url) as connected:
-        yield connected
 
 
 @pytest.fixture

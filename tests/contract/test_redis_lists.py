@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -22,16 +22,9 @@ from worker.engine.upkeep import ABANDONED_SECONDS, KEEP_SECONDS
 from worker.errors import StoreUnavailable
 from worker.failpoints import FailpointReached
 from worker.intake import Broken, Request
-from worker.state.connection import connect
 
 UNACKED, INDEX = "calls.unacked", "calls.unacked_index"
 JOB = {"id": "a", "account": "acme", "country": "1", "phone": "2125555555", "code": "4321"}
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    with connect(redis_url) as connected:
-        yield connected
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ if ARGV[2] then
   redis.call('ZREM', KEYS[2], unpack(ARGV, 2))
 end
 
--- An idle worker asks some hundred times a second about lists that are nearly always empty: one command then, not one each.
+-- A worker looks far more often than there is something: one command for all lists then, not one each.
 local most = tonumber(ARGV[1])
 if most == 0 or redis.call('EXISTS', unpack(KEYS, 4)) == 0 then return {} end
 
