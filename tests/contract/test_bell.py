@@ -47,6 +47,14 @@ def test_it_is_silent_about_other_keys(client: redis.Redis, bell: Bell) -> None:
     assert not bell.wait(0)
 
 
+def test_a_bell_is_hung_as_often_as_there_are_quiet_times(client: redis.Redis, bell: Bell) -> None:
+    """More often than there may be connections, of which it takes one."""
+    for _ in range(client.connection_pool.max_connections + 1):
+        bell.take_down()
+        bell.hang()
+    assert bell.hung
+
+
 def test_a_bell_that_was_taken_down_rings_no_more(client: redis.Redis, bell: Bell) -> None:
     """Hung again it tells of what comes then."""
     client.lpush("calls", "message")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import os
+import random
 import shutil
 import subprocess
 from contextlib import ExitStack
@@ -12,7 +12,8 @@ from typing import Self
 
 from tests.faults.servers import ServerTrouble
 
-_numbers = itertools.count(os.getpid() % 200)
+NETWORKS = 64 * 256
+"""Networks of four addresses in 10.203.0.0/16."""
 
 
 @cache
@@ -34,10 +35,12 @@ class Namespace:
     """
 
     def __init__(self) -> None:
-        number = next(_numbers)
+        # At random: installations side by side have networks at the same time.
+        number = random.randrange(NETWORKS)
         self.name = f"cw{os.getpid()}n{number}"
         self._near, self._far = f"{self.name}h"[-15:], f"{self.name}g"[-15:]
-        self.host, self.guest = f"10.203.{number % 256}.1", f"10.203.{number % 256}.2"
+        third, fourth = divmod(number * 4, 256)
+        self.host, self.guest = f"10.203.{third}.{fourth + 1}", f"10.203.{third}.{fourth + 2}"
         self._exits = ExitStack()
 
     @property

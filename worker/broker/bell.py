@@ -36,19 +36,17 @@ class Bell:
         """Hear of changes from now on; what changed before has to be looked for once more."""
         if self._refused:
             return
-        connection: Any = self._client.connection_pool.make_connection()
+        with translated():
+            self._connection = self._client.connection_pool.get_connection()
         try:
             with translated():
-                connection.connect()
-                self._subscribe(connection)
+                self._subscribe(self._connection)
         except ResponseError:
             self._refused = True
-            connection.disconnect()
+            self.take_down()
         except BaseException:
-            connection.disconnect()
+            self.take_down()
             raise
-        else:
-            self._connection = connection
 
     def wait(self, seconds: float) -> bool:
         """Whether it rings within `seconds`, or has since it was hung."""
@@ -59,6 +57,7 @@ class Bell:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.disconnect()
+            self._client.connection_pool.release(connection)
 
     def _subscribe(self, connection: Any) -> None:
         """The connection is sent what it tracks as messages of a channel, as clients without RESP 3 have it."""
