@@ -75,6 +75,9 @@ class Link:
         if isinstance(wire, amqp.Connection):
             # py-amqp's own read_timeout is swallowed by its read loop; the socket's is not.
             wire.transport.sock.settimeout(ANSWER_SECONDS)
+            # It would look before each message whether the broker takes none for now; one that does not, does not
+            # confirm either, and that is waited for.
+            wire.client_properties["capabilities"]["connection.blocked"] = False
         return self.connection.channel()
 
     def declare(self, queues: Iterable[Queue]) -> None:

@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 from celery.worker.consumer import Consumer
 from kombu import Consumer as KombuConsumer
 from kombu.message import Message
-from structlog import get_logger
 
+from worker.broker.acknowledgements import Acknowledgements
 from worker.broker.declaring import declare
 from worker.engine.entry import Entry
 from worker.engine.intake import Intake
@@ -33,8 +33,6 @@ LOOK_UP_SECONDS = 0.5
 PREFETCH = 200
 """Messages in hand from each queue. What one queue has in hand lies before a message that comes now in another, and
 those of all queues together bound the worker's memory; fewer would make batches smaller than what the intake can do."""
-
-log = get_logger(__name__)
 
 
 class CallConsumer(Consumer):
@@ -70,30 +68,43 @@ class CallConsumer(Consumer):
 
     def create_task_handler(self, promise: Any = None) -> Callable[[Message], None]:
         """The callback for the task queues."""
-        return partial(self._take, self._intake(), read_task, Source.CELERY)
+        return self._taker(self.task_consumer.channel, read_task, Source.CELERY)
 
     def plain_consumers(self, channel: Any) -> list[KombuConsumer]:
         """The consumer of plain JSON; on Redis a stream of that name takes its place."""
         if self.connection.transport.driver_type != "amqp":
             return []
-        callback = partial(self._take, self._intake(), read_plain, Source.QUEUE)
-        return [KombuConsumer(channel, [INTAKE], on_message=callback, prefetch_count=PREFETCH)]
+        callback = self._taker(channel, read_plain, Source.QUEUE)
+        return [
+            KombuConsumer(channel, [INTAKE], on_message=callback, prefetch_count=PREFETCH, auto_declare=False)
+        ]
 
-    def _intake(self) -> Intake:
+    def _taker(
+        self, channel: Any, read: Callable[[Envelope], Request | Broken], source: Source
+    ) -> Callable[[Message], None]:
+        """What takes the messages of a channel that is new with this connection."""
         intake: Intake = self.controller.engine.intake
-        return intake
+        acknowledgements = Acknowledgements(channel, self.call_soon, self.connection_errors)
 
-    def _take(
-        self, intake: Intake, read: Callable[[Envelope], Request | Broken], source: Source, message: Message
-    ) -> None:
-        try:
-            hit("fetch.before")
-            envelope = Envelope.of(message)
-            hit("fetch.after")
-        except Exception as problem:
-            # It would end the worker, or leave the message with nobody: Celery swallows, as it starts, an error
-            # without a number. On a new connection the broker delivers the message again, and says so.
-            raise ConnectionAbortedError(ECONNABORTED, "a message could not be taken") from problem
-        done = partial(self.call_soon, message.ack_log_error, log, self.connection_errors)
-        redelivered = bool((message.delivery_info or {}).get("redelivered"))
-        intake.put(Entry(envelope.body, partial(read, envelope), done, source, redelivered))
+        def take(message: Message) -> None:
+            done = acknowledgements.expect(message.delivery_tag)
+            envelope = _envelope(message)
+            redelivered = bool((message.delivery_info or {}).get("redelivered"))
+            intake.put(Entry(envelope.body, partial(read, envelope), done, source, redelivered))
+
+        return take
+
+
+def _envelope(message: Message) -> Envelope:
+    """Raises ConnectionAbortedError if the worker itself fails at it.
+
+    Any other error would end the worker, or leave the message with nobody: Celery swallows, as it starts, one without a
+    number. On a new connection the broker delivers the message again, and says so.
+    """
+    try:
+        hit("fetch.before")
+        envelope = Envelope.of(message)
+        hit("fetch.after")
+    except Exception as problem:
+        raise ConnectionAbortedError(ECONNABORTED, "a message could not be taken") from problem
+    return envelope

@@ -1,0 +1,63 @@
+"""Consumer acknowledgements on AMQP: one frame for many messages.
+
+Source: RabbitMQ documentation, "Consumer Acknowledgements and Publisher Confirms".
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+from structlog import get_logger
+
+log = get_logger(__name__)
+
+
+class Soon(Protocol):
+    """Runs a function soon in the thread that owns the channel. May be called by any thread."""
+
+    def __call__(self, run: Callable[[], None], /) -> Any: ...
+
+
+class Acknowledgements:
+    """Those of one channel, on which nothing else acknowledges. All but what `expect` returns is for one thread.
+
+    What is done with together goes together; of that, what came before all that is still open takes a single frame.
+    `errors` are those of a connection that is gone: the broker delivers again what it was not told of.
+    """
+
+    def __init__(self, channel: Any, call_soon: Soon, errors: tuple[type[Exception], ...]) -> None:
+        self._channel, self._call_soon, self._errors = channel, call_soon, errors
+        self._open: dict[int, None] = {}
+        """Delivery tags, which rise, in the order of delivery."""
+        self._done: deque[int] = deque()
+        self._due = False
+
+    def expect(self, tag: int) -> Callable[[], None]:
+        """A message was delivered; what to call, from any thread, when it is on record."""
+        self._open[tag] = None
+        return partial(self._note, tag)
+
+    def _note(self, tag: int) -> None:
+        self._done.append(tag)
+        # Whoever finds them due finds it before the tags are taken.
+        if not self._due:
+            self._due = True
+            self._call_soon(self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        self._due = False
+        done = {self._done.popleft() for _ in range(len(self._done))}
+        first_open = next((tag for tag in self._open if tag not in done), None)
+        together = [tag for tag in done if first_open is None or tag < first_open]
+        for tag in done:
+            del self._open[tag]
+        try:
+            if together:
+                self._channel.basic_ack(max(together), multiple=True)
+            for tag in sorted(done.difference(together)):
+                self._channel.basic_ack(tag)
+        except self._errors as problem:
+            log.warning("messages.not_acknowledged", count=len(done), problem=type(problem).__name__)
