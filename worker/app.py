@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property
 from typing import cast
 
@@ -25,6 +26,7 @@ class CallWorkerApp(Celery):
     """Celery with this project's worker program and consumer."""
 
     settings = settings
+    amqp_cls = "worker.steps.tasks:CallAMQP"
 
     @cached_property
     def Worker(self) -> type:  # noqa: N802 (Celery's name)
@@ -40,7 +42,8 @@ app.conf.update(
     broker_transport_options={"socket_keepalive": True, "socket_timeout": 30, "visibility_timeout": 60,
                               "unacked_restore_interval": 10, "unacked_restore_throttle": 1,
                               "confirm_publish": True},
-    task_queues=TASK_QUEUES,
+    # Celery puts those of the default exchange on its own, in place.
+    task_queues=[copy(queue) for queue in TASK_QUEUES],
     task_default_queue=CALLS.name,
     task_default_exchange=CALLS.exchange.name,
     task_default_routing_key=CALLS.routing_key,

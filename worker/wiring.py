@@ -170,6 +170,7 @@ class Wiring:
             codes=self.codes,
             observe=self.watching.request_done,
             extended=self._settings.extended,
+            connections=self._calls,
         )
         return InFlight(proxstop, self.metrics)
 

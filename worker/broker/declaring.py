@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from amqp.exceptions import PreconditionFailed
@@ -16,20 +16,19 @@ def declare(connection: Any, queues: Sequence[Queue]) -> None:
     """Declare `queues` with their exchanges and bindings over an open kombu connection.
 
     A queue that exists with other properties, made by a producer's library before the first worker came, is bound
-    and used as it is: to refuse it would stop every worker. From then on this process leaves its declaration alone.
+    and used as it is: to refuse it would stop every worker.
     """
+    if not queues:
+        return
+    channel = connection.channel()
     for queue in queues:
         try:
-            with connection.channel() as channel:
-                queue(channel).queue_declare()
+            queue(channel).queue_declare()
         except PreconditionFailed as problem:
             log.warning("queue.declared_otherwise", queue=queue.name, problem=problem.reply_text)
-            cast(Any, queue).no_declare = True
+            # The broker has closed the old one over it.
+            channel = connection.channel()
         if queue.exchange.name:
-            with connection.channel() as channel:
-                _bind(queue(channel))
-
-
-def _bind(queue: Queue) -> None:
-    queue.exchange.declare()
-    queue.queue_bind()
+            queue.exchange(channel).declare()
+            queue(channel).queue_bind()
+    channel.close()

@@ -17,9 +17,6 @@ from worker.provider.inbox import Reply
 from worker.provider.phases import current
 from worker.provider.waiting import PatientTLSSocket
 
-POOL_SIZE = 10_000
-"""As many as the most CONCURRENCY allows. Each place costs some bytes until a connection is really kept there."""
-
 
 class _PhasedHTTPPool(urllib3.HTTPConnectionPool):
     """A pool of connections that know their phase; a request on one of them is repeated and redirected by nobody."""
@@ -64,17 +61,23 @@ class Held:
         self._connection.close()
 
 
+def _tls() -> ssl.SSLContext:
+    """To be made once: reading the certificates takes longer than a call."""
+    context = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
+    context.sslsocket_class = PatientTLSSocket
+    return context
+
+
 class PhasedAdapter(HTTPAdapter):
     """A requests adapter for one host whose connections know their phase.
 
     Repeats nothing, and, used without a Session, knows no proxy, no .netrc and no variable of the environment.
     """
 
-    def __init__(self, base_url: str) -> None:
-        # Made once: reading the certificates takes longer than a call.
-        self._tls = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
-        self._tls.sslsocket_class = PatientTLSSocket
-        super().__init__(pool_connections=1, pool_maxsize=POOL_SIZE, max_retries=0)
+    def __init__(self, base_url: str, connections: int) -> None:
+        """`connections`: the most that are kept."""
+        self._tls = _tls() if base_url.lower().startswith("https:") else None
+        super().__init__(pool_connections=1, pool_maxsize=connections, max_retries=0)
         self._pool: urllib3.HTTPConnectionPool = self.poolmanager.connection_from_url(base_url)
 
     def init_poolmanager(

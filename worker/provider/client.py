@@ -69,9 +69,12 @@ class ProxStop:
         codes: Codes,
         observe: Observe,
         extended: bool = False,
+        connections: int = 1,
     ) -> None:
-        """`extended` sends `exttype` too, which only the provider's older page knows. Raises ConfigurationError."""
-        self._transport = Transport(base_url, _ACCEPT[format])
+        """`extended` sends `exttype` too, which only the provider's older page knows; `connections`: the most that are
+        kept between calls. Raises ConfigurationError.
+        """
+        self._transport = Transport(base_url, _ACCEPT[format], connections)
         self._call = self._transport.prepared(f"/telephonecall.{format}")
         self._balance = self._transport.prepared(f"/balance.{format}")
         self._timeout_seconds = timeout_seconds

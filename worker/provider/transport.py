@@ -34,8 +34,11 @@ _WHEN = {
 class Transport:
     """POSTs forms to one base address over kept connections; any number of threads and greenlets at once."""
 
-    def __init__(self, base_url: str, accept: str) -> None:
-        """`accept` is the Accept header. Raises ConfigurationError when `base_url` is not an address."""
+    def __init__(self, base_url: str, accept: str, connections: int) -> None:
+        """`accept` is the Accept header, `connections` the most that are kept.
+
+        Raises ConfigurationError when `base_url` is not an address.
+        """
         self._headers = {
             "User-Agent": "callworker",
             "Accept": accept,
@@ -44,7 +47,7 @@ class Transport:
         }
         self._base_url = base_url
         self._headers = {"Host": _authority(str(self.prepared("").url)), **self._headers}
-        self._adapter = PhasedAdapter(base_url)
+        self._adapter = PhasedAdapter(base_url, connections)
 
     def prepared(self, path: str) -> requests.PreparedRequest:
         """A request without a body, to be copied for each call: preparing one costs more than the copy."""

@@ -1,9 +1,10 @@
-"""Celery's step that consumes tasks, fit for quorum queues."""
+"""Celery's step that consumes tasks, fit for quorum queues and for queues that are there already."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from celery.app.amqp import AMQP
 from celery.worker.consumer.tasks import Tasks
 
 
@@ -12,3 +13,11 @@ class CallTasks(Tasks):
 
     def qos_global(self, c: Any) -> bool:
         return False
+
+
+class CallAMQP(AMQP):
+    """Consumes from queues that were declared as the connection was made (`CallConsumer.connect`): to declare each once
+    more takes three round trips of the broker."""
+
+    def TaskConsumer(self, *args: Any, **options: Any) -> Any:  # noqa: N802 (Celery's name)
+        return super().TaskConsumer(*args, auto_declare=False, **options)
