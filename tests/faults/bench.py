@@ -9,9 +9,10 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -22,12 +23,15 @@ from tests.faults.oracle import Oracle, Verdict
 from tests.faults.proxy import Proxy
 from tests.faults.results import ResultsReader
 from tests.faults.servers import Provider, Rabbit, Redis
+from tests.faults.whereabouts import is_buried, whereabouts
 from tests.faults.windows import Waking
 from tests.faults.workers import Fleet, environ_for, is_dead, is_frozen, woken_at
 from tests.integration.receiver import Hook, Receiver
 from tests.integration.stack import Worker, accounts_toml, api_key, key_name
 
 DRAINED_WITHIN_SECONDS = 180.0
+LONG_SECONDS = 60.0
+"""After so long one looks whether all that is missing is among the dead letters."""
 LOOK_SECONDS = 0.05
 _PHONE = re.compile(rb"phone=([0-9]+)")
 LINGER_SECONDS = 1.5
@@ -249,7 +253,9 @@ class Run:
         waited, self._undrained = self.jobs[self._undrained :], len(self.jobs)
         self.wait(lambda: not self._frozen and not self._to_wake and not self._to_go, DRAINED_WITHIN_SECONDS)
         self.dismiss()
-        drained = self.wait(lambda: not self.bench.oracle.missing(waited), within_seconds)
+        drained = self._drained(waited, min(within_seconds, LONG_SECONDS)) or self._drained(
+            waited, within_seconds
+        )
         self.wait(lambda: False, SURPLUS_SECONDS)
         if drained:
             self.drains.append(max(self.bench.oracle.last_arrival(waited) - self.mended, 0.0))
@@ -258,9 +264,15 @@ class Run:
                 self.fleet.retire(worker)
         self.armed.clear()
 
+    def _drained(self, jobs: Sequence[Sent], within_seconds: float) -> bool:
+        """Whether, within that time, every event came that will come."""
+        self.wait(lambda: not self.bench.oracle.missing(jobs), within_seconds)
+        return all(is_buried(self.bench.redis.client, job.id) for job in self.bench.oracle.missing(jobs))
+
     def judge(self) -> Verdict:
         """The verdict. With an ill line before the provider, requests come in later than they were sent: then the
         limits are judged by when the proxy heard them."""
         served = self.provider.served()
         sent = self.heard.requests if self.proxies else [(request.unix, request.phone) for request in served]
-        return self.bench.oracle.judge(self.jobs, served, sent, self.fleet.wakings)
+        where = partial(whereabouts, self.bench.redis.client)
+        return self.bench.oracle.judge(self.jobs, served, sent, self.fleet.wakings, where)

@@ -4,6 +4,7 @@ Counted per run of jobs, never from a worker's counters:
 
 - *lost*: the broker took the job, and no terminal event of it came, on the results queue or where its account has a
   webhook there;
+- *dead letters*: the same, but the job lies where the contract puts a message that three workers died at;
 - *conflicting*: jobs with two events whose bytes differ, wherever these came;
 - *uncalled for*: requests beyond 1 + `redials` of a job that may have rung, and requests and events of jobs that
   nobody sent;
@@ -16,11 +17,12 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.faults.load import ACCOUNTS, HOOKED, Sent
 from tests.faults.servers import Served
+from tests.faults.whereabouts import BURIED
 from tests.faults.windows import Waking, countable, too_many
 from tests.faults.workers import THREADS
 from worker.limits import parse_rate
@@ -32,6 +34,7 @@ class Verdict:
 
     accepted: int = 0
     lost: int = 0
+    buried: int = 0
     conflicting: int = 0
     uncalled: int = 0
     over_limit: int = 0
@@ -44,6 +47,7 @@ class Verdict:
     def add(self, other: Verdict) -> None:
         self.accepted += other.accepted
         self.lost += other.lost
+        self.buried += other.buried
         self.conflicting += other.conflicting
         self.uncalled += other.uncalled
         self.over_limit += other.over_limit
@@ -88,22 +92,29 @@ class Oracle:
         served: Sequence[Served],
         sent: Sequence[tuple[float, str]],
         wakings: Sequence[Waking],
+        whereabouts: Callable[[str], str],
     ) -> Verdict:
         """The verdict over all jobs of a run, once it has drained or has had its time. Forgets their events.
 
         `served` is the provider's log, `sent` when each request was sent and for which number, `wakings` when a frozen
-        worker went on; times are in Unix seconds.
+        worker went on; times are in Unix seconds. `whereabouts` tells where a job stands by its id.
         """
         verdict = Verdict(accepted=len(jobs))
-        self._judge_events(verdict, jobs)
+        self._judge_events(verdict, jobs, whereabouts)
         _judge_calls(verdict, jobs, served)
         _judge_limits(verdict, jobs, sent, wakings)
         return verdict
 
-    def _judge_events(self, verdict: Verdict, jobs: Sequence[Sent]) -> None:
+    def _judge_events(
+        self, verdict: Verdict, jobs: Sequence[Sent], whereabouts: Callable[[str], str]
+    ) -> None:
         for job in self.missing(jobs):
+            where = whereabouts(job.id)
+            if where.startswith(BURIED):
+                verdict.buried += 1
+                continue
             verdict.lost += 1
-            verdict.details.append(f"lost: {job.id} of {job.account}")
+            verdict.details.append(f"lost: {job.id} of {job.account}; {where}")
         with self._lock:
             for job in jobs:
                 bodies = self._queued.pop(job.id, set()) | self._hooked.pop(job.id, set())

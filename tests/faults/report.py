@@ -81,7 +81,7 @@ class Table:
 
 
 HEAD = (
-    "broker", "fault", "trials", "accepted", "lost", "conflicting", "uncalled for", "over limit",
+    "broker", "fault", "trials", "accepted", "lost", "dead letters", "conflicting", "uncalled for", "over limit",
     "drained s (median)", "(max)", "died unasked", "fault not met",
 )  # fmt: skip
 
@@ -93,6 +93,7 @@ def cells_of(row: Row) -> list[str]:
         row.trials,
         verdict.accepted,
         verdict.lost,
+        verdict.buried,
         verdict.conflicting,
         verdict.uncalled,
         verdict.over_limit,

@@ -11,11 +11,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import redis
+import structlog
 
 from worker.ports import Source
 from worker.redaction import redactor
 from worker.state import keys
 from worker.state.scripts import translated
+
+log = structlog.get_logger(__name__)
 
 KEEP_MOST = 100_000
 CONTENT_MOST = 8192
@@ -52,6 +55,7 @@ class RedisDeadLetters:
             pipeline.lpush(keys.DEAD, json.dumps(asdict(letter), default=repr))
             pipeline.ltrim(keys.DEAD, 0, KEEP_MOST - 1)
             pipeline.execute()
+        log.warning("message.dead", letter=letter.id, source=letter.source, reason=letter.reason)
 
     def newest(self, most: int) -> list[DeadLetter]:
         """The newest `most`. Raises StoreUnavailable."""

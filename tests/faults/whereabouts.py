@@ -1,0 +1,43 @@
+"""Where a job stands of which no event came: what a verdict of "lost" is to be read by."""
+
+from __future__ import annotations
+
+import json
+
+import redis
+
+from worker.state.dead_letters import KEEP_MOST, RedisDeadLetters
+from worker.state.views import JobViews
+
+LETTER = "dead letter: "
+BURIED = f"{LETTER}crashed its worker "
+"""How the line begins of a message that three workers died at, one after the other: by contract it is put aside."""
+
+
+def letter_of(client: redis.Redis, job_id: str) -> str | None:
+    """Why the job is among the dead letters; None if it is not."""
+    for letter in RedisDeadLetters(client).newest(KEEP_MOST):
+        if f'"{job_id}"' in json.dumps(letter.content):
+            return letter.reason
+    return None
+
+
+def is_buried(client: redis.Redis, job_id: str) -> bool:
+    """Whether the job was put aside after three workers had died at it."""
+    return f"{LETTER}{letter_of(client, job_id)}".startswith(BURIED)
+
+
+def whereabouts(client: redis.Redis, job_id: str) -> str:
+    """One line for people. Never raises for a Redis that is away."""
+    try:
+        reason = letter_of(client, job_id)
+        view = JobViews(client).find(job_id)
+    except Exception as problem:
+        return f"not known: {type(problem).__name__}"
+    if reason is not None:
+        return f"{LETTER}{reason}"
+    if view is None:
+        return "not on record"
+    wait = f", {json.dumps(view.wait.as_dict())}" if view.wait else ""
+    steps = "; ".join(f"{step.as_dict()['at']} {step.name} {step.detail}" for step in view.history)
+    return f"{view.state}{wait}: {steps}"
