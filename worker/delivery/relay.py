@@ -11,7 +11,7 @@ from worker.errors import BrokerUnavailable, StoreUnavailable
 from worker.failpoints import hit
 from worker.state.outbox import Outbox
 
-POLL_SECONDS = 0.25
+POLL_SECONDS = 1.0
 """How often to look when nobody wakes the relay: what lost workers left behind."""
 
 GATHER_SECONDS = 0.025

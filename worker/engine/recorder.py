@@ -34,7 +34,7 @@ class Recorder:
 
     What a call came to is known to this process alone, so a decision is kept until Redis takes it or another worker has
     decided, which the watch hears of. `ended` is called when jobs have ended, `room` when one may go that waited for
-    another's end.
+    another's end, or will that waits again.
     """
 
     def __init__(self, ledger: Ledger, watch: Watch, faults: Faults) -> None:
@@ -92,7 +92,7 @@ class Recorder:
             self._tell(entry, verdict)
         if "settle" in kinds:
             self.ended()
-        if Recorded.ROOM in verdicts:
+        if Recorded.ROOM in verdicts or "park" in kinds:
             self.room()
 
     def _record_apart(self, batch: Sequence[_Entry], fault: Exception) -> None:

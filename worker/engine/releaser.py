@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 from worker.accounts import Account
@@ -9,8 +10,9 @@ from worker.engine.dialler import Dialler
 from worker.failpoints import hit
 from worker.ports import Ledger
 
-POLL_SECONDS = 0.05
-"""How often the lanes are looked at when nothing is known to be due: another worker may have filled them."""
+POLL_SECONDS, IDLE_SECONDS = 0.05, 0.25
+"""How often the lanes are looked at before the next slot is due, and when no job waits for any: another worker may have
+filled them."""
 
 BATCH_MOST = 100
 
@@ -22,7 +24,7 @@ class Releaser:
         self._ledger, self._dialler, self._undeclared = ledger, dialler, accounts
 
     def turn(self) -> float:
-        """Seconds until the next slot is due, at most the poll interval. Raises StoreUnavailable."""
+        """Seconds until the next slot is due, at most a poll interval. Raises StoreUnavailable."""
         if self._undeclared:
             self._ledger.declare(self._undeclared)
             self._undeclared = ()
@@ -39,4 +41,4 @@ class Releaser:
                 handed_over += 1
         finally:
             self._dialler.give_back(places - handed_over)
-        return min(wait_seconds, POLL_SECONDS)
+        return min(wait_seconds, POLL_SECONDS if wait_seconds < math.inf else IDLE_SECONDS)

@@ -10,7 +10,7 @@ from worker.errors import StoreUnavailable
 from worker.ports import Lease, Ledger
 from worker.verify import Verification
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.25
 BATCH_MOST = 200
 PATIENCE_SECONDS = 5.0
 

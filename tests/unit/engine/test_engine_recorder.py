@@ -96,7 +96,7 @@ def test_a_lost_lease_is_told_instead(bench: Bench) -> None:
     for _ in range(2):
         bench.park(lease)
     bench.recorder.turn()
-    assert bench.world.watch.named("lease_lost") == ["a"] and bench.told == ["a"]
+    assert bench.world.watch.named("lease_lost") == ["a"] and bench.told == ["a", "room"]
 
 
 def test_draining_ends_in_a_hurry(bench: Bench) -> None:

@@ -9,7 +9,7 @@ from tests.doubles.samples import account, job
 from tests.doubles.watchers import NotedFaults
 from tests.doubles.world import World
 from worker.engine.dialler import Dialler
-from worker.engine.releaser import POLL_SECONDS, Releaser
+from worker.engine.releaser import IDLE_SECONDS, POLL_SECONDS, Releaser
 from worker.engine.sweeper import PATIENCE_SECONDS, Sweeper
 from worker.engine.sweeper import POLL_SECONDS as SWEEP_SECONDS
 from worker.errors import StoreUnavailable
@@ -37,9 +37,9 @@ class TestReleaser:
     """Waiting jobs into free threads."""
 
     def test_without_waiting_jobs_it_only_looks(self, world: World) -> None:
-        """Another worker may fill the lanes, so it looks again soon."""
+        """Another worker may fill the lanes, so it looks again."""
         dialler = Idle(4)
-        assert Releaser(world.ledger, dialler).turn() == POLL_SECONDS
+        assert Releaser(world.ledger, dialler).turn() == IDLE_SECONDS
         assert dialler.leases == [] and dialler.reserve(9) == 4
 
     def test_what_is_due_is_handed_over(self, world: World) -> None:
