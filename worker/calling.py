@@ -19,7 +19,7 @@ from worker.errors import (
 )
 from worker.events import Failure, Status
 from worker.ports import Lease, Parked, Provider, Reason, Waits
-from worker.retry import retrying
+from worker.retry import repeated
 from worker.settling import Settler
 
 SHORT_WAIT_SECONDS = 0.1
@@ -65,7 +65,7 @@ class Call:
         """Dial until the job ends or lies in its lane again. Raises ConfigurationError where the API key is gone."""
         settler, account = self._settler, self._account
         try:
-            ref = retrying(account.budget, lambda: self._tally, self._pause)(self._attempt)
+            ref = repeated(self._attempt, account.budget, lambda: self._tally, self._pause)
             settler.settle(self._lease, account, self._tally, Status.PLACED, ref)
         except _InLane:
             return

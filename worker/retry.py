@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from worker.errors import CallError, Misconfigured, Redial, Retry
+
+Result = TypeVar("Result")
 
 BACKOFF_BASE_SECONDS = 0.5
 BACKOFF_MOST_SECONDS = 30.0
@@ -65,12 +68,23 @@ def backoff_seconds(tries: int, retry_after_seconds: float | None = None) -> flo
     return max(_full_jitter(state), retry_after_seconds or 0.0)
 
 
-def retrying(budget: Budget, tally: Callable[[], Tally], pause: Callable[[float], None]) -> Retrying:
-    """A tenacity controller that repeats a call while it raises Retry or Redial and `budget` covers `tally()`.
+def repeated(
+    attempt: Callable[[], Result], budget: Budget, tally: Callable[[], Tally], pause: Callable[[float], None]
+) -> Result:
+    """What `attempt` returns, repeated by tenacity while it raises Retry or Redial and `budget` covers `tally()`.
 
     `tally()` must already count the attempt that just failed. `pause(seconds)` waits, or raises to leave the loop.
-    The last error is raised as it is.
+    The last error is raised as it is. Few attempts fail, and only for these a controller is made.
     """
+    try:
+        return attempt()
+    except (Retry, Redial) as error:
+        failed = [error]
+
+    def again() -> Result:
+        if failed:
+            raise failed.pop()
+        return attempt()
 
     def stop(_: RetryCallState) -> bool:
         return budget.spent(tally())
@@ -81,4 +95,4 @@ def retrying(budget: Budget, tally: Callable[[], Tally], pause: Callable[[float]
 
     return Retrying(
         retry=retry_if_exception_type((Retry, Redial)), stop=stop, wait=wait, sleep=pause, reraise=True
-    )
+    )(again)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.errors import AccountProblem, CallError, Misconfigured, Redial, Refused, Retry, SlotLapsed
-from worker.retry import BACKOFF_BASE_SECONDS, BACKOFF_MOST_SECONDS, Budget, Tally, backoff_seconds, retrying
+from worker.retry import BACKOFF_BASE_SECONDS, BACKOFF_MOST_SECONDS, Budget, Tally, backoff_seconds, repeated
 
 NOT_RUNG, PERHAPS_RUNG = Retry("503", sent=True), Redial("no answer")
 
@@ -84,7 +84,7 @@ def dial(ends: Sequence[CallError], budget: Budget, start: Tally | None = None) 
         raise error
 
     try:
-        outcome: object = retrying(budget, lambda: tally, lambda seconds: None)(attempt)
+        outcome: object = repeated(attempt, budget, lambda: tally, lambda seconds: None)
     except CallError as error:
         outcome = error
     return tally, requests, outcome
@@ -148,5 +148,5 @@ def test_pause_is_told_the_wait_and_may_leave_the_loop() -> None:
         raise Retry("503", sent=True, retry_after_seconds=45.0)
 
     with pytest.raises(SlotLapsed):
-        retrying(Budget(5, 1), lambda: tally, pause)(attempt)
+        repeated(attempt, Budget(5, 1), lambda: tally, pause)
     assert waits == [45.0]
