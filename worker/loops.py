@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from worker.errors import BrokerUnavailable, StoreUnavailable
+from worker.threads import show_name
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
 STALLED_AFTER_SECONDS = 60.0
@@ -74,6 +75,7 @@ class Loop:
         return not self._thread.is_alive() or time.monotonic() - self._last_turn > STALLED_AFTER_SECONDS
 
     def _run(self) -> None:
+        show_name(self.name)
         while not self._stopping.is_set() and self._thread is threading.current_thread():
             wait_seconds = self._take_turn()
             self._last_turn = time.monotonic()

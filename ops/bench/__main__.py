@@ -9,7 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ops.bench import comparison, environments, fairness, idle, machine, pacing, parking, release, stalls
+from ops.bench import (
+    comparison,
+    division,
+    environments,
+    fairness,
+    idle,
+    machine,
+    pacing,
+    parking,
+    release,
+    stalls,
+)
 from ops.bench.contenders import CONTENDERS
 from ops.bench.trial import Case
 
@@ -66,6 +77,10 @@ def _stalls(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return stalls.measure(asked.calls, asked.seconds, asked.broker)
 
 
+def _division(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    return division.measure(asked.jobs, asked.broker)
+
+
 def _environments(_: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     peers = sorted({each.environment for each in CONTENDERS if each.environment})
     environments.prepare(peers)
@@ -101,6 +116,10 @@ def _arguments() -> argparse.Namespace:
         metavar="NAMES",
         help="as '*bare,callworker'",
     )
+    option("--broker", choices=BROKERS, default="redis")
+
+    option = command("division", _division, "how the CPU time of a job divides among the worker's threads")
+    option("--jobs", type=int, default=10_000, metavar="N", help="in each trial; default 10000")
     option("--broker", choices=BROKERS, default="redis")
 
     option = command("idle", _idle, "latency from enqueued to request sent, with an idle worker")

@@ -59,6 +59,17 @@ class WorkerTree(Server):
         """User and system time so far, ended children included. Steps of 10 ms per process."""
         return sum(sum(map(int, stat[_UTIME : _CSTIME + 1])) for _, stat in self._members()) / _TICKS
 
+    def cpu_seconds_by_thread(self) -> dict[str, float]:
+        """The same of threads that live, by their names, a process' first being "main"; equal names are added up."""
+        found: dict[str, float] = {}
+        for pid, _ in self._members():
+            for folder in Path(f"/proc/{pid}/task").iterdir():
+                with suppress(OSError):
+                    name = "main" if folder.name == str(pid) else (folder / "comm").read_text().strip()
+                    ticks = sum(map(int, _stat(folder)[_UTIME : _UTIME + 2]))
+                    found[name] = found.get(name, 0.0) + ticks / _TICKS
+        return found
+
     def peak_bytes(self) -> int:
         """The sum of each process' largest resident set so far; pages that they share count for each."""
         return sum(_peak_kib(pid) for pid, _ in self._members()) * 1024

@@ -41,18 +41,20 @@ class Sample:
 def run(contender: Contender, case: Case, servers: Servers) -> Sample:
     """Run one trial. Raises ServerTrouble if a job was lost or called twice, or a worker ended."""
     servers.empty()
-    trial = _Trial(contender, case, servers)
+    trial = Trial(contender, case, servers)
     with ExitStack() as running:
         trial.warm_up(running)
         return trial.measure()
 
 
-class _Trial:
+class Trial:
+    """One trial, in steps."""
+
     def __init__(self, contender: Contender, case: Case, servers: Servers) -> None:
         self._contender, self._case, self._servers = contender, case, servers
         self._provider = servers.providers[case.latency_ms]
         self._calls_before = self._provider.count()
-        self._workers: list[WorkerTree] = []
+        self.workers: list[WorkerTree] = []
         self._enqueued = 0
         self._site = Site(
             servers.redis.url,
@@ -65,7 +67,7 @@ class _Trial:
     def warm_up(self, running: ExitStack) -> None:
         """Start all workers; when they have come to rest, let them have some jobs."""
         for _ in range(self._case.processes):
-            self._workers.append(launch(self._contender, self._site, self._servers.folder, running))
+            self.workers.append(launch(self._contender, self._site, self._servers.folder, running))
         self._each(WorkerTree.wait_until_at_rest)
         self._enqueue("warm", self._case.warmup * self._case.processes)
         self._wait_until_done()
@@ -84,7 +86,7 @@ class _Trial:
         return Sample(
             jobs / seconds,
             (self._cpu() - cpu) * 1000 / jobs,
-            sum(worker.peak_bytes() for worker in self._workers) / 1_000_000,
+            sum(worker.peak_bytes() for worker in self.workers) / 1_000_000,
             (redis.cpu_seconds() - redis_cpu) * 1000 / jobs,
             (redis.commands() - commands) / jobs,
         )
@@ -103,7 +105,7 @@ class _Trial:
         wait_for_count(
             count,
             self._enqueued,
-            trouble=lambda: self._standing("it stands still") + self._workers[0].tail(),
+            trouble=lambda: self._standing("it stands still") + self.workers[0].tail(),
             check=lambda: self._each(WorkerTree.check),
         )
 
@@ -112,7 +114,7 @@ class _Trial:
         return f"{self._contender.name}: {trouble}: {counts}\n"
 
     def _each(self, act: Callable[[WorkerTree], None]) -> None:
-        for worker in self._workers:
+        for worker in self.workers:
             act(worker)
 
     def _calls(self) -> int:
@@ -122,4 +124,4 @@ class _Trial:
         return self._contender.finished(self._site, self._servers.redis.client)
 
     def _cpu(self) -> float:
-        return sum(worker.cpu_seconds() for worker in self._workers)
+        return sum(worker.cpu_seconds() for worker in self.workers)

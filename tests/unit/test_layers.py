@@ -20,7 +20,7 @@ LAYERS = (
     # The adapters: Redis, broker, provider, webhooks, threads, logs, metrics, HTTP.
     {
         "broker", "delivery", "embedded", "engine", "health", "labels", "logs", "loops", "metrics", "producer",
-        "provider", "queues", "redaction", "sandbox", "scrubbing", "shared_state", "state", "watching",
+        "provider", "queues", "redaction", "sandbox", "scrubbing", "shared_state", "state", "threads", "watching",
     },
     {"wiring"},
     {"app", "steps", "tasks"},

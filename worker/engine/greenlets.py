@@ -14,6 +14,7 @@ import gevent
 from gevent.threadpool import ThreadPool
 
 from worker.loops import STALLED_AFTER_SECONDS
+from worker.threads import show_name
 
 BEAT_SECONDS = 1.0
 ASIDE_THREADS = 8
@@ -73,6 +74,7 @@ class Greenlets:
         self._thread.start()
 
     def _run(self) -> None:
+        show_name(self.name)
         alarm = gevent.get_hub().loop.async_()
         alarm.start(self._begin_all)
         self._alarm = alarm

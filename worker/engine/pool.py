@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from worker.threads import show_name
+
 
 class Pool:
     """At most `most` daemon threads, each started when all others are busy.
@@ -37,6 +39,7 @@ class Pool:
         self._work.put(run)
 
     def _run(self) -> None:
+        show_name(self._name)
         while True:
             self._work.get()()
             with self._lock:
