@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from statistics import median
 from typing import Any
 
 from ops.bench.contenders import CallWorker
 from ops.bench.servers import Servers, servers
+from ops.bench.table import aligned
 from ops.bench.trial import Case, Trial
 
 ROUNDS = 5
@@ -56,13 +57,9 @@ def _trial(jobs: int, running: Servers) -> dict[str, float]:
 
 def _told(found: Mapping[str, float]) -> str:
     total = sum(ms for name, ms in found.items() if name != "Redis")
-    lines = [("thread", "what it does", "CPU ms/job", "share"), ("---", "---", "---:", "---:")]
+    lines = [("thread", "what it does", "CPU ms/job", "share")]
     for name, task in [*TASKS.items(), (REST, "webhooks, the sweeper, metrics, …")]:
         lines.append((name, task, f"{found[name]:.3f}", f"{found[name] / total:.0%}"))
     lines.append(("**the worker**", "", f"{total:.3f}", "100%"))
     lines.append(("Redis", "the server's own", f"{found['Redis']:.3f}", ""))
-    return "\n".join(_line(cells) for cells in lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return aligned(lines)

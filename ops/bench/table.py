@@ -47,8 +47,12 @@ def _ratio(sample: Sample, base: float | None) -> float | None:
 
 def markdown(table: Sequence[Row]) -> str:
     """The table for a terminal and for a page alike."""
-    cells = [COLUMNS, *(_cells(row) for row in table)]
-    widths = [max(len(line[n]) for line in cells) for n in range(len(COLUMNS))]
+    return aligned([COLUMNS, *(_cells(row) for row in table)])
+
+
+def aligned(cells: Sequence[Sequence[str]]) -> str:
+    """Lines of cells, the first of which is the head, as a Markdown table with even columns."""
+    widths = [max(len(line[n]) for line in cells) for n in range(len(cells[0]))]
     ruler = tuple("-" * width for width in widths)
     return "\n".join(_line(line, widths) for line in (cells[0], ruler, *cells[1:]))
 
