@@ -17,6 +17,10 @@ STARTING_MOST = 64
 """Calls at a time on their way from the lease to the network. They go one after the other: were there more, the last
 would come later than its slot is valid. Fewer would make small batches, each of which costs a turn of the releaser."""
 
+GATHERED_PART = 32
+"""Where all places were taken, waiting jobs are told once one in so many is free: each by itself would cost a turn of
+the releaser. What is free for less is found by its next look, which is never far."""
+
 _LOOK_SECONDS = 0.1
 
 
@@ -30,13 +34,14 @@ class Dialler:
     """The calls in flight, with a count of the places that are free. Thread-safe.
 
     Whoever leases a job reserves a place first; a lease is not worth taking without one, for its slot would pass. After
-    `reserve` gave none, `freed` is called when there is room again for half a batch, or all that there can be. `begun`
-    counts calls, nearly.
+    `reserve` gave none, `freed` is called when there is room again for half a batch or, where no call is about to
+    start, for a small part of all places. `begun` counts calls, nearly.
     """
 
     def __init__(self, places: int, dial: Dial, faults: Faults) -> None:
         self._dial, self._faults = dial, faults
         self._free, self._places = places, places
+        self._enough = min(max(places // GATHERED_PART, 1), STARTING_MOST // 2)
         self._starting, self._short = 0, False
         self._changed = threading.Condition()
         self.thread = Greenlets("dial")
@@ -92,7 +97,8 @@ class Dialler:
         with self._changed:
             self._free += ended
             self._starting -= started
-            wanted = self._short and (self._room >= STARTING_MOST // 2 or not self._starting)
+            enough = STARTING_MOST // 2 if self._starting else self._enough
+            wanted = self._short and self._room >= enough
             self._short = self._short and not wanted
             if ended:
                 self._changed.notify_all()

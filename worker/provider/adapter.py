@@ -61,6 +61,13 @@ class Held:
         self._connection.close()
 
 
+class _RawResponse(requests.Response):
+    """The raw reply alone: cookies, encodings and links are of no use here, and dear to set up."""
+
+    def __init__(self, raw: Held) -> None:
+        self.raw = raw
+
+
 def _tls() -> ssl.SSLContext:
     """To be made once: reading the certificates takes longer than a call."""
     context = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
@@ -95,10 +102,7 @@ class PhasedAdapter(HTTPAdapter):
         return request.path_url
 
     def build_response(self, _request: requests.PreparedRequest, held: Any) -> requests.Response:
-        """The raw reply alone: its cookies, encodings and links are of no use here."""
-        response = requests.Response()
-        response.raw = held
-        return response
+        return _RawResponse(held)
 
     def cert_verify(self, *_: Any, **__: Any) -> None:
         """Nothing to do: the TLS context verifies, and loading the certificates anew each time is slow."""

@@ -76,11 +76,14 @@ _BARE_REF = re.compile(r'(?<!\\)("ref"\s*:\s*)([0-9A-Fa-f]{32})(?=\s*[,}])')
 
 def _json(body: bytes) -> Document:
     # Replacing what is not UTF-8 can harm a message, never a ref or a code.
-    text = _BARE_REF.sub(r'\1"\2"', body.decode(errors="replace"))
-    found = json.loads(text, object_pairs_hook=_once, parse_int=str, parse_float=str, parse_constant=str)
+    found = _parse(_BARE_REF.sub(_quoted, body.decode(errors="replace")))
     if not isinstance(found, dict):
         raise NoDocument("not an object")
     return found
+
+
+def _quoted(bare: re.Match[str]) -> str:
+    return f'{bare[1]}"{bare[2]}"'
 
 
 def _xml(body: bytes) -> Document:
@@ -104,3 +107,6 @@ def _once(pairs: Any) -> Document:
         if found.setdefault(name, value) != value:
             raise Garbled("it says one thing twice, differently")
     return found
+
+
+_parse = json.JSONDecoder(object_pairs_hook=_once, parse_int=str, parse_float=str, parse_constant=str).decode

@@ -13,7 +13,7 @@ from tests.conftest import wait_until
 from tests.doubles.samples import account
 from tests.doubles.watchers import NotedFaults
 from tests.doubles.world import World
-from worker.engine.dialler import STARTING_MOST, Dialler
+from worker.engine.dialler import GATHERED_PART, STARTING_MOST, Dialler
 from worker.ports import Lease
 
 
@@ -89,6 +89,30 @@ def test_the_last_call_to_start_makes_room_whatever_is_in_flight(lease: Lease) -
     assert freed.wait(30)
     assert dialler.reserve(9) == 1
     let_go.set()
+
+
+def test_places_gather_where_all_were_taken(lease: Lease) -> None:
+    """One of many that is free again is not worth a turn of the releaser; a thirty-second of them is."""
+    let_go, all_here = threading.Event(), threading.Event()
+    begun, ended, told = list[None](), list[None](), list[int]()
+
+    def dial(_: Lease, started: Callable[[], None]) -> None:
+        started()
+        begun.append(None)
+        if len(begun) == STARTING_MOST:
+            all_here.set()
+        wait_for(let_go)
+        ended.append(None)
+
+    dialler = Dialler(STARTING_MOST, dial, NotedFaults())
+    for _ in range(dialler.reserve(STARTING_MOST)):
+        dialler.submit(lease)
+    assert all_here.wait(30)
+    assert dialler.reserve(1) == 0
+    dialler.freed = lambda: told.append(len(ended))
+    let_go.set()
+    assert dialler.drain(30, threading.Event())
+    assert told == [STARTING_MOST // GATHERED_PART]
 
 
 def test_while_paused_no_place_can_be_had() -> None:
