@@ -16,6 +16,7 @@ from tests.unit.cli.conftest import Run
 from worker.cli.doctor import files, network
 from worker.cli.doctor.finding import Grade
 from worker.cli.doctor.listing import listed, masked
+from worker.cli.doctor.servers import broker_version
 from worker.sandbox import Sandbox
 from worker.settings import Settings
 
@@ -137,6 +138,16 @@ def test_metrics_port_free_or_taken() -> None:
     free = next(network.metrics_port(Settings.from_env({"METRICS_PORT": str(port)})))
     assert (taken.grade, free.grade) == (Grade.FAIL, Grade.OK)
     assert "METRICS_PORT" in taken.mend
+
+
+@pytest.mark.parametrize(
+    ("version", "drops"),
+    [("3.10.8", False), ("3.13.7", False), ("4.0.1", True), ("10.0.0", True), ("", False)],
+)
+def test_a_broker_that_drops_what_came_back_often_is_told_of(version: str, drops: bool) -> None:
+    """RabbitMQ does so from version 4 on; the operator is shown where it says how to keep the messages."""
+    found = broker_version({"product": "RabbitMQ", "version": version})
+    assert (version in found.text, "ops/README.md" in found.text) == (True, drops)
 
 
 def test_embedded_server_that_does_not_run_is_a_warning(run: Run) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from amqp.exceptions import NotFound
@@ -21,6 +21,10 @@ from worker.state.connection import connect
 from worker.state.scripts import translated as store_translated
 
 OLDEST = (6, 2)
+LIMITS_REDELIVERY = 4
+LIMIT_NOTE = (
+    "; a quorum queue drops what was redelivered 20 times unless a policy forbids it: see ops/README.md"
+)
 EVICTION_MEND = (
     "set `maxmemory-policy noeviction` in Redis: it may drop jobs and limits when its memory is full"
 )
@@ -72,7 +76,7 @@ def _fitness(facts: dict[str, Any]) -> Iterator[Finding]:
 
 
 def broker(settings: Settings) -> Iterator[Finding]:
-    """Reachable, queues made."""
+    """Reachable, version, queues made."""
     try:
         url = broker_url(settings)
         link = Link(url, [])
@@ -81,9 +85,22 @@ def broker(settings: Settings) -> Iterator[Finding]:
         return
     try:
         yield Finding.ok("broker", f"answers at {masked(url)}")
+        if link.confirms:
+            yield broker_version(link.connection.connection.server_properties)
         yield _queues(link)
     finally:
         link.abandon()
+
+
+def broker_version(server: Mapping[str, Any]) -> Finding:
+    """`server`: what an AMQP broker says of itself. No policy can be seen from here, so that it is only spoken of.
+
+    Source: "Quorum Queues Now Have a Default Redelivery Limit" in the release notes of RabbitMQ 4.0.
+    """
+    product, version = server.get("product", "a broker of unknown make"), str(server.get("version", ""))
+    major = version.partition(".")[0]
+    limited = product == "RabbitMQ" and major.isdigit() and int(major) >= LIMITS_REDELIVERY
+    return Finding.ok("broker version", f"{product} {version}{LIMIT_NOTE if limited else ''}")
 
 
 def _no_broker(settings: Settings, problem: Exception) -> Finding:
