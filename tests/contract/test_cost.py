@@ -106,7 +106,7 @@ def test_a_batch_that_waits_costs_one_round_trip_more(ledger: RedisLedger, bill:
     assert trips == 2 and commands <= 3.5
     assert len(ledger.lease_due(JOBS).leases) == JOBS
     trips, commands = bill()
-    assert trips == 1 and commands <= 13.4
+    assert trips == 1 and commands <= 8.5
 
 
 def test_a_batch_of_many_accounts_costs_a_look_at_each(ledger: RedisLedger, bill: Bill) -> None:

@@ -54,7 +54,7 @@ local function go_or_park(a, id, job, expires, may_dial, call)
     return park(a, id, job, expires, slot)
   end
   redis.call('HSET', job_key(id), 'account', a.name, 'accepted', int(NOW), 'expires', int(expires), as_field(id, job))
-  return begin(id, a, slot, tat, lease, call)
+  return begin(id, fields_for_lease(id), a, slot, tat, lease, call)
 end
 
 local function close_account(a)

@@ -121,12 +121,11 @@ local function lease_reply(id, due, slot, valid, probe)
   return lease_of(fields_for_lease(id), id, due, slot, valid, probe)
 end
 
--- Takes the slot, writes the intent and leases the job to the caller, who is known again by `call`.
-local function begin(id, a, slot, tat, lease, call)
+-- Takes the slot, writes the intent and leases the job, whose fields are `f`, to the caller, who is known again by `call`.
+local function begin(id, f, a, slot, tat, lease, call)
   a.tat, a.served, a.inflight = tat, NOW, a.inflight + 1
   redis.call('HSET', limit_key(a.name), 'tat', int(tat), 'served', int(NOW), 'inflight', a.inflight)
   redis.call('ZADD', LEASES, int(NOW + lease), id)
-  local f = fields_for_lease(id)
   f[1] = int((f[1] or 0) + 1)
   redis.call('HSET', job_key(id), 'fence', f[1], 'state', 'dialling', 'call', call,
              'history', with_step(f[11], f[7], f[2], 'dialling'))

@@ -11,26 +11,27 @@ local most, lease, ahead = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3
 local reply = {int(NOW), '0'}
 local due_next
 
--- The first job that can be dialled in time, and when it is ready. Those before it leave the lane; `reclaim` ends them.
+-- The first job that can be dialled in time, when it is ready, and its fields. Those before it leave the lane; `reclaim`
+-- ends them.
 local function live_head(lane)
   for _ = 1, SKIP_MOST do
     local head = redis.call('ZRANGE', lane, 0, 0, 'WITHSCORES')
     if not head[1] then return nil end
-    local expires = redis.call('HGET', job_key(head[1]), 'expires')
-    if expires and tonumber(expires) > NOW + ahead then return head[1], tonumber(head[2]) end
+    local f = fields_for_lease(head[1])
+    if f[3] and tonumber(f[3]) > NOW + ahead then return head[1], tonumber(head[2]), f end
     redis.call('ZREM', lane, head[1])
   end
 end
 
 local function lease_head(a)
   if a.inflight >= a.concurrency or (a.hold and not may_probe(a)) then return false end
-  local id, ready = live_head(lane_key(a.name))
+  local id, ready, f = live_head(lane_key(a.name))
   if not id then return false end
   local slot, tat = next_slot(a, a.hold and math.max(ready, a.probe_at) or ready, ahead)
   if not slot then return false end
   redis.call('ZREM', lane_key(a.name), id)
   redis.call('ZREM', EXPIRY, id)
-  reply[#reply + 1] = begin(id, a, slot, tat, lease, ARGV[4])
+  reply[#reply + 1] = begin(id, f, a, slot, tat, lease, ARGV[4])
   return true
 end
 
@@ -38,10 +39,14 @@ for _, shard in ipairs(KEYS) do
   enter(shard)
   while most > 0 do
     local due = redis.call('ZRANGEBYSCORE', DUE, '-inf', int(NOW + ahead), 'LIMIT', 0, most)
-    local leased = 0
+    -- With no other one due, an account need not wait for its turn.
+    local leased, turn = 0, #due == 1 and most or 1
     for _, name in ipairs(due) do
       local a = load_account(name)
-      if lease_head(a) then leased = leased + 1 end
+      for _ = 1, turn do
+        if not lease_head(a) then break end
+        leased = leased + 1
+      end
       refresh(a)
     end
     most = most - leased
