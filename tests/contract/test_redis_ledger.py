@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +10,11 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from tests.conftest import absent, free_port, process, wait_until
+from tests.conftest import free_port
+from tests.contract.killable_redis import KillableRedis
 from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from tests.doubles.samples import account, application, failed, placed
-from worker.embedded import EmbeddedServerError, find_binary
 from worker.errors import StoreUnavailable
 from worker.ports import Due, Lease, Parked, Reason, Seen
 from worker.retry import Tally
@@ -116,7 +114,7 @@ class TestServer:
     def test_a_kill_of_the_server_loses_nothing_it_confirmed(self, tmp_path: Path) -> None:
         """With an append-only file, jobs, limits and fences outlive a SIGKILL, and calls in between are refused."""
         port = free_port()
-        with Server(tmp_path, port) as server, connect(f"redis://127.0.0.1:{port}/0") as client:
+        with KillableRedis(tmp_path, port) as server, connect(f"redis://127.0.0.1:{port}/0") as client:
             ledger = real_time(client)
             lease = go(ledger, rate="1/h")
             assert isinstance(ledger.admit([application("b", account(rate="1/h"))])[0], Parked)
@@ -320,42 +318,6 @@ class TestOperatorsHold:
         clock.advance(600)
         assert client.hget(f"{SHARD}limit:acme", "hold") == b"operator"
         assert [lease.due for lease in ledger.reclaim(9)] == [Due.EXPIRED] and release(ledger) == []
-
-
-class Server:
-    """A Redis with an append-only file that can be killed and started again."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        self._folder, self._port = folder, port
-        self._running: Any = None
-
-    def start(self) -> None:
-        try:
-            binary = str(find_binary().path)
-        except EmbeddedServerError:
-            absent("a Redis or Valkey server")
-        options = f"--bind 127.0.0.1 --port {self._port} --appendonly yes --dir {self._folder}".split()
-        self._running = process([binary, *options, "--save", ""], self._folder)
-        self._server: subprocess.Popen[bytes] = self._running.__enter__()
-        wait_until(self._answers, "Redis answers")
-
-    def kill(self) -> None:
-        self._server.send_signal(signal.SIGKILL)
-        self._server.wait(20)
-
-    def _answers(self) -> bool:
-        try:
-            with redis.Redis(port=self._port) as client:
-                return bool(client.ping())
-        except redis.RedisError:
-            return False
-
-    def __enter__(self) -> Server:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._running.__exit__(None, None, None)
 
 
 def dump(client: Any) -> bytes:

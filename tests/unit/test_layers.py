@@ -21,6 +21,7 @@ LAYERS = (
     {
         "broker", "delivery", "embedded", "engine", "health", "labels", "logs", "loops", "metrics", "producer",
         "provider", "queues", "redaction", "sandbox", "scrubbing", "shared_state", "state", "threads", "watching",
+        "written",
     },
     {"wiring"},
     {"app", "steps", "tasks"},

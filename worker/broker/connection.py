@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from worker.broker.declaring import declare
 from worker.errors import BrokerUnavailable, ConfigurationError
+from worker.written import wait_for_file
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
@@ -120,6 +121,15 @@ class Link:
 
     def _bound(self, queue: Queue) -> bool:
         return any(name == queue.name for _, _, name in self.channel.get_table(queue.exchange.name))
+
+    def wait_until_written(self) -> None:
+        """Return when a broker that is Redis has in its file what it has taken; others confirm no sooner.
+
+        Raises BrokerUnavailable.
+        """
+        if hasattr(self.channel, "client"):
+            with translated("the broker does not answer"):
+                wait_for_file(self.channel.client)
 
     def close(self) -> None:
         """Say goodbye to the broker; unacknowledged messages go back to their queue."""

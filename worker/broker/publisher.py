@@ -32,9 +32,9 @@ class Publisher:
     """Sends batches over one connection, which is made at the first batch and again after an error.
 
     `queues` are declared and bound on every new connection. On AMQP every message is mandatory and
-    confirmed; on Redis a batch is one pipeline, whose answer is the confirmation. After an error none, some
-    or all of the batch may be out: send it again, its readers drop repeats. No wait is longer than some
-    seconds. For one thread only.
+    confirmed; on Redis a batch is one pipeline, whose answer is the confirmation, once Redis' file has it. After an
+    error none, some or all of the batch may be out: send it again, its readers drop repeats. No wait is longer than
+    some seconds. For one thread only.
 
     Raises ConfigurationError at once if no transport understands the URL.
     """
@@ -98,6 +98,7 @@ class _Session:
                     self._publish(message)
         if self._confirms is not None:
             self._confirms.wait()
+        self.link.wait_until_written()
         return True
 
     def _publish(self, message: Message) -> None:

@@ -17,6 +17,7 @@ from worker.ports import Source
 from worker.redaction import redactor
 from worker.state import keys
 from worker.state.scripts import translated
+from worker.written import wait_for_file
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,7 @@ class RedisDeadLetters:
             pipeline.lpush(keys.DEAD, json.dumps(asdict(letter), default=repr))
             pipeline.ltrim(keys.DEAD, 0, KEEP_MOST - 1)
             pipeline.execute()
+            wait_for_file(self._client)
         log.warning("message.dead", letter=letter.id, source=letter.source, reason=letter.reason)
 
     def newest(self, most: int) -> list[DeadLetter]:

@@ -26,6 +26,7 @@ from redis.exceptions import (
 )
 
 from worker.errors import StoreUnavailable
+from worker.written import puts_writes_off, telling, wait_until_written
 
 _NOT_NOW = (ClusterDownError, MasterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 _NOT_NOW_CODES = ("MISCONF ", "NOREPLICAS ", "BUSY ")
@@ -72,7 +73,8 @@ class Scripts:
     def run_all(self, calls: Sequence[Call]) -> list[Any]:
         """The replies of `calls`, sent in one round trip; each script is atomic, the whole is not.
 
-        Raises StoreUnavailable; then any of the scripts may have run.
+        What they wrote is in Redis' file then: a Redis that is killed knows it again. Raises StoreUnavailable; then any
+        of the scripts may have run.
         """
         with translated():
             commands = [self._command(call) for call in calls]
@@ -80,10 +82,12 @@ class Scripts:
             unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
             if unknown:
                 for name in {calls[n].script for n in unknown}:
-                    self._client.script_load(self._source(name))
+                    self._client.script_load(self._text(name))
                 for n, reply in zip(unknown, self._send([commands[n] for n in unknown]), strict=True):
                     replies[n] = reply
-            return _all_good(replies)
+            if any(put_off for _, put_off in _all_good(replies)):
+                wait_until_written(self._puts_off)
+            return [reply for reply, _ in replies]
 
     def run_commands(self, commands: Sequence[Command]) -> list[Any]:
         """As `run_all`, of commands that need no script."""
@@ -119,13 +123,20 @@ class Scripts:
         pool.release(connection)
         return pool.get_connection()
 
+    def _puts_off(self) -> bool:
+        (facts,) = _all_good(self._send([("INFO", "persistence")]))
+        return puts_writes_off(facts)
+
     def _command(self, call: Call) -> Command:
         keys = (call.keys,) if isinstance(call.keys, str) else call.keys
         return ("EVALSHA", self._digest(call.script), len(keys), *keys, *call.args)
 
+    def _text(self, name: str) -> str:
+        return telling(self._source(name))
+
     def _digest(self, name: str) -> str:
         if name not in self._digests:
-            text = self._source(name).encode()
+            text = self._text(name).encode()
             self._digests[name] = hashlib.sha1(text, usedforsecurity=False).hexdigest()
         return self._digests[name]
 

@@ -1,0 +1,108 @@
+"""What Redis has answered is still there when it was killed, however slow its disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from tests.conftest import free_port, wait_until
+from tests.contract.killable_redis import KillableRedis
+from tests.doubles.samples import account, application, placed
+from worker.delivery.results import ResultsQueue
+from worker.ports import Ending, Lease, Recorded, Seen, Source
+from worker.retry import Tally
+from worker.state.dead_letters import RedisDeadLetters
+from worker.state.ledger import RedisLedger
+from worker.state.scripts import Scripts
+
+ACME = account("acme", "10/s")
+SYNC_SECONDS = 1.5
+"""Longer than any step of a test before the kill takes, and less than what Redis waits for before it writes anyway."""
+
+
+class Slow:
+    """A Redis on a slow disk, and the ledger on it."""
+
+    def __init__(self, folder: Path) -> None:
+        port = free_port()
+        self.url = f"redis://127.0.0.1:{port}/0"
+        self.server = KillableRedis(folder, port, SYNC_SECONDS)
+        self.client = redis.Redis.from_url(self.url)
+        self.ledger = RedisLedger(Scripts(self.client), lease_seconds=30, retention_seconds=3600)
+
+    def sync(self) -> None:
+        """Return when a sync has just begun."""
+        wait_until(lambda: not self._syncs(), "no sync is under way")
+        self.client.incr("something-to-sync")
+        wait_until(self._syncs, "a sync is under way")
+
+    def restart(self) -> None:
+        """Kill it and start it again, with what is in its file."""
+        self.server.kill()
+        self.server.start()
+
+    def _syncs(self) -> bool:
+        facts: Any = self.client.info("persistence")
+        return bool(facts["aof_pending_bio_fsync"])
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[Slow]:
+    redis_on_slow_disk = Slow(tmp_path)
+    with redis_on_slow_disk.server, redis_on_slow_disk.client:
+        yield redis_on_slow_disk
+
+
+def test_an_intent_is_written_before_anyone_hears_of_it(slow: Slow) -> None:
+    """Else the job would be found as if nobody had dialled it, and rung again."""
+    slow.sync()
+    (lease,) = slow.ledger.admit([application("job-1", ACME)])
+    slow.restart()
+    assert isinstance(lease, Lease)
+    assert slow.ledger.admit([application("job-1", ACME)]) == [Seen("dialling")]
+
+
+def test_an_outcome_is_written_before_anyone_hears_of_it(slow: Slow) -> None:
+    """Else its event would be out, and another one would follow."""
+    (lease,) = slow.ledger.admit([application("job-1", ACME)])
+    assert isinstance(lease, Lease)
+    slow.sync()
+    recorded = slow.ledger.record([Ending(lease, ACME, Tally(sent=1), placed(lease))])
+    slow.restart()
+    assert recorded == [Recorded.DONE]
+    assert slow.ledger.admit([application("job-1", ACME)]) == [Seen("placed")]
+
+
+def test_events_and_dead_letters_are_written_before_they_count_as_out(slow: Slow) -> None:
+    """Else they would be struck off elsewhere, and be nowhere."""
+    results = ResultsQueue(slow.url)
+    results.publish([("call.placed", "{}")])
+    slow.sync()
+    results.publish([("call.failed", "{}")])
+    slow.restart()
+    assert slow.client.llen("results") == 2
+    slow.sync()
+    RedisDeadLetters(slow.client).bury("not JSON", Source.STREAM, b"?")
+    slow.restart()
+    assert len(RedisDeadLetters(slow.client).newest(9)) == 1
+
+
+def test_a_user_who_may_not_ask_is_served_all_the_same(client: redis.Redis, redis_url: str) -> None:
+    """Without the certainty, but with every right that the work itself needs."""
+    client.acl_setuser(
+        "few", enabled=True, passwords=["+word"], keys=["*"], channels=["*"], commands=["+@all", "-info"]
+    )
+    url = redis_url.replace("redis://", "redis://few:word@")
+    try:
+        with redis.Redis.from_url(url) as limited:
+            ledger = RedisLedger(Scripts(limited), lease_seconds=30, retention_seconds=3600)
+            assert isinstance(ledger.admit([application("job-1", ACME)])[0], Lease)
+            RedisDeadLetters(limited).bury("not JSON", Source.STREAM, b"?")
+            ResultsQueue(url).publish([("call.placed", "{}")])
+        assert (client.llen("results"), len(RedisDeadLetters(client).newest(9))) == (1, 1)
+    finally:
+        client.acl_deluser("few")

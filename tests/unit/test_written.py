@@ -1,0 +1,37 @@
+"""Waiting for Redis to have written what it has answered."""
+
+from __future__ import annotations
+
+import pytest
+
+from worker import written
+from worker.written import LOOK_SECONDS, puts_writes_off, wait_until_written
+
+
+@pytest.mark.parametrize(
+    ("facts", "put_off"),
+    [
+        (b"aof_enabled:1\r\naof_pending_bio_fsync:0\r\naof_delayed_fsync:7\r\n", False),
+        (b"aof_enabled:1\r\naof_pending_bio_fsync:1\r\n", True),
+        (b"aof_pending_bio_fsync:12\r\n", True),
+        (b"aof_enabled:0\r\n", False),
+    ],
+)
+def test_a_sync_under_way_puts_writes_off(facts: bytes, put_off: bool) -> None:
+    """A server without an append-only file has none, and writes nothing that could be waited for."""
+    assert puts_writes_off(facts) is put_off
+
+
+def test_it_is_asked_until_the_sync_is_over() -> None:
+    """With a pause before each further look."""
+    answers, pauses = [True, True, False], list[float]()
+    wait_until_written(lambda: answers.pop(0), pauses.append)
+    assert (answers, pauses) == ([], [LOOK_SECONDS] * 2)
+
+
+def test_what_redis_writes_by_itself_is_not_waited_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After 2 s it no longer waits for the sync: a disk that hangs must not hang the worker."""
+    now = [100.0]
+    monkeypatch.setattr(written.time, "monotonic", lambda: now[0])
+    wait_until_written(lambda: True, lambda _: now.__setitem__(0, now[0] + 1.0))
+    assert 102.0 < now[0] <= 103.0

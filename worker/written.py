@@ -1,0 +1,57 @@
+"""Whether Redis has written to its file what it has answered.
+
+With `appendfsync everysec`, its default, it puts writes off, up to 2 s, while the last second's sync is under way, but
+not its answers: killed then, it forgets what it has said. What is not written yet must have no consequence elsewhere,
+no call, no acknowledgement at another broker, no event.
+
+Source: `flushAppendOnlyFile` in Redis' aof.c, the same from 6.2 to 8 and in Valkey; it runs before answers are sent.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from redis.exceptions import NoPermissionError
+
+PUT_OFF_MOST_SECONDS = 2.5
+"""Redis writes after 2 s, however long the sync takes."""
+
+LOOK_SECONDS = 0.001
+
+_UNDER_WAY = re.compile(rb"aof_pending_bio_fsync:[1-9]")
+
+
+def puts_writes_off(facts: bytes) -> bool:
+    """From `INFO persistence`: whether a sync is under way. If none is, all before is in the file with the answer."""
+    return _UNDER_WAY.search(facts) is not None
+
+
+def telling(script: str) -> str:
+    """`script`, whose reply comes as {reply, 1 where `puts_writes_off`, else 0}.
+
+    A user that may not ask is told 0.
+    """
+    return f"""local function run()
+{script}
+end
+local reply, facts = run(), redis.pcall('INFO', 'persistence')
+local put_off = type(facts) == 'string' and string.find(facts, 'aof_pending_bio_fsync:[1-9]')
+return {{reply or false, put_off and 1 or 0}}
+"""
+
+
+def wait_until_written(puts_off: Callable[[], bool], sleep: Callable[[float], None] = time.sleep) -> None:
+    """Return once `puts_off` says no, or it must have been written anyway. Raises what `puts_off` raises."""
+    ends = time.monotonic() + PUT_OFF_MOST_SECONDS
+    while puts_off() and time.monotonic() < ends:
+        sleep(LOOK_SECONDS)
+
+
+def wait_for_file(client: Any) -> None:
+    """Wait so for what a client of redis-py was answered, unless its user may not ask. Raises redis-py's errors."""
+    with suppress(NoPermissionError):
+        wait_until_written(lambda: bool(client.info("persistence").get("aof_pending_bio_fsync")))
