@@ -4,7 +4,7 @@ With `appendfsync everysec`, its default, it puts writes off, up to 2 s, while t
 not its answers: killed then, it forgets what it has said. What is not written yet must have no consequence elsewhere,
 no call, no acknowledgement at another broker, no event.
 
-Source: `flushAppendOnlyFile` in Redis' aof.c, the same from 6.2 to 8 and in Valkey; it runs before answers are sent.
+Source: `flushAppendOnlyFile` in aof.c of Redis 7 and of Valkey, which runs before answers are sent.
 """
 
 from __future__ import annotations
