@@ -24,6 +24,10 @@ class _Group:
     given: int = 0
     fruitless: int = 0
 
+    def short(self, trials: int) -> bool:
+        """Whether any of its cells has fewer; some come about sooner than others."""
+        return any(row.trials < trials for row in self.rows)
+
 
 @dataclass
 class Plan:
@@ -50,7 +54,9 @@ class Plan:
 
     def give(self, broker: str) -> Unit | None:
         """What to do next; None if nothing is left that is not under way. Whoever takes it says `done` or `failed`."""
-        open_groups = [group for group in self.groups[broker] if group.given < self.trials]
+        open_groups = [
+            group for group in self.groups[broker] if group.given < self.trials and group.short(self.trials)
+        ]
         if not open_groups:
             return None
         group = min(open_groups, key=lambda one: (one.given, random.random()))

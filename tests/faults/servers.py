@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import redis
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from tests.conftest import RABBITMQ_SCRIPT, accepts_amqp, free_port, rabbitmq_environ
 from tests.faults.forkserver import ForkServer
@@ -24,6 +25,9 @@ from tests.integration.stack import Process
 from worker.embedded import find_binary
 
 START_SECONDS, STOP_SECONDS = 180.0, 30.0
+STARTS_MOST = 3
+"""A RabbitMQ that was killed may find its own name still taken, and end."""
+
 PROJECT = Path(__file__).parents[2]
 
 
@@ -84,7 +88,13 @@ class Server:
         """End it by `stop` or `kill`, and start it again after a while, with what is on its disk."""
         end()
         time.sleep(away_seconds)
-        self.start()
+        Retrying(
+            retry=retry_if_exception_type(ServerTrouble),
+            stop=stop_after_attempt(STARTS_MOST),
+            wait=wait_fixed(1),
+            before_sleep=lambda _: self.kill(),
+            reraise=True,
+        )(self.start)
 
     def _spawn(self) -> Process:
         with (self._folder / "output").open("ab") as output:
