@@ -9,9 +9,8 @@ Source: `flushAppendOnlyFile` in aof.c of Redis 7 and of Valkey, which runs befo
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -22,12 +21,10 @@ PUT_OFF_MOST_SECONDS = 2.5
 
 LOOK_SECONDS = 0.001
 
-_UNDER_WAY = re.compile(rb"aof_pending_bio_fsync:[1-9]")
 
-
-def puts_writes_off(facts: bytes) -> bool:
+def puts_writes_off(facts: Mapping[str, Any]) -> bool:
     """From `INFO persistence`: whether a sync is under way. If none is, all before is in the file with the answer."""
-    return _UNDER_WAY.search(facts) is not None
+    return bool(facts.get("aof_pending_bio_fsync"))
 
 
 def telling(script: str) -> str:
@@ -54,4 +51,4 @@ def wait_until_written(puts_off: Callable[[], bool], sleep: Callable[[float], No
 def wait_for_file(client: Any) -> None:
     """Wait so for what a client of redis-py was answered, unless its user may not ask. Raises redis-py's errors."""
     with suppress(NoPermissionError):
-        wait_until_written(lambda: bool(client.info("persistence").get("aof_pending_bio_fsync")))
+        wait_until_written(lambda: puts_writes_off(client.info("persistence")))

@@ -10,13 +10,13 @@ from worker.written import LOOK_SECONDS, puts_writes_off, wait_until_written
 @pytest.mark.parametrize(
     ("facts", "put_off"),
     [
-        (b"aof_enabled:1\r\naof_pending_bio_fsync:0\r\naof_delayed_fsync:7\r\n", False),
-        (b"aof_enabled:1\r\naof_pending_bio_fsync:1\r\n", True),
-        (b"aof_pending_bio_fsync:12\r\n", True),
-        (b"aof_enabled:0\r\n", False),
+        ({"aof_enabled": 1, "aof_pending_bio_fsync": 0, "aof_delayed_fsync": 7}, False),
+        ({"aof_enabled": 1, "aof_pending_bio_fsync": 1}, True),
+        ({"aof_pending_bio_fsync": 12}, True),
+        ({"aof_enabled": 0}, False),
     ],
 )
-def test_a_sync_under_way_puts_writes_off(facts: bytes, put_off: bool) -> None:
+def test_a_sync_under_way_puts_writes_off(facts: dict[str, int], put_off: bool) -> None:
     """A server without an append-only file has none, and writes nothing that could be waited for."""
     assert puts_writes_off(facts) is put_off
 

@@ -26,7 +26,7 @@ from redis.exceptions import (
 )
 
 from worker.errors import StoreUnavailable
-from worker.written import puts_writes_off, telling, wait_until_written
+from worker.written import telling, wait_for_file
 
 _NOT_NOW = (ClusterDownError, MasterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 _NOT_NOW_CODES = ("MISCONF ", "NOREPLICAS ", "BUSY ")
@@ -86,7 +86,7 @@ class Scripts:
                 for n, reply in zip(unknown, self._send([commands[n] for n in unknown]), strict=True):
                     replies[n] = reply
             if any(put_off for _, put_off in _all_good(replies)):
-                wait_until_written(self._puts_off)
+                wait_for_file(self._client)
             return [reply for reply, _ in replies]
 
     def run_commands(self, commands: Sequence[Command]) -> list[Any]:
@@ -122,10 +122,6 @@ class Scripts:
             return connection
         pool.release(connection)
         return pool.get_connection()
-
-    def _puts_off(self) -> bool:
-        (facts,) = _all_good(self._send([("INFO", "persistence")]))
-        return puts_writes_off(facts)
 
     def _command(self, call: Call) -> Command:
         keys = (call.keys,) if isinstance(call.keys, str) else call.keys
