@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -87,78 +88,99 @@ def _environments(_: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return "\n".join(str(environments.python_of(peer)) for peer in peers), {}
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
+@dataclass(frozen=True)
+class Option:
+    """An option of a command: its default tells how a value is read, several with commas between them."""
+
+    name: str
+    default: Any
+    metavar: str | None
+    told: str | None
+    choices: Sequence[str] | None = None
+
+    @property
+    def reader(self) -> Callable[[str], Any]:
+        """What makes a value of a text. Raises ValueError."""
+        return self._list if isinstance(self.default, list) else type(self.default)
+
+    def _list(self, text: str) -> list[Any]:
+        return [type(self.default[0])(part) for part in text.split(",")]
+
+
+@dataclass(frozen=True)
+class Command:
+    """What can be measured."""
+
+    name: str
+    measure: Measure
+    told: str
+    options: Sequence[Option] = ()
+
+
+BROKER = Option("--broker", "redis", None, None, choices=BROKERS)
+
+COMMANDS = (
+    Command("table", _table, "throughput and cost beside the peers", (
+        Option("--rounds", 5, "N", "default 5"),
+        Option("--jobs", 4000, "N", "in each trial; default 4000"),
+        Option("--warmup", 200, "N", "jobs before, for each worker; default 200"),
+        Option("--latency", [0, 200], "MS,…", "of the provider; default 0,200"),
+        Option("--processes", [1, 2], "N,…", "workers at once; default 1,2"),
+        Option("--only", ["*"], "NAMES", "as '*bare,callworker'"),
+        BROKER,
+    )),
+    Command("division", _division, "how the CPU time of a job divides among the worker's threads", (
+        Option("--jobs", 10_000, "N", "in each trial; default 10000"),
+        BROKER,
+    )),
+    Command("idle", _idle, "latency from enqueued to request sent, with an idle worker", (
+        Option("--jobs", 500, "N", "default 500"),
+        BROKER,
+    )),
+    Command("parking", _parking, "jobs per second into lanes, and Redis' memory for each", (
+        Option("--jobs", 20_000, "N", "default 20000"),
+        Option("--accounts", [1, 100], "N,…", "default 1,100"),
+        BROKER,
+    )),
+    Command("fairness", _fairness, "latency of a job behind another account's flood", (
+        Option("--jobs", 100_000, "N", "in the flood; default 100000"),
+        BROKER,
+    )),
+    Command("release", _release, "what a release costs, by the number of accounts", (
+        Option("--accounts", [10, 1000, 100_000, 1_000_000], "N,…", "default 10,1000,100000,1000000"),
+        Option("--releases", 5000, "N", "default 5000"),
+    )),
+    Command("pacing", _pacing, "how far limits are used and how late slots are met", (
+        Option("--accounts", [1, 100, 10_000], "N,…", "default 1,100,10000"),
+        Option("--rate", 200, "N", "requests per second of all together; default 200"),
+        Option("--seconds", 20.0, "S", "at least; default 20"),
+        BROKER,
+    )),
+    Command("stalls", _stalls, "other accounts, memory and shutdown while many calls hang", (
+        Option("--calls", 2000, "N", "that hang at once; default 2000"),
+        Option("--seconds", 30, "S", "until they are given up; default 30"),
+        BROKER,
+    )),
+    Command("environments", _environments, "make the peers' environments and nothing else"),
+)  # fmt: skip
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m ops.bench", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-
-    def command(name: str, measure: Measure, told: str) -> Callable[..., argparse.Action]:
-        one = commands.add_parser(name, help=told, description=told)
-        one.set_defaults(measure=measure)
+    for command in COMMANDS:
+        one = commands.add_parser(command.name, help=command.told, description=command.told)
+        one.set_defaults(measure=command.measure)
         one.add_argument("--json", type=Path, metavar="FILE", help="the report; default under ops/bench/out/")
-        return one.add_argument
-
-    option = command("table", _table, "throughput and cost beside the peers")
-    option("--rounds", type=int, default=5, metavar="N", help="default 5")
-    option("--jobs", type=int, default=4000, metavar="N", help="in each trial; default 4000")
-    option("--warmup", type=int, default=200, metavar="N", help="jobs before, for each worker; default 200")
-    option(
-        "--latency", type=_numbers, default=[0, 200], metavar="MS,…", help="of the provider; default 0,200"
-    )
-    option("--processes", type=_numbers, default=[1, 2], metavar="N,…", help="workers at once; default 1,2")
-    option(
-        "--only",
-        type=lambda text: text.split(","),
-        default=["*"],
-        metavar="NAMES",
-        help="as '*bare,callworker'",
-    )
-    option("--broker", choices=BROKERS, default="redis")
-
-    option = command("division", _division, "how the CPU time of a job divides among the worker's threads")
-    option("--jobs", type=int, default=10_000, metavar="N", help="in each trial; default 10000")
-    option("--broker", choices=BROKERS, default="redis")
-
-    option = command("idle", _idle, "latency from enqueued to request sent, with an idle worker")
-    option("--jobs", type=int, default=500, metavar="N", help="default 500")
-    option("--broker", choices=BROKERS, default="redis")
-
-    option = command("parking", _parking, "jobs per second into lanes, and Redis' memory for each")
-    option("--jobs", type=int, default=20_000, metavar="N", help="default 20000")
-    option("--accounts", type=_numbers, default=[1, 100], metavar="N,…", help="default 1,100")
-    option("--broker", choices=BROKERS, default="redis")
-
-    option = command("fairness", _fairness, "latency of a job behind another account's flood")
-    option("--jobs", type=int, default=100_000, metavar="N", help="in the flood; default 100000")
-    option("--broker", choices=BROKERS, default="redis")
-
-    option = command("release", _release, "what a release costs, by the number of accounts")
-    option(
-        "--accounts",
-        type=_numbers,
-        default=[10, 1000, 100_000, 1_000_000],
-        metavar="N,…",
-        help="default 10,1000,100000,1000000",
-    )
-    option("--releases", type=int, default=5000, metavar="N", help="default 5000")
-
-    option = command("pacing", _pacing, "how far limits are used and how late slots are met")
-    option("--accounts", type=_numbers, default=[1, 100, 10_000], metavar="N,…", help="default 1,100,10000")
-    option(
-        "--rate", type=int, default=200, metavar="N", help="requests per second of all together; default 200"
-    )
-    option("--seconds", type=float, default=20.0, metavar="S", help="at least; default 20")
-    option("--broker", choices=BROKERS, default="redis")
-
-    option = command("stalls", _stalls, "other accounts, memory and shutdown while many calls hang")
-    option("--calls", type=int, default=2000, metavar="N", help="that hang at once; default 2000")
-    option("--seconds", type=int, default=30, metavar="S", help="until they are given up; default 30")
-    option("--broker", choices=BROKERS, default="redis")
-
-    command("environments", _environments, "make the peers' environments and nothing else")
+        for option in command.options:
+            one.add_argument(
+                option.name,
+                type=option.reader,
+                default=option.default,
+                metavar=option.metavar,
+                help=option.told,
+                choices=option.choices,
+            )
     return parser.parse_args()
 
 
