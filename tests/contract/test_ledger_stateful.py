@@ -59,12 +59,13 @@ class LedgerMachine(RuleBasedStateMachine):
     """Three workers, three accounts, leases that are used, forgotten, or used when it is too late."""
 
     client: redis.Redis
+    scripts: Scripts
+    """One for all machines: each keeps a connection, and there may be more machines than the client has connections."""
 
     def __init__(self) -> None:
         super().__init__()
         self.client.flushall()
         self.clock, self.store = StoredClock(self.client), Store()
-        self.scripts = Scripts(self.client)
         self.real = [self._real_ledger() for _ in range(WORKERS)]
         self.model = [
             MemoryLedger(self.store, self.clock, lease_seconds=LEASE_SECONDS) for _ in range(WORKERS)
@@ -279,6 +280,7 @@ def test_both_ledgers_agree_after_every_step(redis_url: str, monkeypatch: pytest
     read_time_from_keys(monkeypatch)
     with connect(redis_url) as client:
         monkeypatch.setattr(LedgerMachine, "client", client, raising=False)
+        monkeypatch.setattr(LedgerMachine, "scripts", Scripts(client), raising=False)
         run_state_machine_as_test(
             LedgerMachine,
             settings=settings(
