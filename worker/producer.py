@@ -26,7 +26,8 @@ from typing import Any, Self
 from celery import Celery
 
 from worker.broker import address
-from worker.broker.publisher import Message, Publisher
+from worker.broker.message import Message
+from worker.broker.publisher import Publisher
 from worker.errors import BrokerUnavailable, InvalidJob
 from worker.jobs import ID_PATTERN, Job
 from worker.queues import TASK_NAME, queue_of

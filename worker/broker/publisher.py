@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import kombu
 from kombu import Queue
+from kombu.transport import redis
 
 from worker.broker.confirms import Confirms
 from worker.broker.connection import Link, connection_to, translated
+from worker.broker.message import PERSISTENT, Message
+from worker.broker.redis_outbound import RedisOutbound
 from worker.errors import BrokerUnavailable
-
-PERSISTENT = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One JSON message: `body` goes out byte for byte. Exchange "" sends straight to the queue `routing_key`."""
-
-    body: bytes
-    routing_key: str
-    exchange: str = ""
-    headers: Mapping[str, Any] = field(default_factory=dict)
-    properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Publisher:
@@ -84,8 +73,12 @@ class _Session:
 
     def __init__(self, link: Link) -> None:
         self.link = link
-        self._producer: Any = kombu.Producer(link.channel)
         self._confirms = Confirms(link.channel) if link.confirms else None
+        self._outbound: RedisOutbound | _Outbound = (
+            RedisOutbound(link.channel)
+            if isinstance(link.channel, redis.Channel)
+            else _Outbound(link.channel, self._confirms)
+        )
 
     def send(self, batch: Sequence[Message], queues: Collection[Queue]) -> bool:
         """Return when the broker has them all; False, and nothing sent, if it forgot where they go."""
@@ -93,13 +86,24 @@ class _Session:
         with self.link.bindings_read_once():
             if not self.link.intact():
                 return False
-            with self._producer.batch(max_size=len(batch)):
-                for message in batch:
-                    self._publish(message)
+            self._outbound.send(batch)
         if self._confirms is not None:
             self._confirms.wait()
         self.link.wait_until_written()
         return True
+
+
+class _Outbound:
+    """Sends with kombu's own producer."""
+
+    def __init__(self, channel: Any, confirms: Confirms | None) -> None:
+        self._producer: Any = kombu.Producer(channel)
+        self._confirms = confirms
+
+    def send(self, batch: Sequence[Message]) -> None:
+        """Raises what kombu and the libraries under it raise; then any part of the batch may be out."""
+        for message in batch:
+            self._publish(message)
 
     def _publish(self, message: Message) -> None:
         if self._confirms is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from worker.broker.publisher import Message, Publisher
+from worker.broker.message import Message
+from worker.broker.publisher import Publisher
 from worker.queues import RESULTS, RESULTS_EXCHANGE
 
 
