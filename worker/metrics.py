@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -30,6 +32,8 @@ from worker.events import Status
 from worker.labels import PROVIDER_CODES, UNKNOWN_ACCOUNT, UNKNOWN_CODE, RetryReason
 from worker.ports import Reason, Source
 from worker.provider.client import Result as RequestResult
+
+Labelled = TypeVar("Labelled", Counter, Histogram)
 
 EXCHANGE_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 60)
 """One HTTP exchange: the provider's usual second, and its time limit (15 s unless set) as a bound of its own."""
@@ -181,10 +185,18 @@ class Metrics:
         return code if code in self.provider_codes else UNKNOWN_CODE
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"callworker_{name}", text, labels, registry=self.registry)
+        return _at_hand(Counter(f"callworker_{name}", text, labels, registry=self.registry))
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"callworker_{name}", text, labels, registry=self.registry)
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(f"callworker_{name}", text, labels, buckets=buckets, registry=self.registry)
+        return _at_hand(
+            Histogram(f"callworker_{name}", text, labels, buckets=buckets, registry=self.registry)
+        )
+
+
+def _at_hand(metric: Labelled) -> Labelled:
+    """`metric`, which keeps at hand what it gave for labels before: the library looks for longer than it counts."""
+    metric.labels = cache(metric.labels)  # type: ignore[method-assign]
+    return metric

@@ -21,7 +21,7 @@ GATHERED_PART = 32
 """Where all places were taken, waiting jobs are told once one in so many is free: each by itself would cost a turn of
 the releaser. What is free for less is found by its next look, which is never far."""
 
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.01
 
 
 class Dial(Protocol):
@@ -43,7 +43,7 @@ class Dialler:
         self._free, self._places = places, places
         self._enough = min(max(places // GATHERED_PART, 1), STARTING_MOST // 2)
         self._starting, self._short = 0, False
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self.thread = Greenlets("dial")
         self.paused = False
         self.begun = 0
@@ -51,7 +51,7 @@ class Dialler:
 
     def reserve(self, most: int) -> int:
         """Take up to `most` free places, none while paused; how many were had."""
-        with self._changed:
+        with self._lock:
             taken = 0 if self.paused else min(most, self._room)
             self._free -= taken
             self._starting += taken
@@ -70,10 +70,9 @@ class Dialler:
     def drain(self, timeout_seconds: float, hurry: threading.Event) -> bool:
         """Wait until no call is in flight; False if some still are after the time, or when `hurry` is set."""
         ends = time.monotonic() + timeout_seconds
-        with self._changed:
-            while self._free < self._places and time.monotonic() < ends and not hurry.is_set():
-                self._changed.wait(_LOOK_SECONDS)
-            return self._free >= self._places
+        while self._free < self._places and time.monotonic() < ends and not hurry.is_set():
+            hurry.wait(_LOOK_SECONDS)
+        return self._free >= self._places
 
     def _run(self, lease: Lease) -> None:
         start = _Start(self._started)
@@ -94,14 +93,12 @@ class Dialler:
         self._count(started=1)
 
     def _count(self, *, ended: int = 0, started: int = 0) -> None:
-        with self._changed:
+        with self._lock:
             self._free += ended
             self._starting -= started
             enough = STARTING_MOST // 2 if self._starting else self._enough
             wanted = self._short and self._room >= enough
             self._short = self._short and not wanted
-            if ended:
-                self._changed.notify_all()
         if wanted:
             self.freed()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,10 +19,28 @@ from worker.provider.phases import current
 from worker.provider.waiting import PatientTLSSocket
 
 
+class _Shelf(queue.LifoQueue[Any]):
+    """Kept connections, for which nobody waits: what is needed of the queue without its locks, which are dear."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ARG002 (the library's signature)
+        """What was put last. Raises queue.Empty at once."""
+        try:
+            return self.queue.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002 (as above)
+        """Raises queue.Full at once."""
+        if len(self.queue) >= self.maxsize:
+            raise queue.Full
+        self.queue.append(item)
+
+
 class _PhasedHTTPPool(urllib3.HTTPConnectionPool):
     """A pool of connections that know their phase; a request on one of them is repeated and redirected by nobody."""
 
     ConnectionCls: Any = PhasedHTTPConnection
+    QueueCls: Any = _Shelf
 
     def urlopen(  # type: ignore[override]
         self, method: str, url: str, body: bytes, headers: Mapping[str, str], **_: Any

@@ -102,7 +102,9 @@ class ProxStop:
 
     def balance(self, api_key: str) -> int:
         """The points left on the account of `api_key`. Rings nobody. Raises as `place_call` does."""
-        judge = partial(judged, take=Response.balance, codes=self._codes, redactor=Redactor.of(None, api_key))
+        judge = partial(
+            judged, take=Response.balance, codes=self._codes, redactor=partial(Redactor.of, None, api_key)
+        )
         return self._transport.post(self._balance, {"key": api_key}, self._exchange(_OpenGate()), judge)
 
     def close(self) -> None:
@@ -110,7 +112,9 @@ class ProxStop:
         self._transport.close()
 
     def _place(self, job: Job, api_key: str, exchange: Exchange) -> str:
-        judge = partial(judged, take=Response.ref, codes=self._codes, redactor=Redactor.of(job, api_key))
+        judge = partial(
+            judged, take=Response.ref, codes=self._codes, redactor=partial(Redactor.of, job, api_key)
+        )
         return self._transport.post(self._call, self._form(job, api_key), exchange, judge)
 
     def _exchange(self, gate: Gate) -> Exchange:

@@ -58,7 +58,7 @@ class _Source:
         self._inbox = inbox
 
     def makefile(self, _mode: str) -> IO[bytes]:
-        return cast(IO[bytes], self._inbox)
+        return cast("IO[bytes]", self._inbox)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +81,17 @@ class Headers(dict[str, str]):
         """
         headers, name = cls(), ""
         for _ in range(HEADER_LINES_MOST):
-            line = lines.readline().decode("latin-1")
-            if not line.strip():
+            line = lines.readline().decode("latin-1").rstrip()
+            if not line:
                 return headers
             before, colon, value = line.partition(":")
             if line[0] in " \t" and name:
-                headers[name] += f" {line.strip()}"
+                headers[name] += f" {line.lstrip()}"
             elif colon:
-                name = before.strip().lower()
-                headers._add(name, value.strip())
+                name, value = before.strip().lower(), value.lstrip()
+                if headers.setdefault(name, value) != value and name == "content-length":
+                    raise http.client.HTTPException("two lengths")
         raise http.client.HTTPException("too long a header")
-
-    def _add(self, name: str, value: str) -> None:
-        if self.setdefault(name, value) != value and name == "content-length":
-            raise http.client.HTTPException("two lengths")
 
     def get(self, name: str, default: Any = None) -> Any:
         return super().get(name.lower(), default)

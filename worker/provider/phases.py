@@ -7,8 +7,6 @@ looks alike before and after the request was read.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import IntEnum
@@ -118,18 +116,21 @@ class Exchange:
 _under_way: ContextVar[Exchange] = ContextVar("exchange")
 
 
-@contextmanager
-def under_way(exchange: Exchange) -> Iterator[None]:
-    """Make `exchange` the one that this call's connection works on.
+class under_way:  # noqa: N801 (used as a function)
+    """Within it, `exchange` is the one that this call's connection works on.
 
     A context variable, of which each thread and each greenlet has its own, because requests and urllib3 carry nothing
     of ours down to the connection.
     """
-    before = _under_way.set(exchange)
-    try:
-        yield
-    finally:
-        _under_way.reset(before)
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def __enter__(self) -> None:
+        self._before = _under_way.set(self._exchange)
+
+    def __exit__(self, *_: object) -> None:
+        _under_way.reset(self._before)
 
 
 def current() -> Exchange:

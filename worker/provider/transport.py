@@ -18,6 +18,9 @@ from worker.provider.phases import Exchange, Phase, under_way
 
 Wanted = TypeVar("Wanted")
 
+_NONE: Any = urllib3.Timeout()
+"""The exchange has bounds of its own; requests would make one of these for each request."""
+
 _WHEN = {
     Phase.STARTING: "before a connection was sought",
     Phase.RESOLVING: "while its name was resolved",
@@ -99,7 +102,7 @@ class Transport:
         outer = sys.exception()
         try:
             with under_way(exchange):
-                held = cast(Held, self._adapter.send(request, stream=True).raw)
+                held = cast(Held, self._adapter.send(request, stream=True, timeout=_NONE).raw)
         except Exception as problem:
             error: Exception = _meaning(problem, _root(problem, outer), exchange)
         else:

@@ -28,13 +28,16 @@ Wanted = TypeVar("Wanted", str, int)
 
 
 def judged(
-    reply: Reply, take: Callable[[answer.Response], Wanted], codes: Codes, redactor: Redactor
+    reply: Reply, take: Callable[[answer.Response], Wanted], codes: Codes, redactor: Callable[[], Redactor]
 ) -> Wanted:
-    """What `take` finds in the reply's `response`. Raises the CallError that fits any other reply."""
+    """What `take` finds in the reply's `response`. Raises the CallError that fits any other reply.
+
+    `redactor` is asked for where the provider's words are to be published: a placed call has none.
+    """
     try:
         found = answer.read(decoded(reply.body, reply.headers.get("Content-Encoding", "")))
         verdict = (
-            take(found) if isinstance(found, answer.Response) else _refusal(found, reply, codes, redactor)
+            take(found) if isinstance(found, answer.Response) else _refusal(found, reply, codes, redactor())
         )
     except Garbled as problem:
         verdict = Redial(f"the answer cannot be read: {problem}")

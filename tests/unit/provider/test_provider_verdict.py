@@ -27,7 +27,7 @@ REDACTOR = Redactor.of(JOB, KEY)
 
 def verdict(status: int, body: bytes, **headers: str) -> CallError:
     with pytest.raises(CallError) as caught:
-        judged(Reply(status, headers, body), Response.ref, CODES, REDACTOR)
+        judged(Reply(status, headers, body), Response.ref, CODES, lambda: REDACTOR)
     return caught.value
 
 
@@ -153,4 +153,4 @@ def test_any_reply_has_a_verdict(status: int, body: bytes, coding: str, wish: st
     """Any status, bytes and headers end in a response or in one of the worker's errors."""
     reply = Reply(status, {"Content-Encoding": coding, "Retry-After": wish}, body)
     with contextlib.suppress(CallError):
-        judged(reply, Response.ref, CODES, REDACTOR)
+        judged(reply, Response.ref, CODES, lambda: REDACTOR)
