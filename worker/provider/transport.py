@@ -18,7 +18,7 @@ from worker.provider.phases import Exchange, Phase, under_way
 
 Wanted = TypeVar("Wanted")
 
-_NONE: Any = urllib3.Timeout()
+_UNBOUNDED: Any = urllib3.Timeout()
 """The exchange has bounds of its own; requests would make one of these for each request."""
 
 _WHEN = {
@@ -102,7 +102,7 @@ class Transport:
         outer = sys.exception()
         try:
             with under_way(exchange):
-                held = cast(Held, self._adapter.send(request, stream=True, timeout=_NONE).raw)
+                held = cast(Held, self._adapter.send(request, stream=True, timeout=_UNBOUNDED).raw)
         except Exception as problem:
             error: Exception = _meaning(problem, _root(problem, outer), exchange)
         else:
