@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import pytest
 import redis
 
 from tests.doubles.samples import account, application, placed
+from worker.broker.redis_lists import RedisLists
+from worker.delivery.results import ResultsQueue
 from worker.ports import Ending, Lease, Parked, Seen
+from worker.producer import enqueue_many
+from worker.queues import CALLS, TASK_QUEUES
 from worker.retry import Tally
 from worker.state import keys
 from worker.state.ledger import RedisLedger
@@ -17,6 +22,7 @@ from worker.state.outbox import Outbox
 from worker.state.scripts import Command, Scripts
 
 JOBS = 100
+JOB = {"account": "acme", "country": "1", "phone": "2125550123", "code": "4711"}
 OWNER = account(rate="100000/s", burst=2 * JOBS, concurrency=2 * JOBS)
 
 
@@ -73,6 +79,21 @@ def ledger(scripts: Counted) -> RedisLedger:
 @pytest.fixture
 def bill(client: redis.Redis, scripts: Counted) -> Bill:
     return Bill(client, scripts)
+
+
+@pytest.fixture
+def lists(client: redis.Redis) -> RedisLists:
+    """Of a broker whose connection and scripts are in use already."""
+    found = RedisLists(client, [queue.name for queue in TASK_QUEUES], CALLS.name)
+    found.fetch(1, [])
+    return found
+
+
+@pytest.fixture
+def results(redis_url: str) -> Iterator[ResultsQueue]:
+    with closing(ResultsQueue(redis_url)) as queue:
+        queue.publish([("call.placed", "{}")])
+        yield queue
 
 
 def names(prefix: str) -> list[str]:
@@ -138,3 +159,25 @@ def test_looking_for_work_costs_two_commands_a_shard(ledger: RedisLedger, bill: 
     assert ledger.lease_due(JOBS).leases == []
     trips, commands = bill()
     assert trips == 1 and commands * JOBS <= 2 * keys.SHARDS + 5
+
+
+def test_a_batch_of_messages_is_taken_and_struck_off_in_bulk(
+    redis_url: str, lists: RedisLists, bill: Bill
+) -> None:
+    """Beside a look at each list, two commands a message to file it, and none to strike it off."""
+    enqueue_many([dict(JOB, id=name) for name in names("m")], broker_url=redis_url)
+    bill()
+    filed = lists.fetch(JOBS, [])
+    assert len(filed) == JOBS
+    _, commands = bill()
+    assert commands <= 2.8
+    lists.fetch(0, [message.tag for message in filed])
+    _, commands = bill()
+    assert commands <= 0.1
+
+
+def test_a_batch_of_events_costs_two_commands_and_a_question(results: ResultsQueue, bill: Bill) -> None:
+    """Where they go, the events; and whether they are written, which is not counted."""
+    results.publish([("call.placed", "{}")] * JOBS)
+    _, commands = bill()
+    assert commands * JOBS <= 2
