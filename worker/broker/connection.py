@@ -18,6 +18,7 @@ from kombu.exceptions import KombuError
 from kombu.transport import virtual
 from redis.exceptions import RedisError
 
+from worker.broker.amqp_wire import ease
 from worker.broker.declaring import declare
 from worker.errors import BrokerUnavailable, ConfigurationError
 from worker.written import wait_for_file
@@ -74,6 +75,7 @@ class Link:
         )
         wire = self.connection.connection
         if isinstance(wire, amqp.Connection):
+            ease(wire)
             # py-amqp's own read_timeout is swallowed by its read loop; the socket's is not.
             wire.transport.sock.settimeout(ANSWER_SECONDS)
             # It would look before each message whether the broker takes none for now; one that does not, does not

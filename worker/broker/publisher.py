@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import kombu
 from kombu import Queue
 from kombu.transport import redis
 
+from worker.broker.amqp_wire import written_together
 from worker.broker.confirms import Confirms
 from worker.broker.connection import Link, connection_to, translated
 from worker.broker.message import PERSISTENT, Message
@@ -97,13 +98,15 @@ class _Outbound:
     """Sends with kombu's own producer."""
 
     def __init__(self, channel: Any, confirms: Confirms | None) -> None:
+        self._channel, self._confirms = channel, confirms
         self._producer: Any = kombu.Producer(channel)
-        self._confirms = confirms
 
     def send(self, batch: Sequence[Message]) -> None:
         """Raises what kombu and the libraries under it raise; then any part of the batch may be out."""
-        for message in batch:
-            self._publish(message)
+        together = written_together(self._channel.connection) if self._confirms is not None else nullcontext()
+        with together:
+            for message in batch:
+                self._publish(message)
 
     def _publish(self, message: Message) -> None:
         if self._confirms is not None:

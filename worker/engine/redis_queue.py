@@ -28,7 +28,7 @@ IN_HAND_MOST = 512
 """All of them lie before a message that comes now, whoever sent them; two batches keep the intake busy."""
 IDLE_SECONDS = 0.004
 """How long a new message may lie when nothing else goes on: half of it, on average."""
-QUIET_SECONDS, LISTEN_SECONDS = 0.5, 0.25
+QUIET_SECONDS, LISTEN_SECONDS = 0.01, 0.25
 """After the first without a message the worker no longer looks, but listens, for the second at a time."""
 
 BUSY_SECONDS, BUSY_CALLS_PER_SECOND = 0.02, 300

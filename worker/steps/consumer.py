@@ -20,6 +20,7 @@ from kombu import Consumer as KombuConsumer
 from kombu.message import Message
 
 from worker.broker.acknowledgements import Acknowledgements
+from worker.broker.amqp_wire import ease
 from worker.broker.declaring import declare
 from worker.engine.entry import Entry
 from worker.engine.intake import Intake
@@ -58,6 +59,7 @@ class CallConsumer(Consumer):
         """A connection on which all queues are there."""
         connection = super().connect()
         if connection.transport.driver_type == "amqp":
+            ease(connection.connection)
             declare(connection, [*TASK_QUEUES, INTAKE])
         return connection
 

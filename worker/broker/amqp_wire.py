@@ -1,0 +1,78 @@
+"""py-amqp's socket, asked less often.
+
+The library reads a message in nine pieces and sets the socket's timeout six times meanwhile. Each of these is a call of
+the system, in which other threads break in: in a busy process that costs more than all else about the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import amqp
+from amqp.transport import TCPTransport
+
+READ_BYTES = 65_536
+
+
+class Wire:
+    """A socket that sets a timeout when it is needed, and reads ahead where its owner reads on until nothing is left.
+
+    That is where the timeout is 0, as in an event loop. Elsewhere it reads what it is asked for: what it had beyond
+    that would wait here, and the loop for the socket. For one thread.
+    """
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self._timeout: float | None = sock.gettimeout()
+        self._set = self._timeout
+        self._ahead = memoryview(b"")
+
+    def gettimeout(self) -> float | None:
+        return self._timeout
+
+    def settimeout(self, seconds: float | None) -> None:
+        self._timeout = seconds
+
+    def recv(self, count: int) -> bytes:
+        """At most `count` bytes. Raises as a socket does."""
+        if not self._ahead:
+            self._prepare()
+            if self._timeout != 0:
+                return bytes(self._sock.recv(count))
+            self._ahead = memoryview(self._sock.recv(READ_BYTES))
+        part, self._ahead = self._ahead[:count], self._ahead[count:]
+        return bytes(part)
+
+    def sendall(self, data: bytes) -> None:
+        self._prepare()
+        self._sock.sendall(data)
+
+    def _prepare(self) -> None:
+        if self._set != self._timeout:
+            self._sock.settimeout(self._timeout)
+            self._set = self._timeout
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def ease(connection: amqp.Connection) -> None:
+    """Give a connection that was just made a `Wire`. One with TLS stays as it is: its socket keeps bytes of its own."""
+    transport = connection.transport
+    if isinstance(transport, TCPTransport):
+        wire = Wire(transport.sock)
+        transport.sock, transport._quick_recv, transport._write = wire, wire.recv, wire.sendall
+
+
+@contextmanager
+def written_together(connection: amqp.Connection) -> Iterator[None]:
+    """Within, frames are kept, and written at its end in one go; not where it ends by an exception."""
+    transport, frames = connection.transport, bytearray()
+    write, transport._write = transport._write, frames.extend
+    try:
+        yield
+    finally:
+        transport._write = write
+    transport.write(frames)
