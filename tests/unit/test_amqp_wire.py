@@ -107,7 +107,7 @@ class Transport:
 
 def test_frames_go_out_together() -> None:
     """Copied when they are given, for the library uses its buffer again; one by one afterwards."""
-    transport = Transport()
+    transport: Any = Transport()
     connection: Any = SimpleNamespace(transport=transport)
     buffer = bytearray(b"one")
     with written_together(connection):
@@ -121,7 +121,7 @@ def test_frames_go_out_together() -> None:
 
 def test_nothing_goes_out_after_an_error() -> None:
     """Half a batch is of no use to whoever sends it again."""
-    transport = Transport()
+    transport: Any = Transport()
     connection: Any = SimpleNamespace(transport=transport)
     with suppress(BrokerUnavailable), written_together(connection):
         transport.write(b"one")
