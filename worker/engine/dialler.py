@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
+from worker.engine.draining import drained
 from worker.engine.greenlets import Greenlets
 from worker.logs import job_context
 from worker.loops import Faults
@@ -20,8 +20,6 @@ would come later than its slot is valid. Fewer would make small batches, each of
 GATHERED_PART = 32
 """Where all places were taken, waiting jobs are told once one in so many is free: each by itself would cost a turn of
 the releaser. What is free for less is found by its next look, which is never far."""
-
-_LOOK_SECONDS = 0.01
 
 
 class Dial(Protocol):
@@ -69,10 +67,7 @@ class Dialler:
 
     def drain(self, timeout_seconds: float, hurry: threading.Event) -> bool:
         """Wait until no call is in flight; False if some still are after the time, or when `hurry` is set."""
-        ends = time.monotonic() + timeout_seconds
-        while self._free < self._places and time.monotonic() < ends and not hurry.is_set():
-            hurry.wait(_LOOK_SECONDS)
-        return self._free >= self._places
+        return drained(lambda: self._free >= self._places, timeout_seconds, hurry)
 
     def _run(self, lease: Lease) -> None:
         start = _Start(self._started)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from worker.engine.batches import fill
+from worker.engine.draining import drained
 from worker.errors import StoreUnavailable
 from worker.failpoints import hit
 from worker.logs import job_context
@@ -19,8 +19,6 @@ BATCH_MOST = 128
 IDLE_SECONDS = 0.5
 GATHER_SECONDS = 0.01
 """The pause after a batch, in which the next one gathers: many decisions cost little more than one."""
-
-_LOOK_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +68,7 @@ class Recorder:
 
     def drain(self, timeout_seconds: float, hurry: threading.Event) -> bool:
         """Wait until all is on record; False if that took too long, or when `hurry` is set."""
-        ends = time.monotonic() + timeout_seconds
-        while self._open > 0 and time.monotonic() < ends and not hurry.is_set():
-            hurry.wait(_LOOK_SECONDS)
-        return self._open <= 0
+        return drained(lambda: self._open <= 0, timeout_seconds, hurry)
 
     def _record(self, batch: Sequence[_Entry]) -> None:
         kinds = {"settle" if isinstance(entry.decision, Ending) else "park" for entry in batch}
