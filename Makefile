@@ -1,10 +1,11 @@
 # PYTHON picks the interpreter that .venv is made from, V=1 shows every command, TESTS narrows `make test`,
-# TRIALS and CELLS (a pattern, as 'net.*') narrow `make faults`, BENCH is what `make bench` measures (`BENCH=--help` lists it).
+# TRIALS and CELLS (a pattern, as 'net.*') narrow `make faults`, DEPTH is how many times as long `make deep` looks, BENCH is what `make bench` measures (`BENCH=--help` lists it).
 
 PYTHON ?= python3
 VENV ?= .venv
 TESTS ?=
 TRIALS ?= 200
+DEPTH ?= 100
 CELLS ?= *
 BENCH ?= table
 V ?=
@@ -20,7 +21,7 @@ LOCK = $(BIN)/uv pip compile $(QUIET) --no-config --default-index https://pypi.o
 	--universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults storm bench check lock ci clean
+.PHONY: help demo test deep faults storm bench check lock ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +31,9 @@ demo: $(INSTALLED) ## show real jobs travel the whole path on this machine, in u
 
 test: $(INSTALLED) ## run the tests; those that need a server that is not here are skipped
 	$(Q)$(BIN)/pytest $(QUIET) $(TESTS)
+
+deep: $(INSTALLED) ## look for counterexamples to the ledger's and the limits' promises for a night, DEPTH times as long as `make test`
+	$(Q)CALLWORKER_TEST_DEPTH=$(DEPTH) $(BIN)/pytest $(QUIET) tests/contract/test_ledger_stateful.py tests/unit/test_limits.py
 
 faults: $(INSTALLED) ## put every fault in, TRIALS times each, and keep the table in ops/faults.md; hours on two CPUs
 	$(Q)$(BIN)/python -m tests.faults --trials $(TRIALS) --cells '$(CELLS)' --write ops/faults.md --keep build/faults

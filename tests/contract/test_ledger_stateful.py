@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests import depth
 from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from tests.doubles.memory_ledger import Limits, MemoryLedger, Store
@@ -273,20 +275,60 @@ def moments(lease: Lease) -> tuple[float, ...]:
     return (slot.opens, slot.closes, slot.lease_ends, lease.waited_seconds)
 
 
-@pytest.mark.timeout(300)
-def test_both_ledgers_agree_after_every_step(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Admissions, leases, counts and indexes are the same in Redis as in the model, and in the end no job is left."""
+@pytest.fixture
+def machine(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[LedgerMachine]]:
+    """The machine's class on a Redis of the test's own."""
     assert len({keys.shard_of(name) for name in NAMES}) == 1
     read_time_from_keys(monkeypatch)
     with connect(redis_url) as client:
         monkeypatch.setattr(LedgerMachine, "client", client, raising=False)
         monkeypatch.setattr(LedgerMachine, "scripts", Scripts(client), raising=False)
-        run_state_machine_as_test(
-            LedgerMachine,
-            settings=settings(
-                max_examples=60,
-                stateful_step_count=50,
-                deadline=None,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+        yield LedgerMachine
+
+
+@pytest.mark.timeout(300 * depth.DEPTH)
+def test_both_ledgers_agree_after_every_step(machine: type[LedgerMachine]) -> None:
+    """Admissions, leases, counts and indexes are the same in Redis as in the model, and in the end no job is left."""
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=depth.examples(60),
+            stateful_step_count=50,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_an_account_without_a_slot_keeps_its_lane(machine: type[LedgerMachine]) -> None:
+    """A job that expired stays in its lane until its account has a slot or the sweeper ends it, whatever else is due.
+
+    The ledger on Redis took it out at once where no other account was due, and left it otherwise (D2).
+    """
+    both = machine()
+    both.jobs_come(worker=0, jobs=[("job-1", "acme", False, None), ("job-2", "acme", True, -1.0)])
+    both.worker_releases(worker=1, most=100)
+    agree(both)
+    assert list(both.store.limits["acme"].lane) == ["job-2"]
+    both.teardown()
+
+
+def test_a_job_that_is_not_ready_keeps_its_place_in_the_lane(machine: type[LedgerMachine]) -> None:
+    """An expired job that waits for its next attempt stays behind the ready ones that leave the lane (D2)."""
+    both = machine()
+    both.jobs_come(worker=0, jobs=[("job-1", "acme", True, 0.5), ("job-2", "acme", False, 0.5)])
+    (hand,) = both.hands
+    for ledger, lease in ((both.real[0], hand.real), (both.model[0], hand.model)):
+        decisions.park(ledger, lease, Tally(), Reason.BACKOFF, 5.0)
+    both.time_passes(1.005)
+    both.worker_releases(worker=0, most=1)
+    agree(both)
+    assert list(both.store.limits["acme"].lane) == ["job-1"]
+    both.teardown()
+
+
+def agree(both: LedgerMachine) -> None:
+    """Raise AssertionError unless the two are in the same state."""
+    both.limits_agree()
+    both.nobody_is_stranded()
+    both.every_job_is_where_its_state_says()

@@ -251,7 +251,7 @@ class MemoryLedger:
 
     def _lease_head(self, name: str) -> Lease | None:
         limits = self._limits(name)
-        while (head := limits.head()) and self.store.records[head].expires_us <= self._now + AHEAD_US:
+        while (head := limits.head()) and self._too_late(head, limits):
             del limits.lane[head]
         if head is None or limits.blocked:
             return None
@@ -261,6 +261,11 @@ class MemoryLedger:
             return None
         del limits.lane[head]
         return self._begin(self.store.records[head], limits, *slot)
+
+    def _too_late(self, job_id: str, limits: Limits) -> bool:
+        """A job that is ready but cannot be dialled in time."""
+        latest_us = self._now + AHEAD_US
+        return limits.lane[job_id] <= latest_us and self.store.records[job_id].expires_us <= latest_us
 
     def _begin(self, record: Record, limits: Limits, slot_us: int, tat_us: int) -> Lease:
         limits.tat_us, limits.served_us = tat_us, self._now

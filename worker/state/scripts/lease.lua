@@ -11,12 +11,12 @@ local most, lease, ahead = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3
 local reply = {int(NOW), '0'}
 local due_next
 
--- The first job that can be dialled in time, when it is ready, and its fields. Those before it leave the lane; `reclaim`
--- ends them.
+-- The first job that is ready and can be dialled in time, when it became ready, and its fields. Those before it leave
+-- the lane; `reclaim` ends them.
 local function live_head(lane)
   for _ = 1, SKIP_MOST do
     local head = redis.call('ZRANGE', lane, 0, 0, 'WITHSCORES')
-    if not head[1] then return nil end
+    if not head[1] or tonumber(head[2]) > NOW + ahead then return nil end
     local f = fields_for_lease(head[1])
     if f[3] and tonumber(f[3]) > NOW + ahead then return head[1], tonumber(head[2]), f end
     redis.call('ZREM', lane, head[1])
@@ -25,6 +25,8 @@ end
 
 local function lease_head(a)
   if a.inflight >= a.concurrency or (a.hold and not may_probe(a)) then return false end
+  -- An account without a slot is left as it is, whatever other accounts are due.
+  if not next_slot(a, a.hold and a.probe_at or 0, ahead) then return false end
   local id, ready, f = live_head(lane_key(a.name))
   if not id then return false end
   local slot, tat = next_slot(a, a.hold and math.max(ready, a.probe_at) or ready, ahead)
