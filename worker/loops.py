@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from worker.errors import BrokerUnavailable, StoreUnavailable
-from worker.threads import show_name
+from worker.threads import show_name, whereabouts
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
 STALLED_AFTER_SECONDS = 60.0
@@ -28,6 +28,9 @@ class Loop:
     A turn returns the seconds to wait before the next, which `wake` cuts short. A turn that raises is followed by a
     pause that doubles from 0.1 to 5 s; StoreUnavailable and BrokerUnavailable are expected, anything else is a fault
     of ours and no reason to stop either.
+
+    A turn that does not end stays the only one: nobody can tell it from a slow one, and a second thread would take what
+    the first has in hand, or be stuck at the same place. The process is unlive meanwhile, see `stalled`.
     """
 
     def __init__(self, name: str, turn: Callable[[], float], faults: Faults) -> None:
@@ -41,11 +44,6 @@ class Loop:
     def start(self) -> None:
         self._last_turn = time.monotonic()
         self._thread.start()
-
-    def restart(self) -> None:
-        """Go on in a new thread; the stuck one, if it ever gets out of its turn, takes no other."""
-        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-        self.start()
 
     def wake(self) -> None:
         """Begin the next turn now."""
@@ -74,9 +72,14 @@ class Loop:
             return False
         return not self._thread.is_alive() or time.monotonic() - self._last_turn > STALLED_AFTER_SECONDS
 
+    @property
+    def where(self) -> str:
+        """What the thread is doing."""
+        return whereabouts(self._thread)
+
     def _run(self) -> None:
         show_name(self.name)
-        while not self._stopping.is_set() and self._thread is threading.current_thread():
+        while not self._stopping.is_set():
             wait_seconds = self._take_turn()
             self._last_turn = time.monotonic()
             if wait_seconds > 0:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import traceback
 from contextlib import suppress
 from pathlib import Path
 
 NAME_BYTES_MOST = 15
+FRAMES_SHOWN = 6
 
 
 def show_name(name: str) -> None:
@@ -16,3 +19,12 @@ def show_name(name: str) -> None:
     """
     with suppress(OSError):
         Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_bytes(name.encode()[:NAME_BYTES_MOST])
+
+
+def whereabouts(thread: threading.Thread | None) -> str:
+    """The innermost places in the code at which a thread is, without any values; "ended" where it no longer runs."""
+    frame = sys._current_frames().get(thread.ident or 0) if thread is not None else None
+    if frame is None:
+        return "ended"
+    places = traceback.extract_stack(frame)[-FRAMES_SHOWN:]
+    return " > ".join(f"{Path(place.filename).name}:{place.lineno} {place.name}" for place in places)

@@ -139,8 +139,13 @@ class Watching:
     def backlog_cleared(self, unpublished: int) -> None:
         self._log.info("results.backlog_cleared", unpublished=unpublished)
 
+    def stalled(self, loop: str, where: str) -> None:
+        """A loop no longer turns; `where` names the places in the code at which it is."""
+        self._metrics.loop_failures.labels(loop).inc()
+        self._log.error("loop.stalled", loop=loop, where=where)
+
     def restarted(self, loop: str) -> None:
-        """What had stopped turning was started anew."""
+        """What had stopped turning had its connection cut, and connects again."""
         self._metrics.loop_failures.labels(loop).inc()
         self._log.error("loop.restarted", loop=loop)
 

@@ -243,8 +243,7 @@ class Wiring:
             depths,
             self.redis_broker,
             list(self.accounts),
-            progress=self.watching.progress,
-            restarted=self.watching.restarted,
+            self.watching,
         )
 
     @cached_property

@@ -286,6 +286,7 @@ class Taker:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.stuck = False
 
     def put(self, entry: Entry) -> None:
         self.entries.append(entry)
@@ -387,6 +388,18 @@ class TestRedisQueue:
             other.later(KEEP_SECONDS)
             other.queue.turn()
         assert other.taker.entries == [] and is_filed(client) == (1, 1)
+
+    def test_a_worker_whose_intake_is_stuck_is_relieved(self, client: redis.Redis) -> None:
+        """It keeps nothing and fetches nothing more, so that another worker gets what it has in hand (E1)."""
+        client.lpush("calls", message())
+        stuck, other = Worker(client), Worker(client)
+        stuck.queue.turn()
+        stuck.taker.stuck = True
+        age(client, ABANDONED_SECONDS)
+        stuck.later(KEEP_SECONDS)
+        other.later(KEEP_SECONDS)
+        assert len(stuck.taker.entries) == 1
+        assert [entry.redelivered for entry in other.taker.entries] == [True]
 
     def test_after_an_outage_the_living_speak_first(self, client: redis.Redis) -> None:
         """Nobody could keep anything meanwhile, so nothing is put back at once; what is in hand is kept at once."""

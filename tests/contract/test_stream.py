@@ -29,6 +29,7 @@ class Taker:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.stuck = False
 
     def put(self, entry: Entry) -> None:
         self.entries.append(entry)
@@ -179,6 +180,23 @@ def test_a_living_workers_entries_are_left_to_it(
         turn_later(intake, clock)
     assert taker.ids() + slow.ids()[1:] == ["unheard"]
     assert unheard in entry_ids(client) and pending(client) == 2
+
+
+def test_a_worker_whose_intake_is_stuck_is_relieved(
+    client: redis.Redis, intake: StreamIntake, taker: Taker, clock: FakeClock
+) -> None:
+    """It keeps nothing and takes nothing more, so that another worker gets what it has in hand (E1)."""
+    add(client, "a")
+    stuck, its_clock = Taker(), FakeClock()
+    stuck_worker = worker_on(client, stuck, its_clock)
+    stuck_worker.turn()
+    stuck.stuck = True
+    age(client, ABANDONED_MS)
+    add(client, "b")
+    turn_later(stuck_worker, its_clock)
+    assert stuck.ids() == ["a"]
+    turn_later(intake, clock)
+    assert sorted(taker.ids()) == ["a", "b"]
 
 
 def own_name(client: redis.Redis) -> str:

@@ -149,26 +149,22 @@ def test_a_turn_that_takes_too_long_is_a_stall(monkeypatch: pytest.MonkeyPatch) 
         let_go.set()
 
 
-def test_a_restarted_loop_turns_in_one_thread_only() -> None:
-    """The stuck thread, once it gets out of its turn, takes no other."""
-    stuck, let_go, turned = threading.Event(), threading.Event(), list[str]()
+def test_a_loop_that_is_stuck_tells_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The places in the code, innermost last, so that the log names the cause; one that ended says so."""
+    monkeypatch.setattr(loops, "STALLED_AFTER_SECONDS", 0.2)
+    let_go = threading.Event()
 
     def turn() -> float:
-        if not stuck.is_set():
-            stuck.set()
-            let_go.wait(30)
-        turned.append(threading.current_thread().name + str(threading.get_ident()))
-        return 0.001
+        let_go.wait(30)
+        return NEVER_SECONDS
 
     with running(turn) as loop:
-        assert stuck.wait(30)
-        loop.restart()
-        wait_until(lambda: len(set(turned)) == 1, "the new thread turns")
+        wait_until(lambda: loop.stalled, "a stall")
+        assert "test_loops.py" in loop.where and "wait" in loop.where.rpartition(">")[2]
         let_go.set()
-        wait_until(lambda: len(set(turned)) == 2, "the stuck turn ends")
-        count = len(turned)
-        wait_until(lambda: len(turned) > count + 5, "further turns")
-        assert len(set(turned[count + 1 :])) == 1
+        loop.stop()
+        loop.join(30)
+        assert loop.where == "ended"
 
 
 def test_a_long_wait_does_not_look_like_a_stall() -> None:

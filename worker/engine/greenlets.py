@@ -14,7 +14,7 @@ import gevent
 from gevent.threadpool import ThreadPool
 
 from worker.loops import STALLED_AFTER_SECONDS
-from worker.threads import show_name
+from worker.threads import show_name, whereabouts
 
 BEAT_SECONDS = 1.0
 ASIDE_THREADS = 8
@@ -43,9 +43,8 @@ class Greenlets:
         self._waiting.append(run)
         if self._thread is None:
             self._start_once()
-        # Read once: a restart takes it away, and what is left then the new thread begins.
-        if (alarm := self._alarm) is not None:
-            alarm.send()
+        if self._alarm is not None:
+            self._alarm.send()
 
     @property
     def stalled(self) -> bool:
@@ -59,19 +58,17 @@ class Greenlets:
         """What an operator should know."""
         return f"{self.name} stalled" if self.stalled else None
 
-    def restart(self) -> None:
-        """Have a new thread begin what is submitted from now on; the stuck one keeps what it has begun."""
-        self._start()
+    @property
+    def where(self) -> str:
+        """What the thread is doing."""
+        return whereabouts(self._thread)
 
     def _start_once(self) -> None:
         with self._lock:
             if self._thread is None:
-                self._start()
-
-    def _start(self) -> None:
-        self._alarm, self._last_beat = None, self._clock()
-        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-        self._thread.start()
+                self._last_beat = self._clock()
+                self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+                self._thread.start()
 
     def _run(self) -> None:
         show_name(self.name)
@@ -81,9 +78,7 @@ class Greenlets:
         # What was submitted before there was an alarm to be heard.
         self._begin_all()
         while True:
-            # One that was given up goes on as well, for the calls that it has begun.
-            if threading.current_thread() is self._thread:
-                self._last_beat = self._clock()
+            self._last_beat = self._clock()
             gevent.sleep(BEAT_SECONDS)
 
     def _begin_all(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import queue
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from worker.engine.setbacks import Setbacks
 from worker.errors import StoreUnavailable
 from worker.failpoints import hit
 from worker.intake import Broken, Request
-from worker.loops import Faults
+from worker.loops import STALLED_AFTER_SECONDS, Faults
 from worker.ports import DeadLetters, Suspects
 from worker.verify import Verification
 
@@ -44,47 +45,66 @@ class Intake:
         self._entries: queue.SimpleQueue[Entry] = queue.SimpleQueue()
         self._batch: list[Entry] = []
         self.waiting: Callable[[], None] = lambda: None
-        self._setbacks = Setbacks(clock)
+        self._setbacks, self._clock = Setbacks(clock), clock
+        self._turn_began: float | None = None
 
     def put(self, entry: Entry) -> None:
         self._entries.put(entry)
 
+    @property
+    def stuck(self) -> bool:
+        """True where the turn under way takes far too long: others should get what this worker has in hand."""
+        began = self._turn_began
+        return began is not None and self._clock() - began > STALLED_AFTER_SECONDS
+
     def turn(self) -> float:
-        """Put one batch on record. Raises StoreUnavailable; the batch is then kept for the next turn."""
+        """Put one batch on record. Raises StoreUnavailable; what is not settled is then kept for the next turn."""
+        self._turn_began = self._clock()
+        try:
+            self._take_turn()
+        finally:
+            self._turn_began = None
+        return 0.0
+
+    def _take_turn(self) -> None:
         fill(self._batch, self._entries, BATCH_MOST, IDLE_SECONDS)
         self._let_go_of_setbacks()
         for entry in self._setbacks.due():
             self._try_again(entry)
-        if self._batch:
-            self._record()
-            self._batch = []
-        return 0.0
+        self._record_fresh()
+        for entry in [entry for entry in self._batch if entry.redelivered]:
+            self._accept_suspect(entry)
+        self._batch = []
 
     def _let_go_of_setbacks(self) -> None:
         """Whoever has an entry acknowledges it, and that must be one of us only."""
         self._batch = [entry for entry in self._batch if entry not in self._setbacks]
 
-    def _record(self) -> None:
-        fresh = [entry for entry in self._batch if not entry.redelivered]
+    def _record_fresh(self) -> None:
+        if not self._fresh:
+            return
         try:
-            self._accept(fresh)
+            self._accept(self._fresh)
         except StoreUnavailable:
             raise
         except Exception as error:  # one entry that breaks us must not take the others along
             self._faults.loop_failed("intake", error)
-            for entry in fresh:
+            for entry in self._fresh:
                 self._accept_alone(entry)
-        for entry in self._batch:
-            if entry.redelivered:
-                self._accept_suspect(entry)
-        self._let_go_of_setbacks()
-        hit("acknowledge.before")
-        for entry in self._batch:
-            self._done(entry)
-        hit("acknowledge.after")
+            self._let_go_of_setbacks()
 
-    def _accept(self, batch: Sequence[Entry]) -> None:
-        requests = self._requests(batch)
+    @property
+    def _fresh(self) -> list[Entry]:
+        return [entry for entry in self._batch if not entry.redelivered]
+
+    def _accept(self, entries: Sequence[Entry]) -> None:
+        """Put them on record, or bury them; each is acknowledged as soon as that is done."""
+        requests = self._requests(entries)
+        if requests:
+            self._admit([request for _, request in requests])
+            self._settle([entry for entry, _ in requests])
+
+    def _admit(self, requests: Sequence[Request]) -> None:
         places = self._dialler.reserve(len(requests))
         handed_over = 0
         try:
@@ -96,25 +116,29 @@ class Intake:
             self._dialler.give_back(places - handed_over)
         if len(leases) < len(requests):
             self.waiting()
-        if requests:
-            self._setbacks.others_passed()
+        self._setbacks.others_passed()
 
-    def _requests(self, batch: Sequence[Entry]) -> list[Request]:
+    def _requests(self, entries: Sequence[Entry]) -> list[tuple[Entry, Request]]:
         hit("decode.before")
-        contents = [(entry, entry.read()) for entry in batch]
+        contents = [(entry, entry.read()) for entry in entries]
         hit("decode.after")
         for entry, content in contents:
             if isinstance(content, Broken):
                 self._bury(content.reason, entry)
-        return [content for _, content in contents if isinstance(content, Request)]
+                self._settle([entry])
+        return [(entry, content) for entry, content in contents if isinstance(content, Request)]
 
     def _accept_suspect(self, entry: Entry) -> None:
         """A redelivered message goes alone, under a mark that outlives a crash: the third crash is its last."""
-        if self._suspects.mark(entry.raw) >= CRASHES_MOST:
-            self._bury(f"crashed its worker {CRASHES_MOST} times", entry)
-        else:
-            self._accept_alone(entry)
-        self._suspects.clear(entry.raw)
+        try:
+            if self._suspects.mark(entry.raw) >= CRASHES_MOST:
+                self._bury_unread(f"crashed its worker {CRASHES_MOST} times", entry)
+                self._settle([entry])
+            else:
+                self._accept_alone(entry)
+        finally:
+            # Also where Redis has gone away: that is no crash, and a worker stopped then must not look like one.
+            self._suspects.clear(entry.raw)
 
     def _accept_alone(self, entry: Entry) -> None:
         fault = self._fault_at(entry)
@@ -127,8 +151,8 @@ class Intake:
             if not self._setbacks.failed(entry, fault):
                 return
             self._bury(f"the worker failed at it again and again: {type(fault).__name__}", entry)
+            self._settle([entry])
         self._setbacks.over(entry)
-        self._done(entry)
 
     def _fault_at(self, entry: Entry) -> Exception | None:
         """Put one entry on record; what went wrong, other than that the store is away."""
@@ -148,8 +172,21 @@ class Intake:
             raise
         except Exception as error:  # what cannot be kept must not come back for ever
             self._faults.loop_failed("intake", error)
-            reason = f"{reason} (its content cannot be kept: {type(error).__name__})"
-            self._dead_letters.bury(reason, entry.source, b"")
+            self._bury_unread(f"{reason} (its content cannot be kept: {type(error).__name__})", entry)
+
+    def _bury_unread(self, reason: str, entry: Entry) -> None:
+        """Of the content nothing is kept but size and digest: to look at it may be what crashes."""
+        known = f"{len(entry.raw)} bytes, SHA-256 {hashlib.sha256(entry.raw).hexdigest()}"
+        self._dead_letters.bury(f"{reason}; {known}", entry.source, b"")
+
+    def _settle(self, entries: Sequence[Entry]) -> None:
+        """Acknowledge what is on record or buried. A crash at the next entry does not bring these back."""
+        hit("acknowledge.before")
+        for entry in entries:
+            self._done(entry)
+        settled = set(map(id, entries))
+        self._batch = [entry for entry in self._batch if id(entry) not in settled]
+        hit("acknowledge.after")
 
     def _done(self, entry: Entry) -> None:
         try:

@@ -69,7 +69,7 @@ class RedisQueue:
                 self._listen()
             self._upkeep.turn(self._keep, self._restore)
             hit("fetch.before")
-            room = min(BATCH_MOST, max(IN_HAND_MOST - len(self._in_hand), 0))
+            room = self._room()
             filed = self._lists.fetch(room, done)
         except Exception:
             self._acknowledge(done)
@@ -85,6 +85,9 @@ class RedisQueue:
         if len(filed) == BATCH_MOST:
             return 0.0
         return IDLE_SECONDS if room and not busy else BUSY_SECONDS
+
+    def _room(self) -> int:
+        return 0 if self._intake.stuck else min(BATCH_MOST, max(IN_HAND_MOST - len(self._in_hand), 0))
 
     def _listen(self) -> None:
         """In a quiet time, wait for the bell; between its being hung and the first wait there is a look."""
@@ -123,7 +126,8 @@ class RedisQueue:
             self._done += tags
 
     def _keep(self) -> None:
-        self._lists.keep(self._in_hand)
+        if not self._intake.stuck:
+            self._lists.keep(self._in_hand)
 
     def _restore(self) -> bool:
         messages, unreadable = self._lists.restore_older_than(ABANDONED_SECONDS)

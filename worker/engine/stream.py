@@ -58,7 +58,11 @@ class StreamIntake:
         except Exception:
             self._upkeep.interrupted()
             raise
-        return 0.0 if len(self._in_hand) < IN_HAND_MOST else 0.05
+        return 0.05 if self._full else 0.0
+
+    @property
+    def _full(self) -> bool:
+        return len(self._in_hand) >= IN_HAND_MOST or self._intake.stuck
 
     def close(self) -> None:
         """Leave the group. What is not on record others may claim at once; then one of them removes this consumer.
@@ -91,7 +95,8 @@ class StreamIntake:
         self._grouped = True
 
     def _keep(self) -> None:
-        self._set_idle(0)
+        if not self._intake.stuck:
+            self._set_idle(0)
 
     def _set_idle(self, idle_ms: int) -> None:
         """Have what is in hand count as untouched for so long."""
@@ -103,7 +108,7 @@ class StreamIntake:
     def _take_over(self) -> bool:
         """Claim what is abandoned, up to a batch; False while there may be more."""
         self._forget_consumers("")
-        if len(self._in_hand) >= IN_HAND_MOST:
+        if self._full:
             return True
         reply: Any = self._client.xautoclaim(
             STREAM, GROUP, self._consumer, ABANDONED_MS, self._cursor, count=BATCH_MOST
@@ -116,7 +121,7 @@ class StreamIntake:
         return bool(self._cursor == _START)
 
     def _new(self) -> list[tuple[bytes, Mapping[bytes, bytes]]]:
-        if len(self._in_hand) >= IN_HAND_MOST:
+        if self._full:
             return []
         hit("fetch.before")
         reply: Any = self._client.xreadgroup(GROUP, self._consumer, {STREAM: ">"}, BATCH_MOST, BLOCK_MS)

@@ -16,8 +16,9 @@ class Upkeep:
     """The schedule of one source.
 
     After an outage, in which nobody could keep anything, a worker keeps what it has at once, and leaves what others
-    have alone for another while. A worker that is too slow all the same loses its messages to another one: then a job
-    comes to the ledger twice, which knows it by its id.
+    have alone for another while. One whose intake is stuck keeps nothing, so that another takes over what it has. A
+    worker that is too slow all the same loses its messages to another one: then a job comes to the ledger twice, which
+    knows it by its id.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:

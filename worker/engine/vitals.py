@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import redis
@@ -30,7 +30,18 @@ class Turning(Protocol):
     @property
     def trouble(self) -> str | None: ...
 
-    def restart(self) -> None: ...
+    @property
+    def where(self) -> str: ...
+
+
+class VitalsWatch(Protocol):
+    """Hears how the loops are, for logs and metrics. Must not raise."""
+
+    def progress(self) -> None: ...
+
+    def stalled(self, loop: str, where: str) -> None: ...
+
+    def restarted(self, loop: str) -> None: ...
 
 
 class Vitals:
@@ -42,11 +53,11 @@ class Vitals:
         depths: QueueDepths,
         stream: redis.Redis | None,
         accounts: Sequence[str],
-        progress: Callable[[], None],
-        restarted: Callable[[str], None],
+        watch: VitalsWatch,
     ) -> None:
         self._client, self._depths, self._stream = client, depths, stream
-        self._accounts, self._progress, self._restarted = accounts, progress, restarted
+        self._accounts, self._watch = accounts, watch
+        self._told: set[str] = set()
         self._census = Census(client)
         self.consumer = ConsumerWatch()
         self.loops: Sequence[Turning] = ()
@@ -70,15 +81,18 @@ class Vitals:
         return problems
 
     def beat(self) -> float:
-        """One turn of the watch over the others: progress is noted while all turn, what is stuck is started anew."""
+        """One turn of the watch over the others: progress is noted while all turn, and a stall is told once.
+
+        A consumer that is stuck has its connection cut, which ends its wait. A loop that is stuck is left alone.
+        """
         if not self.live():
-            self._progress()
-        for loop in self.loops:
-            if loop.stalled:
-                self._restarted(loop.name)
-                loop.restart()
+            self._watch.progress()
+        stalled = {loop.name: loop for loop in self.loops if loop.stalled}
+        for name in stalled.keys() - self._told:
+            self._watch.stalled(name, stalled[name].where)
+        self._told = set(stalled)
         if self.consumer.stalled:
-            self._restarted("consumer")
+            self._watch.restarted("consumer")
             self.consumer.restart()
         return BEAT_SECONDS
 

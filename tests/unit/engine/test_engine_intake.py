@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from worker.engine.intake import CRASHES_MOST, Intake
 from worker.engine.setbacks import LONGEST_PAUSE_SECONDS, TRIES_MOST
 from worker.errors import StoreUnavailable
 from worker.intake import Broken, Request, decode
+from worker.loops import STALLED_AFTER_SECONDS
 from worker.ports import Lease, Source
 
 JOB = {"account": "acme", "country": "1", "phone": "2125555555", "code": "4321"}
@@ -165,14 +167,18 @@ class TestSuspects:
         assert bench.dialler.leases == bench.done == ["a"] and bench.suspects.marks == {}
 
     def test_an_entry_that_crashes_its_workers_is_put_aside(self, bench: Bench) -> None:
-        """The third worker buries it unread."""
+        """The third worker buries it unread: of the content only size and digest are kept, for to look at it may be
+        what crashes (E1)."""
         raw = json.dumps(JOB | {"id": "a"}).encode()
         bench.suspects.marks[raw] = CRASHES_MOST - 1
         bench.put_raw(raw, "a", redelivered=True)
         bench.put("b")
         bench.intake.turn()
         assert bench.dialler.leases == ["b"] and sorted(bench.done) == ["a", "b"]
-        assert bench.world.dead_letters.reasons == [f"crashed its worker {CRASHES_MOST} times"]
+        known = f"{len(raw)} bytes, SHA-256 {hashlib.sha256(raw).hexdigest()}"
+        assert bench.world.dead_letters.letters == [
+            (f"crashed its worker {CRASHES_MOST} times; {known}", Source.STREAM, b"")
+        ]
 
     def test_a_mark_outlives_a_crash(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         """It stands while the entry is handled."""
@@ -189,6 +195,61 @@ class TestSuspects:
         bench.put_raw(raw, "a", redelivered=True)
         bench.intake.turn()
         assert marked == [1]
+
+    def test_a_crash_at_one_entry_brings_no_other_back(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What was settled before it in the same turn is acknowledged by then: fresh, buried or suspect alike (E1)."""
+        whole = CountedSuspects.mark
+
+        def mark(suspects: CountedSuspects, raw: bytes) -> int:
+            if b"crash" in raw:
+                raise KeyboardInterrupt
+            return whole(suspects, raw)
+
+        monkeypatch.setattr(CountedSuspects, "mark", mark)
+        bench.put("fresh")
+        bench.put_raw(b"{", "broken")
+        for name in ("before", "crash", "after"):
+            bench.put_raw(json.dumps(JOB | {"id": name}).encode(), name, redelivered=True)
+        with pytest.raises(KeyboardInterrupt):
+            bench.intake.turn()
+        assert bench.done == ["broken", "fresh", "before"]
+
+    def test_an_outage_under_a_mark_is_no_crash(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A worker that is stopped while Redis takes no jobs leaves no mark behind, however often that happens (E1)."""
+        raw = json.dumps(JOB | {"id": "a"}).encode()
+        bench.put_raw(raw, "a", redelivered=True)
+
+        def away(*_: Any) -> Any:
+            raise StoreUnavailable("full")
+
+        admit = type(bench.world.ledger).admit
+        monkeypatch.setattr(type(bench.world.ledger), "admit", away)
+        with pytest.raises(StoreUnavailable):
+            bench.intake.turn()
+        assert bench.suspects.marks == {} and bench.done == []
+        monkeypatch.setattr(type(bench.world.ledger), "admit", admit)
+        bench.intake.turn()
+        assert bench.done == ["a"]
+
+
+def test_a_turn_that_does_not_end_is_known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only while it lasts, and only once it takes far too long: then others are to get what this worker holds (E1)."""
+    seen: list[bool] = []
+
+    def admit(*_: Any) -> Any:
+        for _step in range(2):
+            seen.append(bench.intake.stuck)
+            bench.clock.advance(STALLED_AFTER_SECONDS + 1)
+        seen.append(bench.intake.stuck)
+        raise StoreUnavailable("slow")
+
+    monkeypatch.setattr(type(bench.world.ledger), "admit", admit)
+    bench.put("a")
+    with pytest.raises(StoreUnavailable):
+        bench.intake.turn()
+    assert seen == [False, True, True] and not bench.intake.stuck
 
 
 class TestSetbacks:
@@ -372,6 +433,11 @@ class TestSetbacks:
         bench.put_raw(b"{", "broken")
         bench.intake.turn()
         assert bench.world.dead_letters.letters == [
-            ("not valid JSON (its content cannot be kept: RecursionError)", Source.STREAM, b"")
+            (
+                "not valid JSON (its content cannot be kept: RecursionError); "
+                f"1 bytes, SHA-256 {hashlib.sha256(b'{').hexdigest()}",
+                Source.STREAM,
+                b"",
+            )
         ]
         assert bench.done == ["broken"]
