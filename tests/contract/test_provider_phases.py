@@ -264,7 +264,10 @@ LOST: dict[str, Script] = {
     "ref too short": answers_once(reply(b"<response><ref>97A6</ref></response>")),
     "503 with half an answer": answers_once(reply(b"<response><ref>97A6</ref></response>", "503 Busy")),
     "503 cut short": answers_once(reply(b"<html></html>", "503 Busy")[:-1]),
-    "early hints taken for the answer": answers_once(b"HTTP/1.1 103 Early Hints\r\n\r\n" + reply()),
+    "other protocol": answers_once(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + reply()),
+    "interim answers alone": answers_once(b"HTTP/1.1 102 Processing\r\n\r\n" * 3),
+    "flood of interim answers": answers_once(b"HTTP/1.1 103 E\r\n\r\n" * 2000 + reply()),
+    "interim answers of 70 KB": answers_once((b"HTTP/1.1 103 E\r\nX: %s\r\n\r\n" % (b"x" * 7000)) * 10 + reply()),
     **{str(n): answers_once(reply(b"<p>", f"{n} X")) for n in (400, 401, 403, 404, 405, 500, 501, 502, 504, 520)},
 }  # fmt: skip
 
@@ -360,6 +363,12 @@ def test_address_that_cannot_be_called_is_a_configuration_error(url: str) -> Non
 
 # Placed.
 
+
+def framed(*lines: str) -> bytes:
+    """An answer whose length is told by `lines`, or else by the connection's end."""
+    return "\r\n".join(("HTTP/1.1 200 OK", *lines)).encode() + b"\r\n\r\n" + GOOD
+
+
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNKED += b"9\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (GOOD[:9], len(GOOD) - 9, GOOD[9:])
 PLACED: dict[str, tuple[str, bytes]] = {
@@ -373,6 +382,23 @@ PLACED: dict[str, tuple[str, bytes]] = {
     "until the end": ("xml", b"HTTP/1.0 200 OK\r\n\r\n" + GOOD),
     "closing": ("xml", reply(GOOD, "200 OK", "Connection: close")),
     "after 100 Continue": ("xml", b"HTTP/1.1 100 Continue\r\n\r\n" + reply()),
+    "after 102 Processing": ("xml", b"HTTP/1.1 102 Processing\r\n\r\n" * 20 + reply()),
+    "after 103 Early Hints": ("xml", b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n" + reply()),
+    "after several of 1xx": ("xml", b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 104 X\r\nContent-Length: 9\r\n\r\n" + reply()),
+    "one length twice in a line": ("xml", framed(f"Content-Length: {len(GOOD)}, {len(GOOD)}")),
+    "one length in two lines": ("xml", framed(f"Content-Length: {len(GOOD)}", f"content-length: 0{len(GOOD)}")),
+    "length with a sign": ("xml", framed(f"Content-Length: +{len(GOOD)}")),
+    "length that is none": ("xml", framed("Content-Length: none")),
+    "negative length": ("xml", framed("Content-Length: -1")),
+    "no reason": ("xml", reply(GOOD, "200")),
+    "bare line feeds": ("xml", framed(f"Content-Length: {len(GOOD)}").replace(b"\r", b"")),
+    "folded header, line without a colon": ("xml", reply(GOOD, "200 OK", "X: 1\r\n more", "Warning")),
+    "chunks and a length": ("xml", CHUNKED.replace(b"Tr", b"Content-Length: 3\r\nTr", 1)),
+    "chunks named twice": ("xml", CHUNKED.replace(b"Tr", b"Transfer-Encoding: chunked\r\nTr", 1)),
+    "chunks with extension and trailer": (
+        "xml",
+        CHUNKED.replace(b"\r\n9\r\n", b"\r\n9;x=y\r\n").replace(b"\r\n0\r\n", b"\r\n0\r\nX-Sum: 1\r\n"),
+    ),
     "deflate": ("xml", reply(zlib.compress(GOOD), "200 OK", "Content-Encoding: deflate")),
     "gzip": ("xml", reply(zlib.compress(GOOD, wbits=31), "200 OK", "Content-Encoding: GZIP")),
     "raw deflate": ("xml", reply(zlib.compress(GOOD, wbits=-15), "200 OK", "Content-Encoding: deflate")),
@@ -381,7 +407,10 @@ PLACED: dict[str, tuple[str, bytes]] = {
 
 @pytest.mark.parametrize(("fmt", "answer"), PLACED.values(), ids=PLACED.keys())
 def test_ref_in_the_body_is_a_placed_call(play: Play, fmt: str, answer: bytes) -> None:
-    """A ref in any spelling, framing or coding, under any status, is a placed call."""
+    """A ref in any spelling, framing or coding, under any status, is a placed call.
+
+    An interim answer used to be taken for the answer, so that the phone rang again (A6).
+    """
     caller = Caller(play(answers_once(answer)).url, fmt=fmt)
     assert caller.call() == REF
     assert caller.observed == [("acme", Result.PLACED)]

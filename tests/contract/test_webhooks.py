@@ -232,6 +232,67 @@ def test_endless_interim_answers_are_a_timeout(hasty: WebhookSender) -> None:
         assert send(hasty, server.url).result is Result.TIMEOUT
 
 
+INTERIM: dict[str, bytes] = {
+    "102": b"HTTP/1.1 102 Processing\r\n\r\n",
+    "103": b"HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\nlink: </b>\r\n\r\n",
+    "several": b"HTTP/1.1 100 Continue\r\n\r\n" + b"HTTP/1.1 199 X\r\ncontent-length: 5\r\n\r\n" * 30,
+}
+
+
+@pytest.mark.parametrize("interim", INTERIM.values(), ids=INTERIM.keys())
+@pytest.mark.parametrize(
+    ("status", "result"), [("204 No Content", Result.DELIVERED), ("500 X", Result.REFUSED)]
+)
+def test_interim_answers_are_skipped(
+    sender: WebhookSender, interim: bytes, status: str, result: Result
+) -> None:
+    """The status that comes after all of 1xx decides, so that an event which was taken is not posted again (A6)."""
+
+    def behaviour(sock: socket.socket) -> None:
+        sock.sendall(interim)
+        answering(status, body=b"")(sock)
+
+    with subscriber(behaviour) as server:
+        attempt = send(sender, server.url)
+    assert (attempt.result, attempt.status) == (result, int(status[:3]))
+
+
+FLOODS: dict[str, bytes] = {
+    "many": b"HTTP/1.1 103 E\r\n\r\n" * 2000,
+    "large": (b"HTTP/1.1 103 E\r\nx: %s\r\n\r\n" % (b"x" * 30_000)) * 3,
+    "one line": b"HTTP/1.1 200 OK\r\nx: " + b"x" * 200_000,
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS.keys())
+def test_flood_of_headers_is_not_read_to_its_end(sender: WebhookSender, flood: bytes) -> None:
+    """Neither the number of interim answers nor the bytes of all headers together are without a bound (A6)."""
+
+    def behaviour(sock: socket.socket) -> None:
+        sock.sendall(flood)
+        answering("200 OK")(sock)
+
+    with subscriber(behaviour) as server:
+        assert send(sender, server.url).result is Result.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["content-length: 2, 2"],
+        ["content-length: 2", "content-length: 2"],
+        ["no colon", "content-length: +2"],
+    ],
+)
+def test_length_told_twice_is_one(hasty: WebhookSender, lines: list[str]) -> None:
+    """The end of an answer is known at once where equal lengths are repeated: its receiver is not waited for (A6)."""
+    answer = "\r\n".join(["HTTP/1.1 200 OK", *lines, "", "ok"]).encode()
+    with subscriber(lambda sock: sock.sendall(answer)) as server:
+        attempt = send(hasty, server.url)
+    assert attempt.result is Result.DELIVERED
+    assert attempt.seconds < 0.4
+
+
 @pytest.mark.parametrize(
     "behaviour",
     [resetting, lambda sock: sock.sendall(b"SSH-2.0-OpenSSH\r\n"), lambda sock: sock.close()],

@@ -19,9 +19,9 @@ LAYERS = (
     },
     # The adapters: Redis, broker, provider, webhooks, threads, logs, metrics, HTTP.
     {
-        "broker", "delivery", "embedded", "engine", "health", "labels", "logs", "loops", "metrics", "producer",
-        "provider", "queues", "redaction", "sandbox", "scrubbing", "shared_state", "state", "threads", "watching",
-        "written",
+        "broker", "delivery", "embedded", "engine", "health", "http_heads", "labels", "logs", "loops", "metrics",
+        "producer", "provider", "queues", "redaction", "sandbox", "scrubbing", "shared_state", "state", "threads",
+        "watching", "written",
     },
     {"wiring"},
     {"app", "steps", "tasks"},

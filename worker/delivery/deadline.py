@@ -11,14 +11,19 @@ import io
 import time
 from collections.abc import Callable
 from functools import partial
-from http.client import HTTPResponse
+from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from socket import socket
-from typing import Any
+from typing import Any, cast
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+
+from worker.http_heads import FinalAnswer, Headers, as_message
+
+MAX_ANSWER_BYTES = 64 * 1024
+"""Read of one answer at most, interim answers and headers included; the body is of no use."""
 
 
 class Deadline:
@@ -40,7 +45,10 @@ class Deadline:
 
 
 class _BoundedReader(io.RawIOBase):
+    """What comes from a socket, until the deadline or `MAX_ANSWER_BYTES`."""
+
     def __init__(self, sock: socket, deadline: Deadline) -> None:
+        self._room_bytes = MAX_ANSWER_BYTES
         self._sock = sock
         self._inner = sock.makefile("rb", buffering=0)
         self._deadline = deadline
@@ -49,19 +57,28 @@ class _BoundedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        if self._room_bytes <= 0:
+            raise HTTPException("too long an answer")
         self._sock.settimeout(self._deadline.remaining_seconds())
-        return self._inner.readinto(buffer)
+        count = self._inner.readinto(buffer)
+        self._room_bytes -= count or 0
+        return count
 
     def close(self) -> None:
         self._inner.close()
         super().close()
 
 
-class _BoundedResponse(HTTPResponse):
+class _BoundedResponse(FinalAnswer):
     def __init__(self, sock: socket, *args: Any, deadline: Deadline, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         unbounded, self.fp = self.fp, io.BufferedReader(_BoundedReader(sock, deadline))
         unbounded.close()
+
+    def begin(self) -> None:
+        super().begin()
+        self.will_close = self.will_close or self.odd
+        self.headers = self.msg = as_message(cast(Headers, self.headers))
 
 
 class _BoundedAdapter(HTTPAdapter):

@@ -18,7 +18,8 @@ from urllib3.util.connection import allowed_gai_family
 
 from worker.errors import SlotLapsed
 from worker.failpoints import hit, is_armed
-from worker.provider.inbox import BoundedAnswer, Headers, Reply
+from worker.http_heads import Headers
+from worker.provider.inbox import BoundedAnswer, Reply
 from worker.provider.phases import Exchange, NothingSent, Phase, current
 from worker.provider.waiting import connect, once_writable, resolve
 
@@ -173,7 +174,7 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
         body = answer.read_whole()
         exchange.phase = Phase.BODY_READ
         hit("answer.after")
-        if answer.will_close or answer.surplus:
+        if answer.will_close or answer.surplus or answer.odd:
             self.close()
         self._idle_since = monotonic()
         self._used = True

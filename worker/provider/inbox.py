@@ -8,13 +8,11 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from types import FunctionType
-from typing import IO, Any, Self, cast
+from typing import IO, Any, cast
 
+from worker.http_heads import FinalAnswer
 from worker.provider.phases import ANSWER_BYTES, Exchange
 from worker.provider.waiting import once_readable
-
-HEADER_LINES_MOST = 100
 
 
 class _Incoming(io.RawIOBase):
@@ -70,40 +68,8 @@ class Reply:
     body: bytes
 
 
-class Headers(dict[str, str]):
-    """Header fields by name in any case of letters; the first one counts where a name stands several times."""
-
-    @classmethod
-    def read(cls, lines: IO[bytes]) -> Self:
-        """The header that comes next, read as leniently as the standard library does.
-
-        Raises HTTPException where it gives two lengths, or has too many lines.
-        """
-        headers, name = cls(), ""
-        for _ in range(HEADER_LINES_MOST):
-            line = lines.readline().decode("latin-1").rstrip()
-            if not line:
-                return headers
-            before, colon, value = line.partition(":")
-            if line[0] in " \t" and name:
-                headers[name] += f" {line.lstrip()}"
-            elif colon:
-                name, value = before.strip().lower(), value.lstrip()
-                if headers.setdefault(name, value) != value and name == "content-length":
-                    raise http.client.HTTPException("two lengths")
-        raise http.client.HTTPException("too long a header")
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return super().get(name.lower(), default)
-
-
-class BoundedAnswer(http.client.HTTPResponse):
+class BoundedAnswer(FinalAnswer):
     """The answer to `exchange`, a POST, as it comes in."""
-
-    begin = FunctionType(
-        http.client.HTTPResponse.begin.__code__, {**vars(http.client), "parse_headers": Headers.read}
-    )
-    """The library's own, but for the header, which it reads with a parser of e-mails, as slow as all else in a call."""
 
     def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
         self._inbox = _Inbox(_Incoming(sock, exchange))
