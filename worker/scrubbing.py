@@ -94,6 +94,9 @@ _DIGITS = re.compile(
     r"|(?P<number>\+[0-9][0-9 ()-]{5,24}[0-9]|(?<![0-9])[0-9]{7,15}(?![0-9]))"
 )
 
+_WORD = re.compile(r"[^\W_]++")
+_CAMEL_CASE = re.compile(r"[a-z]++(?:[A-Z][a-z]++)++")
+
 _WORTH_A_LOOK = re.compile(r"[0-9=:<\"'\\]|Bearer|whsec")
 
 
@@ -130,6 +133,18 @@ def masked(value: str) -> str:
         return value
     digits = re.sub(r"[^0-9]", "", value)
     return mask(digits) if len(digits) > MASKED_DIGITS else REDACTED
+
+
+def starred(text: str) -> str:
+    """`text` with stars for each word in which a PIN or number could be spelled: in digits, or in base64.
+
+    What stays is words of letters in one case or camelCase, and what stands between words.
+    """
+    return _WORD.sub(lambda word: word[0] if _is_harmless(word[0]) else "*" * len(word[0]), text)
+
+
+def _is_harmless(word: str) -> bool:
+    return word.isalpha() and (word.islower() or word.isupper() or _CAMEL_CASE.fullmatch(word) is not None)
 
 
 def _hide_labelled(match: re.Match[str]) -> str:

@@ -15,6 +15,7 @@ from worker.cli.output import console, example, json_option, print_json, table
 from worker.events import rfc3339
 from worker.settings import Settings
 from worker.state.dead_letters import DeadLetter, RedisDeadLetters
+from worker.state.harmless import to_send_again
 
 
 @click.group(epilog=example("callworker dead list"))
@@ -60,12 +61,13 @@ def show(letter_id: str, as_json: bool) -> None:
 )
 @click.argument("letter_id", metavar="LETTER")
 @click.option(
-    "--set", "given", multiple=True, metavar="FIELD=VALUE", help="A field to mend or to give again."
+    "--set", "given", multiple=True, metavar="FIELD=VALUE", help="A field to correct or to give again."
 )
 def replay(letter_id: str, given: tuple[str, ...]) -> None:
     """Send a dead letter's job again and drop the letter.
 
-    A letter keeps neither PIN nor number, so both must be given with --set, and whatever was wrong as well.
+    A letter keeps neither PIN nor number, so both must be given with --set, and whatever was wrong as well. With
+    --set FIELD= a field is left out.
     """
     from worker.producer import Producer
 
@@ -104,18 +106,19 @@ def _found(letters: RedisDeadLetters, letter_id: str) -> DeadLetter:
 
 
 def _mended(letter: DeadLetter, given: tuple[str, ...]) -> dict[str, Any]:
-    fields: dict[str, Any] = dict(letter.content) if isinstance(letter.content, dict) else {}
-    for assignment in given:
-        name, equals, value = assignment.partition("=")
-        if not equals:
-            raise click.UsageError(f"--set takes FIELD=VALUE, not {name!r}")
-        fields[name] = value
-    for name in ("code", "phone"):
-        if name not in {assignment.partition("=")[0] for assignment in given}:
-            raise click.UsageError(f"a dead letter does not keep `{name}`: give it with --set {name}=…")
-    return {
-        name: value for name, value in fields.items() if value != "" and name not in ("task", "positional")
-    }
+    """The job to send. Raises UsageError where a field must be given again, for the letter does not keep it."""
+    fields, not_kept = to_send_again(letter.content)
+    assigned = dict(map(_assignment, given))
+    for name in sorted({"code", "phone", *not_kept} - assigned.keys()):
+        raise click.UsageError(f"a dead letter does not keep `{name}`: give it with --set {name}=…")
+    return {name: value for name, value in (fields | assigned).items() if value != ""}
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError("--set takes FIELD=VALUE")
+    return name, value
 
 
 def _document(letter: DeadLetter) -> dict[str, Any]:

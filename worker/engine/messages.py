@@ -16,6 +16,7 @@ from kombu.message import Message
 from worker.intake import MESSAGE_BYTES_MOST, Broken, Request, decode, read_json
 from worker.ports import Source
 from worker.queues import TASK_NAME
+from worker.scrubbing import starred
 
 JSON_TYPES = ("application/json", "json")
 
@@ -116,4 +117,4 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _short(value: Any) -> str:
-    return repr(value)[:80]
+    return starred(repr(value)[:80])

@@ -2,68 +2,83 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import re
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import redis
 import structlog
+from redis.exceptions import ResponseError
 
 from worker.ports import Source
-from worker.redaction import redactor
+from worker.scrubbing import scrub
 from worker.state import keys
-from worker.state.scripts import translated
-from worker.written import wait_for_file
+from worker.state.harmless import harmless
+from worker.state.scripts import Call, Scripts, translated
 
 log = structlog.get_logger(__name__)
 
 KEEP_MOST = 100_000
-CONTENT_MOST = 8192
+KEEP_MOST_BYTES = 64 * 1024 * 1024
+CONTENT_MOST_BYTES = 8192
 
-_DIGITS = re.compile(r"[0-9]{3,}")
+_KEYS = (keys.DEAD, keys.DEAD_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """`at` is Unix seconds. `content` holds the job's fields where they could be read, else the text as it came."""
+    """`at` is Unix seconds. `content` holds the job's fields where they could be read, else a text; see `harmless`.
+
+    `size` is that of the message in bytes, 0 where only its fields were at hand. `sha256` tells which message it was
+    where nothing else of it is kept. Beside a job's fields it would let a PIN be found by trying all of them.
+    """
 
     id: str
     at: float
     source: str
     reason: str
     content: Any
+    size: int = 0
+    sha256: str = ""
 
 
 class RedisDeadLetters:
     """A list in Redis, newest first, of dead letters as JSON objects.
 
-    PIN, number and secrets are redacted before anything is written. In text that cannot be read as JSON nobody can tell
-    which digits are a PIN, so all runs of three or more are starred; of what is not text only the size is kept. The
-    oldest letters go when there are more than `KEEP_MOST`.
+    Neither PIN nor number nor secret is written. The oldest letters go when there are more than `KEEP_MOST`, or when
+    they are larger together than `KEEP_MOST_BYTES`. Each has at most `CONTENT_MOST_BYTES` of content.
     """
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+        self._client, self._scripts = client, Scripts(client)
 
     def bury(self, reason: str, source: Source, content: Mapping[str, Any] | bytes) -> None:
-        """See ports.DeadLetters."""
-        letter = DeadLetter(secrets.token_hex(4), time.time(), source, reason, _redacted(content))
-        with translated(), self._client.pipeline(transaction=False) as pipeline:
-            pipeline.lpush(keys.DEAD, json.dumps(asdict(letter), default=repr))
-            pipeline.ltrim(keys.DEAD, 0, KEEP_MOST - 1)
-            pipeline.execute()
-            wait_for_file(self._client)
-        log.warning("message.dead", letter=letter.id, source=letter.source, reason=letter.reason)
+        """See ports.DeadLetters. No content makes it fail: of what cannot be kept, size and digest are.
+
+        Where the list's key holds something else, the log line is all that is kept.
+        """
+        letter = _letter(reason, source, content)
+        told = {"letter": letter.id, "source": letter.source, "reason": letter.reason, "size": letter.size}
+        text = json.dumps(asdict(letter))
+        try:
+            self._scripts.run(Call("bury", _KEYS, (text, KEEP_MOST, KEEP_MOST_BYTES)))
+        except ResponseError as problem:
+            if "WRONGTYPE" not in str(problem):
+                raise
+            log.error("message.dead_and_not_kept", key=keys.DEAD, **told)
+        else:
+            log.warning("message.dead", **told)
 
     def newest(self, most: int) -> list[DeadLetter]:
         """The newest `most`. Raises StoreUnavailable."""
         with translated():
             rows: Any = self._client.lrange(keys.DEAD, 0, most - 1)
-        return [DeadLetter(**json.loads(row)) for row in rows]
+        return [_read(row) for row in rows]
 
     def find(self, letter_id: str) -> DeadLetter | None:
         """The letter of that id, if it is there. Raises StoreUnavailable."""
@@ -73,30 +88,25 @@ class RedisDeadLetters:
         """Take a letter off the list; False if there is none of that id. Raises StoreUnavailable."""
         with translated():
             rows: Any = self._client.lrange(keys.DEAD, 0, -1)
-            row = next((row for row in rows if json.loads(row)["id"] == letter_id), None)
-            return row is not None and bool(self._client.lrem(keys.DEAD, 1, row))
+        row = next((row for row in rows if json.loads(row)["id"] == letter_id), None)
+        return row is not None and bool(self._scripts.run(Call("drop_letter", _KEYS, (row,))))
 
 
-def _redacted(content: Mapping[str, Any] | bytes) -> Any:
-    if not isinstance(content, bytes):
-        return redactor.field("content", dict(content))
-    try:
-        return redactor.field("content", _fields(json.loads(content)))
-    except UnicodeDecodeError:
-        return f"[binary, {len(content)} bytes]"
-    except (ValueError, RecursionError):
-        text = _DIGITS.sub(lambda run: "*" * len(run[0]), content.decode("utf-8", "replace"))
-        return redactor.text(text[:CONTENT_MOST])
+def _letter(reason: str, source: Source, content: Mapping[str, Any] | bytes) -> DeadLetter:
+    head = (secrets.token_hex(4), time.time(), str(source), scrub(reason))
+    size = len(content) if isinstance(content, bytes) else 0
+    # Whatever is wrong with the content, a loop in it or a lack of memory, must not bring the message back for ever.
+    with suppress(Exception):
+        kept = harmless(content)
+        if len(json.dumps(kept)) <= CONTENT_MOST_BYTES:
+            return DeadLetter(*head, content=kept, size=size)
+    digest = hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else ""
+    return DeadLetter(*head, content=None, size=size, sha256=digest)
 
 
-def _fields(document: Any) -> Any:
-    """A Celery message's keyword arguments; of positional ones only how many, for they have no names to tell a PIN."""
-    match document:
-        case [list() as args, dict() as kwargs, *_]:
-            return {**kwargs, **({"positional": len(args)} if args else {})}
-        case {"task": task, "kwargs": dict() as kwargs}:
-            return {"task": task, **kwargs}
-        case dict():
-            return document
-        case _:
-            return _DIGITS.sub("***", json.dumps(document))[:CONTENT_MOST]
+_NAMES = frozenset(field.name for field in fields(DeadLetter))
+
+
+def _read(row: bytes) -> DeadLetter:
+    """A letter, which another version may have written."""
+    return DeadLetter(**{name: value for name, value in json.loads(row).items() if name in _NAMES})

@@ -6,6 +6,7 @@ from binascii import crc32
 
 SHARDS = 16
 DEAD = "callworker:dead"
+DEAD_BYTES = "{callworker:dead}:bytes"
 SUSPECT = "callworker:suspect:"
 
 

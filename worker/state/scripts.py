@@ -33,6 +33,9 @@ _NOT_NOW_CODES = ("MISCONF ", "NOREPLICAS ", "BUSY ")
 """Error replies of a server that is up but cannot serve a write at the moment; redis-py has no class for these."""
 
 
+_ALONE = ("bury", "claim", "drop_letter")
+"""Scripts that work on no shard, and so need no prelude."""
+
 FRESH_SECONDS = 1.0
 """For so long a connection that was used is taken to stand, without a look that costs as much as a small script."""
 
@@ -42,7 +45,7 @@ def source(name: str) -> str:
     """A script as Redis gets it: the prelude, unless it needs none, and its own file."""
     folder = files("worker.state") / "scripts"
     own = (folder / f"{name}.lua").read_text(encoding="utf-8")
-    return own if name == "claim" else (folder / "common.lua").read_text(encoding="utf-8") + own
+    return own if name in _ALONE else (folder / "common.lua").read_text(encoding="utf-8") + own
 
 
 Command = tuple[str | bytes | float, ...]
