@@ -5,17 +5,13 @@ Format: TOML, one table `accounts.NAME` per account; see "Accounts file" in the 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -27,27 +23,17 @@ from pydantic import (
     model_validator,
 )
 
-from worker.errors import ConfigurationError
+from worker.credentials import NotACredential, api_key, canonical_secret, signing_key
+from worker.errors import ConfigurationError, every
 from worker.jobs import ACCOUNT_PATTERN
 from worker.limits import Pace, parse_rate
 from worker.retry import Budget
+from worker.textfiles import NotText, UnreadableFile, read_text, read_toml
+from worker.urls import http_url
 
 
 def _rate(text: str) -> str:
     parse_rate(text)
-    return text
-
-
-def _http_url(text: str) -> str:
-    parts = urlsplit(text)
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or parts.port == 0
-        or parts.username
-        or parts.fragment
-    ):
-        raise ValueError("must be an http or https URL without a user name or fragment")
     return text
 
 
@@ -69,7 +55,7 @@ class Endpoint(_Table):
     `secret_env` names environment variables that each hold one `whsec_…` secret; several while rotating.
     """
 
-    url: Annotated[str, AfterValidator(_http_url)]
+    url: Annotated[str, AfterValidator(http_url)]
     secret_env: Names
     events: Annotated[tuple[str, ...], Field(min_length=1)] = ("call.*",)
 
@@ -82,8 +68,8 @@ class Endpoint(_Table):
         return any(fnmatchcase(event_type, pattern) for pattern in self.events)
 
     def secrets(self, environ: Mapping[str, str] = os.environ) -> tuple[bytes, ...]:
-        """The signing keys, newest first as listed. Raises ConfigurationError that names the variable."""
-        return tuple(_signing_key(name, environ.get(name)) for name in self.secret_env)
+        """The signing keys, newest first as listed. Raises ConfigurationError that names each wrong variable."""
+        return tuple(every(partial(_signing_key, name, environ) for name in self.secret_env))
 
 
 class Account(_Table):
@@ -100,12 +86,6 @@ class Account(_Table):
     redials: Annotated[int, Field(strict=True, ge=0, le=100)] = 1
     countries: tuple[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}$")], ...] | None = None
     webhooks: tuple[Endpoint, ...] = ()
-
-    @model_validator(mode="after")
-    def _one_key(self) -> Self:
-        if (self.api_key_env is None) == (self.api_key_file is None):
-            raise ValueError("needs exactly one of api_key_env and api_key_file")
-        return self
 
     @model_validator(mode="after")
     def _urls_differ(self) -> Self:
@@ -130,13 +110,38 @@ class Account(_Table):
 
     def api_key(self, environ: Mapping[str, str] = os.environ) -> str:
         """The provider's key. Raises ConfigurationError that names the variable or file, never the key."""
+        try:
+            return api_key(self._key_text(environ))
+        except (UnreadableFile, NotACredential) as problem:
+            raise ConfigurationError(f"account {self.name}: the {self._key_source} {problem}") from None
+
+    def secrets(self, environ: Mapping[str, str] = os.environ) -> list[str]:
+        """Its API key and webhook secrets, as text. Raises ConfigurationError with all that are not usable."""
+        key, hooks = every([partial(self._api_keys, environ), partial(self._hook_secrets, environ)])
+        return key + hooks
+
+    @property
+    def _key_source(self) -> str:
         if self.api_key_file is not None:
-            source, key = f"file {self.api_key_file}", _first_line(self.api_key_file)
-        else:
-            source, key = f"environment variable {self.api_key_env}", environ.get(self.api_key_env or "", "")
-        if not key.strip():
-            raise ConfigurationError(f"account {self.name}: the {source} holds no API key")
-        return key.strip()
+            return f"file {self.api_key_file}"
+        return f"environment variable {self.api_key_env}"
+
+    def _key_text(self, environ: Mapping[str, str]) -> str:
+        if self.api_key_file is not None:
+            return read_text(self.api_key_file)
+        return environ.get(self.api_key_env or "", "")
+
+    def _api_keys(self, environ: Mapping[str, str]) -> list[str]:
+        return [self.api_key(environ)]
+
+    def _hook_secrets(self, environ: Mapping[str, str]) -> list[str]:
+        try:
+            keys = every(partial(endpoint.secrets, environ) for endpoint in self.webhooks)
+        except ConfigurationError as problem:
+            raise problem.under(f"account {self.name}: the ") from None
+        given = [environ[name].strip() for endpoint in self.webhooks for name in endpoint.secret_env]
+        # Redaction must know a secret in the spelling that the operator chose, too.
+        return list(dict.fromkeys([*given, *(canonical_secret(key) for found in keys for key in found)]))
 
     def endpoints_for(self, event_type: str) -> tuple[Endpoint, ...]:
         return tuple(endpoint for endpoint in self.webhooks if endpoint.wants(event_type))
@@ -159,18 +164,21 @@ class Accounts(Mapping[str, Account]):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read the file. Raises ConfigurationError: one line with the file, the place in it and the rule."""
+        """Read the file. Raises ConfigurationError: for each fault a line with the file, the place and the rule."""
         try:
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as problem:
-            reason = f"{problem.strerror or problem}; allowed is the path of a readable TOML file"
-            raise ConfigurationError(f"ACCOUNTS_FILE: {path}: {reason}") from problem
+            document = read_toml(path)
+        except NotText as problem:
+            raise ConfigurationError(f"accounts file {path}: {problem}") from problem
+        except UnreadableFile as problem:
+            raise ConfigurationError(
+                f"ACCOUNTS_FILE: {path}: {problem}; allowed is the path of a TOML file"
+            ) from problem
         except ValueError as problem:
             raise ConfigurationError(f"accounts file {path}: not valid TOML: {problem}") from problem
         try:
             return cls.parse(document)
         except ConfigurationError as problem:
-            raise ConfigurationError(f"accounts file {path}: {problem}") from problem
+            raise problem.under(f"accounts file {path}: ") from None
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
@@ -178,17 +186,13 @@ class Accounts(Mapping[str, Account]):
         tables = document.get("accounts")
         if not isinstance(tables, dict) or not tables or set(document) != {"accounts"}:
             raise ConfigurationError("must hold tables [accounts.NAME], at least one, and nothing else")
-        return cls({name: _account(name, table) for name, table in tables.items()})
+        accounts = every(partial(_account, name, table) for name, table in tables.items())
+        return cls({account.name: account for account in accounts})
 
     def secrets(self, environ: Mapping[str, str] = os.environ) -> list[str]:
-        """Every API key and webhook secret, as text. Raises ConfigurationError for the first that is not usable."""
-        found = []
-        for account in self.values():
-            found.append(account.api_key(environ))
-            for endpoint in account.webhooks:
-                endpoint.secrets(environ)
-                found += [environ[name] for name in endpoint.secret_env]
-        return found
+        """Every API key and webhook secret, as text. Raises ConfigurationError with all that are not usable."""
+        found = every(partial(account.secrets, environ) for account in self.values())
+        return [secret for secrets in found for secret in secrets]
 
 
 def _account(name: str, table: object) -> Account:
@@ -200,30 +204,29 @@ def _account(name: str, table: object) -> Account:
         raise ConfigurationError(
             f"accounts.{name}.name: is not a field; the table's own name is the account's"
         )
+    problems = (
+        [] if _has_one_key(table) else [f"accounts.{name}: needs exactly one of api_key_env and api_key_file"]
+    )
     try:
-        return Account.model_validate(table | {"name": name})
-    except ValidationError as problem:
-        error = problem.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in ("accounts", name, *error["loc"]))
-        raise ConfigurationError(f"{place}: {error['msg'].removeprefix('Value error, ')}") from None
+        account = Account.model_validate(table | {"name": name})
+    except ValidationError as failed:
+        problems += [_line(name, error) for error in failed.errors(include_url=False, include_input=False)]
+    if problems:
+        raise ConfigurationError(*problems)
+    return account
 
 
-def _first_line(path: Path) -> str:
+def _has_one_key(table: dict[str, Any]) -> bool:
+    return ("api_key_env" in table) != ("api_key_file" in table)
+
+
+def _line(name: str, error: Any) -> str:
+    place = ".".join(str(part) for part in ("accounts", name, *error["loc"]))
+    return f"{place}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _signing_key(name: str, environ: Mapping[str, str]) -> bytes:
     try:
-        return path.read_text(encoding="utf-8").partition("\n")[0]
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def _signing_key(name: str, text: str | None) -> bytes:
-    if not text:
-        raise ConfigurationError(f"environment variable {name}: holds no webhook secret")
-    try:
-        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if not text.startswith("whsec_") or len(key) < 16:
-        raise ConfigurationError(
-            f"environment variable {name}: must be whsec_ and base64 of at least 16 bytes"
-        )
-    return key
+        return signing_key(environ.get(name, ""))
+    except NotACredential as problem:
+        raise ConfigurationError(f"environment variable {name} {problem}") from None

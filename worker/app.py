@@ -10,16 +10,12 @@ from celery import Celery, signals
 
 from worker import logs, tasks  # noqa: F401 (the task registers itself)
 from worker.broker.address import broker_url
-from worker.errors import ConfigurationError
 from worker.queues import CALLS, TASK_NAME, TASK_QUEUES
-from worker.settings import Settings
 from worker.steps.beat import BeatStep
 from worker.steps.plain_intake import PlainIntakeStep
+from worker.steps.starting import settings_or_exit
 
-try:
-    settings = Settings.from_env()
-except ConfigurationError as problem:
-    raise SystemExit(f"callworker: {problem}") from None
+settings = settings_or_exit()
 
 
 class CallWorkerApp(Celery):

@@ -10,7 +10,7 @@
     LeaseLost                  another worker owns the job by now: touch nothing
     StoreUnavailable           Redis does not answer: dial nothing, wait
     BrokerUnavailable          the broker does not take or confirm a message: keep it, try later
-    ConfigurationError         a setting or file is wrong; the message is one line for the operator
+    ConfigurationError         settings or files are wrong; `problems` holds one line for each
     InvalidJob                 the job breaks the contract; `fields` says where
 
 Every library's exception becomes one of these once, at the adapter that called the library, and is chained.
@@ -18,7 +18,10 @@ Every library's exception becomes one of these once, at the adapter that called 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 
 class CallError(Exception):
@@ -87,7 +90,32 @@ class BrokerUnavailable(Exception):
 
 
 class ConfigurationError(Exception):
-    """A setting, the accounts file or another file of the operator is wrong: one line that names it."""
+    """Settings, the accounts file or other files of the operator are wrong.
+
+    `problems` holds one line for each wrong thing: it names the thing, says what is allowed, and repeats no value.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+    def under(self, prefix: str) -> ConfigurationError:
+        """The same problems, each with `prefix` in front."""
+        return ConfigurationError(*(f"{prefix}{problem}" for problem in self.problems))
+
+
+def every(readers: Iterable[Callable[[], Value]]) -> list[Value]:
+    """What each of `readers` returns. Raises one ConfigurationError with the problems of all that raised one."""
+    values: list[Value] = []
+    problems: list[str] = []
+    for read in readers:
+        try:
+            values.append(read())
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigurationError(*problems)
+    return values
 
 
 class InvalidJob(ValueError):

@@ -15,9 +15,13 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from worker.errors import ConfigurationError
+from worker.urls import http_url
 
 CONFIG_FOLDERS = (Path("config"), Path(__file__).parent / "config", Path(__file__).parent.parent / "config")
-"""Where an operator's files are looked for: here, in the installed package, in a checkout."""
+"""Where files that are the same for most are looked for: here, in the installed package, in a checkout."""
+
+DEFAULT_ACCOUNTS_FILE = CONFIG_FOLDERS[0] / "accounts.toml"
+"""In the working directory alone: the accounts of the package are examples, and nobody's own."""
 
 
 def config_file(name: str) -> Path:
@@ -36,12 +40,13 @@ def _parts(url: str) -> SplitResult | None:
 
 
 def _provider_url(url: str) -> str:
-    parts = _parts(url)
-    plain = parts and parts.hostname and not (parts.query or parts.fragment or parts.username)
-    if not parts or not plain or parts.scheme not in ("http", "https"):
-        raise ValueError(
-            "is not an address of a provider; allowed is http:// or https:// and a host, without user name or query"
-        )
+    rule = "allowed is http:// or https:// and a host, without user name or query"
+    try:
+        http_url(url)
+    except ValueError as problem:
+        raise ValueError(f"is not an address of a provider: it {problem}; {rule}") from None
+    if "?" in url:
+        raise ValueError(f"is not an address of a provider: it holds a query; {rule}")
     return url.rstrip("/")
 
 
@@ -121,7 +126,7 @@ class Settings(BaseModel):
     proxstop_format: AnswerFormat = Field("xml", alias="PROXSTOP_FORMAT")
     proxstop_timeout: Seconds = Field(15.0, alias="PROXSTOP_TIMEOUT")
     proxstop_extended: Switch = Field("off", alias="PROXSTOP_EXTENDED")
-    accounts_file: Path = Field(default_factory=lambda: config_file("accounts.toml"), alias="ACCOUNTS_FILE")
+    accounts_file: Path = Field(DEFAULT_ACCOUNTS_FILE, alias="ACCOUNTS_FILE")
     provider_errors_file: Path = Field(
         default_factory=lambda: config_file("provider_errors.toml"), alias="PROVIDER_ERRORS_FILE"
     )
@@ -136,19 +141,31 @@ class Settings(BaseModel):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """The settings. Raises ConfigurationError: one line naming the variable, what is wrong, what is allowed.
+        """The settings. Raises ConfigurationError: a line for each wrong variable, with what is wrong and allowed.
 
-        An empty value counts as absent; words are taken in any case. The line never repeats the value.
+        An empty value counts as absent; words are taken in any case. No line repeats a value.
         """
-        names = [str(field.alias) for field in cls.model_fields.values()]
-        values = {name: environ[name].strip() for name in names if environ.get(name, "").strip()}
+        settings, problems = cls.sound_part(environ)
+        if problems:
+            raise ConfigurationError(*problems.values())
+        return settings
+
+    @classmethod
+    def sound_part(cls, environ: Mapping[str, str] = os.environ) -> tuple[Self, dict[str, str]]:
+        """The settings, with the default in place of each wrong value, and for each wrong variable its line."""
+        values = {name: environ[name].strip() for name in cls.variables() if environ.get(name, "").strip()}
         try:
-            return cls.model_validate(values)
-        except ValidationError as problem:
-            error = problem.errors(include_url=False, include_input=False)[0]
-            raise ConfigurationError(
-                f"{error['loc'][0]}: {error['msg'].removeprefix('Value error, ')}"
-            ) from None
+            return cls.model_validate(values), {}
+        except ValidationError as failed:
+            errors = failed.errors(include_url=False, include_input=False)
+        problems = {str(error["loc"][0]): error["msg"].removeprefix("Value error, ") for error in errors}
+        sound = {name: value for name, value in values.items() if name not in problems}
+        return cls.model_validate(sound), {name: f"{name}: {rule}" for name, rule in problems.items()}
+
+    @classmethod
+    def variables(cls) -> list[str]:
+        """The names of all environment variables that are read."""
+        return [str(field.alias) for field in cls.model_fields.values()]
 
     @property
     def extended(self) -> bool:

@@ -82,10 +82,10 @@ def test_wrong_field_is_one_line_with_file_place_and_rule(
 @pytest.mark.parametrize(
     ("change", "place", "rule"),
     [
-        ('url = "ftp://h"', "url", "http or https"),
-        ('url = "https://u:p@h"', "url", "without a user name"),
-        ('url = "https://h:99999"', "url", "Port out of range"),
-        ('url = "https://[::1"', "url", "Invalid IPv6 URL"),
+        ('url = "ftp://h"', "url", "http:// or https://"),
+        ('url = "https://u:p@h"', "url", "in front of @"),
+        ('url = "https://h:99999"', "url", "from 1 to 65535"),
+        ('url = "https://[::1"', "url", "neither a name nor an address"),
         ("secret_env = []", "secret_env", "at least 1"),
         ("events = []", "events", "at least 1"),
         ('events = "call.*"', "events", "tuple"),
@@ -130,10 +130,46 @@ def test_text_that_is_not_toml_names_the_line(file: Path) -> None:
 
 
 def test_file_that_is_not_utf8_is_refused(file: Path) -> None:
-    """An editor's Latin-1 is no reason for a traceback."""
+    """An editor's Latin-1 is told as what it is, not as wrong TOML, with the line that shows it."""
     file.write_bytes(b"# caf\xe9\n" + ACME.encode())
-    with pytest.raises(ConfigurationError, match="not valid TOML"):
+    with pytest.raises(ConfigurationError, match="is not UTF-8 text, see line 1"):
         Accounts.load(file)
+
+
+def test_file_with_a_byte_order_mark_is_read(file: Path) -> None:
+    """An accounts file that Windows' Notepad has saved is read as any other (C1)."""
+    file.write_bytes(b"\xef\xbb\xbf" + ACME.encode())
+    assert set(Accounts.load(file)) == {"acme"}
+
+
+def test_everything_wrong_in_a_file_is_told_at_once(file: Path) -> None:
+    """Each fault of each account has a line of its own, so that one look mends them all (D8)."""
+    with pytest.raises(ConfigurationError) as problem:
+        load(file, ACME + "burst = 0\nttl = 0\n" + '[accounts.globex]\nrate = "1/d"\n')
+    places = [
+        line.removeprefix(f"accounts file {file}: ").partition(": ")[0] for line in problem.value.problems
+    ]
+    assert sorted(places) == [
+        "accounts.acme.burst",
+        "accounts.acme.ttl",
+        "accounts.globex",
+        "accounts.globex.rate",
+    ]
+
+
+def test_every_missing_secret_is_told_at_once(file: Path) -> None:
+    """A key and a webhook secret that are missing are two lines, each with its account and variable (D8)."""
+    with pytest.raises(ConfigurationError) as problem:
+        load(file, ACME + HOOK + '[accounts.globex]\nrate = "1/s"\napi_key_env = "GLOBEX_KEY"\n').secrets({})
+    assert [("acme" in line, "globex" in line) for line in problem.value.problems] == [
+        (True, False),
+        (True, False),
+        (False, True),
+    ]
+    assert [
+        name in line
+        for name, line in zip(("ACME_KEY", "ACME_SECRET", "GLOBEX_KEY"), problem.value.problems, strict=True)
+    ] == [True] * 3
 
 
 @pytest.mark.parametrize("name", ["no-such-file", "."])
@@ -165,12 +201,43 @@ def test_any_document_is_taken_or_refused_in_one_line(tables: dict[str, object])
 
 
 def test_key_comes_from_environment_or_file(file: Path, tmp_path: Path) -> None:
-    """Of a file the first line counts, without its end."""
+    """Without the white space around it, and without a file's byte-order mark, which would be sent with it (C1)."""
     key_file = tmp_path / "key"
-    key_file.write_text("tulip-key\nsecond line\n")
+    key_file.write_bytes(b"\xef\xbb\xbftulip-key\r\n\n")
     assert load(file, ACME)["acme"].api_key({"ACME_KEY": " tulip-key "}) == "tulip-key"
     in_file = f'[accounts.acme]\napi_key_file = "{key_file}"\nrate = "1/s"\n'
     assert load(file, in_file)["acme"].api_key({}) == "tulip-key"
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"tulip-key\nsecond line\n", "holds 2 lines"),
+        (b'"tulip-key"\n', "holds quotes"),
+        ("tulip-key".encode("utf-16"), "is UTF-16 text"),
+        ("tulip-key".encode("utf-16-le"), "is not UTF-8 text"),
+        (b"tulip key", "holds a blank"),
+        (b"tulip\xe9", "is not UTF-8 text"),
+        (b"\n", "is empty"),
+    ],
+)
+def test_key_file_that_holds_no_key_is_refused_with_its_cause(
+    file: Path, tmp_path: Path, content: bytes, cause: str
+) -> None:
+    """What would be sent as a wrong key stops the start, and the line never shows it.
+
+    A second line was ignored before; it may be the newer key, so that nobody can tell which one is meant (C1).
+    """
+    key_file = tmp_path / "key"
+    key_file.write_bytes(content)
+    accounts = load(file, f'[accounts.acme]\napi_key_file = "{key_file}"\nrate = "1/s"\n')
+    with pytest.raises(ConfigurationError) as problem:
+        accounts.secrets({})
+    line = str(problem.value)
+    assert (
+        line.startswith(f"account acme: the file {key_file} {cause}")
+        and "tulip" not in line.partition("key ")[2]
+    )
 
 
 @pytest.mark.parametrize("environ", [{}, {"ACME_KEY": " "}])
@@ -183,7 +250,7 @@ def test_missing_key_names_the_variable(file: Path, environ: dict[str, str]) -> 
 def test_missing_key_file_is_named(file: Path, tmp_path: Path) -> None:
     """The same for a file that is not there."""
     accounts = load(file, f'[accounts.acme]\napi_key_file = "{tmp_path / "none"}"\nrate = "1/s"\n')
-    with pytest.raises(ConfigurationError, match="none holds no API key"):
+    with pytest.raises(ConfigurationError, match="the file .*none does not exist"):
         accounts.secrets({})
 
 
@@ -197,6 +264,8 @@ def test_missing_key_file_is_named(file: Path, tmp_path: Path) -> None:
         "whsec_" + base64.b64encode(b"tulip").decode(),
         SECRET[6:],
         SECRET + "é",
+        f'"{SECRET}"',
+        f"v1,{SECRET}",
     ],
 )
 def test_wrong_webhook_secret_names_the_variable_and_never_the_secret(file: Path, secret: str) -> None:
@@ -219,6 +288,14 @@ def test_secrets_of_all_accounts_are_listed_as_text(file: Path) -> None:
     """For redaction, which must know each of them."""
     accounts = load(file, ACME + HOOK)
     assert accounts.secrets({"ACME_KEY": "tulip-key", "ACME_SECRET": SECRET}) == ["tulip-key", SECRET]
+
+
+def test_secret_is_listed_as_given_and_in_its_standard_spelling(file: Path) -> None:
+    """Redaction must know both: one may be logged where the other was set."""
+    accounts = load(file, ACME + HOOK)
+    bare = SECRET.rstrip("=")
+    found = accounts.secrets({"ACME_KEY": "tulip-key", "ACME_SECRET": f"{bare}\n"})
+    assert found == ["tulip-key", bare, SECRET]
 
 
 def test_repr_of_an_account_shows_no_secret(file: Path) -> None:

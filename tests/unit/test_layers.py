@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 LAYERS = (
     # The core: what a job is, what may happen to it, and what is needed from outside.
     {
-        "accounts", "calling", "errors", "events", "failpoints", "intake", "jobs", "limits", "ports", "retry",
-        "retry_after", "settings", "settling", "verify",
+        "accounts", "calling", "credentials", "errors", "events", "failpoints", "intake", "jobs", "limits", "misspelt",
+        "ports", "retry", "retry_after", "settings", "settling", "textfiles", "urls", "verify",
     },
     # The adapters: Redis, broker, provider, webhooks, threads, logs, metrics, HTTP.
     {
@@ -23,7 +23,7 @@ LAYERS = (
         "producer", "provider", "queues", "redaction", "sandbox", "scrubbing", "shared_state", "state", "threads",
         "watching", "written",
     },
-    {"wiring"},
+    {"preflight", "wiring"},
     {"app", "steps", "tasks"},
     {"cli"},
 )  # fmt: skip

@@ -25,7 +25,7 @@ def test_defaults_are_those_of_the_contract() -> None:
     settings = Settings.from_env({})
     assert settings.embedded and settings.broker_url is None
     assert settings.proxstop_url == "https://api.proxstop.com" and settings.proxstop_format == "xml"
-    assert settings.accounts_file == config_file("accounts.toml")
+    assert settings.accounts_file == Path("config/accounts.toml")
     assert (settings.metrics_host, settings.metrics_port) == ("127.0.0.1", 9808)
 
 
@@ -72,6 +72,25 @@ def test_wrong_value_is_one_line_with_name_problem_and_what_is_allowed(
     line = complaint(name, value)
     assert line.startswith(f"{name}: {problem}") and allowed in line.partition("allowed is")[2]
     assert "\n" not in line and len(line) < 200
+
+
+def test_all_wrong_values_are_told_at_once() -> None:
+    """An operator with three slips starts the program once, not three times, to hear of them (D8)."""
+    with pytest.raises(ConfigurationError) as problem:
+        Settings.from_env(
+            {"LOG_LEVEL": "LOUD", "METRICS_PORT": "abc", "PROXSTOP_URL": "nowhere", "CONCURRENCY": "5"}
+        )
+    assert sorted(line.partition(":")[0] for line in problem.value.problems) == [
+        "LOG_LEVEL",
+        "METRICS_PORT",
+        "PROXSTOP_URL",
+    ]
+
+
+def test_sound_part_has_the_default_where_a_value_is_wrong() -> None:
+    """What can be checked is checked, whatever else is wrong (D8)."""
+    settings, problems = Settings.sound_part({"LOG_LEVEL": "LOUD", "CONCURRENCY": "5"})
+    assert (settings.log_level, settings.concurrency, list(problems)) == ("INFO", 5, ["LOG_LEVEL"])
 
 
 @pytest.mark.parametrize("name", ["REDIS_URL", "PROXSTOP_URL", "BROKER_URL", "METRICS_PORT", "LOG_LEVEL"])
@@ -126,10 +145,14 @@ def test_values_reach_their_fields() -> None:
 
 
 def test_config_file_is_looked_for_here_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An operator's own `config/` comes before what was installed."""
+    """An operator's own `config/` comes before what was installed, and the installed accounts are never a default.
+
+    They were before, and calls of one operator would have been counted under the example's accounts (D8).
+    """
     monkeypatch.chdir(tmp_path)
-    assert config_file("accounts.toml").parent != Path("config")
+    assert config_file("provider_errors.toml").parent != Path("config")
     (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "accounts.toml").touch()
-    assert config_file("accounts.toml") == Path("config/accounts.toml")
+    (tmp_path / "config" / "provider_errors.toml").touch()
+    assert config_file("provider_errors.toml") == Path("config/provider_errors.toml")
+    assert Settings.from_env({}).accounts_file == Path("config/accounts.toml")
     assert config_file("no-such-file.toml") == Path("config/no-such-file.toml")

@@ -28,11 +28,11 @@ def command(concurrency: str | None, metrics_port: str | None, ephemeral: bool) 
 
     Everything else is set in the environment; `callworker doctor` shows it.
     """
-    from worker.settings import Settings
+    from worker.steps.starting import settings_or_exit
 
     given = {"CONCURRENCY": concurrency, "METRICS_PORT": metrics_port}
     os.environ.update({name: value for name, value in given.items() if value is not None})
-    settings = Settings.from_env()
+    settings = settings_or_exit(of_worker=True)
     with ExitStack() as stack:
         if ephemeral:
             if not settings.embedded:

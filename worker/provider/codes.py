@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from worker.errors import AccountProblem, CallError, ConfigurationError, Refused, Retry
+from worker.textfiles import UnreadableFile, read_toml
 
 CLASSES = ("refused", "account", "retry")
 CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
@@ -23,16 +23,15 @@ class Codes:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The table in a TOML file, under `[codes]`. Raises ConfigurationError: one line that names the file."""
+        """The table in a TOML file, under `[codes]`. Raises ConfigurationError: a line for each fault."""
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as problem:
-            reason = problem.strerror or type(problem).__name__
-            raise ConfigurationError(f"PROVIDER_ERRORS_FILE: {path}: {reason}") from problem
+            table = read_toml(path)
+        except UnreadableFile as problem:
+            raise ConfigurationError(f"PROVIDER_ERRORS_FILE: {path}: {problem}") from problem
         except ValueError as problem:
-            raise ConfigurationError(f"PROVIDER_ERRORS_FILE: {path}: not TOML: {_line(problem)}") from problem
-        if fault := _fault(table):
-            raise ConfigurationError(f"PROVIDER_ERRORS_FILE: {path}: {fault}")
+            raise ConfigurationError(f"PROVIDER_ERRORS_FILE: {path}: not TOML: {problem}") from problem
+        if faults := list(_faults(table)):
+            raise ConfigurationError(*faults).under(f"PROVIDER_ERRORS_FILE: {path}: ")
         return cls(dict(table["codes"]))
 
     def lists(self, code: str) -> bool:
@@ -52,17 +51,13 @@ class Codes:
         return Refused(code, message, known=kind is not None)
 
 
-def _fault(table: dict[str, Any]) -> str | None:
+def _faults(table: dict[str, Any]) -> Iterator[str]:
     codes = table.get("codes")
     if set(table) != {"codes"} or not isinstance(codes, dict):
-        return "must hold one table, [codes], and nothing else"
+        yield "must hold one table, [codes], and nothing else"
+        return
     for code, kind in codes.items():
         if not CODE.fullmatch(code):
-            return f"{code!r} must be 1 to 64 characters of A-Z 0-9 _, beginning with a letter"
-        if kind not in CLASSES:
-            return f"{code}: must be one of " + ", ".join(f'"{name}"' for name in CLASSES)
-    return None
-
-
-def _line(problem: Exception) -> str:
-    return " ".join(str(problem).split())
+            yield f"{code!r} must be 1 to 64 characters of A-Z 0-9 _, beginning with a letter"
+        elif kind not in CLASSES:
+            yield f"{code}: must be one of " + ", ".join(f'"{name}"' for name in CLASSES)

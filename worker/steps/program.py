@@ -10,8 +10,7 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 from celery.apps.worker import Worker
@@ -20,13 +19,13 @@ from celery.platforms import SecurityWarning
 from celery.utils.nodenames import default_nodename
 from celery.worker import state
 
-from worker import failpoints, logs
-from worker.broker.address import broker_url, redis_broker
-from worker.broker.connection import connection_to
-from worker.embedded import EmbeddedServer, EmbeddedServerError
+from worker import failpoints, logs, preflight
+from worker.broker.address import redis_broker
+from worker.embedded import EmbeddedServer
 from worker.errors import ConfigurationError
 from worker.queues import TASK_QUEUES
 from worker.settings import Settings
+from worker.steps.starting import refused_in_lines
 from worker.wiring import Wiring
 
 SWITCH_SECONDS = 0.002
@@ -49,9 +48,9 @@ class CallWorker(Worker):
         warnings.simplefilter("ignore", SecurityWarning)
         warnings.simplefilter("ignore", CPendingDeprecationWarning)
         options |= {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
-        with _one_line():
+        with refused_in_lines():
             failpoints.arm_from()
-            connection_to(broker_url(self.settings))
+            preflight.check()
             super().__init__(app, hostname, **options)
             _allow_open_files(self.concurrency)
             self.engine = Wiring(self.settings, calls=self.concurrency).engine
@@ -76,7 +75,7 @@ class CallWorker(Worker):
         The engine starts before the consumer takes messages and stops after it has let go of them; the embedded
         server, where there is one, comes first and leaves last.
         """
-        with _one_line(), self._store():
+        with refused_in_lines(), self._store():
             try:
                 _tune_interpreter()
                 self.engine.start()
@@ -120,12 +119,3 @@ def _on_further_signals() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: hurry.set())
     return hurry
-
-
-@contextmanager
-def _one_line() -> Iterator[None]:
-    """End the program with one line where a setting, a file or the machine is not as it must be."""
-    try:
-        yield
-    except (ConfigurationError, EmbeddedServerError) as problem:
-        raise SystemExit(f"callworker: {problem}") from None

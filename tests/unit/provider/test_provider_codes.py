@@ -43,7 +43,8 @@ def test_code_that_no_table_lists_is_permanent_and_unknown(code: str) -> None:
     ("text", "problem"),
     [
         ("codes = ", "not TOML"),
-        ("", r"must hold one table, \[codes\]"),
+        ("", "is empty"),
+        ("x = 1", r"must hold one table, \[codes\]"),
         ("codes = 1", r"must hold one table, \[codes\]"),
         ('[codes]\nA = "refused"\n[more]', r"must hold one table, \[codes\]"),
         ('[codes]\nA = "later"', 'A: must be one of "refused", "account", "retry"'),
@@ -61,11 +62,26 @@ def test_wrong_table_is_one_line_that_names_file_and_fault(tmp_path: Path, text:
     assert str(caught.value).startswith("PROVIDER_ERRORS_FILE: ") and "\n" not in str(caught.value)
 
 
+def test_every_wrong_class_is_told_at_once(tmp_path: Path) -> None:
+    """Each wrong line of the table has a line of its own (D8)."""
+    path = tmp_path / "errors.toml"
+    path.write_text('[codes]\nA = "later"\nb = "refused"\n')
+    with pytest.raises(ConfigurationError) as caught:
+        Codes.load(path)
+    assert len(caught.value.problems) == 2
+
+
+def test_table_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    """What an editor puts in front of the text is no part of it (C1)."""
+    path = tmp_path / "errors.toml"
+    path.write_bytes(b'\xef\xbb\xbf[codes]\nA = "refused"\n')
+    assert Codes.load(path).classes == {"A": "refused"}
+
+
 def test_missing_table_is_a_configuration_error(tmp_path: Path) -> None:
-    """So is a file that is not there, or not text."""
-    for path in (tmp_path / "none.toml", tmp_path):
-        with pytest.raises(ConfigurationError, match="PROVIDER_ERRORS_FILE"):
-            Codes.load(path)
-    (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigurationError, match="not TOML"):
-        Codes.load(tmp_path / "bytes")
+    """A table that is not there, is a folder or is not text is each told as what it is (C1)."""
+    (tmp_path / "bytes").write_bytes("[codes]".encode("utf-16"))
+    causes = {"none.toml": "does not exist", ".": "is a folder", "bytes": "is UTF-16 text"}
+    for name, cause in causes.items():
+        with pytest.raises(ConfigurationError, match=f"PROVIDER_ERRORS_FILE: .*{cause}"):
+            Codes.load(tmp_path / name)

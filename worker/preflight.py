@@ -1,0 +1,60 @@
+"""What must be right before a worker may start: all that is wrong is told at once, one line each.
+
+`callworker doctor` looks at the same things, and at the servers as well.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from worker.accounts import Accounts
+from worker.broker.address import broker_url
+from worker.broker.connection import connection_to
+from worker.errors import ConfigurationError, every
+from worker.provider import Codes
+from worker.settings import Settings
+
+CELERY_BROKER = "CELERY_BROKER_URL"
+
+
+def check(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of a worker that may start. Raises ConfigurationError with everything that is in its way."""
+    settings, wrong = Settings.sound_part(environ)
+    own = ConfigurationError(*wrong.values())
+    checks: list[Callable[[], object]] = [partial(_refuse, own)]
+    every([*checks, *_files(settings, environ), *_broker(settings, wrong, environ)])
+    return settings
+
+
+def _refuse(wrong: ConfigurationError) -> None:
+    if wrong.problems:
+        raise wrong
+
+
+def _files(settings: Settings, environ: Mapping[str, str]) -> list[Callable[[], object]]:
+    return [
+        lambda: Accounts.load(settings.accounts_file).secrets(environ),
+        partial(Codes.load, settings.provider_errors_file),
+    ]
+
+
+def _broker(
+    settings: Settings, wrong: Mapping[str, str], environ: Mapping[str, str]
+) -> list[Callable[[], object]]:
+    if wrong.keys() & {"BROKER_URL", "REDIS_URL"}:
+        return []
+    return [lambda: connection_to(broker_url(settings)), partial(_refuse_celerys_own, settings, environ)]
+
+
+def _refuse_celerys_own(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Celery's consumer would heed its own variable, and all else of the worker would not.
+
+    Celery's command line sets it to BROKER_URL, which does no harm.
+    """
+    given = environ.get(CELERY_BROKER, "").strip()
+    if given and given != broker_url(settings):
+        raise ConfigurationError(
+            f"{CELERY_BROKER}: names another broker than BROKER_URL; set BROKER_URL alone"
+        )

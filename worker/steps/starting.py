@@ -1,0 +1,50 @@
+"""How the program refuses to start: a line on standard error for each thing that is wrong, and exit status 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from worker.embedded import EmbeddedServerError
+from worker.errors import ConfigurationError
+from worker.settings import Settings
+
+
+@contextmanager
+def refused_in_lines() -> Iterator[None]:
+    """End the program where settings, files or the machine are not as they must be."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise SystemExit("\n".join(f"callworker: {problem}" for problem in error.problems)) from None
+    except EmbeddedServerError as problem:
+        raise SystemExit(f"callworker: {problem}") from None
+
+
+def settings_or_exit(*, of_worker: bool | None = None) -> Settings:
+    """The settings. Where one is wrong the program ends, and a worker tells what else is in its way in the same breath.
+
+    Unless `of_worker` says so, Celery's command line tells whether this is a worker: it loads the app after it has read
+    `worker` in `celery -A worker.app worker`.
+    """
+    with refused_in_lines():
+        try:
+            return Settings.from_env()
+        except ConfigurationError:
+            if of_worker or _is_worker_program():
+                _check_all()
+            raise
+
+
+def _is_worker_program() -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and context.invoked_subcommand == "worker"
+
+
+def _check_all() -> None:
+    # Producers load the app too, and need nothing of what this imports.
+    from worker import preflight  # noqa: PLC0415
+
+    preflight.check()
