@@ -402,18 +402,22 @@ def test_leaving_a_stream_that_is_gone_is_no_error(client: redis.Redis, intake: 
 def test_consumers_of_lost_workers_are_removed(
     client: redis.Redis, intake: StreamIntake, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those that have been idle for long and have nothing pending; never one with an entry in hand."""
+    """Those that have been idle for long and have nothing pending; never one with an entry in hand.
+
+    The worker that looks may be a consumer itself: on Valkey 9 and Redis 8 a look that finds nothing makes it one, on
+    Redis 7 it does not (D1).
+    """
     add(client, "a")
     worker_on(client, Taker()).turn()
     (holding,) = consumers(client)
     for _ in range(3):
         served(client)
-    assert len(consumers(client)) == 4
+    lost = set(consumers(client)).difference([holding])
     intake.turn()
-    assert len(consumers(client)) == 4
+    assert len(lost) == 3 and lost < set(consumers(client))
     monkeypatch.setattr(stream, "LOST_CONSUMER_MS", 0)
     turn_later(intake, clock)
-    assert consumers(client) == [holding] and pending(client) == 1
+    assert not lost & set(consumers(client)) and holding in consumers(client) and pending(client) == 1
 
 
 def test_a_worker_whose_consumer_was_removed_reads_on(
