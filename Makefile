@@ -1,9 +1,11 @@
-# PYTHON picks the interpreter that .venv is made from, V=1 shows every command, TESTS narrows `make test`,
-# TRIALS and CELLS (a pattern, as 'net.*') narrow `make faults`, DEPTH is how many times as long `make deep` looks, BENCH is what `make bench` measures (`BENCH=--help` lists it).
+# PYTHON picks the interpreter that .venv is made from, V=1 shows every command, TESTS narrows `make test`, JOBS is how
+# many tests run side by side, DEPTH is how many times as long `make deep` looks, TRIALS and CELLS (a pattern, as 'net.*')
+# narrow `make faults`, BENCH is what `make bench` measures (`BENCH=--help` lists it).
 
 PYTHON ?= python3
 VENV ?= .venv
 TESTS ?=
+JOBS ?= 4
 TRIALS ?= 200
 DEPTH ?= 100
 CELLS ?= *
@@ -17,6 +19,9 @@ QUIET := $(if $(V),,--quiet)
 # A distribution may ship Python without what puts pip into a virtual environment; then the outer pip serves it.
 PIP = $$(if [ -x $(BIN)/pip ]; then echo $(BIN)/python -m pip; else echo $(PYTHON) -m pip --python $(BIN)/python; fi)
 PIP_INSTALL = $(PIP) install $(QUIET) $(QUIET) --disable-pip-version-check --no-input
+PYTEST = $(BIN)/pytest $(QUIET)
+# The exit status of pytest where TESTS holds no test of the kind that is run.
+NONE_WAS_ASKED_FOR = [ $$? -eq 5 ]
 LOCK = $(BIN)/uv pip compile $(QUIET) --no-config --default-index https://pypi.org/simple --no-build \
 	--universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
@@ -30,7 +35,8 @@ demo: $(INSTALLED) ## show real jobs travel the whole path on this machine, in u
 	$(Q)$(BIN)/callworker demo
 
 test: $(INSTALLED) ## run the tests; those that need a server that is not here are skipped
-	$(Q)$(BIN)/pytest $(QUIET) $(TESTS)
+	$(Q)$(PYTEST) -m 'not alone' -n $(JOBS) $(TESTS) || $(NONE_WAS_ASKED_FOR)
+	$(Q)$(PYTEST) -m alone $(TESTS) || $(NONE_WAS_ASKED_FOR)
 
 deep: $(INSTALLED) ## look for counterexamples to the ledger's and the limits' promises for a night, DEPTH times as long as `make test`
 	$(Q)CALLWORKER_TEST_DEPTH=$(DEPTH) $(BIN)/pytest $(QUIET) tests/contract/test_ledger_stateful.py tests/unit/test_limits.py

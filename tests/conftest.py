@@ -17,8 +17,10 @@ from typing import NoReturn
 import amqp
 import pytest
 import redis
+from hypothesis import settings
 from kombu import Connection
 
+from tests import depth
 from worker import failpoints
 from worker.embedded import EmbeddedServerError, find_binary
 
@@ -27,6 +29,10 @@ STOP_SECONDS = 20
 RABBITMQ_SCRIPT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 QUEUES = ("calls", *(f"calls.{shard}" for shard in range(16)), "calls.intake", "results")
 EXCHANGES = ("calls", "results")
+
+# Other work beside a test must not fail it: what an example may cost is for the tests that measure it.
+settings.register_profile("callworker", max_examples=depth.examples(20), deadline=None)
+settings.load_profile("callworker")
 
 
 def absent(server: str) -> NoReturn:

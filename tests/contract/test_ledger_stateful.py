@@ -286,13 +286,13 @@ def machine(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Le
         yield LedgerMachine
 
 
-@pytest.mark.timeout(300 * depth.DEPTH)
+@pytest.mark.timeout(120 * depth.DEPTH)
 def test_both_ledgers_agree_after_every_step(machine: type[LedgerMachine]) -> None:
     """Admissions, leases, counts and indexes are the same in Redis as in the model, and in the end no job is left."""
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=depth.examples(60),
+            max_examples=depth.examples(15),
             stateful_step_count=50,
             deadline=None,
             suppress_health_check=list(HealthCheck),

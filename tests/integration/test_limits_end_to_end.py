@@ -18,6 +18,8 @@ from tests.integration.outside import Job, Outside, in_seconds, new_job
 from tests.integration.stack import RedisServer, Stack
 from worker.sandbox import Sandbox
 
+pytestmark = pytest.mark.alone
+
 SATURATED_SECONDS = 12
 TICK_SECONDS, STALL_MOST_SECONDS = 0.002, 0.03
 PACES = {"plain": (20, 1), "bursty": (10, 8), "flaky": (15, 3)}

@@ -63,7 +63,7 @@ def fullest_window_of_sends(sends: list[tuple[int, int]], length_us: int) -> int
 class TestWindows:
     """No window of a period sees more than rate + burst, however late each request leaves."""
 
-    @settings(max_examples=depth.examples(400), deadline=None)
+    @settings(max_examples=depth.examples(80), deadline=None)
     @given(limit=limits(), data=st.data())
     def test_no_arrivals_and_no_lateness_break_the_limit(self, limit: Limit, data: st.DataObject) -> None:
         """Whatever is asked and when, the slots that a window's requests can come from are at most rate + burst.
@@ -92,7 +92,7 @@ class TestWindows:
         assert slots == sorted(slots)
         assert fullest_window(slots, limit.period_us + pace.valid_us) <= limit.most
 
-    @settings(max_examples=depth.examples(150), deadline=None)
+    @settings(max_examples=depth.examples(30), deadline=None)
     @given(limit=limits(), late=st.floats(0, 3), seed=st.integers(0, 2**32))
     def test_a_flood_does_not_break_the_limit(self, limit: Limit, late: float, seed: int) -> None:
         """Asked as soon as the schedule allows, or later by more than it can catch up, it stays at rate + burst."""
@@ -118,7 +118,7 @@ class TestWindows:
 class TestEase:
     """An overloaded fleet gives up a part of the rate rather than most of it."""
 
-    @settings(max_examples=depth.examples(300), deadline=None)
+    @settings(max_examples=depth.examples(60), deadline=None)
     @given(limit=limits(), seed=st.integers(0, 2**32))
     def test_wider_slots_keep_the_limit(self, limit: Limit, seed: int) -> None:
         """Through any changes between the steps no window holds more, each request being sent when it hurts most."""
@@ -151,7 +151,7 @@ class TestEase:
 class TestUse:
     """At saturation the rate is used."""
 
-    @settings(max_examples=depth.examples(150), deadline=None)
+    @settings(max_examples=depth.examples(30), deadline=None)
     @given(limit=limits(), seed=st.integers(0, 2**32))
     def test_a_prompt_sender_uses_99_percent(self, limit: Limit, seed: int) -> None:
         """A worker that asks no later than the schedule can catch up gets at least 99 % of the rate."""
