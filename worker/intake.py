@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from pydantic_core import from_json
 from worker.accounts import Account, Accounts
 from worker.errors import InvalidJob
 from worker.events import Failure, Subject
-from worker.jobs import ACCOUNT_PATTERN, ID_PATTERN, Job, mask
+from worker.jobs import ACCOUNT_PATTERN, ID_PATTERN, REPEATED, Job, mask
 from worker.ports import Source
 
 MESSAGE_BYTES_MOST = 64 * 1024
@@ -58,12 +59,35 @@ def read_json(text: bytes | str) -> Any:
         return json.loads(text)
 
 
+def read_once(text: bytes | str) -> Any:
+    """As `read_json`, for what a producer has written: a name that stands more than once has the value REPEATED.
+
+    Raises ValueError, also for NaN and Infinity, which no JSON has; RecursionError.
+    """
+    return _decode(text if isinstance(text, str) else text.decode(json.detect_encoding(text)))
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    names = Counter(name for name, _ in pairs)
+    return {name: value if names[name] == 1 else REPEATED for name, value in found.items()}
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+_decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant).decode
+
+
 def decode(body: bytes | str) -> dict[str, Any] | Broken:
     """The fields of a plain JSON job."""
     if len(body) > MESSAGE_BYTES_MOST:
         return Broken(f"larger than {MESSAGE_BYTES_MOST} bytes")
     try:
-        fields = read_json(body)
+        fields = read_once(body)
     except (ValueError, RecursionError):
         return Broken("not valid JSON")
     return fields if isinstance(fields, dict) else Broken("not a JSON object")
@@ -95,6 +119,8 @@ def _unanswerable(fields: Mapping[str, Any]) -> Broken | None:
         value = fields.get(name)
         if value is None:
             return Broken(f"{name}: is required")
+        if value is REPEATED:
+            return Broken(f"{name}: stands more than once")
         if not isinstance(value, str) or not pattern.fullmatch(value):
             return Broken(f"{name}: is not well-formed")
     return None

@@ -36,6 +36,9 @@ DEFAULT_LANGUAGE = "English"
 NOTE_LENGTH = 255
 MASKED_DIGITS = 4
 
+REPEATED = object()
+"""The value of a name that stands more than once in a JSON object: no reader may choose between two numbers to ring."""
+
 _PACKED = ("country", "phone", "code", "ref", "message", "expires_at", "ext", "exttype")
 """What `Job.packed` keeps, in its order: what most jobs have comes first. Append only."""
 _PLAIN = frozenset({"id", "account", "country", "phone", "code"})
@@ -155,7 +158,8 @@ class Job(BaseModel):
         try:
             return cls.model_validate(given, context=context)
         except ValidationError as problem:
-            raise InvalidJob("INVALID_JOB", "the job is not valid", _field_errors(problem)) from None
+            errors = _field_errors(problem) | _repeats(given)
+            raise InvalidJob("INVALID_JOB", "the job is not valid", errors) from None
 
     def packed(self) -> str:
         """The job in few bytes, without its id and account: a JSON array of the fields that `_PACKED` names, null where
@@ -201,6 +205,10 @@ def _field_errors(problem: ValidationError) -> dict[str, str]:
         name = str(error["loc"][0])
         errors.setdefault(name, _WORDS.get(error["type"]) or _RULES.get(name, error["msg"]))
     return errors
+
+
+def _repeats(given: Mapping[str, Any]) -> dict[str, str]:
+    return {name: "stands more than once" for name, value in given.items() if value is REPEATED}
 
 
 _WORDS = {"missing": "is required", "extra_forbidden": "is not a field of a job"}

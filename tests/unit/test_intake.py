@@ -136,6 +136,37 @@ class TestDecode:
         assert isinstance(decode(body), dict | Broken)
 
 
+class TestRepeatedNames:
+    """A reader must not choose between two numbers to ring, and two readers would choose differently."""
+
+    @pytest.mark.parametrize(
+        "name", ["country", "phone", "code", "ref", "message", "expires_at", "ext", "other"]
+    )
+    @pytest.mark.parametrize("second", ["2125550142", None, "same"])
+    def test_a_field_given_twice_is_rejected(self, name: str, second: str | None) -> None:
+        """Also with the same value, or null: as an event that names the field, and tells none of the values (C9)."""
+        fields = JOB | {name: JOB.get(name, "1")}
+        repeated = json.dumps({name: fields[name] if second == "same" else second})[1:-1]
+        given = decode(json.dumps(fields)[:-1] + f", {repeated}}}")
+        assert not isinstance(given, Broken)
+        verdict = judge(Request(given, Source.STREAM), ACCOUNTS)
+        assert isinstance(verdict, Rejected)
+        assert verdict.failure.fields == {name: "stands more than once"}
+        assert "2125550142" not in repr(verdict)
+
+    @pytest.mark.parametrize("name", ["id", "account"])
+    def test_an_id_or_account_given_twice_is_a_dead_letter(self, name: str) -> None:
+        """There is no telling whose job it is (C9)."""
+        given = decode(json.dumps(JOB)[:-1] + f', "{name}": "job-2"}}')
+        assert not isinstance(given, Broken)
+        assert judge(Request(given, Source.STREAM), ACCOUNTS) == Broken(f"{name}: stands more than once")
+
+    @pytest.mark.parametrize("text", ['{"a": NaN}', '{"a": [Infinity]}', '{"a": -Infinity}', "9" * 5000])
+    def test_what_no_json_has_is_refused(self, text: str) -> None:
+        """Numbers that only Python knows, or that nobody can read, are no JSON to another reader."""
+        assert decode(text) == Broken("not valid JSON")
+
+
 class TestReadJson:
     """The quicker reader gives what `json.loads` gives."""
 

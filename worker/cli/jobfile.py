@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any, Literal, TextIO
 import click
 
 from worker.errors import InvalidJob
+from worker.intake import read_once
 from worker.jobs import Job
 
 Format = Literal["jsonl", "csv"]
@@ -75,7 +75,7 @@ def _json_rows(stream: TextIO) -> Iterator[tuple[int, Any]]:
 
 def _decoded(line: str) -> Any:
     try:
-        return json.loads(line)
+        return read_once(line)
     except (ValueError, RecursionError):
         return None
 

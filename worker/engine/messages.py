@@ -13,7 +13,7 @@ from typing import Any
 
 from kombu.message import Message
 
-from worker.intake import MESSAGE_BYTES_MOST, Broken, Request, decode, read_json
+from worker.intake import MESSAGE_BYTES_MOST, Broken, Request, decode, read_json, read_once
 from worker.ports import Source
 from worker.queues import TASK_NAME
 from worker.scrubbing import starred
@@ -89,7 +89,7 @@ def _json(body: bytes) -> Any:
     if len(body) > MESSAGE_BYTES_MOST:
         return Broken(f"larger than {MESSAGE_BYTES_MOST} bytes")
     try:
-        return read_json(body)
+        return read_once(body)
     except (ValueError, RecursionError):
         return Broken("not valid JSON")
 

@@ -99,3 +99,13 @@ def test_any_text_as_json_lines_gives_problems_and_never_an_exception(
     jobs, problems = read_lines(str(file), "jsonl", extended=False)
     assert jobs == []
     assert all(problem.startswith(f"{file}:") for problem in problems)
+
+
+def test_a_line_that_gives_a_field_twice_is_named(tmp_path: Path) -> None:
+    """Neither of the two is sent, nor shown (C9)."""
+    file = tmp_path / "jobs.jsonl"
+    file.write_text(
+        '{"account": "acme", "country": "1", "phone": "2125555555", "code": "4321", "code": "4322"}\n'
+    )
+    jobs, problems = read_lines(str(file), "jsonl", extended=False)
+    assert not jobs and problems == [f"{file}:1: code: stands more than once"]

@@ -1,0 +1,52 @@
+"""A broker's messages are read into requests, or it is said why not; nothing that a producer writes raises."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.doubles.samples import account, accounts
+from worker.engine.messages import Envelope, read_plain, read_task
+from worker.intake import Broken, Rejected, Request, judge
+from worker.queues import TASK_NAME
+
+JOB = {"id": "job-1", "account": "acme", "country": "1", "phone": "2125555555", "code": "4321"}
+FIELDS = json.dumps(JOB)[:-1] + ', "phone": "2125550142"}'
+HEADERS = {"task": TASK_NAME, "id": "task-1"}
+
+
+def envelope(body: str, **headers: str) -> Envelope:
+    return Envelope(headers, "application/json", body.encode())
+
+
+@pytest.mark.parametrize("way", ["protocol 2", "protocol 1", "plain"])
+def test_a_number_given_twice_is_rejected_whatever_the_way_in(way: str) -> None:
+    """The last one must not win: the job ends as rejected, with the field's name (C9)."""
+    request = {
+        "protocol 2": lambda: read_task(envelope(f"[[], {FIELDS}, {{}}]", **HEADERS)),
+        "protocol 1": lambda: read_task(
+            envelope(f'{{"task": "{TASK_NAME}", "id": "t", "kwargs": {FIELDS}}}')
+        ),
+        "plain": lambda: read_plain(envelope(FIELDS)),
+    }[way]()
+    assert isinstance(request, Request)
+    verdict = judge(request, accounts(account("acme")))
+    assert isinstance(verdict, Rejected) and verdict.failure.fields == {"phone": "stands more than once"}
+
+
+@pytest.mark.parametrize("name", ["task", "kwargs", "args"])
+def test_a_celery_message_that_says_one_thing_twice_is_broken(name: str) -> None:
+    """Neither the task nor its arguments are chosen among two; the id alone has a stand-in in the job (C9)."""
+    good = json.dumps({"task": TASK_NAME, "id": "t", "args": [], "kwargs": JOB})
+    second = json.dumps({name: {"task": TASK_NAME, "kwargs": JOB, "args": []}[name]})[1:]
+    assert isinstance(read_task(envelope(f"{good[:-1]}, {second}")), Broken)
+
+
+@pytest.mark.parametrize(
+    "body", ["[" * 60_000, "[[], " + '{"a":' * 12_000, f"[[], {FIELDS}, NaN]", "7" * 5000]
+)
+def test_text_that_is_no_json_is_broken(body: str) -> None:
+    """Deep nesting and numbers without end too."""
+    assert read_task(envelope(body, **HEADERS)) == Broken("not valid JSON")
+    assert isinstance(read_plain(envelope(body)), Broken)
