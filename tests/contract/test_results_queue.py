@@ -14,7 +14,7 @@ from kombu import Connection, Exchange, Queue
 
 from tests.contract.gate import Gate
 from worker.broker import confirms, connection
-from worker.delivery.reader import read_results
+from worker.delivery.reader import peek_results, read_results
 from worker.delivery.results import ResultsQueue
 from worker.errors import BrokerUnavailable, ConfigurationError
 
@@ -237,6 +237,25 @@ def test_reader_gives_back_what_was_not_finished(broker: str) -> None:
     assert [next(reader), next(reader)] == ["0", "1"]
     reader.close()  # type: ignore[attr-defined]
     assert sorted(read_results(broker)) == ["1", "2"]
+
+
+@on_real_brokers
+def test_look_at_the_results_takes_none(broker: str) -> None:
+    """The oldest events are shown in their order, as many as asked for, and a reader finds all of them still (D10)."""
+    with results(broker) as queue:
+        queue.publish([("call.placed", str(n)) for n in range(4)])
+    assert peek_results(broker, 3) == ["0", "1", "2"]
+    assert peek_results(broker, 9) == ["0", "1", "2", "3"]
+    assert list(read_results(broker)) == ["0", "1", "2", "3"]
+    assert peek_results(broker, 9) == []
+
+
+@on_every_broker
+def test_reader_waits_a_moment_for_the_first_event_alone(broker: str) -> None:
+    """An event that is on its way when the reader starts is read; after one was read an empty queue is the end (D3)."""
+    with results(broker) as queue:
+        reader = read_results(broker, pause=lambda _seconds: queue.publish([("call.placed", "on its way")]))
+        assert list(reader) == ["on its way"]
 
 
 @on_every_broker

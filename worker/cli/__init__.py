@@ -6,6 +6,7 @@ from worker.cli.program import Program
 
 COMMANDS = {
     "demo": "Show everything at work on this machine, end to end.",
+    "dev": "Run worker, sandbox and server in one, to play with.",
     "run": "Run a worker.",
     "sandbox": "Serve the stand-in provider.",
     "enqueue": "Send jobs: one from flags, or many from a file.",

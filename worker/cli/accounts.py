@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from worker.accounts import Account, Accounts
+from worker.accounts import Account
 from worker.cli import places
-from worker.cli.output import console, example, json_option, print_json, span, table
+from worker.cli.output import console, example, json_option, print_json, say, span, table
 from worker.labels import OPERATOR_HOLD
 from worker.settings import Settings
 from worker.state import keys
@@ -31,8 +31,8 @@ def command(ctx: click.Context, as_json: bool) -> None:
             raise click.UsageError("--json belongs to `callworker accounts` alone")
         return
     settings = Settings.from_env()
-    accounts = Accounts.load(settings.accounts_file)
     with places.store(settings) as client:
+        accounts = places.accounts(settings)
         counts = Census(client).accounts(list(accounts))
     if as_json:
         print_json([_document(accounts[count.name], count) for count in counts])
@@ -47,7 +47,7 @@ def hold(name: str, reason: str) -> None:
     """Let no job of account NAME be dialled until `resume`; jobs go on being accepted, and expire."""
     why = f"{OPERATOR_HOLD}: {' '.join(reason.split())}" if reason.strip() else OPERATOR_HOLD
     changed = _set_hold(name, why)
-    click.echo(f"{name} is held ({why})" if changed else f"{name} was held already ({why})")
+    say(f"{name} is held ({why})" if changed else f"{name} was held already ({why})")
 
 
 @command.command("resume", epilog=example("callworker accounts resume acme"))
@@ -55,18 +55,18 @@ def hold(name: str, reason: str) -> None:
 def resume(name: str) -> None:
     """End the hold on account NAME, whoever set it."""
     changed = _set_hold(name, "")
-    click.echo(f"{name} is resumed" if changed else f"{name} was not held")
+    say(f"{name} is resumed" if changed else f"{name} was not held")
 
 
 def _set_hold(name: str, why: str) -> bool:
     """Hold the account, or resume it where `why` is empty; whether that changed anything."""
     settings = Settings.from_env()
-    accounts = Accounts.load(settings.accounts_file)
-    if name not in accounts:
-        raise click.UsageError(
-            f"no account {name!r} in {settings.accounts_file}; there are {', '.join(accounts)}"
-        )
     with places.store(settings) as client:
+        accounts = places.accounts(settings)
+        if name not in accounts:
+            raise click.UsageError(
+                f"no account {name!r} in the accounts file; there are {', '.join(accounts)}"
+            )
         return bool(Scripts(client).run(Call("hold", keys.prefix_of(name), (name, why))))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from worker.cli import places
-from worker.cli.output import console, example, json_option, print_json, table
+from worker.cli.output import console, example, json_option, print_json, say, table
 from worker.events import rfc3339
 from worker.settings import Settings
 from worker.state.dead_letters import DeadLetter, RedisDeadLetters
@@ -37,7 +37,7 @@ def list_(most: int, as_json: bool) -> None:
     elif found:
         console().print(table(("id", "time", "source", "reason", "content"), map(_row, found)))
     else:
-        click.echo("no dead letters")
+        say("no dead letters")
 
 
 @command.command("show", epilog=example("callworker dead show 5f2c01aa"))
@@ -51,9 +51,7 @@ def show(letter_id: str, as_json: bool) -> None:
         print_json(document)
     else:
         for name, value in document.items():
-            click.echo(
-                f"{name:<8} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-            )
+            say(f"{name:<8} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
 
 
 @command.command(
@@ -78,7 +76,7 @@ def replay(letter_id: str, given: tuple[str, ...]) -> None:
         with Producer(places.broker(settings)) as producer:
             job_id = producer.enqueue(fields)
         letters.drop(letter_id)
-    click.echo(f"sent as job {job_id}")
+    say(f"sent as job {job_id}")
 
 
 @command.command("drop", epilog=example("callworker dead drop 5f2c01aa"))
@@ -89,7 +87,7 @@ def drop(letter_ids: tuple[str, ...]) -> None:
         for letter_id in letter_ids:
             if not letters.drop(letter_id):
                 raise click.ClickException(f"no dead letter {letter_id}")
-            click.echo(f"dropped {letter_id}")
+            say(f"dropped {letter_id}")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import click
 
 from worker.cli import places
 from worker.cli.jobfile import Format, check, format_of, read_lines
-from worker.cli.output import example, json_option, print_json
+from worker.cli.output import example, json_option, print_json, say
 from worker.cli.sending import Sent, send, wait_for_end
 from worker.errors import InvalidJob
 from worker.jobs import Job
@@ -98,7 +98,7 @@ def _send_file(
 ) -> int:
     jobs, problems = read_lines(file, format_of(file, format_), extended=settings.proxstop_extended == "on")
     for problem in problems[:BAD_LINES_SHOWN]:
-        click.echo(f"callworker: {problem}", err=True)
+        say(f"callworker: {problem}", err=True)
     if problems and not skip_invalid:
         more = (
             f" ({len(problems) - BAD_LINES_SHOWN} more not shown)" if len(problems) > BAD_LINES_SHOWN else ""
@@ -118,7 +118,7 @@ def _print(sent: Sent, as_json: bool) -> None:
     if as_json:
         print_json(sent.as_dict())
     else:
-        click.echo(sent.id)
+        say(sent.id)
 
 
 def _name(file: str) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import re
 import traceback
 
 import click
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+
+# What stands on a command line without an option before it may be a PIN or a number.
+_SURPLUS = re.compile(r"(?<=unexpected extra argument) \(.*\)|(?<=unexpected extra arguments) \(.*\)")
 
 
 def explain(problem: Exception) -> tuple[str, int]:
@@ -27,7 +31,8 @@ def explain(problem: Exception) -> tuple[str, int]:
 
 def _usage(problem: click.UsageError) -> str:
     path = problem.ctx.command_path if problem.ctx else "callworker"
-    return f"{_one_line(problem.format_message()).rstrip('.')}; see `{path} --help`"
+    told = _SURPLUS.sub("", _one_line(problem.format_message()).rstrip("."))
+    return f"{told}; see `{path} --help`"
 
 
 def _foreseen(problem: Exception) -> str | None:

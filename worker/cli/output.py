@@ -1,16 +1,20 @@
-"""How commands print: tables for people, JSON for machines."""
+"""How commands print: lines and tables for people, JSON for machines. Nothing printed here can move the cursor."""
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 WIDTH_WITHOUT_TERMINAL = 160
 
@@ -22,13 +26,55 @@ def example(*lines: str) -> str:
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
 
 
+def say(text: object, *, err: bool = False) -> None:
+    """Print one line, whatever its text holds; with `err` to standard error."""
+    _write(printable(str(text)), sys.stderr if err else sys.stdout)
+
+
 def print_json(value: Any) -> None:
-    """One JSON document on one line."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    """One JSON document on one line of ASCII."""
+    _write(_in_ascii(json.dumps(value)), sys.stdout)
+
+
+def print_document(text: str) -> None:
+    """A JSON document that is text already, on one line of ASCII and else as it is; any other text as a string."""
+    _write(_in_ascii(text if _is_json(text) else json.dumps(text)), sys.stdout)
+
+
+def spell_out_what_has_no_sign() -> None:
+    """From now on a sign that the terminal's encoding does not have is printed as an escape and raises nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _write(line: str, stream: TextIO) -> None:
+    # Without a stream named click would write UTF-8 to a terminal in ASCII.
+    click.echo(line, file=stream)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _in_ascii(document: str) -> str:
+    """Outside of strings a JSON document has no signs but ASCII; a line break there is only a space."""
+    return "".join(sign if " " <= sign <= "~" else _escaped(sign) for sign in document)
+
+
+def _escaped(sign: str) -> str:
+    # json.dumps lets DEL through.
+    return {"\n": " ", "\r": " ", "\t": " ", "\x7f": "\\u007f"}.get(sign) or json.dumps(sign)[1:-1]
 
 
 def console(*, stderr: bool = False) -> Console:
     """A console as wide as the terminal, or wide enough for whole lines where there is none."""
+    from rich.console import Console
+
     found = Console(stderr=stderr, highlight=False)
     return (
         found if found.is_terminal else Console(stderr=stderr, highlight=False, width=WIDTH_WITHOUT_TERMINAL)
@@ -37,6 +83,8 @@ def console(*, stderr: bool = False) -> Console:
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str | None = None) -> Table:
     """A plain table; cells are shown as they are, never read as markup."""
+    from rich.table import Table
+
     result = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
         result.add_column(column, overflow="fold")
@@ -46,6 +94,8 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str |
 
 
 def _text(cell: object) -> Text:
+    from rich.text import Text
+
     return cell if isinstance(cell, Text) else Text(printable(str(cell)))
 
 

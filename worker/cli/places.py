@@ -2,21 +2,51 @@
 
 from __future__ import annotations
 
+import time
+from functools import cache
 from pathlib import Path
 
 import redis
 
 from worker import embedded
+from worker.accounts import Accounts
 from worker.broker import address
+from worker.cli.output import say
 from worker.errors import StoreUnavailable
 from worker.settings import Settings
 from worker.state.connection import connect
 from worker.state.scripts import translated
 
+STARTING_SECONDS = 15.0
+"""How long a command waits for an embedded server, which a worker that has just been started may not have up yet."""
+
+QUIET_SECONDS = 1.0
+"""After how much of that the person is told what is waited for."""
+
+_POLL_SECONDS = 0.1
+
+
+def here(settings: Settings) -> Settings:
+    """The settings; where they name no Redis and only the embedded server of `callworker dev` runs, its settings."""
+    if not settings.embedded or _answers(state_dir(settings)):
+        return settings
+    return _dev(settings) if _answers(dev_folder(settings)) else settings
+
 
 def state_dir(settings: Settings) -> Path:
     """The embedded server's folder."""
     return settings.state_dir or embedded.default_state_dir()
+
+
+def dev_folder(settings: Settings) -> Path:
+    """Where `callworker dev` keeps its data: beside a worker's own, which may hold jobs that are meant."""
+    usual = state_dir(settings)
+    return usual.with_name(f"{usual.name}-dev")
+
+
+def dev_accounts_file(folder: Path) -> Path:
+    """The accounts of `callworker dev`."""
+    return folder / "accounts.toml"
 
 
 def redis_url(settings: Settings) -> str:
@@ -25,25 +55,70 @@ def redis_url(settings: Settings) -> str:
 
 
 def store(settings: Settings) -> redis.Redis:
-    """A client for the store, which answers. Raises StoreUnavailable."""
-    client = connect(redis_url(settings))
+    """A client for the store, which answers; an embedded one is waited for. Raises StoreUnavailable."""
+    client = connect(redis_url(_started(settings)))
     try:
-        with translated():
-            client.ping()
-    except StoreUnavailable as problem:
-        if settings.embedded:
-            raise StoreUnavailable(not_running(settings)) from problem
+        _ask(client)
+    except BaseException:
+        client.close()
         raise
     return client
 
 
 def broker(settings: Settings) -> str:
     """The broker's address; where that is the embedded server, it answers. Raises StoreUnavailable."""
-    if settings.broker_url is None and settings.embedded:
-        store(settings).close()
-    return address.broker_url(settings)
+    return address.broker_url(_started(settings) if settings.broker_url is None else settings)
+
+
+def accounts(settings: Settings) -> Accounts:
+    """The accounts of the worker whose server answers. Raises ConfigurationError."""
+    return Accounts.load(here(settings).accounts_file)
 
 
 def not_running(settings: Settings) -> str:
     """The line for a person whose embedded server does not run."""
     return f"no embedded server runs in {state_dir(settings)}: start `callworker run`, or set REDIS_URL"
+
+
+def _dev(settings: Settings) -> Settings:
+    folder = dev_folder(settings)
+    _tell_of_dev(folder)
+    files = (
+        {} if "accounts_file" in settings.model_fields_set else {"accounts_file": dev_accounts_file(folder)}
+    )
+    return settings.model_copy(update={"state_dir": folder, **files})
+
+
+@cache
+def _tell_of_dev(folder: Path) -> None:
+    say(f"callworker: this is the server of `callworker dev`, in {folder}", err=True)
+
+
+def _started(settings: Settings) -> Settings:
+    """The settings of the embedded server that answers, which is waited for; others come back as they are."""
+    if not settings.embedded:
+        return settings
+    begun, told = time.monotonic(), False
+    while not _answers(state_dir(found := here(settings))):
+        waited = time.monotonic() - begun
+        if waited > STARTING_SECONDS:
+            raise StoreUnavailable(not_running(settings))
+        if waited > QUIET_SECONDS and not told:
+            told = True
+            say(f"callworker: waiting for the embedded server in {state_dir(settings)}", err=True)
+        time.sleep(_POLL_SECONDS)
+    return found
+
+
+def _answers(folder: Path) -> bool:
+    try:
+        with connect(embedded.socket_url(folder)) as client:
+            _ask(client)
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def _ask(client: redis.Redis) -> None:
+    with translated():
+        client.ping()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
 from worker import __version__
-from worker.cli.failures import explain
+from worker.cli.failures import INTERRUPTED, explain
+from worker.cli.output import say, spell_out_what_has_no_sign
 
 
 class Program(click.Group):
@@ -20,9 +23,12 @@ class Program(click.Group):
     """
 
     def __init__(self, lines: Mapping[str, str], **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(**options, context_settings={"help_option_names": ["-h", "--help"]})
         self._lines = dict(lines)
         click.version_option(__version__, prog_name="callworker")(self)
+        click.option(
+            "--no-color", is_flag=True, expose_value=False, callback=_colorless, help="As NO_COLOR=1 does."
+        )(self)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names in the order in which they were given."""
@@ -35,6 +41,17 @@ class Program(click.Group):
         command: click.Command = import_module(f"worker.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; a name that is not there is answered with those that are near to it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as problem:
+            near = " or ".join(get_close_matches(args[0], self._lines))
+            hint = f" (did you mean {near}?)" if near else ""
+            raise click.UsageError(problem.message.rstrip(".") + hint, ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list in the help text."""
         with formatter.section("Commands"):
@@ -43,12 +60,18 @@ class Program(click.Group):
     def main(self, *args: Any, **options: Any) -> NoReturn:
         """Run one command line and exit; nothing that goes wrong shows a traceback."""
         options |= {"prog_name": "callworker", "standalone_mode": False}
+        spell_out_what_has_no_sign()
         try:
             status = super().main(*args, **options) or 0
         except Exception as problem:
             line, status = explain(problem)
             if line:
-                click.echo(f"callworker: {line}", err=True)
+                say(f"callworker: {line}", err=True)
         except KeyboardInterrupt:
-            status = 130
+            status = INTERRUPTED
         sys.exit(status)
+
+
+def _colorless(_: click.Context, __: click.Parameter, given: bool) -> None:
+    if given:
+        os.environ["NO_COLOR"] = "1"

@@ -3,30 +3,56 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from worker.cli import places
-from worker.cli.output import example, json_option, printable
+from worker.cli.output import example, json_option, print_document, printable, say
 from worker.settings import Settings
+
+PEEK_MOST = 100
 
 
 @click.command(
-    epilog=example("callworker results --follow", "callworker results --max 10 --json | jq .data.id")
+    epilog=example(
+        "callworker results --follow",
+        "callworker results --peek",
+        "callworker results --max 10 --json | jq .data.id",
+    )
 )
 @click.option("--follow", is_flag=True, help="Wait for more, until Ctrl-C.")
+@click.option(
+    "--peek", is_flag=True, help=f"Only look: take nothing. The oldest {PEEK_MOST}, unless --max is given."
+)
 @click.option("--max", "most", type=click.IntRange(1), metavar="N", help="Stop after N events.")
 @json_option
-def command(follow: bool, most: int | None, as_json: bool) -> None:
+def command(follow: bool, peek: bool, most: int | None, as_json: bool) -> None:
     """Take events from the queue `results` and print them, one a line, oldest first.
 
-    What is printed here is gone from the queue; --json prints each event exactly as it was published.
+    What is printed here is gone from the queue, unless with --peek; --json prints each event as it was published, other
+    signs than those of ASCII as JSON's escapes.
     """
-    from worker.delivery.reader import read_results
+    from worker.delivery.reader import peek_results, read_results
 
-    for body in read_results(places.broker(Settings.from_env()), follow=follow, most=most):
-        click.echo(body if as_json else describe(body))
+    if peek and follow:
+        raise click.UsageError("--peek and --follow exclude each other")
+    broker = places.broker(Settings.from_env())
+    found = (
+        peek_results(broker, most or PEEK_MOST) if peek else read_results(broker, follow=follow, most=most)
+    )
+    if not _print_all(found, as_json):
+        say("callworker: no events in queue `results`", err=True)
+
+
+def _print_all(bodies: Iterable[str], as_json: bool) -> int:
+    """Print each event; how many there were."""
+    number = 0
+    for body in bodies:
+        print_document(body) if as_json else say(describe(body))
+        number += 1
+    return number
 
 
 def describe(body: str) -> str:
@@ -34,8 +60,8 @@ def describe(body: str) -> str:
     try:
         event = json.loads(body)
         return _line(event["timestamp"], event["type"].removeprefix("call."), event["data"])
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return repr(body)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return printable(repr(body))
 
 
 def _line(moment: str, status: str, data: dict[str, Any]) -> str:

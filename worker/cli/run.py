@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import click
 
-from worker.cli.output import example
+from worker.cli.output import example, say
 
 
 @click.command(
@@ -38,7 +38,7 @@ def command(concurrency: str | None, metrics_port: str | None, ephemeral: bool) 
             if not settings.embedded:
                 raise click.UsageError("--ephemeral and REDIS_URL exclude each other")
             os.environ["REDIS_URL"] = _throw_away_server(stack)
-        return _work()
+        return work()
 
 
 def _throw_away_server(stack: ExitStack) -> str:
@@ -46,12 +46,15 @@ def _throw_away_server(stack: ExitStack) -> str:
     from worker.embedded import EmbeddedServer
 
     server = stack.enter_context(EmbeddedServer(ephemeral=True))
-    click.echo(f"callworker: other terminals find this worker with REDIS_URL={server.url}", err=True)
+    say(f"callworker: other terminals find this worker with REDIS_URL={server.url}", err=True)
     return server.url
 
 
-def _work() -> int:
-    """Run Celery's worker program to its end; its exit status, 0 also where Ctrl-C made it finish its work and end."""
+def work() -> int:
+    """Run Celery's worker program, as the environment says, to its end.
+
+    Returns its exit status, 0 also where Ctrl-C made it finish its work and end.
+    """
     from celery.worker import state
 
     from worker.app import app

@@ -6,7 +6,7 @@ import threading
 
 import click
 
-from worker.cli.output import example
+from worker.cli.output import example, say
 
 
 @click.command(
@@ -25,5 +25,5 @@ def command(host: str, port: int, keys: tuple[str, ...]) -> None:
     from worker.sandbox import Sandbox
 
     with Sandbox(host, port, keys or None) as sandbox:
-        click.echo(f"sandbox: {sandbox.url}  (requests: {sandbox.url}/_requests)")
+        say(f"sandbox: {sandbox.url}  (requests: {sandbox.url}/_requests)")
         threading.Event().wait()

@@ -10,10 +10,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import click
-
 from worker.cli import places
-from worker.cli.output import console, print_json
+from worker.cli.output import console, print_json, say
 from worker.cli.results import describe
 from worker.events import Status
 from worker.jobs import Job, mask
@@ -59,7 +57,7 @@ def wait_for_end(settings: Settings, job_id: str, *, as_json: bool) -> int:
     if as_json:
         print_json(view.event)
     else:
-        click.echo(describe(json.dumps(view.event)))
+        say(describe(json.dumps(view.event)))
     return 0 if view.state == Status.PLACED else 1
 
 
@@ -72,7 +70,7 @@ def _ended(views: JobViews, job_id: str) -> JobView:
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], object]]:
     if not sys.stderr.isatty():
-        yield lambda sent: click.echo(f"{sent} of {total} jobs sent", err=True)
+        yield lambda sent: say(f"{sent} of {total} jobs sent", err=True)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -32,9 +32,8 @@ def command() -> None:
 def list_(as_json: bool) -> None:
     """List every endpoint of the accounts file and how many deliveries wait for it."""
     settings = Settings.from_env()
-    accounts = Accounts.load(settings.accounts_file)
     with places.store(settings) as client, translated():
-        rows = _rows(accounts, count_pending(client))
+        rows = _rows(places.accounts(settings), count_pending(client))
     if as_json:
         print_json([dict(zip(COLUMNS, row, strict=True)) for row in rows])
     else:

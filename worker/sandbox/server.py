@@ -143,4 +143,6 @@ class Sandbox:
             server.close()
 
     async def _talk(self, reader: StreamReader, writer: StreamWriter) -> None:
-        await Connection(reader, writer, self._routes, self._sleep, self._now).serve()
+        # Cancelled at the end of the sandbox, which asyncio would report as a fault.
+        with suppress(asyncio.CancelledError):
+            await Connection(reader, writer, self._routes, self._sleep, self._now).serve()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from click.testing import CliRunner, Result
 
-from worker.cli import program
+from worker.cli import places, program
 from worker.settings import Settings
 
 Run = Callable[..., Result]
@@ -18,6 +18,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     """No setting of the machine that runs the tests reaches a command; the embedded server's folder is empty."""
     for field in Settings.model_fields.values():
         monkeypatch.delenv(str(field.alias), raising=False)
+    monkeypatch.setattr(places, "STARTING_SECONDS", 0.0)
     monkeypatch.setenv("CALLWORKER_STATE_DIR", str(tmp_path_factory.mktemp("state")))
 
 

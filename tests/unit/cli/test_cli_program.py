@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
 import socket
 import subprocess
 import sys
@@ -24,6 +26,7 @@ SUBCOMMANDS = [
     ("webhooks", "list"),
     ("dead", "list"),
 ]
+CALLWORKER = [sys.executable, "-m", "worker.cli"]
 HEAVY = ("celery", "kombu", "pydantic", "redis", "requests", "rich")
 
 
@@ -51,6 +54,59 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("words", [(), *SUBCOMMANDS])
+def test_every_command_knows_the_short_option_for_help(run: Run, words: tuple[str, ...]) -> None:
+    """-h prints what --help prints (D10)."""
+    assert run(*words, "-h").stdout == run(*words, "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("enqeue",), "enqueue"),
+        (("result", "--max", "1"), "results"),
+        (("dead", "lst"), "list"),
+        (("job", "x", "--jsn"), "--json"),
+    ],
+)
+def test_misspelled_word_is_answered_with_the_one_that_is_near(
+    run: Run, words: tuple[str, ...], meant: str
+) -> None:
+    """A command or an option that is nearly one of ours is wrong usage, and the line names that one (D10)."""
+    result = run(*words)
+    assert result.exit_code == 2
+    assert re.search(rf"did you mean '?{meant}", one_line(result), re.IGNORECASE)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completes_commands_and_options(shell: str) -> None:
+    """The script that the README names is given, and completes what has been typed so far (D10)."""
+    environ = {**os.environ, "_CALLWORKER_COMPLETE": f"{shell}_source"}
+    script = subprocess.run(CALLWORKER, env=environ, capture_output=True, text=True, check=True).stdout
+    assert f"_CALLWORKER_COMPLETE={shell}_complete" in script
+    typed = {"_CALLWORKER_COMPLETE": f"{shell}_complete", "COMP_WORDS": "callworker enq", "COMP_CWORD": "enq"}
+    typed |= {} if shell == "fish" else {"COMP_CWORD": "1"}
+    found = subprocess.run(
+        CALLWORKER, env={**os.environ, **typed}, capture_output=True, text=True, check=True
+    )
+    assert "enqueue" in found.stdout
+
+
+def test_values_without_an_option_are_not_repeated(run: Run) -> None:
+    """A PIN or a number that stands in the wrong place is not in the error, which ends up in mails and logs (E11)."""
+    result = run("enqueue", "2125550123", "4711")
+    assert result.exit_code == 2
+    assert "2125550123" not in one_line(result)
+    assert "4711" not in one_line(result)
+
+
+def test_color_can_be_switched_off(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--no-color before the command is NO_COLOR=1, which all that prints heeds (D10)."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert run("--no-color", "doctor", "--help").exit_code == 0
+    assert os.environ.pop("NO_COLOR") == "1"
 
 
 def test_version_is_told(run: Run) -> None:

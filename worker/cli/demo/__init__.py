@@ -18,7 +18,7 @@ import signal
 
 import click
 
-from worker.cli.output import console, example, json_option, print_json
+from worker.cli.output import console, example, json_option, print_json, say
 
 
 @click.command(epilog=example("callworker demo", "callworker demo --json"))
@@ -39,7 +39,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    click.echo("starting an embedded server, the sandbox provider, a webhook receiver and a worker", err=True)
+    say("starting an embedded server, the sandbox provider, a webhook receiver and a worker", err=True)
     with set_up() as stage:
         jobs, url = plan(), stage.worker.metrics_url
         with display(jobs, url) as show:

@@ -43,14 +43,14 @@ def gather(folder: Path) -> Props:
     file = _shipped("accounts.toml")
     accounts = _fit(Accounts.load(file), file)
     named = _hook_port(accounts)
-    port = named if _is_free(named) else free_port()
+    port = named if is_free(named) else free_port()
     if port != named:
         text = file.read_text(encoding="utf-8").replace(f"{HOST}:{named}/", f"{HOST}:{port}/")
         file = folder / "accounts.toml"
         file.write_text(text, encoding="utf-8")
         accounts = Accounts.load(file)
     files = {"ACCOUNTS_FILE": str(file), "PROVIDER_ERRORS_FILE": str(_shipped("provider_errors.toml"))}
-    return Props(accounts, {**files, **_made_up(accounts)}, port)
+    return Props(accounts, {**files, **made_up(accounts)}, port)
 
 
 def endpoints(accounts: Accounts) -> list[Endpoint]:
@@ -85,7 +85,7 @@ def _hook_port(accounts: Accounts) -> int:
     return urlsplit(endpoints(accounts)[0].url).port or 80
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
     try:
         socket.create_server((HOST, port)).close()
     except OSError:
@@ -93,7 +93,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _made_up(accounts: Accounts) -> dict[str, str]:
+def made_up(accounts: Accounts) -> dict[str, str]:
     """A key for each account and a secret for each webhook, under the names that the accounts file gives."""
     keys = {
         account.api_key_env: secrets.token_hex(16) for account in accounts.values() if account.api_key_env

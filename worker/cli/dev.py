@@ -1,0 +1,88 @@
+"""`callworker dev`: embedded server, sandbox and worker in one process, to play and to develop against."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from worker.accounts import Accounts
+from worker.cli import places
+from worker.cli.demo.props import HOST, free_port, is_free, made_up
+from worker.cli.output import example, say
+from worker.cli.run import work
+from worker.embedded import socket_url
+from worker.embedded.folder import make_private
+from worker.sandbox import Sandbox
+from worker.settings import Settings
+
+SANDBOX_PORT, METRICS_PORT = 8809, 9808
+
+ACCOUNTS = """\
+# The accounts of `callworker dev`. Change them as you like; the next start reads them.
+[accounts.acme]
+api_key_env = "ACME_PROXSTOP_KEY"
+rate = "60/m"
+burst = 5
+"""
+ENQUEUE = "callworker enqueue --account acme --country 1 --phone 2125550123 --code 4711 --wait"
+
+
+@click.command(epilog=example("callworker dev", ENQUEUE))
+def command() -> int:
+    """Run a worker, the sandbox provider and an embedded server until Ctrl-C; nobody is really called.
+
+    It has accounts, keys and data of its own, so that nothing has to be prepared. In another terminal the other
+    commands find it by themselves, unless a REDIS_URL is set there or `callworker run` has its server up.
+    """
+    folder = places.dev_folder(Settings.from_env()).expanduser().absolute()
+    accounts_file = _accounts_file(folder)
+    with Sandbox(HOST, _free(SANDBOX_PORT)) as sandbox:
+        _set_environment(folder, accounts_file, sandbox.url)
+        for line in _lines(folder, accounts_file, sandbox.url):
+            say(line)
+        return work()
+
+
+def _accounts_file(folder: Path) -> Path:
+    make_private(folder)
+    file = places.dev_accounts_file(folder)
+    if not file.exists():
+        file.write_text(ACCOUNTS, encoding="utf-8")
+    return file
+
+
+def _set_environment(folder: Path, accounts_file: Path, sandbox_url: str) -> None:
+    """Let the worker see nothing of the shell's own servers and keys: whatever is dialled here is made up."""
+    for name in ("REDIS_URL", "BROKER_URL"):
+        os.environ.pop(name, None)
+    os.environ |= {
+        "CALLWORKER_STATE_DIR": str(folder),
+        "ACCOUNTS_FILE": str(accounts_file),
+        "PROXSTOP_URL": sandbox_url,
+        "METRICS_HOST": HOST,
+        "METRICS_PORT": str(_free(METRICS_PORT) or free_port()),
+        **made_up(Accounts.load(accounts_file)),
+    }
+    os.environ.setdefault("LOG_FORMAT", "console")
+
+
+def _free(port: int) -> int:
+    """The port, or 0 where another program has it."""
+    return port if is_free(port) else 0
+
+
+def _lines(folder: Path, accounts_file: Path, sandbox_url: str) -> Iterator[str]:
+    """What a person types next."""
+    redis_url = shlex.quote(socket_url(folder))
+    yield f"sandbox   {sandbox_url}, and what it was asked: {sandbox_url}/_requests"
+    yield f"accounts  {accounts_file}; change them and start again"
+    yield "In another terminal:"
+    yield f"  {ENQUEUE}"
+    yield "  callworker results"
+    yield "First, where REDIS_URL is set or `callworker run` has its server up, and for programs of your own:"
+    yield f"  unset BROKER_URL; export REDIS_URL={redis_url} ACCOUNTS_FILE={shlex.quote(str(accounts_file))}"
+    yield "Ctrl-C ends all of it."
