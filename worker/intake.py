@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import from_json
@@ -15,6 +15,7 @@ from worker.errors import InvalidJob
 from worker.events import Failure, Subject
 from worker.jobs import ACCOUNT_PATTERN, ID_PATTERN, REPEATED, Job, mask
 from worker.ports import Source
+from worker.repeats import content, raw_content
 
 MESSAGE_BYTES_MOST = 64 * 1024
 
@@ -38,10 +39,14 @@ class Valid:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A job with an id and an account's name that is not valid or not allowed: it ends as `call.rejected`."""
+    """A job with an id and an account's name that is not valid or not allowed: it ends as `call.rejected`.
+
+    `content`: all it says, to tell a repeat from another job; see `worker.repeats`.
+    """
 
     subject: Subject
     failure: Failure
+    content: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +107,16 @@ def judge(request: Request, accounts: Accounts, *, extended: bool = False) -> Va
         job = Job.parse(fields, extended=extended)
     except InvalidJob as problem:
         broken = _unanswerable(fields)
-        return broken or _rejected(fields, problem.code, problem.message, problem.fields)
+        failure = Failure(problem.code, problem.message, problem.fields)
+        return broken or _rejected(fields, failure, raw_content(fields))
     account = accounts.get(job.account)
     if account is None:
-        return _rejected(
-            fields, "UNKNOWN_ACCOUNT", "no such account", {"account": "is not in the accounts file"}
-        )
+        reason = {"account": "is not in the accounts file"}
+        return _rejected(fields, Failure("UNKNOWN_ACCOUNT", "no such account", reason), content(job))
     if not account.may_dial(job.country):
         reason = {"country": "is not among the countries of the account"}
-        return _rejected(fields, "DESTINATION_BLOCKED", "the account may not dial there", reason)
+        failure = Failure("DESTINATION_BLOCKED", "the account may not dial there", reason)
+        return _rejected(fields, failure, content(job))
     return Valid(job, account)
 
 
@@ -126,13 +132,13 @@ def _unanswerable(fields: Mapping[str, Any]) -> Broken | None:
     return None
 
 
-def _rejected(fields: Mapping[str, Any], code: str, message: str, errors: Mapping[str, str]) -> Rejected:
+def _rejected(fields: Mapping[str, Any], failure: Failure, content: str) -> Rejected:
     """The common fields of the event as far as each is well-formed by itself."""
 
     def good(name: str) -> str | None:
         value = fields.get(name)
-        return None if value is None or name in errors else str(value)
+        return None if value is None or name in (failure.fields or ()) else str(value)
 
     phone = good("phone")
     subject = Subject(fields["id"], fields["account"], good("ref"), good("country"), phone and mask(phone))
-    return Rejected(subject, Failure(code, message, errors))
+    return Rejected(subject, failure, content)

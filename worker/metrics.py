@@ -108,6 +108,11 @@ class Metrics:
         self.duplicates = self._counter(
             "duplicates", "Jobs dropped because their id was accepted before.", "account"
         )
+        self.conflicts = self._counter(
+            "conflicts",
+            "Dropped jobs that are not the one that has their id: other fields, or account.",
+            "account",
+        )
         self.jobs_finished = self._counter(
             "jobs_finished", "Jobs that ended, by terminal status.", "account", "status"
         )
@@ -153,7 +158,7 @@ class Metrics:
         """Take the accounts' names as the values of the label `account`, each series beginning at 0."""
         self._accounts = frozenset(accounts)
         for name in self.account_labels():
-            for counter in (self.duplicates, self.leases_lost, self.job_seconds):
+            for counter in (self.duplicates, self.conflicts, self.leases_lost, self.job_seconds):
                 counter.labels(name)
             for metric, values in self._closed_labels():
                 for value in values:

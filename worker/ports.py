@@ -89,9 +89,14 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A job of this id was accepted before; its state is given and nothing was changed."""
+    """A job of this id was accepted before; its state is given, and it stands.
+
+    `differs` names what the newcomer has not in common with it, see `worker.repeats`: a conflict, which is noted at the
+    first one's record. Empty for the same job again.
+    """
 
     state: str
+    differs: tuple[str, ...] = ()
 
 
 Admission = Lease | Parked | Seen
@@ -178,8 +183,13 @@ class Ledger(Protocol):
         After StoreUnavailable any of them may be on record, and all may be given again.
         """
 
-    def reject(self, job_id: str, account_name: str, account: Account | None, event: Event) -> bool:
-        """Record a job that is not allowed as ended. False, and nothing recorded, if its id was seen before."""
+    def reject(
+        self, job_id: str, account_name: str, account: Account | None, event: Event, content: str
+    ) -> Seen | None:
+        """Record a job that is not allowed as ended, unless its id was seen before; None where it was recorded.
+
+        `content`: what the job says, see `worker.repeats`.
+        """
 
     def reclaim(self, most: int, *, lost: bool = True) -> list[Lease]:
         """Leases on waiting jobs that expired (EXPIRED) and on jobs whose worker was lost (LOST).
@@ -247,7 +257,7 @@ class Watch(Protocol):
 
     def accepted(self, account: str, job_id: str, source: Source) -> None: ...
 
-    def repeated(self, account: str, job_id: str, state: str) -> None: ...
+    def repeated(self, account: str, job_id: str, seen: Seen) -> None: ...
 
     def parked(self, job: Job, reason: Reason, until_us: int) -> None: ...
 

@@ -100,7 +100,7 @@ class Verification:
         for application, admission in zip(applications, admissions, strict=True):
             job = application.job
             if isinstance(admission, Seen):
-                self.watch.repeated(job.account, job.id, admission.state)
+                self.watch.repeated(job.account, job.id, admission)
                 continue
             self.watch.accepted(job.account, job.id, application.source)
             if isinstance(admission, Parked):
@@ -112,8 +112,9 @@ class Verification:
     def _reject(self, rejected: Rejected, request: Request) -> None:
         subject, account = rejected.subject, self.accounts.get(rejected.subject.account)
         event = _rejection(rejected)
-        if not self.ledger.reject(subject.id, subject.account, account, event):
-            self.watch.repeated(subject.account, subject.id, "")
+        seen = self.ledger.reject(subject.id, subject.account, account, event, rejected.content)
+        if seen is not None:
+            self.watch.repeated(subject.account, subject.id, seen)
             return
         self.watch.accepted(subject.account, subject.id, request.source)
         self.watch.finished(subject.id, subject.account, event.status, rejected.failure.code, 0.0)

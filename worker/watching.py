@@ -17,7 +17,7 @@ from worker.events import Status, event_type
 from worker.jobs import Job
 from worker.labels import RetryReason
 from worker.metrics import Metrics
-from worker.ports import Gate, Lease, Provider, Reason, Source
+from worker.ports import Gate, Lease, Provider, Reason, Seen, Source
 from worker.provider.client import Result
 from worker.retry import Tally
 
@@ -47,9 +47,17 @@ class Watching:
         self._metrics.jobs_accepted.labels(self._metrics.account(account), source).inc()
         self._log.debug("job.accepted", job=job_id, account=account, source=source)
 
-    def repeated(self, account: str, job_id: str, state: str) -> None:
-        self._metrics.duplicates.labels(self._metrics.account(account)).inc()
-        self._log.info("job.repeated", job=job_id, account=account, state=state)
+    def repeated(self, account: str, job_id: str, seen: Seen) -> None:
+        """`account` is the newcomer's; a conflict counts among the repeats, too, as it is dropped like them."""
+        label = self._metrics.account(account)
+        self._metrics.duplicates.labels(label).inc()
+        if not seen.differs:
+            self._log.info("job.repeated", job=job_id, account=account, state=seen.state)
+            return
+        self._metrics.conflicts.labels(label).inc()
+        self._log.warning(
+            "job.conflict", job=job_id, account=account, state=seen.state, differs=", ".join(seen.differs)
+        )
 
     def parked(self, job: Job, reason: Reason, until_us: int) -> None:
         self._log.debug("job.parked", job=job.id, account=job.account, reason=reason, until_us=until_us)

@@ -14,10 +14,30 @@ from tests.doubles.clocks import FakeClock
 from tests.doubles.samples import account, application, expired, failed, job, placed, rejection
 from worker.accounts import Account, Endpoint
 from worker.errors import LeaseLost
-from worker.ports import Admission, Due, Ending, Lease, Ledger, Parked, Parking, Reason, Recorded, Seen
+from worker.events import Event
+from worker.ports import (
+    Admission,
+    Application,
+    Due,
+    Ending,
+    Lease,
+    Ledger,
+    Parked,
+    Parking,
+    Reason,
+    Recorded,
+    Seen,
+    Source,
+)
 from worker.retry import Tally
 
 LEASE_SECONDS = 30.0
+BROKEN = '{"phone": "none"}'
+"""What a job that is not valid says."""
+OTHER = {
+    "country": "44", "phone": "2125550199", "code": "9876", "ext": "12", "message": "French", "ref": "a note",
+}  # fmt: skip
+"""Another value for each field of a job."""
 SAME_SHARD = "account-34"
 """An account on the shard of "acme", where the order of service is defined."""
 HOOKS = (
@@ -41,11 +61,20 @@ class Bench:
     def admit(self, job_id: str, owner: Account, **fields: Any) -> Admission:
         return self.ledger.admit([application(job_id, owner, **fields)])[0]
 
+    def reject(self, job_id: str, owner: Account, event: Event | None = None) -> Seen | None:
+        """Refuse a job that is not valid."""
+        told = event or rejection(job_id, owner.name)
+        return self.ledger.reject(job_id, owner.name, owner, told, BROKEN)
+
     def go(self, job_id: str, owner: Account) -> Lease:
         """Admit a job that may go at once."""
         admission = self.admit(job_id, owner)
         assert isinstance(admission, Lease)
         return admission
+
+    def come(self, job_id: str, **fields: Any) -> Admission:
+        """Admit a job with fields of its own."""
+        return self.ledger.admit([Application(job(job_id, **fields), account(), Source.CELERY, True)])[0]
 
     def wait(self, job_id: str, owner: Account, **fields: Any) -> Parked:
         """Admit a job that must wait."""
@@ -96,7 +125,7 @@ class AdmissionContract:
     def test_a_repeated_id_under_another_account_is_one_call(self, bench: Bench) -> None:
         """The account that used an id first keeps it."""
         bench.go("job-1", account("acme"))
-        assert isinstance(bench.admit("job-1", account("globex")), Seen)
+        assert bench.admit("job-1", account("globex")) == Seen("another account's", ("account",))
         assert bench.ledger.lease_due(0).wait_seconds == math.inf
 
     def test_an_ended_job_is_still_known(self, bench: Bench) -> None:
@@ -604,22 +633,92 @@ class RejectContract:
     def test_a_rejected_job_has_ended(self, bench: Bench) -> None:
         """Its event is recorded once, and its id is used up."""
         event = rejection("a", "acme")
-        assert bench.ledger.reject("a", "acme", account(webhooks=HOOKS), event)
-        assert not bench.other.reject("a", "acme", None, rejection("a", "acme"))
-        assert bench.admit("a", account()) == Seen("rejected")
+        assert bench.reject("a", account(webhooks=HOOKS), event) is None
+        assert bench.other.reject("a", "acme", None, rejection("a", "acme"), BROKEN) == Seen("rejected")
+        assert bench.admit("a", account()) == Seen("rejected", ("fields",))
         assert bench.events() == [event.body] and bench.deliveries() == [("a", HOOKS[0].key)]
 
     def test_a_known_id_is_not_rejected(self, bench: Bench) -> None:
         """A broken repeat of an accepted job does not end that job."""
         lease = bench.go("a", account())
-        assert not bench.ledger.reject("a", "acme", account(), rejection("a", "acme"))
-        assert not bench.ledger.reject("a", "globex", None, rejection("a", "globex"))
+        assert bench.reject("a", account()) == Seen("dialling", ("fields",))
+        assert bench.reject("a", account("globex")) == Seen("another account's", ("account",))
         decisions.settle(bench.ledger, lease, account(), Tally(sent=1), placed(lease))
         assert len(bench.events()) == 1
 
 
+class ConflictContract:
+    """Another job under an id that was used before."""
+
+    @pytest.mark.parametrize("field", ["country", "phone", "code", "ext", "message", "ref"])
+    def test_another_job_under_the_id_of_one_that_lives_is_a_conflict(self, bench: Bench, field: str) -> None:
+        """It is dropped, the fields that differ are named, and the first one stands (D5)."""
+        lease = bench.go("a", account())
+        assert bench.come("a", **{field: OTHER[field]}) == Seen("dialling", (field,))
+        decisions.park(bench.ledger, lease, Tally(), Reason.BACKOFF, 0.0)
+        assert bench.come("a", **{field: OTHER[field]}) == Seen("waiting", (field,))
+        bench.clock.advance(1)
+        (again,) = bench.release()
+        assert again.job == lease.job
+
+    @pytest.mark.parametrize("field", ["country", "phone", "code", "ext", "message", "ref"])
+    def test_another_job_under_the_id_of_one_that_ended_is_a_conflict(self, bench: Bench, field: str) -> None:
+        """Of what has ended a digest is left, which tells it from another job, not in what they differ (D5)."""
+        lease = bench.go("a", account())
+        decisions.settle(bench.ledger, lease, account(), Tally(sent=1), placed(lease))
+        assert bench.come("a", **{field: OTHER[field]}) == Seen("placed", ("fields",))
+        assert bench.come("a") == Seen("placed")
+
+    @pytest.mark.parametrize("ended", [False, True])
+    def test_the_same_job_in_another_spelling_is_a_repeat(self, bench: Bench, ended: bool) -> None:
+        """Integers for digits, a default that is given, and another expiry make no other job (D5)."""
+        lease = bench.go("a", account())
+        if ended:
+            decisions.settle(bench.ledger, lease, account(), Tally(sent=1), placed(lease))
+        respelled = {
+            "phone": 2125555555, "code": 4321, "message": "English", "ext": None,
+            "expires_at": "2027-01-15T08:30:00Z",
+        }  # fmt: skip
+        assert bench.come("a", **respelled) == Seen("placed" if ended else "dialling")
+
+    def test_a_long_job_is_told_from_another(self, bench: Bench) -> None:
+        """Where the job lies beside its record the two are compared all the same (D5)."""
+        bench.come("a", ref="é" * 255)
+        assert bench.come("a", ref="é" * 254) == Seen("dialling", ("ref",))
+        assert bench.come("a", ref="é" * 255) == Seen("dialling")
+
+    @pytest.mark.parametrize("may_dial", [True, False])
+    def test_a_conflict_within_a_batch_is_told(self, bench: Bench, may_dial: bool) -> None:
+        """The one that stands first in the batch is the job (D5)."""
+        owner = account()
+        first, second, third = (
+            Application(job("a", phone=phone), owner, Source.CELERY, may_dial)
+            for phone in ("2125555555", "2125550199", "2125555555")
+        )
+        admissions = bench.ledger.admit([first, second, third])
+        state = "dialling" if may_dial else "waiting"
+        assert admissions[1:] == [Seen(state, ("phone",)), Seen(state)]
+
+    def test_an_account_that_comes_second_within_a_batch_is_told(self, bench: Bench) -> None:
+        """Two accounts that use one id in one batch: the second has the conflict (D5)."""
+        batch = [application("a", account("acme")), application("a", account("globex"))]
+        assert bench.ledger.admit(batch)[1] == Seen("another account's", ("account",))
+
+    def test_another_job_under_the_id_of_a_rejected_one_is_a_conflict(self, bench: Bench) -> None:
+        """A job that was put right needs a new id, and its producer is told; the same broken one is a repeat (D5)."""
+        assert bench.reject("a", account()) is None
+        assert bench.come("a") == Seen("rejected", ("fields",))
+        assert bench.reject("a", account()) == Seen("rejected")
+
+
 class LedgerContract(
-    AdmissionContract, ReleaseContract, InHandContract, HoldContract, ReclaimContract, RejectContract
+    AdmissionContract,
+    ConflictContract,
+    ReleaseContract,
+    InHandContract,
+    HoldContract,
+    ReclaimContract,
+    RejectContract,
 ):
     """All promises of `ports.Ledger`. A subclass gives the fixture `bench`."""
 

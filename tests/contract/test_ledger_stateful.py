@@ -42,6 +42,7 @@ PACES: tuple[dict[str, Any], ...] = (
     {"rate": "2/m", "burst": 2, "concurrency": 3},
 )
 LEASE_SECONDS = 20.0
+BROKEN = '{"phone": "none"}'
 MOMENTS = st.sampled_from((0.0, 0.000_7, 0.01, 0.02, 0.05, 0.3, 1.005, 5.0, 21.0))
 
 names, worker_numbers = st.sampled_from(NAMES), st.integers(0, WORKERS - 1)
@@ -165,8 +166,8 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(worker=worker_numbers, job_id=ids, name=names)
     def job_is_rejected(self, worker: int, job_id: str, name: str) -> None:
         event = rejection(job_id, name)
-        real = self.real[worker].reject(job_id, name, None, event)
-        assert real == self.model[worker].reject(job_id, name, None, event)
+        real = self.real[worker].reject(job_id, name, None, event, BROKEN)
+        assert real == self.model[worker].reject(job_id, name, None, event, BROKEN)
 
     @rule(name=names, reason=st.sampled_from(("operator", "")))
     def operator_speaks(self, name: str, reason: str) -> None:

@@ -47,8 +47,8 @@ def account() -> Account:
     return Accounts.parse({"accounts": {"acme": table}})["acme"]
 
 
-def application(account: Account, job_id: str, *, may_dial: bool) -> Application:
-    fields = {"id": job_id, "account": "acme", "country": "1", "phone": "2125550123", "code": "4711"}
+def application(account: Account, job_id: str, *, may_dial: bool, phone: str = "2125550123") -> Application:
+    fields = {"id": job_id, "account": "acme", "country": "1", "phone": phone, "code": "4711"}
     return Application(Job.parse(fields), account, Source.CELERY, may_dial)
 
 
@@ -64,6 +64,18 @@ def test_admission_whose_reply_was_lost_is_given_again(
     assert isinstance(first, Lease) and isinstance(second, Lease) and isinstance(repeat, Seen)
     assert (first.fence, second.fence) == (1, 1)
     assert first.tally.perhaps_rung == second.tally.perhaps_rung == 0
+
+
+def test_the_lease_of_a_lost_reply_carries_the_job_on_record(
+    ledger: RedisLedger, scripts: Deaf, account: Account
+) -> None:
+    """Where another job of the same id comes before the first one is given again, its number is not dialled (D5)."""
+    first = application(account, "a", may_dial=True)
+    scripts.deaf_to = "admit"
+    with pytest.raises(StoreUnavailable):
+        ledger.admit([first])
+    lease, _ = ledger.admit([application(account, "a", may_dial=True, phone="2125550199"), first])
+    assert isinstance(lease, Lease) and lease.job == first.job
 
 
 def test_admission_of_an_id_under_way_is_not_given_to_another_message(

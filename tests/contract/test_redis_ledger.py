@@ -204,7 +204,7 @@ class TestBatch:
         assert all(isinstance(answer, Parked) for answer in answers[7:300])
         places = [int(answer.until_us) for answer in answers[7:300:7] if isinstance(answer, Parked)]
         assert places == sorted(places)
-        assert answers[300:] == [Seen("dialling"), Seen("another account's")]
+        assert answers[300:] == [Seen("dialling"), Seen("another account's", ("account",))]
 
     def test_an_error_in_between_leaves_no_record_without_a_lane(
         self, client: redis.Redis, ledger: RedisLedger

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tests.doubles.clocks import FakeClock
+from worker import repeats
 from worker.accounts import Account
 from worker.errors import LeaseLost, StoreUnavailable
 from worker.events import Event, Status
@@ -47,6 +48,11 @@ class Record:
     since_us: int = 0
     lease_ends_us: int = 0
     event: Event | None = None
+    content: str = ""
+    """Of a job that was rejected."""
+
+    def digest(self) -> str:
+        return repeats.digest(self.job.id, self.job.account, self.content or repeats.content(self.job))
 
 
 @dataclass
@@ -150,14 +156,25 @@ class MemoryLedger:
         self._available()
         return [self._decide(decision) for decision in decisions]
 
-    def reject(self, job_id: str, account_name: str, account: Account | None, event: Event) -> bool:
+    def reject(
+        self, job_id: str, account_name: str, account: Account | None, event: Event, content: str
+    ) -> Seen | None:
         self._available()
         if job_id in self.store.records:
-            return False
+            return self._seen(job_id, account_name, content)
         broken = Job.model_construct(id=job_id, account=account_name, country="", phone="", code="")
-        self.store.records[job_id] = Record(broken, self._now, self._now)
+        self.store.records[job_id] = Record(broken, self._now, self._now, content=content)
         self._conclude(self.store.records[job_id], account, event)
-        return True
+        return None
+
+    def _seen(self, job_id: str, account_name: str, content: str, job: Job | None = None) -> Seen:
+        known = self.store.records[job_id]
+        if known.job.account != account_name:
+            return Seen("another account's", repeats.OTHER_ACCOUNT)
+        if known.event is None and job is not None:
+            return Seen(known.state, repeats.differing(known.job, job))
+        same = known.digest() == repeats.digest(job_id, account_name, content)
+        return Seen(known.state, () if same else repeats.OTHER_FIELDS)
 
     def reclaim(self, most: int, *, lost: bool = True) -> list[Lease]:
         self._available()
@@ -217,8 +234,7 @@ class MemoryLedger:
     def _admit(self, application: Application) -> Admission:
         job, pace = application.job, application.account.pace
         if job.id in self.store.records:
-            known = self.store.records[job.id]
-            return Seen(known.state if known.job.account == job.account else "another account's")
+            return self._seen(job.id, job.account, repeats.content(job), job)
         limits = self.store.limits.setdefault(job.account, Limits(job.account, pace))
         limits.pace = pace
         record = self._record(application)

@@ -8,7 +8,7 @@ from typing import Any
 from worker.errors import CallError, StoreUnavailable
 from worker.events import Status
 from worker.jobs import Job
-from worker.ports import Lease, Reason, Source
+from worker.ports import Lease, Reason, Seen, Source
 from worker.retry import Tally
 
 
@@ -24,8 +24,8 @@ class NotedWatch:
     def accepted(self, account: str, job_id: str, source: Source) -> None:
         self.facts.append(("accepted", (account, job_id, source)))
 
-    def repeated(self, account: str, job_id: str, state: str) -> None:
-        self.facts.append(("repeated", (account, job_id, state)))
+    def repeated(self, account: str, job_id: str, seen: Seen) -> None:
+        self.facts.append(("repeated", (account, job_id, seen)))
 
     def parked(self, job: Job, reason: Reason, until_us: int) -> None:
         self.facts.append(("parked", (job.id, reason, until_us)))

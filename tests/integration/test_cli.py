@@ -43,6 +43,7 @@ secret_env = "ACME_SECRET"
 """
 PHONE, PIN = "2125550123", "48213"
 JOB = {"account": "acme", "country": "1", "phone": PHONE, "code": PIN, "ref": "note 1"}
+ENQUEUE = ("enqueue", *(part for name, value in JOB.items() for part in (f"--{name}", value)))
 
 
 @pytest.fixture(autouse=True)
@@ -84,10 +85,10 @@ def ledger(client: redis.Redis) -> RedisLedger:
     return RedisLedger(Scripts(client), lease_seconds=30, retention_seconds=3600)
 
 
-def admit(ledger: RedisLedger, *ids: str, may_dial: bool = True) -> list[Any]:
+def admit(ledger: RedisLedger, *ids: str, may_dial: bool = True, **fields: str) -> list[Any]:
     """Admit jobs of account acme, whose limit is one a minute."""
     account = Accounts.load(Settings.from_env().accounts_file)["acme"]
-    jobs = [Job.parse({**JOB, "id": job_id}) for job_id in ids]
+    jobs = [Job.parse({**JOB, **fields, "id": job_id}) for job_id in ids]
     return ledger.admit([Application(job, account, Source.CELERY, may_dial) for job in jobs])
 
 
@@ -152,9 +153,47 @@ def test_ended_job_tells_its_event(run: Run, ledger: RedisLedger) -> None:
     assert REF in run("job", "done").stdout
 
 
+def test_job_tells_of_conflicts(run: Run, ledger: RedisLedger) -> None:
+    """Other jobs that came under its id are counted, with the time of the last (D5)."""
+    admit(ledger, "taken")
+    assert view(run, "taken")["conflicts"] == 0 and "conflicts" not in run("job", "taken").stdout
+    admit(ledger, "taken", code="4711")
+    admit(ledger, "taken")
+    told = view(run, "taken")
+    assert told["conflicts"] == 1 and _seconds_until(told["last_conflict_at"]) == pytest.approx(0, abs=30)
+    assert "1 other job came under this id" in run("job", "taken").stdout
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_enqueue_that_waits_tells_a_conflict(run: Run, ledger: RedisLedger, ended: bool) -> None:
+    """Status 1 and one line where the id is another job's, not that job's event (D5)."""
+    (lease,) = admit(ledger, "taken", code="4711")
+    if ended:
+        settle(ledger, lease)
+    result = run(*ENQUEUE, "--id", "taken", "--wait")
+    assert result.exit_code == 1 and result.stdout == "" and result.stderr.count("\n") == 1
+    assert "'taken' is another job's, which stands; this one was dropped" in result.stderr
+    assert result.stderr.endswith("differs in: fields\n" if ended else "differs in: code\n")
+
+
+def test_enqueue_that_waits_tells_that_the_id_is_another_accounts(run: Run, client: redis.Redis) -> None:
+    """Although that account's job is not to be seen, or not yet (D5)."""
+    client.set(keys.claim("taken"), "globex")
+    result = run(*ENQUEUE, "--id", "taken", "--wait")
+    assert result.exit_code == 1 and result.stderr.endswith("differs in: account\n")
+
+
+def test_enqueue_that_waits_for_the_same_job_again_shows_its_event(run: Run, ledger: RedisLedger) -> None:
+    """The same fields under the same id are one job, whoever sends it again (D5)."""
+    (lease,) = admit(ledger, "once")
+    settle(ledger, lease)
+    result = run(*ENQUEUE, "--id", "once", "--wait")
+    assert result.exit_code == 0 and REF in result.stdout
+
+
 def test_rejected_job_tells_its_fields(run: Run, ledger: RedisLedger) -> None:
     """A job that never was valid has a story too."""
-    assert ledger.reject("bad", "acme", None, rejection("bad", "acme"))
+    assert ledger.reject("bad", "acme", None, rejection("bad", "acme"), "{}") is None
     told = view(run, "bad")
     assert (told["state"], told["expires_at"], told["event"]["type"]) == ("rejected", None, "call.rejected")
     assert "phone: is required" in run("job", "bad").stdout

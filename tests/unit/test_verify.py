@@ -11,7 +11,7 @@ from tests.doubles.samples import REF, account, job
 from tests.doubles.world import World
 from worker.errors import AccountProblem, Misconfigured, Redial, Refused, Retry, StoreUnavailable
 from worker.intake import Request
-from worker.ports import Due, Reason, Source
+from worker.ports import Due, Reason, Seen, Source
 from worker.verify import FOREIGN_ACCOUNT_WAIT_SECONDS
 
 OWNER = account("acme", "10/s", ttl=600)
@@ -274,7 +274,10 @@ class TestAccept:
         assert [lease.job.id for lease in leases] == ["good"]
         accepted = world.watch.named("accepted")
         assert ("acme", "good", Source.STREAM) in accepted and ("acme", "by-task", Source.CELERY) in accepted
-        assert world.watch.named("repeated") == [("acme", "bad", ""), ("acme", "good", "dialling")]
+        assert world.watch.named("repeated") == [
+            ("acme", "bad", Seen("rejected")),
+            ("acme", "good", Seen("dialling")),
+        ]
         assert world.dead_letters.reasons == ["id: is required"]
         assert world.outcome("bad") == ("call.rejected", "INVALID_JOB", 0)
 

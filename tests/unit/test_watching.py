@@ -24,7 +24,7 @@ from worker.errors import (
 from worker.events import Status
 from worker.jobs import Job
 from worker.metrics import Metrics
-from worker.ports import Due, Gate, Lease, Reason, Slot, Source
+from worker.ports import Due, Gate, Lease, Reason, Seen, Slot, Source
 from worker.provider.client import Result
 from worker.retry import Tally
 from worker.watching import InFlight, Watching
@@ -73,8 +73,12 @@ FACTS: dict[str, tuple[Callable[[Watching], None], str, str, str, dict[str, str]
         "job.accepted", "debug", "jobs_accepted_total", {"account": "(unknown)", "source": "celery"},
     ),
     "repeated": (
-        lambda w: w.repeated("acme", "job-1", "placed"),
+        lambda w: w.repeated("acme", "job-1", Seen("placed")),
         "job.repeated", "info", "duplicates_total", {"account": "acme"},
+    ),
+    "conflict": (
+        lambda w: w.repeated("acme", "job-1", Seen("placed", ("phone", "code"))),
+        "job.conflict", "warning", "conflicts_total", {"account": "acme"},
     ),
     "leased after a wait": (
         lambda w: w.leased(lease(Reason.RATE_LIMIT)),

@@ -68,7 +68,7 @@ def _send_one(settings: Settings, fields: dict[str, str], *, wait: bool, as_json
     job = _one_job(settings, fields)
     send(places.broker(settings), [job])
     if wait:
-        return wait_for_end(settings, job.id, as_json=as_json)
+        return wait_for_end(settings, job, as_json=as_json)
     _print(Sent.of(job), as_json)
     return 0
 

@@ -51,9 +51,17 @@ def _facts(view: JobView) -> dict[str, str]:
         "expires": _moment(view.expires_us) if not view.ended else "",
         "finished": rfc3339(view.finished_us) if view.finished_us else "",
         "requests": requests,
+        "conflicts": _conflicts(view),
         **_outcome(view),
         "waits for": describe_wait(view.wait) if view.wait else "",
     }
+
+
+def _conflicts(view: JobView) -> str:
+    if view.conflict_us is None:
+        return ""
+    jobs = "1 other job" if view.conflicts == 1 else f"{view.conflicts} other jobs"
+    return f"{jobs} came under this id, dropped; the last {_moment(view.conflict_us)}"
 
 
 def _outcome(view: JobView) -> dict[str, str]:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import click
+
 from worker.cli import places
 from worker.cli.output import console, print_json, say
 from worker.cli.results import describe
@@ -50,10 +52,13 @@ def send(broker_url: str, jobs: Sequence[Job], *, progress: bool = False) -> Non
             producer.enqueue_many(jobs, progress=tell)
 
 
-def wait_for_end(settings: Settings, job_id: str, *, as_json: bool) -> int:
-    """Print the job's event when it has ended; 0 if it was placed, else 1."""
+def wait_for_end(settings: Settings, job: Job, *, as_json: bool) -> int:
+    """Print the job's event when it has ended; 0 if it was placed, else 1.
+
+    Raises click.ClickException where another job has its id.
+    """
     with places.store(settings) as client:
-        view = _ended(JobViews(client), job_id)
+        view = _ended(JobViews(client), job)
     if as_json:
         print_json(view.event)
     else:
@@ -61,10 +66,17 @@ def wait_for_end(settings: Settings, job_id: str, *, as_json: bool) -> int:
     return 0 if view.state == Status.PLACED else 1
 
 
-def _ended(views: JobViews, job_id: str) -> JobView:
-    while (view := views.find(job_id)) is None or not view.ended:
+def _ended(views: JobViews, job: Job) -> JobView:
+    while True:
+        view = views.find(job.id)
+        if differs := views.differs(job):
+            raise click.ClickException(
+                f"conflict: the id {job.id!r} is another job's, which stands; this one was dropped, "
+                f"for it differs in: {', '.join(differs)}"
+            )
+        if view is not None and view.ended:
+            return view
         time.sleep(POLL_SECONDS)
-    return view
 
 
 @contextmanager

@@ -28,20 +28,21 @@ class Claims:
     def __init__(self, scripts: Scripts, retention_ms: int) -> None:
         self._scripts, self._keep_ms = scripts, retention_ms + _DAY_MS
 
-    def granted(self, claims: Sequence[Claim]) -> list[bool]:
-        """Whether each id is its account's, now or since before. Raises StoreUnavailable.
+    def owners(self, claims: Sequence[Claim]) -> list[str]:
+        """The account that has each id, now or since before. Raises StoreUnavailable.
 
         One round trip; one more for ids that were claimed before, whether a repeat or another account's.
         """
         now_ms = time.time_ns() // 1_000_000
         commands = [self._first(claim, now_ms) for claim in claims]
-        granted = [reply is not None for reply in self._scripts.run_commands(commands)]
-        again = [n for n, first in enumerate(granted) if not first]
+        owners = [claim.account for claim in claims]
+        again = [n for n, reply in enumerate(self._scripts.run_commands(commands)) if reply is None]
         if again:
-            owners = self._scripts.run_all([_owner(commands[n]) for n in again])
-            for n, owner in zip(again, owners, strict=True):
-                granted[n] = owner.decode() == claims[n].account
-        return granted
+            for n, owner in zip(
+                again, self._scripts.run_all([_owner(commands[n]) for n in again]), strict=True
+            ):
+                owners[n] = owner.decode()
+        return owners
 
     def _first(self, claim: Claim, now_ms: int) -> Command:
         """The claim of an id that nobody has, as almost all are: no script is needed for it."""

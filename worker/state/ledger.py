@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from worker import repeats
 from worker.accounts import Account
 from worker.errors import LeaseLost, StoreUnavailable
 from worker.events import Event, Status
@@ -31,7 +32,7 @@ from worker.ports import (
     Slot,
 )
 from worker.retry import Tally
-from worker.state import keys
+from worker.state import conflicts, keys
 from worker.state.admission import portions
 from worker.state.claims import Claim, Claims
 from worker.state.offset import ClockOffset
@@ -85,16 +86,12 @@ class RedisLedger:
         ])  # fmt: skip
 
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
-        """See ports.Ledger; two round trips, however many applications, and a third where ids were seen before."""
-        granted = self._claims.granted([
+        """See ports.Ledger; two round trips, however many applications; a third where ids were seen before, and a
+        fourth where other jobs have them."""
+        owners = self._claims.owners([
             Claim(one.job.id, one.account.name, one.job.expires_at, one.account.ttl) for one in applications
         ])  # fmt: skip
-        call = secrets.token_hex(8)
-        names = {
-            n: self._unheard.pop(one.job.id, f"{call}:{n}" if one.may_dial else "")
-            for n, one in enumerate(applications)
-            if granted[n]
-        }
+        names = self._names(applications, owners)
         calls = portions(applications, names, self._lease_us, AHEAD_US)
         try:
             replies, span = self._timed([call for call, _ in calls])
@@ -104,11 +101,33 @@ class RedisLedger:
                 if name:
                     self._unheard.setdefault(applications[n].job.id, name)
             raise
-        admissions: list[Admission] = [Seen("another account's")] * len(applications)
+        admissions: list[Admission] = [conflicts.ANOTHER_ACCOUNTS] * len(applications)
         for (_, places), rows in zip(calls, replies, strict=True):
             for n, reply in zip(places, rows, strict=True):
                 admissions[n] = self._admission(reply, applications[n].job, span)
+        self._note_conflicts(applications, admissions, owners)
         return admissions
+
+    def _names(self, applications: Sequence[Application], owners: Sequence[str]) -> dict[int, str]:
+        """The name of each application's call, by its place; those whose id is another account's have none."""
+        call = secrets.token_hex(8)
+        return {
+            n: self._unheard.pop(one.job.id, f"{call}:{n}" if one.may_dial else "")
+            for n, one in enumerate(applications)
+            if owners[n] == one.account.name
+        }
+
+    def _note_conflicts(
+        self, applications: Sequence[Application], admissions: Sequence[Admission], owners: Sequence[str]
+    ) -> None:
+        conflicts.note(
+            self._scripts,
+            (
+                (owner, one.job.id)
+                for one, admission, owner in zip(applications, admissions, owners, strict=True)
+                if isinstance(admission, Seen) and admission.differs
+            ),
+        )
 
     def lease_due(self, most: int) -> Released:
         """See ports.Ledger; one round trip. The shards take turns in being first."""
@@ -146,11 +165,19 @@ class RedisLedger:
         }
         return [found[place] for place in range(len(decisions))]
 
-    def reject(self, job_id: str, account_name: str, account: Account | None, event: Event) -> bool:
-        if self._claims.granted([Claim(job_id, account_name)]) == [False]:
-            return False
-        args = (job_id, account_name, event.body, self._retention_ms, _endpoints(account, event))
-        return bool(self._scripts.run(Call("reject", keys.prefix_of(account_name), args)))
+    def reject(
+        self, job_id: str, account_name: str, account: Account | None, event: Event, content: str
+    ) -> Seen | None:
+        (owner,) = self._claims.owners([Claim(job_id, account_name)])
+        seen: Seen | None = conflicts.ANOTHER_ACCOUNTS
+        if owner == account_name:
+            digest = repeats.digest(job_id, account_name, content)
+            args = (job_id, account_name, event.body, self._retention_ms, _endpoints(account, event), digest)
+            reply = self._scripts.run(Call("reject", keys.prefix_of(account_name), args))
+            seen = conflicts.seen_by_content(reply, job_id, account_name, content) if len(reply) > 1 else None
+        if seen is not None and seen.differs:
+            conflicts.note(self._scripts, [(owner, job_id)])
+        return seen
 
     def reclaim(self, most: int, *, lost: bool = True) -> list[Lease]:
         args = (most, RECLAIM_LEASE_US, int(lost))
@@ -199,7 +226,9 @@ class RedisLedger:
             return self._lease(reply, span, self._lease_us, job)
         if kind == "parked":
             return Parked(Reason(_text(reply[1])), int(reply[2]))
-        return Seen(_text(reply[1]) if len(reply) > 1 else "")
+        if kind == "seen":
+            return conflicts.seen_by_job(reply, job)
+        return Seen("")
 
     def _leases(self, rows: Sequence[list[Any]], span: Span, lease_us: int) -> list[Lease]:
         """The leases that can be read. A job written by another version, in a form that this one does not know, must
@@ -219,7 +248,7 @@ class RedisLedger:
         now_us, slot_us = int(now), int(slot)
         offset = self._offset.learn(*span, now_us)
         return Lease(
-            job=job or Job.unpacked(_text(job_id), _text(account), packed),
+            job=_job_of(job, packed) or Job.unpacked(_text(job_id), _text(account), packed),
             fence=int(fence),
             due=Due(_text(due)),
             tally=Tally(int(sent), int(not_rung), int(perhaps)),
@@ -237,6 +266,11 @@ class RedisLedger:
         )
 
 
+def _job_of(known: Job | None, packed: bytes) -> Job | None:
+    """The job in hand, if it is the one on record: under a lost reply's name another one of its id may have come."""
+    return known if known is not None and known.packed().encode() == packed else None
+
+
 def _wait_seconds(reply: list[Any]) -> float:
     """From the head of a reply of lease.lua: when to ask again. Halfway into what may be leased ahead, so that one
     question brings the slots of some milliseconds and none is asked for too late."""
@@ -250,7 +284,8 @@ def _ending(decision: Ending) -> tuple[str | int, ...]:
     answered = int(lease.probe and event.status in _ANSWERED)
     return (lease.job.id, lease.fence, lease.job.account, event.status, event.body,
             _endpoints(decision.account, event),
-            tally.sent, tally.not_rung, tally.perhaps_rung, answered)  # fmt: skip
+            tally.sent, tally.not_rung, tally.perhaps_rung, answered,
+            repeats.digest(lease.job.id, lease.job.account, repeats.content(lease.job)))  # fmt: skip
 
 
 def _parking(decision: Parking) -> Call:

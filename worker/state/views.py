@@ -17,7 +17,9 @@ from worker.events import Status, rfc3339
 from worker.jobs import Job, mask
 from worker.limits import Pace
 from worker.ports import Reason
+from worker.repeats import OTHER_ACCOUNT
 from worker.state import keys
+from worker.state.conflicts import seen_by_job
 from worker.state.scripts import translated
 
 _STEP = re.compile(r"([0-9]{13}) (\S+) ?(.*)")
@@ -59,7 +61,8 @@ class Wait:
 class JobView:
     """A job as it stands; times in Unix microseconds. `state` is the ledger's word, a final one once it ended.
 
-    `sent` counts requests that left; `perhaps_rung` those that may have rung the phone. `event` is the published
+    `sent` counts requests that left; `perhaps_rung` those that may have rung the phone. `conflicts` counts other jobs
+    that came under this id and were dropped, the last at `conflict_us`. `event` is the published
     body once the job has ended, `wait` is there while it waits.
     """
 
@@ -74,6 +77,8 @@ class JobView:
     finished_us: int | None
     sent: int
     perhaps_rung: int
+    conflicts: int
+    conflict_us: int | None
     wait: Wait | None
     event: dict[str, Any] | None
     history: tuple[Step, ...]
@@ -95,6 +100,8 @@ class JobView:
             "finished_at": None if self.finished_us is None else rfc3339(self.finished_us),
             "attempts": self.sent,
             "perhaps_rung": self.perhaps_rung,
+            "conflicts": self.conflicts,
+            "last_conflict_at": None if self.conflict_us is None else rfc3339(self.conflict_us),
             "wait": None if self.wait is None else self.wait.as_dict(),
             "event": self.event,
             "history": [step.as_dict() for step in self.history],
@@ -116,6 +123,23 @@ class JobViews:
             row = self._row(job_id, owner.decode())
         record = {name.decode(): value.decode() for name, value in row[0].items()}
         return _view(job_id, record, row) if record else None
+
+    def differs(self, job: Job) -> tuple[str, ...]:
+        """The names of what `job` has not in common with the one that has its id, see `worker.repeats`.
+
+        Empty where it is the same one, or none is on record. In three round trips. Raises StoreUnavailable.
+        """
+        with translated():
+            owner: Any = self._client.get(keys.claim(job.id))
+            if owner is None or owner.decode() != job.account:
+                return OTHER_ACCOUNT if owner else ()
+            prefix = keys.prefix_of(job.account)
+            found: Any = self._client.hmget(f"{prefix}job:{job.id}", ["state", "job", "digest"])
+            long_job: Any = self._client.get(f"{prefix}payload:{job.id}")
+        state, packed, digest = found
+        if state is None:
+            return ()
+        return seen_by_job([b"seen", state, packed or long_job or b"", digest or b""], job).differs
 
     def _row(self, job_id: str, account: str) -> list[Any]:
         """The job's record, its account's limit fields, its rank and score in the lane, Redis' clock, a long job."""
@@ -145,6 +169,8 @@ def _view(job_id: str, record: Mapping[str, str], row: list[Any]) -> JobView:
         finished_us=_moment(record, "finished"),
         sent=int(record.get("sent", 0)),
         perhaps_rung=int(record.get("perhaps", 0)),
+        conflicts=int(record.get("conflicts", 0)),
+        conflict_us=_moment(record, "conflict_at"),
         wait=_wait(record, *row[1:-1]) if record["state"] == "waiting" else None,
         event=event,
         history=_history(record.get("history") or _first_wait(record)),

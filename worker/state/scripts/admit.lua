@@ -7,7 +7,7 @@
 --      name  ttl (µs)  pace  how many of its jobs follow; and for each of these
 --      id  the job as packed  expires_at (µs) or ''  '1': the caller can dial now
 --      the call's name: a repeat under the same name gets the lease whose reply was lost; '' where it cannot have any
--- Reply: for each job in order {'seen', state} | {'lease', …} (see lease_reply) | {'parked', reason, until (µs)}
+-- Reply: for each job in order {'seen', state, job, digest} | {'lease', …} (see lease_reply) | {'parked', reason, until (µs)}
 
 -- A longer field would make Redis keep the whole record in a form several times as large.
 local PACKED_MOST = 64
@@ -42,7 +42,7 @@ local function park(a, id, job, expires, slot)
   a.scores[n + 1], a.scores[n + 2] = now, id
   a.ends[n + 1], a.ends[n + 2] = ends, id
   a.parked[#a.parked + 1] = {id, job, now, ends, why}
-  a.waits[id], a.ready = 'waiting', true
+  a.waits[id], a.ready = {'seen', 'waiting', job, ''}, true
   -- Equals have no order in a lane. This does not outrun the clock: to record a job takes longer.
   NOW = NOW + 1
   return {'parked', why, int(until_us)}
@@ -81,9 +81,9 @@ while ARGV[at] do
   local a
   for _ = 1, count do
     local id, job, expires, may_dial, call = next_arguments(5)
-    local state = redis.call('HGET', job_key(id), 'state') or a and a.waits[id]
-    if state then
-      reply[#reply + 1] = unheard(id, call) or {'seen', state}
+    local seen = as_seen(id) or a and a.waits[id]
+    if seen then
+      reply[#reply + 1] = unheard(id, call) or seen
     else
       a = a or open_account(name, pace)
       reply[#reply + 1] = go_or_park(a, id, job, tonumber(expires) or NOW + tonumber(ttl), may_dial == '1', call)

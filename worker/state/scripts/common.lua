@@ -139,6 +139,12 @@ local function unheard(id, call)
   if f[1] == 'dialling' and f[2] == call then return lease_reply(id, 'dial', NOW - 1, 0, false) end
 end
 
+-- What is on record of a job that is known: state, and the job as packed, or once it has ended its digest; or nil.
+local function as_seen(id)
+  local f = redis.call('HMGET', job_key(id), 'state', 'job', 'digest')
+  if f[1] then return {'seen', f[1], f[2] or not f[3] and redis.call('GET', payload_key(id)) or '', f[3] or ''} end
+end
+
 -- Puts a job into its lane, to go no sooner than `ready`; the account's index is left to `refresh`.
 local function wait_in_lane(id, account, ready, expires, why, detail)
   redis.call('ZADD', lane_key(account), int(ready), id)

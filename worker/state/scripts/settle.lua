@@ -3,11 +3,11 @@
 -- KEYS 1 shard prefix
 -- ARGV 1 retention (ms); then for each job
 --      id  fence  account  status  event  endpoint keys, separated by spaces  sent  not rung  perhaps rung
---      '1': a probe got through, so the account's hold ends
+--      '1': a probe got through, so the account's hold ends  digest (see worker/repeats.py)
 -- Reply: for each job in order 1; 2 where a job that waited for this one's place in flight can go now; 0 where the fence is
 -- old and nothing was changed. The same event again, whose reply was lost, is 1.
 
-local FIELDS = 10
+local FIELDS = 11
 local accounts = {}
 
 local function account(name)
@@ -16,14 +16,14 @@ local function account(name)
 end
 
 -- The first write is one that a server without memory refuses.
-local function settle(id, fence, name, status, event, endpoints, sent, not_rung, perhaps, got_through)
+local function settle(id, fence, name, status, event, endpoints, sent, not_rung, perhaps, got_through, digest)
   local key = job_key(id)
   local f = redis.call('HMGET', key, 'fence', 'state', 'history', 'why', 'accepted', 'job')
   if f[1] ~= fence or not in_hand(f[2]) then return redis.call('HGET', key, 'event') == event and 1 or 0 end
 
   local a = account(name)
   conclude(id, name, status, event, ARGV[1], endpoints, 'sent', sent, 'not_rung', not_rung, 'perhaps', perhaps,
-           'history', with_step(f[3], f[4], f[5], status))
+           'digest', digest, 'history', with_step(f[3], f[4], f[5], status))
   redis.call('HDEL', key, 'why', 'since', 'call', 'job')
   if not f[6] then redis.call('DEL', payload_key(id)) end
   local full, held = release(id, a, f[2]), a.hold
