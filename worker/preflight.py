@@ -15,6 +15,7 @@ from worker.broker.connection import connection_to
 from worker.errors import ConfigurationError, every
 from worker.provider import Codes
 from worker.settings import Settings
+from worker.state.connection import connect
 
 CELERY_BROKER = "CELERY_BROKER_URL"
 
@@ -43,9 +44,14 @@ def _files(settings: Settings, environ: Mapping[str, str]) -> list[Callable[[], 
 def _broker(
     settings: Settings, wrong: Mapping[str, str], environ: Mapping[str, str]
 ) -> list[Callable[[], object]]:
-    if wrong.keys() & {"BROKER_URL", "REDIS_URL"}:
-        return []
-    return [lambda: connection_to(broker_url(settings)), partial(_refuse_celerys_own, settings, environ)]
+    checks: list[Callable[[], object]] = []
+    if settings.redis_url is not None and "REDIS_URL" not in wrong:
+        checks += [partial(connect, settings.redis_url)]
+    if settings.broker_url is not None and "BROKER_URL" not in wrong:
+        checks += [partial(connection_to, settings.broker_url)]
+    if not wrong.keys() & {"BROKER_URL", "REDIS_URL"}:
+        checks += [partial(_refuse_celerys_own, settings, environ)]
+    return checks
 
 
 def _refuse_celerys_own(settings: Settings, environ: Mapping[str, str]) -> None:

@@ -52,7 +52,7 @@ def _provider_url(url: str) -> str:
 
 def _redis_url(url: str) -> str:
     parts = _parts(url)
-    if not parts or parts.scheme not in ("redis", "rediss", "unix"):
+    if not parts or parts.scheme not in ("redis", "rediss", "unix", "redis+socket"):
         raise ValueError("is not an address of a Redis; allowed is redis://…, rediss://… or unix://…")
     return url
 

@@ -21,7 +21,7 @@ LAYERS = (
     {
         "broker", "delivery", "embedded", "engine", "health", "http_heads", "labels", "logs", "loops", "metrics",
         "producer", "provider", "queues", "redaction", "sandbox", "scrubbing", "shared_state", "state", "threads",
-        "watching", "written",
+        "tls", "watching", "written",
     },
     {"preflight", "wiring"},
     {"app", "steps", "tasks"},

@@ -11,7 +11,7 @@ import pytest
 from kombu import Connection
 
 from worker import producer
-from worker.broker.address import broker_url, kombu_url
+from worker.broker.address import broker_url
 from worker.errors import BrokerUnavailable, ConfigurationError, InvalidJob
 from worker.jobs import Job
 from worker.producer import Producer, enqueue, enqueue_many
@@ -167,7 +167,7 @@ def test_wrong_address_is_a_configuration_error() -> None:
     [
         ({"BROKER_URL": "amqp://a", "REDIS_URL": "redis://b"}, "amqp://a"),
         ({"REDIS_URL": "redis://b:6380/2"}, "redis://b:6380/2"),
-        ({"REDIS_URL": "unix:///run/r.sock"}, "redis+socket:///run/r.sock"),
+        ({"REDIS_URL": "unix:///run/r.sock"}, "unix:///run/r.sock"),
         ({"CALLWORKER_STATE_DIR": "/srv/cw"}, "redis+socket:///srv/cw/redis.sock"),
     ],
 )
@@ -181,17 +181,3 @@ def test_embedded_server_is_looked_for_where_it_runs(tmp_path: Path, monkeypatch
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     url = broker_url(Settings.from_env({}))
     assert url.startswith("redis+socket://") and url.endswith(".sock")
-
-
-@pytest.mark.parametrize(
-    ("redis_py", "kombu"),
-    [
-        ("unix:///a/b.sock?db=3", "redis+socket:///a/b.sock?virtual_host=3"),
-        ("unix://user:p%40ss@/a%20b.sock", "redis+socket://user:p%40ss@/a%20b.sock"),
-        ("unix://:pw@/a.sock?db=1&db=2", "redis+socket://:pw@/a.sock?virtual_host=2"),
-        ("rediss://:pw@host:1/0?ssl_cert_reqs=none", "rediss://:pw@host:1/0?ssl_cert_reqs=none"),
-    ],
-)
-def test_socket_address_is_respelled_for_kombu(redis_py: str, kombu: str) -> None:
-    """The same server and database, in the spelling that kombu reads."""
-    assert kombu_url(redis_py) == kombu

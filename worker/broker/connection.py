@@ -13,13 +13,14 @@ from typing import Any
 
 import amqp
 from amqp.exceptions import AMQPError, MessageNacked
-from kombu import Connection, Queue
+from kombu import Queue
 from kombu.exceptions import KombuError
 from kombu.transport import virtual
 from redis.exceptions import RedisError
 
 from worker.broker.amqp_wire import ease
 from worker.broker.declaring import declare
+from worker.broker.transports import BrokerConnection
 from worker.errors import BrokerUnavailable, ConfigurationError
 from worker.written import wait_for_file
 
@@ -152,16 +153,23 @@ def _silenced() -> Iterator[None]:
         return
 
 
-def connection_to(url: str) -> Connection:
-    """A kombu connection, not opened yet. Raises ConfigurationError for an address no transport understands."""
+def connection_to(url: str, **options: Any) -> BrokerConnection:
+    """A kombu connection, not opened yet; of several addresses, with `;` between them, one is tried after the other.
+
+    `options` are kombu's. Raises ConfigurationError for an address that no transport understands.
+    """
+    defaults = {
+        "connect_timeout": CONNECT_SECONDS,
+        "transport_options": {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": CONNECT_SECONDS},
+    }
     try:
-        connection = Connection(
-            url,
-            connect_timeout=CONNECT_SECONDS,
-            transport_options={"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": CONNECT_SECONDS},
-        )
+        connection = BrokerConnection.to(url, **defaults | options)
         connection.transport  # noqa: B018  (the transport's module is only looked for here)
-    except (KeyError, ValueError, ImportError) as problem:
+    except ValueError as problem:
+        raise ConfigurationError(f"BROKER_URL: {problem}") from None
+    except (KeyError, ImportError) as problem:
         scheme = url.partition("://")[0]
         raise ConfigurationError(f"BROKER_URL: no transport for {scheme}://…: {problem}") from None
+    except (TypeError, NameError):
+        raise ConfigurationError("BROKER_URL: has an option that its transport does not know") from None
     return connection

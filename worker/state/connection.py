@@ -1,27 +1,111 @@
-"""Clients for Redis, with bounded waits."""
+"""Clients for Redis, with bounded waits, and how the address of a Redis is read: as redis-py documents it.
+
+The store's clients, those of a broker that is a Redis, and kombu's (`broker.transports`) are all made from it.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import SSLConnection, parse_url
 from redis.retry import Retry
+
+from worker import tls
+from worker.errors import ConfigurationError
 
 SOCKET_SECONDS = 5.0
 
+UNREADABLE = "cannot be read; write signs like / # ? @ : % in user names and passwords as %2F %23 …"
 
-def connect(url: str, *, blocking_seconds: float = 0.0) -> redis.Redis:
+Parameters = dict[str, Any]
+"""Arguments of redis-py's connections, with their class as `connection_class`."""
+
+LEAST = {
+    "db": 0,
+    "socket_timeout": 0.001,
+    "socket_connect_timeout": 0.001,
+    "health_check_interval": 0,
+    "max_connections": 40,
+}
+"""A worker that ran out of connections would take Redis to be away."""
+
+_parse: Callable[[str], Parameters] = parse_url
+_HEEDED = {"client_name", "connection_class", "host", "password", "path", "port", "username", *LEAST}
+_DECIDED_HERE = {
+    "decode_responses", "encoding", "encoding_errors", "legacy_responses", "lib_name", "lib_version", "protocol",
+    "retry_on_error", "retry_on_timeout", "socket_keepalive", "socket_read_size",
+}  # fmt: skip
+"""Taken without effect: this program reads raw bytes of RESP 2, and repeats no command by itself."""
+
+
+def connect(url: str, *, blocking_seconds: float = 0.0, variable: str = "REDIS_URL") -> redis.Redis:
     """A client for `url` (redis://, rediss://, unix://) whose calls end within 5 s and `blocking_seconds`.
 
-    It never repeats a command by itself: a script whose answer was lost may have run.
+    It never repeats a command by itself: a script whose answer was lost may have run. Raises ConfigurationError,
+    which names `variable`.
     """
-    over_tcp: dict[str, Any] = {"socket_connect_timeout": SOCKET_SECONDS, "socket_keepalive": True}
-    return redis.Redis.from_url(
-        url,
-        **({} if url.startswith("unix:") else over_tcp),
-        socket_timeout=SOCKET_SECONDS + blocking_seconds,
-        retry=Retry(NoBackoff(), 0),
-        retry_on_error=[],
-        protocol=2,
-    )
+    try:
+        arguments = bounded(parameters(url), SOCKET_SECONDS, SOCKET_SECONDS)
+    except ValueError as problem:
+        raise ConfigurationError(f"{variable}: {problem}") from None
+    arguments["socket_timeout"] += blocking_seconds
+    return redis.Redis.from_pool(redis.ConnectionPool(**arguments))
+
+
+def bounded(given: Mapping[str, Any], answer_seconds: float, connect_seconds: float) -> Parameters:
+    """The arguments of a pool from those of an address, whose own timeouts count where they are shorter."""
+    made = {"socket_timeout": answer_seconds, "socket_connect_timeout": connect_seconds} | dict(given)
+    made["socket_timeout"] = min(made["socket_timeout"], answer_seconds)
+    made["socket_connect_timeout"] = min(made["socket_connect_timeout"], connect_seconds)
+    return made | {"retry": Retry(NoBackoff(), 0), "retry_on_error": [], "protocol": 2}
+
+
+def parameters(url: str) -> Parameters:
+    """What `url` says. Raises ValueError, whose text repeats nothing that could be a part of a password."""
+    spelled = _respelled(url)
+    try:
+        given, parts = _parse(spelled), urlsplit(spelled)
+    except ValueError:
+        raise ValueError(UNREADABLE) from None
+    _check_place(given, parts.scheme, parts.hostname, parts.path, parts.fragment)
+    _check_options(given)
+    if given["connection_class"] is SSLConnection:
+        given["ssl_cert_reqs"] = tls.level(given.get("ssl_cert_reqs", "required"))
+        tls.context(given)
+    return {"db": 0} | {name: value for name, value in given.items() if name not in _DECIDED_HERE}
+
+
+def _respelled(url: str) -> str:
+    """kombu's `redis+socket:///path?virtual_host=1` is `unix:///path?db=1` to redis-py."""
+    scheme, mark, rest = url.partition("://")
+    if scheme.lower() != "redis+socket":
+        return scheme.lower() + mark + rest
+    return "unix://" + re.sub("(?<=[?&])virtual_host=", "db=", rest)
+
+
+def _check_place(given: Parameters, scheme: str, host: str | None, path: str, fragment: str) -> None:
+    if fragment:
+        raise ValueError("holds a #, after which nothing is read; write it as %23")
+    if scheme == "unix" and (host or not path.strip("/")):
+        raise ValueError("names no socket; allowed is unix:// and the whole path, with three slashes in all")
+    if scheme != "unix" and path.strip("/") and "db" not in given:
+        raise ValueError("does not end in the number of a database, as in redis://host:6379/0")
+
+
+def _check_options(given: Parameters) -> None:
+    secured = tls.OPTIONS if given["connection_class"] is SSLConnection else set()
+    if given.keys() & tls.OPTIONS - secured:
+        raise ValueError("has options of TLS (ssl_…), which only rediss:// can heed")
+    if given.keys() - _HEEDED - _DECIDED_HERE - secured:
+        known = ", ".join(sorted(_HEEDED - {"connection_class", "host", "path", "port"}))
+        raise ValueError(
+            f"has an option that is not known; allowed are {known}, and with rediss:// those of TLS"
+        )
+    for name, least in LEAST.items():
+        if name in given and not given[name] >= least:
+            raise ValueError(f"{name} is to be at least {least}")

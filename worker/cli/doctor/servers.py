@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from amqp.exceptions import NotFound
 
 from worker import embedded
-from worker.broker.address import broker_url
+from worker.broker.address import broker_url, broker_variable
 from worker.broker.connection import Link, translated
+from worker.broker.transports import weakness
 from worker.cli import places
 from worker.cli.doctor.finding import Finding
 from worker.cli.doctor.listing import masked
@@ -36,13 +38,25 @@ AOF_MEND = (
 def store(settings: Settings) -> Iterator[Finding]:
     """Reachable, version, eviction, persistence."""
     try:
-        with connect(places.redis_url(settings)) as client, store_translated():
+        url = places.redis_url(settings)
+        yield from _verification("Redis TLS", url, "REDIS_URL")
+        with connect(url) as client, store_translated():
             facts: Any = client.info("everything")
-    except (StoreUnavailable, embedded.EmbeddedServerError) as problem:
+    except (StoreUnavailable, ConfigurationError, embedded.EmbeddedServerError) as problem:
         yield _absent(settings, problem)
         return
     yield Finding.ok("Redis", f"answers at {masked(places.redis_url(settings))}")
     yield from _fitness(facts)
+
+
+def _verification(name: str, url: str, variable: str) -> Iterator[Finding]:
+    """A warning where an address has TLS and leaves out a part of what makes it safe."""
+    with suppress(ValueError):
+        if weak := weakness(url):
+            text = f"{weak}: whoever stands between can read passwords, PINs and numbers"
+            yield Finding.warn(
+                name, text, f"give the authority as ssl_ca_certs in {variable}, or as SSL_CERT_FILE"
+            )
 
 
 def _absent(settings: Settings, problem: Exception) -> Finding:
@@ -79,6 +93,7 @@ def broker(settings: Settings) -> Iterator[Finding]:
     """Reachable, version, queues made."""
     try:
         url = broker_url(settings)
+        yield from _verification("broker TLS", url, broker_variable(settings))
         link = Link(url, [])
     except (BrokerUnavailable, ConfigurationError, embedded.EmbeddedServerError) as problem:
         yield _no_broker(settings, problem)
@@ -109,8 +124,7 @@ def _no_broker(settings: Settings, problem: Exception) -> Finding:
         return Finding.warn(
             "broker", "the embedded server does not run", "start `callworker run`, or set BROKER_URL"
         )
-    variable = "REDIS_URL" if settings.broker_url is None else "BROKER_URL"
-    return Finding.fail("broker", text, f"start the broker, or correct {variable}")
+    return Finding.fail("broker", text, f"start the broker, or correct {broker_variable(settings)}")
 
 
 def _queues(link: Link) -> Finding:

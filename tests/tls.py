@@ -1,0 +1,105 @@
+"""Certificates of an authority of the test run's own, and a door on loopback that speaks TLS in front of a server."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import ssl
+import subprocess
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.conftest import absent
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate and its key, as files."""
+
+    certificate: Path
+    key: Path
+
+
+class Authority:
+    """A certificate authority; what it issues is trusted by whoever trusts `pair.certificate`."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+        self.pair = Pair(folder / f"{name}.pem", folder / f"{name}.key")
+        _openssl(
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+            "-subj", f"/CN={name}", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+            "-out", self.pair.certificate, "-keyout", self.pair.key,
+        )  # fmt: skip
+
+    def issue(self, name: str, subject: str = "DNS:localhost,IP:127.0.0.1,IP:::1") -> Pair:
+        """A certificate for the alternative names `subject`; `name` tells its files from others."""
+        made = Pair(self._folder / f"{self._name}-{name}.pem", self._folder / f"{self._name}-{name}.key")
+        _openssl(
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+            "-subj", f"/CN={name}", "-addext", f"subjectAltName={subject}",
+            "-addext", "basicConstraints=critical,CA:FALSE",
+            "-CA", self.pair.certificate, "-CAkey", self.pair.key, "-out", made.certificate, "-keyout", made.key,
+        )  # fmt: skip
+        return made
+
+
+def _openssl(*words: str | Path) -> None:
+    tool = shutil.which("openssl") or absent("the openssl tool")
+    subprocess.run([tool, *map(str, words)], check=True, capture_output=True)
+
+
+class TlsDoor:
+    """Speaks TLS on a port of its own and forwards what it hears in clear to `target`. A context manager.
+
+    With `clients` it asks for a client's certificate of that authority. `names` are the servers' names asked for.
+    """
+
+    def __init__(self, target: int, pair: Pair, clients: Authority | None = None) -> None:
+        self._target, self.names = target, list[str | None]()
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(pair.certificate, pair.key)
+        self._context.sni_callback = lambda _socket, name, _context: self.names.append(name)
+        if clients is not None:
+            self._context.verify_mode = ssl.CERT_REQUIRED
+            self._context.load_verify_locations(clients.pair.certificate)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        starting = asyncio.start_server(self._forward, "127.0.0.1", 0, ssl=self._context)
+        server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(10)
+        self.port: int = server.sockets[0].getsockname()[1]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        await asyncio.gather(_pour(reader, inner_writer), _pour(inner_reader, writer))
+
+
+async def _pour(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await source.read(65536):
+            sink.write(data)
+            await sink.drain()
+    sink.close()
+
+
+async def _cancel_all() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

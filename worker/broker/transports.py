@@ -1,0 +1,202 @@
+"""kombu's connection, whose addresses are read here, so that they mean the same to it as to every other client.
+
+kombu alone verifies no certificate with rediss://, no name with amqps://, and takes an option that it does not know for
+an argument of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import amqp.transport
+from kombu import Connection
+from kombu.transport import pyamqp, redis
+from kombu.utils.url import url_to_parts
+
+from worker import tls
+from worker.state.connection import SOCKET_SECONDS, UNREADABLE, bounded, parameters
+
+Arguments = dict[str, Any]
+"""Of kombu's Connection. `ssl` is the one of them that is carried whole to the transport, by a clone too."""
+
+ALIASES = {
+    "auth_mechanism": "login_method",
+    "cacertfile": "ssl_ca_certs",
+    "certfile": "ssl_certfile",
+    "keyfile": "ssl_keyfile",
+    "server_name_indication": "server_hostname",
+    "verify": "ssl_cert_reqs",
+}
+"""RabbitMQ's own words for what an AMQP address says. Source: its documentation, "URI Query Parameters"."""
+
+_READ: Mapping[str, Callable[[str], Any]] = {
+    "connect_timeout": float,
+    "heartbeat": float,
+    "login_method": str.upper,
+    "ssl_cert_reqs": lambda text: tls.level(
+        text.lower().replace("verify_peer", "required").replace("verify_", "")
+    ),
+    "ssl_check_hostname": lambda text: text.lower() not in ("0", "f", "false", "n", "no"),
+    "ssl_min_version": int,
+}
+_PLAIN = {"connect_timeout", "heartbeat", "login_method"}
+_SECURE = tls.OPTIONS | {"server_hostname"}
+
+
+class BrokerConnection(Connection):
+    """kombu's connection to the first of some addresses, and to the next where that fails."""
+
+    @classmethod
+    def to(cls, url: str, **options: Any) -> Self:
+        """To `url`, with `;` between several. Raises ValueError, whose text repeats no part of it; for transports that
+        only kombu knows, whatever they raise."""
+        addresses = [arguments(part) for part in url.split(";")]
+        others = [each if "transport" in each else each["hostname"] for each in addresses]
+        return cls(**options | addresses[0], alternates=others if len(others) > 1 else None)
+
+    def as_uri(self, *given: Any, **options: Any) -> str:
+        """Where it leads, for a log: without user and password."""
+        base: Any = super()
+        if isinstance(self.transport_cls, str):
+            return str(base.as_uri(*given, **options))
+        return f"{self.transport.driver_type}://{self.hostname}:{self.port or self.transport.default_port}"
+
+    def switch(self, conn_str: Any) -> None:
+        """As kombu does; the alternatives are arguments already, but of transports that only kombu knows."""
+        base: Any = super()
+        if isinstance(conn_str, str):
+            base.switch(conn_str)
+            return
+        base.close()
+        self.declared_entities.clear()
+        self._closed = False
+        base._init_params(**{**self._initial_params, **conn_str})
+
+
+def arguments(url: str) -> Arguments:
+    """kombu's arguments for one address. Raises ValueError, whose text repeats no part of it."""
+    scheme, mark, _ = url.partition("://")
+    scheme = scheme.lower()
+    if not mark or (scheme not in _READERS and scheme.partition("+")[0] in _READERS):
+        raise ValueError("is not a kombu URL; allowed is amqp://…, redis://… or another transport of kombu")
+    if scheme == "sentinel":
+        raise ValueError("sentinel:// cannot be told the name of its master here; name the server itself")
+    return _READERS.get(scheme, _left_to_kombu)(url)
+
+
+def weakness(url: str) -> str | None:
+    """What one of the addresses in `url` leaves unverified, in words; None where nothing is."""
+    options = [arguments(part).get("ssl") or {} for part in url.split(";")]
+    return next((found for each in options if (found := tls.weakness(each))), None)
+
+
+def _left_to_kombu(url: str) -> Arguments:
+    return {"hostname": url}
+
+
+def _redis(url: str) -> Arguments:
+    given = parameters(url)
+    return {
+        "transport": RedisTransport,
+        "hostname": given.get("host", given.get("path")),
+        "port": given.get("port"),
+        "virtual_host": str(given["db"]),
+        "ssl": given,
+    }
+
+
+class _RedisChannel(redis.Channel):
+    def _connparams(self, asynchronous: bool = False) -> Arguments:
+        channel: Any = super()
+        given = self.connection.client.ssl
+        self.connection_class_ssl = given["connection_class"]
+        made = channel._connparams(asynchronous)["connection_class"]
+        own = bounded(
+            given, self.socket_timeout or SOCKET_SECONDS, self.socket_connect_timeout or SOCKET_SECONDS
+        )
+        return own | {"connection_class": made}
+
+
+class RedisTransport(redis.Transport):
+    """kombu's, over connections that redis-py would make from the same address."""
+
+    Channel = _RedisChannel
+
+
+def _amqp(url: str) -> Arguments:
+    try:
+        parts, fragment = url_to_parts(url), urlsplit(url).fragment
+    except ValueError:
+        raise ValueError(UNREADABLE) from None
+    if fragment:
+        raise ValueError("holds a #, after which nothing is read; write it as %23")
+    options, secured = _options(parts.query), parts.scheme == "amqps"
+    if not secured and options.keys() & _SECURE:
+        raise ValueError("has options of TLS, which only amqps:// can heed")
+    if options.keys() - _PLAIN - _SECURE:
+        known = ", ".join(sorted(_PLAIN))
+        raise ValueError(
+            f"has an option that is not known; allowed are {known}, and with amqps:// those of TLS"
+        )
+    security = {"server_hostname": parts.hostname or "localhost"} | {
+        name: value for name, value in options.items() if name in _SECURE
+    }
+    if secured:
+        tls.context(security)
+    return {
+        "transport": AmqpTransport,
+        "hostname": parts.hostname,
+        "port": parts.port,
+        "userid": parts.username,
+        "password": parts.password,
+        "virtual_host": parts.path,
+        "ssl": security if secured else False,
+        **{name: value for name, value in options.items() if name in _PLAIN},
+    }
+
+
+def _options(query: Mapping[str, str]) -> Arguments:
+    made = {}
+    for given, text in query.items():
+        name = ALIASES.get(given, given)
+        try:
+            made[name] = _READ.get(name, str)(text)
+        except ValueError:
+            raise ValueError(f"{name} has a value that is not allowed") from None
+    return made
+
+
+class _Secured(amqp.transport.SSLTransport):
+    """py-amqp's, with a context of ours: its own cannot name the server without verifying the name, nor the reverse."""
+
+    def _wrap_socket(self, sock: Any, server_hostname: str, **options: Any) -> Any:
+        context = tls.context(options)
+        return context.wrap_socket(sock, server_hostname=server_hostname, do_handshake_on_connect=False)
+
+
+class _AmqpConnection(pyamqp.Connection):
+    def Transport(self, host: str, seconds: float, ssl: Any, *times: Any, **more: Any) -> Any:  # noqa: N802
+        if not ssl:
+            return super().Transport(host, seconds, ssl, *times, **more)
+        return _Secured(
+            host, seconds, ssl, **dict(zip(("read_timeout", "write_timeout"), times, strict=True)), **more
+        )
+
+
+class AmqpTransport(pyamqp.Transport):
+    """kombu's, which verifies the broker's certificate."""
+
+    Connection = _AmqpConnection
+
+
+_READERS: Mapping[str, Callable[[str], Arguments]] = {
+    "amqp": _amqp,
+    "amqps": _amqp,
+    "pyamqp": _amqp,
+    "redis": _redis,
+    "rediss": _redis,
+    "redis+socket": _redis,
+    "unix": _redis,
+}
