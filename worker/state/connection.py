@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
-from redis.connection import SSLConnection, parse_url
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection, parse_url
 from redis.retry import Retry
 
 from worker import tls
@@ -35,7 +35,8 @@ LEAST = {
 """A worker that ran out of connections would take Redis to be away."""
 
 _parse: Callable[[str], Parameters] = parse_url
-_HEEDED = {"client_name", "connection_class", "host", "password", "path", "port", "username", *LEAST}
+_CLASSES = {"redis": Connection, "rediss": SSLConnection, "unix": UnixDomainSocketConnection}
+_HEEDED = {"client_name", "password", "username", *LEAST}
 _DECIDED_HERE = {
     "decode_responses", "encoding", "encoding_errors", "legacy_responses", "lib_name", "lib_version", "protocol",
     "retry_on_error", "retry_on_timeout", "socket_keepalive", "socket_read_size",
@@ -72,12 +73,15 @@ def parameters(url: str) -> Parameters:
         given, parts = _parse(spelled), urlsplit(spelled)
     except ValueError:
         raise ValueError(UNREADABLE) from None
-    _check_place(given, parts.scheme, parts.hostname, parts.path, parts.fragment)
-    _check_options(given)
-    if given["connection_class"] is SSLConnection:
+    _check_place(parts, named="db" in given)
+    secured = parts.scheme == "rediss"
+    _check_options({pair.partition("=")[0] for pair in parts.query.split("&") if pair}, secured=secured)
+    _check_numbers(given)
+    if secured:
         given["ssl_cert_reqs"] = tls.level(given.get("ssl_cert_reqs", "required"))
         tls.context(given)
-    return {"db": 0} | {name: value for name, value in given.items() if name not in _DECIDED_HERE}
+    made = {name: value for name, value in given.items() if name not in _DECIDED_HERE}
+    return {"db": 0} | made | {"connection_class": _CLASSES[parts.scheme]}
 
 
 def _respelled(url: str) -> str:
@@ -88,24 +92,28 @@ def _respelled(url: str) -> str:
     return "unix://" + re.sub("(?<=[?&])virtual_host=", "db=", rest)
 
 
-def _check_place(given: Parameters, scheme: str, host: str | None, path: str, fragment: str) -> None:
-    if fragment:
+def _check_place(parts: SplitResult, *, named: bool) -> None:
+    """`named`: the number of the database was found."""
+    path = parts.path.strip("/")
+    if parts.fragment:
         raise ValueError("holds a #, after which nothing is read; write it as %23")
-    if scheme == "unix" and (host or not path.strip("/")):
+    if parts.scheme == "unix" and (parts.hostname or not path):
         raise ValueError("names no socket; allowed is unix:// and the whole path, with three slashes in all")
-    if scheme != "unix" and path.strip("/") and "db" not in given:
+    if parts.scheme != "unix" and path and not named:
         raise ValueError("does not end in the number of a database, as in redis://host:6379/0")
 
 
-def _check_options(given: Parameters) -> None:
-    secured = tls.OPTIONS if given["connection_class"] is SSLConnection else set()
-    if given.keys() & tls.OPTIONS - secured:
+def _check_options(names: set[str], *, secured: bool) -> None:
+    if not secured and names & tls.OPTIONS:
         raise ValueError("has options of TLS (ssl_…), which only rediss:// can heed")
-    if given.keys() - _HEEDED - _DECIDED_HERE - secured:
-        known = ", ".join(sorted(_HEEDED - {"connection_class", "host", "path", "port"}))
+    if names - _HEEDED - _DECIDED_HERE - tls.OPTIONS:
+        known = ", ".join(sorted(_HEEDED))
         raise ValueError(
             f"has an option that is not known; allowed are {known}, and with rediss:// those of TLS"
         )
+
+
+def _check_numbers(given: Parameters) -> None:
     for name, least in LEAST.items():
         if name in given and not given[name] >= least:
             raise ValueError(f"{name} is to be at least {least}")
