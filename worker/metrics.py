@@ -32,6 +32,7 @@ from worker.events import Status
 from worker.labels import PROVIDER_CODES, UNKNOWN_ACCOUNT, UNKNOWN_CODE, RetryReason
 from worker.ports import Reason, Source
 from worker.provider.client import Result as RequestResult
+from worker.provider.oddities import Oddity
 
 Labelled = TypeVar("Labelled", Counter, Histogram)
 
@@ -136,6 +137,9 @@ class Metrics:
         self.provider_errors = self._counter(
             "provider_errors", "Refusals by the provider's error code.", "account", "code"
         )
+        self.provider_oddities = self._counter(
+            "provider_oddities", "Answers that were odd and understood, by what was odd.", "account", "oddity"
+        )
         self.retries = self._counter(
             "retries", "Further requests that were decided on, by why.", "account", "reason"
         )
@@ -173,6 +177,7 @@ class Metrics:
             (self.jobs_finished, tuple(Status)),
             (self.provider_requests, tuple(RequestResult)),
             (self.provider_errors, sorted({*self.provider_codes, UNKNOWN_CODE})),
+            (self.provider_oddities, tuple(Oddity)),
             (self.retries, tuple(RetryReason)),
             (self.webhook_attempts, tuple(WebhookResult)),
         )

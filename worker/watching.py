@@ -7,6 +7,7 @@ DEBUG: a busy worker takes a thousand of them a second.
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 
 import structlog
 from prometheus_client import Gauge
@@ -19,6 +20,7 @@ from worker.labels import RetryReason
 from worker.metrics import Metrics
 from worker.ports import Gate, Lease, Provider, Reason, Seen, Source
 from worker.provider.client import Result
+from worker.provider.oddities import Oddity
 from worker.retry import Tally
 
 _AWAY = {StoreUnavailable: "store.unavailable", BrokerUnavailable: "broker.unavailable"}
@@ -130,6 +132,13 @@ class Watching:
         """One request to the provider ended; `seconds` without the wait for its slot."""
         self._metrics.provider_requests.labels(self._metrics.account(account), result).inc()
         self._metrics.provider_request_seconds.observe(seconds)
+
+    def answered_oddly(self, job: Job, oddities: Collection[Oddity]) -> None:
+        """The provider's answer was unusual and understood all the same; a ref of an unknown shape is worth a look."""
+        for oddity in oddities:
+            self._metrics.provider_oddities.labels(self._metrics.account(job.account), oddity).inc()
+        tell = self._log.warning if Oddity.REF in oddities else self._log.info
+        tell("provider.odd_answer", job=job.id, account=job.account, oddities=sorted(oddities))
 
     def webhook_attempted(self, account: str, attempt: Attempt) -> None:
         """Counted only: the courier, which knows what follows, writes the line."""

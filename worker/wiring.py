@@ -169,6 +169,7 @@ class Wiring:
             self._settings.proxstop_timeout,
             codes=self.codes,
             observe=self.watching.request_done,
+            remark=self.watching.answered_oddly,
             extended=self._settings.extended,
             connections=self._calls,
         )

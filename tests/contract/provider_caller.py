@@ -13,6 +13,7 @@ from worker.errors import (
 )
 from worker.jobs import Job
 from worker.provider import Codes, ProxStop, Result
+from worker.provider.oddities import Oddity
 
 KEY = "0123456789abcdef0123456789abcdef"
 JOB = Job(id="job-1", account="acme", country="1", phone="2125550199", code="48213")
@@ -27,6 +28,7 @@ class Caller:
         self, url: str, *, timeout_seconds: float = LONG, fmt: str = "xml", extended: bool = False
     ) -> None:
         self.observed: list[tuple[str, Result]] = []
+        self.oddities: list[set[Oddity]] = []
         self.gates = 0
         self.at_gate: Callable[[], float | None] = lambda: None
         self.client = ProxStop(
@@ -35,6 +37,7 @@ class Caller:
             timeout_seconds,
             codes=CODES,
             observe=lambda account, result, _: self.observed.append((account, result)),
+            remark=lambda _, oddities: self.oddities.append(set(oddities)),
             extended=extended,
         )
 

@@ -160,6 +160,28 @@ def test_connection_is_kept_after_answers_that_were_understood(play: Play) -> No
     assert provider.connections == 1
 
 
+ODD: dict[str, bytes] = {
+    "interim answer": b"HTTP/1.1 103 Early Hints\r\n\r\n" + reply(),
+    "length told twice": reply(GOOD, "200 OK", f"Content-Length: {len(GOOD)}"),
+    "more than its length": reply() + b"\r\n",
+    "wrong coding": reply(GOOD, "200 OK", "Content-Encoding: gzip"),
+    "repaired": reply(GOOD + b"&"),
+    "odd ref": reply(GOOD.replace(REF.encode(), b"7")),
+    "repaired error": reply(INVALID.replace(b".", b"&")),
+}
+
+
+@pytest.mark.parametrize("answer", ODD.values(), ids=ODD.keys())
+def test_connection_is_not_kept_after_an_odd_answer(play: Play, answer: bytes) -> None:
+    """A server that does one thing unusually may send two answers: none reaches into the next call (E14)."""
+    provider = play(answers(answer), answers(reply()))
+    caller = Caller(provider.url)
+    with contextlib.suppress(Refused):
+        caller.call()
+    assert caller.call() == REF
+    assert (provider.connections, len(caller.oddities)) == (2, 1)
+
+
 @pytest.mark.parametrize(
     "answer", [reply(b""), reply(b"<p>", "503 Busy"), reply(b"", "302 Found"), reply(b"{}")]
 )

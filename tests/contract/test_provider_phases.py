@@ -40,6 +40,7 @@ from worker.errors import (
     Retry,
 )
 from worker.provider import Result, adapter, connection, waiting
+from worker.provider.oddities import Oddity
 
 # Certainly not rung: nothing was written.
 
@@ -253,16 +254,18 @@ LOST: dict[str, Script] = {
     "body too large": answers_once(reply(b" " * 70_000 + GOOD)),
     "headers too large": answers_once(reply(GOOD, "200 OK", *(f"X-{n}: {'x' * 1000}" for n in range(80)))),
     "too many headers": answers_once(reply(GOOD, "200 OK", *(f"X-{n}: 1" for n in range(300)))),
-    "unknown coding": answers_once(reply(GOOD, "200 OK", "Content-Encoding: br")),
-    "wrong coding": answers_once(reply(GOOD, "200 OK", "Content-Encoding: gzip")),
+    "unknown coding": answers_once(reply(b"\x0b\x1f\x80" + GOOD[::-1], "200 OK", "Content-Encoding: br")),
+    "coding cut short": answers_once(reply(zlib.compress(GOOD, wbits=31)[:-4], "200 OK", "Content-Encoding: gzip")),
     "compressed bomb": answers_once(reply(zlib.compress(bytes(30_000_000)), "200 OK", "Content-Encoding: deflate")),
     "empty": answers_once(reply(b"")),
     "no content": answers_once(b"HTTP/1.1 204 No Content\r\n\r\n"),
     "neither": answers_once(reply(b"<status>temporarily unavailable</status>")),
     "html": answers_once(reply(b"<!DOCTYPE html><html></html>")),
     "both": answers_once(reply(b"<response><ref>%s</ref><error_code>X</error_code></response>" % REF.encode())),
-    "ref too short": answers_once(reply(b"<response><ref>97A6</ref></response>")),
-    "503 with half an answer": answers_once(reply(b"<response><ref>97A6</ref></response>", "503 Busy")),
+    "empty response": answers_once(reply(b"<response><ref/></response>")),
+    "unreadable ref": answers_once(reply(b"<response><ref>\x01\x02</ref></response>")),
+    "503 with half an answer": answers_once(reply(b"<response><ref>97A6", "503 Busy")),
+    "503 with an empty response": answers_once(reply(b"<response/>", "503 Busy")),
     "503 cut short": answers_once(reply(b"<html></html>", "503 Busy")[:-1]),
     "other protocol": answers_once(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + reply()),
     "interim answers alone": answers_once(b"HTTP/1.1 102 Processing\r\n\r\n" * 3),
@@ -399,6 +402,12 @@ PLACED: dict[str, tuple[str, bytes]] = {
         "xml",
         CHUNKED.replace(b"\r\n9\r\n", b"\r\n9;x=y\r\n").replace(b"\r\n0\r\n", b"\r\n0\r\nX-Sum: 1\r\n"),
     ),
+    "xml with a stray byte": ("xml", reply(GOOD.replace(b"</ref>", b"</ref><error_msg>\xe9 & \x01</error_msg>"))),
+    "json with a line break": ("json", reply(b'{"response": {"ref": "%s", "note": "a\nb",}}' % REF.encode())),
+    "an empty half beside it": ("json", reply(b'{"response": {"ref": "%s"}, "failed": false}' % REF.encode())),
+    "called utf-8": ("xml", reply(GOOD, "200 OK", "Content-Encoding: utf-8")),
+    "called gzip and plain": ("xml", reply(GOOD, "200 OK", "Content-Encoding: gzip")),
+    "gzip, not called so": ("xml", reply(zlib.compress(GOOD, wbits=31))),
     "deflate": ("xml", reply(zlib.compress(GOOD), "200 OK", "Content-Encoding: deflate")),
     "gzip": ("xml", reply(zlib.compress(GOOD, wbits=31), "200 OK", "Content-Encoding: GZIP")),
     "raw deflate": ("xml", reply(zlib.compress(GOOD, wbits=-15), "200 OK", "Content-Encoding: deflate")),
@@ -409,11 +418,40 @@ PLACED: dict[str, tuple[str, bytes]] = {
 def test_ref_in_the_body_is_a_placed_call(play: Play, fmt: str, answer: bytes) -> None:
     """A ref in any spelling, framing or coding, under any status, is a placed call.
 
-    An interim answer used to be taken for the answer, so that the phone rang again (A6).
+    An interim answer used to be taken for the answer (A6), a byte or a comma made it unreadable (A3, A4), and a wrong
+    name of its coding too (A5), so that the phone rang again.
     """
     caller = Caller(play(answers_once(answer)).url, fmt=fmt)
     assert caller.call() == REF
     assert caller.observed == [("acme", Result.PLACED)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "ref"),
+    [
+        (b"<response><ref>97A6</ref></response>", "97A6"),
+        (b"<response><ref>%s</ref></response>" % (b"Zz-9" * 8), "Zz-9" * 8),
+        (b'{"response": {"ref": "call-2125550199/48213"}}', "call-***"),
+        (b'{"response": {"reference": "x\\u0000\\u202ey"}}', "x y"),
+        (b"<response><ref>%s</ref></response>" % (b"x" * 5000), "x" * 300),
+    ],
+)
+def test_ref_of_another_shape_is_a_placed_call(play: Play, answer: bytes, ref: str) -> None:
+    """What stands alone in a response is told, cleaned, as the ref: the phone rings, and is not rung again (A7)."""
+    provider = play(answers(reply(answer)))
+    caller = Caller(provider.url)
+    assert caller.call() == ref
+    assert (len(provider.requests), caller.observed) == (1, [("acme", Result.PLACED)])
+    assert caller.oddities == [{Oddity.REF}]
+
+
+def test_account_without_points_is_held_however_that_is_spelled(play: Play) -> None:
+    """A byte that XML does not allow beside an account's code does not have its jobs dialled twice each (A3)."""
+    body = b"<failed><error_code>INVALID_KEY</error_code><error_msg>Cl\xe9 invalide & vieille</error_msg></failed>"
+    caller = Caller(play(answers(reply(body))).url)
+    error = caller.fails()
+    assert isinstance(error, AccountProblem) and "invalide & v" in error.message
+    assert caller.oddities == [{Oddity.REPAIRED}]
 
 
 def test_call_works_over_tls_and_keeps_its_connection(play: Play, trusted: Path) -> None:

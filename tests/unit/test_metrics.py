@@ -31,6 +31,7 @@ CONTRACT = {
     "provider_requests_total": {"account", "result"},
     "provider_request_seconds_count": set(),
     "provider_errors_total": {"account", "code"},
+    "provider_oddities_total": {"account", "oddity"},
     "retries_total": {"account", "reason"},
     "job_wait_seconds_count": {"reason"},
     "job_seconds_count": {"account"},

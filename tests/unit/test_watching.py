@@ -26,6 +26,7 @@ from worker.jobs import Job
 from worker.metrics import Metrics
 from worker.ports import Due, Gate, Lease, Reason, Seen, Slot, Source
 from worker.provider.client import Result
+from worker.provider.oddities import Oddity
 from worker.retry import Tally
 from worker.watching import InFlight, Watching
 
@@ -206,6 +207,24 @@ def test_requests_and_attempts_are_counted_in_silence(metrics: Metrics, watching
     assert count(metrics, "webhook_attempt_seconds_sum") == 0.25
     assert count(metrics, "results_published_total") == 3
     assert (count(metrics, "last_progress_timestamp_seconds") or 0) > 1_700_000_000
+
+
+@pytest.mark.parametrize(
+    ("oddities", "level"),
+    [({Oddity.REF, Oddity.REPAIRED}, "warning"), ({Oddity.CODING, Oddity.HEAD, Oddity.SURPLUS}, "info")],
+)
+def test_odd_answer_is_counted_and_named(
+    metrics: Metrics, watching: Watching, oddities: set[Oddity], level: str
+) -> None:
+    """Each oddity is counted; the line warns where a ref has a shape that the status call may not take (A7)."""
+    with capture_logs() as lines:
+        watching.answered_oddly(JOB, oddities)
+    assert [(line["event"], line["log_level"]) for line in lines] == [("provider.odd_answer", level)]
+    assert lines[0]["oddities"] == sorted(oddities) and lines[0]["job"] == JOB.id
+    for oddity in Oddity:
+        assert count(metrics, "provider_oddities_total", account="acme", oddity=oddity) == (
+            oddity in oddities
+        )
 
 
 @pytest.mark.parametrize(

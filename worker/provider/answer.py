@@ -3,34 +3,54 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from worker.provider.bodies import Document, Garbled, document
+from worker.provider.bodies import Document, Garbled, NoDocument, document
+from worker.provider.codes import CODE
+from worker.provider.oddities import Note, Oddity, unheard
+from worker.provider.repair import HALVES, repaired
 
-_REF = re.compile(r"[0-9A-Fa-f]{32}")
-_FOREIGN = {"response": {"failed", "error_code"}, "failed": {"response", "ref"}}
+_REF = re.compile(r"[0-9A-Za-z]{32}")
+_FOREIGN = {"response": ("failed", "error_code"), "failed": ("response", "ref")}
 _BALANCE = re.compile(r"-?[0-9]{1,15}")
+_NO = ("", "false", "no", "none", "null", "0")
+"""How "there is none" is spelled where a whole `response` or `failed` might be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A `response` object."""
+    """A `response`: an object, or what stands in its place."""
 
-    members: Document
+    members: Any
+    _note: Note = field(default=unheard, repr=False, compare=False)
 
     def ref(self) -> str:
-        """The ref of a placed call, as the provider spelled it. Raises Garbled."""
-        return self._member("ref", _REF)
+        """The ref of a placed call, as the provider spelled it.
+
+        The documents say 32 characters. Anything else that stands alone in a response is a ref too, of which the note
+        hears: a response says that the phone rings, and one that is not understood would ring it again. Such a ref may
+        be of any length and hold anything. Raises Garbled where nothing is there, several things are, or
+        what is there is called an error.
+        """
+        found = _alone(self.members)
+        if not found or self._is_error():
+            raise Garbled("it is a response without a ref")
+        if not _REF.fullmatch(found):
+            self._note(Oddity.REF)
+        return found
+
+    def _is_error(self) -> bool:
+        """True where what stands alone is called an error."""
+        names = self.members if isinstance(self.members, dict) and "ref" not in self.members else ()
+        return any(name.startswith("error") for name in names)
 
     def balance(self) -> int:
         """The points left. Raises Garbled."""
-        return int(self._member("balance", _BALANCE))
-
-    def _member(self, name: str, pattern: re.Pattern[str]) -> str:
-        value = self.members.get(name)
-        if not isinstance(value, str) or not pattern.fullmatch(value.strip()):
-            raise Garbled(f"it is a response without a proper {name}")
-        return value.strip()
+        value = self.members.get("balance") if isinstance(self.members, dict) else None
+        if not isinstance(value, str) or not _BALANCE.fullmatch(value.strip()):
+            raise Garbled("it is a response without a proper balance")
+        return int(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +65,73 @@ class Neither(Exception):
     """A document with neither `response` nor `failed`."""
 
 
-def read(body: bytes) -> Response | Failure:
-    """The one answer in `body`, a document in JSON or XML.
+def read(body: bytes, note: Note = unheard) -> Response | Failure:
+    """The one answer in `body`, a document in JSON or XML; `note` hears what was odd about it.
 
-    Raises NoDocument or Neither when the body is no answer at all, and Garbled when it is one that contradicts itself
-    or lacks what it must have. The difference matters under HTTP 429 and 503.
+    What is no answer by the letter is read a second time, as a person would read it. Raises NoDocument or Neither when
+    the body is no answer at all, and Garbled when it is one that contradicts itself or lacks what it must have. The
+    difference matters under HTTP 429 and 503.
     """
-    found = document(body)
-    sides = [name for name in ("response", "failed") if found.get(name) is not None]
-    if not sides:
+    try:
+        return _answer(document(body), note)
+    except (NoDocument, Neither):
+        found = repaired(body)
+    answer = _answer(found, note)
+    note(Oddity.REPAIRED)
+    return answer
+
+
+def _answer(found: Document, note: Note) -> Response | Failure:
+    halves = {name: found[name] for name in HALVES if found.get(name) is not None}
+    if not halves:
         raise Neither
-    members = found[sides[0]]
-    if len(sides) > 1 or not isinstance(members, dict):
-        raise Garbled("it is both an answer and an error, or neither")
-    if members.keys() & _FOREIGN[sides[0]]:
+    name, members = _only_full_one(halves)
+    if isinstance(members, dict) and any(not _is_empty(members.get(other)) for other in _FOREIGN[name]):
         raise Garbled("it holds parts of both an answer and an error")
-    return Response(members) if sides == ["response"] else _failure(members)
+    return Response(members, note) if name == "response" else _failure(members)
 
 
-def _failure(members: Document) -> Failure:
-    code, message = members.get("error_code"), members.get("error_msg")
+def _only_full_one(halves: Document) -> tuple[str, Any]:
+    """An empty half beside a full one is an absent one."""
+    full = [(name, half) for name, half in halves.items() if not _says_no(half)]
+    if len(full) != 1:
+        raise Garbled("it is both an answer and an error, or neither")
+    name, members = full[0]
+    return name, members[0] if isinstance(members, list) and len(members) == 1 else members
+
+
+def _failure(members: Any) -> Failure:
+    if isinstance(members, str) and CODE.fullmatch(members.strip()):
+        return Failure(members.strip(), "")
+    found = members if isinstance(members, dict) else {}
+    code, message = found.get("error_code"), found.get("error_msg")
     if not isinstance(code, str) or not code.strip():
         raise Garbled("it is an error without a code")
     return Failure(code.strip(), message if isinstance(message, str) else "")
+
+
+def _says_no(half: Any) -> bool:
+    return half.strip().lower() in _NO if isinstance(half, str) else _is_empty(half)
+
+
+def _is_empty(value: Any) -> bool:
+    """True for null, false, blanks, and for an object or a list of nothing else."""
+    if isinstance(value, dict | list):
+        return not _full_parts(value)
+    return not (value.strip() if isinstance(value, str) else value)
+
+
+def _full_parts(value: Document | list[Any]) -> list[Any]:
+    parts = value.values() if isinstance(value, dict) else value
+    return [part for part in parts if not _is_empty(part)]
+
+
+def _alone(value: Any) -> str | None:
+    """The `ref` in `value`, or else the one text that there is, however deep it is."""
+    while isinstance(value, dict | list):
+        if isinstance(value, dict) and not _is_empty(value.get("ref")):
+            value = value["ref"]
+        else:
+            parts = _full_parts(value)
+            value = parts[0] if len(parts) == 1 else None
+    return value.strip() if isinstance(value, str) else None

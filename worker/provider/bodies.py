@@ -1,25 +1,27 @@
-"""An answer's bytes as plain objects: content coding, JSON in both of its spellings, XML.
+"""An answer's bytes as plain objects: JSON in both of its spellings, XML. Only what is well-formed is read here.
 
-Whatever the bytes are, the functions here return or raise `NoDocument` or `Garbled`, and nothing else.
+Whatever the bytes are, `document` returns or raises `NoDocument` or `Garbled`, and nothing else.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import zlib
 from codecs import BOM_UTF8
+from collections.abc import Iterable
 from typing import Any
 from xml.etree.ElementTree import Element
 
 from defusedxml.ElementTree import fromstring
 
-from worker.provider.phases import ANSWER_BYTES
-
-_SPACE = b" \t\r\n"
+SPACE = b" \t\r\n"
+MAX_DEPTH = 20
+"""Of nested objects or elements. What is deeper in XML is read as its text."""
+MAX_PARTS = 4000
+"""Signs and words of JSON, or tags of XML, that a second, slower reading looks at. An answer has a few dozen."""
 
 Document = dict[str, Any]
-"""An object of the answer's top level. Its leaves are strings (JSON also has None and booleans)."""
+"""An object. Its leaves are strings (JSON also has None and booleans)."""
 
 
 class NoDocument(Exception):
@@ -30,36 +32,13 @@ class Garbled(Exception):
     """A damaged or contradictory answer, from which nothing can be concluded. The message quotes none of it."""
 
 
-def decoded(body: bytes, content_encoding: str) -> bytes:
-    """`body` without its content coding, although none was asked for. Raises Garbled for more than 64 KiB."""
-    coding = content_encoding.strip().lower()
-    if coding in ("", "identity"):
-        return body
-    if coding not in ("gzip", "x-gzip", "deflate"):
-        raise Garbled("it came in an unknown content coding")
-    for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
-        try:
-            return _inflated(body, window)
-        except zlib.error:
-            continue
-    raise Garbled("it is not in the content coding that it names")
-
-
-def _inflated(body: bytes, window: int) -> bytes:
-    stream = zlib.decompressobj(window)
-    plain = stream.decompress(body, ANSWER_BYTES + 1)
-    if len(plain) > ANSWER_BYTES or not stream.eof or stream.unused_data:
-        raise Garbled("it is cut short or too large once decoded")
-    return plain
-
-
 def document(body: bytes) -> Document:
     """The document in `body`, in the format that its first character shows.
 
     Raises NoDocument, and Garbled where a key stands twice with different values.
     """
     # Expat takes neither spaces nor a second mark before the declaration.
-    body = body.lstrip(_SPACE).removeprefix(BOM_UTF8).lstrip(_SPACE)
+    body = body.lstrip(SPACE).removeprefix(BOM_UTF8).lstrip(SPACE)
     try:
         return _json(body) if body.startswith((b"{", b"[")) else _xml(body)
     except (Garbled, NoDocument):
@@ -71,7 +50,7 @@ def document(body: bytes) -> Document:
 
 # The documented example: {"response": {"ref": 97A677DD3E0A42B8EA58D93D05BAC89F}}. Quoted before the text is parsed,
 # since such a ref may also be a number (all digits, or 12E4567…) and would come out as another one.
-_BARE_REF = re.compile(r'(?<!\\)("ref"\s*:\s*)([0-9A-Fa-f]{32})(?=\s*[,}])')
+_BARE_REF = re.compile(r'(?<!\\)("ref"\s*:\s*)([0-9A-Za-z]{32})(?=\s*[,}])')
 
 
 def _json(body: bytes) -> Document:
@@ -88,19 +67,34 @@ def _quoted(bare: re.Match[str]) -> str:
 
 def _xml(body: bytes) -> Document:
     root = fromstring(body, forbid_dtd=True)
-    return {_name(root): _once((_name(child), _content(child)) for child in root)}
+    return {local_name(root.tag): members(root)}
 
 
-def _name(element: Element) -> str:
-    """The tag without its namespace."""
-    return str(element.tag).rpartition("}")[2]
+def local_name(tag: str) -> str:
+    """The name without its namespace."""
+    return tag.rpartition("}")[2]
 
 
-def _content(element: Element) -> str | Document:
-    return {} if len(element) else (element.text or "").strip()
+def members(element: Element) -> str | Document:
+    """The element's children by name, else its text, else its attributes.
+
+    Raises Garbled where children of one name differ.
+    """
+    if len(element):
+        return once((local_name(child.tag), _content(child)) for child in element)
+    text = (element.text or "").strip()
+    return text or {local_name(name): value for name, value in element.attrib.items()}
 
 
-def _once(pairs: Any) -> Document:
+def _content(element: Element, depth: int = MAX_DEPTH) -> Any:
+    if not len(element) or not depth or (element.text or "").strip():
+        return "".join(element.itertext()).strip()
+    if len({child.tag for child in element}) < len(element):
+        return [_content(child, depth - 1) for child in element]
+    return {local_name(child.tag): _content(child, depth - 1) for child in element}
+
+
+def once(pairs: Iterable[tuple[str, Any]]) -> Document:
     """The pairs as a dict. Raises Garbled where one name has two values."""
     found: Document = {}
     for name, value in pairs:
@@ -109,4 +103,4 @@ def _once(pairs: Any) -> Document:
     return found
 
 
-_parse = json.JSONDecoder(object_pairs_hook=_once, parse_int=str, parse_float=str, parse_constant=str).decode
+_parse = json.JSONDecoder(object_pairs_hook=once, parse_int=str, parse_float=str, parse_constant=str).decode

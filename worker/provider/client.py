@@ -5,6 +5,7 @@ Source: the project's notes on the provider ("Placing a call", "Balance").
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from functools import partial
 from typing import Literal, Protocol
@@ -14,6 +15,7 @@ from worker.jobs import Job
 from worker.ports import Gate
 from worker.provider.answer import Response
 from worker.provider.codes import Codes
+from worker.provider.oddities import Oddity
 from worker.provider.phases import Exchange
 from worker.provider.redaction import Redactor
 from worker.provider.transport import Transport
@@ -52,6 +54,16 @@ class Observe(Protocol):
     def __call__(self, account: str, result: Result, seconds: float) -> None: ...
 
 
+class Remark(Protocol):
+    """Hears of each answer that was odd in some way, once. Must not raise."""
+
+    def __call__(self, job: Job, oddities: Collection[Oddity]) -> None: ...
+
+
+def _unremarked(job: Job, oddities: Collection[Oddity]) -> None:
+    """For those who do not need to know."""
+
+
 class ProxStop:
     """The provider over HTTP: `ports.Provider`. One object serves any number of threads and greenlets,
     and is made after a fork.
@@ -68,6 +80,7 @@ class ProxStop:
         *,
         codes: Codes,
         observe: Observe,
+        remark: Remark = _unremarked,
         extended: bool = False,
         connections: int = 1,
     ) -> None:
@@ -79,7 +92,7 @@ class ProxStop:
         self._balance = self._transport.prepared(f"/balance.{format}")
         self._timeout_seconds = timeout_seconds
         self._codes = codes
-        self._observe = observe
+        self._observe, self._remark = observe, remark
         self._extended = extended
 
     def place_call(self, job: Job, api_key: str, gate: Gate) -> str:
@@ -97,8 +110,12 @@ class ProxStop:
             if exchange.sent or isinstance(error, Misconfigured):
                 self._observe(job.account, _RESULTS[type(error)], exchange.seconds)
             raise
-        self._observe(job.account, Result.PLACED, exchange.seconds)
-        return ref
+        else:
+            self._observe(job.account, Result.PLACED, exchange.seconds)
+            return ref
+        finally:
+            if exchange.oddities:
+                self._remark(job, exchange.oddities)
 
     def balance(self, api_key: str) -> int:
         """The points left on the account of `api_key`. Rings nobody. Raises as `place_call` does."""

@@ -174,11 +174,12 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
         body = answer.read_whole()
         exchange.phase = Phase.BODY_READ
         hit("answer.after")
-        if answer.will_close or answer.surplus or answer.odd:
+        exchange.oddities |= answer.oddities()
+        if answer.will_close:
             self.close()
         self._idle_since = monotonic()
         self._used = True
-        return Reply(answer.status, cast(Headers, answer.headers), body)
+        return Reply(answer.status, cast(Headers, answer.headers), body, exchange.oddities)
 
 
 def _message(method: str, url: str, headers: Mapping[str, str], body: bytes) -> bytes:

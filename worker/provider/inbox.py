@@ -6,11 +6,12 @@ import http.client
 import io
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, Any, cast
 
 from worker.http_heads import FinalAnswer
+from worker.provider.oddities import Oddity
 from worker.provider.phases import ANSWER_BYTES, Exchange
 from worker.provider.waiting import once_readable
 
@@ -61,11 +62,15 @@ class _Source:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer that was read whole. `headers` are looked up in any case of letters; `body` is not yet decoded."""
+    """An HTTP answer that was read whole. `headers` are looked up in any case of letters; `body` is not yet decoded.
+
+    `oddities` are those noticed so far; whoever reads the body adds to them.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    oddities: set[Oddity] = field(default_factory=set)
 
 
 class BoundedAnswer(FinalAnswer):
@@ -75,10 +80,10 @@ class BoundedAnswer(FinalAnswer):
         self._inbox = _Inbox(_Incoming(sock, exchange))
         super().__init__(cast(socket.socket, _Source(self._inbox)), method="POST")
 
-    @property
-    def surplus(self) -> bool:
-        """True if bytes followed the answer: the next answer on this connection could be a stray one."""
-        return self._inbox.surplus
+    def oddities(self) -> set[Oddity]:
+        """What was odd about the answer, once it is read. Bytes that followed it could be a stray answer's."""
+        seen = {Oddity.HEAD: self.odd, Oddity.SURPLUS: self._inbox.surplus}
+        return {oddity for oddity, is_so in seen.items() if is_so}
 
     def read_whole(self) -> bytes:
         """The body as sent. Raises IncompleteRead for one cut short, TooLarge, TimeoutError."""

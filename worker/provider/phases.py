@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from time import monotonic
 
 from worker.errors import SlotLapsed
 from worker.ports import Gate
+from worker.provider.oddities import Oddity
 
 ANSWER_BYTES = 64 * 1024
 """The most that an answer may measure, status line and headers included, and its body again once decoded."""
@@ -48,7 +49,7 @@ class Exchange:
     `connect_seconds` bounds resolving, connecting and TLS together, `answer_seconds` everything after the gate.
     On the monotonic clock, `opened` is when the gate opened and `ends` when the present stretch runs out.
     `closes` is the latest moment for the first byte, as the gate said.
-    `refusal` is why nothing may be written: what the gate raised, or SlotLapsed.
+    `oddities` are those of the answer. `refusal` is why nothing may be written: what the gate raised, or SlotLapsed.
     """
 
     gate: Gate
@@ -60,6 +61,7 @@ class Exchange:
     closes: float = math.inf
     ends: float = 0.0
     room_bytes: int = ANSWER_BYTES
+    oddities: set[Oddity] = field(default_factory=set)
 
     @property
     def sent(self) -> bool:

@@ -68,8 +68,9 @@ class Transport:
     ) -> Wanted:
         """Send `form`; what `judge` makes of the reply, which is read whole. The connection is kept if that ends well.
 
-        A reply that the caller cannot use ends its connection: what is wrong with it (an interim answer taken for the
-        final one, two answers to one request) may reach into the next job's answer.
+        A reply that the caller cannot use, or that was odd, ends its connection: what is wrong with it may reach into
+        the next job's answer. Known weakness: a second answer that comes after the next request was written is taken
+        for that one's; `keep=False` makes a connection for each request.
 
         Raises what the gate raised; Retry (not sent), Misconfigured (certificate) or Redial. Their text and cause
         carry nothing of the request: the exceptions of requests hold its body, so that only a cause that is
@@ -79,13 +80,19 @@ class Transport:
         try:
             verdict = judge(cast(Reply, held.reply))
         except (Refused, AccountProblem):
-            held.keep()
+            self._done_with(held, exchange)
             raise
         except BaseException:
             held.close()
             raise
-        held.keep()
+        self._done_with(held, exchange)
         return verdict
+
+    def _done_with(self, held: Held, exchange: Exchange) -> None:
+        if exchange.oddities:
+            held.close()
+        else:
+            held.keep()
 
     def _filled(
         self, template: requests.PreparedRequest, form: Mapping[str, str]

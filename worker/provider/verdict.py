@@ -11,9 +11,11 @@ from typing import TypeVar
 
 from worker.errors import CallError, Misconfigured, Redial, Retry
 from worker.provider import answer
-from worker.provider.bodies import Garbled, NoDocument, decoded
+from worker.provider.bodies import Garbled, NoDocument
 from worker.provider.codes import CODE, Codes
+from worker.provider.codings import decoded
 from worker.provider.inbox import Reply
+from worker.provider.oddities import Oddity
 from worker.provider.redaction import Redactor
 from worker.retry_after import retry_after_seconds
 
@@ -35,10 +37,7 @@ def judged(
     `redactor` is asked for where the provider's words are to be published: a placed call has none.
     """
     try:
-        found = answer.read(decoded(reply.body, reply.headers.get("Content-Encoding", "")))
-        verdict = (
-            take(found) if isinstance(found, answer.Response) else _refusal(found, reply, codes, redactor())
-        )
+        verdict: Wanted | CallError = _said(reply, take, codes, redactor)
     except Garbled as problem:
         verdict = Redial(f"the answer cannot be read: {problem}")
     except (NoDocument, answer.Neither):
@@ -47,6 +46,25 @@ def judged(
     if isinstance(verdict, CallError):
         raise verdict
     return verdict
+
+
+def _said(
+    reply: Reply, take: Callable[[answer.Response], Wanted], codes: Codes, redactor: Callable[[], Redactor]
+) -> Wanted | CallError:
+    """What the body says. Raises NoDocument, Neither and Garbled."""
+    note = reply.oddities.add
+    found = answer.read(decoded(reply.body, reply.headers.get("Content-Encoding", ""), note), note)
+    if isinstance(found, answer.Failure):
+        return _refusal(found, reply, codes, redactor())
+    taken = take(found)
+    return _cleaned(taken, redactor()) if isinstance(taken, str) and Oddity.REF in reply.oddities else taken
+
+
+def _cleaned(ref: str, redactor: Redactor) -> str:
+    """A ref of no known shape may be long, or quote the request. Raises Garbled where nothing readable is left."""
+    if not (clean := redactor.publishable(ref)):
+        raise Garbled("it is a response without a readable ref")
+    return clean
 
 
 def _by_status(reply: Reply) -> CallError:

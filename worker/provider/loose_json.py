@@ -1,0 +1,144 @@
+"""JSON as people and careless servers write it.
+
+Beside JSON by the letter: line breaks in strings, escapes that JSON does not know, single quotes, no quotes, quotes
+within a string, commas that are missing or too many, and text around the object.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from worker.provider.bodies import MAX_DEPTH, MAX_PARTS, Document, Garbled, NoDocument, once
+
+# Possessive, and a string that never ends is matched too: no part of the text is looked at twice.
+_TOKEN = re.compile(
+    r"""\s*+(?:(?P<sign>[{}\[\]:,])
+    |"(?P<double>[^"\\]*+(?:\\.?[^"\\]*+)*+)(?P<ended>"|\Z)
+    |'(?P<single>[^'\\]*+(?:\\.?[^'\\]*+)*+)(?P<closed>'|\Z)
+    |(?P<bare>[^\s{}\[\]:,"']++))""",
+    re.DOTALL | re.VERBOSE,
+)
+_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
+_ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_LITERALS = {"null": None, "none": None, "undefined": None, "true": True, "false": False}
+_END = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """A sign, or "" for the end; or a text, whose sign is "text". `end` is where it ends."""
+
+    sign: str
+    text: str = ""
+    quoted: bool = False
+    end: int = 0
+
+
+def read(text: str) -> Document:
+    """The first object of `text`. Raises NoDocument, and Garbled for a second object or a name with two values."""
+    start = text.find("{")
+    if start < 0:
+        raise NoDocument("no object")
+    reader = _Reader(text, start)
+    found = reader.object(MAX_DEPTH)
+    if "{" in text[reader.here.end :]:
+        raise Garbled("it is more than one document")
+    return found
+
+
+class _Reader:
+    """Reads tokens one after the other; `here` is the one that was read last."""
+
+    def __init__(self, text: str, start: int) -> None:
+        self._text, self.here, self._left = text, _Token(_END, end=start), MAX_PARTS
+        self._next = [self._scan(start)]
+
+    def value(self, depth: int) -> Any:
+        """The value that comes next; None where none does. Raises NoDocument, for one that is too deep as well."""
+        if not depth:
+            raise NoDocument("too deep")
+        match self._peek().sign:
+            case "{":
+                return self.object(depth)
+            case "[":
+                return self._list(depth)
+            case "text":
+                return self._words()
+        return None
+
+    def object(self, depth: int) -> Document:
+        """The object that comes next. Raises as `value` does, and Garbled for a name with two values."""
+        self._take()
+        pairs = []
+        while (token := self._take_after_commas()).sign != "}":
+            if token.sign != "text" or self._take().sign != ":":
+                raise NoDocument("a name and a colon are missing")
+            pairs.append((token.text, self.value(depth - 1)))
+        return once(pairs)
+
+    def _list(self, depth: int) -> list[Any]:
+        self._take()
+        values: list[Any] = []
+        while True:
+            while self._peek().sign == ",":
+                self._take()
+            if self._peek().sign == "]":
+                self._take()
+                return values
+            if self._peek().sign not in ("{", "[", "text"):
+                raise NoDocument("a list does not end")
+            values.append(self.value(depth - 1))
+
+    def _words(self) -> Any:
+        """Words up to the next sign, or up to the next name. Several are one string, which has quotes within it."""
+        words = [self._take()]
+        while self._peek().sign == "text" and self._peek(1).sign != ":":
+            words.append(self._take())
+        quoted = any(word.quoted for word in words)
+        text = ('"' if quoted else " ").join(word.text for word in words)
+        return text if quoted else _LITERALS.get(text.lower(), text)
+
+    def _take_after_commas(self) -> _Token:
+        while (token := self._take()).sign == ",":
+            continue
+        return token
+
+    def _peek(self, ahead: int = 0) -> _Token:
+        while len(self._next) <= ahead:
+            self._next.append(self._scan(self._next[-1].end))
+        return self._next[ahead]
+
+    def _take(self) -> _Token:
+        self.here = self._peek()
+        del self._next[0]
+        if not self._next:
+            self._next.append(self._scan(self.here.end))
+        return self.here
+
+    def _scan(self, start: int) -> _Token:
+        self._left -= 1
+        if not self._left:
+            raise NoDocument("too many parts")
+        found = _TOKEN.match(self._text, start)
+        if found is None:
+            return _Token(_END, end=len(self._text))
+        if sign := found["sign"]:
+            return _Token(sign, end=found.end())
+        if (bare := found["bare"]) is not None:
+            return _Token("text", bare, end=found.end())
+        if not (found["ended"] or found["closed"]):
+            return _Token(_END, end=len(self._text))
+        return _Token("text", _unescaped(found["double"] or found["single"] or ""), True, found.end())
+
+
+def _unescaped(text: str) -> str:
+    if "\\" not in text:
+        return text
+    plain = _ESCAPE.sub(lambda escape: _character(escape[1], escape[2]), text)
+    return plain.encode("utf-16", errors="surrogatepass").decode("utf-16", errors="replace")
+
+
+def _character(number: str | None, sign: str | None) -> str:
+    return chr(int(number, 16)) if number else _ESCAPED.get(sign or "", sign or "")

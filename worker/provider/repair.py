@@ -1,0 +1,71 @@
+"""A second, lenient reading of a body that cannot be read by the letter: as a person would read it.
+
+The phone rings, or the account has no points left, whether or not a byte of the message beside it is well-formed.
+Nothing is made up: a document that is cut short stays unreadable. The time it takes grows with the length, no faster.
+"""
+
+from __future__ import annotations
+
+import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterator
+from typing import Any
+
+from worker.provider import loose_json, loose_xml
+from worker.provider.bodies import SPACE, Document, Garbled, NoDocument, once
+
+HALVES = ("response", "failed")
+_MENTIONS_RESPONSE = re.compile(r'<\s*response\b|["\']?\bresponse["\']?\s*:', re.IGNORECASE)
+
+
+def repaired(body: bytes) -> Document:
+    """The `response` and `failed` in `body`, wherever they are and in whatever case their names are spelled.
+
+    Raises NoDocument for what is no answer, and Garbled for one that contradicts itself, or for one that cannot be
+    read although it speaks of a `response`.
+    """
+    text = _text(body)
+    try:
+        return once(_halves(_read(text)))
+    except NoDocument:
+        if _MENTIONS_RESPONSE.search(text):
+            raise Garbled("it speaks of a response and cannot be read") from None
+        raise NoDocument("neither JSON nor XML") from None
+
+
+def _read(text: str) -> Document:
+    if not text.startswith(("{", "[")) and loose_xml.mentions_a_half(text):
+        return loose_xml.read(text)
+    return loose_json.read(text)
+
+
+def _text(body: bytes) -> str:
+    """The body's text. What is in no known encoding harms a letter of a message, never a ref or a code."""
+    body = body.lstrip(SPACE)
+    encoding = "utf-8"
+    if body.startswith(BOM_UTF16_LE) or body[1:2] == b"\0":
+        encoding = "utf-16-le"
+    elif body.startswith(BOM_UTF16_BE) or body[:1] == b"\0":
+        encoding = "utf-16-be"
+    return body.removeprefix(BOM_UTF8).decode(encoding, errors="replace").strip("\ufeff \t\r\n")
+
+
+def _halves(found: Any) -> Iterator[tuple[str, Any]]:
+    """The outermost `response` and `failed`, the keys within them in lower case."""
+    waiting = [found]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        elif isinstance(value, dict):
+            named = _lowered(value)
+            sides = [(name, named[name]) for name in HALVES if name in named]
+            yield from ((name, _lowered(side)) for name, side in sides)
+            waiting += [] if sides else value.values()
+
+
+def _lowered(value: Any) -> Any:
+    """Raises Garbled where names that differ in case alone have two values."""
+    if not isinstance(value, dict):
+        return value
+    return once((name.lower().replace("-", "_"), member) for name, member in value.items())
