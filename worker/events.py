@@ -87,8 +87,12 @@ def conclude(
     attempts: int,
     accepted_at_us: int,
     finished_at_us: int,
+    event_id: str | None = None,
 ) -> Event:
-    """The event for a job that ended: `outcome` is the provider's ref or the failure; times in Unix microseconds."""
+    """The event for a job that ended: `outcome` is the provider's ref or the failure; times in Unix microseconds.
+
+    `event_id`: where it is to be another than one made up.
+    """
     finished_at = rfc3339(finished_at_us)
     data: dict[str, Any] = {
         "id": subject.id,
@@ -102,7 +106,7 @@ def conclude(
     }
     data |= {"ref": outcome} if isinstance(outcome, str) else {"error": outcome.as_dict()}
     # No secret, but once in the world; unlike a UUID it asks the system for nothing. A forked process seeds anew.
-    event_id = f"evt_{random.getrandbits(128):032x}"
+    event_id = event_id or f"evt_{random.getrandbits(128):032x}"
     body = {"id": event_id, "type": event_type(status), "timestamp": finished_at, "data": data}
     return Event(event_id, status, _encode(body))
 

@@ -188,6 +188,9 @@ class Ledger(Protocol):
     ) -> Seen | None:
         """Record a job that is not allowed as ended, unless its id was seen before; None where it was recorded.
 
+        Where `account` is None, as no worker knows it, the id stays free: what is remembered is that the event was
+        told, for some minutes, of the newest such jobs.
+
         `content`: what the job says, see `worker.repeats`.
         """
 

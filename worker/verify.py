@@ -10,6 +10,7 @@ Nothing here knows Celery, Redis or requests; `worker.wiring` puts the adapters 
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ class Verification:
 
     def _reject(self, rejected: Rejected, request: Request) -> None:
         subject, account = rejected.subject, self.accounts.get(rejected.subject.account)
-        event = _rejection(rejected)
+        event = _rejection(rejected, event_id=_strangers_id(rejected) if account is None else None)
         seen = self.ledger.reject(subject.id, subject.account, account, event, rejected.content)
         if seen is not None:
             self.watch.repeated(subject.account, subject.id, seen)
@@ -120,7 +121,14 @@ class Verification:
         self.watch.finished(subject.id, subject.account, event.status, rejected.failure.code, 0.0)
 
 
-def _rejection(rejected: Rejected) -> Event:
+def _strangers_id(rejected: Rejected) -> str:
+    """The event's id where the ledger soon forgets the job: the same should its message come again."""
+    subject, failure = rejected.subject, rejected.failure
+    told = repr((subject.id, subject.account, failure.code, sorted((failure.fields or {}).items())))
+    return f"evt_{hashlib.sha256(told.encode()).hexdigest()[:32]}"
+
+
+def _rejection(rejected: Rejected, event_id: str | None) -> Event:
     now_us = time.time_ns() // 1000
     return conclude(
         rejected.subject,
@@ -129,4 +137,5 @@ def _rejection(rejected: Rejected) -> Event:
         attempts=0,
         accepted_at_us=now_us,
         finished_at_us=now_us,
+        event_id=event_id,
     )

@@ -66,6 +66,10 @@ class Bench:
         told = event or rejection(job_id, owner.name)
         return self.ledger.reject(job_id, owner.name, owner, told, BROKEN)
 
+    def turn_away(self, job_id: str) -> Seen | None:
+        """Refuse a job of an account that does not exist."""
+        return self.ledger.reject(job_id, "nosuch", None, rejection(job_id, "nosuch"), BROKEN)
+
     def go(self, job_id: str, owner: Account) -> Lease:
         """Admit a job that may go at once."""
         admission = self.admit(job_id, owner)
@@ -634,7 +638,7 @@ class RejectContract:
         """Its event is recorded once, and its id is used up."""
         event = rejection("a", "acme")
         assert bench.reject("a", account(webhooks=HOOKS), event) is None
-        assert bench.other.reject("a", "acme", None, rejection("a", "acme"), BROKEN) == Seen("rejected")
+        assert bench.other.reject("a", "acme", account(), rejection("a", "acme"), BROKEN) == Seen("rejected")
         assert bench.admit("a", account()) == Seen("rejected", ("fields",))
         assert bench.events() == [event.body] and bench.deliveries() == [("a", HOOKS[0].key)]
 
@@ -711,9 +715,52 @@ class ConflictContract:
         assert bench.reject("a", account()) == Seen("rejected")
 
 
+class StrangerContract:
+    """Jobs of accounts that do not exist."""
+
+    def test_a_stranger_is_told_of_once(self, bench: Bench) -> None:
+        """A message that is delivered again gives no second event, at whichever worker (E7)."""
+        assert bench.turn_away("a") is None
+        again = bench.other.reject("a", "nosuch", None, rejection("a", "nosuch"), BROKEN)
+        assert again == Seen("rejected") and len(bench.events()) == 1 and bench.deliveries() == []
+
+    def test_a_stranger_leaves_its_id_free(self, bench: Bench) -> None:
+        """The next job of that id is a job, not a repeat, also one of the account once it exists (E7)."""
+        bench.turn_away("a")
+        assert isinstance(bench.admit("a", account()), Lease)
+        bench.turn_away("b")
+        assert isinstance(bench.admit("b", account("nosuch")), Lease)
+
+    def test_a_stranger_is_forgotten_after_minutes(self, bench: Bench) -> None:
+        """Then the same message counts as a new one (E7)."""
+        bench.turn_away("a")
+        bench.clock.advance(601)
+        assert bench.turn_away("a") is None and len(bench.events()) == 2
+
+    def test_each_job_of_a_stranger_gets_its_event(self, bench: Bench) -> None:
+        """Other fields, or another account, are another job: as no id is taken, there is no conflict (E7)."""
+        bench.turn_away("a")
+        assert bench.ledger.reject("a", "nosuch", None, rejection("a", "nosuch"), "{}") is None
+        assert bench.ledger.reject("a", "nobody", None, rejection("a", "nobody"), "{}") is None
+        assert len(bench.events()) == 3
+
+    def test_a_stranger_ends_no_job_of_another_account(self, bench: Bench) -> None:
+        """An id that is in use gets no event under another name: the stranger's job is a conflict (E7)."""
+        bench.go("a", account())
+        assert bench.turn_away("a") == Seen("another account's", ("account",))
+        assert bench.events() == []
+
+    def test_a_job_whose_account_was_removed_stands(self, bench: Bench) -> None:
+        """A worker that does not know the account meets a repeat, or a conflict, as one that does (E7)."""
+        bench.go("a", account("nosuch"))
+        assert bench.turn_away("a") == Seen("dialling", ("fields",))
+        assert bench.events() == []
+
+
 class LedgerContract(
     AdmissionContract,
     ConflictContract,
+    StrangerContract,
     ReleaseContract,
     InHandContract,
     HoldContract,

@@ -163,11 +163,11 @@ class LedgerMachine(RuleBasedStateMachine):
         event = end(hand.real)
         self._both(worker, hand, lambda ledger, lease: decisions.settle(ledger, lease, None, tally, event))
 
-    @rule(worker=worker_numbers, job_id=ids, name=names)
-    def job_is_rejected(self, worker: int, job_id: str, name: str) -> None:
-        event = rejection(job_id, name)
-        real = self.real[worker].reject(job_id, name, None, event, BROKEN)
-        assert real == self.model[worker].reject(job_id, name, None, event, BROKEN)
+    @rule(worker=worker_numbers, job_id=ids, name=names, known=st.booleans())
+    def job_is_rejected(self, worker: int, job_id: str, name: str, known: bool) -> None:
+        event, owner = rejection(job_id, name), self.accounts[name] if known else None
+        real = self.real[worker].reject(job_id, name, owner, event, BROKEN)
+        assert real == self.model[worker].reject(job_id, name, owner, event, BROKEN)
 
     @rule(name=names, reason=st.sampled_from(("operator", "")))
     def operator_speaks(self, name: str, reason: str) -> None:

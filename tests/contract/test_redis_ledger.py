@@ -14,15 +14,16 @@ from tests.conftest import free_port
 from tests.contract.killable_redis import KillableRedis
 from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock, read_time_from_keys
-from tests.doubles.samples import account, application, failed, placed
+from tests.doubles.samples import account, application, failed, placed, rejection
 from worker.errors import StoreUnavailable
 from worker.ports import Due, Lease, Parked, Reason, Seen
 from worker.retry import Tally
 from worker.state import keys
 from worker.state.admission import JOBS_MOST
 from worker.state.connection import connect
-from worker.state.ledger import RedisLedger
+from worker.state.ledger import STRANGER_MS, RedisLedger
 from worker.state.scripts import Call, Scripts
+from worker.state.views import JobViews
 
 SHARD = keys.prefix_of("acme")
 WAITING_BYTES_MOST = 900
@@ -331,3 +332,32 @@ def dump(client: Any) -> bytes:
     return b"\n".join(
         key + b" " + repr(readers[client.type(key)](key)).encode() for key in client.scan_iter()
     )
+
+
+class TestStrangers:
+    """Jobs of accounts that do not exist."""
+
+    def test_strangers_take_a_bounded_memory(
+        self, client: redis.Redis, ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However many there are: the newest are remembered, for minutes, and no id is claimed (E7)."""
+        monkeypatch.setattr("worker.state.ledger.STRANGERS_MOST", 20)
+        for n in range(100):
+            turn_away(ledger, f"job-{n}")
+        shard = keys.prefix_of("nosuch")
+        assert list(client.scan_iter("callworker:id:*")) == []
+        assert len(list(client.scan_iter(f"{shard}stranger:*"))) == client.zcard(f"{shard}strangers") == 20
+        assert turn_away(ledger, "job-99") is not None and turn_away(ledger, "job-0") is None
+        found: Any = [client.pttl(key) for key in client.scan_iter(f"{shard}stranger*")]
+        assert all(0 < left_ms <= STRANGER_MS for left_ms in found)
+
+    def test_a_stranger_is_shown(self, client: redis.Redis, ledger: RedisLedger) -> None:
+        """While it is remembered, `callworker job` finds it without knowing the account (E7)."""
+        turn_away(ledger, "a")
+        view = JobViews(client).find("a")
+        assert view is not None and (view.account, view.state) == ("nosuch", "rejected")
+        assert view.event is not None and [step.name for step in view.history] == ["rejected"]
+
+
+def turn_away(ledger: RedisLedger, job_id: str) -> Seen | None:
+    return ledger.reject(job_id, "nosuch", None, rejection(job_id, "nosuch"), "{}")

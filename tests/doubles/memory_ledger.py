@@ -29,7 +29,7 @@ from worker.ports import (
     Slot,
 )
 from worker.retry import Tally
-from worker.state.ledger import AHEAD_US, FIRST_PROBE_US, LAST_PROBE_US, RECLAIM_LEASE_US
+from worker.state.ledger import AHEAD_US, FIRST_PROBE_US, LAST_PROBE_US, RECLAIM_LEASE_US, STRANGER_MS
 
 _MICRO = 1_000_000
 
@@ -98,6 +98,8 @@ class Store:
     limits: dict[str, Limits] = field(default_factory=dict)
     outbox: list[tuple[str, Event]] = field(default_factory=list)
     deliveries: list[tuple[str, str]] = field(default_factory=list)
+    strangers: dict[str, tuple[tuple[str, str], int]] = field(default_factory=dict)
+    """Jobs of accounts that do not exist: account and digest, and when that was told (µs)."""
     away: bool = False
 
 
@@ -162,9 +164,20 @@ class MemoryLedger:
         self._available()
         if job_id in self.store.records:
             return self._seen(job_id, account_name, content)
+        if account is None:
+            return self._turn_away(job_id, account_name, event, content)
         broken = Job.model_construct(id=job_id, account=account_name, country="", phone="", code="")
         self.store.records[job_id] = Record(broken, self._now, self._now, content=content)
         self._conclude(self.store.records[job_id], account, event)
+        return None
+
+    def _turn_away(self, job_id: str, account_name: str, event: Event, content: str) -> Seen | None:
+        told = (account_name, repeats.digest(job_id, account_name, content))
+        known, told_us = self.store.strangers.get(job_id, (None, 0))
+        if known == told and self._now - told_us < STRANGER_MS * 1000:
+            return Seen("rejected")
+        self.store.strangers[job_id] = (told, self._now)
+        self.store.outbox.append((account_name, event))
         return None
 
     def _seen(self, job_id: str, account_name: str, content: str, job: Job | None = None) -> Seen:

@@ -259,6 +259,16 @@ class TestRecovery:
 class TestAccept:
     """What a batch of requests becomes."""
 
+    def test_a_stranger_s_event_has_the_same_id_each_time(self, world: World) -> None:
+        """So that a subscriber knows the repeat of what the ledger has forgotten; another account's is another (E7)."""
+        ids = []
+        for name in ("nosuch", "nosuch", "nobody"):
+            fields = {"id": "a", "account": name, "country": "1", "phone": "2125555555", "code": "4321"}
+            world.verification.accept([Request(fields, Source.CELERY)], 0)
+            ids.append(world.store.outbox[-1][1].id)
+            world.store.strangers.clear()
+        assert ids[0] == ids[1] != ids[2] and len(world.store.outbox) == 3
+
     def test_each_request_gets_what_it_is_due(self, world: World) -> None:
         """Valid ones are admitted, a repeat is said, an invalid one is rejected, a broken one is buried."""
         good = {"account": "acme", "country": "1", "phone": "2125555555", "code": "4321"}

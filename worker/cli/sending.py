@@ -74,7 +74,7 @@ def _ended(views: JobViews, job: Job) -> JobView:
                 f"conflict: the id {job.id!r} is another job's, which stands; this one was dropped, "
                 f"for it differs in: {', '.join(differs)}"
             )
-        if view is not None and view.ended:
+        if view is not None and view.account == job.account and view.ended:
             return view
         time.sleep(POLL_SECONDS)
 

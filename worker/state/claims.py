@@ -44,6 +44,11 @@ class Claims:
                 owners[n] = owner.decode()
         return owners
 
+    def owner(self, job_id: str) -> str | None:
+        """The account that has an id, if any; nothing is claimed. Raises StoreUnavailable."""
+        (owner,) = self._scripts.run_commands([("GET", keys.claim(job_id))])
+        return None if owner is None else owner.decode()
+
     def _first(self, claim: Claim, now_ms: int) -> Command:
         """The claim of an id that nobody has, as almost all are: no script is needed for it."""
         ends_ms = now_ms + claim.ttl_seconds * 1000

@@ -29,6 +29,11 @@ def prefix_of(account: str) -> str:
     return prefix(shard_of(account))
 
 
+def strangers(job_id: str) -> list[str]:
+    """Where a rejected job may be remembered that named an account which does not exist."""
+    return [f"{prefix(shard)}stranger:{job_id}" for shard in range(SHARDS)]
+
+
 def claim(job_id: str) -> str:
     """The key that says which account used an id first."""
     return f"callworker:id:{job_id}"

@@ -44,6 +44,9 @@ AHEAD_US = 20_000
 """How far ahead of its slot a job may be leased: covers the way from Redis to the dialling thread."""
 
 RECLAIM_LEASE_US = 15_000_000
+STRANGER_MS, STRANGERS_MOST = 600_000, 500
+"""How long, and of each shard how many, rejected jobs of accounts that do not exist are remembered: for redelivery."""
+
 FIRST_PROBE_US, LAST_PROBE_US = 5_000_000, 60_000_000
 _ANSWERED = (Status.PLACED, Status.FAILED)
 """Ends of a probe that say that the provider takes the account's requests again."""
@@ -168,12 +171,19 @@ class RedisLedger:
     def reject(
         self, job_id: str, account_name: str, account: Account | None, event: Event, content: str
     ) -> Seen | None:
-        (owner,) = self._claims.owners([Claim(job_id, account_name)])
+        """See ports.Ledger; two round trips, and a third for a conflict."""
+        digest = repeats.digest(job_id, account_name, content)
+        if account is None:
+            owner = self._claims.owner(job_id) or account_name
+            args = (job_id, account_name, event.body, digest, STRANGER_MS, STRANGERS_MOST)
+            call = Call("turn_away", keys.prefix_of(account_name), args)
+        else:
+            (owner,) = self._claims.owners([Claim(job_id, account_name)])
+            ended = (job_id, account_name, event.body, digest, self._retention_ms, _endpoints(account, event))
+            call = Call("reject", keys.prefix_of(account_name), ended)
         seen: Seen | None = conflicts.ANOTHER_ACCOUNTS
         if owner == account_name:
-            digest = repeats.digest(job_id, account_name, content)
-            args = (job_id, account_name, event.body, self._retention_ms, _endpoints(account, event), digest)
-            reply = self._scripts.run(Call("reject", keys.prefix_of(account_name), args))
+            reply = self._scripts.run(call)
             seen = conflicts.seen_by_content(reply, job_id, account_name, content) if len(reply) > 1 else None
         if seen is not None and seen.differs:
             conflicts.note(self._scripts, [(owner, job_id)])

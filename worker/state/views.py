@@ -118,9 +118,7 @@ class JobViews:
         """The job's view, in two round trips; None where no record of it is kept. Raises StoreUnavailable."""
         with translated():
             owner: Any = self._client.get(keys.claim(job_id))
-            if owner is None:
-                return None
-            row = self._row(job_id, owner.decode())
+            row = self._stranger(job_id) if owner is None else self._row(job_id, owner.decode())
         record = {name.decode(): value.decode() for name, value in row[0].items()}
         return _view(job_id, record, row) if record else None
 
@@ -140,6 +138,13 @@ class JobViews:
         if state is None:
             return ()
         return seen_by_job([b"seen", state, packed or long_job or b"", digest or b""], job).differs
+
+    def _stranger(self, job_id: str) -> list[Any]:
+        """The record of a job whose account does not exist; empty where there is none."""
+        with self._client.pipeline(transaction=False) as pipeline:
+            for key in keys.strangers(job_id):
+                pipeline.hgetall(key)
+            return [next(filter(None, pipeline.execute()), {})]
 
     def _row(self, job_id: str, account: str) -> list[Any]:
         """The job's record, its account's limit fields, its rank and score in the lane, Redis' clock, a long job."""

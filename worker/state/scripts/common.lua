@@ -1,12 +1,13 @@
 -- Prelude of every script: key names, the clock, the limiter, and the steps that several scripts share.
 
-local prefix, DUE, EXPIRY, LEASES, OUTBOX, DELIVERIES, PENDING
+local prefix, DUE, EXPIRY, LEASES, OUTBOX, DELIVERIES, PENDING, STRANGERS
 
 -- From here on the names below mean those of this shard; a script with several shards enters one after the other.
 local function enter(shard)
   prefix = shard
   DUE, EXPIRY, LEASES = prefix .. 'due', prefix .. 'expiry', prefix .. 'leases'
   OUTBOX, DELIVERIES, PENDING = prefix .. 'outbox', prefix .. 'deliveries', prefix .. 'pending'
+  STRANGERS = prefix .. 'strangers'
 end
 enter(KEYS[1])
 
@@ -20,6 +21,7 @@ local NOW = clock[1] * 1000000 + clock[2]
 
 local function job_key(id) return prefix .. 'job:' .. id end
 local function payload_key(id) return prefix .. 'payload:' .. id end
+local function stranger_key(id) return prefix .. 'stranger:' .. id end
 local function lane_key(account) return prefix .. 'lane:' .. account end
 local function limit_key(account) return prefix .. 'limit:' .. account end
 

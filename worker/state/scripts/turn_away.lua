@@ -1,0 +1,25 @@
+-- Tells that a job names an account that does not exist. Its id stays free, and what is remembered of it is bounded.
+-- Guarantees: the event is written once for as long as it is remembered; a job on record under that id stands.
+-- KEYS 1 shard prefix
+-- ARGV 1 id  2 account as named by the job  3 event  4 digest  5 how long it is remembered (ms)
+--      6 how many are remembered on a shard; the oldest is forgotten for the newest
+-- Reply: {1}, or {'seen', state, job, digest} where it was told before, or the id is that of a job on record
+
+local id, name, event, digest = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local keep_ms, most = tonumber(ARGV[5]), tonumber(ARGV[6])
+
+local seen = as_seen(id)
+if seen then return seen end
+local f = redis.call('HMGET', stranger_key(id), 'account', 'digest', 'finished')
+if f[1] == name and f[2] == digest and NOW - f[3] < keep_ms * 1000 then return {'seen', 'rejected', '', digest} end
+
+redis.call('RPUSH', OUTBOX, 'call.rejected ' .. event)
+redis.call('HSET', stranger_key(id), 'account', name, 'state', 'rejected', 'event', event, 'digest', digest,
+           'accepted', int(NOW), 'finished', int(NOW), 'history', line(NOW, 'rejected'))
+redis.call('PEXPIRE', stranger_key(id), keep_ms)
+redis.call('ZADD', STRANGERS, int(NOW), id)
+redis.call('PEXPIRE', STRANGERS, keep_ms)
+if redis.call('ZCARD', STRANGERS) > most then
+  redis.call('DEL', stranger_key(redis.call('ZPOPMIN', STRANGERS)[1]))
+end
+return {1}
