@@ -28,6 +28,7 @@ from worker.errors import ConfigurationError, every
 from worker.jobs import ACCOUNT_PATTERN
 from worker.limits import Pace, parse_rate
 from worker.retry import Budget
+from worker.settings import example_accounts
 from worker.textfiles import NotText, UnreadableFile, read_text, read_toml
 from worker.urls import http_url
 
@@ -170,9 +171,8 @@ class Accounts(Mapping[str, Account]):
         except NotText as problem:
             raise ConfigurationError(f"accounts file {path}: {problem}") from problem
         except UnreadableFile as problem:
-            raise ConfigurationError(
-                f"ACCOUNTS_FILE: {path}: {problem}; allowed is the path of a TOML file"
-            ) from problem
+            rule = f"allowed is the path of a TOML file; an example is {example_accounts()}"
+            raise ConfigurationError(f"ACCOUNTS_FILE: {path}: {problem}; {rule}") from problem
         except ValueError as problem:
             raise ConfigurationError(f"accounts file {path}: not valid TOML: {problem}") from problem
         try:
@@ -188,6 +188,12 @@ class Accounts(Mapping[str, Account]):
             raise ConfigurationError("must hold tables [accounts.NAME], at least one, and nothing else")
         accounts = every(partial(_account, name, table) for name, table in tables.items())
         return cls({account.name: account for account in accounts})
+
+    def variables(self) -> set[str]:
+        """The environment variables that are named, for keys and webhook secrets."""
+        keys = {account.api_key_env for account in self.values() if account.api_key_env is not None}
+        hooks = [hook for account in self.values() for hook in account.webhooks]
+        return keys.union(*(hook.secret_env for hook in hooks))
 
     def secrets(self, environ: Mapping[str, str] = os.environ) -> list[str]:
         """Every API key and webhook secret, as text. Raises ConfigurationError with all that are not usable."""

@@ -50,11 +50,11 @@ def _broker(
     if settings.broker_url is not None and "BROKER_URL" not in wrong:
         checks += [partial(connection_to, settings.broker_url)]
     if not wrong.keys() & {"BROKER_URL", "REDIS_URL"}:
-        checks += [partial(_refuse_celerys_own, settings, environ)]
+        checks += [partial(refuse_celerys_own, settings, environ)]
     return checks
 
 
-def _refuse_celerys_own(settings: Settings, environ: Mapping[str, str]) -> None:
+def refuse_celerys_own(settings: Settings, environ: Mapping[str, str]) -> None:
     """Celery's consumer would heed its own variable, and all else of the worker would not.
 
     Celery's command line sets it to BROKER_URL, which does no harm.

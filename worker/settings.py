@@ -30,6 +30,12 @@ def config_file(name: str) -> Path:
     return next((path for path in candidates if path.is_file()), candidates[0])
 
 
+def example_accounts() -> Path:
+    """The accounts that come with the program: what the demo uses, and what an operator may copy."""
+    candidates = [folder / "accounts.toml" for folder in CONFIG_FOLDERS[1:]]
+    return next((path for path in candidates if path.is_file()), candidates[0])
+
+
 def _parts(url: str) -> SplitResult | None:
     """The parts of a URL whose host and port can be read."""
     try:

@@ -35,6 +35,12 @@ def http_url(text: str) -> str:
     return text
 
 
+def shown_origin(url: str) -> str:
+    """Scheme, host and port of an `http_url`; tokens may stand in the rest."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def is_plain_remote(url: str) -> bool:
     """True for an `http_url` that leaves this machine unencrypted."""
     parts = urlsplit(url)

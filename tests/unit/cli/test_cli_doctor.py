@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import socketserver
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.cli.conftest import Run
-from worker.cli.doctor import files, network
+from worker.causes import Cause
+from worker.cli.doctor import endpoints, exposure, files, network, variables
 from worker.cli.doctor.finding import Grade
 from worker.cli.doctor.listing import listed, masked
 from worker.cli.doctor.servers import broker_version
@@ -34,7 +37,7 @@ KEY = "0123456789abcdef" * 2
 def test_every_setting_is_listed_with_its_source() -> None:
     """Each variable of the settings appears once, told whether it was set or not."""
     environ = {"LOG_LEVEL": "DEBUG", "REDIS_URL": "redis://:pw@r/0"}
-    rows = {row.name: row for row in listed(Settings.from_env(environ), environ)}
+    rows = {row.name: row for row in listed(Settings.from_env(environ), environ=environ)}
     assert set(rows) == {field.alias for field in Settings.model_fields.values()}
     assert (rows["LOG_LEVEL"].value, rows["LOG_LEVEL"].source) == ("DEBUG", "environment")
     assert (rows["LOG_FORMAT"].value, rows["LOG_FORMAT"].source) == ("json", "default")
@@ -76,6 +79,56 @@ def test_wrong_setting_is_a_failed_check(run: Run, monkeypatch: pytest.MonkeyPat
     assert told["ok"] is False
     assert "METRICS_PORT" in told["checks"][0]["found"]
     assert {"name": "METRICS_PORT", "value": "ninety", "source": "environment"} in told["settings"]
+
+
+def test_everything_that_is_wrong_is_told_at_once(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two wrong settings, a misspelt one, two missing secrets, a wrong error table: six findings with a cure (D8)."""
+    monkeypatch.delenv("ACME_KEY", raising=False)
+    monkeypatch.setenv("METRICS_PORT", "ninety")
+    monkeypatch.setenv("REDIS_URL", "https://:tulip@host")
+    monkeypatch.setenv("LOG_LEVL", "DEBUG")
+    monkeypatch.setenv("ACCOUNTS_FILE", str(_accounts_file(tmp_path)))
+    (tmp_path / "errors.toml").write_text('[codes]\nA = "later"\n')
+    monkeypatch.setenv("PROVIDER_ERRORS_FILE", str(tmp_path / "errors.toml"))
+    result = run("doctor", "--offline", "--json")
+    told = json.loads(result.stdout)
+    wrong = [check for check in told["checks"] if check["grade"] != "ok"]
+    named = ("METRICS_PORT", "REDIS_URL", "LOG_LEVL", "ACME_KEY", "ACME_SECRET", "errors.toml")
+    assert all(any(name in check["found"] for check in wrong) for name in named)
+    assert all(check["mend"] for check in wrong)
+    assert "tulip" not in result.output
+    assert not {"Redis", "broker", "metrics port"} & {check["check"] for check in told["checks"]}
+
+
+def test_value_that_is_not_valid_is_shown_only_where_it_can_be_no_secret(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A password under a wrong name, or in an address, is not printed (C7)."""
+    environ = {
+        "LOG_LEVEL": "tulip-tulip-tulip",
+        "PROXSTOP_URL": "https://:tulip@host",
+        "METRICS_PORT": "ninety",
+    }
+    settings, wrong = Settings.sound_part(environ)
+    rows = {row.name: row.value for row in listed(settings, wrong, environ)}
+    assert rows["METRICS_PORT"] == "ninety"
+    assert "tulip" not in rows["LOG_LEVEL"] + rows["PROXSTOP_URL"]
+
+
+def test_misspelt_variable_is_a_warning(tmp_path: Path) -> None:
+    """It may belong to another program, so that nothing fails; the name that was meant stands beside it (D8)."""
+    found = list(variables.check(_settings(tmp_path), {}, {"ACCOUNT_FILE": "x", "ACME_KEY": "y"}))
+    assert [(finding.grade, finding.mend) for finding in found][1:] == [
+        (Grade.WARN, "did you mean ACCOUNTS_FILE?")
+    ]
+
+
+def test_celerys_own_broker_variable_fails(tmp_path: Path) -> None:
+    """Celery's consumer would take from another broker than the rest of the worker (D9)."""
+    found = list(variables.check(_settings(tmp_path), {}, {"CELERY_BROKER_URL": "redis://other/0"}))
+    assert [finding.grade for finding in found] == [Grade.OK, Grade.FAIL]
 
 
 def test_missing_secrets_are_each_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +184,84 @@ def test_unreachable_provider_is_a_failed_check(tmp_path: Path) -> None:
     assert "PROXSTOP_URL" in found[0].mend
 
 
+def test_receivers_of_webhooks_are_connected_to_once_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two webhooks at one place are one connection, over which nothing is sent (D8)."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
+        taken = listener.getsockname()[1]
+        hooks = [f"http://127.0.0.1:{taken}/a?token=tulip", f"http://127.0.0.1:{taken}/b"]
+        found = list(endpoints.check(_settings_with(tmp_path, hooks)))
+        connection, _ = listener.accept()
+        assert connection.recv(100) == b""
+        connection.close()
+        listener.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    assert found[0].grade is Grade.OK and "tulip" not in found[0].text
+
+
+def test_receiver_that_cannot_be_reached_is_named_with_its_cause(tmp_path: Path) -> None:
+    """No listener, no such name, and no TLS are three causes; deliveries would wait for each (D8)."""
+    with _taken_port() as closed:
+        pass
+    with _closing_server() as plain:
+        hooks = [f"http://127.0.0.1:{closed}/", "http://no-such-host.invalid/", f"https://127.0.0.1:{plain}/"]
+        found = list(endpoints.check(_settings_with(tmp_path, hooks)))
+    assert {finding.grade for finding in found} == {Grade.FAIL}
+    assert [finding.text.partition("reached: ")[2] for finding in found] == [
+        Cause.REFUSED,
+        Cause.NAME,
+        Cause.TLS,
+    ]
+    assert all(finding.mend for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("mode", "warned"), [(0o666, True), (0o644, True), (0o620, True), (0o640, False), (0o400, False)]
+)
+def test_key_file_that_others_may_read_or_change_is_warned_of(
+    tmp_path: Path, mode: int, warned: bool
+) -> None:
+    """Whoever reads it can place calls, and whoever changes it can have them placed on another account (E15)."""
+    key_file = tmp_path / "key"
+    key_file.write_text(KEY)
+    key_file.chmod(mode)
+    file = tmp_path / "accounts.toml"
+    file.write_text(f'[accounts.acme]\napi_key_file = "{key_file}"\nrate = "1/s"\n')
+    file.chmod(0o644)
+    found = list(exposure.check(Settings.from_env({"ACCOUNTS_FILE": str(file), "REDIS_URL": "redis://r"})))
+    assert [finding.grade for finding in found] == [Grade.WARN] * warned
+    assert all("chmod" in finding.mend and KEY not in finding.text for finding in found)
+
+
+def test_accounts_file_that_others_may_change_is_warned_of(tmp_path: Path) -> None:
+    """It says where events go to and whose key is used; to read it harms nobody (E15)."""
+    settings = _settings(tmp_path, REDIS_URL="redis://r")
+    settings.accounts_file.chmod(0o666)
+    assert ["0666" in finding.text for finding in exposure.check(settings)] == [True]
+
+
+def test_plain_http_beyond_this_machine_is_warned_of(tmp_path: Path) -> None:
+    """PIN, number and key would leave in the clear; on this machine that harms nobody (E15)."""
+    hooks = ["http://hooks.example.com/tulip", "http://127.0.0.1/", "https://hooks.example.com/"]
+    settings = _settings_with(tmp_path, hooks, PROXSTOP_URL="http://proxy.example.com", REDIS_URL="redis://r")
+    found = list(exposure.check(settings))
+    assert [(finding.name, finding.grade) for finding in found] == [
+        ("provider", Grade.WARN),
+        ("webhooks of acme", Grade.WARN),
+    ]
+    assert "tulip" not in found[1].text
+
+
+def test_open_state_folder_is_warned_of(tmp_path: Path) -> None:
+    """Numbers and PINs of waiting jobs are in the embedded server's file (E15)."""
+    (tmp_path / "state").mkdir(mode=0o755)
+    settings = _settings(tmp_path, CALLWORKER_STATE_DIR=str(tmp_path / "state"))
+    assert [finding.name for finding in exposure.check(settings)] == ["state folder"]
+
+
 def test_metrics_port_free_or_taken() -> None:
     """A free port is well; one that another program holds fails, with the variable to set."""
     with _taken_port() as port:
@@ -160,10 +291,37 @@ def test_embedded_server_that_does_not_run_is_a_warning(run: Run) -> None:
     assert "provider" not in checks
 
 
-def _settings(tmp_path: Path, **environ: str) -> Settings:
+def _accounts_file(tmp_path: Path) -> Path:
     file = tmp_path / "accounts.toml"
     file.write_text(ACCOUNTS)
-    return Settings.from_env({"ACCOUNTS_FILE": str(file), **environ})
+    file.chmod(0o644)
+    return file
+
+
+def _settings(tmp_path: Path, **environ: str) -> Settings:
+    return Settings.from_env({"ACCOUNTS_FILE": str(_accounts_file(tmp_path)), **environ})
+
+
+def _settings_with(tmp_path: Path, hooks: list[str], **environ: str) -> Settings:
+    """With one account that has these webhooks."""
+    tables = [f'[[accounts.acme.webhooks]]\nurl = "{hook}"\nsecret_env = "S"\n' for hook in hooks]
+    settings = _settings(tmp_path, **environ)
+    settings.accounts_file.write_text('[accounts.acme]\napi_key_env = "K"\nrate = "1/s"\n' + "".join(tables))
+    return settings
+
+
+@contextmanager
+def _closing_server() -> Iterator[int]:
+    """The port of a server that reads a little and hangs up, as one does that was sent what it does not understand."""
+
+    class HangUp(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(100)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), HangUp) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield int(server.server_address[1])
+        server.shutdown()
 
 
 @contextmanager

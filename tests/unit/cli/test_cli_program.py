@@ -18,7 +18,9 @@ from click.testing import Result
 from tests.unit.cli.conftest import Run, one_line
 from worker.cli import COMMANDS
 from worker.errors import BrokerUnavailable, ConfigurationError, InvalidJob, StoreUnavailable
+from worker.settings import example_accounts
 
+ROOT = Path(__file__).parents[3]
 SUBCOMMANDS = [
     *((name,) for name in COMMANDS),
     ("accounts", "hold"),
@@ -231,3 +233,47 @@ def test_worker_with_a_missing_accounts_file_is_one_line(tmp_path: Path) -> None
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert str(missing) in done.stderr
+
+
+STARTS = {"run": ["-m", "worker.cli", "run"], "celery": ["-m", "celery", "-A", "worker.app", "worker"]}
+
+
+@pytest.mark.parametrize("how", STARTS)
+@pytest.mark.parametrize("settings", [{}, {"LOG_LEVEL": "LOUD", "CONCURRENCY": "0"}])
+def test_worker_tells_everything_that_is_wrong_at_once(
+    tmp_path: Path, how: str, settings: dict[str, str]
+) -> None:
+    """Wrong settings, missing secrets and a wrong error table are a line each, however the worker is started (D8)."""
+    (tmp_path / "accounts.toml").write_text('[accounts.acme]\nrate = "1/s"\napi_key_env = "ACME_KEY"\n')
+    (tmp_path / "errors.toml").write_text('[codes]\nA = "later"\n')
+    files = {"ACCOUNTS_FILE": tmp_path / "accounts.toml", "PROVIDER_ERRORS_FILE": tmp_path / "errors.toml"}
+    done = subprocess.run(
+        [sys.executable, *STARTS[how]],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={"PATH": "/usr/bin", "CALLWORKER_STATE_DIR": str(tmp_path), **settings}
+        | {name: str(path) for name, path in files.items()},
+    )
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert all(line.startswith("callworker: ") for line in lines)
+    assert [any(name in line for line in lines) for name in (*settings, "ACME_KEY", "errors.toml")] == [
+        True
+    ] * len(lines)
+
+
+def test_accounts_of_the_package_are_never_used_without_a_word(tmp_path: Path) -> None:
+    """Without a file of the operator's own nothing starts; the line names the example that can be copied (D8)."""
+    done = subprocess.run(
+        [sys.executable, "-m", "worker.cli", "run"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin", "CALLWORKER_STATE_DIR": str(tmp_path / "state"), "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("callworker: ACCOUNTS_FILE: config/accounts.toml: does not exist")
+    assert str(example_accounts()) in done.stderr and len(done.stderr.splitlines()) == 1

@@ -1,9 +1,12 @@
 """`callworker doctor`: every setting with its source, then whether what it points to is there and fit.
 
-listing.py   the settings, secrets masked
-files.py     accounts, keys, webhook secrets, the provider's error table
-servers.py   Redis, the broker and its queues
-network.py   the provider, the metrics port
+listing.py    the settings, secrets masked
+variables.py  wrong settings, variables that look like one
+files.py      accounts, keys, webhook secrets, the provider's error table
+exposure.py   what others could read or change
+servers.py    Redis, the broker and its queues
+network.py    the provider, the metrics port
+endpoints.py  the receivers of webhooks
 """
 
 from __future__ import annotations
@@ -13,27 +16,27 @@ from collections.abc import Callable, Iterable, Iterator
 import click
 from rich.text import Text
 
-from worker.cli.doctor import files, network, servers
+from worker.cli.doctor import endpoints, exposure, files, network, servers, variables
 from worker.cli.doctor.finding import Finding, Grade
 from worker.cli.doctor.listing import Listed, listed
 from worker.cli.output import console, example, json_option, print_json, table
-from worker.errors import ConfigurationError
 from worker.settings import Settings
 
 STYLES = {Grade.OK: "green", Grade.WARN: "yellow", Grade.FAIL: "bold red"}
 
 
 @click.command(epilog=example("callworker doctor", "callworker doctor --offline --json"))
-@click.option("--offline", is_flag=True, help="Do not ask the provider.")
+@click.option("--offline", is_flag=True, help="Ask neither the provider nor receivers of webhooks.")
 @json_option
 @click.pass_context
 def command(ctx: click.Context, offline: bool, as_json: bool) -> None:
     """Show every setting and check what it points to; exit status 1 if anything is wrong.
 
-    Asks the provider for each account's balance, one request each that rings nobody.
+    Asks the provider for each account's balance, one request each that rings nobody, and connects to the receivers of
+    webhooks without sending anything.
     """
-    settings, findings = examine(offline=offline)
-    rows = listed(settings)
+    settings, wrong, findings = examine(offline=offline)
+    rows = listed(settings, wrong)
     if as_json:
         ok = not any(finding.grade is Grade.FAIL for finding in findings)
         print_json(
@@ -44,19 +47,32 @@ def command(ctx: click.Context, offline: bool, as_json: bool) -> None:
     ctx.exit(any(finding.grade is Grade.FAIL for finding in findings))
 
 
-def examine(*, offline: bool) -> tuple[Settings | None, list[Finding]]:
-    """The settings, None where they are not valid, and every finding."""
-    try:
-        settings = Settings.from_env()
-    except ConfigurationError as problem:
-        return None, [Finding.fail("settings", str(problem), "correct that variable and run this again")]
-    checks: list[Callable[[Settings], Iterator[Finding]]] = [files.check, servers.store, servers.broker]
-    checks += [] if offline else [network.provider]
-    checks += [network.metrics_port]
-    return settings, [
-        Finding.ok("settings", "valid"),
-        *(found for check in checks for found in check(settings)),
+Check = tuple[Callable[[Settings], Iterator[Finding]], frozenset[str]]
+"""What is looked at, and the variables without which that makes no sense."""
+
+ON_THIS_MACHINE: tuple[Check, ...] = (
+    (files.check, frozenset()),
+    (exposure.check, frozenset({"PROXSTOP_URL", "REDIS_URL"})),
+    (servers.store, frozenset({"REDIS_URL"})),
+    (servers.broker, frozenset({"REDIS_URL", "BROKER_URL"})),
+    (network.metrics_port, frozenset({"METRICS_PORT"})),
+)
+OUTSIDE: tuple[Check, ...] = (
+    (network.provider, frozenset({"PROXSTOP_URL"})),
+    (endpoints.check, frozenset()),
+)
+
+
+def examine(*, offline: bool) -> tuple[Settings, dict[str, str], list[Finding]]:
+    """The settings, with the default where one is wrong; a line for each wrong one; every finding."""
+    settings, wrong = Settings.sound_part()
+    checks = ON_THIS_MACHINE if offline else ON_THIS_MACHINE + OUTSIDE
+    sensible = [check for check, needed in checks if not needed & wrong.keys()]
+    findings = [
+        *variables.check(settings, wrong),
+        *(found for check in sensible for found in check(settings)),
     ]
+    return settings, wrong, findings
 
 
 def _print(rows: Iterable[Listed], findings: Iterable[Finding]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,21 +30,30 @@ class Listed:
         return asdict(self)
 
 
-def listed(settings: Settings | None, environ: Mapping[str, str] = os.environ) -> list[Listed]:
-    """Every setting by its variable's name; what stands in the environment alone where `settings` is None."""
+def listed(
+    settings: Settings, wrong: Collection[str] = (), environ: Mapping[str, str] = os.environ
+) -> list[Listed]:
+    """Every setting by its variable's name; `wrong` are those whose value is not valid."""
     return [
-        _listed(field, str(info.alias), settings, environ)
+        _wrong(str(info.alias), environ)
+        if info.alias in wrong
+        else _listed(field, str(info.alias), settings, environ)
         for field, info in Settings.model_fields.items()
-        if settings is not None or environ.get(str(info.alias), "").strip()
     ]
 
 
-def _listed(field: str, name: str, settings: Settings | None, environ: Mapping[str, str]) -> Listed:
+def _wrong(name: str, environ: Mapping[str, str]) -> Listed:
+    """A value that may be a secret under a wrong name is not shown."""
     given = environ.get(name, "").strip()
-    value = given if settings is None else getattr(settings, field)
-    if value is None and settings is not None:
+    harmless = not name.endswith("_URL") and re.fullmatch(r"[A-Za-z0-9.+-]{1,12}", given)
+    return Listed(name, given if harmless else "(not valid, and so not shown)", ENVIRONMENT)
+
+
+def _listed(field: str, name: str, settings: Settings, environ: Mapping[str, str]) -> Listed:
+    value = getattr(settings, field)
+    if value is None:
         return Listed(name, *_followed(field, settings))
-    return Listed(name, masked(str(value)), ENVIRONMENT if given else DEFAULT)
+    return Listed(name, masked(str(value)), ENVIRONMENT if environ.get(name, "").strip() else DEFAULT)
 
 
 def _followed(field: str, settings: Settings) -> tuple[str, str]:

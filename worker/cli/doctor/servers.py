@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+import redis
 from amqp.exceptions import NotFound
+from redis.exceptions import ResponseError
 
 from worker import embedded
 from worker.broker.address import broker_url, broker_variable
@@ -15,6 +17,7 @@ from worker.broker.transports import weakness
 from worker.cli import places
 from worker.cli.doctor.finding import Finding
 from worker.cli.doctor.listing import masked
+from worker.cli.doctor.mends import mend_of
 from worker.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
 from worker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES
 from worker.scrubbing import scrub
@@ -41,12 +44,30 @@ def store(settings: Settings) -> Iterator[Finding]:
         url = places.redis_url(settings)
         yield from _verification("Redis TLS", url, "REDIS_URL")
         with connect(url) as client, store_translated():
-            facts: Any = client.info("everything")
+            client.ping()
+            facts = _facts(client)
+    except ResponseError as problem:
+        yield Finding.fail("Redis", f"refuses: {scrub(str(problem))}", mend_of(problem, "REDIS_URL"))
+        return
     except (StoreUnavailable, ConfigurationError, embedded.EmbeddedServerError) as problem:
         yield _absent(settings, problem)
         return
     yield Finding.ok("Redis", f"answers at {masked(places.redis_url(settings))}")
-    yield from _fitness(facts)
+    if facts is None:
+        yield Finding.warn(
+            "Redis version", "not told: INFO is refused", "allow INFO, or look at version and settings"
+        )
+    else:
+        yield from _fitness(facts)
+
+
+def _facts(client: redis.Redis) -> dict[str, Any] | None:
+    """What the server says of itself; None where it does not say."""
+    try:
+        facts: Any = client.info("everything")
+    except ResponseError:
+        return None
+    return dict(facts)
 
 
 def _verification(name: str, url: str, variable: str) -> Iterator[Finding]:
@@ -61,7 +82,7 @@ def _verification(name: str, url: str, variable: str) -> Iterator[Finding]:
 
 def _absent(settings: Settings, problem: Exception) -> Finding:
     if not settings.embedded:
-        return Finding.fail("Redis", scrub(str(problem)), "start that server, or correct REDIS_URL")
+        return Finding.fail("Redis", scrub(str(problem)), mend_of(problem, "REDIS_URL"))
     try:
         binary = embedded.find_binary()
     except embedded.EmbeddedServerError as missing:
@@ -124,7 +145,7 @@ def _no_broker(settings: Settings, problem: Exception) -> Finding:
         return Finding.warn(
             "broker", "the embedded server does not run", "start `callworker run`, or set BROKER_URL"
         )
-    return Finding.fail("broker", text, f"start the broker, or correct {broker_variable(settings)}")
+    return Finding.fail("broker", text, mend_of(problem, broker_variable(settings)))
 
 
 def _queues(link: Link) -> Finding:

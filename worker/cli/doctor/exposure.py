@@ -1,0 +1,76 @@
+"""What others could read or change: files with keys, the state folder, and what leaves this machine in the clear."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from worker import embedded
+from worker.accounts import Accounts
+from worker.cli import places
+from worker.cli.doctor.finding import Finding
+from worker.errors import ConfigurationError
+from worker.settings import Settings
+from worker.urls import is_plain_remote, shown_origin
+
+WRITABLE, SECRET = 0o022, 0o027
+"""Rights of others that a file of settings, and one with a key, should not give. A group may read a key: so Kubernetes
+mounts secrets."""
+
+
+def check(settings: Settings) -> Iterator[Finding]:
+    """A warning for each file, folder and address; nothing is said of those that are as they should be."""
+    try:
+        accounts = Accounts.load(settings.accounts_file)
+    except ConfigurationError:
+        accounts = Accounts({})
+    yield from _open_file(settings.accounts_file, WRITABLE)
+    yield from _open_file(settings.provider_errors_file, WRITABLE)
+    for account in accounts.values():
+        if account.api_key_file is not None:
+            yield from _open_file(account.api_key_file, SECRET)
+    yield from _plain_addresses(settings, accounts)
+    if settings.embedded:
+        yield from _open_state(settings)
+
+
+def _open_file(path: Path, unwanted: int) -> Iterator[Finding]:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        # Said already by the check of the files.
+        return
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & unwanted:
+        may = "changed" if mode & unwanted & WRITABLE else "read"
+        text = f"{path} can be {may} by other users: its mode is {mode:04o}"
+        yield Finding.warn("file rights", text, f"chmod {mode & ~unwanted:o} {path}")
+    if status.st_uid not in (0, os.geteuid()):
+        yield Finding.warn(
+            "file rights", f"{path} belongs to another user, who can change it", f"chown {path}"
+        )
+
+
+def _plain_addresses(settings: Settings, accounts: Accounts) -> Iterator[Finding]:
+    if is_plain_remote(settings.proxstop_url):
+        text = "requests with API key, number and PIN leave this machine unencrypted"
+        yield Finding.warn("provider", text, "use https:// in PROXSTOP_URL")
+    for name, account in accounts.items():
+        for origin in dict.fromkeys(
+            shown_origin(hook.url) for hook in account.webhooks if is_plain_remote(hook.url)
+        ):
+            text = f"events to {origin} leave this machine unencrypted"
+            yield Finding.warn(f"webhooks of {name}", text, "use https:// in that webhook's url")
+
+
+def _open_state(settings: Settings) -> Iterator[Finding]:
+    try:
+        folder = places.state_dir(settings)
+        status = folder.stat()
+    except (OSError, embedded.EmbeddedServerError):
+        return
+    if status.st_mode & 0o077:
+        text = f"the state folder {folder} is open to other users: its mode is {stat.S_IMODE(status.st_mode):04o}"
+        yield Finding.warn("state folder", text, f"look at what is in it, then chmod 700 {folder}")
