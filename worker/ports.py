@@ -57,9 +57,9 @@ class Due(StrEnum):
 class Lease:
     """A job in this worker's hands. With `due` DIAL its intent to dial is on record already.
 
-    `fence` grows with every lease of the job; only the newest may settle. `clock_offset_us` added to the monotonic
-    clock gives Redis' own time. `probe` marks the one job that tries a held account. `waited_seconds` and
-    `waited_for` tell of the wait that just ended, None if the job did not wait.
+    `fence` grows with every lease of the job; only the newest may settle, but see `Ledger.reclaim`. `clock_offset_us`
+    added to the monotonic clock gives Redis' own time. `probe` marks the one job that tries a held account.
+    `waited_seconds` and `waited_for` tell of the wait that just ended, None if the job did not wait.
     """
 
     job: Job
@@ -180,6 +180,7 @@ class Ledger(Protocol):
     def record(self, decisions: Sequence[Decision]) -> list[Recorded]:
         """Write each decision, in one step of its own. An answered probe that ends also ends its account's hold.
 
+        A ref is taken from any lease of a job that has not ended: that phone rang, whoever dials by now.
         After StoreUnavailable any of them may be on record, and all may be given again.
         """
 
@@ -194,10 +195,14 @@ class Ledger(Protocol):
         `content`: what the job says, see `worker.repeats`.
         """
 
-    def reclaim(self, most: int, *, lost: bool = True) -> list[Lease]:
+    def keep(self, leases: Sequence[Lease]) -> None:
+        """Have `leases` last as long again, from now, as far as they are still their holder's."""
+
+    def reclaim(self, most: int) -> list[Lease]:
         """Leases on waiting jobs that expired (EXPIRED) and on jobs whose worker was lost (LOST).
 
-        With `lost` False only the expired. A lost intent counts as sent and perhaps rung in the lease's tally.
+        A lost intent counts as sent and perhaps rung in the lease's tally. That is a supposition: the lost worker may
+        still `record` or `renew` until the job is dialled again or has ended; then the judge's lease is lost.
         """
 
 

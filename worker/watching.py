@@ -7,7 +7,7 @@ DEBUG: a busy worker takes a thousand of them a second.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import structlog
 from prometheus_client import Gauge
@@ -44,6 +44,8 @@ class Watching:
         self._lock = threading.Lock()
         self._troubles: dict[str, str] = {}
         self._away: set[str] = set()
+        self.back: Callable[[], None] = lambda: None
+        """Called when a store or broker that was away has answered again."""
 
     def accepted(self, account: str, job_id: str, source: Source) -> None:
         self._metrics.jobs_accepted.labels(self._metrics.account(account), source).inc()
@@ -191,6 +193,8 @@ class Watching:
             self._away.discard(trouble)
         if first or trouble == "loop.failed":
             self._log.info(_BACK[trouble], loop=loop)
+        if first:
+            self.back()
 
     def _count_refusal(self, job: Job, error: CallError) -> None:
         account, code = self._metrics.account(job.account), self._metrics.code(error.code)

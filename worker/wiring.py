@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from functools import cached_property, partial
 
 import redis
 
@@ -22,6 +22,7 @@ from worker.engine.dialler import Dialler
 from worker.engine.engine import Engine
 from worker.engine.greenlets import GivingWay
 from worker.engine.intake import Intake
+from worker.engine.keeper import Hands, Keeper
 from worker.engine.recorder import Recorder
 from worker.engine.redis_queue import RedisQueue
 from worker.engine.releaser import Releaser
@@ -48,8 +49,9 @@ from worker.state.suspects import RedisSuspects
 from worker.verify import Verification
 from worker.watching import InFlight, Watching
 
-LEASE_MARGIN_SECONDS = 15.0
-"""What a lease lasts beyond one request: the wait for its slot, the connection, a short pause, settling."""
+LEASE_MARGIN_SECONDS, LEASE_LEAST_SECONDS = 15.0, 30.0
+"""What a lease lasts beyond one request: the wait for its slot, the connection, a short pause, settling; and at least,
+see `worker/engine/keeper.py`."""
 
 
 def redis_url(settings: Settings) -> str:
@@ -71,6 +73,7 @@ class Wiring:
         self.vitals.loops = (*takers, self.dialler.thread, *carriers)
         self.dialler.freed = self.recorder.room = self.intake.waiting = self.releaser.wake
         self.recorder.ended = self.relaying.wake
+        self.watching.back = partial(_wake, [*takers, *carriers])
         return Engine(
             intake=self.intake,
             dialler=self.dialler,
@@ -98,6 +101,7 @@ class Wiring:
     def _carriers(self) -> list[Loop]:
         return [
             self._loop("recorder", self.recorder.turn),
+            self._loop("keeper", Keeper(self.ledger, self.hands).turn),
             self.relaying,
             self._loop("couriers", self.couriers.turn),
             self._loop("vitals", self.vitals.beat),
@@ -153,7 +157,7 @@ class Wiring:
     def ledger(self) -> RedisLedger:
         return RedisLedger(
             self.scripts,
-            lease_seconds=self._settings.proxstop_timeout + LEASE_MARGIN_SECONDS,
+            lease_seconds=max(self._settings.proxstop_timeout + LEASE_MARGIN_SECONDS, LEASE_LEAST_SECONDS),
             retention_seconds=self._settings.retention_seconds,
         )
 
@@ -195,11 +199,15 @@ class Wiring:
 
     @cached_property
     def recorder(self) -> Recorder:
-        return Recorder(self.ledger, self.watching, self.watching)
+        return Recorder(self.ledger, self.watching, self.watching, self.hands)
+
+    @cached_property
+    def hands(self) -> Hands:
+        return Hands()
 
     @cached_property
     def dialler(self) -> Dialler:
-        return Dialler(self._calls, self.verification.dial, self.watching)
+        return Dialler(self._calls, self.verification.dial, self.watching, self.hands)
 
     @cached_property
     def intake(self) -> Intake:
@@ -255,3 +263,8 @@ class Wiring:
 
     def _loop(self, name: str, turn: Callable[[], float]) -> Loop:
         return Loop(name, turn, self.watching)
+
+
+def _wake(loops: Iterable[Loop]) -> None:
+    for loop in loops:
+        loop.wake()

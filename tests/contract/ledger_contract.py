@@ -313,18 +313,52 @@ class ReleaseContract:
         assert bench.released() == ["next"]
         assert [(lease.job.id, lease.due) for lease in bench.ledger.reclaim(10)] == [("late", Due.EXPIRED)]
 
-    def test_a_clock_that_is_set_back_stops_nobody(self, bench: Bench) -> None:
-        """After the store's clock went back an hour, new jobs are leased within seconds."""
-        owner = account(rate="1/s", burst=2)
-        bench.go("a", owner)
-        bench.clock.set_store_back(3600)
-        bench.admit("b", owner)
-        bench.clock.advance(3)
-        bench.admit("c", owner)
-        assert {"b", "c"} & {
-            *bench.released(),
-            *(["b"] if bench.admit("b", owner) == Seen("dialling") else []),
-        }
+    @pytest.mark.parametrize("seconds", [-3600.0, -90.0, 90.0, 3600.0])
+    def test_a_clock_that_is_set_changes_no_wait(self, bench: Bench, seconds: float) -> None:
+        """However Redis' clock was set, jobs that wait keep their moments and places, and the rate holds. (B6)"""
+        owner = account(rate="1/s", ttl=7200)
+        first = bench.go("first", owner)
+        decisions.park(bench.ledger, first, Tally(sent=1, not_rung=1), Reason.BACKOFF, 2.5)
+        bench.wait("second", owner)
+        bench.clock.set_store(seconds)
+        assert bench.released() == []
+        bench.wait("third", owner)
+        order: list[str] = []
+        for _ in range(3):
+            bench.clock.advance(1.006)
+            order += bench.released()
+        assert order == ["second", "third", "first"]
+
+    @pytest.mark.parametrize("seconds", [-90.0, 90.0])
+    def test_a_clock_that_is_set_moves_no_probe(self, bench: Bench, seconds: float) -> None:
+        """A held account is tried when its pause is over, however Redis' clock was set meanwhile. (B6)"""
+        decisions.hold(bench.ledger, bench.go("a", account()), Tally(sent=1), "NO_POINTS")
+        bench.clock.set_store(seconds)
+        assert bench.released() == []
+        bench.clock.advance(5)
+        assert [lease.probe for lease in bench.release()] == [True]
+
+    @pytest.mark.parametrize("seconds", [-90.0, 90.0])
+    def test_a_job_that_goes_back_to_its_lane_is_not_put_off(self, bench: Bench, seconds: float) -> None:
+        """A job whose slot lapsed goes back to where its age puts it, and never into the future. (B6)"""
+        owner = account(rate="1/s")
+        lease = bench.go("a", owner)
+        bench.clock.set_store(seconds)
+        assert isinstance(bench.ledger.renew(lease, owner, Tally()), Parked)
+        bench.clock.advance(1.006)
+        assert bench.released() == ["a"]
+
+    def test_times_are_told_as_redis_tells_them(self, bench: Bench) -> None:
+        """What people read, and what jobs expire by, is Redis' own time, which was set and stood still for nobody."""
+        owner = account(rate="1/s", ttl=60)
+        bench.clock.pass_unasked(30)
+        bench.clock.set_store(-90)
+        lease = bench.go("a", owner)
+        assert lease.accepted_at_us == bench.clock.now_us == lease.now_us(bench.clock())
+        assert lease.expires_at_us == bench.clock.now_us + 60_000_000
+        assert bench.wait("b", owner).until_us == bench.clock.now_us + 1_006_000
+        bench.clock.pass_unasked(60)
+        assert [found.due for found in bench.ledger.reclaim(10)] == [Due.EXPIRED]
 
 
 class InHandContract:
@@ -545,26 +579,120 @@ class ReclaimContract:
         assert found.tally == Tally(sent=1, perhaps_rung=1)
         assert bench.ledger.reclaim(10) == []
 
-    def test_lost_jobs_may_be_left_alone(self, bench: Bench) -> None:
-        """Asked for the expired only, a lost job stays with its worker, which may still settle it."""
-        lease = bench.go("a", account(ttl=20))
-        bench.wait("b", account(ttl=20), may_dial=False)
+    @pytest.mark.parametrize("seconds", [40.0, 86_400.0])
+    def test_no_lease_runs_out_while_nobody_can_ask(self, bench: Bench, seconds: float) -> None:
+        """However long Redis was away, a lease lasts as long afterwards, so that its holder can speak. (A1)"""
+        bench.go("a", account(ttl=999_999))
+        bench.clock.advance(5)
+        bench.clock.pass_unasked(seconds)
+        assert bench.other.reclaim(10) == []
+        bench.clock.advance(LEASE_SECONDS - 5.1)
+        assert bench.other.reclaim(10) == []
+        bench.clock.advance(0.2)
+        assert [found.due for found in bench.other.reclaim(10)] == [Due.LOST]
+
+    @pytest.mark.parametrize("seconds", [-90.0, 90.0])
+    def test_no_lease_runs_out_because_a_clock_was_set(self, bench: Bench, seconds: float) -> None:
+        """Nor does one last longer for it. (A1, B6)"""
+        bench.go("a", account())
+        bench.clock.set_store(seconds)
+        bench.clock.advance(LEASE_SECONDS - 0.1)
+        assert bench.other.reclaim(10) == []
+        bench.clock.advance(0.2)
+        assert [found.due for found in bench.other.reclaim(10)] == [Due.LOST]
+
+    def test_a_lease_that_is_kept_lasts_longer(self, bench: Bench) -> None:
+        """A worker that lives says what it has in hand, and nobody takes that for lost. (A1)"""
+        lease = bench.go("a", account())
+        for _ in range(5):
+            bench.clock.advance(LEASE_SECONDS - 1)
+            bench.ledger.keep([lease])
+        assert bench.other.reclaim(10) == []
         bench.clock.advance(LEASE_SECONDS + 0.1)
-        assert [found.job.id for found in bench.other.reclaim(10, lost=False)] == ["b"]
-        decisions.settle(bench.ledger, lease, account(), Tally(sent=1), placed(lease))
+        assert [found.due for found in bench.other.reclaim(10)] == [Due.LOST]
+
+    def test_a_job_that_is_not_its_holders_is_not_kept(self, bench: Bench) -> None:
+        """Once it waits, has ended or is in other hands, an old lease keeps nothing."""
+        owner = account(burst=9)
+        leases = waits, ends, judged = [bench.go(name, owner) for name in "abc"]
+        decisions.park(bench.ledger, waits, Tally(), Reason.BACKOFF, 60.0)
+        decisions.settle(bench.ledger, ends, owner, Tally(sent=1), placed(ends))
+        bench.clock.advance(LEASE_SECONDS + 0.1)
+        (found,) = bench.other.reclaim(10)
+        bench.ledger.keep(leases)
+        bench.ledger.keep([])
+        assert found.job == judged.job
+        bench.clock.advance(LEASE_SECONDS - 0.1)
+        assert [found.job.id for found in bench.other.reclaim(10)] == ["c"]
 
     @pytest.mark.parametrize("word", ["settle", "park", "hold", "renew"])
-    def test_a_worker_that_wakes_too_late_has_no_say(self, bench: Bench, word: str) -> None:
-        """Once another worker has taken the job over, the old lease's fence is refused, before and after its end."""
+    def test_a_worker_that_is_back_wins_over_its_judge(self, bench: Bench, word: str) -> None:
+        """What the holder of a lease knows counts, though it was judged lost, and then the judge has no say. (A1)
+
+        An earlier version refused the holder, and so told what it knew as unknown.
+        """
         lease = bench.go("a", account())
         bench.clock.advance(LEASE_SECONDS + 0.1)
         (found,) = bench.other.reclaim(10)
+        speak(bench.ledger, word, lease)
+        for late in ("settle", "park", "renew"):
+            with pytest.raises(LeaseLost):
+                speak(bench.other, late, found)
+        with pytest.raises(LeaseLost):
+            speak(bench.ledger, "renew", lease)
+        assert len(bench.events()) == (word == "settle")
+
+    @pytest.mark.parametrize("word", ["settle", "park", "hold", "renew"])
+    def test_a_worker_that_is_back_wins_until_the_job_is_dialled_again(self, bench: Bench, word: str) -> None:
+        """A job that waits for its redial is its lost holder's still; and what that one counted stays counted. (A1)"""
+        owner = account(rate="100/s")
+        lease = bench.go("a", owner)
+        bench.clock.advance(LEASE_SECONDS + 0.1)
+        (found,) = bench.other.reclaim(10)
+        decisions.park(bench.other, found, found.tally, Reason.BACKOFF, 0.0)
+        speak(bench.ledger, word, lease)
+        bench.clock.advance(5)
+        tallies = [again.tally for again in bench.release()]
+        assert tallies == ([] if word == "settle" else [Tally(sent=1)])
+
+    @pytest.mark.parametrize("word", ["settle", "park", "hold", "renew"])
+    def test_a_worker_that_is_back_too_late_has_no_say(self, bench: Bench, word: str) -> None:
+        """Once the job is being dialled again, the old lease can neither fail nor park it; nor once it has ended."""
+        owner = account(rate="100/s")
+        lease = bench.go("a", owner)
+        bench.clock.advance(LEASE_SECONDS + 0.1)
+        (found,) = bench.other.reclaim(10)
+        decisions.park(bench.other, found, found.tally, Reason.BACKOFF, 0.0)
+        (again,) = bench.release(ledger=bench.other)
         with pytest.raises(LeaseLost):
             speak(bench.ledger, word, lease)
-        decisions.settle(bench.other, found, account(), found.tally, failed(found))
+        decisions.settle(bench.other, again, account(), again.tally, failed(again))
         with pytest.raises(LeaseLost):
             speak(bench.ledger, word, lease)
         assert len(bench.events()) == 1
+
+    @pytest.mark.parametrize("stage", ["judged", "waiting", "dialling", "waiting again"])
+    def test_a_ref_is_taken_from_whoever_has_it(self, bench: Bench, stage: str) -> None:
+        """The phone rang: until the job has ended, its first ref ends it, whoever has it in hand by now. (A1)"""
+        owner = account(rate="100/s", concurrency=1)
+        lease = bench.go("a", owner)
+        bench.clock.advance(LEASE_SECONDS + 0.1)
+        (holder,) = bench.other.reclaim(10)
+        if stage != "judged":
+            decisions.park(bench.other, holder, holder.tally, Reason.BACKOFF, 0.0)
+        if stage in ("dialling", "waiting again"):
+            (holder,) = bench.release(ledger=bench.other)
+        if stage == "waiting again":
+            decisions.park(bench.other, holder, holder.tally, Reason.BACKOFF, 9.0)
+        event = placed(lease)
+        for _ in range(2):
+            decisions.settle(bench.ledger, lease, owner, Tally(sent=1), event)
+        with pytest.raises(LeaseLost):
+            decisions.settle(bench.other, holder, owner, holder.tally, failed(holder))
+        assert bench.events() == [event.body] and bench.admit("a", owner) == Seen("placed")
+        bench.clock.advance(600)
+        assert bench.released() == [] and bench.ledger.reclaim(10) == []
+        bench.go("b", owner)
 
     def test_a_decision_gives_no_right_to_dial(self, bench: Bench) -> None:
         """A reclaimed job cannot be renewed, only parked or ended."""

@@ -120,10 +120,25 @@ class LedgerMachine(RuleBasedStateMachine):
         assert real_wait == pytest.approx(model_wait)
         self._compare_all(self.real[worker].lease_due(most).leases, self.model[worker].lease_due(most).leases)
 
-    @rule(worker=worker_numbers, most=st.sampled_from((1, 50)), lost=st.booleans())
-    def worker_reclaims(self, worker: int, most: int, lost: bool) -> None:
+    @rule(seconds=st.sampled_from((-3600.0, -90.0, 90.0, 3600.0)))
+    def redis_clock_is_set(self, seconds: float) -> None:
+        self.clock.set_store(seconds)
+
+    @rule(seconds=st.sampled_from((1.5, 40.0)))
+    def nobody_can_ask(self, seconds: float) -> None:
+        self.clock.pass_unasked(seconds)
+
+    @precondition(lambda self: self.hands)
+    @rule(data=st.data(), worker=worker_numbers)
+    def leases_are_kept(self, data: st.DataObject, worker: int) -> None:
+        kept = data.draw(st.lists(st.sampled_from(self.hands), max_size=3))
+        self.real[worker].keep([hand.real for hand in kept])
+        self.model[worker].keep([hand.model for hand in kept])
+
+    @rule(worker=worker_numbers, most=st.sampled_from((1, 50)))
+    def worker_reclaims(self, worker: int, most: int) -> None:
         real, model = self.real[worker], self.model[worker]
-        self._compare_all(real.reclaim(most, lost=lost), model.reclaim(most, lost=lost))
+        self._compare_all(real.reclaim(most), model.reclaim(most))
 
     @precondition(lambda self: self.hands)
     @rule(data=st.data(), worker=worker_numbers, tally=tallies)

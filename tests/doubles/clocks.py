@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from worker.state import scripts
+from worker.state import keys, scripts
 
 START_US = 1_800_000_000_000_000
 _KEYS = ("test:clock:s", "test:clock:us")
@@ -14,23 +14,37 @@ _STORED_TIME = "redis.call('MGET', '{}', '{}')".format(*_KEYS)
 
 
 class FakeClock:
-    """Redis' time in microseconds; the process's monotonic clock starts at 0 and moves along with it."""
+    """Redis' time in microseconds; the process's monotonic clock starts at 0 and moves along with it.
+
+    So does the store's own, `steady_us`, as long as workers ask.
+    """
 
     def __init__(self) -> None:
         self.now_us = START_US
         self._started_us = START_US
+        self._unasked_us = 0
 
     def __call__(self) -> float:
         """The monotonic clock in seconds."""
         return (self.now_us - self._started_us) / 1_000_000
 
+    @property
+    def steady_us(self) -> int:
+        return START_US + self.now_us - self._started_us - self._unasked_us
+
     def advance(self, seconds: float) -> None:
+        """Time passes, in which workers ask all along."""
         self.now_us += round(seconds * 1_000_000)
 
-    def set_store_back(self, seconds: float) -> None:
-        """The store's clock alone is set back."""
-        self.now_us -= round(seconds * 1_000_000)
-        self._started_us -= round(seconds * 1_000_000)
+    def pass_unasked(self, seconds: float) -> None:
+        """Time passes in which nobody can ask the store: it counts for all but the store's own clock."""
+        self.advance(seconds)
+        self._unasked_us += round(seconds * 1_000_000)
+
+    def set_store(self, seconds: float) -> None:
+        """Redis' clock alone is set, forwards or back."""
+        self.now_us += round(seconds * 1_000_000)
+        self._started_us += round(seconds * 1_000_000)
 
 
 class StoredClock(FakeClock):
@@ -39,19 +53,24 @@ class StoredClock(FakeClock):
     def __init__(self, client: redis.Redis) -> None:
         super().__init__()
         self._client = client
-        self._store()
+        self.advance(0)
 
     def advance(self, seconds: float) -> None:
         super().advance(seconds)
-        self._store()
+        self._store({keys.CLOCK: f"{self.now_us} {self.steady_us}"})
 
-    def set_store_back(self, seconds: float) -> None:
-        super().set_store_back(seconds)
-        self._store()
+    def pass_unasked(self, seconds: float) -> None:
+        FakeClock.advance(self, seconds)
+        self._unasked_us += round(seconds * 1_000_000)
+        self._store({})
 
-    def _store(self) -> None:
-        seconds, microseconds = divmod(self.now_us, 1_000_000)
-        self._client.mset(dict(zip(_KEYS, (seconds, microseconds), strict=True)))
+    def set_store(self, seconds: float) -> None:
+        super().set_store(seconds)
+        self._store({})
+
+    def _store(self, steady: dict[str, str]) -> None:
+        time = zip(_KEYS, divmod(self.now_us, 1_000_000), strict=True)
+        self._client.mset({**dict(time), **steady})
 
 
 def read_time_from_keys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,12 @@ class Record:
     event: Event | None = None
     content: str = ""
     """Of a job that was rejected."""
+    judged: int = 0
+    """The fence of the lease that was taken for lost, until the job is dialled again."""
+
+    @property
+    def open(self) -> bool:
+        return self.state in ("waiting", "dialling", "settling")
 
     def digest(self) -> str:
         return repeats.digest(self.job.id, self.job.account, self.content or repeats.content(self.job))
@@ -138,21 +144,21 @@ class MemoryLedger:
 
     def renew(self, lease: Lease, account: Account, tally: Tally, *, lapsed: bool = False) -> Lease | Parked:
         record, limits = self._in_hand(lease)
-        if record.state != "dialling":
+        late = self._take_back(record, limits, lease)
+        if record.state != "dialling" and not late:
             raise LeaseLost(lease.job.id)
         limits.pace, record.tally = account.pace, tally
         limits.tat_us = possible(limits.tat_us, self._now, limits.pace)
         probe = limits.hold is not None and limits.probe_at_us > 0 and lease.probe
         slot = grant(limits.tat_us, self._now, self._now, AHEAD_US, limits.pace)
-        if not isinstance(slot, int) and (probe or limits.hold is None):
+        if not late and not isinstance(slot, int) and (probe or limits.hold is None):
             limits.tat_us, record.lease_ends_us = slot[1], self._now + self._lease_us
             return self._lease(record, Due.DIAL, slot[0], limits.pace.valid_us, probe=probe)
         self._release(record, limits)
         held = limits.hold is not None
         until_us = limits.probe_at_us if held else limits.tat_us - limits.pace.tolerance_us
-        return self._wait(
-            record, limits, record.accepted_us, Reason.HELD if held else Reason.RATE_LIMIT, until_us
-        )
+        ready_us = min(record.accepted_us - self._wall + self._now, self._now)
+        return self._wait(record, limits, ready_us, Reason.HELD if held else Reason.RATE_LIMIT, until_us)
 
     def record(self, decisions: Sequence[Decision]) -> list[Recorded]:
         self._available()
@@ -167,7 +173,7 @@ class MemoryLedger:
         if account is None:
             return self._turn_away(job_id, account_name, event, content)
         broken = Job.model_construct(id=job_id, account=account_name, country="", phone="", code="")
-        self.store.records[job_id] = Record(broken, self._now, self._now, content=content)
+        self.store.records[job_id] = Record(broken, self._wall, self._wall, content=content)
         self._conclude(self.store.records[job_id], account, event)
         return None
 
@@ -189,9 +195,16 @@ class MemoryLedger:
         same = known.digest() == repeats.digest(job_id, account_name, content)
         return Seen(known.state, () if same else repeats.OTHER_FIELDS)
 
-    def reclaim(self, most: int, *, lost: bool = True) -> list[Lease]:
+    def keep(self, leases: Sequence[Lease]) -> None:
         self._available()
-        leases = [self._reclaim_lost(record) for record in self._lost()[:most]] if lost else []
+        for lease in leases:
+            record = self.store.records[lease.job.id]
+            if record.fence == lease.fence and record.state in ("dialling", "settling"):
+                record.lease_ends_us = self._now + self._lease_us
+
+    def reclaim(self, most: int) -> list[Lease]:
+        self._available()
+        leases = [self._reclaim_lost(record) for record in self._lost()[:most]]
         return leases + [self._reclaim_expired(record) for record in self._expired()[:most]]
 
     def _decide(self, decision: Decision) -> Recorded:
@@ -203,10 +216,12 @@ class MemoryLedger:
             and record.event.body == decision.event.body
         ):
             return Recorded.DONE
+        rung = isinstance(decision, Ending) and decision.event.status is Status.PLACED
         try:
-            record, limits = self._in_hand(decision.lease)
+            record, limits = self._in_hand(decision.lease, rung=rung)
         except LeaseLost:
             return Recorded.LOST
+        self._take_back(record, limits, decision.lease)
         full = limits.in_flight >= limits.pace.concurrency
         record.tally = decision.tally
         self._release(record, limits)
@@ -232,7 +247,16 @@ class MemoryLedger:
 
     @property
     def _now(self) -> int:
+        """What slots, waits and leases are timed by."""
+        return self._clock.steady_us
+
+    @property
+    def _wall(self) -> int:
+        """What people are told, and what jobs expire by."""
         return self._clock.now_us
+
+    def _told(self, moment_us: int) -> int:
+        return moment_us + self._wall - self._now if moment_us else 0
 
     def _available(self) -> None:
         if self.store.away:
@@ -255,16 +279,16 @@ class MemoryLedger:
 
     def _record(self, application: Application) -> Record:
         job = application.job
-        expires_us = self._now + application.account.ttl * _MICRO
+        expires_us = self._wall + application.account.ttl * _MICRO
         if job.expires_at is not None:
             expires_us = int(job.expires_at.timestamp() * _MICRO)
-        return self.store.records.setdefault(job.id, Record(job, self._now, expires_us))
+        return self.store.records.setdefault(job.id, Record(job, self._wall, expires_us))
 
     def _go_or_wait(self, record: Record, limits: Limits, may_dial: bool) -> Lease | Parked:
         slot = grant(limits.tat_us, self._now, self._now, AHEAD_US, limits.pace)
         first = all(ready_us > self._now for ready_us in limits.lane.values())
         free = may_dial and limits.in_flight < limits.pace.concurrency and limits.hold is None
-        if not isinstance(slot, int) and first and free and record.expires_us > self._now:
+        if not isinstance(slot, int) and first and free and record.expires_us > self._wall:
             return self._begin(record, limits, *slot)
         if limits.hold is not None:
             return self._wait(record, limits, self._now, Reason.HELD, limits.probe_at_us)
@@ -293,29 +317,40 @@ class MemoryLedger:
 
     def _too_late(self, job_id: str, limits: Limits) -> bool:
         """A job that is ready but cannot be dialled in time."""
-        latest_us = self._now + AHEAD_US
-        return limits.lane[job_id] <= latest_us and self.store.records[job_id].expires_us <= latest_us
+        ready = limits.lane[job_id] <= self._now + AHEAD_US
+        return ready and self.store.records[job_id].expires_us <= self._wall + AHEAD_US
 
     def _begin(self, record: Record, limits: Limits, slot_us: int, tat_us: int) -> Lease:
         limits.tat_us, limits.served_us = tat_us, self._now
         limits.in_flight += 1
         record.fence += 1
-        record.state, record.lease_ends_us = "dialling", self._now + self._lease_us
+        record.state, record.lease_ends_us, record.judged = "dialling", self._now + self._lease_us, 0
         lease = self._lease(record, Due.DIAL, slot_us, limits.pace.valid_us, probe=limits.hold is not None)
         record.why = None
         return lease
 
     def _wait(self, record: Record, limits: Limits, ready_us: int, why: Reason, until_us: int) -> Parked:
-        record.state, record.why, record.since_us = "waiting", why, self._now
+        record.state, record.why, record.since_us = "waiting", why, self._wall
         limits.lane[record.job.id] = ready_us
-        return Parked(why, until_us)
+        return Parked(why, self._told(until_us))
 
-    def _in_hand(self, lease: Lease) -> tuple[Record, Limits]:
+    def _in_hand(self, lease: Lease, *, rung: bool = False) -> tuple[Record, Limits]:
+        """The lease's record where it may speak; with `rung` also a lease that others came after."""
         self._available()
         record = self.store.records[lease.job.id]
-        if record.fence != lease.fence or record.state not in ("dialling", "settling"):
+        newest = record.fence == lease.fence and record.state in ("dialling", "settling")
+        judged = record.judged == lease.fence and record.state in ("waiting", "settling")
+        if not newest and not judged and not (rung and record.open and lease.fence < record.fence):
             raise LeaseLost(lease.job.id)
         return record, self._limits(record.job.account)
+
+    def _take_back(self, record: Record, limits: Limits, lease: Lease) -> bool:
+        """Take a job, if it was judged lost, out of its judge's hands, or out of its lane."""
+        late = record.judged == lease.fence and record.state in ("waiting", "settling")
+        if late or record.fence != lease.fence:
+            record.judged = 0
+            limits.lane.pop(record.job.id, None)
+        return late
 
     def _release(self, record: Record, limits: Limits) -> None:
         if record.state == "dialling":
@@ -337,12 +372,13 @@ class MemoryLedger:
     def _expired(self) -> list[Record]:
         waiting = [record for record in self.store.records.values() if record.state == "waiting"]
         return sorted(
-            (r for r in waiting if r.expires_us <= self._now), key=lambda r: (r.expires_us, r.job.id)
+            (r for r in waiting if r.expires_us <= self._wall), key=lambda r: (r.expires_us, r.job.id)
         )
 
     def _reclaim_lost(self, record: Record) -> Lease:
         if record.state == "dialling":
             self._limits(record.job.account).in_flight -= 1
+            record.judged = record.fence
             record.tally = replace(
                 record.tally, sent=record.tally.sent + 1, perhaps_rung=record.tally.perhaps_rung + 1
             )
@@ -366,7 +402,7 @@ class MemoryLedger:
             tally=record.tally,
             accepted_at_us=record.accepted_us,
             expires_at_us=record.expires_us,
-            clock_offset_us=self._now - int(now * _MICRO),
+            clock_offset_us=self._wall - int(now * _MICRO),
             slot=Slot(
                 now + max(slot_us - self._now, 0) / _MICRO,
                 now + (slot_us + valid_us - self._now) / _MICRO,
@@ -374,5 +410,5 @@ class MemoryLedger:
             ),
             probe=probe,
             waited_for=record.why,
-            waited_seconds=(self._now - record.since_us) / _MICRO if record.why else 0.0,
+            waited_seconds=max(self._wall - record.since_us, 0) / _MICRO if record.why else 0.0,
         )

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from worker.engine.draining import drained
 from worker.engine.greenlets import Greenlets
+from worker.engine.keeper import Hands
 from worker.logs import job_context
 from worker.loops import Faults
 from worker.ports import Lease
@@ -36,8 +37,9 @@ class Dialler:
     start, for a small part of all places. `begun` counts calls, nearly.
     """
 
-    def __init__(self, places: int, dial: Dial, faults: Faults) -> None:
-        self._dial, self._faults = dial, faults
+    def __init__(self, places: int, dial: Dial, faults: Faults, hands: Hands | None = None) -> None:
+        """`hands`: where a job is noted from `submit` until its call is over."""
+        self._dial, self._faults, self._hands = dial, faults, hands or Hands()
         self._free, self._places = places, places
         self._enough = min(max(places // GATHERED_PART, 1), STARTING_MOST // 2)
         self._starting, self._short = 0, False
@@ -63,6 +65,7 @@ class Dialler:
     def submit(self, lease: Lease) -> None:
         """Dial, in a place that was reserved; it is given back afterwards."""
         self.begun += 1
+        self._hands.take(lease)
         self.thread.submit(partial(self._run, lease))
 
     def drain(self, timeout_seconds: float, hurry: threading.Event) -> bool:
@@ -78,6 +81,7 @@ class Dialler:
                 self._faults.loop_failed("dial", error)
             finally:
                 start.over()
+                self._hands.let_go(lease)
                 self._count(ended=1)
 
     @property

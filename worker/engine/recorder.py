@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from worker.engine.batches import fill
 from worker.engine.draining import drained
+from worker.engine.keeper import Hands
 from worker.errors import StoreUnavailable
 from worker.failpoints import hit
 from worker.logs import job_context
@@ -35,8 +36,10 @@ class Recorder:
     another's end, or will that waits again.
     """
 
-    def __init__(self, ledger: Ledger, watch: Watch, faults: Faults) -> None:
+    def __init__(self, ledger: Ledger, watch: Watch, faults: Faults, hands: Hands | None = None) -> None:
+        """`hands`: where a job is noted from `put` until its decision is on record or given up."""
         self._ledger, self._watch, self._faults = ledger, watch, faults
+        self._hands = hands or Hands()
         self._entries: queue.SimpleQueue[_Entry] = queue.SimpleQueue()
         self._batch: list[_Entry] = []
         self._lock = threading.Lock()
@@ -53,6 +56,7 @@ class Recorder:
         """Have `decision` recorded; `done` is called once it is."""
         with self._lock:
             self._open += 1
+        self._hands.take(decision.lease)
         self._entries.put(_Entry(decision, done))
 
     def turn(self) -> float:
@@ -63,6 +67,8 @@ class Recorder:
         self._record(self._batch)
         with self._lock:
             self._open -= len(self._batch)
+        for entry in self._batch:
+            self._hands.let_go(entry.decision.lease)
         self._batch = []
         return GATHER_SECONDS
 

@@ -8,6 +8,7 @@ SHARDS = 16
 DEAD = "callworker:dead"
 DEAD_BYTES = "{callworker:dead}:bytes"
 SUSPECT = "callworker:suspect:"
+CLOCK = "callworker:clock"
 
 
 def shard_of(account: str) -> int:

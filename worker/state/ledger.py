@@ -189,8 +189,16 @@ class RedisLedger:
             conflicts.note(self._scripts, [(owner, job_id)])
         return seen
 
-    def reclaim(self, most: int, *, lost: bool = True) -> list[Lease]:
-        args = (most, RECLAIM_LEASE_US, int(lost))
+    def keep(self, leases: Sequence[Lease]) -> None:
+        """See ports.Ledger; one round trip."""
+        args: dict[str, list[str | bytes | float]] = {}
+        for lease in leases:
+            shard = keys.prefix_of(lease.job.account)
+            args.setdefault(shard, [self._lease_us]).extend((lease.job.id, lease.fence))
+        self._scripts.run_all([Call("keep", shard, words) for shard, words in args.items()])
+
+    def reclaim(self, most: int) -> list[Lease]:
+        args = (most, RECLAIM_LEASE_US)
         (rows,), span = self._timed([Call("reclaim", keys.prefixes(next(self._turns)), args)])
         return self._leases(rows, span, RECLAIM_LEASE_US)
 
@@ -254,8 +262,8 @@ class RedisLedger:
     def _lease(self, row: list[Any], span: Span, lease_us: int, job: Job | None = None) -> Lease:
         """A reply of `lease_reply` in common.lua. Where the clocks leave a doubt, the slot is the shorter one."""
         (_, job_id, due, fence, packed, accepted, expires, sent, not_rung, perhaps,
-         now, slot, valid, probe, why, since, account) = row  # fmt: skip
-        now_us, slot_us = int(now), int(slot)
+         now, slot, valid, probe, why, since, account, lag) = row  # fmt: skip
+        now_us, slot_us, lag_us = int(now), int(slot), int(lag)
         offset = self._offset.learn(*span, now_us)
         return Lease(
             job=_job_of(job, packed) or Job.unpacked(_text(job_id), _text(account), packed),
@@ -264,7 +272,7 @@ class RedisLedger:
             tally=Tally(int(sent), int(not_rung), int(perhaps)),
             accepted_at_us=int(accepted),
             expires_at_us=int(expires),
-            clock_offset_us=round(offset.least_us),
+            clock_offset_us=round(offset.least_us) + lag_us,
             slot=Slot(
                 opens=max((slot_us - offset.least_us) / _MICRO, span[1]),
                 closes=(slot_us + int(valid) - offset.most_us) / _MICRO,
@@ -272,7 +280,7 @@ class RedisLedger:
             ),
             probe=bool(probe),
             waited_for=Reason(_text(why)) if why else None,
-            waited_seconds=(now_us - int(since)) / _MICRO if why else 0.0,
+            waited_seconds=max(now_us + lag_us - int(since), 0) / _MICRO if why else 0.0,
         )
 
 

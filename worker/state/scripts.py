@@ -40,12 +40,18 @@ FRESH_SECONDS = 1.0
 """For so long a connection that was used is taken to stand, without a look that costs as much as a small script."""
 
 
+_WHEN_FULL = ("settle", "park", "keep", "relay", "end_delivery")
+"""What a server without memory must take too. Whatever leads to a call it must refuse."""
+
+
 @cache
 def source(name: str) -> str:
-    """A script as Redis gets it: the prelude, unless it needs none, and its own file."""
+    """A script as Redis gets it: the preludes, unless it needs none, and its own file."""
+    preludes = () if name in _ALONE else ("common",)
+    if name in _WHEN_FULL:
+        preludes = ("when_full", *preludes)
     folder = files("worker.state") / "scripts"
-    own = (folder / f"{name}.lua").read_text(encoding="utf-8")
-    return own if name in _ALONE else (folder / "common.lua").read_text(encoding="utf-8") + own
+    return "".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in (*preludes, name))
 
 
 Command = tuple[str | bytes | float, ...]

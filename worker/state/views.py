@@ -21,6 +21,7 @@ from worker.repeats import OTHER_ACCOUNT
 from worker.state import keys
 from worker.state.conflicts import seen_by_job
 from worker.state.scripts import translated
+from worker.state.steady import steady_us
 
 _STEP = re.compile(r"([0-9]{13}) (\S+) ?(.*)")
 
@@ -147,7 +148,7 @@ class JobViews:
             return [next(filter(None, pipeline.execute()), {})]
 
     def _row(self, job_id: str, account: str) -> list[Any]:
-        """The job's record, its account's limit fields, its rank and score in the lane, Redis' clock, a long job."""
+        """The job's record, its account's limit fields, its rank and score in the lane, the clocks, a long job."""
         prefix = keys.prefix_of(account)
         with self._client.pipeline(transaction=True) as pipeline:
             pipeline.hgetall(f"{prefix}job:{job_id}")
@@ -155,6 +156,7 @@ class JobViews:
             pipeline.zrank(f"{prefix}lane:{account}", job_id)
             pipeline.zscore(f"{prefix}lane:{account}", job_id)
             pipeline.time()
+            pipeline.get(keys.CLOCK)
             pipeline.get(f"{prefix}payload:{job_id}")
             return pipeline.execute()
 
@@ -208,14 +210,17 @@ def _wait(
     rank: int | None,
     score: float | None,
     clock: tuple[int, int],
+    steady: bytes | None,
 ) -> Wait:
     """Why and until when: by the lane and the account's limit as they are now, not as they were when it was parked."""
-    now_us, ahead = clock[0] * 1_000_000 + clock[1], rank or 0
+    now_us, ahead = steady_us(steady, clock), rank or 0
+    lag_us = clock[0] * 1_000_000 + clock[1] - now_us
     ready_us = int(score or now_us)
     packed, tat, in_flight, hold, probe_at = limit
     pace = Pace.unpacked((packed or b"0 0 0 0 1").decode())
     slot_us = max(int(tat or 0) - pace.tolerance_us, now_us) + ahead * pace.interval_us
-    reason, until_us = Reason.RATE_LIMIT, max(ready_us, slot_us)
+    reason: Reason = Reason.RATE_LIMIT
+    until_us: int | None = max(ready_us, slot_us)
     if hold:
         reason, until_us = Reason.HELD, int(probe_at or 0)
     elif ready_us > now_us:
@@ -223,4 +228,5 @@ def _wait(
     elif int(in_flight or 0) >= pace.concurrency:
         reason, until_us = Reason.CAPACITY, 0
     why = hold.decode() if hold else None
-    return Wait(reason, int(record.get("since", record["accepted"])), until_us or None, ahead, why)
+    until_us = until_us + lag_us if until_us else None
+    return Wait(reason, int(record.get("since", record["accepted"])), until_us, ahead, why)

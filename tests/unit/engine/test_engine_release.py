@@ -10,8 +10,8 @@ from tests.doubles.watchers import NotedFaults
 from tests.doubles.world import World
 from worker.engine.dialler import Dialler
 from worker.engine.releaser import IDLE_SECONDS, POLL_SECONDS, Releaser
-from worker.engine.sweeper import PATIENCE_SECONDS, Sweeper
 from worker.engine.sweeper import POLL_SECONDS as SWEEP_SECONDS
+from worker.engine.sweeper import Sweeper
 from worker.errors import StoreUnavailable
 from worker.ports import Lease
 from worker.verify import Verification
@@ -86,7 +86,7 @@ class TestSweeper:
     """Jobs that nobody else ends."""
 
     def sweeper(self, world: World) -> Sweeper:
-        return Sweeper(world.ledger, world.verification, world.recorder, world.clock)
+        return Sweeper(world.ledger, world.verification, world.recorder)
 
     def test_without_overdue_jobs_it_only_looks(self, world: World) -> None:
         """And again after its interval."""
@@ -111,22 +111,21 @@ class TestSweeper:
         world.record()
         assert world.store.records["a"].state == "waiting"
 
-    def test_after_an_outage_lost_jobs_are_left_to_their_workers_for_a_while(self, world: World) -> None:
-        """Leases run out while the store is away; who still has the job may settle it first."""
+    def test_after_an_outage_a_job_is_its_workers_still(self, world: World) -> None:
+        """However long the store was away, what the call came to is on record before anyone judges it. (A1)"""
         sweeper = self.sweeper(world)
-        world.lease("a")
-        world.clock.advance(31)
+        leases = [world.lease("a")]
         world.store.away = True
+        world.dial(leases)
+        world.clock.pass_unasked(3600)
         with pytest.raises(StoreUnavailable):
             sweeper.turn()
         world.store.away = False
-        world.clock.advance(PATIENCE_SECONDS - 0.1)
+        world.clock.advance(20)
         sweeper.turn()
         assert world.store.records["a"].state == "dialling"
-        world.clock.advance(0.1)
-        sweeper.turn()
         world.record()
-        assert world.store.records["a"].state == "waiting"
+        assert world.outcome("a")[0] == "call.placed"
 
     def test_a_job_that_breaks_it_takes_no_other_along(
         self, world: World, monkeypatch: pytest.MonkeyPatch

@@ -38,22 +38,22 @@ end
 local function park(a, id, job, expires, slot)
   local why = a.hold and 'held' or (slot and not a.ready) and 'capacity' or 'rate_limit'
   local until_us = why == 'held' and a.probe_at or why == 'rate_limit' and turn(a) or NOW
-  local now, ends, n = int(NOW), int(expires), #a.scores
-  a.scores[n + 1], a.scores[n + 2] = now, id
+  local now, ends, n = int(NOW + LAG), int(expires), #a.scores
+  a.scores[n + 1], a.scores[n + 2] = int(NOW), id
   a.ends[n + 1], a.ends[n + 2] = ends, id
   a.parked[#a.parked + 1] = {id, job, now, ends, why}
   a.waits[id], a.ready = {'seen', 'waiting', job, ''}, true
   -- Equals have no order in a lane. This does not outrun the clock: to record a job takes longer.
   NOW = NOW + 1
-  return {'parked', why, int(until_us)}
+  return {'parked', why, told(until_us)}
 end
 
 local function go_or_park(a, id, job, expires, may_dial, call)
   local slot, tat = next_slot(a, NOW, ahead)
-  if not slot or a.hold or a.ready or not may_dial or a.inflight >= a.concurrency or expires <= NOW then
+  if not slot or a.hold or a.ready or not may_dial or a.inflight >= a.concurrency or expires <= NOW + LAG then
     return park(a, id, job, expires, slot)
   end
-  redis.call('HSET', job_key(id), 'account', a.name, 'accepted', int(NOW), 'expires', int(expires), as_field(id, job))
+  redis.call('HSET', job_key(id), 'account', a.name, 'accepted', int(NOW + LAG), 'expires', int(expires), as_field(id, job))
   return begin(id, fields_for_lease(id), a, slot, tat, lease, call)
 end
 
@@ -86,7 +86,7 @@ while ARGV[at] do
       reply[#reply + 1] = unheard(id, call) or seen
     else
       a = a or open_account(name, pace)
-      reply[#reply + 1] = go_or_park(a, id, job, tonumber(expires) or NOW + tonumber(ttl), may_dial == '1', call)
+      reply[#reply + 1] = go_or_park(a, id, job, tonumber(expires) or NOW + LAG + tonumber(ttl), may_dial == '1', call)
     end
   end
   if a then close_account(a) end

@@ -16,8 +16,32 @@ local HISTORY_MOST = 4000
 local EASES, EASE_LASTS = {0.02, 0.08}, 10000000
 local VALID_SHARE, VALID_MOST = 0.65, 2000000
 
+-- Slots, waits and leases are timed by a clock of the store's own, NOW. It goes on with Redis' clock while workers ask, and
+-- by nothing where Redis' clock was set, or nobody could ask: no lease runs out in a time in which its holder could not
+-- speak. Moments that people are told are NOW + LAG, Redis' own time; so is `expires`, which they may have named.
+local CLOCK, PAUSE_MOST, SAVED_AFTER = 'callworker:clock', 1000000, 200000
 local clock = redis.call('TIME')
-local NOW = clock[1] * 1000000 + clock[2]
+local TIME, NOW = clock[1] * 1000000 + clock[2], nil
+
+local function save_clock() redis.call('SET', CLOCK, string.format('%.0f %.0f', TIME, NOW)) end
+
+do
+  local saved = redis.pcall('GET', CLOCK)
+  local last, now = string.match(type(saved) == 'string' and saved or '', '^(%d+) (%d+)$')
+  local passed = last and TIME - last or -1
+  NOW = now and tonumber(now) or TIME
+  if passed >= 0 and passed <= PAUSE_MOST then NOW = NOW + passed end
+  if passed < 0 or passed >= SAVED_AFTER then save_clock() end
+end
+local LAG = TIME - NOW
+
+-- Before the first write of what leads to a call: a server without memory refuses this one, but lets others through, and after
+-- one of these all that follow. Nothing may be dialled whose outcome could not be written.
+local refused_when_full = false
+local function refuse_when_full()
+  if not refused_when_full then save_clock() end
+  refused_when_full = true
+end
 
 local function job_key(id) return prefix .. 'job:' .. id end
 local function payload_key(id) return prefix .. 'payload:' .. id end
@@ -28,13 +52,16 @@ local function limit_key(account) return prefix .. 'limit:' .. account end
 -- Lua would write a large number as 1.7e+15.
 local function int(number) return string.format('%.0f', number) end
 
+-- A moment of the store's clock as people read it; 0 stays 0.
+local function told(at) return int(at > 0 and at + LAG or 0) end
+
 local function line(at, step) return int(at / 1000) .. ' ' .. step .. '\n' end
 
 -- The job's history with one more step, from its fields `history`, `why` and `accepted`. Its first wait has no line until
 -- then: most records are of jobs that wait for the first time, and why they do is on record anyway.
 local function with_step(history, why, accepted, step)
   local before = history or why and line(accepted, 'waiting ' .. why) or ''
-  return string.sub(before .. line(NOW, step), -HISTORY_MOST)
+  return string.sub(before .. line(NOW + LAG, step), -HISTORY_MOST)
 end
 
 local function note(id, step)
@@ -116,7 +143,7 @@ end
 -- The reply for a lease, from the job's fields.
 local function lease_of(f, id, due, slot, valid, probe)
   return {'lease', id, due, f[1], f[9] or redis.call('GET', payload_key(id)), f[2], f[3], f[4] or '0', f[5] or '0',
-          f[6] or '0', int(NOW), int(slot), int(valid), probe and 1 or 0, f[7] or '', f[8] or f[2], f[10]}
+          f[6] or '0', int(NOW), int(slot), int(valid), probe and 1 or 0, f[7] or '', f[8] or f[2], f[10], int(LAG)}
 end
 
 local function lease_reply(id, due, slot, valid, probe)
@@ -131,7 +158,7 @@ local function begin(id, f, a, slot, tat, lease, call)
   f[1] = int((f[1] or 0) + 1)
   redis.call('HSET', job_key(id), 'fence', f[1], 'state', 'dialling', 'call', call,
              'history', with_step(f[11], f[7], f[2], 'dialling'))
-  if f[7] then redis.call('HDEL', job_key(id), 'why', 'since') end
+  if f[7] then redis.call('HDEL', job_key(id), 'why', 'since', 'judged') end
   return lease_of(f, id, 'dial', slot, a.valid, a.hold)
 end
 
@@ -152,15 +179,24 @@ local function wait_in_lane(id, account, ready, expires, why, detail)
   redis.call('ZADD', lane_key(account), int(ready), id)
   redis.call('ZADD', EXPIRY, expires, id)
   note(id, 'waiting ' .. why .. (detail ~= '' and ' ' .. detail or ''))
-  redis.call('HSET', job_key(id), 'state', 'waiting', 'why', why, 'since', int(NOW))
+  redis.call('HSET', job_key(id), 'state', 'waiting', 'why', why, 'since', int(NOW + LAG))
 end
 
 local function in_hand(state) return state == 'dialling' or state == 'settling' end
 
--- True while `fence` is the newest lease of a job that has not ended.
+-- Whether `fence` may speak for a job that has not ended, the job's state, and whether it speaks against a judgement. The
+-- newest lease may; and the one whose holder was judged lost, until another dial begins: it knows, the judge supposes.
 local function holds(id, fence)
-  local f = redis.call('HMGET', job_key(id), 'fence', 'state')
-  return f[1] == fence and in_hand(f[2]), f[2]
+  local f = redis.call('HMGET', job_key(id), 'fence', 'state', 'judged')
+  local judged = f[3] == fence and (f[2] == 'settling' or f[2] == 'waiting')
+  return judged or f[1] == fence and in_hand(f[2]), f[2], judged
+end
+
+-- Takes a job that was judged lost, and perhaps waits again, out of its judge's hands.
+local function take_back(id, account)
+  redis.call('HDEL', job_key(id), 'judged')
+  redis.call('ZREM', lane_key(account), id)
+  redis.call('ZREM', EXPIRY, id)
 end
 
 -- Gives back lease and place in flight of a job in hand. True where the account had no other place.
@@ -178,7 +214,7 @@ end
 -- Writes the outcome, the event, and what has to be delivered; `...` are further fields of the record.
 local function conclude(id, account, status, event, retention_ms, endpoints, ...)
   local key = job_key(id)
-  redis.call('HSET', key, 'state', status, 'event', event, 'finished', int(NOW), ...)
+  redis.call('HSET', key, 'state', status, 'event', event, 'finished', int(NOW + LAG), ...)
   redis.call('PEXPIRE', key, retention_ms)
   redis.call('RPUSH', OUTBOX, 'call.' .. status .. ' ' .. event)
   for endpoint in string.gmatch(endpoints, '%S+') do

@@ -18,7 +18,7 @@ local function live_head(lane)
     local head = redis.call('ZRANGE', lane, 0, 0, 'WITHSCORES')
     if not head[1] or tonumber(head[2]) > NOW + ahead then return nil end
     local f = fields_for_lease(head[1])
-    if f[3] and tonumber(f[3]) > NOW + ahead then return head[1], tonumber(head[2]), f end
+    if f[3] and tonumber(f[3]) > NOW + LAG + ahead then return head[1], tonumber(head[2]), f end
     redis.call('ZREM', lane, head[1])
   end
 end
@@ -41,6 +41,7 @@ for _, shard in ipairs(KEYS) do
   enter(shard)
   while most > 0 do
     local due = redis.call('ZRANGEBYSCORE', DUE, '-inf', int(NOW + ahead), 'LIMIT', 0, most)
+    if #due > 0 then refuse_when_full() end
     -- With no other one due, an account need not wait for its turn.
     local leased, turn = 0, #due == 1 and most or 1
     for _, name in ipairs(due) do

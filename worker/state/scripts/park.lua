@@ -3,13 +3,14 @@
 -- KEYS 1 shard prefix
 -- ARGV 1 id  2 fence  3 account  4 wait (µs)  5 reason  6 sent  7 not rung  8 perhaps rung  9 detail for the history
 --      10 hold code or ''  11 first pause before a held account is probed (µs)  12 longest such pause (µs)
--- Reply: {1}; {2} where a job that waited for this one's place in flight can go now; {0} where the fence is old and nothing
--- was changed
+-- Reply: {1}; {2} where a job that waited for this one's place in flight can go now; {0} where the fence has no say any more
+-- and nothing was changed
 
 local id, name = ARGV[1], ARGV[3]
-local held, state = holds(id, ARGV[2])
+local held, state, judged = holds(id, ARGV[2])
 if not held then return {0} end
 set_tally(id, ARGV[6], ARGV[7], ARGV[8])
+if judged then take_back(id, name) end
 
 local a = load_account(name)
 local full = release(id, a, state)

@@ -9,9 +9,10 @@
 local LAPSES_MANY, LAPSES_APART, STANDSTILL = 5, 1000000, 100000
 
 local id, name = ARGV[1], ARGV[3]
-local held, state = holds(id, ARGV[2])
-if not held or state ~= 'dialling' then return {'lost'} end
+local held, state, judged = holds(id, ARGV[2])
+if not held or not judged and state ~= 'dialling' then return {'lost'} end
 set_tally(id, ARGV[6], ARGV[7], ARGV[8])
+if judged then take_back(id, name) end
 
 local a = load_account(name, ARGV[10])
 
@@ -30,7 +31,9 @@ local function note_lapse()
 end
 
 if ARGV[11] == '1' then note_lapse() end
-local slot, at = next_slot(a, NOW, tonumber(ARGV[5]))
+-- One that was judged lost has no place in flight any more.
+local slot, at
+if not judged then slot, at = next_slot(a, NOW, tonumber(ARGV[5])) end
 local probe = a.hold and a.probe_at > 0 and ARGV[9] == '1'
 if slot and (probe or not a.hold) then
   a.tat = at
@@ -45,6 +48,7 @@ local why = a.hold and 'held' or 'rate_limit'
 local until_us = a.hold and a.probe_at or a.tat - a.tolerance
 release(id, a, state)
 local f = redis.call('HMGET', job_key(id), 'accepted', 'expires')
-wait_in_lane(id, name, f[1], f[2], why, '')
+-- Its age on the store's clock; had Redis' clock been set since, it must not be in the future.
+wait_in_lane(id, name, math.min(f[1] - LAG, NOW), f[2], why, '')
 refresh(a)
-return {'parked', why, int(until_us)}
+return {'parked', why, told(until_us)}

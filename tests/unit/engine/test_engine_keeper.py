@@ -1,0 +1,101 @@
+"""The keeper: what a process has in hand for longer than most calls take stays its own, and nothing for ever. (A1)"""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tests.doubles.samples import account
+from tests.doubles.watchers import NotedFaults
+from tests.doubles.world import World
+from worker.engine.dialler import Dialler
+from worker.engine.keeper import KEEP_SECONDS, KEPT_MOST_SECONDS, YOUNG_SECONDS, Hands, Keeper
+from worker.engine.recorder import Recorder
+from worker.loops import LONGEST_PAUSE_SECONDS
+from worker.ports import Lease, Parking, Reason
+from worker.retry import Tally
+from worker.state.connection import SOCKET_SECONDS
+from worker.wiring import LEASE_LEAST_SECONDS
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch, account("acme", "100/s", burst=9))
+
+
+@pytest.fixture
+def hands(world: World) -> Hands:
+    return Hands(world.clock)
+
+
+def ids(leases: list[Lease]) -> list[str]:
+    return [lease.job.id for lease in leases]
+
+
+def test_a_lease_leaves_its_holder_time_to_speak() -> None:
+    """Once Redis is back: a loop's longest pause, a connection and an answer, whenever it had gone."""
+    least_left_seconds = LEASE_LEAST_SECONDS - YOUNG_SECONDS - KEEP_SECONDS - SOCKET_SECONDS
+    assert least_left_seconds > LONGEST_PAUSE_SECONDS + 2 * SOCKET_SECONDS
+
+
+def test_what_is_in_hand_for_a_while_is_kept(world: World, hands: Hands) -> None:
+    """A call of a moment costs nothing; a long one is nobody else's, however long it takes."""
+    keeper, lease = Keeper(world.ledger, hands), world.lease("a")
+    hands.take(lease)
+    assert hands.to_keep() == []
+    for _ in range(30):
+        world.clock.advance(KEEP_SECONDS)
+        assert keeper.turn() == KEEP_SECONDS
+    assert world.ledger.reclaim(9) == []
+    hands.let_go(lease)
+    world.clock.advance(31)
+    keeper.turn()
+    assert ids(world.ledger.reclaim(9)) == ["a"]
+
+
+def test_what_never_ends_is_given_up(world: World, hands: Hands) -> None:
+    """A call that is stuck does not keep its job for ever."""
+    hands.take(world.lease("a"))
+    world.clock.advance(KEPT_MOST_SECONDS)
+    assert hands.to_keep() == []
+
+
+def test_a_job_is_in_hand_until_it_was_let_go_as_often_as_taken(world: World, hands: Hands) -> None:
+    """Its call ends once the recorder has it; what was never taken is let go without an error."""
+    lease = world.lease("a")
+    hands.let_go(lease)
+    hands.take(lease)
+    world.clock.advance(YOUNG_SECONDS)
+    hands.take(lease)
+    hands.let_go(lease)
+    assert ids(hands.to_keep()) == ["a"]
+    hands.let_go(lease)
+    assert hands.to_keep() == []
+
+
+def test_a_decision_is_in_hand_until_it_is_on_record(world: World, hands: Hands) -> None:
+    """While the store is away, and not a moment longer."""
+    recorder = Recorder(world.ledger, world.watch, NotedFaults(), hands)
+    recorder.put(Parking(world.lease("a"), Tally(), Reason.BACKOFF, 60.0), lambda: None)
+    world.clock.advance(YOUNG_SECONDS)
+    assert ids(hands.to_keep()) == ["a"]
+    recorder.turn()
+    assert hands.to_keep() == []
+
+
+def test_a_call_is_in_hand_until_it_is_over(world: World, hands: Hands) -> None:
+    """From the moment when it was handed over, also where it breaks."""
+    seen, over = list[list[str]](), threading.Event()
+
+    def dial(_: Lease, started: object) -> None:
+        world.clock.advance(YOUNG_SECONDS)
+        seen.append(ids(hands.to_keep()))
+        raise ZeroDivisionError
+
+    dialler = Dialler(1, dial, NotedFaults(), hands)
+    dialler.freed = over.set
+    assert [dialler.reserve(1), dialler.reserve(1)] == [1, 0]
+    dialler.submit(world.lease("a"))
+    assert over.wait(30)
+    assert seen == [["a"]] and hands.to_keep() == []

@@ -1,0 +1,20 @@
+"""The store's own clock, as the scripts keep it in `common.lua`, for those who only read.
+
+It goes on with Redis' clock while workers ask, and by nothing where Redis' clock was set, or nobody could ask. Lanes,
+slots, probes and leases are timed by it.
+"""
+
+from __future__ import annotations
+
+PAUSE_MOST_US = 1_000_000
+"""Redis' clock moved by more, or backwards: it was set, or nobody asked."""
+
+
+def steady_us(saved: bytes | None, redis_time: tuple[int, int]) -> int:
+    """The store's clock at the moment of `TIME`; `saved` is what its key holds. Microseconds."""
+    time_us = redis_time[0] * 1_000_000 + redis_time[1]
+    if saved is None:
+        return time_us
+    last_us, now_us = (int(moment) for moment in saved.split())
+    passed_us = time_us - last_us
+    return now_us + (passed_us if 0 <= passed_us <= PAUSE_MOST_US else 0)
