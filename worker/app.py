@@ -34,6 +34,7 @@ app.conf.update(
     broker_url=broker_url(settings),
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
+    broker_channel_error_retry=True,
     broker_heartbeat=30,
     broker_transport_options={"socket_keepalive": True, "socket_timeout": 30, "visibility_timeout": 60,
                               "unacked_restore_interval": 10, "unacked_restore_throttle": 1,

@@ -240,11 +240,28 @@ class Provider(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A message of which not all is at hand: its size in bytes, and its SHA-256 in hex where that is known."""
+
+    size: int
+    sha256: str = ""
+
+
 class DeadLetters(Protocol):
     """Where messages lie that no event can answer."""
 
-    def bury(self, reason: str, source: Source, content: Mapping[str, Any] | bytes) -> None:
-        """Keep `content` with its reason, PIN and secrets redacted. Raises StoreUnavailable."""
+    def bury(
+        self,
+        reason: str,
+        source: Source,
+        content: Mapping[str, Any] | bytes,
+        whole: Whole | None = None,
+    ) -> None:
+        """Keep `content` with its reason, PIN and secrets redacted. Raises StoreUnavailable.
+
+        `whole` tells of the message where `content` is only the beginning of it, or nothing.
+        """
 
 
 class Suspects(Protocol):

@@ -13,7 +13,7 @@ import redis
 from structlog.testing import capture_logs
 
 from worker.errors import StoreUnavailable
-from worker.ports import Source
+from worker.ports import Source, Whole
 from worker.scrubbing import REDACTED
 from worker.state import dead_letters, keys
 from worker.state.dead_letters import RedisDeadLetters
@@ -278,3 +278,12 @@ def test_without_redis_the_caller_is_told(client: redis.Redis, letters: RedisDea
             letters.bury("broken", Source.CELERY, b"x")
     finally:
         client.config_set("maxmemory", "0")
+
+
+def test_a_message_of_which_only_a_part_is_at_hand_is_told_by_its_size(letters: RedisDeadLetters) -> None:
+    """The beginning of what is too large, and its size; of what crashes its worker, size and digest alone (E1, E6)."""
+    letters.bury("larger than 65536 bytes", Source.QUEUE, b'{"id": "a', Whole(8_000_000, "ab" * 32))
+    letters.bury("crashed its worker 3 times", Source.QUEUE, b"", Whole(1234, "cd" * 32))
+    crashed, large = letters.newest(2)
+    assert (large.size, large.sha256) == (8_000_000, "") and large.content
+    assert (crashed.size, crashed.sha256, crashed.content) == (1234, "cd" * 32, None)

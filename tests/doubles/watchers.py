@@ -8,7 +8,7 @@ from typing import Any
 from worker.errors import CallError, StoreUnavailable
 from worker.events import Status
 from worker.jobs import Job
-from worker.ports import Lease, Reason, Seen, Source
+from worker.ports import Lease, Reason, Seen, Source, Whole
 from worker.retry import Tally
 
 
@@ -68,11 +68,19 @@ class NotedDeadLetters:
 
     def __init__(self) -> None:
         self.letters: list[tuple[str, Source, Mapping[str, Any] | bytes]] = []
+        self.wholes: list[Whole | None] = []
         self.away = False
 
-    def bury(self, reason: str, source: Source, content: Mapping[str, Any] | bytes) -> None:
+    def bury(
+        self,
+        reason: str,
+        source: Source,
+        content: Mapping[str, Any] | bytes,
+        whole: Whole | None = None,
+    ) -> None:
         if self.away:
             raise StoreUnavailable("away")
+        self.wholes.append(whole)
         self.letters.append((reason, source, content))
 
     @property

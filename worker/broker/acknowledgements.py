@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -25,7 +26,8 @@ class Acknowledgements:
     """Those of one channel, on which nothing else acknowledges. All but what `expect` returns is for one thread.
 
     What is done with together goes together; of that, what came before all that is still open takes a single frame.
-    `errors` are those of a connection that is gone: the broker delivers again what it was not told of.
+    `errors` are those of a connection or channel that is gone: the broker delivers again what it was not told of.
+    What there was no room for waits here by its number and size, until `put_back` returns it to its queue.
     """
 
     def __init__(self, channel: Any, call_soon: Soon, errors: tuple[type[Exception], ...]) -> None:
@@ -34,11 +36,26 @@ class Acknowledgements:
         """Delivery tags, which rise, in the order of delivery."""
         self._done: deque[int] = deque()
         self._due = False
+        self._set_aside: deque[tuple[int, int]] = deque()
 
     def expect(self, tag: int) -> Callable[[], None]:
         """A message was delivered; what to call, from any thread, when it is on record."""
         self._open[tag] = None
         return partial(self._note, tag)
+
+    def set_aside(self, tag: int, size: int) -> None:
+        """A message was delivered that cannot be kept."""
+        self._open[tag] = None
+        self._set_aside.append((tag, size))
+
+    def put_back(self, room_bytes: int) -> None:
+        """Return to their queue as many of those set aside as there is room for; they will be delivered again."""
+        while self._set_aside and self._set_aside[0][1] <= room_bytes:
+            tag, size = self._set_aside.popleft()
+            room_bytes -= size
+            del self._open[tag]
+            with suppress(*self._errors):
+                self._channel.basic_reject(tag, requeue=True)
 
     def _note(self, tag: int) -> None:
         self._done.append(tag)

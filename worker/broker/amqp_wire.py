@@ -13,6 +13,9 @@ from typing import Any
 import amqp
 from amqp.transport import TCPTransport
 
+from worker.broker.amqp_frames import Frames
+from worker.intake import MESSAGE_BYTES_MOST
+
 READ_BYTES = 65_536
 
 
@@ -59,7 +62,9 @@ class Wire:
 
 
 def ease(connection: amqp.Connection) -> None:
-    """Give a connection that was just made a `Wire`. One with TLS stays as it is: its socket keeps bytes of its own."""
+    """Give a connection that was just made `Frames`, and a `Wire`; with TLS its socket keeps bytes of its own and
+    stays as it is."""
+    connection.on_inbound_frame = Frames(connection, connection.on_inbound_method, MESSAGE_BYTES_MOST)
     transport = connection.transport
     if isinstance(transport, TCPTransport):
         wire = Wire(transport.sock)

@@ -1,11 +1,14 @@
-"""Notices a consumer that is connected and no longer turns."""
+"""Notices a consumer that is not connected, or no longer turns."""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 
 STALLED_AFTER_SECONDS = 60.0
+LOSSES_MOST, LOSSES_WITHIN_SECONDS = 3, 30.0
+"""A consumer that loses its connection so often consumes nothing, although it is connected most of the time."""
 
 
 class ConsumerWatch:
@@ -18,12 +21,16 @@ class ConsumerWatch:
         self._clock = clock
         self._restart: Callable[[], None] | None = None
         self._last_beat = 0.0
+        self._losses: deque[float] = deque(maxlen=LOSSES_MOST)
 
     def attach(self, restart: Callable[[], None]) -> None:
         """The consumer is connected; `restart`, called from another thread, makes it connect anew."""
         self._last_beat, self._restart = self._clock(), restart
 
     def detach(self) -> None:
+        """It lost its connection, or ends."""
+        if self._restart is not None:
+            self._losses.append(self._clock())
         self._restart = None
 
     def beat(self) -> None:
@@ -32,6 +39,15 @@ class ConsumerWatch:
     @property
     def stalled(self) -> bool:
         return self._restart is not None and self._clock() - self._last_beat > STALLED_AFTER_SECONDS
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing is consumed at the moment."""
+        if self._restart is None:
+            return "the consumer is not connected to the broker"
+        if len(self._losses) == LOSSES_MOST and self._clock() - self._losses[0] < LOSSES_WITHIN_SECONDS:
+            return "the consumer loses its connection to the broker again and again"
+        return "consumer stalled" if self.stalled else None
 
     def restart(self) -> None:
         """Make a stalled consumer connect anew; it has another while to beat."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from worker.intake import Broken, Request
-from worker.ports import Source
+from worker.ports import Source, Whole
+
+OVERHEAD_BYTES = 1024
+"""What an entry takes beside its content, roughly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A message that was taken from a broker: `read` decodes `raw`, `done` acknowledges it.
+    """A message that was taken from a broker: `read` decodes it, `done` acknowledges it.
 
-    `redelivered`: some worker had it before and did not say what became of it.
+    `raw` is what came, nothing of it looked at; of one that is too large, which `cut` tells of, the beginning.
+    `label` is what came beside it and is part of what it is. `redelivered`: some worker had it before and did not say
+    what became of it. `shown` gives what a dead letter may keep, where that is not `raw`.
     """
 
     raw: bytes
@@ -21,3 +27,21 @@ class Entry:
     done: Callable[[], None]
     source: Source
     redelivered: bool = False
+    label: bytes = b""
+    shown: Callable[[], bytes] | None = None
+    cut: Whole | None = None
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory that it takes as long as it is in hand."""
+        return OVERHEAD_BYTES + len(self.raw) + len(self.label)
+
+    @property
+    def identity(self) -> bytes:
+        """What tells it from others."""
+        return self.label + self.raw
+
+    @property
+    def whole(self) -> Whole:
+        """Size and digest, for which nothing has to be read."""
+        return self.cut or Whole(len(self.raw), hashlib.sha256(self.raw).hexdigest())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import queue
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -19,6 +19,11 @@ from worker.ports import DeadLetters, Suspects
 from worker.verify import Verification
 
 BATCH_MOST = 256
+BATCH_BYTES_MOST = 1024 * 1024
+"""Decoded, a message may take thirty times its size."""
+IN_HAND_BYTES_MOST = 24 * 1024 * 1024
+"""What the messages in hand may take in all, as they came; with a batch decoded, and what is on its way from the
+broker, it stays below 64 MB."""
 CRASHES_MOST = 3
 IDLE_SECONDS = 0.5
 
@@ -45,11 +50,23 @@ class Intake:
         self._entries: queue.SimpleQueue[Entry] = queue.SimpleQueue()
         self._batch: list[Entry] = []
         self.waiting: Callable[[], None] = lambda: None
+        self._lock = threading.Lock()
+        self._in_hand_bytes = 0
         self._setbacks, self._clock = Setbacks(clock), clock
         self._turn_began: float | None = None
 
     def put(self, entry: Entry) -> None:
+        self._weigh(entry.weight)
         self._entries.put(entry)
+
+    @property
+    def room_bytes(self) -> int:
+        """How much more may be put, however many sources there are: none where too much is in hand, or a turn stuck."""
+        return 0 if self.stuck else max(IN_HAND_BYTES_MOST - self._in_hand_bytes, 0)
+
+    def _weigh(self, weight: int) -> None:
+        with self._lock:
+            self._in_hand_bytes += weight
 
     @property
     def stuck(self) -> bool:
@@ -67,7 +84,9 @@ class Intake:
         return 0.0
 
     def _take_turn(self) -> None:
-        fill(self._batch, self._entries, BATCH_MOST, IDLE_SECONDS)
+        fill(
+            self._batch, self._entries, BATCH_MOST, IDLE_SECONDS, lambda entry: entry.weight, BATCH_BYTES_MOST
+        )
         self._let_go_of_setbacks()
         for entry in self._setbacks.due():
             self._try_again(entry)
@@ -131,14 +150,14 @@ class Intake:
     def _accept_suspect(self, entry: Entry) -> None:
         """A redelivered message goes alone, under a mark that outlives a crash: the third crash is its last."""
         try:
-            if self._suspects.mark(entry.raw) >= CRASHES_MOST:
+            if self._suspects.mark(entry.identity) >= CRASHES_MOST:
                 self._bury_unread(f"crashed its worker {CRASHES_MOST} times", entry)
                 self._settle([entry])
             else:
                 self._accept_alone(entry)
         finally:
             # Also where Redis has gone away: that is no crash, and a worker stopped then must not look like one.
-            self._suspects.clear(entry.raw)
+            self._suspects.clear(entry.identity)
 
     def _accept_alone(self, entry: Entry) -> None:
         fault = self._fault_at(entry)
@@ -167,7 +186,8 @@ class Intake:
 
     def _bury(self, reason: str, entry: Entry) -> None:
         try:
-            self._dead_letters.bury(reason, entry.source, entry.raw)
+            shown = entry.shown() if entry.shown else entry.raw
+            self._dead_letters.bury(reason, entry.source, shown, entry.cut)
         except StoreUnavailable:
             raise
         except Exception as error:  # what cannot be kept must not come back for ever
@@ -176,8 +196,7 @@ class Intake:
 
     def _bury_unread(self, reason: str, entry: Entry) -> None:
         """Of the content nothing is kept but size and digest: to look at it may be what crashes."""
-        known = f"{len(entry.raw)} bytes, SHA-256 {hashlib.sha256(entry.raw).hexdigest()}"
-        self._dead_letters.bury(f"{reason}; {known}", entry.source, b"")
+        self._dead_letters.bury(reason, entry.source, b"", entry.whole)
 
     def _settle(self, entries: Sequence[Entry]) -> None:
         """Acknowledge what is on record or buried. A crash at the next entry does not bring these back."""
@@ -189,6 +208,7 @@ class Intake:
         hit("acknowledge.after")
 
     def _done(self, entry: Entry) -> None:
+        self._weigh(-entry.weight)
         try:
             entry.done()
         except Exception as error:  # the job is on record; its message may come again and is known then

@@ -13,25 +13,38 @@ from typing import Any
 
 from kombu.message import Message
 
+from worker.broker.amqp_frames import Received
+from worker.broker.amqp_properties import read_properties
 from worker.intake import MESSAGE_BYTES_MOST, Broken, Request, decode, read_json, read_once
 from worker.ports import Source
 from worker.queues import TASK_NAME
 from worker.scrubbing import starred
 
 JSON_TYPES = ("application/json", "json")
+HEADERS_READ = {b"task": "task", b"id": "id", b"compression": "compression"}
+TOO_LARGE = Broken(f"larger than {MESSAGE_BYTES_MOST} bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A message as it came, whatever it holds."""
+    """A message as it came, whatever it holds; `unreadable` says why some of its headers are not known."""
 
     headers: Mapping[str, Any]
     content_type: Any
     body: bytes
+    unreadable: str = ""
+
+    @classmethod
+    def delivered(cls, received: Received) -> Envelope | Broken:
+        """From a message of an AMQP broker, of which only what is asked for here need be readable."""
+        if received.digest:
+            return TOO_LARGE
+        properties = read_properties(received.properties, HEADERS_READ)
+        return cls(properties.headers, properties.content_type, received.body, properties.unreadable)
 
     @classmethod
     def of(cls, message: Message) -> Envelope:
-        """From a message that kombu received."""
+        """From a message that kombu received over another transport."""
         body = message.body
         if isinstance(body, str):
             body = body.encode("utf-8", "backslashreplace")
@@ -59,6 +72,8 @@ class Envelope:
 
 def read_task(envelope: Envelope) -> Request | Broken:
     """A Celery message of task `calls.verify`, protocol 2 or 1."""
+    if envelope.unreadable and "task" not in envelope.headers:
+        return Broken(f"its properties cannot be read: {envelope.unreadable}")
     if envelope.content_type not in JSON_TYPES:
         return _refused(envelope)
     if envelope.headers.get("compression"):
@@ -87,7 +102,7 @@ def _refused(envelope: Envelope) -> Broken:
 
 def _json(body: bytes) -> Any:
     if len(body) > MESSAGE_BYTES_MOST:
-        return Broken(f"larger than {MESSAGE_BYTES_MOST} bytes")
+        return TOO_LARGE
     try:
         return read_once(body)
     except (ValueError, RecursionError):

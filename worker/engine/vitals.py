@@ -70,6 +70,7 @@ class Vitals:
     def ready(self) -> list[str]:
         """Why no job gets through at the moment."""
         problems = [trouble for loop in self.loops if (trouble := loop.trouble)]
+        problems += [trouble] if (trouble := self.consumer.trouble) else []
         try:
             self._client.ping()
         except (RedisError, OSError):

@@ -15,7 +15,7 @@ import redis
 import structlog
 from redis.exceptions import ResponseError
 
-from worker.ports import Source
+from worker.ports import Source, Whole
 from worker.scrubbing import scrub
 from worker.state import keys
 from worker.state.harmless import harmless
@@ -57,12 +57,18 @@ class RedisDeadLetters:
     def __init__(self, client: redis.Redis) -> None:
         self._client, self._scripts = client, Scripts(client)
 
-    def bury(self, reason: str, source: Source, content: Mapping[str, Any] | bytes) -> None:
+    def bury(
+        self,
+        reason: str,
+        source: Source,
+        content: Mapping[str, Any] | bytes,
+        whole: Whole | None = None,
+    ) -> None:
         """See ports.DeadLetters. No content makes it fail: of what cannot be kept, size and digest are.
 
         Where the list's key holds something else, the log line is all that is kept.
         """
-        letter = _letter(reason, source, content)
+        letter = _letter(reason, source, content, whole)
         told = {"letter": letter.id, "source": letter.source, "reason": letter.reason, "size": letter.size}
         text = json.dumps(asdict(letter))
         try:
@@ -92,15 +98,21 @@ class RedisDeadLetters:
         return row is not None and bool(self._scripts.run(Call("drop_letter", _KEYS, (row,))))
 
 
-def _letter(reason: str, source: Source, content: Mapping[str, Any] | bytes) -> DeadLetter:
+def _letter(
+    reason: str, source: Source, content: Mapping[str, Any] | bytes, whole: Whole | None
+) -> DeadLetter:
     head = (secrets.token_hex(4), time.time(), str(source), scrub(reason))
-    size = len(content) if isinstance(content, bytes) else 0
+    if whole is not None and not content:
+        return DeadLetter(*head, content=None, size=whole.size, sha256=whole.sha256)
+    size = whole.size if whole else len(content) if isinstance(content, bytes) else 0
     # Whatever is wrong with the content, a loop in it or a lack of memory, must not bring the message back for ever.
     with suppress(Exception):
         kept = harmless(content)
         if len(json.dumps(kept)) <= CONTENT_MOST_BYTES:
             return DeadLetter(*head, content=kept, size=size)
-    digest = hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else ""
+    digest = (
+        whole.sha256 if whole else hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else ""
+    )
     return DeadLetter(*head, content=None, size=size, sha256=digest)
 
 

@@ -10,7 +10,8 @@ because kombu's fetch can lose one; the consumer then has no queue, and only kee
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from errno import ECONNABORTED
 from functools import partial
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from kombu import Consumer as KombuConsumer
 from kombu.message import Message
 
 from worker.broker.acknowledgements import Acknowledgements
+from worker.broker.amqp_frames import Received
 from worker.broker.amqp_wire import ease
 from worker.broker.declaring import declare
 from worker.engine.entry import Entry
@@ -27,13 +29,14 @@ from worker.engine.intake import Intake
 from worker.engine.messages import Envelope, read_plain, read_task
 from worker.failpoints import hit
 from worker.intake import Broken, Request
-from worker.ports import Source
+from worker.ports import Source, Whole
 from worker.queues import INTAKE, TASK_QUEUES
 
 LOOK_UP_SECONDS = 0.5
 PREFETCH = 200
-"""Messages in hand from each queue. What one queue has in hand lies before a message that comes now in another, and
-those of all queues together bound the worker's memory; fewer would make batches smaller than what the intake can do."""
+"""Messages in hand from each queue. What one queue has in hand lies before a message that comes now in another; fewer
+would make batches smaller than what the intake can do. RabbitMQ knows no bound in bytes, so that what comes beyond the
+intake's is set aside."""
 
 
 class CallConsumer(Consumer):
@@ -54,9 +57,11 @@ class CallConsumer(Consumer):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options | {"initial_prefetch_count": PREFETCH})
+        self._acknowledgements: list[Acknowledgements] = []
 
     def connect(self) -> Any:
         """A connection on which all queues are there."""
+        self._acknowledgements = []
         connection = super().connect()
         if connection.transport.driver_type == "amqp":
             ease(connection.connection)
@@ -66,7 +71,7 @@ class CallConsumer(Consumer):
     def register_with_event_loop(self, hub: Any) -> None:
         """As Celery does; but a loop that may sleep for ten seconds hears a signal to stop only then."""
         super().register_with_event_loop(hub)
-        hub.call_repeatedly(LOOK_UP_SECONDS, lambda: None)
+        hub.call_repeatedly(LOOK_UP_SECONDS, self._put_back)
 
     def create_task_handler(self, promise: Any = None) -> Callable[[Message], None]:
         """The callback for the task queues."""
@@ -81,32 +86,72 @@ class CallConsumer(Consumer):
             KombuConsumer(channel, [INTAKE], on_message=callback, prefetch_count=PREFETCH, auto_declare=False)
         ]
 
+    @property
+    def _intake(self) -> Intake:
+        intake: Intake = self.controller.engine.intake
+        return intake
+
+    def _put_back(self) -> None:
+        """Have the broker deliver what there was no room for, one channel after the other."""
+        for acknowledgements in self._acknowledgements:
+            acknowledgements.put_back(self._intake.room_bytes // 2)
+
     def _taker(
         self, channel: Any, read: Callable[[Envelope], Request | Broken], source: Source
     ) -> Callable[[Message], None]:
         """What takes the messages of a channel that is new with this connection."""
-        intake: Intake = self.controller.engine.intake
-        acknowledgements = Acknowledgements(channel, self.call_soon, self.connection_errors)
+        errors = (*self.connection_errors, *self.channel_errors)
+        acknowledgements = Acknowledgements(channel, self.call_soon, errors)
+        self._acknowledgements.append(acknowledgements)
 
         def take(message: Message) -> None:
-            done = acknowledgements.expect(message.delivery_tag)
-            envelope = _envelope(message)
-            redelivered = bool((message.delivery_info or {}).get("redelivered"))
-            intake.put(Entry(envelope.body, partial(read, envelope), done, source, redelivered))
+            with _failing_with_the_connection():
+                done = acknowledgements.expect(message.delivery_tag)
+                hit("fetch.before")
+                entry = _entry(message, read, source, done)
+                hit("fetch.after")
+                if entry.weight <= self._intake.room_bytes:
+                    self._intake.put(entry)
+                else:
+                    acknowledgements.set_aside(message.delivery_tag, entry.weight)
 
         return take
 
 
-def _envelope(message: Message) -> Envelope:
-    """Raises ConnectionAbortedError if the worker itself fails at it.
+def _entry(
+    message: Message, read: Callable[[Envelope], Request | Broken], source: Source, done: Callable[[], None]
+) -> Entry:
+    """Nothing of it is decoded yet: that is done where a message that crashes its worker leaves a mark."""
+    redelivered = bool((message.delivery_info or {}).get("redelivered"))
+    received = message.body
+    if not isinstance(received, Received):
+        envelope = Envelope.of(message)
+        return Entry(envelope.body, partial(read, envelope), done, source, redelivered)
+    cut = Whole(received.size, received.digest) if received.digest else None
+    return Entry(
+        received.body,
+        partial(_read_received, received, read),
+        done,
+        source,
+        redelivered,
+        label=received.properties,
+        cut=cut,
+    )
 
-    Any other error would end the worker, or leave the message with nobody: Celery swallows, as it starts, one without a
+
+def _read_received(received: Received, read: Callable[[Envelope], Request | Broken]) -> Request | Broken:
+    envelope = Envelope.delivered(received)
+    return envelope if isinstance(envelope, Broken) else read(envelope)
+
+
+@contextmanager
+def _failing_with_the_connection() -> Iterator[None]:
+    """Turn an error of the worker itself into one of the connection.
+
+    Any other would end the worker, or leave the message with nobody: Celery swallows, as it starts, one without a
     number. On a new connection the broker delivers the message again, and says so.
     """
     try:
-        hit("fetch.before")
-        envelope = Envelope.of(message)
-        hit("fetch.after")
+        yield
     except Exception as problem:
         raise ConnectionAbortedError(ECONNABORTED, "a message could not be taken") from problem
-    return envelope

@@ -22,7 +22,7 @@ from worker.engine.setbacks import LONGEST_PAUSE_SECONDS, TRIES_MOST
 from worker.errors import StoreUnavailable
 from worker.intake import Broken, Request, decode
 from worker.loops import STALLED_AFTER_SECONDS
-from worker.ports import Lease, Source
+from worker.ports import Lease, Source, Whole
 
 JOB = {"account": "acme", "country": "1", "phone": "2125555555", "code": "4321"}
 
@@ -175,10 +175,9 @@ class TestSuspects:
         bench.put("b")
         bench.intake.turn()
         assert bench.dialler.leases == ["b"] and sorted(bench.done) == ["a", "b"]
-        known = f"{len(raw)} bytes, SHA-256 {hashlib.sha256(raw).hexdigest()}"
-        assert bench.world.dead_letters.letters == [
-            (f"crashed its worker {CRASHES_MOST} times; {known}", Source.STREAM, b"")
-        ]
+        letters = bench.world.dead_letters
+        assert letters.letters == [(f"crashed its worker {CRASHES_MOST} times", Source.STREAM, b"")]
+        assert letters.wholes == [Whole(len(raw), hashlib.sha256(raw).hexdigest())]
 
     def test_a_mark_outlives_a_crash(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         """It stands while the entry is handled."""
@@ -424,20 +423,16 @@ class TestSetbacks:
         """Its reason is kept, and it does not come back for ever."""
         whole = bench.world.dead_letters.bury
 
-        def bury(reason: str, source: Source, content: Any) -> None:
+        def bury(reason: str, source: Source, content: Any, of: Whole | None) -> None:
             if content:
                 raise RecursionError
-            whole(reason, source, content)
+            whole(reason, source, content, of)
 
         monkeypatch.setattr(bench.world.dead_letters, "bury", bury)
         bench.put_raw(b"{", "broken")
         bench.intake.turn()
         assert bench.world.dead_letters.letters == [
-            (
-                "not valid JSON (its content cannot be kept: RecursionError); "
-                f"1 bytes, SHA-256 {hashlib.sha256(b'{').hexdigest()}",
-                Source.STREAM,
-                b"",
-            )
+            ("not valid JSON (its content cannot be kept: RecursionError)", Source.STREAM, b"")
         ]
+        assert bench.world.dead_letters.wholes == [Whole(1, hashlib.sha256(b"{").hexdigest())]
         assert bench.done == ["broken"]

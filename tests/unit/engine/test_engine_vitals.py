@@ -1,9 +1,11 @@
-"""The watch over the loops: what no longer turns is told, and left alone."""
+"""The watch over loops and consumer: what no longer turns is told, and left alone; what fails is not ready."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from unittest.mock import MagicMock
 
+from tests.doubles.clocks import FakeClock
+from worker.engine.consumer_watch import LOSSES_MOST, LOSSES_WITHIN_SECONDS, ConsumerWatch
 from worker.engine.vitals import Vitals
 
 
@@ -22,8 +24,8 @@ class Bench:
 
     def __init__(self) -> None:
         self.rounds, self.told = 0, list[tuple[str, str]]()
-        nothing = cast(Any, None)
-        self.vitals = Vitals(nothing, nothing, None, [], self)
+        self.vitals = Vitals(MagicMock(), MagicMock(), None, [], self)
+        self.vitals.consumer.attach(lambda: None)
         self.intake, self.relay = Loop("intake"), Loop("relay")
         self.vitals.loops = (self.intake, self.relay)
 
@@ -61,3 +63,26 @@ def test_a_second_stall_is_told_again() -> None:
     bench.relay.stalled = True
     bench.vitals.beat()
     assert [name for name, _ in bench.told] == ["intake", "intake", "relay"]
+
+
+def test_a_worker_whose_consumer_is_not_connected_is_not_ready() -> None:
+    """Nothing comes from the broker then, however well all else is (E2)."""
+    bench = Bench()
+    assert bench.vitals.ready() == []
+    bench.vitals.consumer.detach()
+    assert bench.vitals.ready() == ["the consumer is not connected to the broker"]
+
+
+def test_a_consumer_that_fails_at_each_start_is_in_trouble() -> None:
+    """It is connected most of the time, and consumes nothing; a few losses in an hour are none (E2)."""
+    clock = FakeClock()
+    watch = ConsumerWatch(clock)
+    for pause_seconds, trouble in ((LOSSES_WITHIN_SECONDS, None), (1.0, "again and again")):
+        for _loss in range(LOSSES_MOST):
+            watch.attach(lambda: None)
+            clock.advance(pause_seconds)
+            watch.detach()
+        watch.attach(lambda: None)
+        assert (watch.trouble or "").endswith(trouble or "") and bool(watch.trouble) == bool(trouble)
+    clock.advance(LOSSES_WITHIN_SECONDS)
+    assert watch.trouble is None
