@@ -14,6 +14,8 @@ from urllib.parse import quote
 
 from worker.embedded.errors import EmbeddedServerError
 
+WRITABLE_BY_OTHERS = 0o022
+DATA_FOLDER = "appendonlydir"
 OWNER_LOCK = "lock"
 SERVER_LOCK = "server.lock"
 EPHEMERAL_MARK = "ephemeral"
@@ -68,21 +70,63 @@ def broker_url(state_dir: str | os.PathLike[str]) -> str:
 
 
 def make_private(folder: Path) -> None:
-    """Make `folder` with mode 0700, or check that it is this user's own.
+    """Make `folder` with mode 0700, or check that it and all in it is this user's own.
 
-    A folder that is open to others is closed to them if it is empty or already the embedded server's. Any
-    other is refused, so that a wrong setting never changes the mode of, say, a home folder.
+    A folder that others can only look into is closed to them if it is empty or already the embedded server's; one that
+    they can write to, only if it is empty: a job that somebody put there would be dialled. Any other is refused
+    unchanged, so that a wrong setting never changes the mode of, say, a home folder.
 
     Raises EmbeddedServerError when the folder cannot be made, is another user's, or is refused.
     """
     status = _make_own(folder)
-    if not status.st_mode & 0o077:
-        return
-    if any(folder.iterdir()) and not (folder / OWNER_LOCK).exists():
-        raise EmbeddedServerError(
-            f"{folder} is open to other users and holds other files: name an empty folder, or chmod it to 700"
-        )
+    if status.st_mode & 0o077:
+        _close(folder, status.st_mode)
+    _refuse_planted(folder)
+
+
+def _close(folder: Path, mode: int) -> None:
+    if any(folder.iterdir()):
+        if mode & WRITABLE_BY_OTHERS:
+            raise EmbeddedServerError(
+                f"{folder} can be written to by other users and holds files: look at them, then chmod it to 700"
+            )
+        if not (folder / OWNER_LOCK).exists():
+            raise EmbeddedServerError(
+                f"{folder} is open to other users and holds other files: name an empty folder, or chmod it to 700"
+            )
     folder.chmod(0o700)
+
+
+def _refuse_planted(folder: Path) -> None:
+    """Raise EmbeddedServerError for a file that another user may have put there or can change, or that is a link."""
+    for entry in [*folder.iterdir(), *_inside(folder / DATA_FOLDER)]:
+        try:
+            status = entry.lstat()
+        except FileNotFoundError:
+            # A server that runs there replaces its files.
+            continue
+        if fault := _fault(status):
+            raise EmbeddedServerError(
+                f"{entry} {fault}: look at where it comes from, then remove it or set it right"
+            )
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _fault(status: os.stat_result) -> str | None:
+    if stat.S_ISLNK(status.st_mode):
+        return "is a symbolic link, which the server would follow"
+    if status.st_uid != os.getuid():
+        return "belongs to another user"
+    # Where each user has a group of his own, files are often open to the group.
+    if status.st_mode & stat.S_IWOTH:
+        return "can be written to by other users"
+    return None
 
 
 def make_short(socket: Path) -> None:

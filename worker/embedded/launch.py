@@ -12,7 +12,7 @@ from pathlib import Path
 from worker.embedded import guard, serverlog
 from worker.embedded.binary import ServerBinary
 from worker.embedded.errors import EmbeddedServerError
-from worker.embedded.folder import socket_path
+from worker.embedded.folder import DATA_FOLDER, socket_path
 from worker.embedded.locks import FileLock, PrivateFd
 
 # What a client was told is written is with the kernel by then, so killing the server late loses nothing.
@@ -48,7 +48,7 @@ def server_command(binary: ServerBinary, folder: Path, *, ephemeral: bool) -> li
 
 def refuse_newer_data(binary: ServerBinary, folder: Path) -> None:
     """Raise EmbeddedServerError if a server before 7.0 would overlook the data that a later one left here."""
-    if binary.version < (7, 0) and (folder / "appendonlydir").exists():
+    if binary.version < (7, 0) and (folder / DATA_FOLDER).exists():
         raise EmbeddedServerError(
             f"the data in {folder} needs a server of version 7.0 or newer, and {binary.path} is older"
         )

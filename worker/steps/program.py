@@ -25,7 +25,7 @@ from worker.embedded import EmbeddedServer
 from worker.errors import ConfigurationError
 from worker.queues import TASK_QUEUES
 from worker.settings import Settings
-from worker.steps.starting import refused_in_lines
+from worker.steps.starting import refused_in_lines, tell_unread_variables
 from worker.wiring import Wiring
 
 SWITCH_SECONDS = 0.002
@@ -53,7 +53,9 @@ class CallWorker(Worker):
             preflight.check()
             super().__init__(app, hostname, **options)
             _allow_open_files(self.concurrency)
-            self.engine = Wiring(self.settings, calls=self.concurrency).engine
+            wiring = Wiring(self.settings, calls=self.concurrency)
+            self.engine = wiring.engine
+        tell_unread_variables(wiring.accounts.variables())
 
     @property
     def settings(self) -> Settings:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import click
+import structlog
 
 from worker.embedded import EmbeddedServerError
 from worker.errors import ConfigurationError
+from worker.misspelt import misspelt
 from worker.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 
 @contextmanager
@@ -36,6 +41,12 @@ def settings_or_exit(*, of_worker: bool | None = None) -> Settings:
             if of_worker or _is_worker_program():
                 _check_all()
             raise
+
+
+def tell_unread_variables(named: Iterable[str]) -> None:
+    """Log each variable that nothing reads and that looks like one of ours; `named` are those of the accounts file."""
+    for name, meant in misspelt(os.environ, named).items():
+        log.warning("settings.variable_unread", variable=name, meant=meant)
 
 
 def _is_worker_program() -> bool:

@@ -14,11 +14,13 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import Result
+from structlog.testing import capture_logs
 
 from tests.unit.cli.conftest import Run, one_line
 from worker.cli import COMMANDS
 from worker.errors import BrokerUnavailable, ConfigurationError, InvalidJob, StoreUnavailable
 from worker.settings import example_accounts
+from worker.steps.starting import tell_unread_variables
 
 ROOT = Path(__file__).parents[3]
 SUBCOMMANDS = [
@@ -277,3 +279,12 @@ def test_accounts_of_the_package_are_never_used_without_a_word(tmp_path: Path) -
     assert done.returncode == 1
     assert done.stderr.startswith("callworker: ACCOUNTS_FILE: config/accounts.toml: does not exist")
     assert str(example_accounts()) in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_variable_that_nothing_reads_is_logged_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker starts, for the variable may be another program's, and says what was probably meant (D8)."""
+    monkeypatch.setenv("ACCOUNT_FILE", "x")
+    with capture_logs() as lines:
+        tell_unread_variables(["ACME_KEY"])
+    told = {"variable": "ACCOUNT_FILE", "meant": "ACCOUNTS_FILE", "log_level": "warning"}
+    assert {"event": "settings.variable_unread", **told} in lines

@@ -15,6 +15,7 @@ import redis
 
 from worker.embedded import EmbeddedServerError, broker_url, default_state_dir, socket_url
 from worker.embedded.folder import (
+    DATA_FOLDER,
     MAX_SOCKET_PATH_BYTES,
     OWNER_LOCK,
     SHORT_ROOT,
@@ -107,6 +108,58 @@ def test_open_folder_with_other_files_is_refused_unchanged(tmp_path: Path) -> No
     with pytest.raises(EmbeddedServerError, match="other files"):
         make_private(tmp_path)
     assert mode_of(tmp_path) == 0o755
+
+
+def test_folder_that_others_could_write_to_is_refused_unchanged(tmp_path: Path) -> None:
+    """What is in it may be another user's: jobs that would be dialled. It was closed and used before (E15)."""
+    tmp_path.chmod(0o777)
+    (tmp_path / OWNER_LOCK).touch()
+    (tmp_path / DATA_FOLDER).mkdir()
+    with pytest.raises(EmbeddedServerError, match="can be written to by other users"):
+        make_private(tmp_path)
+    assert mode_of(tmp_path) == 0o777
+
+
+def test_empty_folder_that_others_could_write_to_is_closed(tmp_path: Path) -> None:
+    """Nothing can have been put there."""
+    tmp_path.chmod(0o777)
+    make_private(tmp_path)
+    assert mode_of(tmp_path) == 0o700
+
+
+@pytest.mark.parametrize("name", ["dump.rdb", OWNER_LOCK, f"{DATA_FOLDER}/appendonly.aof.manifest"])
+def test_file_that_leads_elsewhere_or_others_can_change_is_refused(tmp_path: Path, name: str) -> None:
+    """A link would have the server write to, or read from, a file of somebody's choice (E15)."""
+    folder = tmp_path / "state"
+    (folder / DATA_FOLDER).mkdir(mode=0o700, parents=True)
+    folder.chmod(0o700)
+    (tmp_path / "elsewhere").touch()
+    (folder / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(EmbeddedServerError, match="symbolic link"):
+        make_private(folder)
+    (folder / name).unlink()
+    (folder / name).touch()
+    (folder / name).chmod(0o666)
+    with pytest.raises(EmbeddedServerError, match="can be written to"):
+        make_private(folder)
+    (folder / name).chmod(0o600)
+    make_private(folder)
+
+
+def test_file_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even in a folder that is closed by now (E15)."""
+    tmp_path.chmod(0o700)
+    (tmp_path / "dump.rdb").touch()
+    own = os.lstat
+
+    def foreign(path: Any) -> Any:
+        found = list(own(path))
+        found[stat.ST_UID] += Path(path).name == "dump.rdb"
+        return os.stat_result(found)
+
+    monkeypatch.setattr(Path, "lstat", foreign)
+    with pytest.raises(EmbeddedServerError, match="belongs to another user"):
+        make_private(tmp_path)
 
 
 def test_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
