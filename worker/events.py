@@ -58,6 +58,9 @@ class Subject:
         return cls(job.id, job.account, job.ref, job.country, mask(job.phone))
 
 
+_FIRST, _LAST = -62_135_596_800, 253_402_300_799
+"""The first and the last second that RFC 3339 can spell, in Unix time."""
+
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -112,7 +115,7 @@ def conclude(
 
 
 def rfc3339(unix_us: int) -> str:
-    """1763799330123456 → "2025-11-22T08:15:30.123Z"."""
+    """1763799330123456 → "2025-11-22T08:15:30.123Z"; before year 1 and after 9999 the first and the last second."""
     seconds, part_us = divmod(unix_us, 1_000_000)
     return f"{_to_the_second(seconds)}.{part_us // 1000:03}Z"
 
@@ -120,4 +123,4 @@ def rfc3339(unix_us: int) -> str:
 @lru_cache(maxsize=128)
 def _to_the_second(unix_seconds: int) -> str:
     """Of which a busy worker asks for the same few again and again."""
-    return datetime.fromtimestamp(unix_seconds, UTC).replace(tzinfo=None).isoformat()
+    return datetime.fromtimestamp(min(max(unix_seconds, _FIRST), _LAST), UTC).replace(tzinfo=None).isoformat()

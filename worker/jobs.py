@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -39,12 +40,23 @@ MASKED_DIGITS = 4
 REPEATED = object()
 """The value of a name that stands more than once in a JSON object: no reader may choose between two numbers to ring."""
 
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""A time outside of these counts as the nearer one: Redis' scripts compute with microseconds, and in doubles."""
+
 _PACKED = ("country", "phone", "code", "ref", "message", "expires_at", "ext", "exttype")
 """What `Job.packed` keeps, in its order: what most jobs have comes first. Append only."""
 _PLAIN = frozenset({"id", "account", "country", "phone", "code"})
+MAX_FIELDS_NAMED = 32
+"""In one error, those of a job first: a message can hold thousands of names."""
+
+HARMLESS_DIGITS = 2
+"""More of them in a foreign name, and it may be a PIN."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
+_DIGIT = re.compile(r"[0-9]")
 _INTEGERS = frozenset({"country", "phone", "code", "ext"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def _text(pattern: str) -> StringConstraints:
@@ -86,14 +98,23 @@ def _extension_type(value: object, info: ValidationInfo) -> str:
 
 def _moment(value: object) -> datetime:
     try:
-        if isinstance(value, datetime) and value.tzinfo is not None:
-            return value.astimezone(UTC)
-        if not isinstance(value, str) or not _RFC3339.fullmatch(value):
-            raise ValueError("not RFC 3339")
-        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+        return min(max(_instant(value), EARLIEST), LATEST)
     except (ValueError, OverflowError) as problem:
         rule = "must be an RFC 3339 time with an offset, as 2026-11-22T08:15:30Z"
         raise PydanticCustomError("rule", "{rule}", {"rule": rule}) from problem
+
+
+def _instant(value: object) -> datetime:
+    """In UTC. Raises ValueError, or OverflowError where that takes a year before 1 or after 9999."""
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC)
+    form = _RFC3339.fullmatch(value) if isinstance(value, str) else None
+    if form is None:
+        raise ValueError("not RFC 3339")
+    # A leap second, of which Python knows nothing, counts as the second after the one before it.
+    leap = timedelta(seconds=form[1] == "60")
+    spelled = f"{form[0][:17]}59{form[0][19:]}" if leap else form[0]
+    return datetime.fromisoformat(spelled.upper()).astimezone(UTC) + leap
 
 
 def _encodable(text: str) -> bool:
@@ -153,13 +174,15 @@ class Job(BaseModel):
             return cls.model_validate(fields, context=context)
         except ValidationError:
             given = {
-                _known(name): _digits(name, value) for name, value in fields.items() if value is not None
+                _shown(name, place): _digits(name, value)
+                for place, (name, value) in enumerate(fields.items(), start=1)
+                if value is not None
             }
         try:
             return cls.model_validate(given, context=context)
         except ValidationError as problem:
-            errors = _field_errors(problem) | _repeats(given)
-            raise InvalidJob("INVALID_JOB", "the job is not valid", errors) from None
+            errors = islice((_field_errors(problem) | _repeats(given)).items(), MAX_FIELDS_NAMED)
+            raise InvalidJob("INVALID_JOB", "the job is not valid", dict(errors)) from None
 
     def packed(self) -> str:
         """The job in few bytes, without its id and account: a JSON array of the fields that `_PACKED` names, null where
@@ -199,6 +222,14 @@ def mask(phone: str) -> str:
     return "*" * max(len(phone) - MASKED_DIGITS, 0) + phone[-MASKED_DIGITS:]
 
 
+def name_of_unknown(name: object, place: int, what: str = "field") -> str:
+    """The name where it could be a field's, else its place, as "field 3": it may be a PIN or a number."""
+    harmless = (
+        isinstance(name, str) and _NAME.fullmatch(name) and len(_DIGIT.findall(name)) <= HARMLESS_DIGITS
+    )
+    return str(name) if harmless else f"{what} {place}"
+
+
 def _field_errors(problem: ValidationError) -> dict[str, str]:
     errors: dict[str, str] = {}
     for error in problem.errors(include_url=False, include_input=False, include_context=False):
@@ -221,16 +252,11 @@ _RULES = {
 }
 
 
-def _known(name: object) -> str:
-    return name if isinstance(name, str) and name in Job.model_fields else _printable(str(name))
+def _shown(name: object, place: int) -> str:
+    return str(name) if name in Job.model_fields else name_of_unknown(name, place)
 
 
 def _digits(name: object, value: Any) -> Any:
     """An integer written out, in a field that may be one. Anything else stays what it is, and wrong."""
     integer = name in _INTEGERS and isinstance(value, int) and not isinstance(value, bool)
     return str(value) if integer and abs(value) < 10**20 else value
-
-
-def _printable(name: str) -> str:
-    """A field's name as it may stand in an event: foreign names can be anything."""
-    return name.encode("unicode_escape").decode()[:64]

@@ -39,7 +39,7 @@ class NotText(UnreadableFile):
 
 def read_text(path: Path) -> str:
     """The text of a file in UTF-8, without a byte-order mark. Raises UnreadableFile or NotText: the cause."""
-    return _decoded(_bytes(path))
+    return decoded(_bytes(path))
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -49,6 +49,23 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except ValueError as problem:
         raise ValueError(" ".join(str(problem).split())) from problem
+
+
+def decoded(content: bytes) -> str:
+    """The text of these bytes, without a byte-order mark. Raises NotText: the cause."""
+    for mark, form in _FOREIGN_MARKS:
+        if content.startswith(mark):
+            raise NotText(f"is {form} text; save it as UTF-8")
+    if b"\0" in content:
+        raise NotText("is not UTF-8 text: it holds zero bytes, as UTF-16 text and binary files do")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        line = content.count(b"\n", 0, problem.start) + 1
+        raise NotText(f"is not UTF-8 text, see line {line}; save it as UTF-8") from None
+    if not text.strip():
+        raise NotText("is empty")
+    return text
 
 
 def _bytes(path: Path) -> bytes:
@@ -78,19 +95,3 @@ def _refuse_device(mode: int) -> None:
     # A pipe is what a shell makes of <(command).
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
         raise UnreadableFile("is a device, not a file")
-
-
-def _decoded(content: bytes) -> str:
-    for mark, form in _FOREIGN_MARKS:
-        if content.startswith(mark):
-            raise NotText(f"is {form} text; save it as UTF-8")
-    if b"\0" in content:
-        raise NotText("is not UTF-8 text: it holds zero bytes, as UTF-16 text and binary files do")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        line = content.count(b"\n", 0, problem.start) + 1
-        raise NotText(f"is not UTF-8 text, see line {line}; save it as UTF-8") from None
-    if not text.strip():
-        raise NotText("is empty")
-    return text

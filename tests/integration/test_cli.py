@@ -17,7 +17,7 @@ from tests.doubles import decisions
 from tests.doubles.samples import REF, placed, rejection
 from worker.accounts import Accounts
 from worker.broker.connection import Link
-from worker.cli import program
+from worker.cli import program, waiting
 from worker.delivery.results import ResultsQueue
 from worker.embedded import EmbeddedServer
 from worker.jobs import Job
@@ -183,12 +183,72 @@ def test_enqueue_that_waits_tells_that_the_id_is_another_accounts(run: Run, clie
     assert result.exit_code == 1 and result.stderr.endswith("differs in: account\n")
 
 
+@pytest.mark.usefixtures("client")
+def test_enqueue_that_waits_without_a_worker_ends_in_time_and_says_so(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--timeout ends the wait with status 1; both the line meanwhile and the last one ask for a worker (D6)."""
+    monkeypatch.setattr(waiting, "QUIET_SECONDS", 0.0)
+    result = run(*ENQUEUE, "--id", "alone", "--wait", "--timeout", "0.5")
+    assert result.exit_code == 1
+    meanwhile, last = result.stderr.splitlines()
+    assert "job alone: no worker has taken it" in meanwhile
+    assert "has not ended within 0.5 s: no worker has taken it: does one run?" in last
+
+
+def test_enqueue_that_waits_tells_what_the_job_waits_for(
+    run: Run, ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that a worker has taken and that waits for its turn is told as `callworker job` tells it (D6)."""
+    admit(ledger, "first", "second")
+    result = run(*ENQUEUE, "--id", "second", "--wait", "--timeout", "0.1")
+    assert result.exit_code == 1
+    assert "has not ended within 0.1 s: it waits for the account's rate limit, until" in result.stderr
+
+
+def test_ids_of_lines_follow_from_a_secret_of_the_broker(
+    run: Run, redis_url: str, client: redis.Redis
+) -> None:
+    """The same line has the same id, in whatever file and form it stands; another Redis, which remembers none of these
+    ids, gives others, so that nobody can find number and PIN by trying (D4)."""
+    table = "account,country,phone,code,ref\nacme,1,2125550123,48213,note 1\nacme,1,2125550124,48213,note 1\n"
+    first = run("enqueue", "--file", "-", "--format", "csv", input=table).stdout.split()
+    line = json.dumps({**JOB, "country": 1})
+    assert run("enqueue", "--file", "-", "--format", "jsonl", input=line).stdout.split() == first[:1]
+    client.flushall()
+    assert run("enqueue", "--file", "-", "--format", "csv", input=table).stdout.split() != first
+
+
 def test_enqueue_that_waits_for_the_same_job_again_shows_its_event(run: Run, ledger: RedisLedger) -> None:
     """The same fields under the same id are one job, whoever sends it again (D5)."""
     (lease,) = admit(ledger, "once")
     settle(ledger, lease)
     result = run(*ENQUEUE, "--id", "once", "--wait")
     assert result.exit_code == 0 and REF in result.stdout
+
+
+@pytest.mark.parametrize(
+    "moment", ["9999-12-31T23:59:59.9999999Z", "0001-01-01T00:00:00Z", "2200-01-01T00:00:00Z"]
+)
+def test_job_of_any_expiry_can_be_shown(run: Run, ledger: RedisLedger, moment: str) -> None:
+    """A job whose `expires_at` lies at an end of the calendar is admitted and shown while it waits (C6)."""
+    account = Accounts.load(Settings.from_env().accounts_file)["acme"]
+    job = Job.parse({**JOB, "id": "late", "expires_at": moment})
+    ledger.admit([Application(job, account, Source.CELERY, may_dial=False)])
+    assert (
+        view(run, "late")["expires_at"] == ("2000-01-01" if moment < "2" else "2200-01-01") + "T00:00:00.000Z"
+    )
+    assert "expires" in run("job", "late").stdout
+
+
+def test_job_with_a_time_that_no_calendar_has_is_shown(
+    run: Run, client: redis.Redis, ledger: RedisLedger
+) -> None:
+    """An earlier version put a time on record that its doubles had rounded into the year 10000: it is shown (C6)."""
+    admit(ledger, "first", "second")
+    client.hset(f"{keys.prefix_of('acme')}job:second", "expires", 253_402_300_800_000_000)
+    assert view(run, "second")["expires_at"] == "9999-12-31T23:59:59.000Z"
+    assert "9999" in run("job", "second").stdout
 
 
 def test_rejected_job_tells_its_fields(run: Run, ledger: RedisLedger) -> None:

@@ -46,6 +46,12 @@ tell()
 """
 
 
+@given(unix_us=st.integers(-(2**70), 2**70))
+def test_time_of_any_size_can_be_told(unix_us: int) -> None:
+    """A record with a time that no calendar holds, which an earlier version has written, is still shown (C6)."""
+    assert len(rfc3339(unix_us)) == len("2025-11-22T08:15:30.123Z")
+
+
 def test_processes_that_fork_give_their_events_different_ids() -> None:
     """A parent that has given out ids before, and its children, never give the same one."""
     done = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, check=True)

@@ -162,10 +162,61 @@ def test_unknown_field_is_an_error_that_names_it() -> None:
     assert errors(expires="2026-11-22T08:15:30Z") == {"expires": "is not a field of a job"}
 
 
-def test_foreign_name_is_named_printably_and_shortly() -> None:
-    """It goes into an event and a line."""
-    (name,) = errors(**{"a\n\x1b\ud800é" + "x" * 100: 1})
-    assert name.isascii() and name.isprintable() and len(name) <= 64
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a\n\x1b\ud800é",
+        "x" * 41,
+        "2125550123",
+        "code 4711",
+        "x4711",
+        "+1-212-555-0123",
+        "٤٧١١",
+        "4711",
+        "",
+        "müller",
+    ],
+)
+def test_foreign_name_that_is_none_of_a_field_is_told_by_its_place(name: str) -> None:
+    """It goes into an event and into lines, and may be a PIN, a number or an escape sequence. It was repeated before,
+    cut to 64 signs, which still showed a number whole (E11)."""
+    place = len(GOOD) + 1
+    assert errors(**{name: 1}) == {f"field {place}": "is not a field of a job"}
+
+
+def test_only_the_first_of_many_foreign_names_are_told() -> None:
+    """A message of thousands of unknown fields makes no event of their size; what is wrong with ours is always told."""
+    told = errors(phone="x", **{f"{first}{second}": 1 for first in "abcdefgh" for second in "abcdefgh"})
+    assert len(told) == 32
+    assert "phone" in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9999-12-31T23:59:59.9999999Z",
+        "9999-12-31T23:59:59-00:00",
+        "2200-01-01T00:00:00.000001Z",
+        "0001-01-01T00:00:00Z",
+        "1969-12-31T23:59:59Z",
+    ],
+)
+def test_time_beyond_the_span_counts_as_its_end(text: str) -> None:
+    """A time that no double holds to the microsecond counts as 2200 or 2000: never and long ago are told alike (C6)."""
+    expires_at = parsed(expires_at=text).expires_at
+    assert expires_at == (
+        datetime(2200, 1, 1, tzinfo=UTC) if text > "2100" else datetime(2000, 1, 1, tzinfo=UTC)
+    )
+
+
+def test_leap_second_and_nanoseconds_are_read() -> None:
+    """RFC 3339 knows a second 60, and any number of digits behind the point (C6)."""
+    assert parsed(expires_at="2016-12-31T23:59:60.5Z").expires_at == datetime(
+        2017, 1, 1, 0, 0, 0, 500_000, UTC
+    )
+    assert parsed(expires_at="2026-11-22T08:15:30.123456789Z").expires_at == datetime(
+        2026, 11, 22, 8, 15, 30, 123_456, UTC
+    )
 
 
 @pytest.mark.parametrize(("name", "value"), [("country", 44), ("phone", 2125555555), ("code", 7391)])

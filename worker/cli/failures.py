@@ -14,6 +14,10 @@ FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 _SURPLUS = re.compile(r"(?<=unexpected extra argument) \(.*\)|(?<=unexpected extra arguments) \(.*\)")
 
 
+class Interrupted(click.ClickException):
+    """Ctrl-C, after which there is something to say."""
+
+
 def explain(problem: Exception) -> tuple[str, int]:
     """The line, without a line break or a secret in it, and the exit status. An empty line: nothing to say."""
     if isinstance(problem, click.exceptions.NoArgsIsHelpError):
@@ -24,6 +28,8 @@ def explain(problem: Exception) -> tuple[str, int]:
         return "", INTERRUPTED
     if isinstance(problem, click.UsageError):
         return _usage(problem), WRONG_USAGE
+    if isinstance(problem, Interrupted):
+        return _one_line(problem.format_message()), INTERRUPTED
     if isinstance(problem, click.ClickException):
         return _one_line(problem.format_message()), FAILED
     return _one_line(_foreseen(problem) or _fault(problem)), FAILED

@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
-import csv
+import io
 import sys
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 import click
 
+from worker.cli.given import parse_given
+from worker.cli.jobtable import Row, table_rows
 from worker.errors import InvalidJob
 from worker.intake import read_once
 from worker.jobs import Job
+from worker.textfiles import NotText, decoded
 
 Format = Literal["jsonl", "csv"]
 SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
+WITHOUT_ID = "without-id"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A valid line: its number, the fields as they were given, and the job, whose id is made up if none was given."""
+
+    number: int
+    given: Mapping[str, Any]
+    job: Job
+
+    @property
+    def has_id(self) -> bool:
+        return self.given.get("id") is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What was read: `name` as errors call the file, its bytes, the valid lines, and a text for each other one."""
+
+    name: str
+    content: bytes
+    lines: list[Line]
+    problems: list[str]
 
 
 def format_of(file: str, given: Format | None) -> Format:
@@ -28,86 +54,53 @@ def format_of(file: str, given: Format | None) -> Format:
     return found
 
 
-def check(fields: Mapping[str, Any], *, extended: bool) -> Job:
-    """The job, with an id made up where it has none. Raises InvalidJob."""
-    if fields.get("id") is None:
-        fields = {**fields, "id": f"job_{uuid.uuid4().hex}"}
-    return Job.parse(fields, extended=extended)
-
-
-def read_lines(file: str, format: Format, *, extended: bool) -> tuple[list[Job], list[str]]:
-    """The valid jobs of a file, "-" for standard input, and a line for each bad one: file, line, what is wrong.
+def read_sheet(file: str, format: Format, defaults: Mapping[str, str], *, extended: bool) -> Sheet:
+    """All of a file, "-" for standard input, with `defaults` for what a line leaves out.
 
     Raises ClickException for a table without a good first line, or text that is not UTF-8; OSError.
     """
     name = "standard input" if file == "-" else file
-    jobs: list[Job] = []
-    problems: list[str] = []
-    try:
-        with _opened(file) as stream:
-            rows = _json_rows(stream) if format == "jsonl" else _csv_rows(stream, name)
-            for number, row in rows:
-                try:
-                    jobs.append(check(_fields(row), extended=extended))
-                except InvalidJob as problem:
-                    problems.append(f"{name}:{number}: {_told(problem)}")
-    except UnicodeDecodeError:
-        raise click.ClickException(f"{name}: is not UTF-8 text") from None
-    except csv.Error as problem:
-        raise click.ClickException(f"{name}: is not a CSV table: {problem}") from None
-    return jobs, problems
+    content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    text = _text(content, name)
+    sheet = Sheet(name, content, [], [])
+    for number, row in _json_rows(text) if format == "jsonl" else table_rows(text, name):
+        try:
+            sheet.lines.append(_line(number, row, defaults, extended=extended))
+        except InvalidJob as problem:
+            sheet.problems.append(f"{name}:{number}: {told(problem)}")
+    return sheet
 
 
-@contextmanager
-def _opened(file: str) -> Iterator[TextIO]:
-    if file == "-":
-        yield sys.stdin
-    else:
-        with Path(file).open(encoding="utf-8-sig", newline="") as stream:
-            yield stream
-
-
-def _json_rows(stream: TextIO) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(stream, start=1):
-        if line.strip():
-            yield number, _decoded(line)
-
-
-def _decoded(line: str) -> Any:
-    try:
-        return read_once(line)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _csv_rows(stream: TextIO, name: str) -> Iterator[tuple[int, dict[Any, Any]]]:
-    table = csv.DictReader(stream, restkey="", strict=True)
-    _check_columns(table.fieldnames or (), name)
-    for row in table:
-        yield table.line_num, {column: cell for column, cell in row.items() if cell}
-
-
-def _check_columns(columns: Any, name: str) -> None:
-    unknown = [column for column in columns if column not in Job.model_fields]
-    doubled = sorted({column for column in columns if columns.count(column) > 1})
-    if unknown:
-        known = ", ".join(Job.model_fields)
-        raise click.ClickException(
-            f"{name}:1: unknown columns: {', '.join(map(repr, unknown))}; known are {known}"
-        )
-    if doubled or not columns:
-        raise click.ClickException(
-            f"{name}:1: {'columns named twice: ' + ', '.join(doubled) if doubled else 'no columns'}"
-        )
-
-
-def _fields(row: Any) -> Mapping[str, Any]:
-    if not isinstance(row, dict):
-        raise InvalidJob("INVALID_JOB", "the line is not valid", {"line": "is not a JSON object"})
-    if "" in row:
-        raise InvalidJob("INVALID_JOB", "the line is not valid", {"line": "has more cells than columns"})
-    return row
-
-
-def _told(problem: InvalidJob) -> str:
+def told(problem: InvalidJob) -> str:
+    """The errors of one job on one line."""
     return "; ".join(f"{field}: {text}" for field, text in problem.fields.items())
+
+
+def _text(content: bytes, name: str) -> str:
+    try:
+        return decoded(content) if content.strip() else ""
+    except NotText as problem:
+        raise click.ClickException(f"{name}: {problem}") from None
+
+
+def _json_rows(text: str) -> Iterator[Row]:
+    for number, line in enumerate(io.StringIO(text, newline=""), start=1):
+        if line.strip():
+            yield number, _object(line)
+
+
+def _object(line: str) -> dict[str, Any] | str:
+    try:
+        found = read_once(line)
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, dict) else "is not a JSON object"
+
+
+def _line(number: int, row: dict[str, Any] | str, defaults: Mapping[str, str], *, extended: bool) -> Line:
+    if isinstance(row, str):
+        raise InvalidJob("INVALID_JOB", "the line is not valid", {"line": row})
+    # The line's own fields come first: one without a harmless name is told by its place.
+    given = {**row, **{name: value for name, value in defaults.items() if row.get(name) is None}}
+    with_id = given if given.get("id") is not None else {**given, "id": WITHOUT_ID}
+    return Line(number, given, parse_given(with_id, extended=extended))

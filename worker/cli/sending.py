@@ -1,26 +1,17 @@
-"""Jobs on their way to the broker, with progress, and one that is waited for."""
+"""Jobs on their way to the broker, with progress."""
 
 from __future__ import annotations
 
-import json
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import click
-
-from worker.cli import places
+from worker.cli.failures import Interrupted
 from worker.cli.output import console, print_json, say
-from worker.cli.results import describe
-from worker.events import Status
+from worker.errors import BrokerUnavailable
 from worker.jobs import Job, mask
-from worker.settings import Settings
-from worker.state.views import JobView, JobViews
-
-POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,43 +31,51 @@ class Sent:
         return asdict(self)
 
 
-def send(broker_url: str, jobs: Sequence[Job], *, progress: bool = False) -> None:
-    """Send all jobs; with `progress` tell standard error how far it is. Raises BrokerUnavailable."""
+def tell(job: Job, *, as_json: bool) -> None:
+    """Print the id of a job that the broker has."""
+    sent = Sent.of(job)
+    print_json(sent.as_dict()) if as_json else say(sent.id)
+
+
+def send(broker_url: str, jobs: Sequence[Job], *, progress: Callable[[int], object] | None = None) -> None:
+    """Send all jobs; with `progress` tell standard error, and call it with, how many the broker has.
+
+    Raises BrokerUnavailable.
+    """
     from worker.producer import Producer
 
     with Producer(broker_url) as producer:
-        if not progress:
+        if progress is None:
             producer.enqueue_many(jobs)
             return
         with _progress(len(jobs)) as tell:
-            producer.enqueue_many(jobs, progress=tell)
+            producer.enqueue_many(jobs, progress=lambda sent: (progress(sent), tell(sent)))
 
 
-def wait_for_end(settings: Settings, job: Job, *, as_json: bool) -> int:
-    """Print the job's event when it has ended; 0 if it was placed, else 1.
+def send_all(broker_url: str, jobs: Sequence[Job], *, told: Callable[[Job], object], again: str) -> None:
+    """Send all jobs, and tell of each that the broker has, however this ends.
 
-    Raises click.ClickException where another job has its id.
+    Where it is broken off, the person hears how many were sent, and `again`. Raises BrokerUnavailable, Interrupted.
     """
-    with places.store(settings) as client:
-        view = _ended(JobViews(client), job)
-    if as_json:
-        print_json(view.event)
-    else:
-        say(describe(json.dumps(view.event)))
-    return 0 if view.state == Status.PLACED else 1
+    sent = 0
+
+    def count(now: int) -> None:
+        nonlocal sent
+        sent = now
+
+    try:
+        send(broker_url, jobs, progress=count)
+    except BrokerUnavailable as problem:
+        raise BrokerUnavailable(f"{problem}; {_so_far(sent, len(jobs))}; {again}") from problem
+    except KeyboardInterrupt:
+        raise Interrupted(f"{_so_far(sent, len(jobs))}; {again}") from None
+    finally:
+        for job in jobs[:sent]:
+            told(job)
 
 
-def _ended(views: JobViews, job: Job) -> JobView:
-    while True:
-        view = views.find(job.id)
-        if differs := views.differs(job):
-            raise click.ClickException(
-                f"conflict: the id {job.id!r} is another job's, which stands; this one was dropped, "
-                f"for it differs in: {', '.join(differs)}"
-            )
-        if view is not None and view.account == job.account and view.ended:
-            return view
-        time.sleep(POLL_SECONDS)
+def _so_far(sent: int, total: int) -> str:
+    return f"{sent:,} of {total:,} sent"
 
 
 @contextmanager

@@ -9,6 +9,7 @@ DEAD = "callworker:dead"
 DEAD_BYTES = "{callworker:dead}:bytes"
 SUSPECT = "callworker:suspect:"
 CLOCK = "callworker:clock"
+FILE_IDS = "callworker:file-ids"
 
 
 def shard_of(account: str) -> int:

@@ -1,0 +1,40 @@
+"""How many of the jobs that are about to be sent must expire, because their account's rate does not reach so far."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from worker.accounts import Account, Accounts
+from worker.jobs import Job
+from worker.limits import parse_rate
+
+
+def warnings(jobs: Iterable[Job], accounts: Accounts, waiting: Mapping[str, int]) -> Iterator[str]:
+    """A line for each account of which some jobs cannot be called in time; `waiting` counts what it has in its lane."""
+    by_account: dict[str, list[Job]] = defaultdict(list)
+    for job in jobs:
+        by_account[job.account].append(job)
+    for name, own in by_account.items():
+        account, ahead = accounts[name], waiting.get(name, 0)
+        if late := count_late(own, account, ahead, time.time()):
+            yield (
+                f"warning: account {name}: about {late:,} of {len(own):,} jobs cannot be called before they expire, at "
+                f"{account.rate} with {ahead:,} waiting; give them a later expires_at, or the account a longer ttl"
+            )
+
+
+def count_late(jobs: Sequence[Job], account: Account, ahead: int, now: float) -> int:
+    """How many expire before their turn: `ahead` jobs go first, then these in their order, none waiting for another
+    reason. `now` is Unix time; a job that has expired takes no turn."""
+    requests, period_us = parse_rate(account.rate)
+    turn, late = ahead, 0
+    for job in jobs:
+        left = account.ttl if job.expires_at is None else job.expires_at.timestamp() - now
+        wait = max(turn + 1 - account.burst, 0) * period_us / requests / 1_000_000
+        if wait < left:
+            turn += 1
+        else:
+            late += 1
+    return late

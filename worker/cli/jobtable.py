@@ -1,0 +1,76 @@
+"""CSV tables as spreadsheets write them: with empty rows and columns, another separator, no line of column names."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+
+import click
+
+from worker.jobs import Job, name_of_unknown
+
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+Row = tuple[int, dict[str, str] | str]
+"""The line's number, and its cells by column, or what is wrong with it."""
+
+
+def table_rows(text: str, name: str) -> Iterator[Row]:
+    """Each row that holds anything; empty cells count as absent. `name` is the file's, for errors.
+
+    Raises ClickException where the first line does not name the columns of jobs, or the text is not CSV. No cell of
+    that line is repeated unless it could be the name of a field: it may be a job.
+    """
+    table = csv.reader(io.StringIO(text, newline=""), strict=True)
+    filled = ((table.line_num, [cell.strip() for cell in row]) for row in table)
+    rows = ((number, row) for number, row in filled if any(row))
+    _refuse_other_separator(text, name)
+    try:
+        number, head = next(rows, (1, []))
+        columns = [column.lower() for column in head]
+        _check_columns(columns, head, f"{name}:{number}")
+        yield from ((number, _by_column(columns, row)) for number, row in rows)
+    except csv.Error as problem:
+        raise click.ClickException(f"{name}:{table.line_num}: is not a CSV table: {problem}") from None
+
+
+def _refuse_other_separator(text: str, name: str) -> None:
+    first = text.lstrip().partition("\n")[0]
+    for sign, word in SEPARATORS.items():
+        if sign in first and "," not in first:
+            raise click.ClickException(
+                f"{name}:1: the columns are separated by {word}; save the table with commas between them"
+            )
+
+
+def _check_columns(columns: Sequence[str], head: Sequence[str], place: str) -> None:
+    named = [column for column in columns if column]
+    unknown = [
+        name_of_unknown(head[n], n + 1, "column")
+        for n, column in enumerate(columns)
+        if column and column not in Job.model_fields
+    ]
+    doubled = sorted({column for column in named if named.count(column) > 1})
+    known = f"known are {', '.join(Job.model_fields)}"
+    if not named:
+        problem = "no columns"
+    elif len(unknown) == len(named):
+        problem = f"the first line must name the columns; {known}"
+    elif unknown:
+        problem = f"unknown columns: {', '.join(unknown)}; {known}"
+    elif doubled:
+        problem = f"columns named twice: {', '.join(doubled)}"
+    else:
+        return
+    raise click.ClickException(f"{place}: {problem}")
+
+
+def _by_column(columns: Sequence[str], row: Sequence[str]) -> dict[str, str] | str:
+    pairs = [(column, cell) for column, cell in zip_longest(columns, row) if cell]
+    if any(column is None for column, _ in pairs):
+        return "has more cells than columns"
+    if any(column == "" for column, _ in pairs):
+        return "has a cell in a column without a name"
+    return dict(pairs)

@@ -1,0 +1,92 @@
+"""A file of jobs on its way: what is wrong is told first, and a file that was broken off can be sent again."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import click
+
+from worker.accounts import Accounts
+from worker.cli import feasible, places
+from worker.cli.fileids import FileIds, secret_for
+from worker.cli.jobfile import Line, Sheet
+from worker.cli.output import say
+from worker.cli.sending import send_all, tell
+from worker.cli.served import accounts_at_hand, unserved, waiting
+from worker.jobs import Job
+from worker.repeats import content
+from worker.settings import Settings
+
+BAD_LINES_SHOWN = 20
+AGAIN = "run it again, repeats are dropped"
+NOT_AGAIN = "run again with the rest alone: with --new-ids repeats are further calls"
+
+
+def send_sheet(settings: Settings, sheet: Sheet, options: Mapping[str, Any]) -> int:
+    """Send the jobs of a file and print their ids; the exit status.
+
+    `options` are those of the command. Raises ClickException where lines are not valid, BrokerUnavailable.
+    """
+    broker_url = places.broker(settings)
+    accounts = accounts_at_hand(settings)
+    lines, problems = _sifted(sheet, accounts)
+    _report(problems, skip=options["skip_invalid"])
+    jobs = _with_ids(settings, sheet.content, lines, new=options["new_ids"])
+    if accounts is not None:
+        _warn(settings, jobs, accounts)
+    again = NOT_AGAIN if options["new_ids"] else AGAIN
+    send_all(broker_url, jobs, told=partial(tell, as_json=options["as_json"]), again=again)
+    if problems:
+        raise click.ClickException(f"jobs sent: {len(jobs)}; lines skipped: {len(problems)}")
+    return 0
+
+
+def _sifted(sheet: Sheet, accounts: Accounts | None) -> tuple[list[Line], list[str]]:
+    """The lines to send, and a text for each other one."""
+    lines, problems, first = [], list(sheet.problems), dict[str, Line]()
+    for line in sheet.lines:
+        wrong = unserved(line.job, accounts) or _conflict(line, first)
+        if wrong:
+            problems += [f"{sheet.name}:{line.number}: {field}: {text}" for field, text in wrong.items()]
+        else:
+            lines.append(line)
+    return lines, problems
+
+
+def _conflict(line: Line, first: dict[str, Line]) -> Mapping[str, str]:
+    """An id that another job of the file has: the worker would drop the later one."""
+    if not line.has_id:
+        return {}
+    other = first.setdefault(line.job.id, line)
+    same = other.job.account == line.job.account and content(other.job) == content(line.job)
+    return {} if same else {"id": f"is that of another job, in line {other.number}"}
+
+
+def _report(problems: Sequence[str], *, skip: bool) -> None:
+    for problem in problems[:BAD_LINES_SHOWN]:
+        say(f"callworker: {problem}", err=True)
+    if problems and not skip:
+        more = len(problems) - BAD_LINES_SHOWN
+        shown = f" ({more} more not shown)" if more > 0 else ""
+        raise click.ClickException(f"nothing was sent; lines that are not valid: {len(problems)}{shown}")
+
+
+def _with_ids(settings: Settings, whole: bytes, lines: Sequence[Line], *, new: bool) -> list[Job]:
+    if all(line.has_id for line in lines):
+        return [line.job for line in lines]
+    ids = None if new else FileIds(secret_for(settings, whole))
+    return [line.job if line.has_id else _named(line, ids) for line in lines]
+
+
+def _named(line: Line, ids: FileIds | None) -> Job:
+    made_up = f"job_{uuid.uuid4().hex}" if ids is None else ids.next(line.job, line.given.get("expires_at"))
+    return line.job.model_copy(update={"id": made_up})
+
+
+def _warn(settings: Settings, jobs: Sequence[Job], accounts: Accounts) -> None:
+    names = {job.account for job in jobs}
+    for warning in feasible.warnings(jobs, accounts, waiting(settings, names)):
+        say(f"callworker: {warning}", err=True)

@@ -1,0 +1,84 @@
+"""One job that is waited for: until it has ended, with a word on why that takes long."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import click
+
+from worker.cli import places
+from worker.cli.job import describe_wait
+from worker.cli.output import print_json, say, span
+from worker.cli.results import describe
+from worker.events import Status
+from worker.jobs import Job
+from worker.settings import Settings
+from worker.state.views import JobView, JobViews
+
+POLL_SECONDS = 0.2
+
+QUIET_SECONDS = 5.0
+"""After how long the person is told why the job has not ended."""
+
+NOT_TAKEN = "no worker has taken it: does one run? `callworker run` starts one"
+
+
+def wait_for_end(settings: Settings, job: Job, *, timeout_seconds: float | None, as_json: bool) -> int:
+    """Print the job's event when it has ended; 0 if it was placed, else 1.
+
+    Raises click.ClickException where another job has its id, or it has not ended in time.
+    """
+    with places.store(settings) as client:
+        view = _Wait(JobViews(client), job, timeout_seconds).ended()
+    if as_json:
+        print_json(view.event)
+    else:
+        say(describe(json.dumps(view.event)))
+    return 0 if view.state == Status.PLACED else 1
+
+
+class _Wait:
+    """The wait for one job's end."""
+
+    def __init__(self, views: JobViews, job: Job, timeout_seconds: float | None) -> None:
+        self._views, self._job = views, job
+        self._begun, self._timeout_seconds = time.monotonic(), timeout_seconds
+        self._told: str | None = None
+
+    def ended(self) -> JobView:
+        """The job's view once it has ended."""
+        while True:
+            found = self._views.find(self._job.id)
+            self._refuse_conflict()
+            view = found if found is not None and found.account == self._job.account else None
+            if view is not None and view.ended:
+                return view
+            self._tell(view)
+            time.sleep(POLL_SECONDS)
+
+    def _refuse_conflict(self) -> None:
+        if differs := self._views.differs(self._job):
+            raise click.ClickException(
+                f"conflict: the id {self._job.id!r} is another job's, which stands; this one was dropped, "
+                f"for it differs in: {', '.join(differs)}"
+            )
+
+    def _tell(self, view: JobView | None) -> None:
+        """Tell why the job has not ended, once for each reason. Raises ClickException where the time is up."""
+        waited = time.monotonic() - self._begun
+        if self._timeout_seconds is not None and waited >= self._timeout_seconds:
+            raise click.ClickException(
+                f"job {self._job.id} has not ended within {span(self._timeout_seconds)}: {_reason(view)}; "
+                f"`callworker job {self._job.id}` shows what becomes of it"
+            )
+        kind = "not taken" if view is None else f"{view.state} {view.wait and view.wait.reason}"
+        if waited > QUIET_SECONDS and kind != self._told:
+            self._told = kind
+            say(f"callworker: job {self._job.id}: {_reason(view)}", err=True)
+
+
+def _reason(view: JobView | None) -> str:
+    if view is None:
+        return NOT_TAKEN
+    return f"it waits for {describe_wait(view.wait)}" if view.wait else f"it is {view.state}"

@@ -1,0 +1,32 @@
+"""The secret from which ids of lines follow: kept beside the ids that are remembered, and lost with them alone."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from redis.exceptions import NoPermissionError
+
+from worker.state import keys
+from worker.state.connection import connect
+from worker.state.scripts import translated
+from worker.written import wait_for_file
+
+SECRET_BYTES = 32
+
+
+def shared_secret(redis_url: str) -> bytes | None:
+    """The secret of all producers on that Redis, made at the first call; None where this user may not read or write it.
+
+    Raises StoreUnavailable.
+    """
+    with connect(redis_url) as client, translated():
+        try:
+            found: Any = client.get(keys.FILE_IDS)
+            if found is None:
+                client.set(keys.FILE_IDS, secrets.token_bytes(SECRET_BYTES), nx=True)
+                found = client.get(keys.FILE_IDS)
+                wait_for_file(client)
+        except NoPermissionError:
+            return None
+    return bytes(found)
