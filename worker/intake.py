@@ -51,9 +51,13 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Nothing that an event could answer: it goes to the dead letters, `reason` naming what is wrong."""
+    """Nothing that an event could answer: it goes to the dead letters, `reason` naming what is wrong.
+
+    `job_id` is the id that would have held if the fields name none.
+    """
 
     reason: str
+    job_id: str | None = None
 
 
 def read_json(text: bytes | str) -> Any:

@@ -257,10 +257,12 @@ class DeadLetters(Protocol):
         source: Source,
         content: Mapping[str, Any] | bytes,
         whole: Whole | None = None,
+        job_id: str | None = None,
     ) -> None:
         """Keep `content` with its reason, PIN and secrets redacted. Raises StoreUnavailable.
 
-        `whole` tells of the message where `content` is only the beginning of it, or nothing.
+        `whole` tells of the message where `content` is only the beginning of it, or nothing; `job_id` is the id that
+        holds if the content names none, without which the job could not be sent again as the same one.
         """
 
 

@@ -58,7 +58,8 @@ class Verification:
                 case Rejected() as rejected:
                     self._reject(rejected, request)
                 case Broken(reason):
-                    self.dead_letters.bury(reason, request.source, request.fields)
+                    job_id = request.default_id
+                    self.dead_letters.bury(reason, request.source, request.fields, job_id=job_id)
         return self._admit(applications)
 
     def dial(self, lease: Lease, started: Callable[[], None] = lambda: None) -> None:

@@ -69,6 +69,7 @@ class NotedDeadLetters:
     def __init__(self) -> None:
         self.letters: list[tuple[str, Source, Mapping[str, Any] | bytes]] = []
         self.wholes: list[Whole | None] = []
+        self.job_ids: list[str | None] = []
         self.away = False
 
     def bury(
@@ -77,9 +78,11 @@ class NotedDeadLetters:
         source: Source,
         content: Mapping[str, Any] | bytes,
         whole: Whole | None = None,
+        job_id: str | None = None,
     ) -> None:
         if self.away:
             raise StoreUnavailable("away")
+        self.job_ids.append(job_id)
         self.wholes.append(whole)
         self.letters.append((reason, source, content))
 

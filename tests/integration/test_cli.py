@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -317,6 +318,34 @@ def test_dead_letters_are_listed_newest_first(run: Run, client: redis.Redis) -> 
     shown = run("dead", "list", "--max", "1").stdout
     assert "not valid JSON" in shown
     assert "\x1b" not in shown
+
+
+def test_letter_of_a_celery_task_is_sent_again_under_its_id(run: Run, client: redis.Redis) -> None:
+    """The task's id, which the fields did not name, is kept and is the job's; with - the PIN is read from standard
+    input, and never stood on a command line (D7)."""
+    letters, task_id = RedisDeadLetters(client), "0b5a3c52-3f5c-4c3e-9d4b-0c8e6f1d2a77"
+    letters.bury("takes keyword arguments only", Source.CELERY, b'[["acme"], {}, {}]', job_id=task_id)
+    (letter,) = json.loads(run("dead", "list", "--json").stdout)
+    assert letter["job_id"] == task_id
+    given = [f"--set={name}={value}" for name, value in {**JOB, "code": "-"}.items()]
+    result = run("dead", "replay", letter["id"], *given, input=f"{PIN}\n")
+    assert (result.exit_code, result.stdout) == (0, f"sent as job {task_id}\n")
+    sent: Any = client.lindex(queue_of(JOB["account"]).name, 0)
+    assert json.loads(sent)["headers"]["id"] == task_id
+    assert PIN in base64.b64decode(json.loads(sent)["body"]).decode()
+    assert run("dead", "list").stdout == "no dead letters\n"
+
+
+def test_letter_without_an_id_is_told_to_be_a_call_of_its_own(run: Run, client: redis.Redis) -> None:
+    """A new id cannot be dropped as a repeat, which is told; an account that nobody has is refused (D7)."""
+    RedisDeadLetters(client).bury("id: is required", Source.STREAM, JOB)
+    (letter,) = json.loads(run("dead", "list", "--json").stdout)
+    given = ("--set", f"phone={PHONE}", "--set", "code=-", "--set", "ref=")
+    wrong = run("dead", "replay", letter["id"], *given, "--set", "account=nosuch", input=f"{PIN}\n")
+    assert wrong.exit_code == 2
+    result = run("dead", "replay", letter["id"], *given, input=f"{PIN}\n")
+    assert result.exit_code == 0
+    assert "the job gets a new one" in result.stderr
 
 
 def test_results_are_taken_as_many_as_asked_for(

@@ -291,6 +291,11 @@ class TestAccept:
         assert world.dead_letters.reasons == ["id: is required"]
         assert world.outcome("bad") == ("call.rejected", "INVALID_JOB", 0)
 
+    def test_task_s_id_goes_with_its_letter(self, world: World) -> None:
+        """A Celery message without an account is no job yet, but has an id, which sending it again must keep (D7)."""
+        world.verification.accept([Request({"country": "1"}, Source.CELERY, "task-1")], 1)
+        assert world.dead_letters.job_ids == ["task-1"]
+
     def test_no_more_are_leased_than_there_are_threads(self, world: World) -> None:
         """The others are parked, with the reason."""
         jobs = [job(f"job-{n}", account_name) for n, account_name in enumerate(("acme", "globex", "once"))]

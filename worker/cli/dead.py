@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -11,8 +12,11 @@ from typing import Any
 import click
 
 from worker.cli import places
+from worker.cli.given import hidden, parse_given
 from worker.cli.output import console, example, json_option, print_json, say, table
+from worker.cli.served import accounts_at_hand, unserved
 from worker.events import rfc3339
+from worker.jobs import Job
 from worker.settings import Settings
 from worker.state.dead_letters import DeadLetter, RedisDeadLetters
 from worker.state.harmless import to_send_again
@@ -55,28 +59,34 @@ def show(letter_id: str, as_json: bool) -> None:
 
 
 @command.command(
-    "replay", epilog=example("callworker dead replay 5f2c01aa --set code=4711 --set phone=2125550123")
+    "replay", epilog=example("callworker dead replay 5f2c01aa --set code=- --set phone=2125550123")
 )
 @click.argument("letter_id", metavar="LETTER")
 @click.option(
-    "--set", "given", multiple=True, metavar="FIELD=VALUE", help="A field to correct or to give again."
+    "--set",
+    "given",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="A field to correct or to give again; - is asked for out of sight.",
 )
 def replay(letter_id: str, given: tuple[str, ...]) -> None:
     """Send a dead letter's job again and drop the letter.
 
     A letter keeps neither PIN nor number, so both must be given with --set, and whatever was wrong as well. With
-    --set FIELD= a field is left out.
+    --set FIELD=- the value is asked for, or read from a line of standard input: what stands on the command line other
+    users of the machine can see. With --set FIELD= a field is left out. The job keeps its id, also where that was the
+    id of a Celery task.
     """
     from worker.producer import Producer
 
     settings = Settings.from_env()
     with _letters() as letters:
         letter = _found(letters, letter_id)
-        fields = _mended(letter, given)
+        job = _job(settings, _mended(letter, given))
         with Producer(places.broker(settings)) as producer:
-            job_id = producer.enqueue(fields)
+            producer.enqueue(job)
         letters.drop(letter_id)
-    say(f"sent as job {job_id}")
+    say(f"sent as job {job.id}")
 
 
 @command.command("drop", epilog=example("callworker dead drop 5f2c01aa"))
@@ -103,20 +113,32 @@ def _found(letters: RedisDeadLetters, letter_id: str) -> DeadLetter:
     return letter
 
 
+def _job(settings: Settings, fields: dict[str, Any]) -> Job:
+    """Raises InvalidJob, and UsageError for a job that no worker would take."""
+    if "id" not in fields:
+        say("callworker: the letter holds no id: the job gets a new one, and is a call of its own", err=True)
+        fields = {**fields, "id": f"job_{uuid.uuid4().hex}"}
+    job = parse_given(fields, extended=settings.extended)
+    for name, problem in unserved(job, accounts_at_hand(settings)).items():
+        raise click.UsageError(f"{name}: {problem}; correct it with --set")
+    return job
+
+
 def _mended(letter: DeadLetter, given: tuple[str, ...]) -> dict[str, Any]:
     """The job to send. Raises UsageError where a field must be given again, for the letter does not keep it."""
     fields, not_kept = to_send_again(letter.content)
     assigned = dict(map(_assignment, given))
     for name in sorted({"code", "phone", *not_kept} - assigned.keys()):
         raise click.UsageError(f"a dead letter does not keep `{name}`: give it with --set {name}=…")
-    return {name: value for name, value in (fields | assigned).items() if value != ""}
+    own_id = {"id": letter.job_id} if letter.job_id else {}
+    return {name: value for name, value in (own_id | fields | assigned).items() if value != ""}
 
 
 def _assignment(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise click.UsageError("--set takes FIELD=VALUE")
-    return name, value
+    return name, hidden(name) if value == "-" else value
 
 
 def _document(letter: DeadLetter) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from worker.engine.batches import fill
 from worker.engine.dialler import Dialler
@@ -143,7 +144,7 @@ class Intake:
         hit("decode.after")
         for entry, content in contents:
             if isinstance(content, Broken):
-                self._bury(content.reason, entry)
+                self._bury(content.reason, entry, content.job_id)
                 self._settle([entry])
         return [(entry, content) for entry, content in contents if isinstance(content, Request)]
 
@@ -169,7 +170,8 @@ class Intake:
         if fault is not None:
             if not self._setbacks.failed(entry, fault):
                 return
-            self._bury(f"the worker failed at it again and again: {type(fault).__name__}", entry)
+            reason = f"the worker failed at it again and again: {type(fault).__name__}"
+            self._bury(reason, entry, _known_id(entry))
             self._settle([entry])
         self._setbacks.over(entry)
 
@@ -184,10 +186,10 @@ class Intake:
             return error
         return None
 
-    def _bury(self, reason: str, entry: Entry) -> None:
+    def _bury(self, reason: str, entry: Entry, job_id: str | None) -> None:
         try:
             shown = entry.shown() if entry.shown else entry.raw
-            self._dead_letters.bury(reason, entry.source, shown, entry.cut)
+            self._dead_letters.bury(reason, entry.source, shown, entry.cut, job_id)
         except StoreUnavailable:
             raise
         except Exception as error:  # what cannot be kept must not come back for ever
@@ -213,3 +215,11 @@ class Intake:
             entry.done()
         except Exception as error:  # the job is on record; its message may come again and is known then
             self._faults.loop_failed("intake", error)
+
+
+def _known_id(entry: Entry) -> str | None:
+    """The id that its producer gave the message beside the job's fields, as far as that can be read."""
+    with suppress(Exception):
+        content = entry.read()
+        return content.job_id if isinstance(content, Broken) else content.default_id
+    return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kombu.message import Message
@@ -71,7 +71,13 @@ class Envelope:
 
 
 def read_task(envelope: Envelope) -> Request | Broken:
-    """A Celery message of task `calls.verify`, protocol 2 or 1."""
+    """A Celery message of task `calls.verify`, protocol 2 or 1. What cannot be read keeps the task's id."""
+    found = _task(envelope)
+    task_id = envelope.headers.get("id")
+    return replace(found, job_id=task_id) if isinstance(found, Broken) and isinstance(task_id, str) else found
+
+
+def _task(envelope: Envelope) -> Request | Broken:
     if envelope.unreadable and "task" not in envelope.headers:
         return Broken(f"its properties cannot be read: {envelope.unreadable}")
     if envelope.content_type not in JSON_TYPES:
@@ -123,7 +129,8 @@ def _request(task: Any, task_id: Any, args: Any, kwargs: Any) -> Request | Broke
     if task != TASK_NAME:
         return Broken(f"unknown task {_short(task)}; only {TASK_NAME} is run here")
     if args or not isinstance(kwargs, dict):
-        return Broken(f"{TASK_NAME} takes the job's fields as keyword arguments only")
+        reason = f"{TASK_NAME} takes the job's fields as keyword arguments only"
+        return Broken(reason, task_id if isinstance(task_id, str) else None)
     return Request(kwargs, Source.CELERY, task_id if isinstance(task_id, str) else None)
 
 

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import redis
@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 from worker.ports import Source, Whole
 from worker.scrubbing import scrub
 from worker.state import keys
-from worker.state.harmless import harmless
+from worker.state.harmless import harmless, harmless_id
 from worker.state.scripts import Call, Scripts, translated
 
 log = structlog.get_logger(__name__)
@@ -36,6 +36,7 @@ class DeadLetter:
 
     `size` is that of the message in bytes, 0 where only its fields were at hand. `sha256` tells which message it was
     where nothing else of it is kept. Beside a job's fields it would let a PIN be found by trying all of them.
+    `job_id` is the id under which the job came where its fields name none, as far as it is harmless.
     """
 
     id: str
@@ -45,6 +46,7 @@ class DeadLetter:
     content: Any
     size: int = 0
     sha256: str = ""
+    job_id: str = ""
 
 
 class RedisDeadLetters:
@@ -63,12 +65,13 @@ class RedisDeadLetters:
         source: Source,
         content: Mapping[str, Any] | bytes,
         whole: Whole | None = None,
+        job_id: str | None = None,
     ) -> None:
         """See ports.DeadLetters. No content makes it fail: of what cannot be kept, size and digest are.
 
         Where the list's key holds something else, the log line is all that is kept.
         """
-        letter = _letter(reason, source, content, whole)
+        letter = replace(_letter(reason, source, content, whole), job_id=harmless_id(job_id))
         told = {"letter": letter.id, "source": letter.source, "reason": letter.reason, "size": letter.size}
         text = json.dumps(asdict(letter))
         try:

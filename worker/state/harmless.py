@@ -51,6 +51,12 @@ def harmless(content: Mapping[str, Any] | bytes) -> Any:
     return _document(document)
 
 
+def harmless_id(job_id: str | None) -> str:
+    """A job's id where it can be kept as it is, else nothing: what is starred in part is no id."""
+    kept = "" if job_id is None or not ID_PATTERN.fullmatch(job_id) else _KEPT["id"](job_id)
+    return kept if kept == job_id else ""
+
+
 def to_send_again(content: object) -> tuple[dict[str, Any], list[str]]:
     """The fields of `harmless` that stand as they came, and the names of those of a job that do not."""
     fields = content if isinstance(content, dict) else {}

@@ -423,7 +423,7 @@ class TestSetbacks:
         """Its reason is kept, and it does not come back for ever."""
         whole = bench.world.dead_letters.bury
 
-        def bury(reason: str, source: Source, content: Any, of: Whole | None) -> None:
+        def bury(reason: str, source: Source, content: Any, of: Whole | None, *_: Any) -> None:
             if content:
                 raise RecursionError
             whole(reason, source, content, of)

@@ -48,5 +48,22 @@ def test_a_celery_message_that_says_one_thing_twice_is_broken(name: str) -> None
 )
 def test_text_that_is_no_json_is_broken(body: str) -> None:
     """Deep nesting and numbers without end too."""
-    assert read_task(envelope(body, **HEADERS)) == Broken("not valid JSON")
+    assert read_task(envelope(body, **HEADERS)) == Broken("not valid JSON", "task-1")
     assert isinstance(read_plain(envelope(body)), Broken)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ("[[1], {}, {}]", HEADERS),
+        ("{}", HEADERS),
+        ("[[], {}]", {**HEADERS, "task": "other"}),
+        ("[[], {}]", {**HEADERS, "compression": "gzip"}),
+        (json.dumps({"task": TASK_NAME, "id": "task-1", "args": [1]}), {}),
+    ],
+)
+def test_task_that_is_no_job_keeps_its_id(body: str, headers: dict[str, str]) -> None:
+    """Sent again out of the dead letters it must be the same job, not a further call (D7)."""
+    found = read_task(envelope(body, **headers))
+    assert isinstance(found, Broken)
+    assert found.job_id == "task-1"
