@@ -59,6 +59,7 @@ class Endpoint(_Table):
     url: Annotated[str, AfterValidator(http_url)]
     secret_env: Names
     events: Annotated[tuple[str, ...], Field(min_length=1)] = ("call.*",)
+    ca_file: Path | None = None
 
     @cached_property
     def key(self) -> str:

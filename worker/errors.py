@@ -19,13 +19,34 @@ Every library's exception becomes one of these once, at the adapter that called 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
 from typing import TypeVar
 
 Value = TypeVar("Value")
 
 
+class Cause(StrEnum):
+    """Why a request over HTTP came to nothing."""
+
+    NAME = "name"
+    """The host's name was not resolved, or is none."""
+    CONNECT = "connect"
+    """No connection, or it was lost."""
+    TLS = "tls"
+    """No encrypted connection, or no trust in the certificate."""
+    TIMEOUT = "timeout"
+    """Too late, at whatever point."""
+    PROTOCOL = "protocol"
+    """What came is no answer, or was cut short."""
+
+
 class CallError(Exception):
-    """One attempt did not end in a ref. `code` and `message` are safe to publish: no PIN, no number, no key."""
+    """One attempt did not end in a ref. `code` and `message` are safe to publish: no PIN, no number, no key.
+
+    `cause` says why no answer came, where none came.
+    """
+
+    cause: Cause | None = None
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from worker import trust
 from worker.accounts import Accounts
 from worker.broker.address import broker_url
 from worker.broker.connection import connection_to
@@ -38,6 +39,29 @@ def _files(settings: Settings, environ: Mapping[str, str]) -> list[Callable[[], 
     return [
         lambda: Accounts.load(settings.accounts_file).secrets(environ),
         partial(Codes.load, settings.provider_errors_file),
+        partial(check_certificates, settings, environ),
+    ]
+
+
+def check_certificates(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
+    """Raises ConfigurationError with every file of certificates that is of no use."""
+    checks: list[Callable[[], None]] = [partial(trust.check_public, environ)]
+    if settings.proxstop_ca_file is not None:
+        checks += [partial(trust.check, settings.proxstop_ca_file, "PROXSTOP_CA_FILE")]
+    every([*checks, *_of_webhooks(settings)])
+
+
+def _of_webhooks(settings: Settings) -> list[Callable[[], None]]:
+    try:
+        accounts = Accounts.load(settings.accounts_file)
+    except ConfigurationError:
+        # Said by the check of that file.
+        return []
+    return [
+        partial(trust.check, endpoint.ca_file, f"account {name}: ca_file of the webhook {endpoint.key}")
+        for name, account in accounts.items()
+        for endpoint in account.webhooks
+        if endpoint.ca_file is not None
     ]
 
 

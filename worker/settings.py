@@ -132,6 +132,8 @@ class Settings(BaseModel):
     proxstop_format: AnswerFormat = Field("xml", alias="PROXSTOP_FORMAT")
     proxstop_timeout: Seconds = Field(15.0, alias="PROXSTOP_TIMEOUT")
     proxstop_extended: Switch = Field("off", alias="PROXSTOP_EXTENDED")
+    proxstop_keepalive: Switch = Field("on", alias="PROXSTOP_KEEPALIVE")
+    proxstop_ca_file: Path | None = Field(None, alias="PROXSTOP_CA_FILE")
     accounts_file: Path = Field(DEFAULT_ACCOUNTS_FILE, alias="ACCOUNTS_FILE")
     provider_errors_file: Path = Field(
         default_factory=lambda: config_file("provider_errors.toml"), alias="PROVIDER_ERRORS_FILE"
@@ -177,6 +179,11 @@ class Settings(BaseModel):
     def extended(self) -> bool:
         """True where the operator lets the provider's older fields through."""
         return self.proxstop_extended == "on"
+
+    @property
+    def keeps_connections(self) -> bool:
+        """False where each call is to have a connection of its own."""
+        return self.proxstop_keepalive == "on"
 
     @property
     def embedded(self) -> bool:

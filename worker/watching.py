@@ -87,7 +87,7 @@ class Watching:
             job=job.id,
             account=job.account,
             reason=reason,
-            problem=error.message,
+            **_why(error),
             requests=tally.sent,
             wait_seconds=round(wait_seconds, 3),
         )
@@ -108,7 +108,7 @@ class Watching:
             "job": job.id,
             "account": job.account,
             "error_code": error.code[:64],
-            "problem": error.message,
+            **_why(error),
         }
         if isinstance(error, Misconfigured):
             self._log.error("provider.misconfigured", **fields)
@@ -199,6 +199,12 @@ class Watching:
     def _count_refusal(self, job: Job, error: CallError) -> None:
         account, code = self._metrics.account(job.account), self._metrics.code(error.code)
         self._metrics.provider_errors.labels(account, code).inc()
+
+
+def _why(error: CallError) -> dict[str, str]:
+    """What went wrong, with the cause where no answer came."""
+    problem = {"problem": error.message}
+    return problem if error.cause is None else {"cause": error.cause.value} | problem
 
 
 class InFlight:

@@ -33,7 +33,7 @@ from worker.health import HealthServer
 from worker.loops import Loop
 from worker.metrics import Metrics
 from worker.ports import Provider
-from worker.provider import Codes, ProxStop
+from worker.provider import Codes, Connections, ProxStop
 from worker.redaction import register_secret
 from worker.settings import Settings
 from worker.settling import Settler
@@ -175,7 +175,10 @@ class Wiring:
             observe=self.watching.request_done,
             remark=self.watching.answered_oddly,
             extended=self._settings.extended,
-            connections=self._calls,
+            connections=Connections(
+                kept=self._calls if self._settings.keeps_connections else 0,
+                ca_file=self._settings.proxstop_ca_file,
+            ),
         )
         return InFlight(proxstop, self.metrics)
 

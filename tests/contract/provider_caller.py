@@ -12,7 +12,8 @@ from worker.errors import (
     Retry,
 )
 from worker.jobs import Job
-from worker.provider import Codes, ProxStop, Result
+from worker.provider import Codes, Connections, ProxStop, Result
+from worker.provider.adapter import ONE_CONNECTION
 from worker.provider.oddities import Oddity
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -25,7 +26,13 @@ class Caller:
     """A client, what its gate saw, and what it reported."""
 
     def __init__(
-        self, url: str, *, timeout_seconds: float = LONG, fmt: str = "xml", extended: bool = False
+        self,
+        url: str,
+        *,
+        timeout_seconds: float = LONG,
+        fmt: str = "xml",
+        extended: bool = False,
+        connections: Connections = ONE_CONNECTION,
     ) -> None:
         self.observed: list[tuple[str, Result]] = []
         self.oddities: list[set[Oddity]] = []
@@ -39,6 +46,7 @@ class Caller:
             observe=lambda account, result, _: self.observed.append((account, result)),
             remark=lambda _, oddities: self.oddities.append(set(oddities)),
             extended=extended,
+            connections=connections,
         )
 
     def gate(self) -> float | None:

@@ -11,7 +11,8 @@ import pytest
 
 from tests.conftest import absent
 from tests.contract.scripted_provider import Play, Script, ScriptedProvider, make_certificate
-from worker.provider import adapter, connection, phases
+from worker import trust
+from worker.provider import connection, phases
 
 
 @pytest.fixture
@@ -43,7 +44,9 @@ def foreign_certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The certificate for 127.0.0.1, trusted by clients made after."""
-    monkeypatch.setattr(adapter, "DEFAULT_CA_BUNDLE_PATH", str(certificate))
+    for variable in (trust.FILE_VARIABLE, trust.FOLDER_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(trust, "DEFAULT_CA_BUNDLE_PATH", str(certificate))
     return certificate
 
 

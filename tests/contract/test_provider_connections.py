@@ -35,7 +35,7 @@ from worker.errors import (
     SlotLapsed,
 )
 from worker.jobs import Job
-from worker.provider import connection
+from worker.provider import Connections, connection
 
 # The request.
 
@@ -268,6 +268,24 @@ def test_wait_at_the_gate_counts_as_idle_time(
     assert provider.connections == 1
     assert caller.call() == REF
     assert (provider.connections, caller.gates) == (2, 2)
+
+
+def test_each_call_has_a_connection_of_its_own_where_none_is_kept(play: Play) -> None:
+    """With PROXSTOP_KEEPALIVE=off no second answer, however late, can be taken for another call's (E14)."""
+    late = threading.Event()
+
+    def twice(peer: Peer) -> None:
+        peer.answer(reply())
+        late.wait(5)
+        peer.sock.sendall(reply(GOOD.replace(b"97A6", b"DEAD")))
+
+    provider = play(
+        twice, in_turn(Peer.request, lambda _: late.set(), lambda peer: peer.sock.sendall(reply()))
+    )
+    caller = Caller(provider.url, connections=Connections(kept=0))
+    assert [caller.call(), caller.call()] == [REF, REF]
+    assert provider.connections == 2
+    assert all(b"Connection: close" in request for request in provider.requests)
 
 
 STRAY: dict[str, bytes] = {

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +19,9 @@ from worker.accounts import Endpoint
 from worker.delivery.ports import Attempt, Result
 from worker.delivery.signing import verify
 from worker.delivery.webhooks import WebhookSender
-from worker.errors import ConfigurationError
+from worker.errors import Cause, ConfigurationError
+
+pytest_plugins = ["tests.contract.provider_fixtures"]
 
 KEYS = [b"n" * 24, b"o" * 24]
 ENVIRON = {
@@ -305,17 +309,61 @@ def test_no_http_answer_is_unreachable(sender: WebhookSender, behaviour: Behavio
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "cause"),
     [
-        "http://127.0.0.1:1/",
-        "http://no-such-host.invalid/",
-        "http://" + "a" * 64 + ".invalid/",
-        "http://[::1%25nope]:1/",
+        ("http://127.0.0.1:1/", Cause.CONNECT),
+        ("http://no-such-host.invalid/", Cause.NAME),
+        ("http://[::1%25nope]:1/", None),
     ],
 )
-def test_no_connection_is_unreachable(sender: WebhookSender, url: str) -> None:
-    """Refused, unresolvable and impossible addresses end in a result, not in an error."""
-    assert send(sender, url).result is Result.UNREACHABLE
+def test_no_connection_is_unreachable(sender: WebhookSender, url: str, cause: Cause | None) -> None:
+    """Refused, unresolvable and impossible addresses end in a result that says why, not in an error (C10)."""
+    attempt = send(sender, url)
+    assert attempt.result is Result.UNREACHABLE and attempt.problem
+    assert attempt.cause is (cause or attempt.cause)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "cause", "problem"),
+    [
+        (resetting, Cause.CONNECT, "ConnectionResetError: Connection reset by peer"),
+        (lambda sock: sock.sendall(b"SSH-2.0-OpenSSH\r\n"), Cause.PROTOCOL, "BadStatusLine"),
+        (lambda sock: sock.close(), None, ""),
+    ],
+)
+def test_lost_answer_says_why(
+    sender: WebhookSender, behaviour: Behaviour, cause: Cause, problem: str
+) -> None:
+    """The cause is one of five; beside it is the library's word, and nothing of what came (C10)."""
+    with subscriber(behaviour) as server:
+        attempt = send(sender, server.url)
+    assert attempt.cause in ([cause] if cause else [Cause.CONNECT, Cause.PROTOCOL])
+    assert (attempt.problem or "").startswith(problem)
+
+
+def behind_tls(certificate: Path, behaviour: Behaviour) -> Behaviour:
+    """A connection that begins with a handshake, reads the event, and goes on as `behaviour`."""
+
+    def talk(sock: socket.socket) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        with context.wrap_socket(sock, server_side=True) as encrypted:
+            _read_request(encrypted)
+            behaviour(encrypted)
+
+    return talk
+
+
+def test_webhook_behind_an_authority_of_the_operators_own(sender: WebhookSender, certificate: Path) -> None:
+    """An endpoint's `ca_file` is trusted for it; without one the attempt says that TLS failed, and why (C10)."""
+    talk = behind_tls(certificate, answering("200 OK"))
+    with subscriber(talk, read=lambda sock: sock.recv(1, socket.MSG_PEEK)) as server:
+        url = server.url.replace("http:", "https:")
+        trusted = Endpoint(url=url, secret_env=("NEW",), ca_file=certificate)
+        assert sender.send(trusted, "evt_1", BODY, NOW).result is Result.DELIVERED
+        attempt = send(sender, url)
+    assert (attempt.result, attempt.cause) == (Result.UNREACHABLE, Cause.TLS)
+    assert "self-signed" in (attempt.problem or "")
 
 
 def test_tls_failure_is_unreachable(sender: WebhookSender) -> None:

@@ -15,6 +15,7 @@ from worker.errors import (
     AccountProblem,
     BrokerUnavailable,
     CallError,
+    Cause,
     Misconfigured,
     Redial,
     Refused,
@@ -207,6 +208,19 @@ def test_requests_and_attempts_are_counted_in_silence(metrics: Metrics, watching
     assert count(metrics, "webhook_attempt_seconds_sum") == 0.25
     assert count(metrics, "results_published_total") == 3
     assert (count(metrics, "last_progress_timestamp_seconds") or 0) > 1_700_000_000
+
+
+@pytest.mark.parametrize("cause", [None, *Cause])
+def test_line_of_a_failed_request_says_why(watching: Watching, cause: Cause | None) -> None:
+    """The cause stands beside the problem, where no answer came, on every line that tells of it (C10)."""
+    lost, refused = Retry("lost", sent=False), Misconfigured("not trusted", sent=False)
+    lost.cause = refused.cause = cause
+    with capture_logs() as lines:
+        watching.retrying(JOB, lost, Tally(0, 1, 0), 0.25)
+        watching.refused(JOB, lost)
+        watching.refused(JOB, refused)
+    assert [line["problem"] for line in lines] == ["lost", "lost", "not trusted"]
+    assert [line.get("cause") for line in lines] == [cause] * 3
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ class Courier:
         attempt = self._sender.send(endpoint, delivery.event_id, delivery.body, int(self._unix_clock()))
         hit("delivery.after")
         self._watch.webhook_attempted(delivery.account, attempt)
-        self._record(delivery, attempt, bound.bind(result=attempt.result.value, status=attempt.status))
+        self._record(delivery, attempt, bound.bind(**_fields(attempt)))
 
     def _endpoint(self, delivery: Delivery) -> Endpoint | None:
         account = self._accounts.get(delivery.account)
@@ -78,3 +78,11 @@ class Courier:
         wait_seconds = max(wait_seconds, attempt.retry_after_seconds or 0.0)
         self._store.again(delivery, wait_seconds)
         bound.warning("webhook.failed", wait_seconds=round(wait_seconds, 1))
+
+
+def _fields(attempt: Attempt) -> dict[str, object]:
+    """How it ended, for the log; why no answer came, where none came."""
+    ended: dict[str, object] = {"result": attempt.result.value, "status": attempt.status}
+    return (
+        ended if attempt.cause is None else ended | {"cause": attempt.cause.value, "problem": attempt.problem}
+    )

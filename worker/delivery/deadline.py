@@ -14,6 +14,7 @@ from functools import partial
 from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from socket import socket
+from ssl import SSLContext
 from typing import Any, cast
 
 import requests
@@ -82,12 +83,15 @@ class _BoundedResponse(FinalAnswer):
 
 
 class _BoundedAdapter(HTTPAdapter):
-    def __init__(self, deadline: Deadline) -> None:
-        self._deadline = deadline
+    def __init__(self, deadline: Deadline, tls: SSLContext) -> None:
+        self._deadline, self._tls = deadline, tls
         super().__init__(max_retries=0)
 
+    def cert_verify(self, *_: Any, **__: Any) -> None:
+        """Nothing to do: the TLS context knows which certificates are trusted."""
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
+        super().init_poolmanager(*args, ssl_context=self._tls, **kwargs)
         pools = {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
         self.poolmanager.pool_classes_by_scheme = {
             scheme: self._bounded(pool) for scheme, pool in pools.items()
@@ -99,11 +103,11 @@ class _BoundedAdapter(HTTPAdapter):
         return type("BoundedPool", (pool,), {"ConnectionCls": connection})
 
 
-def bounded_session(deadline: Deadline) -> requests.Session:
+def bounded_session(deadline: Deadline, tls: SSLContext) -> requests.Session:
     """A session whose answers end by `deadline`, that repeats nothing and keeps no cookies.
 
-    It heeds no proxy variables, `.netrc` or other environment and adds no headers of its own. For one
-    thread only.
+    `tls` says which certificates are trusted. The session heeds no proxy variables, `.netrc` or other
+    environment and adds no headers of its own. For one thread only.
 
     Known weakness: looking up a host's name is bounded by the system's resolver, and connecting by the
     connect timeout for each of its addresses in turn.
@@ -113,5 +117,5 @@ def bounded_session(deadline: Deadline) -> requests.Session:
     session.headers.clear()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _BoundedAdapter(deadline))
+        session.mount(scheme, _BoundedAdapter(deadline, tls))
     return session

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from worker.accounts import Endpoint
+from worker.errors import Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,17 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One POST that ended. `status` is None where no answer came; `retry_after_seconds` is the endpoint's wish."""
+    """One POST that ended. `retry_after_seconds` is the endpoint's wish.
+
+    Where no answer came, `status` is None, `cause` says why, and `problem` has the library's word for it.
+    """
 
     result: Result
     seconds: float
     status: int | None = None
     retry_after_seconds: float | None = None
+    cause: Cause | None = None
+    problem: str | None = None
 
 
 class Sender(Protocol):

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
+import ssl
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from http import HTTPStatus
 from http.client import HTTPException
+from pathlib import Path
 
 import requests
 from urllib3.exceptions import HTTPError
 
-from worker import __version__
+from worker import __version__, http_faults, trust
 from worker.accounts import Endpoint
 from worker.delivery.deadline import Deadline, bounded_session
 from worker.delivery.ports import Attempt, Result
 from worker.delivery.schedule import ATTEMPT_SECONDS, CONNECT_SECONDS, RETRY_AFTER_MOST_SECONDS
 from worker.delivery.signing import sign
+from worker.errors import Cause
 from worker.retry_after import retry_after_seconds
 
 ANSWER_BYTES = 4096
@@ -46,7 +50,7 @@ class WebhookSender:
         self._connect_seconds = connect_seconds
         self._total_seconds = total_seconds
         self._deadline = Deadline()
-        self._session = bounded_session(self._deadline)
+        self._sessions: dict[Path | None, requests.Session] = {}
 
     def send(self, endpoint: Endpoint, event_id: str, body: bytes, unix_seconds: int) -> Attempt:
         """POST `body` to the endpoint, signed with its secrets as of `unix_seconds`; how that ended.
@@ -57,22 +61,27 @@ class WebhookSender:
         headers = _headers(event_id, unix_seconds, signature)
         started = time.monotonic()
         try:
-            answer = self._post(endpoint.url, headers, body)
+            answer = self._post(endpoint, headers, body)
         except NETWORK_ERRORS as problem:
-            timed_out = isinstance(problem, requests.Timeout | TimeoutError)
-            result = Result.TIMEOUT if timed_out else Result.UNREACHABLE
-            return Attempt(result, time.monotonic() - started)
+            return _failed(problem, time.monotonic() - started)
         status, wish = answer.status_code, _wish_seconds(answer, unix_seconds)
         return Attempt(_result(status), time.monotonic() - started, status, wish)
 
     def close(self) -> None:
         """Close the kept connections."""
-        self._session.close()
+        for session in self._sessions.values():
+            session.close()
 
-    def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> requests.Response:
+    def _session(self, ca_file: Path | None) -> requests.Session:
+        if ca_file not in self._sessions:
+            self._sessions[ca_file] = bounded_session(self._deadline, _tls(ca_file))
+        return self._sessions[ca_file]
+
+    def _post(self, endpoint: Endpoint, headers: Mapping[str, str], body: bytes) -> requests.Response:
+        session = self._session(endpoint.ca_file)
         self._deadline.start(self._total_seconds)
-        with self._session.post(
-            url,
+        with session.post(
+            endpoint.url,
             data=body,
             headers=headers,
             timeout=(self._connect_seconds, self._total_seconds),
@@ -83,6 +92,21 @@ class WebhookSender:
             with suppress(*NETWORK_ERRORS):
                 answer.raw.read(ANSWER_BYTES, decode_content=False)
             return answer
+
+
+@cache
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    """One for all threads, kept while the program runs: reading the certificates takes long."""
+    return trust.context(ca_file, "ca_file")
+
+
+def _failed(problem: Exception, seconds: float) -> Attempt:
+    began = http_faults.root(problem)
+    cause = (
+        Cause.TIMEOUT if isinstance(problem, requests.Timeout | TimeoutError) else http_faults.cause(began)
+    )
+    result = Result.TIMEOUT if cause is Cause.TIMEOUT else Result.UNREACHABLE
+    return Attempt(result, seconds, cause=cause, problem=http_faults.word(began))
 
 
 def _headers(event_id: str, unix_seconds: int, signature: str) -> dict[str, str]:

@@ -17,7 +17,8 @@ codes.py        the provider's error table, from config/provider_errors.toml
 redaction.py    foreign text → text that may be published
 """
 
+from worker.provider.adapter import Connections
 from worker.provider.client import Observe, ProxStop, Result
 from worker.provider.codes import Codes
 
-__all__ = ["Codes", "Observe", "ProxStop", "Result"]
+__all__ = ["Codes", "Connections", "Observe", "ProxStop", "Result"]

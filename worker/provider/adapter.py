@@ -6,17 +6,32 @@ import queue
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
+from worker import trust
 from worker.provider.connection import PhasedHTTPConnection, PhasedHTTPSConnection
 from worker.provider.inbox import Reply
 from worker.provider.phases import current
 from worker.provider.waiting import PatientTLSSocket
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """`kept`: the most that are kept between requests; 0 gives each request a connection of its own.
+
+    `ca_file`: certificates that are trusted beside the public ones.
+    """
+
+    kept: int = 1
+    ca_file: Path | None = None
+
+
+ONE_CONNECTION = Connections()
 
 
 class _Shelf(queue.LifoQueue[Any]):
@@ -87,9 +102,8 @@ class _RawResponse(requests.Response):
         self.raw = raw
 
 
-def _tls() -> ssl.SSLContext:
-    """To be made once: reading the certificates takes longer than a call."""
-    context = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    context = trust.context(ca_file, "PROXSTOP_CA_FILE")
     context.sslsocket_class = PatientTLSSocket
     return context
 
@@ -100,10 +114,10 @@ class PhasedAdapter(HTTPAdapter):
     Repeats nothing, and, used without a Session, knows no proxy, no .netrc and no variable of the environment.
     """
 
-    def __init__(self, base_url: str, connections: int) -> None:
-        """`connections`: the most that are kept."""
-        self._tls = _tls() if base_url.lower().startswith("https:") else None
-        super().__init__(pool_connections=1, pool_maxsize=connections, max_retries=0)
+    def __init__(self, base_url: str, connections: Connections) -> None:
+        """Raises ConfigurationError for a file of certificates that is of no use."""
+        self._tls = _tls(connections.ca_file) if base_url.lower().startswith("https:") else None
+        super().__init__(pool_connections=1, pool_maxsize=connections.kept, max_retries=0)
         self._pool: urllib3.HTTPConnectionPool = self.poolmanager.connection_from_url(base_url)
 
     def init_poolmanager(

@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 from worker.errors import AccountProblem, CallError, Misconfigured, Redial, Refused, Retry
 from worker.jobs import Job
 from worker.ports import Gate
+from worker.provider.adapter import ONE_CONNECTION, Connections
 from worker.provider.answer import Response
 from worker.provider.codes import Codes
 from worker.provider.oddities import Oddity
@@ -82,11 +83,9 @@ class ProxStop:
         observe: Observe,
         remark: Remark = _unremarked,
         extended: bool = False,
-        connections: int = 1,
+        connections: Connections = ONE_CONNECTION,
     ) -> None:
-        """`extended` sends `exttype` too, which only the provider's older page knows; `connections`: the most that are
-        kept between calls. Raises ConfigurationError.
-        """
+        """`extended` sends `exttype` too, which only the provider's older page knows. Raises ConfigurationError."""
         self._transport = Transport(base_url, _ACCEPT[format], connections)
         self._call = self._transport.prepared(f"/telephonecall.{format}")
         self._balance = self._transport.prepared(f"/balance.{format}")

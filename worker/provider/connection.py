@@ -60,7 +60,7 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
 
     def _first_to_answer(self, found: list[Any]) -> socket.socket:
         """A socket to the first address that takes the connection; each gets its share of the time left."""
-        problem: OSError = OSError("the name has no address")
+        problem: OSError = socket.gaierror(socket.EAI_NONAME, "the name has no address")
         for tried, (family, kind, protocol, _, address) in enumerate(found):
             share_seconds = current().remaining_seconds() / (len(found) - tried)
             try:

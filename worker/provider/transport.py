@@ -10,8 +10,18 @@ from urllib.parse import quote_plus
 import requests
 import urllib3
 
-from worker.errors import AccountProblem, CallError, ConfigurationError, Misconfigured, Redial, Refused, Retry
-from worker.provider.adapter import Held, PhasedAdapter
+from worker import http_faults
+from worker.errors import (
+    AccountProblem,
+    CallError,
+    Cause,
+    ConfigurationError,
+    Misconfigured,
+    Redial,
+    Refused,
+    Retry,
+)
+from worker.provider.adapter import Connections, Held, PhasedAdapter
 from worker.provider.connection import CertificateRefused
 from worker.provider.inbox import Reply
 from worker.provider.phases import Exchange, Phase, under_way
@@ -37,17 +47,17 @@ _WHEN = {
 class Transport:
     """POSTs forms to one base address over kept connections; any number of threads and greenlets at once."""
 
-    def __init__(self, base_url: str, accept: str, connections: int) -> None:
-        """`accept` is the Accept header, `connections` the most that are kept.
-
-        Raises ConfigurationError when `base_url` is not an address.
+    def __init__(self, base_url: str, accept: str, connections: Connections) -> None:
+        """`accept` is the Accept header. Raises ConfigurationError when `base_url` is not an address, or the file of
+        certificates is of no use.
         """
+        self._keeps = connections.kept > 0
         self._headers = {
             "User-Agent": "callworker",
             "Accept": accept,
             "Accept-Encoding": "identity",
             "Content-Type": "application/x-www-form-urlencoded",
-        }
+        } | ({} if self._keeps else {"Connection": "close"})
         self._base_url = base_url
         self._headers = {"Host": _authority(str(self.prepared("").url)), **self._headers}
         self._adapter = PhasedAdapter(base_url, connections)
@@ -70,7 +80,7 @@ class Transport:
 
         A reply that the caller cannot use, or that was odd, ends its connection: what is wrong with it may reach into
         the next job's answer. Known weakness: a second answer that comes after the next request was written is taken
-        for that one's; `keep=False` makes a connection for each request.
+        for that one's, unless no connections are kept.
 
         Raises what the gate raised; Retry (not sent), Misconfigured (certificate) or Redial. Their text and cause
         carry nothing of the request: the exceptions of requests hold its body, so that only a cause that is
@@ -89,7 +99,7 @@ class Transport:
         return verdict
 
     def _done_with(self, held: Held, exchange: Exchange) -> None:
-        if exchange.oddities:
+        if exchange.oddities or not self._keeps:
             held.close()
         else:
             held.keep()
@@ -111,7 +121,7 @@ class Transport:
             with under_way(exchange):
                 held = cast(Held, self._adapter.send(request, stream=True, timeout=_UNBOUNDED).raw)
         except Exception as problem:
-            error: Exception = _meaning(problem, _root(problem, outer), exchange)
+            error: Exception = _meaning(problem, http_faults.root(problem, outer), exchange)
         else:
             if exchange.refusal is None:
                 return held
@@ -141,6 +151,7 @@ def urlencoded(form: Mapping[str, str]) -> bytes:
 
 def _meaning(problem: Exception, root: BaseException, exchange: Exchange) -> CallError:
     error = _by_phase(problem, root, exchange)
+    error.cause = _cause(problem, root, exchange)
     if isinstance(root, OSError) and not isinstance(root, requests.RequestException):
         error.__cause__ = root.with_traceback(None)
     return error
@@ -149,12 +160,12 @@ def _meaning(problem: Exception, root: BaseException, exchange: Exchange) -> Cal
 def _by_phase(problem: Exception, root: BaseException, exchange: Exchange) -> CallError:
     if isinstance(problem, CertificateRefused):
         return Misconfigured(f"the provider's certificate is refused: {problem}", sent=False)
-    text = f"the provider was lost {_WHEN[exchange.phase]}: {type(root).__name__}"
+    text = f"the provider was lost {_WHEN[exchange.phase]}: {http_faults.word(root)}"
     return Redial(text) if exchange.sent else Retry(text, sent=False)
 
 
-def _root(problem: BaseException, outer: BaseException | None) -> BaseException:
-    """Where `problem` began; `outer` is what the caller was handling already."""
-    while (deeper := problem.__cause__ or problem.__context__) not in (None, outer):
-        problem = deeper
-    return problem
+def _cause(problem: Exception, root: BaseException, exchange: Exchange) -> Cause:
+    """A handshake that the server breaks off ends as a lost connection does."""
+    found = http_faults.cause(root)
+    in_handshake = exchange.phase is Phase.TLS and found is Cause.CONNECT
+    return Cause.TLS if in_handshake or isinstance(problem, CertificateRefused) else found

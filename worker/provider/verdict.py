@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from worker.errors import CallError, Misconfigured, Redial, Retry
+from worker.errors import CallError, Cause, Misconfigured, Redial, Retry
 from worker.provider import answer
 from worker.provider.bodies import Garbled, NoDocument
 from worker.provider.codes import CODE, Codes
@@ -40,6 +40,7 @@ def judged(
         verdict: Wanted | CallError = _said(reply, take, codes, redactor)
     except Garbled as problem:
         verdict = Redial(f"the answer cannot be read: {problem}")
+        verdict.cause = Cause.PROTOCOL
     except (NoDocument, answer.Neither):
         verdict = _by_status(reply)
     # Out of the handlers: the exceptions there have frames that hold the body, which may quote the request.

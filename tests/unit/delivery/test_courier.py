@@ -10,7 +10,7 @@ import structlog
 from worker.accounts import Accounts, Endpoint
 from worker.delivery.courier import Courier
 from worker.delivery.ports import Attempt, Delivery, Result
-from worker.errors import StoreUnavailable
+from worker.errors import Cause, StoreUnavailable
 
 ACCOUNTS = Accounts.parse(
     {
@@ -134,6 +134,17 @@ def test_log_lines_show_neither_body_nor_address(result: Result, attempt: int) -
     (line,) = lines
     assert line["event"] in ("webhook.delivered", "webhook.failed", "webhook.given_up")
     assert "secret" not in str(lines) and "two.example" not in str(lines)
+
+
+@pytest.mark.parametrize("attempt", [1, 10])
+def test_log_says_why_no_answer_came(attempt: int) -> None:
+    """The cause in a closed set, and the library's word beside it, on the line of each failed attempt (C10)."""
+    with structlog.testing.capture_logs() as lines:
+        failed = Attempt(
+            Result.UNREACHABLE, 0.1, cause=Cause.TLS, problem="SSLCertVerificationError: self-signed"
+        )
+        Round(failed).deliver(replace(DELIVERY, attempt=attempt))
+    assert (lines[0]["cause"], lines[0]["problem"]) == ("tls", "SSLCertVerificationError: self-signed")
 
 
 def test_store_that_is_away_is_the_callers_matter() -> None:

@@ -24,6 +24,7 @@ def check(settings: Settings) -> Iterator[Finding]:
         yield Finding.ok("accounts", f"{', '.join(accounts)} in {settings.accounts_file}")
         yield from _secrets(accounts)
     yield from _error_table(settings)
+    yield from _certificates(settings)
 
 
 def _accounts_mend(path: Path) -> str:
@@ -54,3 +55,14 @@ def _error_table(settings: Settings) -> Iterator[Finding]:
         yield from (Finding.fail("error table", problem, mend) for problem in error.problems)
     else:
         yield Finding.ok("error table", str(settings.provider_errors_file))
+
+
+def _certificates(settings: Settings) -> Iterator[Finding]:
+    """Nothing where all files of certificates are of use, or none is named."""
+    from worker.preflight import check_certificates
+
+    try:
+        check_certificates(settings)
+    except ConfigurationError as problem:
+        for line in problem.problems:
+            yield Finding.fail("certificates", line, "name a file with at least one certificate in PEM form")

@@ -62,6 +62,8 @@ def _followed(field: str, settings: Settings) -> tuple[str, str]:
         return masked(address.broker_url(settings)), f"{DEFAULT} (REDIS_URL)"
     if field == "amqp_queue_type":
         return "the broker's own", DEFAULT
+    if field == "proxstop_ca_file":
+        return "none", DEFAULT
     try:
         embedded = {
             "broker_url": address.broker_url,

@@ -11,7 +11,7 @@ from urllib.request import ProxyHandler, build_opener
 from worker.accounts import Account, Accounts
 from worker.cli.doctor.finding import Finding
 from worker.errors import AccountProblem, CallError, ConfigurationError, Misconfigured
-from worker.provider import Codes, ProxStop
+from worker.provider import Codes, Connections, ProxStop
 from worker.provider import Result as ProviderResult
 from worker.settings import Settings
 
@@ -45,6 +45,7 @@ def _client(settings: Settings) -> ProxStop:
         settings.proxstop_timeout,
         codes=Codes.load(settings.provider_errors_file),
         observe=_unobserved,
+        connections=Connections(ca_file=settings.proxstop_ca_file),
     )
 
 

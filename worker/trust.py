@@ -1,0 +1,66 @@
+"""Which certificates are trusted where the worker calls over HTTPS: the provider, and webhook receivers.
+
+The public ones that come with this program (package `certifi`), unless SSL_CERT_FILE or SSL_CERT_DIR names others, as
+for OpenSSL; and beside them those of a file of the operator's, as for a private authority.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+from worker.errors import ConfigurationError
+
+FILE_VARIABLE, FOLDER_VARIABLE = "SSL_CERT_FILE", "SSL_CERT_DIR"
+
+
+def context(ca_file: Path | None, setting: str, environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
+    """A client's context that verifies chain and name. To be made once: reading the certificates takes long.
+
+    Raises ConfigurationError, which names `setting` or the variable, for a file that is of no use.
+    """
+    files, folder = _public(environ)
+    made = ssl.create_default_context(cafile=files, capath=folder)
+    if ca_file is not None:
+        check(ca_file, setting)
+        made.load_verify_locations(cafile=ca_file)
+    return made
+
+
+def check_public(environ: Mapping[str, str] = os.environ) -> None:
+    """Raises ConfigurationError where a variable names what is of no use."""
+    _public(environ)
+
+
+def check(ca_file: Path, setting: str) -> None:
+    """Raises ConfigurationError, which begins with `setting`, for a file that holds no certificate."""
+    try:
+        if not ca_file.is_file():
+            raise ConfigurationError(
+                f"{setting}: {ca_file} {'is not a file' if ca_file.exists() else 'does not exist'}"
+            )
+        probe = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        probe.load_verify_locations(cafile=ca_file)
+    except ssl.SSLError:
+        raise ConfigurationError(f"{setting}: {ca_file} holds no certificate in PEM form") from None
+    except (OSError, ValueError) as problem:
+        cause = getattr(problem, "strerror", None) or "is not a path"
+        raise ConfigurationError(f"{setting}: {ca_file} cannot be read: {cause}") from None
+    if not probe.cert_store_stats()["x509"]:
+        raise ConfigurationError(f"{setting}: {ca_file} holds no certificate in PEM form")
+
+
+def _public(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """File and folder of the authorities that are trusted in any case."""
+    file, folder = environ.get(FILE_VARIABLE, "").strip(), environ.get(FOLDER_VARIABLE, "").strip()
+    if file:
+        check(Path(file), FILE_VARIABLE)
+    if folder and not any(Path(part).is_dir() for part in folder.split(os.pathsep)):
+        raise ConfigurationError(f"{FOLDER_VARIABLE}: names no folder that exists")
+    if file or folder:
+        return file or None, folder or None
+    return DEFAULT_CA_BUNDLE_PATH, None
