@@ -45,7 +45,7 @@ class Watching:
         self._troubles: dict[str, str] = {}
         self._away: set[str] = set()
         self.back: Callable[[], None] = lambda: None
-        """Called when a store or broker that was away has answered again."""
+        """Called when a store or broker that was away has answered one of several loops again."""
 
     def accepted(self, account: str, job_id: str, source: Source) -> None:
         self._metrics.jobs_accepted.labels(self._metrics.account(account), source).inc()
@@ -177,7 +177,9 @@ class Watching:
         trouble = next((event for kind, event in _AWAY.items() if isinstance(error, kind)), "loop.failed")
         with self._lock:
             said = trouble in self._away
-            self._troubles[loop] = trouble
+            if loop != "dial":
+                # Calls are no loop, and do not tell of their recovery.
+                self._troubles[loop] = trouble
             self._away |= {trouble} - {"loop.failed"}
         if trouble == "loop.failed":
             self._metrics.loop_failures.labels(loop).inc()
@@ -186,14 +188,19 @@ class Watching:
             self._log.error(trouble, loop=loop, problem=error)
 
     def loop_recovered(self, loop: str) -> None:
-        """The first loop that gets through to a store or broker again says so for all."""
+        """Each loop that gets through to a store or broker again wakes the others; once all do, that is said.
+
+        One that only reads may get through to a server that takes no writes.
+        """
         with self._lock:
             trouble = self._troubles.pop(loop, "loop.failed")
-            first = trouble in self._away
-            self._away.discard(trouble)
-        if first or trouble == "loop.failed":
+            others = trouble != "loop.failed" and trouble in self._troubles.values()
+            over = trouble in self._away and not others
+            if over:
+                self._away.discard(trouble)
+        if over or trouble == "loop.failed":
             self._log.info(_BACK[trouble], loop=loop)
-        if first:
+        if others:
             self.back()
 
     def _count_refusal(self, job: Job, error: CallError) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from redis.exceptions import NoPermissionError
+from redis.exceptions import ResponseError
 
 PUT_OFF_MOST_SECONDS = 2.5
 """Redis writes after 2 s, however long the sync takes."""
@@ -22,15 +22,19 @@ PUT_OFF_MOST_SECONDS = 2.5
 LOOK_SECONDS = 0.001
 
 
-def puts_writes_off(facts: Mapping[str, Any]) -> bool:
-    """From `INFO persistence`: whether a sync is under way. If none is, all before is in the file with the answer."""
-    return bool(facts.get("aof_pending_bio_fsync"))
+def puts_writes_off(facts: Any) -> bool:
+    """From `INFO persistence`: whether a sync is under way. If none is, all before is in the file with the answer.
+
+    So it counts where nothing is told of it.
+    """
+    pending = facts.get("aof_pending_bio_fsync") if isinstance(facts, Mapping) else 0
+    return isinstance(pending, int) and pending > 0
 
 
 def telling(script: str) -> str:
     """`script`, whose reply comes as {reply, 1 where `puts_writes_off`, else 0}.
 
-    A user that may not ask is told 0.
+    Where INFO is refused, in whatever way, that is 0.
     """
     return f"""local function run()
 {script}
@@ -49,6 +53,9 @@ def wait_until_written(puts_off: Callable[[], bool], sleep: Callable[[float], No
 
 
 def wait_for_file(client: Any) -> None:
-    """Wait so for what a client of redis-py was answered, unless its user may not ask. Raises redis-py's errors."""
-    with suppress(NoPermissionError):
+    """Wait so for what a client of redis-py was answered. Raises redis-py's errors of a connection.
+
+    A server that refuses to tell, as the user may not ask or the command was renamed, is not waited for.
+    """
+    with suppress(ResponseError):
         wait_until_written(lambda: puts_writes_off(client.info("persistence")))

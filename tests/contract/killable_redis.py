@@ -18,11 +18,13 @@ from worker.embedded import EmbeddedServerError, find_binary
 class KillableRedis:
     """A Redis with an append-only file, synced each second, that can be killed and started again.
 
-    `sync_seconds`: how much longer the disk takes for it; with any, strace runs the server.
+    `options` are further ones of the server. `sync_seconds`: how much longer the disk takes for it; with any, strace
+    runs the server.
     """
 
-    def __init__(self, folder: Path, port: int, sync_seconds: float = 0.0) -> None:
-        self._folder, self._port, self._sync_seconds = folder, port, sync_seconds
+    def __init__(self, folder: Path, port: int, *options: str, sync_seconds: float = 0.0) -> None:
+        self._folder, self._port, self._options = folder, port, options
+        self._sync_seconds = sync_seconds
         self._running: Any = None
 
     def start(self) -> None:
@@ -31,7 +33,9 @@ class KillableRedis:
         except EmbeddedServerError:
             absent("a Redis or Valkey server")
         options = f"--bind 127.0.0.1 --port {self._port} --appendonly yes --dir {self._folder}".split()
-        self._running = process([*self._slowing(), binary, *options, "--save", ""], self._folder)
+        self._running = process(
+            [*self._slowing(), binary, *options, "--save", "", *self._options], self._folder
+        )
         self._server: subprocess.Popen[bytes] = self._running.__enter__()
         wait_until(self._answers, "Redis answers")
 

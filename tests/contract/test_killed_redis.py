@@ -30,7 +30,7 @@ class Slow:
     def __init__(self, folder: Path) -> None:
         port = free_port()
         self.url = f"redis://127.0.0.1:{port}/0"
-        self.server = KillableRedis(folder, port, SYNC_SECONDS)
+        self.server = KillableRedis(folder, port, sync_seconds=SYNC_SECONDS)
         self.client = redis.Redis.from_url(self.url)
         self.ledger = RedisLedger(Scripts(self.client), lease_seconds=30, retention_seconds=3600)
 
@@ -89,20 +89,3 @@ def test_events_and_dead_letters_are_written_before_they_count_as_out(slow: Slow
     RedisDeadLetters(slow.client).bury("not JSON", Source.STREAM, b"?")
     slow.restart()
     assert len(RedisDeadLetters(slow.client).newest(9)) == 1
-
-
-def test_a_user_who_may_not_ask_is_served_all_the_same(client: redis.Redis, redis_url: str) -> None:
-    """Without the certainty, but with every right that the work itself needs."""
-    client.acl_setuser(
-        "few", enabled=True, passwords=["+word"], keys=["*"], channels=["*"], commands=["+@all", "-info"]
-    )
-    url = redis_url.replace("redis://", "redis://few:word@")
-    try:
-        with redis.Redis.from_url(url) as limited:
-            ledger = RedisLedger(Scripts(limited), lease_seconds=30, retention_seconds=3600)
-            assert isinstance(ledger.admit([application("job-1", ACME)])[0], Lease)
-            RedisDeadLetters(limited).bury("not JSON", Source.STREAM, b"?")
-            ResultsQueue(url).publish([("call.placed", "{}")])
-        assert (client.llen("results"), len(RedisDeadLetters(client).newest(9))) == (1, 1)
-    finally:
-        client.acl_deluser("few")

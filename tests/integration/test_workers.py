@@ -168,7 +168,7 @@ def test_jobs_of_a_killed_worker_are_recovered(make_stack: MakeStack, provider: 
     worker.kill()
     provider.script = lambda asked: gives_ref()
     stack.start()
-    # The lease is the provider's time limit and 15 s; a message that was not acknowledged may need a minute.
+    # A lease lasts 30 s at least; a message that was not acknowledged may need a minute.
     events = stack.outside.wait((job["id"] for job in (*again, *once)), 80)
     assert max(provider.rung(*(job["phone"] for job in again))) <= 2
     assert max(provider.rung(*(job["phone"] for job in once))) <= 1

@@ -251,7 +251,7 @@ def test_odd_answer_is_counted_and_named(
 def test_service_away_is_said_once_however_many_loops_meet_it(
     metrics: Metrics, watching: Watching, error: Exception, away: str, back: str
 ) -> None:
-    """One line when it goes, one when the first loop is over it; not a fault of any loop."""
+    """One line when it goes, one when all loops are over it, as one may only read; not a fault of any loop. (B1)"""
     with capture_logs() as lines:
         for loop in ("releaser", "sweeper", "relay"):
             watching.loop_failed(loop, error)

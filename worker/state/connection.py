@@ -12,11 +12,12 @@ from urllib.parse import SplitResult, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
-from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection, parse_url
+from redis.connection import parse_url
 from redis.retry import Retry
 
 from worker import tls
 from worker.errors import ConfigurationError
+from worker.state.primary import PrimaryConnection, PrimarySSLConnection, PrimaryUnixConnection
 
 SOCKET_SECONDS = 5.0
 
@@ -35,7 +36,7 @@ LEAST = {
 """A worker that ran out of connections would take Redis to be away."""
 
 _parse: Callable[[str], Parameters] = parse_url
-_CLASSES = {"redis": Connection, "rediss": SSLConnection, "unix": UnixDomainSocketConnection}
+_CLASSES = {"redis": PrimaryConnection, "rediss": PrimarySSLConnection, "unix": PrimaryUnixConnection}
 _HEEDED = {"client_name", "password", "username", *LEAST}
 _DECIDED_HERE = {
     "decode_responses", "encoding", "encoding_errors", "legacy_responses", "lib_name", "lib_version", "protocol",

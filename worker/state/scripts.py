@@ -14,24 +14,11 @@ from typing import Any
 
 import redis
 from hiredis import pack_command
-from redis.exceptions import (
-    ClusterDownError,
-    MasterDownError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TryAgainError,
-)
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from worker.errors import StoreUnavailable
+from worker.state.refusals import code_of
 from worker.written import telling, wait_for_file
-
-_NOT_NOW = (ClusterDownError, MasterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError, TryAgainError)
-_NOT_NOW_CODES = ("MISCONF ", "NOREPLICAS ", "BUSY ")
-"""Error replies of a server that is up but cannot serve a write at the moment; redis-py has no class for these."""
-
 
 _ALONE = ("bury", "claim", "drop_letter")
 """Scripts that work on no shard, and so need no prelude."""
@@ -90,9 +77,7 @@ class Scripts:
             replies = self._send(commands)
             unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
             if unknown:
-                for name in {calls[n].script for n in unknown}:
-                    self._client.script_load(self._text(name))
-                for n, reply in zip(unknown, self._send([commands[n] for n in unknown]), strict=True):
+                for n, reply in zip(unknown, self._send(self._whole(calls, commands, unknown)), strict=True):
                     replies[n] = reply
             if any(put_off for _, put_off in _all_good(replies)):
                 wait_for_file(self._client)
@@ -136,6 +121,21 @@ class Scripts:
         keys = (call.keys,) if isinstance(call.keys, str) else call.keys
         return ("EVALSHA", self._digest(call.script), len(keys), *keys, *call.args)
 
+    def _whole(
+        self, calls: Sequence[Call], commands: Sequence[Command], places: Sequence[int]
+    ) -> list[Command]:
+        """The commands at `places`, the first of each script with its text, by which Redis knows it for the next ones.
+
+        Not with SCRIPT LOAD, which not every server allows.
+        """
+        known: set[str] = set()
+        whole = []
+        for n in places:
+            name = calls[n].script
+            whole.append(commands[n] if name in known else ("EVAL", self._text(name), *commands[n][2:]))
+            known.add(name)
+        return whole
+
     def _text(self, name: str) -> str:
         return telling(self._source(name))
 
@@ -171,8 +171,8 @@ def translated() -> Iterator[None]:
     try:
         yield
     except ResponseError as problem:
-        if isinstance(problem, _NOT_NOW) or any(code in str(problem) for code in _NOT_NOW_CODES):
-            raise StoreUnavailable(f"Redis cannot write at the moment: {problem}") from problem
+        if code := code_of(problem):
+            raise StoreUnavailable(f"Redis cannot write at the moment: {code}: {problem}") from problem
         raise
     except (RedisError, OSError) as problem:
         raise StoreUnavailable(f"Redis does not answer: {type(problem).__name__}: {problem}") from problem

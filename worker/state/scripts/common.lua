@@ -23,25 +23,21 @@ local CLOCK, PAUSE_MOST, SAVED_AFTER = 'callworker:clock', 1000000, 200000
 local clock = redis.call('TIME')
 local TIME, NOW = clock[1] * 1000000 + clock[2], nil
 
-local function save_clock() redis.call('SET', CLOCK, string.format('%.0f %.0f', TIME, NOW)) end
-
 do
   local saved = redis.pcall('GET', CLOCK)
   local last, now = string.match(type(saved) == 'string' and saved or '', '^(%d+) (%d+)$')
   local passed = last and TIME - last or -1
   NOW = now and tonumber(now) or TIME
   if passed >= 0 and passed <= PAUSE_MOST then NOW = NOW + passed end
-  if passed < 0 or passed >= SAVED_AFTER then save_clock() end
+  if passed < 0 or passed >= SAVED_AFTER then
+    redis.call('SET', CLOCK, string.format('%.0f %.0f', TIME, NOW))
+  else
+    -- Changes nothing, but is refused by a server without memory, which would let some writes through, and after one of
+    -- these all that follow, so that a call is dialled whose outcome it does not take; and by one that is no primary.
+    redis.call('SETNX', CLOCK, '')
+  end
 end
 local LAG = TIME - NOW
-
--- Before the first write of what leads to a call: a server without memory refuses this one, but lets others through, and after
--- one of these all that follow. Nothing may be dialled whose outcome could not be written.
-local refused_when_full = false
-local function refuse_when_full()
-  if not refused_when_full then save_clock() end
-  refused_when_full = true
-end
 
 local function job_key(id) return prefix .. 'job:' .. id end
 local function payload_key(id) return prefix .. 'payload:' .. id end

@@ -41,7 +41,6 @@ for _, shard in ipairs(KEYS) do
   enter(shard)
   while most > 0 do
     local due = redis.call('ZRANGEBYSCORE', DUE, '-inf', int(NOW + ahead), 'LIMIT', 0, most)
-    if #due > 0 then refuse_when_full() end
     -- With no other one due, an account need not wait for its turn.
     local leased, turn = 0, #due == 1 and most or 1
     for _, name in ipairs(due) do

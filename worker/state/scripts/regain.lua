@@ -10,5 +10,4 @@ for _, shard in ipairs(KEYS) do
     reply[#reply + 1] = unheard(id, ARGV[1])
   end
 end
-if #reply > 0 then refuse_when_full() end
 return reply

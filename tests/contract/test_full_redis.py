@@ -1,0 +1,135 @@
+"""A Redis without memory refuses all that leads to a call, as a whole, and takes what a call came to. (A2)"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import redis
+
+from tests.doubles import decisions
+from tests.doubles.samples import account, application, failed, job, placed
+from worker.errors import StoreUnavailable
+from worker.ports import Lease, Parked, Reason, Seen
+from worker.retry import Tally
+from worker.state import keys
+from worker.state.ledger import AHEAD_US, RedisLedger
+from worker.state.outbox import Outbox
+from worker.state.scripts import Call, Scripts
+
+SHARD = keys.prefix_of("acme")
+OWNER = account(rate="100/s", burst=50, concurrency=50)
+
+
+class Bench:
+    """A ledger with a job in hand and others that could go, and the calls of scripts that lead to a call."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.client, self.scripts = client, Scripts(client)
+        self.ledger = RedisLedger(self.scripts, lease_seconds=30, retention_seconds=3600)
+        (self.lease, self.other) = (self._go(name) for name in ("in-hand", "other"))
+        # One that has no time left lies in front, to be taken out of the lane first.
+        self._park("late", expires_at_us=self.lease.accepted_at_us + 1)
+        self._park("waits")
+        self.call: Any = client.hget(f"{SHARD}job:in-hand", "call")
+
+    def _go(self, name: str) -> Lease:
+        (lease,) = self.ledger.admit([application(name, OWNER)])
+        assert isinstance(lease, Lease)
+        return lease
+
+    def _park(self, name: str, expires_at_us: int | None = None) -> None:
+        one = application(name, OWNER, may_dial=False, expires_at_us=expires_at_us)
+        (parked,) = self.ledger.admit([one])
+        assert isinstance(parked, Parked)
+
+    def admit(self) -> object:
+        return self.ledger.admit([application("new", OWNER)])
+
+    def admit_a_claimed_one(self) -> object:
+        """As of a message that comes again: its id was claimed when there was memory yet."""
+        packed = job("new").packed()
+        head = (30_000_000, AHEAD_US, "acme", 600_000_000, OWNER.pace.packed(), 1)
+        return self.scripts.run(Call("admit", SHARD, (*head, "new", packed, "", 1, "name:0")))
+
+    def lease_due(self) -> object:
+        return self.ledger.lease_due(9)
+
+    def renew(self) -> object:
+        return self.ledger.renew(self.lease, OWNER, Tally(sent=1, not_rung=1))
+
+    def regain(self) -> object:
+        return self.scripts.run(Call("regain", keys.prefixes(), (self.call,)))
+
+    def reclaim(self) -> object:
+        return self.ledger.reclaim(9)
+
+    def declare(self) -> None:
+        self.ledger.declare([OWNER])
+
+    def dump(self) -> dict[bytes, bytes | None]:
+        return {key: self.client.dump(key) for key in self.client.scan_iter()}
+
+
+@pytest.fixture
+def bench(client: redis.Redis) -> Bench:
+    return Bench(client)
+
+
+@contextmanager
+def full(client: redis.Redis) -> Iterator[None]:
+    client.config_set("maxmemory", "1")
+    try:
+        yield
+    finally:
+        client.config_set("maxmemory", "0")
+
+
+STEPS = [
+    Bench.admit,
+    Bench.admit_a_claimed_one,
+    Bench.lease_due,
+    Bench.renew,
+    Bench.regain,
+    Bench.reclaim,
+    Bench.declare,
+]
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
+def test_what_leads_to_a_call_is_refused_as_a_whole(bench: Bench, step: Callable[[Bench], object]) -> None:
+    """No key is changed by it; with memory again the same is done."""
+    before = bench.dump()
+    with full(bench.client), pytest.raises(StoreUnavailable, match="OOM"):
+        step(bench)
+    assert bench.dump() == before
+    step(bench)
+
+
+def test_what_a_call_came_to_is_taken(bench: Bench) -> None:
+    """Its outcome, or that it is to be tried again, is on record at once, and its event can go out."""
+    outbox = Outbox(bench.scripts)
+    event = placed(bench.lease)
+    with full(bench.client):
+        bench.ledger.keep([bench.lease, bench.other])
+        decisions.settle(bench.ledger, bench.lease, OWNER, Tally(sent=1), event)
+        decisions.park(bench.ledger, bench.other, Tally(not_rung=1), Reason.BACKOFF, 0.0)
+        ((shard, batch),) = outbox.next().items()
+        outbox.published(shard, len(batch))
+        assert outbox.next() == {}
+        with pytest.raises(StoreUnavailable):
+            bench.lease_due()
+    assert [one.body for one in batch] == [event.body]
+    assert bench.ledger.admit([application("in-hand", OWNER)]) == [Seen("placed")]
+    assert {lease.job.id for lease in bench.ledger.lease_due(9).leases} == {"other", "waits"}
+
+
+def test_a_rejection_is_refused_and_can_be_repeated(bench: Bench) -> None:
+    """Its message is not acknowledged meanwhile; afterwards the same job is told once."""
+    event = failed(bench.lease)
+    with full(bench.client), pytest.raises(StoreUnavailable):
+        bench.ledger.reject("new", "acme", OWNER, event, "content")
+    assert bench.ledger.reject("new", "acme", OWNER, event, "content") is None
+    assert bench.client.llen(SHARD + "outbox") == 1
