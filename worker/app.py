@@ -12,6 +12,7 @@ from worker import logs, tasks  # noqa: F401 (the task registers itself)
 from worker.broker.address import broker_url
 from worker.queues import CALLS, TASK_NAME, TASK_QUEUES
 from worker.steps.beat import BeatStep
+from worker.steps.command_line import Judge
 from worker.steps.plain_intake import PlainIntakeStep
 from worker.steps.starting import settings_or_exit
 
@@ -61,3 +62,4 @@ app.conf.update(
 signals.setup_logging.connect(logs.keep_celery_out)
 app.steps["consumer"].add(PlainIntakeStep)
 app.steps["consumer"].add(BeatStep)
+app.user_options["preload"].add(Judge())

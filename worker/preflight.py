@@ -86,5 +86,5 @@ def refuse_celerys_own(settings: Settings, environ: Mapping[str, str]) -> None:
     given = environ.get(CELERY_BROKER, "").strip()
     if given and given != broker_url(settings):
         raise ConfigurationError(
-            f"{CELERY_BROKER}: names another broker than BROKER_URL; set BROKER_URL alone"
+            f"{CELERY_BROKER}, which -b sets too: names another broker than BROKER_URL; set BROKER_URL alone"
         )

@@ -11,12 +11,13 @@ import sys
 import threading
 import warnings
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, TextIO, cast
 
 from celery.apps.worker import Worker
 from celery.exceptions import CPendingDeprecationWarning
 from celery.platforms import SecurityWarning
-from celery.utils.nodenames import default_nodename
+from celery.utils.nodenames import default_nodename, node_format
 from celery.worker import state
 
 from worker import failpoints, logs, preflight
@@ -68,7 +69,8 @@ class CallWorker(Worker):
             self.app.amqp.queues.deselect([queue.name for queue in TASK_QUEUES])
 
     def on_init_blueprint(self) -> None:
-        logs.configure(self.settings.log_level, self.settings.log_format)
+        stream = _log_file(self.logfile, self.hostname) if self.logfile else None
+        logs.configure(self.settings.log_level, self.settings.log_format, stream)
         super().on_init_blueprint()
 
     def start(self) -> None:
@@ -89,6 +91,15 @@ class CallWorker(Worker):
 
     def _store(self) -> AbstractContextManager[Any]:
         return EmbeddedServer(self.settings.state_dir) if self.settings.embedded else nullcontext()
+
+
+def _log_file(path: str, hostname: str) -> TextIO:
+    """The file of `--logfile`, opened once: what rotates it must copy and truncate. Raises ConfigurationError."""
+    named = Path(node_format(path, hostname))
+    try:
+        return named.open("a", buffering=1, encoding="utf-8", errors="backslashreplace")
+    except OSError as problem:
+        raise ConfigurationError(f"--logfile: {path}: {problem.strerror}") from problem
 
 
 def _allow_open_files(calls: int) -> None:
