@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from enum import StrEnum
 
 import amqp.exceptions
 import redis.exceptions
+
+from worker.errors import BrokerUnavailable, StoreUnavailable
 
 
 class Cause(StrEnum):
@@ -36,6 +39,13 @@ _BY_TYPE: tuple[tuple[Cause, tuple[type[BaseException], ...]], ...] = (
     (Cause.REFUSED, (ConnectionRefusedError, FileNotFoundError)),
     (Cause.SLOW, (TimeoutError, redis.exceptions.TimeoutError)),
 )
+_CODES: dict[type[BaseException], str] = {
+    redis.exceptions.OutOfMemoryError: "OOM",
+    redis.exceptions.ReadOnlyError: "READONLY",
+    redis.exceptions.MasterDownError: "MASTERDOWN",
+}
+"""redis-py takes these words off the text."""
+
 _BEFORE_ANY_QUEUE = (0, 10)
 """AMQP's numbers for the connection itself: what is refused there, is refused before a queue is named."""
 
@@ -43,6 +53,29 @@ _BEFORE_ANY_QUEUE = (0, 10)
 def cause_of(problem: BaseException) -> Cause:
     """The first cause that is known among `problem` and what led to it."""
     return next((cause for link in _chain(problem) if (cause := _known(link))), Cause.OTHER)
+
+
+def because(problem: BaseException) -> str:
+    """What to say after "does not answer" or "fails": ": " and the cause, or nothing where none is known.
+
+    Holds neither an address nor anything of a job, whatever the error's own text holds.
+    """
+    cause = cause_of(problem)
+    if cause is not Cause.OTHER:
+        return f": {cause}"
+    if code := next((found for link in _chain(problem) if (found := _reply_code(link))), None):
+        return f": Redis answers {code}"
+    expected = isinstance(problem, StoreUnavailable | BrokerUnavailable)
+    return "" if expected else f": {type(problem).__name__}, see the log"
+
+
+def _reply_code(problem: BaseException) -> str | None:
+    """The word in capitals that an error reply of Redis begins with, as redis-py keeps or names it."""
+    if not isinstance(problem, redis.exceptions.ResponseError):
+        return None
+    named = next((code for kind, code in _CODES.items() if isinstance(problem, kind)), None)
+    word = str(problem).partition(" ")[0]
+    return named or (word if re.fullmatch("[A-Z]{3,20}", word) else None)
 
 
 def _known(problem: BaseException) -> Cause | None:

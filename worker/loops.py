@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from worker.causes import because
 from worker.errors import BrokerUnavailable, StoreUnavailable
 from worker.threads import show_name, whereabouts
 
@@ -37,7 +38,7 @@ class Loop:
         self.name = name
         self._turn, self._faults = turn, faults
         self._woken, self._stopping = threading.Event(), threading.Event()
-        self._pause_seconds = 0.0
+        self._pause_seconds, self._because = 0.0, ""
         self._last_turn = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -62,7 +63,7 @@ class Loop:
     def trouble(self) -> str | None:
         """What an operator should know: the loop failed at its last turn, or has not turned for a minute."""
         if self._pause_seconds:
-            return f"{self.name} fails"
+            return f"{self.name} fails{self._because}"
         return f"{self.name} stalled" if self.stalled else None
 
     @property
@@ -99,5 +100,6 @@ class Loop:
     def _failed(self, error: Exception) -> float:
         if not self._pause_seconds or not isinstance(error, StoreUnavailable | BrokerUnavailable):
             self._faults.loop_failed(self.name, error)
+        self._because = because(error)
         self._pause_seconds = min(max(self._pause_seconds * 2, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
         return self._pause_seconds

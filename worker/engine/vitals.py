@@ -9,6 +9,7 @@ import redis
 from redis.exceptions import RedisError
 
 from worker.broker.depth import QueueDepths
+from worker.causes import because
 from worker.engine.consumer_watch import ConsumerWatch
 from worker.engine.stream import STREAM
 from worker.errors import BrokerUnavailable
@@ -68,17 +69,17 @@ class Vitals:
         return [*stalled, "consumer stalled"] if self.consumer.stalled else stalled
 
     def ready(self) -> list[str]:
-        """Why no job gets through at the moment."""
+        """Why no job gets through at the moment: a line for each part that fails, with the cause where one is known."""
         problems = [trouble for loop in self.loops if (trouble := loop.trouble)]
         problems += [trouble] if (trouble := self.consumer.trouble) else []
         try:
             self._client.ping()
-        except (RedisError, OSError):
-            problems.append("Redis does not answer")
+        except (RedisError, OSError) as problem:
+            problems.append(f"Redis does not answer{because(problem)}")
         try:
             self._depths.read()
-        except BrokerUnavailable:
-            problems.append("the broker does not answer")
+        except BrokerUnavailable as problem:
+            problems.append(f"the broker does not answer{because(problem)}")
         return problems
 
     def beat(self) -> float:

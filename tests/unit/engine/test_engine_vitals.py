@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from unittest.mock import MagicMock
 
+import redis
+
 from tests.doubles.clocks import FakeClock
 from worker.engine.consumer_watch import LOSSES_MOST, LOSSES_WITHIN_SECONDS, ConsumerWatch
 from worker.engine.vitals import Vitals
+from worker.errors import BrokerUnavailable
 
 
 class Loop:
@@ -52,6 +55,21 @@ def test_a_stall_is_told_once_and_makes_the_process_unlive() -> None:
     bench.intake.stalled = False
     bench.vitals.beat()
     assert (bench.vitals.live(), bench.rounds) == ([], 2)
+
+
+def test_readiness_names_each_part_that_fails_and_why() -> None:
+    """A wrong password and a broker that is away are told apart, without a word of what the libraries said (D8)."""
+    client, depths = MagicMock(), MagicMock()
+    client.ping.side_effect = redis.exceptions.AuthenticationError("tulip")
+    away = BrokerUnavailable("tulip")
+    away.__cause__ = ConnectionRefusedError("tulip")
+    depths.read.side_effect = away
+    vitals = Vitals(client, depths, None, [], Bench())
+    vitals.consumer.attach(lambda: None)
+    assert vitals.ready() == [
+        "Redis does not answer: the user name or password is refused",
+        "the broker does not answer: nothing listens there",
+    ]
 
 
 def test_a_second_stall_is_told_again() -> None:
