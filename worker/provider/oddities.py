@@ -18,7 +18,7 @@ class Oddity(StrEnum):
     REPAIRED = "repaired"
     """It is neither JSON nor XML by the letter, or `response` and `failed` are not where they should be."""
     REF = "ref"
-    """Its ref is not 32 letters and digits."""
+    """Its ref is not 32 letters and digits, or holds the key or the number, and is published with these masked."""
 
 
 Note = Callable[[Oddity], object]

@@ -34,7 +34,7 @@ def judged(
 ) -> Wanted:
     """What `take` finds in the reply's `response`. Raises the CallError that fits any other reply.
 
-    `redactor` is asked for where the provider's words are to be published: a placed call has none.
+    `redactor` knows what no word of the provider's may show that is published.
     """
     try:
         verdict: Wanted | CallError = _said(reply, take, codes, redactor)
@@ -58,11 +58,15 @@ def _said(
     if isinstance(found, answer.Failure):
         return _refusal(found, reply, codes, redactor())
     taken = take(found)
-    return _cleaned(taken, redactor()) if isinstance(taken, str) and Oddity.REF in reply.oddities else taken
+    return _cleaned(taken, reply, redactor()) if isinstance(taken, str) else taken
 
 
-def _cleaned(ref: str, redactor: Redactor) -> str:
-    """A ref of no known shape may be long, or quote the request. Raises Garbled where nothing readable is left."""
+def _cleaned(ref: str, reply: Reply, redactor: Redactor) -> str:
+    """A ref of no known shape may be long, any may quote the request. Raises Garbled where nothing is left of it."""
+    if redactor.is_quoted_in(ref):
+        reply.oddities.add(Oddity.REF)
+    if Oddity.REF not in reply.oddities:
+        return ref
     if not (clean := redactor.publishable(ref)):
         raise Garbled("it is a response without a readable ref")
     return clean

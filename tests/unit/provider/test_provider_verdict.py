@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import html
 import json
+from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -14,6 +18,7 @@ from worker.jobs import Job
 from worker.provider.answer import Response
 from worker.provider.codes import CODE, Codes
 from worker.provider.inbox import Reply
+from worker.provider.oddities import Oddity
 from worker.provider.redaction import MASK, MESSAGE_CHARACTERS, Redactor
 from worker.provider.verdict import UNKNOWN_CODE, judged
 
@@ -102,6 +107,62 @@ def test_secret_in_a_message_is_masked_however_it_is_written(text: str) -> None:
     message = REDACTOR.publishable(text)
     assert MASK in message
     assert not leaks(message)
+
+
+def _each(form: str) -> Callable[[str], str]:
+    return lambda text: "".join(form.format(ord(sign)) for sign in text)
+
+
+CODINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "spaces": " ".join,
+    "dots": ".".join,
+    "underscores": "_".join,
+    "zero-width": "\u200b".join,
+    "keycaps": "\ufe0f\u20e3 ".join,
+    "full width": lambda text: "".join(chr(ord(sign) + 0xFEE0) for sign in text),
+    "Arabic digits": lambda text: text.translate({ord(str(n)): chr(0x660 + n) for n in range(10)}),
+    "backwards": lambda text: text[::-1],
+    "other case": str.swapcase,
+    "URL": _each("%{:02x}"),
+    "URL twice": lambda text: quote(_each("%{:02X}")(text)),
+    "HTML": _each("&#{};"),
+    "HTML, hexadecimal": _each("&#x{:X};"),
+    "HTML in HTML": lambda text: html.escape(_each("&#{};")(text)),
+    "JSON": _each("\\u{:04x}"),
+    "JSON in JSON": _each("\\\\u{:04x}"),
+    "Python": _each("\\x{:02x}"),
+    "octal": _each("\\{:03o}"),
+    "quoted-printable": _each("={:02X}"),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64 in a URL": lambda text: quote(base64.b64encode(text.encode()).decode(), safe=""),
+    "base64 of JSON": lambda text: (
+        base64.urlsafe_b64encode(json.dumps({"x": text}).encode()).decode().rstrip("=")
+    ),
+    "a path with base64": lambda text: f"https://h/x/{base64.b64encode(text.encode()).decode()}",
+    "hexadecimal": lambda text: text.encode().hex(),
+    "hexadecimal, 0x": lambda text: f"0x{text.encode().hex().upper()}",
+    "hexadecimal, by bytes": lambda text: text.encode().hex(" "),
+}
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("secret", [JOB.phone.lstrip("0"), JOB.code, KEY], ids=["phone", "code", "key"])
+def test_secret_in_a_message_is_masked_however_it_is_coded(secret: str, coding: str) -> None:
+    """In any spelling that a web framework or its log gives to a field of a request (E13)."""
+    coded = CODINGS[coding](secret)
+    message = REDACTOR.publishable(f"Request with {coded} refused.")
+    assert message.startswith("Request with ") and MASK in message
+    assert coded not in message and not leaks(message)
+
+
+@pytest.mark.parametrize("ref", [KEY, KEY.upper(), KEY[::-1], JOB.phone.rjust(32, "0")])
+def test_ref_that_quotes_the_request_is_masked_and_told_as_odd(ref: str) -> None:
+    """It is a placed call, and what came is no ref that anybody should see (E13)."""
+    answer = Reply(200, {}, json.dumps({"response": {"ref": ref}}).encode())
+    shown = judged(answer, Response.ref, CODES, lambda: REDACTOR)
+    assert MASK in shown and ref not in shown and not leaks(shown)
+    assert answer.oddities == {Oddity.REF}
 
 
 @pytest.mark.parametrize("text", ["Try again in 300 seconds.", "Error 4821.", "Ends in 0199.", "key"])
