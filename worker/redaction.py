@@ -13,19 +13,27 @@ import base64
 import binascii
 import math
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
-from worker.scrubbing import REDACTED, hidden, label, masked, scrub
+from worker.labelled import REDACTED, Label, hidden, label, masked
+from worker.scrubbing import MAX_TEXT, bounded, scrub
 
 SHORTEST_SECRET = 4
 """Shorter registered secrets are ignored: hiding every "a" would hide everything."""
 
-_DEEPEST = 8
+MAX_FIELD, MAX_DEPTH = 64 * 1024, 8
+"""Characters of one field of a line with all that is in it, and how many values may be in one another."""
+
+NODE_SIZE = 32
+"""What a value takes of a field's room beside its text."""
+
+CUT = "[cut]"
+
 _PLAIN_NAMES = frozenset(
     {
         "account",
@@ -44,10 +52,33 @@ _PLAIN_NAMES = frozenset(
 )
 """Fields whose value may be a long number without being a phone's."""
 
+_DIGIT = re.compile(r"\d")
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9_:.@/+-]{1,128}")
 _NUMBER_NAME = re.compile(
     r"(?:.*_)?(?:seconds|ms|us|ns|at|bytes|size|count|total|jobs|waiting|pending|pid|port|fence|id)"
 )
+
+
+class Room:
+    """What a field may still take of a line: a structure that holds parts of itself many times over must end too."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = MAX_FIELD
+
+    def admit(self, items: Iterable[Any]) -> Iterator[Any]:
+        """The items that there is room for, and CUT where one had to be left out."""
+        for item in items:
+            if self._left <= 0:
+                yield CUT
+                return
+            self.spend(item)
+            yield item
+
+    def spend(self, item: object) -> None:
+        """Count what a value takes."""
+        self._left -= NODE_SIZE + (min(len(item), MAX_TEXT) if isinstance(item, str | bytes) else 0)
 
 
 class Redactor:
@@ -65,31 +96,41 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """`text` without registered secrets and whatever `scrub` finds."""
-        return scrub(self._without_secrets(text))
+        if len(text) <= MAX_TEXT:
+            return scrub(self._without_secrets(text))
+        return bounded(text, lambda part: scrub(self._without_secrets(part)))
 
     def __call__(self, _: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """The structlog processor. Names that begin with an underscore are structlog's own and pass."""
         return {name: value if name[:1] == "_" else self.field(name, value) for name, value in line.items()}
 
-    def field(self, name: str, value: object, depth: int = 0) -> Any:
-        """What to print for a field: text, numbers, lists and dicts only, safe for any JSON encoder."""
+    def field(self, name: str, value: object, depth: int = 0, room: Room | None = None) -> Any:
+        """What to print for a field: text, numbers, lists and dicts only, safe for any JSON encoder.
+
+        `room` is that of the value around this one.
+        """
         try:
-            return self._named(name, value, depth)
+            return self._named(name, value, depth, room)
         except Exception:  # a foreign __repr__ or __str__ may do anything
             return "[unprintable]"
 
-    def _named(self, name: str, value: object, depth: int) -> Any:
+    def _named(self, name: str, value: object, depth: int, room: Room | None) -> Any:
         if value is None or isinstance(value, bool):
             return value
         if kind := label(name):
-            return self._without_secrets(hidden(kind, _plain_text(value)))
+            return self._labelled(kind, value)
         if isinstance(value, int | float) and _NUMBER_NAME.fullmatch(name):
             return _number(value)
         if name in _PLAIN_NAMES and isinstance(value, str | int) and _PLAIN_VALUE.fullmatch(str(value)):
             return self._without_secrets(value) if isinstance(value, str) else value
-        return self._any(value, depth)
+        return self._any(value, depth, room)
 
-    def _any(self, value: object, depth: int) -> Any:
+    def _labelled(self, kind: Label, value: object) -> str:
+        if kind is Label.SECRET or not isinstance(value, str | bytes | int):
+            return REDACTED
+        return self._without_secrets(hidden(kind, _plain_text(value)))
+
+    def _any(self, value: object, depth: int, room: Room | None) -> Any:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, str):
@@ -99,22 +140,23 @@ class Redactor:
         if isinstance(value, float):
             return _number(value)
         if isinstance(value, Mapping | list | tuple | AbstractSet):
-            return self._nested(value, depth) if depth < _DEEPEST else "[too deep]"
+            return self._nested(value, depth + 1, room or Room()) if depth < MAX_DEPTH else "[too deep]"
         return self.text(_plain_text(value))
 
-    def _nested(self, value: Any, depth: int) -> Any:
+    def _nested(self, value: Any, depth: int, room: Room) -> Any:
         if isinstance(value, Mapping):
-            return {
-                self.text(_plain_text(name)): self.field(_plain_text(name), item, depth + 1)
-                for name, item in value.items()
-            }
-        return [self._after(before, item, depth) for before, item in _with_previous(value)]
+            return dict(self._member(name, value.get(name), depth, room) for name in room.admit(value))
+        before: object = None
+        found = []
+        for item in room.admit(value):
+            found.append(self.field(_label_of(item, before), item, depth, room))
+            before = item
+        return found
 
-    def _after(self, before: object, item: object, depth: int) -> Any:
-        """An item of a sequence; the one before it may be its label, as in ("code", "1234")."""
-        scalar = isinstance(item, str | bytes | int) and any(sign.isdigit() for sign in _plain_text(item))
-        label = _plain_text(before) if scalar and isinstance(before, str | bytes) else ""
-        return self.field(label, item, depth + 1)
+    def _member(self, name: object, value: object, depth: int, room: Room) -> tuple[str, Any]:
+        room.spend(value)
+        text = _plain_text(name)
+        return self.text(text), self.field(text, value, depth, room)
 
     def _without_secrets(self, text: str) -> str:
         if len(text) >= self._shortest:
@@ -133,6 +175,12 @@ def register_secret(secret: str) -> None:
     redactor.register(secret)
 
 
+def _label_of(item: object, before: object) -> str:
+    """What stands before an item of a sequence, which may be its label, as in ("code", "1234")."""
+    scalar = isinstance(item, str | bytes | int) and _DIGIT.search(_plain_text(item)) is not None
+    return _plain_text(before) if scalar and isinstance(before, str | bytes) else ""
+
+
 def masked_number(number: int) -> int | str:
     """A whole number of 7 to 15 digits, which may be a phone's, masked; others as they are, the longest as text."""
     if abs(number) < 10**6:
@@ -142,11 +190,6 @@ def masked_number(number: int) -> int | str:
 
 def _number(number: float) -> float | str:
     return number if math.isfinite(number) else str(number)
-
-
-def _with_previous(items: Any) -> list[tuple[object, object]]:
-    sequence = list(items)
-    return list(zip([None, *sequence], sequence, strict=False))
 
 
 def _plain_text(value: object) -> str:

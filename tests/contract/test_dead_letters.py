@@ -13,8 +13,8 @@ import redis
 from structlog.testing import capture_logs
 
 from worker.errors import StoreUnavailable
+from worker.labelled import REDACTED
 from worker.ports import Source, Whole
-from worker.scrubbing import REDACTED
 from worker.state import dead_letters, keys
 from worker.state.dead_letters import RedisDeadLetters
 from worker.state.harmless import to_send_again

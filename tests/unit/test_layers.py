@@ -19,9 +19,9 @@ LAYERS = (
     },
     # The adapters: Redis, broker, provider, webhooks, threads, logs, metrics, HTTP.
     {
-        "broker", "causes", "delivery", "embedded", "engine", "health", "http_faults", "http_heads", "labels", "logs",
-        "loops", "metrics", "producer", "provider", "queues", "redaction", "sandbox", "scrubbing", "shared_state",
-        "state", "threads", "tls", "trust", "watching", "written",
+        "addresses", "broker", "causes", "delivery", "embedded", "engine", "health", "http_faults", "http_heads",
+        "labelled", "labels", "logs", "loops", "metrics", "producer", "provider", "queues", "redaction", "sandbox",
+        "scrubbing", "shared_state", "state", "threads", "tls", "trust", "watching", "written",
     },
     {"preflight", "wiring"},
     {"app", "steps", "tasks"},

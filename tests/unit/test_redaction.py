@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.jobs import Job
+from worker.labelled import REDACTED, masked
 from worker.redaction import Redactor
-from worker.scrubbing import REDACTED, masked, scrub
+from worker.scrubbing import scrub
 
 KEY = "8f3a61c09b7d4e52a1c6f0d97be3425d"
 WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

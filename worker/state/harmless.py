@@ -23,8 +23,9 @@ from worker.jobs import (
     NOTE_LENGTH,
     Job,
 )
+from worker.labelled import REDACTED, masked
 from worker.redaction import redactor
-from worker.scrubbing import REDACTED, masked, starred
+from worker.scrubbing import starred
 
 MAX_TEXT = 2048
 """Characters that are kept of a message without fields."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from worker.broker import address
 from worker.cli import places
 from worker.embedded.errors import EmbeddedServerError
-from worker.scrubbing import REDACTED
+from worker.labelled import REDACTED
 from worker.settings import Settings
 
 ENVIRONMENT, DEFAULT = "environment", "default"
