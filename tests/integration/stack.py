@@ -34,10 +34,14 @@ Accounts = Mapping[str, Mapping[str, Any]]
 
 
 class RedisServer:
-    """A Redis on a port of its own that can be stopped and started again with all that it held."""
+    """A Redis on a port of its own that can be stopped and started again with all that it held.
 
-    def __init__(self, folder: Path) -> None:
+    `environ` is added to its environment.
+    """
+
+    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None) -> None:
         self._folder, self.port = folder, free_port()
+        self._environ = {**os.environ, **(environ or {})}
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -45,7 +49,11 @@ class RedisServer:
         options = f"--bind 127.0.0.1 --port {self.port} --dir {self._folder} --appendonly yes"
         command = [_redis_binary(), *options.split(), "--save", "", "--maxmemory-policy", "noeviction"]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+            command,
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
         )
         wait_until(self._answers, "Redis answers", 20)
 
@@ -54,6 +62,15 @@ class RedisServer:
             self._process.terminate()
             self._process.wait(20)
             self._process = None
+
+    def freeze(self) -> None:
+        """It stays connected and answers nothing; what is sent meanwhile it reads when it is thawed."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def _answers(self) -> bool:
         try:
@@ -71,10 +88,10 @@ def _redis_binary() -> str:
 
 
 @contextmanager
-def redis_server() -> Iterator[RedisServer]:
+def redis_server(environ: Mapping[str, str] | None = None) -> Iterator[RedisServer]:
     """A Redis that runs, and is gone with its data afterwards."""
     with tempfile.TemporaryDirectory(prefix="cw-stack-") as name:
-        server = RedisServer(Path(name))
+        server = RedisServer(Path(name), environ)
         server.start()
         try:
             yield server
