@@ -1,10 +1,13 @@
-"""What `doctor` says of real servers that do not let us in."""
+"""What `doctor` says of real servers that do not let us in, and of receivers behind TLS."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from worker.cli.doctor import servers
+from tests.tls import Authority, TlsDoor
+from worker.causes import Cause
+from worker.cli.doctor import endpoints, servers
 from worker.cli.doctor.finding import Finding, Grade
 from worker.settings import Settings
 
@@ -48,3 +51,30 @@ def test_missing_database_is_told_as_such(redis_url: str) -> None:
     settings = Settings.from_env({"REDIS_URL": redis_url.removesuffix("/0") + "/99999"})
     found = list(servers.store(settings))
     assert found[-1].grade is Grade.FAIL and "database" in found[-1].mend
+
+
+def test_receiver_is_trusted_as_its_deliveries_trust_it(tmp_path: Path, redis_url: str) -> None:
+    """A private authority is good where it is named, and a certificate for another host is good nowhere (D8, C10)."""
+    private = Authority(tmp_path, "private")
+    target = urlsplit(redis_url).port or 0
+    with (
+        TlsDoor(target, private.issue("good")) as good,
+        TlsDoor(target, private.issue("other", "DNS:other")) as other,
+    ):
+        hooks = [
+            (good.port, private.pair.certificate),
+            (good.port, None),
+            (other.port, private.pair.certificate),
+        ]
+        found = list(endpoints.check(_with_hooks(tmp_path, hooks)))
+    assert [finding.grade for finding in found] == [Grade.OK, Grade.FAIL, Grade.FAIL]
+    assert all(finding.text.endswith(Cause.TLS) for finding in found[1:])
+
+
+def _with_hooks(tmp_path: Path, hooks: list[tuple[int, Path | None]]) -> Settings:
+    text = '[accounts.acme]\napi_key_env = "K"\nrate = "1/s"\n'
+    for number, (port, ca_file) in enumerate(hooks):
+        text += f'[[accounts.acme.webhooks]]\nurl = "https://127.0.0.1:{port}/{number}"\nsecret_env = "S"\n'
+        text += "" if ca_file is None else f'ca_file = "{ca_file}"\n'
+    (tmp_path / "accounts.toml").write_text(text)
+    return Settings.from_env({"ACCOUNTS_FILE": str(tmp_path / "accounts.toml")})

@@ -9,10 +9,10 @@ import socket
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
-
+from worker import trust
 from worker.accounts import Accounts
 from worker.causes import Cause, cause_of
 from worker.cli.doctor.finding import Finding
@@ -24,7 +24,7 @@ CONNECT_SECONDS = 5.0
 MAX_AT_ONCE = 16
 
 _MENDS = {
-    Cause.TLS: "correct the host in that url, or the receiver's certificate",
+    Cause.TLS: "correct the host in that url, the receiver's certificate, or name a private authority as its ca_file",
     Cause.NAME: "correct the host in that url, or the machine's name service",
 }
 _MEND = "start the receiver, or look at its address and at the firewall; meanwhile its deliveries wait"
@@ -37,21 +37,23 @@ def check(settings: Settings) -> Iterator[Finding]:
     except ConfigurationError:
         # Said already by the check of the files.
         return
-    origins = dict.fromkeys(
-        shown_origin(hook.url) for account in accounts.values() for hook in account.webhooks
-    )
+    hooks = [hook for account in accounts.values() for hook in account.webhooks]
+    places = dict.fromkeys((shown_origin(hook.url), hook.ca_file) for hook in hooks)
     with ThreadPoolExecutor(MAX_AT_ONCE) as pool:
-        yield from pool.map(_probe, origins)
+        yield from pool.map(lambda place: _probe(*place), places)
 
 
-def _probe(origin: str) -> Finding:
+def _probe(origin: str, ca_file: Path | None) -> Finding:
     parts = urlsplit(origin)
     secure = parts.scheme == "https"
     host, port = parts.hostname or "", parts.port or (443 if secure else 80)
     try:
+        context = trust.context(ca_file, "ca_file") if secure else None
         with socket.create_connection((host, port), CONNECT_SECONDS) as connection:
-            if secure:
-                _shake_hands(connection, host)
+            if context is not None:
+                _shake_hands(context, connection, host)
+    except ConfigurationError as problem:
+        return Finding.fail("webhook", f"{origin} cannot be looked at: {problem}", "correct that file")
     except (OSError, UnicodeError) as problem:
         cause = cause_of(problem)
         text = f"{origin} cannot be reached: {problem if cause is Cause.OTHER else cause}"
@@ -59,8 +61,6 @@ def _probe(origin: str) -> Finding:
     return Finding.ok("webhook", f"{origin} is reachable")
 
 
-def _shake_hands(connection: socket.socket, host: str) -> None:
-    with ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH).wrap_socket(
-        connection, server_hostname=host
-    ):
+def _shake_hands(context: ssl.SSLContext, connection: socket.socket, host: str) -> None:
+    with context.wrap_socket(connection, server_hostname=host):
         return

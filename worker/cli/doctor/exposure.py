@@ -26,8 +26,11 @@ def check(settings: Settings) -> Iterator[Finding]:
         accounts = Accounts.load(settings.accounts_file)
     except ConfigurationError:
         accounts = Accounts({})
-    yield from _open_file(settings.accounts_file, WRITABLE)
-    yield from _open_file(settings.provider_errors_file, WRITABLE)
+    hooks = [hook for account in accounts.values() for hook in account.webhooks]
+    authorities = [settings.proxstop_ca_file, *(hook.ca_file for hook in hooks)]
+    for path in dict.fromkeys([settings.accounts_file, settings.provider_errors_file, *authorities]):
+        if path is not None:
+            yield from _open_file(path, WRITABLE)
     for account in accounts.values():
         if account.api_key_file is not None:
             yield from _open_file(account.api_key_file, SECRET)
