@@ -26,7 +26,7 @@ from worker.engine.keeper import Hands, Keeper
 from worker.engine.recorder import Recorder
 from worker.engine.redis_queue import RedisQueue
 from worker.engine.releaser import Releaser
-from worker.engine.stream import BLOCK_MS, StreamIntake
+from worker.engine.stream import StreamIntake
 from worker.engine.sweeper import Sweeper
 from worker.engine.vitals import Vitals
 from worker.health import HealthServer
@@ -147,7 +147,7 @@ class Wiring:
     def redis_broker(self) -> redis.Redis | None:
         """The broker where it is a Redis; Celery's own consumer takes from any other."""
         url = redis_broker(self._settings)
-        return connect(url, blocking_seconds=BLOCK_MS / 1000) if url else None
+        return connect(url) if url else None
 
     @cached_property
     def scripts(self) -> Scripts:

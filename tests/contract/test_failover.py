@@ -86,7 +86,7 @@ def test_one_refusal_moves_every_connection_of_the_process(place: Place, client:
         pool.release(connection)
     with connect(place.url) as other, closing(ResultsQueue(place.url)) as results:
         lists = RedisLists(other, [CALLS.name], CALLS.name)
-        assert lists.fetch(1, []) == []
+        assert lists.fetch(1, []).messages == []
         results.publish([("call.placed", "before")])
         place.fail_over()
         with pytest.raises(redis.ReadOnlyError):
@@ -98,7 +98,7 @@ def test_one_refusal_moves_every_connection_of_the_process(place: Place, client:
         results.publish([("call.placed", "after")])
         assert place.new.llen("results") == 2
         place.new.lpush(CALLS.name, '{"body": ""}')
-        assert len(lists.fetch(1, [])) == 1
+        assert len(lists.fetch(1, []).messages) == 1
 
 
 def test_a_wait_that_the_old_primary_broke_off_moves_too(place: Place, client: redis.Redis) -> None:

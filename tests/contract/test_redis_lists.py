@@ -13,15 +13,24 @@ import redis
 from kombu import Connection, Exchange, Queue
 
 from tests.doubles.clocks import FakeClock
-from worker.broker.redis_lists import RESTORE_MOST, RedisLists
+from worker.broker.redis_lists import (
+    FETCH_BYTES,
+    MESSAGE_BYTES,
+    RESTORE_MOST,
+    WRONG_SECONDS,
+    RedisLists,
+    uncut,
+)
 from worker.engine import redis_queue
 from worker.engine.entry import Entry
 from worker.engine.intake import Intake
-from worker.engine.redis_queue import BUSY_SECONDS, IDLE_SECONDS, QUIET_SECONDS, RedisQueue
+from worker.engine.listening import QUIET_SECONDS
+from worker.engine.redis_queue import BUSY_SECONDS, IDLE_SECONDS, RedisQueue
 from worker.engine.upkeep import ABANDONED_SECONDS, KEEP_SECONDS
 from worker.errors import StoreUnavailable
 from worker.failpoints import FailpointReached
 from worker.intake import Broken, Request
+from worker.ports import Whole
 
 UNACKED, INDEX = "calls.unacked", "calls.unacked_index"
 JOB = {"id": "a", "account": "acme", "country": "1", "phone": "2125555555", "code": "4321"}
@@ -71,7 +80,7 @@ def test_any_message_goes_back_as_it_was(
     """Byte for byte, into the list that a worker reads, whatever its exchange and routing key are called."""
     raw = message(exchange, routing_key)
     client.lpush("calls", raw)
-    (filed,) = lists.fetch(10, [])
+    (filed,) = lists.fetch(10, []).messages
     assert filed.raw == raw and not filed.restored and is_filed(client) == (1, 1)
     assert json.loads(cast(bytes, client.hget(UNACKED, filed.tag))) == [
         json.loads(raw),
@@ -80,7 +89,7 @@ def test_any_message_goes_back_as_it_was(
     ]
     lists.hand_back([], [filed.tag])
     assert queued(client) == [raw] and is_filed(client) == (0, 0)
-    (again,) = lists.fetch(10, [])
+    (again,) = lists.fetch(10, []).messages
     assert again.raw == raw and again.restored
 
 
@@ -101,11 +110,11 @@ def test_any_message_goes_back_as_it_was(
 def test_what_is_no_message_goes_back_as_it_was(client: redis.Redis, lists: RedisLists, raw: bytes) -> None:
     """It is kept for somebody to bury it; taken again, it is known to have been taken before."""
     client.lpush("calls", raw)
-    (filed,) = lists.fetch(10, [])
+    (filed,) = lists.fetch(10, []).messages
     assert filed.raw == raw
     lists.hand_back([], [filed.tag])
     assert queued(client) == [raw] and is_filed(client) == (0, 0)
-    (again,) = lists.fetch(10, [])
+    (again,) = lists.fetch(10, []).messages
     assert again.raw == raw and again.restored
     lists.fetch(10, [again.tag])
     assert is_filed(client) == (0, 0) and not client.exists("calls.restored")
@@ -114,7 +123,7 @@ def test_what_is_no_message_goes_back_as_it_was(client: redis.Redis, lists: Redi
 def test_a_foreign_message_goes_back_to_its_own_list(client: redis.Redis, lists: RedisLists) -> None:
     """A list for a priority is one of the queue's."""
     client.lpush("calls\x06\x169", b"{")
-    lists.hand_back([], [filed.tag for filed in lists.fetch(10, [])])
+    lists.hand_back([], [filed.tag for filed in lists.fetch(10, []).messages])
     assert queued(client, "calls\x06\x169") == [b"{"]
 
 
@@ -125,7 +134,7 @@ def test_messages_of_one_tag_do_not_displace_each_other(
     """A producer that is careless with tags loses nothing: each message is filed and acknowledged by itself."""
     other = raw.replace(b"e30=", b"e31=")
     client.lpush("calls", raw, other, raw)
-    first, second, third = lists.fetch(10, [])
+    first, second, third = lists.fetch(10, []).messages
     lists.fetch(10, [first.tag])
     assert is_filed(client) == (2, 2)
     lists.hand_back([], [second.tag, third.tag])
@@ -143,7 +152,7 @@ def test_what_kombu_filed_is_put_back(client: redis.Redis, lists: RedisLists, ro
     """Its spaces and escapes are no obstacle."""
     raw = message(routing_key=routing_key)
     kombu_files(client, raw, 'odd "one"', routing_key)
-    assert lists.restore_older_than(60) == (1, [])
+    assert lists.restore_older_than(60)[:2] == (1, [])
     assert queued(client) == [raw] and is_filed(client) == (0, 0)
 
 
@@ -154,7 +163,7 @@ def test_what_is_filed_here_kombu_puts_back(client: redis.Redis, lists: RedisLis
     with Connection(redis_url, transport_options=options) as connection, connection.channel() as channel:
         producer = connection.Producer(channel)
         producer.publish({"n": 2**60 + 1}, exchange=queue.exchange, routing_key="calls", declare=[queue])
-        (filed,) = lists.fetch(10, [])
+        (filed,) = lists.fetch(10, []).messages
         channel.qos.restore_by_tag(filed.tag.decode())
         restored = queue.bind(channel).get(no_ack=True)
         assert restored is not None and restored.payload == {"n": 2**60 + 1}
@@ -168,7 +177,7 @@ def test_a_producers_message_goes_through_whole(
     queue = Queue("calls", Exchange("calls", type="direct"), "calls")
     with Connection(redis_url) as connection, connection.channel() as channel:
         connection.Producer(channel).publish(JOB, exchange="calls", routing_key="calls", declare=[queue])
-        lists.hand_back([], [filed.tag for filed in lists.fetch(10, [])])
+        lists.hand_back([], [filed.tag for filed in lists.fetch(10, []).messages])
         received = queue.bind(channel).get(no_ack=True)
         assert received is not None and received.payload == JOB
 
@@ -183,9 +192,9 @@ def test_what_cannot_be_read_stays_filed_and_is_told(
     """Once, not again until it has lain for as long once more; and it is gone when it is acknowledged."""
     client.hset(UNACKED, "odd", filed)
     client.zadd(INDEX, {"odd": 1})
-    messages, (odd,) = lists.restore_older_than(15)
+    messages, (odd,), _ = lists.restore_older_than(15)
     assert (messages, odd.tag, odd.raw) == (0, b"odd", filed.encode())
-    assert is_filed(client) == (1, 1) and lists.restore_older_than(15) == (0, [])
+    assert is_filed(client) == (1, 1) and lists.restore_older_than(15)[:2] == (0, [])
     lists.fetch(10, [odd.tag])
     assert is_filed(client) == (0, 0)
 
@@ -195,27 +204,27 @@ def test_what_cannot_be_read_does_not_block_the_others(client: redis.Redis, list
     client.hset(UNACKED, mapping={f"odd{n}": "{" for n in range(RESTORE_MOST + 5)})
     client.zadd(INDEX, {f"odd{n}": n for n in range(RESTORE_MOST + 5)})
     client.lpush("calls", message())
-    (filed,) = lists.fetch(1, [])
+    (filed,) = lists.fetch(1, []).messages
     client.zadd(INDEX, {filed.tag: RESTORE_MOST + 5})
     lists.restore_older_than(15)
-    messages, odd = lists.restore_older_than(15)
+    messages, odd, _ = lists.restore_older_than(15)
     assert messages == 1 and len(odd) == 5 and len(queued(client)) == 1
 
 
 def test_a_tag_without_a_message_is_struck_off(client: redis.Redis, lists: RedisLists) -> None:
     """There is nothing to put back, and it is not looked at for ever."""
     client.zadd(INDEX, {"nothing": 1})
-    assert lists.restore_older_than(15) == (0, [])
+    assert lists.restore_older_than(15)[:2] == (0, [])
     assert is_filed(client) == (0, 0)
 
 
 def test_what_is_kept_is_not_put_back(client: redis.Redis, lists: RedisLists) -> None:
     """To keep is to file anew as far as time goes; what was struck off meanwhile does not come back by it."""
     client.lpush("calls", message(), message())
-    kept, left = (filed.tag for filed in lists.fetch(10, []))
+    kept, left = (filed.tag for filed in lists.fetch(10, []).messages)
     client.zadd(INDEX, {kept: 1, left: 1})
     lists.keep([kept, b"struck off"])
-    assert lists.restore_older_than(15) == (1, [])
+    assert lists.restore_older_than(15)[:2] == (1, [])
     assert client.hkeys(UNACKED) == [kept] and client.zrange(INDEX, 0, -1) == [kept]
 
 
@@ -232,7 +241,7 @@ def test_a_flood_in_one_list_leaves_the_others_their_share(client: redis.Redis, 
     """What has just come into another list is taken with the first batch, which is full all the same."""
     client.lpush("calls.3", *(message(routing_key="calls.3", id=n) for n in range(1000)))
     client.lpush("calls.7", message(routing_key="calls.7", id="behind"))
-    taken = [json.loads(filed.raw)["id"] for filed in several.fetch(256, [])]
+    taken = [json.loads(filed.raw)["id"] for filed in several.fetch(256, []).messages]
     assert [name for name in taken if name != "behind"] == list(range(255)) and "behind" in taken
 
 
@@ -242,7 +251,7 @@ def test_full_lists_give_alike(client: redis.Redis, several: RedisLists, most: i
     for name in SHARES:
         client.lpush(name, *(message(routing_key=name, id=n) for n in range(100)))
     taken: dict[str, list[int]] = {name: [] for name in SHARES}
-    for filed in several.fetch(most, []):
+    for filed in several.fetch(most, []).messages:
         document = json.loads(filed.raw)
         taken[document["properties"]["delivery_info"]["routing_key"]].append(document["id"])
     assert sum(map(len, taken.values())) == most
@@ -256,7 +265,7 @@ def test_where_there_is_room_for_one_each_list_comes_first_in_time(
     """However long the list before it is."""
     client.lpush("calls.3", *(message(routing_key="calls.3") for _ in range(200)))
     client.lpush("calls.4", message(routing_key="calls.4"))
-    taken = [json.loads(filed.raw) for _ in range(68) for filed in several.fetch(1, [])]
+    taken = [json.loads(filed.raw) for _ in range(68) for filed in several.fetch(1, []).messages]
     keys = [each["properties"]["delivery_info"]["routing_key"] for each in taken]
     assert len(keys) == 68 and keys.count("calls.4") == 1
 
@@ -265,7 +274,7 @@ def test_a_shards_message_goes_back_to_its_own_list(client: redis.Redis, several
     """It lies before that shard's others again, and no worker needs to know where it came from."""
     raw, later = (message("", routing_key="calls.11") for _ in range(2))
     client.lpush("calls.11", raw, later)
-    several.hand_back([], [filed.tag for filed in several.fetch(1, [])])
+    several.hand_back([], [filed.tag for filed in several.fetch(1, []).messages])
     assert queued(client, "calls.11") == [later, raw] and is_filed(client) == (0, 0)
 
 
@@ -277,8 +286,127 @@ def test_a_worker_that_knows_no_shards_loses_none_of_their_messages(
     client.lpush("calls.11", raw)
     several.fetch(1, [])
     age(client, ABANDONED_SECONDS)
-    assert lists.restore_older_than(ABANDONED_SECONDS) == (1, [])
+    assert lists.restore_older_than(ABANDONED_SECONDS)[:2] == (1, [])
     assert queued(client) == [raw]
+
+
+LARGE = 8 * 2**20
+
+
+def test_what_is_too_large_is_filed_by_size_and_beginning(client: redis.Redis, lists: RedisLists) -> None:
+    """Neither the reply nor Redis keeps the rest; put back and taken again it is told alike (E6)."""
+    raw = message(body="y" * LARGE)
+    client.lpush("calls", raw)
+    (filed,) = lists.fetch(10, []).messages
+    assert uncut(filed.raw) == (raw[:8192], Whole(len(raw)))
+    assert client.hstrlen(UNACKED, filed.tag) < 20_000
+    lists.hand_back([], [filed.tag])
+    (again,) = lists.fetch(10, []).messages
+    assert (again.raw, again.restored) == (filed.raw, True)
+    lists.fetch(0, [again.tag])
+    assert is_filed(client) == (0, 0)
+
+
+def test_a_reply_is_bounded_in_bytes(client: redis.Redis, lists: RedisLists) -> None:
+    """However many messages lie there, of whatever size, and none is left behind for it (E6)."""
+    client.lpush("calls", *(message(body="y" * 100_000) for _ in range(100)))
+    client.lpush("calls", *(message(body="y" * (2**20)) for _ in range(20)))
+    taken = 0
+    while True:
+        messages, more = lists.fetch(256, [])
+        assert sum(len(filed.raw) for filed in messages) < FETCH_BYTES + 8 * MESSAGE_BYTES
+        taken += len(messages)
+        if not more:
+            break
+    assert taken == 120
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"callworker:cut:", b"callworker:cut:12", b"callworker:cut:x:y", b"callworker:cut:" + b"9" * 99 + b":"],
+)
+def test_only_the_scripts_own_mark_is_one(raw: bytes) -> None:
+    """A producer may write anything."""
+    assert uncut(raw) == (raw, None)
+
+
+def test_what_an_older_worker_filed_whole_is_put_aside_by_size(
+    client: redis.Redis, lists: RedisLists
+) -> None:
+    """It is told once, by its size and beginning, and takes no more room in Redis from then on (E6)."""
+    filed = json.dumps([json.loads(message(body="y" * LARGE)), "", "calls"])
+    client.hset(UNACKED, "odd", filed)
+    client.zadd(INDEX, {"odd": 1})
+    messages, (odd,), _ = lists.restore_older_than(15)
+    assert (messages, uncut(odd.raw)[1]) == (0, Whole(len(filed)))
+    assert client.hstrlen(UNACKED, "odd") < 20_000
+    lists.fetch(0, [odd.tag])
+    assert is_filed(client) == (0, 0)
+
+
+def test_putting_back_is_bounded_in_bytes(client: redis.Redis, lists: RedisLists) -> None:
+    """A backlog of large messages is put back bit by bit, and it is told that there is more (E6)."""
+    filed = json.dumps([json.loads(message(body="y" * 100_000)), "", "calls"])
+    client.hset(UNACKED, mapping={f"tag{n}": filed for n in range(200)})
+    client.zadd(INDEX, {f"tag{n}": n for n in range(200)})
+    first, _, more = lists.restore_older_than(15)
+    assert first < 100 and more
+    second, _, _ = lists.restore_older_than(15)
+    assert second > 0
+
+
+@pytest.mark.parametrize("key", ["calls", "calls.7"])
+@pytest.mark.parametrize("kind", ["stream", "string", "hash"])
+def test_a_key_of_another_type_stops_no_other(client: redis.Redis, key: str, kind: str) -> None:
+    """It is named and left alone; put right it is used again, without a restart (B8)."""
+    clock = FakeClock()
+    lists = RedisLists(client, ["calls", "calls.7"], "calls", clock)
+    spoil(client, key, kind)
+    other = "calls" if key == "calls.7" else "calls.7"
+    client.lpush(other, message())
+    assert len(lists.fetch(10, []).messages) == 1 and lists.wrong == {key}
+    client.delete(key)
+    client.lpush(key, message())
+    assert lists.fetch(10, []).messages == []
+    clock.advance(WRONG_SECONDS)
+    assert len(lists.fetch(10, []).messages) == 1 and lists.wrong == frozenset()
+
+
+def spoil(client: redis.Redis, key: str, kind: str) -> None:
+    """Put something of another type there."""
+    if kind == "stream":
+        client.xadd(key, {"job": "{}"})
+    elif kind == "hash":
+        client.hset(key, "job", "{}")
+    else:
+        client.set(key, "x")
+
+
+@pytest.mark.parametrize("key", [UNACKED, INDEX, "calls.restored"])
+def test_with_a_key_of_filing_spoiled_nothing_is_taken_or_lost(
+    client: redis.Redis, lists: RedisLists, key: str
+) -> None:
+    """Messages stay in their lists, and the key is named (B8)."""
+    client.set(key, "x")
+    client.lpush("calls", message())
+    assert lists.fetch(10, [b"some tag"]).messages == [] and key in lists.wrong
+    assert lists.restore_older_than(1)[:2] == (0, [])
+    assert len(queued(client)) == 1
+    client.delete(key)
+    assert len(lists.fetch(10, []).messages) == 1
+
+
+def test_a_lost_message_whose_list_is_spoiled_stays_filed(client: redis.Redis, lists: RedisLists) -> None:
+    """Until the list is put right; then it goes back (B8)."""
+    client.lpush("calls", message())
+    lists.fetch(10, [])
+    client.set("calls", "x")
+    age(client, ABANDONED_SECONDS)
+    assert lists.restore_older_than(ABANDONED_SECONDS)[:2] == (0, [])
+    assert is_filed(client) == (1, 1) and lists.wrong == {"calls"}
+    client.delete("calls")
+    age(client, ABANDONED_SECONDS)
+    assert lists.restore_older_than(ABANDONED_SECONDS)[:2] == (1, [])
 
 
 class Taker:
@@ -286,7 +414,7 @@ class Taker:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
-        self.stuck = False
+        self.stuck, self.room_bytes = False, 2**24
 
     def put(self, entry: Entry) -> None:
         self.entries.append(entry)
@@ -394,7 +522,7 @@ class TestRedisQueue:
         client.lpush("calls", message())
         stuck, other = Worker(client), Worker(client)
         stuck.queue.turn()
-        stuck.taker.stuck = True
+        stuck.taker.stuck, stuck.taker.room_bytes = True, 0
         age(client, ABANDONED_SECONDS)
         stuck.later(KEEP_SECONDS)
         other.later(KEEP_SECONDS)
@@ -434,7 +562,8 @@ class TestRedisQueue:
             age(client, 60)
         (entry,) = worker.taker.entries
         assert entry.read() == Broken("filed as unacknowledged in a form that cannot be read")
-        assert b"c2VjcmV0" not in entry.raw and b"[base64]" in entry.raw
+        assert entry.shown is not None
+        assert b"c2VjcmV0" not in entry.shown() and b"[base64]" in entry.shown()
         entry.done()
         worker.queue.turn()
         assert is_filed(client) == (0, 0)
@@ -483,6 +612,52 @@ class TestRedisQueue:
         worker.taker.entries[1].done()
         worker.queue.turn()
         assert is_filed(client) == (0, 0)
+
+    def test_messages_too_large_are_handed_over_one_after_the_other(self, client: redis.Redis) -> None:
+        """Each once, as a dead letter of its size: no reply outlasts its time, and those behind them come too (E6)."""
+        client.lpush("calls", *(message(body="y" * LARGE) for _ in range(20)), message())
+        worker = Worker(client)
+        for _ in range(30):
+            worker.queue.turn()
+        *large, good = worker.taker.entries
+        assert len(large) == 20 and good.cut is None
+        for entry in large:
+            assert entry.read() == Broken("larger than 131072 bytes")
+            assert entry.cut is not None and entry.cut.size > LARGE and len(entry.raw) == 8192
+
+    def test_a_reply_that_does_not_come_halves_the_next(
+        self, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It may have been too long for its time; what comes in time doubles it again (E6)."""
+        asked: list[tuple[int, int]] = []
+        worker, away = Worker(client), [True]
+        whole = RedisLists.fetch
+
+        def fetch(lists: RedisLists, most: int, acknowledged: Any, most_bytes: int) -> Any:
+            asked.append((most, most_bytes))
+            if away[0]:
+                raise StoreUnavailable("Redis does not answer")
+            return whole(lists, most, acknowledged, most_bytes)
+
+        monkeypatch.setattr(RedisLists, "fetch", fetch)
+        for _ in range(10):
+            with pytest.raises(StoreUnavailable):
+                worker.queue.turn()
+        away[0] = False
+        for _ in range(9):
+            worker.queue.turn()
+        counts = [256, 128, 64, 32, 16, 8, 4, 2, 1, 1, 1, 2, 4, 8, 16, 32, 64, 128, 256]
+        assert asked == [(count, FETCH_BYTES * count // 256) for count in counts]
+
+    def test_no_more_is_fetched_than_there_is_room_for(self, client: redis.Redis) -> None:
+        """The bound is in bytes, and common to all ways in (E6)."""
+        client.lpush("calls", message(), message())
+        worker = Worker(client)
+        worker.taker.room_bytes = 0
+        assert worker.queue.turn() > 0 and worker.taker.entries == []
+        worker.taker.room_bytes = 1
+        worker.queue.turn()
+        assert len(worker.taker.entries) == 2
 
     def test_an_empty_look_is_no_fetch(self, client: redis.Redis, armed: Callable[[str], None]) -> None:
         """A fault that waits for something to have been taken is not spent on nothing."""

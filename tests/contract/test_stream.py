@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from tests.doubles.clocks import FakeClock
+from worker.broker.redis_lists import FETCH_BYTES
 from worker.engine import stream
 from worker.engine.entry import Entry
 from worker.engine.intake import Intake
@@ -18,7 +19,7 @@ from worker.engine.upkeep import KEEP_SECONDS
 from worker.errors import StoreUnavailable
 from worker.failpoints import FailpointReached
 from worker.intake import Broken, Request
-from worker.ports import Source
+from worker.ports import Source, Whole
 from worker.state.connection import connect
 
 JOB = {"id": "a", "account": "acme", "country": "1", "phone": "2125555555", "code": "4321"}
@@ -29,7 +30,7 @@ class Taker:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
-        self.stuck = False
+        self.stuck, self.room_bytes = False, 2**24
 
     def put(self, entry: Entry) -> None:
         self.entries.append(entry)
@@ -43,7 +44,7 @@ class Taker:
 
 @pytest.fixture
 def client(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
-    monkeypatch.setattr(stream, "BLOCK_MS", 20)
+    monkeypatch.setattr(stream, "LISTEN_SECONDS", 0.02)
     with connect(redis_url) as connected:
         yield connected
 
@@ -190,7 +191,7 @@ def test_a_worker_whose_intake_is_stuck_is_relieved(
     stuck, its_clock = Taker(), FakeClock()
     stuck_worker = worker_on(client, stuck, its_clock)
     stuck_worker.turn()
-    stuck.stuck = True
+    stuck.stuck, stuck.room_bytes = True, 0
     age(client, ABANDONED_MS)
     add(client, "b")
     turn_later(stuck_worker, its_clock)
@@ -260,6 +261,7 @@ def test_an_entry_that_is_no_job_is_handed_over_as_broken(
     """With the reason, so that it is buried and leaves the stream; those behind it are read as ever."""
     client.xadd(STREAM, fields)
     add(client, "b")
+    intake.turn()
     intake.turn()
     assert taker.contents() == [Broken(reason), Request(JOB | {"id": "b"}, Source.STREAM)]
     assert taker.entries[0].raw
@@ -443,3 +445,93 @@ def test_an_empty_look_is_no_fetch(
     add(client, "a")
     with pytest.raises(FailpointReached):
         intake.turn()
+
+
+def test_entries_too_large_are_handed_over_by_size_and_beginning(
+    client: redis.Redis, intake: StreamIntake, taker: Taker
+) -> None:
+    """Each once, with its reason, and those behind them are read as ever; no reply outlasts its time (E6)."""
+    text = '{"id": "' + "y" * (8 * 2**20)
+    for _ in range(20):
+        client.xadd(STREAM, {"job": text})
+    add(client, "behind")
+    for _ in range(30):
+        intake.turn()
+    *large, behind = taker.entries
+    assert len(large) == 20 and isinstance(behind.read(), Request)
+    for entry in large:
+        assert (entry.read(), entry.cut) == (Broken("larger than 65536 bytes"), Whole(len(text)))
+        assert entry.raw == text[:8192].encode()
+
+
+def test_a_lost_workers_large_entries_are_claimed_cut(
+    client: redis.Redis, intake: StreamIntake, taker: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they are read, so they are claimed: by size and beginning (E6)."""
+    client.xadd(STREAM, {"job": "y" * (8 * 2**20), "other": "z"})
+    client.xadd(STREAM, {"jab": "y" * (8 * 2**20)})
+    lost = worker_on(client, Taker())
+    lost.turn()
+    lost.turn()
+    monkeypatch.setattr(stream, "ABANDONED_MS", 0)
+    for _ in range(3):
+        intake.turn()
+    assert [entry.cut.size for entry in taker.entries if entry.cut] == [8 * 2**20, 8 * 2**20 + 4]
+    assert all(entry.redelivered for entry in taker.entries)
+
+
+def test_a_reply_is_bounded_in_bytes(client: redis.Redis, intake: StreamIntake, taker: Taker) -> None:
+    """However many entries there are: one turn takes a part of them, and says that there is more (E6)."""
+    for _ in range(150):
+        client.xadd(STREAM, {"job": "y" * 60_000})
+    assert intake.turn() == 0.0
+    assert sum(len(entry.raw) for entry in taker.entries) < FETCH_BYTES + 8 * 60_000
+    for _ in range(9):
+        intake.turn()
+    assert len(taker.entries) == 150
+
+
+def test_no_more_is_read_than_there_is_room_for(
+    client: redis.Redis, intake: StreamIntake, taker: Taker
+) -> None:
+    """The bound is in bytes, and common to all ways in (E6)."""
+    add(client, "a")
+    taker.room_bytes = 0
+    assert intake.turn() > 0 and taker.entries == []
+    taker.room_bytes = 1
+    intake.turn()
+    assert taker.ids() == ["a"]
+
+
+@pytest.mark.parametrize("spoil", ["set", "rpush", "sadd"])
+def test_a_key_of_another_type_is_named(
+    client: redis.Redis, intake: StreamIntake, taker: Taker, spoil: str
+) -> None:
+    """Without an error, which other ways in would suffer from; put right, it is read without a restart (B8)."""
+    getattr(client, spoil)(STREAM, "x")
+    assert intake.turn() == 1.0 and intake.wrong == {STREAM}
+    intake.close()
+    client.delete(STREAM)
+    add(client, "a")
+    intake.turn()
+    assert taker.ids() == ["a"] and intake.wrong == frozenset()
+
+
+def listeners(client: redis.Redis) -> int:
+    return len(cast(Any, client.client_list(_type="pubsub")))
+
+
+def test_in_quiet_times_it_listens(
+    client: redis.Redis, intake: StreamIntake, taker: Taker, clock: FakeClock
+) -> None:
+    """It hears of an entry at once, asks Redis once a second meanwhile, and looks often after an entry came.
+
+    That the first look makes the group rings its bell once.
+    """
+    for _ in range(4):
+        clock.advance(1)
+        intake.turn()
+    assert listeners(client) == 1
+    add(client, "a")
+    intake.turn()
+    assert taker.ids() == ["a"] and listeners(client) == 0

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import redis
-from redis.exceptions import ResponseError
 
+from worker.broker.bell import Bell
 from worker.broker.lua import source
+from worker.broker.redis_lists import FETCH_BYTES, HEAD_BYTES, uncut
 from worker.engine.entry import Entry
 from worker.engine.intake import Intake
+from worker.engine.listening import Listening
+from worker.engine.messages import TOO_LARGE
 from worker.engine.upkeep import ABANDONED_SECONDS, Upkeep
 from worker.errors import StoreUnavailable
 from worker.failpoints import hit
-from worker.intake import Broken, Request, decode
+from worker.intake import MESSAGE_BYTES_MOST, Broken, Request, decode
 from worker.ports import Source
 from worker.state.scripts import Call, Scripts, translated
 
-STREAM, GROUP, FIELD = "calls.intake", "callworker", b"job"
+STREAM, GROUP, FIELD = "calls.intake", "callworker", "job"
 BATCH_MOST = 200
 IN_HAND_MOST = 1000
-BLOCK_MS = 1000
+LISTEN_SECONDS = 1.0
+IDLE_SECONDS, BUSY_SECONDS, WRONG_SECONDS = 0.004, 0.02, 1.0
+"""The pause after a look that found nothing; with entries in hand; and where the key holds something else."""
 ABANDONED_MS = int(ABANDONED_SECONDS * 1000)
 LOST_CONSUMER_MS = 3_600_000
 _START = b"0-0"
-_STREAM_GONE = ("NOGROUP", "UNBLOCKED")
 
 
 class StreamIntake:
@@ -38,6 +41,7 @@ class StreamIntake:
     An entry leaves the stream once its job is on record; until then it stays pending in the group, and another worker
     claims it when this one has not kept it for `ABANDONED_SECONDS`; see `Upkeep`. Each worker is a consumer of the
     group under a name of its own, which is removed when it closes, or, if it was killed, by another one an hour later.
+    `wrong` names the stream while its key holds something else.
     """
 
     def __init__(
@@ -45,54 +49,39 @@ class StreamIntake:
     ) -> None:
         self._client, self._intake, self._upkeep = client, intake, Upkeep(clock)
         self._consumer = uuid.uuid4().hex
-        self._grouped = False
         self._in_hand: set[bytes] = set()
         self._cursor = _START
+        self._batch = BATCH_MOST
         self._scripts = Scripts(client, source)
+        self._listening = Listening(Bell(client, STREAM), LISTEN_SECONDS, clock)
+        self.wrong: frozenset[str] = frozenset()
 
     def turn(self) -> float:
-        """Hand over what there is. Raises StoreUnavailable."""
+        """Hand over what there is; seconds until the next look. Raises StoreUnavailable."""
         try:
-            with translated():
-                self._read()
+            if not self._in_hand:
+                self._listening.listen()
+            self._upkeep.turn(self._keep, self._take_over)
+            more = self._take_new()
         except Exception:
+            self._batch = max(self._batch // 2, 1)
             self._upkeep.interrupted()
+            self._listening.stir()
             raise
-        return 0.05 if self._full else 0.0
-
-    @property
-    def _full(self) -> bool:
-        return len(self._in_hand) >= IN_HAND_MOST or self._intake.stuck
+        self._batch = min(self._batch * 2, BATCH_MOST)
+        if more:
+            return 0.0
+        return WRONG_SECONDS if self.wrong else BUSY_SECONDS if self._in_hand else IDLE_SECONDS
 
     def close(self) -> None:
         """Leave the group. What is not on record others may claim at once; then one of them removes this consumer.
 
         What cannot be said now, because Redis is away, they find out by themselves.
         """
+        self._listening.close()
         with suppress(StoreUnavailable):
             self._set_idle(ABANDONED_MS)
             self._forget_consumers(self._consumer)
-
-    def _read(self) -> None:
-        try:
-            self._ensure_group()
-            self._upkeep.turn(self._keep, self._take_over)
-            self._take(self._new(), redelivered=False)
-        except ResponseError as problem:
-            if not str(problem).startswith(_STREAM_GONE):
-                raise
-            # The stream was deleted under us; the next turn makes it anew.
-            self._grouped = False
-
-    def _ensure_group(self) -> None:
-        if self._grouped:
-            return
-        try:
-            self._client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
-        except ResponseError as problem:
-            if not str(problem).startswith("BUSYGROUP"):
-                raise
-        self._grouped = True
 
     def _keep(self) -> None:
         if not self._intake.stuck:
@@ -108,34 +97,44 @@ class StreamIntake:
     def _take_over(self) -> bool:
         """Claim what is abandoned, up to a batch; False while there may be more."""
         self._forget_consumers("")
-        if self._full:
+        if self._is_full:
             return True
-        reply: Any = self._client.xautoclaim(
-            STREAM, GROUP, self._consumer, ABANDONED_MS, self._cursor, count=BATCH_MOST
-        )
-        self._cursor = reply[0]
-        # Redis 6 gives an entry that was trimmed from the stream without its id.
-        self._take(
-            [entry for entry in reply[1] if entry[0] and entry[0] not in self._in_hand], redelivered=True
-        )
+        self._take(ABANDONED_MS, redelivered=True)
         return bool(self._cursor == _START)
 
-    def _new(self) -> list[tuple[bytes, Mapping[bytes, bytes]]]:
-        if self._full:
-            return []
+    def _take_new(self) -> bool:
+        """Whether there may be more."""
+        if self._is_full:
+            return False
         hit("fetch.before")
-        reply: Any = self._client.xreadgroup(GROUP, self._consumer, {STREAM: ">"}, BATCH_MOST, BLOCK_MS)
-        return [entry for _, entries in reply or () for entry in entries]
+        return self._take("", redelivered=False)
 
-    def _take(self, entries: list[tuple[bytes, Mapping[bytes, bytes]]], *, redelivered: bool) -> None:
-        if entries:
+    @property
+    def _is_full(self) -> bool:
+        return len(self._in_hand) >= IN_HAND_MOST or self._intake.room_bytes <= 0
+
+    def _take(self, idle_ms: int | str, *, redelivered: bool) -> bool:
+        most = min(self._batch, BATCH_MOST)
+        most_bytes = min(FETCH_BYTES * most // BATCH_MOST, self._intake.room_bytes)
+        bounds = (most, most_bytes, MESSAGE_BYTES_MOST, HEAD_BYTES)
+        arguments = [GROUP, self._consumer, FIELD, *bounds, idle_ms, self._cursor]
+        entries, wrong, cursor, more = self._scripts.run(Call("take", STREAM, arguments))
+        self._cursor = cursor
+        self.wrong = frozenset(key.decode() for key in wrong)
+        fresh = [entry for entry in entries if entry[0] not in self._in_hand]
+        if fresh:
+            self._listening.stir()
             hit("fetch.after")
-        for entry_id, fields in entries:
-            self._in_hand.add(entry_id)
-            raw = (fields or {}).get(FIELD)
-            done = partial(self._done, entry_id)
-            content = raw if raw is not None else repr(fields).encode()
-            self._intake.put(Entry(content, partial(_content, raw), done, Source.STREAM, redelivered))
+        for entry_id, is_job, text in fresh:
+            self._hand_over(entry_id, text, bool(is_job), redelivered)
+        return bool(more)
+
+    def _hand_over(self, entry_id: bytes, text: bytes, is_job: bool, redelivered: bool) -> None:
+        self._in_hand.add(entry_id)
+        raw, cut = uncut(text)
+        read = partial(_content, raw if is_job else None) if cut is None else _too_large
+        done = partial(self._done, entry_id)
+        self._intake.put(Entry(raw, read, done, Source.STREAM, redelivered, label=entry_id, cut=cut))
 
     def _done(self, entry_id: bytes) -> None:
         """Strike the entry off; if Redis is away it stays pending and its job is found on record later."""
@@ -151,3 +150,7 @@ def _content(raw: bytes | None) -> Request | Broken:
         return Broken("the entry has no field `job`")
     fields = decode(raw)
     return fields if isinstance(fields, Broken) else Request(fields, Source.STREAM)
+
+
+def _too_large() -> Broken:
+    return TOO_LARGE

@@ -45,8 +45,8 @@ _DECIDED_HERE = {
 """Taken without effect: this program reads raw bytes of RESP 2, and repeats no command by itself."""
 
 
-def connect(url: str, *, blocking_seconds: float = 0.0, variable: str = "REDIS_URL") -> redis.Redis:
-    """A client for `url` (redis://, rediss://, unix://) whose calls end within 5 s and `blocking_seconds`.
+def connect(url: str, *, variable: str = "REDIS_URL") -> redis.Redis:
+    """A client for `url` (redis://, rediss://, unix://) whose calls end within 5 s.
 
     It never repeats a command by itself: a script whose answer was lost may have run. Raises ConfigurationError,
     which names `variable`.
@@ -55,7 +55,6 @@ def connect(url: str, *, blocking_seconds: float = 0.0, variable: str = "REDIS_U
         arguments = bounded(parameters(url), SOCKET_SECONDS, SOCKET_SECONDS)
     except ValueError as problem:
         raise ConfigurationError(f"{variable}: {problem}") from None
-    arguments["socket_timeout"] += blocking_seconds
     return redis.Redis.from_pool(redis.ConnectionPool(**arguments))
 
 
