@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import http.client
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import Metric
 
-from worker import health
+from worker import pages
 from worker.errors import ConfigurationError
 from worker.health import HealthServer
 
@@ -24,11 +27,14 @@ class Worker:
         self.dead: list[str] = []
         self.missing: list[str] = []
         self.fault: Exception | None = None
+        self.pause: threading.Event | None = None
 
     def live(self) -> list[str]:
         return self.dead
 
     def ready(self) -> list[str]:
+        if self.pause:
+            self.pause.wait(10)
         if self.fault:
             raise self.fault
         return self.missing
@@ -134,18 +140,18 @@ def test_scrape_that_fails_is_an_error_and_not_the_end(server: HealthServer, wor
         b"GET /metrics HTTP/9.9\r\n\r\n",
         b"GET http://[::1 HTTP/1.0\r\n\r\n",
         b"GET /" + b"x" * 70_000 + b" HTTP/1.0\r\n\r\n",
-        b"GET /livez HTTP/1.0\r\n" + b"A: b\r\n" * 200 + b"\r\n",
+        b"GET /livez HTTP/1.0\r\n" + b"A: b\r\n" * 20_000 + b"\r\n",
     ],
     ids=["nothing", "empty", "no path", "TLS", "version", "bad URL", "long path", "many headers"],
 )
 def test_bad_request_does_not_harm_the_server(server: HealthServer, request_bytes: bytes) -> None:
     """Scanners knock at every port."""
     with connected(server) as client:
-        client.sendall(request_bytes)
-        client.shutdown(socket.SHUT_WR)
         try:
+            client.sendall(request_bytes)
+            client.shutdown(socket.SHUT_WR)
             answer = client.recv(12)
-        except ConnectionResetError:
+        except OSError:
             answer = b""
     assert b"200" not in answer
     assert ask(server, "/livez")[0] == 200
@@ -159,36 +165,118 @@ def test_client_that_hangs_up_does_not_harm_the_server(server: HealthServer) -> 
     assert ask(server, "/livez")[0] == 200
 
 
-def test_slow_clients_do_not_block_others(server: HealthServer) -> None:
-    """Each has a thread of its own."""
-    slow = [connected(server) for _ in range(20)]
+def is_hung_up_on(client: socket.socket) -> bool:
+    """True once the server has ended the connection, with what it had not read yet or without."""
     try:
-        for client in slow:
-            client.sendall(b"GET /liv")
-        assert ask(server, "/livez")[0] == 200
-    finally:
-        for client in slow:
-            client.close()
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
 
 
-def test_client_that_dawdles_is_hung_up_on(server: HealthServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that sends nothing ends by the server's hand, so that none can pile up."""
-    monkeypatch.setattr(health, "LONGEST_CONNECTION_SECONDS", 0.0)
-    with connected(server) as client:
-        assert client.recv(1) == b""
+SLOW: dict[str, bytes] = {
+    "silent": b"",
+    "in the path": b"GET /liv",
+    "in the header": b"GET /livez HTTP/1.1\r\nHost: x\r\nX: ",
+}
 
 
-def test_more_connections_than_there_is_room_for_are_closed_at_once(
-    server: HealthServer, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def crowd(server: HealthServer) -> Iterator[Callable[[int, bytes, str], list[socket.socket]]]:
+    """Connects many clients from one address, each of which sends the same bytes and then waits."""
+    come: list[socket.socket] = []
+
+    def connect(count: int, sent: bytes, address: str = "127.0.0.1") -> list[socket.socket]:
+        for _ in range(count):
+            come.append(socket.create_connection(("127.0.0.1", server.port), 30, (address, 0)))
+            with suppress(OSError):
+                come[-1].sendall(sent)
+        return come[-count:]
+
+    yield connect
+    for client in come:
+        client.close()
+
+
+@pytest.mark.parametrize("sent", SLOW.values(), ids=SLOW.keys())
+@pytest.mark.parametrize("count", [120, 500])
+def test_crowd_of_slow_clients_does_not_keep_a_probe_out(
+    server: HealthServer, crowd: Callable[..., list[socket.socket]], count: int, sent: bytes
 ) -> None:
-    """Threads are bounded; those inside are still served."""
-    monkeypatch.setattr(health, "MOST_CONNECTIONS", 1)
-    with connected(server) as inside:
-        inside.sendall(b"GET /livez HTTP/1.0\r\n")
-        with connected(server) as outside:
-            assert outside.recv(1) == b""
-        inside.sendall(b"\r\n")
-        assert inside.recv(15) == b"HTTP/1.0 200 OK"
+    """However many connections dawdle, from the probe's own address too, each probe and scrape is answered (E9).
+
+    Once 64 of them had each a place for 10 s, every probe failed and the worker was restarted.
+    """
+    crowd(count, sent)
+    for path in ("/livez", "/readyz", "/metrics") * 3:
+        began = time.monotonic()
+        assert ask(server, path)[0] == 200
+        assert time.monotonic() - began < 1
+        crowd(5, sent)
+
+
+def test_clients_that_do_not_read_keep_nobody_out(
+    server: HealthServer, worker: Worker, crowd: Callable[..., list[socket.socket]]
+) -> None:
+    """Answers that nobody takes give up their places as well (E9)."""
+    for number in range(3000):
+        Gauge(f"callworker_large_{number}", "x" * 1000, registry=worker.registry)
+    crowd(150, b"GET /metrics HTTP/1.0\r\n\r\n")
+    assert ask(server, "/livez")[0] == 200
+
+
+def test_page_that_takes_long_does_not_hold_up_another(server: HealthServer, worker: Worker) -> None:
+    """A Redis that hangs makes `/readyz` wait, and `/livez` not: the process would be restarted for it (E9)."""
+    over = threading.Event()
+    worker.pause = over
+    with connected(server) as waiting:
+        waiting.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+        assert ask(server, "/livez")[0] == 200
+        over.set()
+        assert waiting.recv(12) == b"HTTP/1.0 200"
+
+
+def test_one_address_has_only_its_own_places(
+    server: HealthServer, crowd: Callable[..., list[socket.socket]]
+) -> None:
+    """A crowd at one address does not send away those of another who are still writing (E9)."""
+    (early,) = crowd(1, b"GET /livez HTTP/1.0\r\n", "127.0.0.2")
+    crowd(pages.MAX_CLIENTS, b"", "127.0.0.3")
+    early.sendall(b"\r\n")
+    assert early.recv(15) == b"HTTP/1.0 200 OK"
+
+
+def test_oldest_of_the_slow_goes_first(
+    server: HealthServer, crowd: Callable[..., list[socket.socket]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newcomer is let in; who has asked already is not sent away for one who has not (E9)."""
+    monkeypatch.setattr(pages, "MAX_CLIENTS_PER_ADDRESS", 2)
+    first, second = crowd(2, b"GET /livez HTTP/1.0\r\n")
+    (third,) = crowd(1, b"GET /livez HTTP/1.0\r\n")
+    assert is_hung_up_on(first)
+    for client in (second, third):
+        client.sendall(b"\r\n")
+        assert client.recv(15) == b"HTTP/1.0 200 OK"
+
+
+def test_crowd_from_everywhere_gives_way_too(
+    server: HealthServer, crowd: Callable[..., list[socket.socket]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where each address has one place and all are taken, the oldest goes (E9)."""
+    monkeypatch.setattr(pages, "MAX_CLIENTS", 10)
+    slow = [crowd(1, b"", f"127.0.1.{number}")[0] for number in range(1, 11)]
+    assert ask(server, "/livez")[0] == 200
+    assert is_hung_up_on(slow[0])
+
+
+@pytest.mark.parametrize("sent", SLOW.values(), ids=SLOW.keys())
+def test_client_that_dawdles_is_hung_up_on(
+    server: HealthServer, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    """A request that does not come ends its connection by the server's hand, so that none can pile up (E9)."""
+    monkeypatch.setattr(pages, "HEAD_SECONDS", 0.05)
+    with connected(server) as client:
+        client.sendall(sent)
+        assert is_hung_up_on(client)
 
 
 @pytest.fixture

@@ -1,0 +1,239 @@
+"""A small HTTP server for a few short pages, in which slow clients never hold up a prompt one.
+
+One thread reads every client's request as it comes in. A client has `HEAD_SECONDS` to send one, and gives its place
+up to a newcomer when places are short; a prompt one has sent it by then. Each page is made in a thread of its own, once
+for all who wait for it. A connection serves one request. Source: RFC 9112, as far as probes and scrapers go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from queue import SimpleQueue
+from typing import cast
+
+HEAD_SECONDS = 2.0
+"""From a connection to the end of its request's head."""
+WHOLE_SECONDS = 10.0
+"""From there to the last byte of the answer."""
+
+MAX_CLIENTS = 128
+MAX_CLIENTS_PER_ADDRESS = 64
+MAX_HEAD_BYTES = 16 * 1024
+
+PLAIN = "text/plain; charset=utf-8"
+
+_REQUEST = re.compile(rb"([A-Z]{1,16}) (/[^ ?]*)(?:\?[^ ]*)? HTTP/1\.[0-9]\r?\n")
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a client is answered."""
+
+    status: HTTPStatus
+    content_type: str
+    body: bytes
+
+    def message(self, *, with_body: bool) -> bytes:
+        head = (
+            f"HTTP/1.0 {self.status.value} {self.status.phrase}\r\nServer: callworker\r\n"
+            f"Content-Type: {self.content_type}\r\nContent-Length: {len(self.body)}\r\nConnection: close\r\n\r\n"
+        )
+        return head.encode("ascii") + (self.body if with_body else b"")
+
+
+def _said(status: HTTPStatus) -> Page:
+    return Page(status, PLAIN, f"{status.phrase.lower()}\n".encode())
+
+
+class PageServer:
+    """Serves pages by their paths. Each function that makes one is called in a thread of its own; it must not raise."""
+
+    def __init__(self, pages: Mapping[str, Callable[[], Page]]) -> None:
+        self._pages = pages
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._stopping: asyncio.Event
+
+    def start(self, listening: socket.socket) -> None:
+        """Serve what connects to `listening`, a bound socket, which is this object's from now on."""
+        started = threading.Event()
+        arguments = (listening, started)
+        self._thread = threading.Thread(target=self._run, args=arguments, name="health", daemon=True)
+        self._thread.start()
+        started.wait()
+
+    def stop(self) -> None:
+        """Close the socket and every connection; nothing if never started."""
+        if self._thread is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+            self._thread = None
+
+    def _run(self, listening: socket.socket, started: threading.Event) -> None:
+        asyncio.run(self._serve(listening, started))
+
+    async def _serve(self, listening: socket.socket, started: threading.Event) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        desks = {path: _Desk(path, page, self._loop) for path, page in self._pages.items()}
+        room = _Room()
+        server = await self._loop.create_server(
+            lambda: _Client(desks, room), sock=listening, backlog=MAX_CLIENTS
+        )
+        started.set()
+        await self._stopping.wait()
+        server.close()
+        room.clear()
+        for desk in desks.values():
+            desk.close()
+
+
+class _Room:
+    """The clients inside, oldest first: bounded in all, and for each address."""
+
+    def __init__(self) -> None:
+        self._inside: dict[_Client, str] = {}
+
+    def enter(self, client: _Client, address: str) -> None:
+        """Let a client in; where that is one too many, the one goes that has been there longest.
+
+        One that has not sent its request goes before one that waits for its answer, and of the address that has most.
+        """
+        self._inside[client] = address
+        counts = Counter(self._inside.values())
+        if counts[address] > MAX_CLIENTS_PER_ADDRESS:
+            self._dismiss(address, client)
+        elif len(self._inside) > MAX_CLIENTS:
+            self._dismiss(counts.most_common(1)[0][0], client)
+
+    def leave(self, client: _Client) -> None:
+        self._inside.pop(client, None)
+
+    def clear(self) -> None:
+        for client in list(self._inside):
+            client.hang_up()
+
+    def _dismiss(self, address: str, newcomer: _Client) -> None:
+        others = [client for client, its in self._inside.items() if its == address and client is not newcomer]
+        goes = next((client for client in others if client.is_slow), others[0])
+        self.leave(goes)
+        goes.hang_up()
+
+
+class _Client(asyncio.Protocol):
+    """One connection, from which one request is read."""
+
+    def __init__(self, desks: Mapping[str, _Desk], room: _Room) -> None:
+        self._desks, self._room = desks, room
+        self._received = bytearray()
+        self._with_body = True
+        self._transport: asyncio.Transport
+        self._timer: asyncio.TimerHandle | None = None
+        self.is_slow = True
+        """True until its request has been read."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._hang_up_in(HEAD_SECONDS)
+        peer = transport.get_extra_info("peername")
+        self._room.enter(self, str(peer[0]) if peer else "")
+
+    def data_received(self, data: bytes) -> None:
+        if not self.is_slow:
+            return
+        looked_through = max(len(self._received) - 3, 0)
+        self._received += data
+        end = _HEAD_END.search(self._received, looked_through)
+        if end and end.end() <= MAX_HEAD_BYTES:
+            self._ask()
+        elif len(self._received) > MAX_HEAD_BYTES:
+            self._heard()
+            self.answer(_said(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
+
+    def eof_received(self) -> bool:
+        """A client that has asked may close its own side: True keeps this one open."""
+        return not self.is_slow
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (the library's signature)
+        self._stop_timer()
+        self._room.leave(self)
+
+    @property
+    def waits(self) -> bool:
+        """True while the client is there."""
+        return not self._transport.is_closing()
+
+    def hang_up(self) -> None:
+        self._transport.abort()
+
+    def answer(self, page: Page) -> None:
+        """Write the page and close, unless the client has gone."""
+        if self.waits:
+            self._transport.write(page.message(with_body=self._with_body))
+            self._transport.close()
+
+    def _heard(self) -> None:
+        self.is_slow = False
+        self._hang_up_in(WHOLE_SECONDS)
+
+    def _ask(self) -> None:
+        self._heard()
+        request = _REQUEST.match(self._received)
+        if request is None:
+            self.answer(_said(HTTPStatus.BAD_REQUEST))
+            return
+        method, path = request[1], request[2].decode("latin-1")
+        self._with_body = method != b"HEAD"
+        if method not in (b"GET", b"HEAD"):
+            self.answer(_said(HTTPStatus.NOT_IMPLEMENTED))
+        elif path not in self._desks:
+            self.answer(_said(HTTPStatus.NOT_FOUND))
+        else:
+            self._desks[path].serve(self)
+
+    def _hang_up_in(self, seconds: float) -> None:
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.hang_up)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class _Desk:
+    """Makes one page, in a thread of its own, for all who wait for it at that moment."""
+
+    def __init__(self, path: str, make: Callable[[], Page], loop: asyncio.AbstractEventLoop) -> None:
+        self._make, self._loop = make, loop
+        self._waiting: SimpleQueue[_Client | None] = SimpleQueue()
+        threading.Thread(target=self._work, name=f"health{path}", daemon=True).start()
+
+    def serve(self, client: _Client) -> None:
+        """Answer `client` as soon as the page is there."""
+        self._waiting.put(client)
+
+    def close(self) -> None:
+        self._waiting.put(None)
+
+    def _work(self) -> None:
+        while (client := self._waiting.get()) is not None:
+            clients = [client, *(self._waiting.get_nowait() for _ in range(self._waiting.qsize()))]
+            present = [one for one in clients if one is not None and one.waits]
+            if present:
+                self._hand_over(self._make(), present)
+            if None in clients:
+                return
+
+    def _hand_over(self, page: Page, clients: list[_Client]) -> None:
+        # Once the server has stopped, its loop is closed, and nobody waits.
+        with suppress(RuntimeError):
+            for client in clients:
+                self._loop.call_soon_threadsafe(client.answer, page)
