@@ -29,6 +29,7 @@ STOP_SECONDS = 20
 RABBITMQ_SCRIPT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 QUEUES = ("calls", *(f"calls.{shard}" for shard in range(16)), "calls.intake", "results")
 EXCHANGES = ("calls", "results")
+SERVERS_ARE_REQUIRED = os.environ.get("CALLWORKER_REQUIRE_SERVERS") == "1"
 
 # Other work beside a test must not fail it: what an example may cost is for the tests that measure it.
 settings.register_profile("callworker", max_examples=depth.examples(20), deadline=None)
@@ -37,7 +38,7 @@ settings.load_profile("callworker")
 
 def absent(server: str) -> NoReturn:
     """Skip the test on a laptop, fail it where CALLWORKER_REQUIRE_SERVERS=1 promises every server."""
-    if os.environ.get("CALLWORKER_REQUIRE_SERVERS") == "1":
+    if SERVERS_ARE_REQUIRED:
         pytest.fail(f"{server} is required here and was not found")
     pytest.skip(f"needs {server}")
 

@@ -11,7 +11,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import NoReturn
 
-from tests.faults.cells import Cell, cells
+from tests.faults.cell import Cell
+from tests.faults.cells import cells
 from tests.faults.installation import Installation, Trouble
 from tests.faults.plan import Plan
 from tests.faults.report import Table

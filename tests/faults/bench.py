@@ -1,45 +1,32 @@
-"""One installation under test: its servers, its producer and subscribers, and one run of workers and jobs on it."""
+"""One installation under test: its servers, its producer and its subscribers."""
 
 from __future__ import annotations
 
 import base64
-import math
-import random
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from tests.faults.forkserver import ForkServer
-from tests.faults.load import ACCOUNTS, HOOKED, Load, Sent
+from tests.faults.load import ACCOUNTS, ENDINGS, HOOKED, Load
 from tests.faults.namespace import Namespace
-from tests.faults.oracle import Oracle, Verdict
+from tests.faults.oracle import Oracle
 from tests.faults.proxy import Proxy
+from tests.faults.redis_server import Redis
 from tests.faults.results import ResultsReader
-from tests.faults.servers import Provider, Rabbit, Redis
-from tests.faults.whereabouts import is_buried, whereabouts
-from tests.faults.windows import Waking
-from tests.faults.workers import Fleet, environ_for, is_dead, is_frozen, woken_at
+from tests.faults.run import Run
+from tests.faults.servers import Provider, Rabbit
+from tests.faults.workers import Fleet, environ_for
 from tests.integration.receiver import Hook, Receiver
-from tests.integration.stack import Worker, accounts_toml, api_key, key_name
+from tests.integration.stack import accounts_toml, api_key, key_name
 
-DRAINED_WITHIN_SECONDS = 180.0
-LONG_SECONDS = 60.0
-"""After so long one looks whether all that is missing is among the dead letters."""
-LOOK_SECONDS = 0.05
 _PHONE = re.compile(rb"phone=([0-9]+)")
-LINGER_SECONDS = 1.5
-"""How long a worker that was frozen, or that met an error, may show what it does next before it is told to go; what
-failed is tried again after 1 s."""
-
-SURPLUS_SECONDS = 0.5
-"""How long one waits, once all is there, for what should not come."""
 
 
 class Bench:
@@ -53,6 +40,7 @@ class Bench:
         self.broker, self._forking = broker, forking
         self.oracle = Oracle()
         self._exits = ExitStack()
+        self._former: Redis | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as exits:
@@ -60,6 +48,7 @@ class Bench:
             self.forks = exits.enter_context(ForkServer(self.folder)) if self._forking else None
             self.redis = Redis(self._subfolder("redis"))
             exits.enter_context(self.redis)
+            self._outside = exits.enter_context(Proxy(self.redis.port))
             self.rabbit = Rabbit(self._subfolder("rabbit")) if self.broker == "amqp" else None
             if self.rabbit is not None:
                 exits.enter_context(self.rabbit)
@@ -75,13 +64,22 @@ class Bench:
 
     @property
     def broker_url(self) -> str:
-        return self.rabbit.url if self.rabbit is not None else self.redis.url
+        """The address of the broker for the outside, which stays the same when Redis is failed over."""
+        return self.rabbit.url if self.rabbit is not None else f"redis://127.0.0.1:{self._outside.port}/0"
 
     @contextmanager
-    def run(self, *, proxied: bool = False, apart: bool = False) -> Iterator[Run]:
+    def run(
+        self,
+        *,
+        proxied: bool = False,
+        apart: bool = False,
+        settings: Mapping[str, str] = MappingProxyType({}),
+        endings: Sequence[str] = ENDINGS,
+    ) -> Iterator[Run]:
         """A provider and a fleet for some trials.
 
-        `proxied`: a proxy stands before each server. `apart`: the workers have a network of their own, too.
+        `proxied`: a proxy stands before each server. `apart`: the workers have a network of their own, too. `settings`:
+        of the workers, beside the usual ones. `endings`: of the numbers that are dialled, in turn.
         """
         with ExitStack() as exits:
             folder = self._subfolder(f"run-{time.time_ns()}")
@@ -94,11 +92,32 @@ class Bench:
                 ears, host = {"provider": heard}, namespace.host if namespace is not None else "127.0.0.1"
                 for name, port in self._ports(provider):
                     proxies[name] = exits.enter_context(Proxy(port, ears.get(name, _deaf), host=host))
-            environ = self._environ(folder, provider, proxies)
+            environ = {**self._environ(folder, provider, proxies), **settings}
             fleet = exits.enter_context(Fleet(folder, environ, namespace, self.forks))
-            yield Run(self, folder, provider, fleet, proxies, heard, namespace)
+            yield Run(self, folder, provider, fleet, proxies, heard, namespace, endings)
         shutil.rmtree(folder)
         self.receiver.hooks.clear()
+
+    def follower(self) -> Redis:
+        """A second Redis that has all that the first one has, and goes on to have it."""
+        follower = Redis(self._subfolder(f"redis-{time.time_ns()}"), self.redis.program)
+        follower.start()
+        self._exits.callback(follower.stop)
+        follower.follow(self.redis)
+        return follower
+
+    def fail_over(self, follower: Redis, address: Proxy) -> None:
+        """`follower` becomes the primary, to which `address` and the outside are led from now on.
+
+        Connections of workers to the old one stay open; it goes on as a replica until the next one is left behind.
+        """
+        self.redis.hand_over(follower)
+        for proxy in (address, self._outside):
+            proxy.lead_to(follower.port)
+        self._outside.part()
+        if self._former is not None:
+            self._former.stop()
+        self.redis, self._former = follower, self.redis
 
     def _ports(self, provider: Provider) -> list[tuple[str, int]]:
         ports = [("redis", self.redis.port), ("provider", provider.port), ("receiver", self.receiver.port)]
@@ -122,7 +141,7 @@ class Bench:
         return environ_for(
             folder,
             REDIS_URL=through("redis", self.redis.url),
-            BROKER_URL=through("amqp" if self.rabbit else "redis", self.broker_url),
+            BROKER_URL=through("amqp", self.rabbit.url) if self.rabbit else through("redis", self.redis.url),
             PROXSTOP_URL=through("provider", provider.url),
             HOOK_SECRET="whsec_" + base64.b64encode(b"0" * 24).decode(),
             **{key_name(name): api_key(name) for name in ACCOUNTS},
@@ -136,11 +155,6 @@ class Bench:
         folder = self.folder / name
         folder.mkdir()
         return folder
-
-
-def random_seconds(least: float, most: float) -> float:
-    """How long a fault lasts; the logarithm is evenly spread: often it is brief, now and then as long as can be."""
-    return math.exp(random.uniform(math.log(least), math.log(most)))
 
 
 class RequestsHeard:
@@ -157,122 +171,3 @@ class RequestsHeard:
 
 def _deaf(piece: bytes, unix: float) -> None:
     """Nobody listens."""
-
-
-@dataclass
-class Run:
-    """Some trials over one fleet, judged together."""
-
-    bench: Bench
-    folder: Path
-    """Its workers' logs."""
-    provider: Provider
-    fleet: Fleet
-    proxies: dict[str, Proxy]
-    heard: RequestsHeard
-    namespace: Namespace | None = None
-    jobs: list[Sent] = field(default_factory=list)
-    armed: list[Worker] = field(default_factory=list)
-    """Workers that are, or were, about to meet a failpoint."""
-    drains: list[float] = field(default_factory=list)
-    mended: float = 0.0
-    _frozen: dict[Worker, float] = field(default_factory=dict)
-    """And since when (Unix seconds)."""
-    _to_wake: list[tuple[float, Worker]] = field(default_factory=list)
-    _to_go: list[tuple[float, Worker]] = field(default_factory=list)
-    _undrained: int = 0
-
-    def send(self, count: int, pause_seconds: float = 0.0) -> None:
-        for _ in range(count):
-            self.jobs += self.bench.load.send(1, pause_seconds)
-
-    def mend(self) -> None:
-        """Note that the fault is over."""
-        self.mended = time.time()
-
-    def freeze_one(self, seconds: float) -> None:
-        """SIGSTOP to a standing worker, in whose place another one stands; it is woken after `seconds`."""
-        worker = self.fleet.freeze_one()
-        self.fleet.standing.remove(worker)
-        self.armed.append(worker)
-        self._to_wake.append((time.monotonic() + seconds, worker))
-
-    def arm(self, orders: str) -> Worker:
-        """One more worker, which is about to meet failpoints."""
-        worker = self.fleet.launch(orders)
-        self.armed.append(worker)
-        return worker
-
-    def look(self) -> None:
-        """What a supervisor and a watch would do; called in every wait."""
-        for due in [due for due in self._to_wake if due[0] <= time.monotonic()]:
-            self._to_wake.remove(due)
-            self.fleet.wake(due[1])
-        self.armed = [worker for worker in self.armed if not is_dead(worker)]
-        for worker in self.armed:
-            if is_frozen(worker):
-                self._frozen.setdefault(worker, time.time())
-        for worker in [worker for worker in self._frozen if not is_frozen(worker)]:
-            since = self._frozen.pop(worker)
-            self.fleet.wakings.append(Waking(woken_at(worker) - 2 * LOOK_SECONDS, since))
-            self.let_go(worker)
-        for due in [due for due in self._to_go if due[0] <= time.monotonic()]:
-            self._to_go.remove(due)
-            due[1].terminate()
-        self.fleet.supervise()
-
-    def let_go(self, worker: Worker) -> None:
-        """Tell a worker to go, after a while."""
-        self._to_go.append((time.monotonic() + LINGER_SECONDS, worker))
-
-    def dismiss(self) -> None:
-        """Tell the armed workers to go that did not meet their failpoint."""
-        waited_for = {worker for _, worker in (*self._to_wake, *self._to_go)}
-        for worker in self.armed:
-            if not is_dead(worker) and worker not in self._frozen and worker not in waited_for:
-                worker.terminate()
-
-    def wait(self, holds: Callable[[], bool], seconds: float) -> bool:
-        """Look until `holds()`; whether it did within `seconds`."""
-        ends = time.monotonic() + seconds
-        while not (held := holds()) and time.monotonic() < ends:
-            self.look()
-            time.sleep(LOOK_SECONDS)
-        return held
-
-    def pause(self, least: float, most: float) -> None:
-        """A random pause, watched."""
-        self.wait(lambda: False, random.uniform(least, most))
-
-    def last(self, least: float, most: float) -> None:
-        """Let a fault last for `random_seconds`, watched."""
-        self.wait(lambda: False, random_seconds(least, most))
-
-    def drain(self, within_seconds: float = DRAINED_WITHIN_SECONDS) -> None:
-        """Wait until every event came and every frozen worker went on, and note how long it took."""
-        waited, self._undrained = self.jobs[self._undrained :], len(self.jobs)
-        self.wait(lambda: not self._frozen and not self._to_wake and not self._to_go, DRAINED_WITHIN_SECONDS)
-        self.dismiss()
-        drained = self._drained(waited, min(within_seconds, LONG_SECONDS)) or self._drained(
-            waited, within_seconds
-        )
-        self.wait(lambda: False, SURPLUS_SECONDS)
-        if drained:
-            self.drains.append(max(self.bench.oracle.last_arrival(waited) - self.mended, 0.0))
-        for worker in self.armed:
-            if not is_dead(worker):
-                self.fleet.retire(worker)
-        self.armed.clear()
-
-    def _drained(self, jobs: Sequence[Sent], within_seconds: float) -> bool:
-        """Whether, within that time, every event came that will come."""
-        self.wait(lambda: not self.bench.oracle.missing(jobs), within_seconds)
-        return all(is_buried(self.bench.redis.client, job.id) for job in self.bench.oracle.missing(jobs))
-
-    def judge(self) -> Verdict:
-        """The verdict. With an ill line before the provider, requests come in later than they were sent: then the
-        limits are judged by when the proxy heard them."""
-        served = self.provider.served()
-        sent = self.heard.requests if self.proxies else [(request.unix, request.phone) for request in served]
-        where = partial(whereabouts, self.bench.redis.client)
-        return self.bench.oracle.judge(self.jobs, served, sent, self.fleet.wakings, where)

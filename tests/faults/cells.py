@@ -7,14 +7,15 @@ import signal
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from tests.faults.bench import Run, random_seconds
+from tests.faults.cell import FEW_JOBS, JOBS, Cell, alone, meanwhile
+from tests.faults.inputs import hostile_messages
 from tests.faults.namespace import allowed
+from tests.faults.outages import outages
 from tests.faults.proxy import Fault, Illness
+from tests.faults.run import Run
 from tests.faults.workers import has_reached, is_dead, is_frozen
 from tests.integration.stack import Worker
 from worker.failpoints import POINTS
@@ -30,15 +31,11 @@ about the same time."""
 RAISES_TOGETHER = 5
 """Failpoints that raise in one worker, which lives on; one that kills or freezes has a worker of its own."""
 
-JOBS, FEW_JOBS = 30, 12
-"""Jobs that come in as a fault comes about: if that is once, and if it is hundreds of times."""
-
-SENDING_SECONDS = 0.4
 LOT_MOST = 20
 READY = " ready."
 """What a worker's log says once it takes messages."""
 
-REACHED_WITHIN_SECONDS = 45.0
+REACHED_WITHIN_SECONDS = 60.0
 """What a worker that died or is frozen had in hand comes back after a while; till then there may be nothing to do."""
 
 FREEZE_SECONDS = {
@@ -51,8 +48,8 @@ FREEZE_SECONDS = {
     "acknowledge": 23,
 }
 """Beyond the lease of what the step has in hand: an outbox 10 s, a delivery 25 s, a message 15 s and up to 5 s until
-somebody looks; a job 16 s."""
-FREEZE_JOB_SECONDS = 19
+somebody looks; a job 30 s."""
+FREEZE_JOB_SECONDS = 34
 
 TARGETS = {"redis": ("redis", "provider"), "amqp": ("redis", "amqp", "provider")}
 """The servers that a worker talks to, by broker."""
@@ -103,28 +100,16 @@ def _step(point: str) -> str:
     return point.partition(".")[0]
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One fault, or many that are put in together: to see a fault come about takes longer than it does.
-
-    `trial` does each of `names` so many times in a run and counts those that came about; `standing` workers work
-    meanwhile.
-    """
-
-    names: Sequence[str]
-    trial: Callable[[Run, int], Counter[str]]
-    standing: int = 2
-    proxied: bool = False
-    apart: bool = False
-    trials_per_drain: int = 10
-    drains: int = 2
-    """In one run."""
-
-
 def cells(broker: str, wanted: Callable[[str], bool] = lambda _: True, jobs: int = FEW_JOBS) -> list[Cell]:
     """The cells whose names are `wanted`, for a broker, "redis" or "amqp"; `jobs` come in at each trial."""
-    alone = [*_network(TARGETS[broker], jobs), *_cable(jobs), *_servers(broker, jobs), *_workers(jobs)]
-    return [*_failpoints(broker, wanted), *(cell for cell in alone if wanted(cell.names[0]))]
+    single = [
+        *_network(TARGETS[broker], jobs),
+        *_cable(jobs),
+        *outages(broker, jobs),
+        *hostile_messages(broker, jobs),
+        *_workers(jobs),
+    ]
+    return [*_failpoints(broker, wanted), *(cell for cell in single if wanted(cell.names[0]))]
 
 
 def _failpoints(broker: str, wanted: Callable[[str], bool]) -> list[Cell]:
@@ -154,7 +139,7 @@ def _reach_all(action: str, points: Sequence[str], at_once: int, run: Run, count
 
 def _network(targets: tuple[str, ...], jobs: int) -> list[Cell]:
     return [
-        _alone(f"net.{target}.{illness}", partial(ail, (target,), illness, jobs=jobs), proxied=True)
+        alone(f"net.{target}.{illness}", partial(ail, (target,), illness, jobs=jobs), proxied=True)
         for target in targets
         for illness in Illness
         if illness is not Illness.NONE
@@ -167,7 +152,7 @@ def _cable(jobs: int) -> list[Cell]:
         return []
     ends = {"here": True, "there": False}
     return [
-        _alone(f"cable.{end}", partial(meanwhile, partial(cut, here=here), jobs=jobs), apart=True)
+        alone(f"cable.{end}", partial(meanwhile, partial(cut, here=here), jobs=jobs), apart=True)
         for end, here in ends.items()
     ]
 
@@ -182,38 +167,12 @@ def cut(run: Run, *, here: bool) -> None:
         run.namespace.plug(here=here)
 
 
-def _servers(broker: str, jobs: int) -> list[Cell]:
-    faults: dict[str, Callable[[Run], None]] = {
-        "redis.restart": lambda run: _restart(run, "redis", "stop"),
-        "redis.kill": lambda run: _restart(run, "redis", "kill"),
-        "redis.sleep": lambda run: run.bench.redis.sleep(random_seconds(0.5, 8)),
-        "redis.full": _fill,
-    }
-    if broker == "amqp":
-        faults |= {
-            "amqp.restart": lambda run: _restart(run, "rabbit", "stop"),
-            "amqp.kill": lambda run: _restart(run, "rabbit", "kill"),
-        }
-    return [_alone(f"server.{name}", partial(meanwhile, fault, jobs=jobs)) for name, fault in faults.items()]
-
-
 def _workers(jobs: int) -> list[Cell]:
     faults: dict[str, Callable[[Run], None]] = {"kill": _kill_some, "stop": _freeze_one, "term": _roll}
     return [
-        _alone(f"workers.{name}", partial(meanwhile, fault, jobs=jobs), standing=3)
+        alone(f"workers.{name}", partial(meanwhile, fault, jobs=jobs), standing=3)
         for name, fault in faults.items()
     ]
-
-
-def _alone(name: str, fault: Callable[[Run], None], **options: Any) -> Cell:
-    """A fault that always comes about."""
-
-    def trial(run: Run, count: int) -> Counter[str]:
-        for _ in range(count):
-            fault(run)
-        return Counter({name: count})
-
-    return Cell([name], trial, **options)
 
 
 class _Armed:
@@ -271,30 +230,6 @@ def ail(targets: Sequence[str], illness: Illness, run: Run, *, jobs: int = JOBS)
                 run.proxies[target].mend()
 
     meanwhile(fall_ill, run, jobs=jobs)
-
-
-def meanwhile(fault: Callable[[Run], None], run: Run, *, jobs: int = JOBS) -> None:
-    """Do `fault` while jobs are being sent."""
-    with ThreadPoolExecutor(1) as producer:
-        sending = producer.submit(run.send, jobs, SENDING_SECONDS / jobs)
-        run.pause(0, 0.5)
-        fault(run)
-        run.mend()
-        sending.result()
-
-
-def _restart(run: Run, name: str, how: str) -> None:
-    server = run.bench.redis if name == "redis" else run.bench.rabbit
-    assert server is not None
-    server.restart(getattr(server, how), random.uniform(0, 2))
-
-
-def _fill(run: Run) -> None:
-    run.bench.redis.fill_disk()
-    try:
-        run.last(0.5, 5)
-    finally:
-        run.bench.redis.free_disk()
 
 
 def _kill_some(run: Run) -> None:

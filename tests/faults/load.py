@@ -6,7 +6,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +30,9 @@ HOOKED = frozenset(name for name in ACCOUNTS if name.startswith("once"))
 
 ENDINGS = ("5555", "5556", "0002", "5557", "5558", "0004", "5559", "5560", "0009", "5561")
 """Last digits of the numbers in turn; the sandbox's table says what 0002, 0004 and 0009 do."""
+
+SLOW_ENDINGS = ("5555", "0010", "0010", "0002", "0010", "0010", "0004", "0010", "5556", "0010", "0009")
+"""The same, where most calls are in flight for 2 s."""
 
 TAKEN_WITHIN_SECONDS = 120.0
 TROUBLE = (OSError, KombuError, AMQPError, redis.RedisError, AttributeError, KeyError)
@@ -68,17 +71,18 @@ class Load:
         self._drop()
         self._celery.close()
 
-    def send(self, count: int, pause_seconds: float = 0.0) -> list[Sent]:
-        """`count` new jobs, each given again until the broker says that it has it. Raises ServerTrouble."""
+    def send(self, count: int, pause_seconds: float = 0.0, endings: Sequence[str] = ENDINGS) -> list[Sent]:
+        """`count` new jobs to numbers with these last digits in turn, each given again until the broker says that it
+        has it. Raises ServerTrouble."""
         sent = []
         for _ in range(count):
-            sent.append(self._one(next(_serial)))
+            sent.append(self._one(next(_serial), endings))
             self._leaving.wait(pause_seconds)
         return sent
 
-    def _one(self, serial: int) -> Sent:
+    def _one(self, serial: int, endings: Sequence[str]) -> Sent:
         account = list(ACCOUNTS)[serial % len(ACCOUNTS)]
-        phone = f"{200_000 + serial}{ENDINGS[serial % len(ENDINGS)]}"
+        phone = f"{200_000 + serial}{endings[serial % len(endings)]}"
         job = {"id": f"job-{serial}", "account": account, "country": "1", "phone": phone, "code": "4711"}
         ways, unix = [self._as_task, self._as_json], time.time()
         for way in ways if serial % 10 == 7 else [ways[serial // 2 % 2]]:

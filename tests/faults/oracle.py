@@ -8,6 +8,9 @@ Counted per run of jobs, never from a worker's counters:
 - *conflicting*: jobs with two events whose bytes differ, wherever these came;
 - *uncalled for*: requests beyond 1 + `redials` of a job that may have rung, and requests and events of jobs that
   nobody sent;
+- *not kept*: where no fault touched workers and provider, jobs whose number was rung and answered with a ref, and that
+  were rung again or ended otherwise than placed;
+- *stopped*: workers that ended by themselves there;
 - *over limit*: requests beyond rate + burst in a window (see `windows`);
 - *drained*: seconds from the mending of the fault to the last event that was missing.
 """
@@ -27,6 +30,8 @@ from tests.faults.windows import Waking, countable, too_many
 from tests.faults.workers import THREADS
 from worker.limits import parse_rate
 
+PLACED = "call.placed"
+
 
 @dataclass
 class Verdict:
@@ -38,11 +43,13 @@ class Verdict:
     conflicting: int = 0
     uncalled: int = 0
     over_limit: int = 0
+    not_kept: int = 0
+    stopped: int = 0
     details: list[str] = field(default_factory=list)
 
     @property
     def violations(self) -> int:
-        return self.lost + self.conflicting + self.uncalled + self.over_limit
+        return sum((self.lost, self.conflicting, self.uncalled, self.over_limit, self.not_kept, self.stopped))
 
     def add(self, other: Verdict) -> None:
         self.accepted += other.accepted
@@ -51,6 +58,8 @@ class Verdict:
         self.conflicting += other.conflicting
         self.uncalled += other.uncalled
         self.over_limit += other.over_limit
+        self.not_kept += other.not_kept
+        self.stopped += other.stopped
         self.details += other.details
 
 
@@ -93,13 +102,19 @@ class Oracle:
         sent: Sequence[tuple[float, str]],
         wakings: Sequence[Waking],
         whereabouts: Callable[[str], str],
+        deaths: int | None = None,
     ) -> Verdict:
         """The verdict over all jobs of a run, once it has drained or has had its time. Forgets their events.
 
         `served` is the provider's log, `sent` when each request was sent and for which number, `wakings` when a frozen
         worker went on; times are in Unix seconds. `whereabouts` tells where a job stands by its id.
+        `deaths`: how many workers ended by themselves, where no fault touched them; None where one did.
         """
         verdict = Verdict(accepted=len(jobs))
+        if deaths is not None:
+            verdict.stopped = deaths
+            verdict.details += ["stopped: a worker ended by itself"] * deaths
+            self._judge_answers(verdict, jobs, served)
         self._judge_events(verdict, jobs, whereabouts)
         _judge_calls(verdict, jobs, served)
         _judge_limits(verdict, jobs, sent, wakings)
@@ -128,6 +143,18 @@ class Oracle:
                 verdict.details.append(f"uncalled for: an event of {strange}")
             self._queued.clear()
             self._hooked.clear()
+
+    def _judge_answers(self, verdict: Verdict, jobs: Sequence[Sent], served: Sequence[Served]) -> None:
+        answered = Counter(request.phone for request in served if request.rung and request.answered)
+        with self._lock:
+            for job in jobs:
+                types = {json.loads(body)["type"] for body in self._queued.get(job.id, ())}
+                if answered[job.phone] > 1 or (answered[job.phone] and types - {PLACED}):
+                    verdict.not_kept += 1
+                    refs = f"{answered[job.phone]} refs given"
+                    verdict.details.append(
+                        f"not kept: {job.id} of {job.account}, {refs}, ended as {sorted(types)}"
+                    )
 
     def _note(self, events: dict[str, set[bytes]], body: bytes, unix: float) -> None:
         job_id = str(json.loads(body)["data"]["id"])

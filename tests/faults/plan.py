@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tests.faults.cells import Cell
+from tests.faults.cell import Cell
 from tests.faults.report import Row
 from tests.faults.trials import Unit
 

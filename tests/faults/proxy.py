@@ -99,6 +99,14 @@ class Proxy:
     def mend(self) -> None:
         self.ail(Fault())
 
+    def part(self) -> None:
+        """Reset the connections that stand; new ones are well."""
+        self._run(self._part())
+
+    def lead_to(self, target: int) -> None:
+        """Lead new connections to another port; those that stand stay where they are."""
+        self._target = target
+
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
@@ -127,6 +135,9 @@ class Proxy:
             self._each(_die)
         if fault.illness is Illness.RESET:
             self._each(_count_anew)
+
+    async def _part(self) -> None:
+        self._each(_Link.reset)
 
     def _each(self, act: Callable[[_Link], None]) -> None:
         for link in list(self._links):

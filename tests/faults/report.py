@@ -82,7 +82,7 @@ class Table:
 
 HEAD = (
     "broker", "fault", "trials", "accepted", "lost", "dead letters", "conflicting", "uncalled for", "over limit",
-    "drained s (median)", "(max)", "died unasked", "fault not met",
+    "not kept", "stopped", "drained s (median)", "(max)", "died unasked", "fault not met",
 )  # fmt: skip
 
 
@@ -97,6 +97,8 @@ def cells_of(row: Row) -> list[str]:
         verdict.conflicting,
         verdict.uncalled,
         verdict.over_limit,
+        verdict.not_kept,
+        verdict.stopped,
     )
     return [row.broker, row.cell, *map(str, counts), *seconds, str(row.deaths), str(row.missed)]
 

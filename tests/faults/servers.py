@@ -1,32 +1,32 @@
-"""Real servers of a run's own, on loopback, that can be stopped, killed, frozen, filled up and started again."""
+"""Real servers of a run's own, on loopback, that can be stopped, killed and started again; Redis has its own file."""
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Self
 
-import redis
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from tests.conftest import RABBITMQ_SCRIPT, accepts_amqp, free_port, rabbitmq_environ
 from tests.faults.forkserver import ForkServer
 from tests.integration.stack import Process
-from worker.embedded import find_binary
 
 START_SECONDS, STOP_SECONDS = 180.0, 30.0
 STARTS_MOST = 3
 """A RabbitMQ that was killed may find its own name still taken, and end."""
+
+TICK_MS, USUAL_CONSUMER_TIMEOUT_MS = 500, "1800000"
+"""How often a channel looks for messages that were not acknowledged, and for how long they may be."""
 
 PROJECT = Path(__file__).parents[2]
 
@@ -53,7 +53,7 @@ class Server:
         self._command, self._folder, self._environ = command, folder, environ
         self._process: Process | None = None
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -137,52 +137,12 @@ class Server:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-class Redis(Server):
-    """A Redis or Valkey with an append-only file, synced each second, as production runs it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        options = (
-            f"--bind 127.0.0.1 --port {self.port} --dir {folder} --appendonly yes --appendfsync everysec "
-            "--maxmemory-policy noeviction --enable-debug-command local --databases 1"
-        )
-        super().__init__([str(find_binary().path), *options.split(), "--save", ""], folder)
-        self.client = redis.Redis.from_url(self.url, socket_timeout=60)
-
-    def answers(self) -> bool:
-        with suppress(redis.RedisError):
-            return bool(self.client.ping())
-        return False
-
-    def sleep(self, seconds: float) -> None:
-        """`DEBUG SLEEP`: it hangs, connections and all, and goes on."""
-        cast(Any, self.client).execute_command("DEBUG", "SLEEP", seconds)
-
-    def fill_disk(self) -> None:
-        """From now on its append-only file cannot grow, as on a full disk: writes are refused with MISCONF."""
-        self._limit_files(max(path.stat().st_size for path in self._folder.rglob("*.aof")))
-
-    def free_disk(self) -> None:
-        """The disk has room again; returns once writes are taken."""
-        self._limit_files(resource.RLIM_INFINITY)
-        wait_for(self._takes_writes, "Redis takes writes again", STOP_SECONDS)
-
-    def _limit_files(self, most_bytes: int) -> None:
-        hard = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)[1]
-        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (most_bytes, hard))
-
-    def _takes_writes(self) -> bool:
-        with suppress(redis.RedisError):
-            return bool(self.client.set("faults:written", 1))
-        return False
-
-
 class Rabbit(Server):
     """A RabbitMQ node whose queues are quorum queues, with a name service of its own."""
 
     def __init__(self, folder: Path) -> None:
         port, environ = rabbitmq_environ(folder)
+        environ["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"] += f" -rabbit channel_tick_interval {TICK_MS}"
         environ["RABBITMQ_NODENAME"] = f"cw{os.getpid()}p{port}@localhost"
         super().__init__([str(RABBITMQ_SCRIPT)], folder, environ)
         self.port, self._rabbit_environ = port, environ
@@ -190,7 +150,7 @@ class Rabbit(Server):
         self._names = Server(names, folder, environ)
         self.vhost = "faults"
 
-    def __enter__(self) -> Rabbit:
+    def __enter__(self) -> Self:
         self._names.start()
         self.start()
         self._control("add_vhost", "--default-queue-type", "quorum", self.vhost)
@@ -208,6 +168,20 @@ class Rabbit(Server):
     def answers(self) -> bool:
         return accepts_amqp(self.port)
 
+    @contextmanager
+    def consumer_timeout(self, seconds: float) -> Iterator[None]:
+        """Within, it closes the channel of a consumer that has not acknowledged a message for so long."""
+        self._set_consumer_timeout(f"{seconds * 1000:.0f}")
+        try:
+            yield
+        finally:
+            self._set_consumer_timeout(USUAL_CONSUMER_TIMEOUT_MS)
+
+    def _set_consumer_timeout(self, milliseconds: str) -> None:
+        """A channel goes by what it found at its start, so all connections begin again."""
+        self._control("eval", f"application:set_env(rabbit, consumer_timeout, {milliseconds}).")
+        self._control("close_all_connections", "the consumer timeout is another one now")
+
     def _control(self, *arguments: str) -> None:
         """`rabbitmqctl`, for what AMQP cannot say."""
         program = str(RABBITMQ_SCRIPT.with_name("rabbitmqctl"))
@@ -224,11 +198,13 @@ class Rabbit(Server):
 
 @dataclass(frozen=True)
 class Served:
-    """A request that the provider had read whole: when (Unix seconds), for whom, and whether it rang."""
+    """A request that the provider had read whole: when (Unix seconds), for whom, whether it rang, and whether it was
+    answered with a ref."""
 
     unix: float
     phone: str
     rung: bool
+    answered: bool
 
 
 class Provider(Server):
@@ -259,7 +235,7 @@ class Provider(Server):
     def served(self) -> list[Served]:
         """Every request since the start."""
         rows = (json.loads(line) for line in self._get("/_requests").splitlines())
-        return [Served(row["unix"], row["phone"], row["rung"]) for row in rows]
+        return [Served(row["unix"], row["phone"], row["rung"], row["answer"] == "ref") for row in rows]
 
     def _get(self, path: str) -> bytes:
         with urllib.request.urlopen(self.url + path, timeout=60) as answer:

@@ -8,8 +8,9 @@ import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from tests.faults.bench import Bench, Run
+from tests.faults.bench import Bench
 from tests.faults.report import Row, markdown, sentence
+from tests.faults.run import Run
 
 JOBS = 20_000
 WORKERS = 4

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.bench import Bench
-from tests.faults.cells import Cell, cells
+from tests.faults.cell import Cell
+from tests.faults.cells import cells
 from tests.faults.report import Row
 
 
@@ -28,12 +29,14 @@ def run_unit(bench: Bench, unit: Unit, keep: Path | None = None, *, cold: int = 
     """
     [cell] = cells(bench.broker, unit.names.__contains__)
     rows = [Row(bench.broker, name) for name in cell.names]
-    with bench.run(proxied=cell.proxied, apart=cell.apart) as run:
+    with bench.run(
+        proxied=cell.proxied, apart=cell.apart, settings=cell.settings, endings=cell.endings
+    ) as run:
         run.fleet.stand(cell.standing, cold=cold)
         for count in _portions(cell, unit.trials):
             _count(cell.trial(run, count), count, rows)
             run.drain()
-        verdict = run.judge()
+        verdict = run.judge(unharmed=cell.unharmed)
         for row in rows:
             row.take(verdict, run.drains, run.fleet.deaths)
         if verdict.violations and keep is not None:

