@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property, partial
@@ -42,8 +43,25 @@ def _one_or_many(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _variable(text: str) -> str:
+    """A name that an error may repeat: it is refused where somebody has written down the key or secret itself."""
+    if not _VARIABLE.fullmatch(text) or _CREDENTIAL.match(text):
+        raise ValueError("must be the name of an environment variable, not what it holds")
+    return text
+
+
+def _path(path: Path) -> Path:
+    if _CREDENTIAL.match(str(path)):
+        raise ValueError("must be the path of a file, not what it holds")
+    return path
+
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+_CREDENTIAL = re.compile(r"(?:v1,)?wh(?:sec|sk|pk)_|[0-9A-Fa-f]{32,}$", re.IGNORECASE)
+
+Variable = Annotated[str, AfterValidator(_variable)]
 Whole = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
+Names = Annotated[tuple[Variable, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
 
 
 class _Table(BaseModel):
@@ -78,8 +96,8 @@ class Account(_Table):
     """One provider account and its limits. See the contract for each field."""
 
     name: str
-    api_key_env: str | None = None
-    api_key_file: Path | None = None
+    api_key_env: Variable | None = None
+    api_key_file: Annotated[Path, AfterValidator(_path)] | None = None
     rate: Annotated[str, AfterValidator(_rate)]
     burst: Whole = 1
     concurrency: Whole = 20

@@ -117,6 +117,23 @@ def test_file_of_another_shape_is_refused(file: Path, text: str) -> None:
     assert complaint(file, text).startswith(f"accounts file {file}: ")
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        'api_key_env = "0123456789abcdef0123456789abcdef"',
+        'api_key_env = "abcdef0123456789abcdef0123456789"',
+        'api_key_file = "abcdef0123456789abcdef0123456789"',
+        f'api_key_env = "K"\n[[accounts.acme.webhooks]]\nurl = "https://h"\nsecret_env = "{SECRET}"',
+        'api_key_env = "K"\n[[accounts.acme.webhooks]]\nurl = "https://h"\nsecret_env = "whsec_abcdefgh"',
+    ],
+)
+def test_key_or_secret_in_place_of_its_name_is_refused_and_not_printed(file: Path, table: str) -> None:
+    """A line that says that the variable of this name is not set would print it (C7)."""
+    line = complaint(file, f'[accounts.acme]\nrate = "1/s"\n{table}\n')
+    assert "not what it holds" in line
+    assert not any(secret in line for secret in ("0123456789abcdef", SECRET[6:], "abcdefgh"))
+
+
 def test_account_without_rate_is_refused(file: Path) -> None:
     """No limit is a mistake, never a default."""
     line = complaint(file, '[accounts.acme]\napi_key_env = "K"\n')

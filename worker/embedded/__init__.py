@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from worker.embedded.binary import ServerBinary, find_binary
 from worker.embedded.errors import EmbeddedServerError
-from worker.embedded.folder import broker_url, default_state_dir, socket_url
+from worker.embedded.folder import broker_url, check_private, default_state_dir, real_folder, socket_url
 from worker.embedded.server import EmbeddedServer
 
 __all__ = [
@@ -28,7 +28,9 @@ __all__ = [
     "EmbeddedServerError",
     "ServerBinary",
     "broker_url",
+    "check_private",
     "default_state_dir",
     "find_binary",
+    "real_folder",
     "socket_url",
 ]

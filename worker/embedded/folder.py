@@ -1,7 +1,7 @@
 """Where the embedded server keeps its data and its socket.
 
-Everything here but `make_private` and `make_short` is computed from the folder's name alone, so that any
-process finds a running server without asking anyone.
+Everything here but `make_private`, `check_private` and `make_short` is computed from the folder's name alone, so that
+any process finds a running server without asking anyone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from worker.embedded.errors import EmbeddedServerError
 
-WRITABLE_BY_OTHERS = 0o022
+OPEN_TO_OTHERS, WRITABLE_BY_OTHERS = 0o077, 0o022
 DATA_FOLDER = "appendonlydir"
 OWNER_LOCK = "lock"
 SERVER_LOCK = "server.lock"
@@ -70,31 +70,35 @@ def broker_url(state_dir: str | os.PathLike[str]) -> str:
 
 
 def make_private(folder: Path) -> None:
-    """Make `folder` with mode 0700, or check that it and all in it is this user's own.
+    """Make `folder` with mode 0700, or check that it and all in it is this user's own, and close it to others.
 
-    A folder that others can only look into is closed to them if it is empty or already the embedded server's; one that
-    they can write to, only if it is empty: a job that somebody put there would be dialled. Any other is refused
-    unchanged, so that a wrong setting never changes the mode of, say, a home folder.
-
-    Raises EmbeddedServerError when the folder cannot be made, is another user's, or is refused.
+    Raises EmbeddedServerError when the folder cannot be made, is another user's, or is refused, see `check_private`.
     """
-    status = _make_own(folder)
-    if status.st_mode & 0o077:
-        _close(folder, status.st_mode)
+    _make_own(folder)
+    check_private(folder)
+    if folder.stat().st_mode & OPEN_TO_OTHERS:
+        folder.chmod(0o700)
+        # Somebody may have been quicker.
+        check_private(folder)
+
+
+def check_private(folder: Path) -> None:
+    """Raise EmbeddedServerError unless a folder that is there may be used; changes nothing.
+
+    One that others can only look into is good if it is empty or already the embedded server's, so that a wrong setting
+    never changes the mode of, say, a home folder. One that they can write to is good only if it is empty: a job that
+    somebody put there would be dialled.
+    """
+    mode, empty = _own(folder).st_mode, not any(folder.iterdir())
+    if mode & WRITABLE_BY_OTHERS and not empty:
+        raise EmbeddedServerError(
+            f"{folder} can be written to by other users and holds files: look at them, then chmod it to 700"
+        )
+    if mode & OPEN_TO_OTHERS and not empty and not (folder / OWNER_LOCK).exists():
+        raise EmbeddedServerError(
+            f"{folder} is open to other users and holds other files: name an empty folder, or chmod it to 700"
+        )
     _refuse_planted(folder)
-
-
-def _close(folder: Path, mode: int) -> None:
-    if any(folder.iterdir()):
-        if mode & WRITABLE_BY_OTHERS:
-            raise EmbeddedServerError(
-                f"{folder} can be written to by other users and holds files: look at them, then chmod it to 700"
-            )
-        if not (folder / OWNER_LOCK).exists():
-            raise EmbeddedServerError(
-                f"{folder} is open to other users and holds other files: name an empty folder, or chmod it to 700"
-            )
-    folder.chmod(0o700)
 
 
 def _refuse_planted(folder: Path) -> None:
@@ -136,16 +140,23 @@ def make_short(socket: Path) -> None:
     it could read every job.
     """
     status = _make_own(socket.parent)
-    if status.st_mode & 0o077:
+    if status.st_mode & OPEN_TO_OTHERS:
         raise EmbeddedServerError(f"{socket.parent} is open to other users: remove it, or chmod it to 700")
 
 
 def _make_own(folder: Path) -> os.stat_result:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.lstat()
     except OSError as exc:
         raise EmbeddedServerError(f"the folder {folder} cannot be made: {exc.strerror}") from exc
+    return _own(folder)
+
+
+def _own(folder: Path) -> os.stat_result:
+    try:
+        status = folder.lstat()
+    except OSError as exc:
+        raise EmbeddedServerError(f"the folder {folder} cannot be looked at: {exc.strerror}") from exc
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         raise EmbeddedServerError(
             f"{folder} is not a folder of this user: name another with CALLWORKER_STATE_DIR"

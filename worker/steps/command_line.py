@@ -108,6 +108,8 @@ class Judge(click.Option):
         self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
     ) -> tuple[Any, list[str]]:
         """Ends the program with status 2, and a line for each word that is not heeded."""
+        if ctx.resilient_parsing:
+            return super().handle_parse_result(ctx, opts, args)
         given = dict(_given(ctx, opts)) if ctx.command.name == "worker" else {}
         lines = list(_refusals(ctx, given, args))
         for line in lines:

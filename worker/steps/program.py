@@ -23,7 +23,7 @@ from celery.worker import state
 from worker import failpoints, logs, preflight
 from worker.broker.address import redis_broker
 from worker.embedded import EmbeddedServer
-from worker.errors import ConfigurationError
+from worker.errors import ConfigurationError, every
 from worker.queues import TASK_QUEUES
 from worker.settings import Settings
 from worker.steps.starting import refused_in_lines, tell_unread_variables
@@ -50,8 +50,7 @@ class CallWorker(Worker):
         warnings.simplefilter("ignore", CPendingDeprecationWarning)
         options |= {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
         with refused_in_lines():
-            failpoints.arm_from()
-            preflight.check()
+            every([failpoints.arm_from, preflight.check])
             super().__init__(app, hostname, **options)
             _allow_open_files(self.concurrency)
             wiring = Wiring(self.settings, calls=self.concurrency)

@@ -23,9 +23,14 @@ def refused_in_lines() -> Iterator[None]:
     try:
         yield
     except ConfigurationError as error:
-        raise SystemExit("\n".join(f"callworker: {problem}" for problem in error.problems)) from None
+        raise SystemExit("\n".join(_line(problem) for problem in error.problems)) from None
     except EmbeddedServerError as problem:
-        raise SystemExit(f"callworker: {problem}") from None
+        raise SystemExit(_line(str(problem))) from None
+
+
+def _line(problem: str) -> str:
+    """One line, whatever stands in a path that is named in it."""
+    return "callworker: " + "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in problem)
 
 
 def settings_or_exit(*, of_worker: bool | None = None) -> Settings:

@@ -257,9 +257,24 @@ def test_plain_http_beyond_this_machine_is_warned_of(tmp_path: Path) -> None:
 
 def test_open_state_folder_is_warned_of(tmp_path: Path) -> None:
     """Numbers and PINs of waiting jobs are in the embedded server's file (E15)."""
-    (tmp_path / "state").mkdir(mode=0o755)
-    settings = _settings(tmp_path, CALLWORKER_STATE_DIR=str(tmp_path / "state"))
-    assert [finding.name for finding in exposure.check(settings)] == ["state folder"]
+    state = tmp_path / "state"
+    settings = _settings(tmp_path, CALLWORKER_STATE_DIR=str(state))
+    assert list(exposure.check(settings)) == []
+    state.mkdir(mode=0o755)
+    assert [(finding.name, finding.grade) for finding in exposure.check(settings)] == [
+        ("state folder", Grade.WARN)
+    ]
+
+
+def test_state_folder_that_a_worker_would_refuse_is_a_failed_check(tmp_path: Path) -> None:
+    """Doctor and start agree, and doctor changes nothing (E15)."""
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "dump.rdb").touch()
+    state.chmod(0o777)
+    found = list(exposure.check(_settings(tmp_path, CALLWORKER_STATE_DIR=str(state))))
+    assert [(finding.name, finding.grade) for finding in found] == [("state folder", Grade.FAIL)]
+    assert state.stat().st_mode & 0o777 == 0o777
 
 
 def test_metrics_port_free_or_taken() -> None:

@@ -20,7 +20,7 @@ from tests.unit.cli.conftest import Run, one_line
 from worker.cli import COMMANDS
 from worker.errors import BrokerUnavailable, ConfigurationError, InvalidJob, StoreUnavailable
 from worker.settings import example_accounts
-from worker.steps.starting import tell_unread_variables
+from worker.steps.starting import refused_in_lines, tell_unread_variables
 
 ROOT = Path(__file__).parents[3]
 SUBCOMMANDS = [
@@ -288,3 +288,10 @@ def test_variable_that_nothing_reads_is_logged_at_start(monkeypatch: pytest.Monk
         tell_unread_variables(["ACME_KEY"])
     told = {"variable": "ACCOUNT_FILE", "meant": "ACCOUNTS_FILE", "log_level": "warning"}
     assert {"event": "settings.variable_unread", **told} in lines
+
+
+def test_refusal_is_one_line_whatever_a_path_holds() -> None:
+    """A line break or an escape in a file's name neither breaks the line nor moves the cursor (D8)."""
+    with pytest.raises(SystemExit) as end, refused_in_lines():
+        raise ConfigurationError("ACCOUNTS_FILE: a\nb\x1b[2J: does not exist")
+    assert end.value.code == "callworker: ACCOUNTS_FILE: a\\nb\\x1b[2J: does not exist"

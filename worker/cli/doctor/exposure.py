@@ -51,9 +51,8 @@ def _open_file(path: Path, unwanted: int) -> Iterator[Finding]:
         text = f"{path} can be {may} by other users: its mode is {mode:04o}"
         yield Finding.warn("file rights", text, f"chmod {mode & ~unwanted:o} {path}")
     if status.st_uid not in (0, os.geteuid()):
-        yield Finding.warn(
-            "file rights", f"{path} belongs to another user, who can change it", f"chown {path}"
-        )
+        text = f"{path} belongs to another user, who can change it"
+        yield Finding.warn("file rights", text, "give it to root or to the worker's user")
 
 
 def _plain_addresses(settings: Settings, accounts: Accounts) -> Iterator[Finding]:
@@ -70,10 +69,14 @@ def _plain_addresses(settings: Settings, accounts: Accounts) -> Iterator[Finding
 
 def _open_state(settings: Settings) -> Iterator[Finding]:
     try:
-        folder = places.state_dir(settings)
-        status = folder.stat()
-    except (OSError, embedded.EmbeddedServerError):
+        folder = embedded.real_folder(places.state_dir(settings))
+        if not folder.exists():
+            return
+        embedded.check_private(folder)
+    except embedded.EmbeddedServerError as problem:
+        yield Finding.fail("state folder", str(problem), "do so, or name another with CALLWORKER_STATE_DIR")
         return
-    if status.st_mode & 0o077:
-        text = f"the state folder {folder} is open to other users: its mode is {stat.S_IMODE(status.st_mode):04o}"
-        yield Finding.warn("state folder", text, f"look at what is in it, then chmod 700 {folder}")
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & 0o077:
+        text = f"{folder} is open to other users: its mode is {mode:04o}"
+        yield Finding.warn("state folder", text, "the next start of a worker closes it")
