@@ -9,6 +9,7 @@
     SlotLapsed                 nothing was sent: the slot under the rate limit went by first
     LeaseLost                  another worker owns the job by now: touch nothing
     StoreUnavailable           Redis does not answer: dial nothing, wait
+    WrongKey                   a key in Redis is not of our type: what needs it waits, all else goes on
     BrokerUnavailable          the broker does not take or confirm a message: keep it, try later
     ConfigurationError         settings or files are wrong; `problems` holds one line for each
     InvalidJob                 the job breaks the contract; `fields` says where
@@ -104,6 +105,16 @@ class LeaseLost(Exception):
 
 class StoreUnavailable(Exception):
     """Redis, the store of limits and ledger, does not answer or refuses to write."""
+
+
+class WrongKey(Exception):
+    """The key `key` in Redis holds a value of type `holds`, which is not ours. Nothing was changed."""
+
+    def __init__(self, key: str, holds: str) -> None:
+        super().__init__(
+            f"the key {key} in Redis holds a {holds}, which is not callworker's: put it right or delete it"
+        )
+        self.key, self.holds = key, holds
 
 
 class BrokerUnavailable(Exception):

@@ -148,6 +148,8 @@ class Recorded(IntEnum):
     DONE = 1
     ROOM = 2
     """Done, and the account had no other place in flight: a job that waited for this one can go now."""
+    BLOCKED = 3
+    """A key in the store is not of our type; nothing was changed, and the decision is to be given again."""
 
 
 class Released(NamedTuple):
@@ -158,7 +160,10 @@ class Released(NamedTuple):
 
 
 class Ledger(Protocol):
-    """The record of every job. Each method is atomic per job and may raise StoreUnavailable."""
+    """The record of every job. Each method is atomic per job and may raise StoreUnavailable.
+
+    Where a key in the store is not of our type, what needs it raises WrongKey, or is left out where others go along.
+    """
 
     def declare(self, accounts: Iterable[Account]) -> None:
         """Make the limits of `accounts` known: jobs that wait already go by them from now on."""

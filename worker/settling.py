@@ -18,7 +18,7 @@ from tenacity import (
 )
 
 from worker.accounts import Account
-from worker.errors import StoreUnavailable
+from worker.errors import StoreUnavailable, WrongKey
 from worker.events import Failure, Status, Subject, conclude
 from worker.ports import Decision, Ending, Lease, Ledger, Parked, Parking, Reason, Watch
 from worker.retry import Tally
@@ -85,7 +85,7 @@ class Settler:
     def renew(self, lease: Lease, account: Account, tally: Tally, *, lapsed: bool = False) -> Lease | Parked:
         """A fresh slot and intent for the job, or the job back in its lane. Raises LeaseLost."""
         return Retrying(
-            retry=retry_if_exception_type(StoreUnavailable),
+            retry=retry_if_exception_type((StoreUnavailable, WrongKey)),
             wait=wait_random_exponential(multiplier=0.05, max=1),
             stop=stop_when_event_set(self.closing),
             sleep=sleep_using_event(self.closing),

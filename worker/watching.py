@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import Gauge
 
 from worker.delivery.ports import Attempt
-from worker.errors import BrokerUnavailable, CallError, Misconfigured, Refused, StoreUnavailable
+from worker.errors import BrokerUnavailable, CallError, Misconfigured, Refused, StoreUnavailable, WrongKey
 from worker.events import Status, event_type
 from worker.jobs import Job
 from worker.labels import RetryReason
@@ -173,7 +173,12 @@ class Watching:
         self._metrics.last_progress.set_to_current_time()
 
     def loop_failed(self, loop: str, error: Exception) -> None:
-        """A store or broker that is away is said once, however many loops meet it; a fault of ours every time."""
+        """A store or broker that is away is said once, however many loops meet it; a fault of ours every time.
+
+        A wrong key in the store is told where it was met.
+        """
+        if isinstance(error, WrongKey):
+            return
         trouble = next((event for kind, event in _AWAY.items() if isinstance(error, kind)), "loop.failed")
         with self._lock:
             said = trouble in self._away

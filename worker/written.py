@@ -32,16 +32,17 @@ def puts_writes_off(facts: Any) -> bool:
 
 
 def telling(script: str) -> str:
-    """`script`, whose reply comes as {reply, 1 where `puts_writes_off`, else 0}.
+    """`script`, whose reply comes as {reply, 1 where `puts_writes_off`, else 0, what it returned beside the reply}.
 
     Where INFO is refused, in whatever way, that is 0.
     """
     return f"""local function run()
 {script}
 end
-local reply, facts = run(), redis.pcall('INFO', 'persistence')
+local reply, beside = run()
+local facts = redis.pcall('INFO', 'persistence')
 local put_off = type(facts) == 'string' and string.find(facts, 'aof_pending_bio_fsync:[1-9]')
-return {{reply or false, put_off and 1 or 0}}
+return {{reply or false, put_off and 1 or 0, beside}}
 """
 
 

@@ -15,7 +15,7 @@ from tests.contract.killable_redis import KillableRedis
 from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from tests.doubles.samples import account, application, failed, placed, rejection
-from worker.errors import StoreUnavailable
+from worker.errors import StoreUnavailable, WrongKey
 from worker.ports import Due, Lease, Parked, Reason, Seen
 from worker.retry import Tally
 from worker.state import keys
@@ -207,7 +207,7 @@ class TestBatch:
     ) -> None:
         """Else the repeat would count as seen, and nobody would ever look for the job."""
         client.set(f"{SHARD}lane:acme", "meddled with")
-        with pytest.raises(redis.ResponseError):
+        with pytest.raises(WrongKey):
             ledger.admit([application(name, account(), may_dial=False) for name in ("a", "b")])
         assert not client.exists(f"{SHARD}job:a", f"{SHARD}job:b")
         client.delete(f"{SHARD}lane:acme")
@@ -220,7 +220,7 @@ class TestBatch:
         """An account whose keys are broken does not cost the others of its batch a request that may have rung."""
         client.set(f"{keys.prefix_of('globex')}lane:globex", "meddled with")
         whole, broken = application("a", account()), application("b", account("globex"))
-        with pytest.raises(redis.ResponseError):
+        with pytest.raises(WrongKey):
             ledger.admit([whole, broken])
         (lease,) = ledger.admit([whole])
         assert isinstance(lease, Lease) and lease.fence == 1 and lease.tally == Tally()

@@ -43,12 +43,12 @@ def _usage(problem: click.UsageError) -> str:
 
 def _foreseen(problem: Exception) -> str | None:
     from worker.embedded.errors import EmbeddedServerError
-    from worker.errors import BrokerUnavailable, ConfigurationError, InvalidJob, StoreUnavailable
+    from worker.errors import BrokerUnavailable, ConfigurationError, InvalidJob, StoreUnavailable, WrongKey
     from worker.scrubbing import scrub
 
     if isinstance(problem, InvalidJob | ConfigurationError):
         return str(problem)
-    if isinstance(problem, BrokerUnavailable | StoreUnavailable | EmbeddedServerError):
+    if isinstance(problem, BrokerUnavailable | StoreUnavailable | WrongKey | EmbeddedServerError):
         return scrub(str(problem))
     return scrub(_system(problem)) if isinstance(problem, OSError) else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ from worker.ports import Decision, Ending, Ledger, Recorded, Watch
 
 BATCH_MOST = 128
 IDLE_SECONDS = 0.5
+BLOCKED_SECONDS = 1.0
+"""After that what a wrong key in the store stood in the way of is given again."""
+
 GATHER_SECONDS = 0.01
 """The pause after a batch, in which the next one gathers: many decisions cost little more than one."""
 
@@ -32,8 +36,9 @@ class Recorder:
     """A queue of decisions and the turn that empties it. `put` may be called by any thread, `turn` by one.
 
     What a call came to is known to this process alone, so a decision is kept until Redis takes it or another worker has
-    decided, which the watch hears of. `ended` is called when jobs have ended, `room` when one may go that waited for
-    another's end, or will that waits again.
+    decided, which the watch hears of. One that a wrong key in Redis stands in the way of is set aside and given again,
+    and holds up no other. `ended` is called when jobs have ended, `room` when one may go that waited for another's end,
+    or will that waits again.
     """
 
     def __init__(self, ledger: Ledger, watch: Watch, faults: Faults, hands: Hands | None = None) -> None:
@@ -42,6 +47,8 @@ class Recorder:
         self._hands = hands or Hands()
         self._entries: queue.SimpleQueue[_Entry] = queue.SimpleQueue()
         self._batch: list[_Entry] = []
+        self._blocked: list[_Entry] = []
+        self._again_at = 0.0
         self._lock = threading.Lock()
         self._open = 0
         self.ended: Callable[[], None] = lambda: None
@@ -62,21 +69,33 @@ class Recorder:
     def turn(self) -> float:
         """Record one batch. Raises StoreUnavailable; the batch is then kept for the next turn."""
         fill(self._batch, self._entries, BATCH_MOST, IDLE_SECONDS)
+        self._batch += self._blocked_until_now()
         if not self._batch:
             return 0.0
-        self._record(self._batch)
+        blocked = self._record(self._batch)
+        done = [entry for entry in self._batch if entry not in blocked]
         with self._lock:
-            self._open -= len(self._batch)
-        for entry in self._batch:
+            self._open -= len(done)
+        for entry in done:
             self._hands.let_go(entry.decision.lease)
+        self._blocked += blocked
         self._batch = []
         return GATHER_SECONDS
+
+    def _blocked_until_now(self) -> list[_Entry]:
+        now = time.monotonic()
+        if now < self._again_at:
+            return []
+        self._again_at = now + BLOCKED_SECONDS
+        again, self._blocked = self._blocked[:BATCH_MOST], self._blocked[BATCH_MOST:]
+        return again
 
     def drain(self, timeout_seconds: float, hurry: threading.Event) -> bool:
         """Wait until all is on record; False if that took too long, or when `hurry` is set."""
         return drained(lambda: self._open <= 0, timeout_seconds, hurry)
 
-    def _record(self, batch: Sequence[_Entry]) -> None:
+    def _record(self, batch: Sequence[_Entry]) -> list[_Entry]:
+        """Record a batch; those that a wrong key stood in the way of."""
         kinds = {"settle" if isinstance(entry.decision, Ending) else "park" for entry in batch}
         for kind in kinds:
             hit(f"{kind}.before")
@@ -85,29 +104,29 @@ class Recorder:
         except StoreUnavailable:
             raise
         except Exception as fault:  # one decision that breaks us must not take the others along
-            self._record_apart(batch, fault)
-            return
+            return self._record_apart(batch, fault)
         for kind in kinds:
             hit(f"{kind}.after")
-        for entry, verdict in zip(batch, verdicts, strict=True):
+        told = list(zip(batch, verdicts, strict=True))
+        for entry, verdict in told:
             self._tell(entry, verdict)
         if "settle" in kinds:
             self.ended()
         if Recorded.ROOM in verdicts or "park" in kinds:
             self.room()
+        return [entry for entry, verdict in told if verdict is Recorded.BLOCKED]
 
-    def _record_apart(self, batch: Sequence[_Entry], fault: Exception) -> None:
+    def _record_apart(self, batch: Sequence[_Entry], fault: Exception) -> list[_Entry]:
         """Each on its own; one that fails alone is given up, and its lease runs out."""
         if len(batch) == 1:
             self._faults.loop_failed("recorder", fault)
-            return
-        for entry in batch:
-            self._record([entry])
+            return []
+        return [blocked for entry in batch for blocked in self._record([entry])]
 
     def _tell(self, entry: _Entry, verdict: Recorded) -> None:
         lease = entry.decision.lease
         with job_context(lease.job.id, lease.job.account, lease.tally.sent + 1):
             if verdict is Recorded.LOST:
                 self._watch.lease_lost(lease.job)
-            else:
+            elif verdict is not Recorded.BLOCKED:
                 entry.done()

@@ -51,7 +51,7 @@ class Census:
         with translated(), self._client.pipeline(transaction=False) as pipeline:
             for shard in range(keys.SHARDS):
                 pipeline.llen(keys.prefix(shard) + "outbox")
-            return sum(pipeline.execute())
+            return sum(count or 0 for count in _answers(pipeline))
 
     def _clocks(self) -> tuple[int, int]:
         """Redis' clock and the store's own, in microseconds."""
@@ -71,7 +71,7 @@ class Census:
                 pipeline.zrange(f"{prefix}lane:{name}", 0, 0)
                 pipeline.hmget(f"{prefix}limit:{name}", ["inflight", "hold", "pace"])
                 pipeline.hget(f"{prefix}pending", name)
-            flat = pipeline.execute()
+            flat = _answers(pipeline)
         return [flat[n : n + 5] for n in range(0, len(flat), 5)]
 
     def _accepted(self, heads: Sequence[tuple[str, bytes]]) -> dict[str, int]:
@@ -79,12 +79,25 @@ class Census:
         with self._client.pipeline(transaction=False) as pipeline:
             for name, head in heads:
                 pipeline.hget(f"{keys.prefix_of(name)}job:{head.decode()}", "accepted")
-            moments = pipeline.execute()
+            moments = _answers(pipeline)
         return {name: int(moment) for (name, _), moment in zip(heads, moments, strict=True) if moment}
 
 
+def _answers(pipeline: Any) -> list[Any]:
+    """The replies; None for a key of another type, which hides nothing of the others. Raises redis-py's errors."""
+    replies: list[Any] = pipeline.execute(raise_on_error=False)
+    for n, reply in enumerate(replies):
+        if isinstance(reply, Exception):
+            if not str(reply).startswith("WRONGTYPE"):
+                raise reply
+            replies[n] = None
+    return replies
+
+
 def _count(name: str, row: Sequence[Any], accepted_us: int | None, now_us: int) -> AccountCount:
-    waiting, not_ready, _, (in_flight, hold, pace), pending = row
+    waiting, not_ready, _, limit, pending = row
+    waiting, not_ready = waiting or 0, not_ready or 0
+    in_flight, hold, pace = limit or [None] * 3
     full = bool(pace) and int(in_flight or 0) >= Pace.unpacked(pace.decode()).concurrency
     counts = dict.fromkeys(Reason, 0)
     if hold:

@@ -16,8 +16,9 @@ import redis
 from hiredis import pack_command
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from worker.errors import StoreUnavailable
+from worker.errors import StoreUnavailable, WrongKey
 from worker.state.refusals import code_of
+from worker.state.wrong_keys import ANOTHER, WrongKeys, wrong_key
 from worker.written import telling, wait_for_file
 
 _ALONE = ("bury", "claim", "drop_letter")
@@ -61,6 +62,7 @@ class Scripts:
         self._client, self._source = client, text_of or source
         self._digests: dict[str, str] = {}
         self._fresh: deque[tuple[Any, float]] = deque()
+        self._wrong_keys = WrongKeys()
 
     def run(self, call: Call) -> Any:
         """The reply of one script. Raises StoreUnavailable."""
@@ -69,8 +71,8 @@ class Scripts:
     def run_all(self, calls: Sequence[Call]) -> list[Any]:
         """The replies of `calls`, sent in one round trip; each script is atomic, the whole is not.
 
-        What they wrote is in Redis' file then: a Redis that is killed knows it again. Raises StoreUnavailable; then any
-        of the scripts may have run.
+        What they wrote is in Redis' file then: a Redis that is killed knows it again. Raises StoreUnavailable or
+        WrongKey; then any of the scripts may have run.
         """
         with translated():
             commands = [self._command(call) for call in calls]
@@ -79,14 +81,31 @@ class Scripts:
             if unknown:
                 for n, reply in zip(unknown, self._send(self._whole(calls, commands, unknown)), strict=True):
                     replies[n] = reply
-            if any(put_off for _, put_off in _all_good(replies)):
+            if any(put_off for _, put_off, *_ in self._all_good(replies)):
                 wait_for_file(self._client)
-            return [reply for reply, _ in replies]
+            return [reply for reply, *_ in replies]
 
     def run_commands(self, commands: Sequence[Command]) -> list[Any]:
-        """As `run_all`, of commands that need no script."""
+        """As `run_all`, of commands that need no script; the second word of each is its key."""
         with translated():
-            return _all_good(self._send(commands))
+            replies = self._send(commands)
+            for n, reply in enumerate(replies):
+                if isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE"):
+                    replies[n] = WrongKey(str(commands[n][1]), ANOTHER)
+            return self._all_good(replies)
+
+    def _all_good(self, replies: list[Any]) -> list[Any]:
+        """The replies of scripts and commands; what stood in their way, wholly or in part, is told and raised."""
+        problems = [reply for reply in replies if isinstance(reply, Exception)]
+        for found in (
+            *map(wrong_key, problems),
+            *(wrong_key(word) for reply in replies for word in _wrong(reply)),
+        ):
+            if found is not None:
+                self._wrong_keys.tell(found)
+        if problems:
+            raise problems[0]
+        return replies
 
     def _send(self, commands: Sequence[Command]) -> list[Any]:
         """Each command's reply, or the error with which Redis answered it.
@@ -158,21 +177,21 @@ def _reply(connection: Any) -> Any:
         return problem
 
 
-def _all_good(replies: list[Any]) -> list[Any]:
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
-    return replies
+def _wrong(reply: Any) -> Sequence[bytes]:
+    """The wrong keys that a script got around, see `apart` in common.lua."""
+    return reply[2] if isinstance(reply, list) and len(reply) > 2 else ()
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turns redis-py's errors into StoreUnavailable; an error in a script of ours stays what it is."""
+    """Turns redis-py's errors into StoreUnavailable or WrongKey; an error in a script of ours stays what it is."""
     try:
         yield
     except ResponseError as problem:
         if code := code_of(problem):
             raise StoreUnavailable(f"Redis cannot write at the moment: {code}: {problem}") from problem
+        if (found := wrong_key(problem)) is not None:
+            raise found from problem
         raise
     except (RedisError, OSError) as problem:
         raise StoreUnavailable(f"Redis does not answer: {type(problem).__name__}: {problem}") from problem

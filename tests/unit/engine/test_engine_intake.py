@@ -19,7 +19,7 @@ from worker.engine.dialler import Dialler
 from worker.engine.entry import Entry
 from worker.engine.intake import CRASHES_MOST, Intake
 from worker.engine.setbacks import LONGEST_PAUSE_SECONDS, TRIES_MOST
-from worker.errors import StoreUnavailable
+from worker.errors import StoreUnavailable, WrongKey
 from worker.intake import Broken, Request, decode
 from worker.loops import STALLED_AFTER_SECONDS
 from worker.ports import Lease, Source, Whole
@@ -285,6 +285,17 @@ class TestSetbacks:
         assert bench.dialler.leases == bench.done == ["a", "c"]
         assert bench.world.dead_letters.reasons == [] and bench.faults.failed
         assert bench.dialler.reserve(99) == 5 - 2
+
+    def test_a_wrong_key_is_never_an_entrys_fault(self, bench: Bench, failing: dict[str, Exception]) -> None:
+        """However long it stands in the way, the message is kept, and others get through (E12)."""
+        failing["a"] = WrongKey("callworker:{3}:due", "string")
+        bench.put("a")
+        for n in range(20):
+            self.later(bench, f"other-{n}")
+        assert bench.world.dead_letters.reasons == [] and "a" not in bench.done and "other-19" in bench.done
+        failing.clear()
+        self.later(bench)
+        assert "a" in bench.done
 
     def test_a_passing_error_costs_a_second(self, bench: Bench, failing: dict[str, Exception]) -> None:
         """The entry is tried again then, not before, and ends like any other."""

@@ -90,6 +90,31 @@ def test_one_that_breaks_takes_no_other_along(bench: Bench) -> None:
     assert [loop for loop, _ in bench.faults.failed] == ["recorder"] and bench.recorder.backlog == 0
 
 
+def test_what_a_wrong_key_blocks_is_kept_and_given_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds up no other, nothing is told of it before it is on record, and its job stays in hand (E12)."""
+    blocked = {"a"}
+    whole = MemoryLedger.record
+
+    def record(ledger: MemoryLedger, decisions: Sequence[Decision]) -> list[Recorded]:
+        return [
+            Recorded.BLOCKED if decision.lease.job.id in blocked else whole(ledger, [decision])[0]
+            for decision in decisions
+        ]
+
+    monkeypatch.setattr(MemoryLedger, "record", record)
+    monkeypatch.setattr("worker.engine.recorder.BLOCKED_SECONDS", 0.0)
+    for lease in [bench.lease("a"), bench.lease("b")]:
+        bench.park(lease)
+    for _ in range(3):
+        bench.recorder.turn()
+    assert "a" not in bench.told and bench.told[0] == "b" and bench.recorder.backlog == 1
+    blocked.clear()
+    bench.recorder.turn()
+    assert "a" in bench.told and bench.recorder.backlog == 0 and bench.state("a") == "waiting"
+
+
 def test_a_lost_lease_is_told_instead(bench: Bench) -> None:
     """The job belongs to another worker now."""
     lease = bench.lease("a")

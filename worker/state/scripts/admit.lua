@@ -17,9 +17,11 @@ local lease, ahead = tonumber(ARGV[1]), tonumber(ARGV[2])
 -- The account while jobs are added: `ready` where one in its lane could go but for the limits, `parked` what is to join
 -- the lane, with `scores` and `ends` as ZADD takes them.
 local function open_account(name, pace)
+  local waiting = check('ZCARD', lane_key(name))
   local a = load_account(name, pace)
-  a.parked, a.scores, a.ends, a.waits = {}, {}, {}, {}
-  a.ready = redis.call('ZRANGEBYSCORE', lane_key(name), '-inf', int(NOW), 'LIMIT', 0, 1)[1] ~= nil
+  a.parked, a.scores, a.ends, a.known = {}, {}, {}, {}
+  a.waiting = waiting
+  a.ready = waiting > 0 and redis.call('ZRANGEBYSCORE', lane_key(name), '-inf', int(NOW), 'LIMIT', 0, 1)[1] ~= nil
   return a
 end
 
@@ -31,7 +33,6 @@ end
 
 -- When the next to join the lane has its turn, counted in places.
 local function turn(a)
-  a.waiting = a.waiting or redis.call('ZCARD', lane_key(a.name))
   return math.max(a.tat - a.tolerance, NOW) + (a.waiting + #a.parked) * a.interval
 end
 
@@ -42,7 +43,7 @@ local function park(a, id, job, expires, slot)
   a.scores[n + 1], a.scores[n + 2] = int(NOW), id
   a.ends[n + 1], a.ends[n + 2] = ends, id
   a.parked[#a.parked + 1] = {id, job, now, ends, why}
-  a.waits[id], a.ready = {'seen', 'waiting', job, ''}, true
+  a.ready = true
   -- Equals have no order in a lane. This does not outrun the clock: to record a job takes longer.
   NOW = NOW + 1
   return {'parked', why, told(until_us)}
@@ -53,14 +54,25 @@ local function go_or_park(a, id, job, expires, may_dial, call)
   if not slot or a.hold or a.ready or not may_dial or a.inflight >= a.concurrency or expires <= NOW + LAG then
     return park(a, id, job, expires, slot)
   end
-  redis.call('HSET', job_key(id), 'account', a.name, 'accepted', int(NOW + LAG), 'expires', int(expires), as_field(id, job))
-  return begin(id, fields_for_lease(id), a, slot, tat, lease, call)
+  check('ZCARD', LEASES)
+  local accepted, ends = int(NOW + LAG), int(expires)
+  redis.call('HSET', job_key(id), 'account', a.name, 'accepted', accepted, 'expires', ends, as_field(id, job))
+  return begin(id, {[2] = accepted, [3] = ends, [9] = job, [10] = a.name}, a, slot, tat, lease, call)
+end
+
+-- A job that comes twice is the first one's repeat.
+local function add(a, id, job, ...)
+  if a.known[id] then return a.known[id] end
+  local reply = go_or_park(a, id, job, ...)
+  a.known[id] = {'seen', reply[1] == 'lease' and 'dialling' or 'waiting', job, ''}
+  return reply
 end
 
 local function close_account(a)
   if #a.parked > 0 then
+    -- The first write for these jobs, and the only one that a wrong key could refuse.
+    ask('ZADD', EXPIRY, unpack(a.ends))
     redis.call('ZADD', lane_key(a.name), unpack(a.scores))
-    redis.call('ZADD', EXPIRY, unpack(a.ends))
   end
   for _, p in ipairs(a.parked) do
     redis.call('HSET', job_key(p[1]), 'account', a.name, 'accepted', p[3], 'expires', p[4],
@@ -76,18 +88,27 @@ local function next_arguments(count)
   return unpack(ARGV, at - count, at - 1)
 end
 
+-- The jobs of one account with what is on record of each, which is read before anything is written.
+local function next_jobs(count)
+  local jobs = {}
+  for n = 1, count do
+    local id, job, expires, may_dial, call = next_arguments(5)
+    local seen = as_seen(id)
+    jobs[n] = {id, job, expires, may_dial, call, seen and (unheard(id, call) or seen)}
+  end
+  return jobs
+end
+
 while ARGV[at] do
   local name, ttl, pace, count = next_arguments(4)
   local a
-  for _ = 1, count do
-    local id, job, expires, may_dial, call = next_arguments(5)
-    local seen = as_seen(id) or a and a.waits[id]
-    if seen then
-      reply[#reply + 1] = unheard(id, call) or seen
-    else
+  for _, one in ipairs(next_jobs(count)) do
+    local id, job, expires, may_dial, call, seen = unpack(one, 1, 6)
+    if not seen then
       a = a or open_account(name, pace)
-      reply[#reply + 1] = go_or_park(a, id, job, tonumber(expires) or NOW + LAG + tonumber(ttl), may_dial == '1', call)
+      seen = add(a, id, job, tonumber(expires) or NOW + LAG + tonumber(ttl), may_dial == '1', call)
     end
+    reply[#reply + 1] = seen
   end
   if a then close_account(a) end
 end

@@ -39,14 +39,49 @@ do
 end
 local LAG = TIME - NOW
 
+-- Lua would write a large number as 1.7e+15.
+local function int(number) return string.format('%.0f', number) end
+
+-- What a command replies that only reads, or is the first to write. It ends the script, or the step that runs `apart`, where the key is not of our
+-- type: whatever a step writes to it asks for or checks before its first write, so that nothing is left half done.
+local function ask(command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  if type(reply) ~= 'table' or not reply.err then return reply end
+  if not string.find(reply.err, 'WRONGTYPE', 1, true) then error(reply.err, 0) end
+  error('WRONGKEY ' .. key .. ' ' .. redis.call('TYPE', key).ok, 0)
+end
+
+-- Asks each key once in a script, with a command that its type alone takes; the reply for the last one.
+local checked = {}
+local function check(command, ...)
+  local found
+  for _, key in ipairs({...}) do
+    found = checked[key] or ask(command, key)
+    checked[key] = found
+  end
+  return found
+end
+
+-- Runs a step; false where a wrong key stopped it before it had changed anything. That key is told, and others go on.
+local WRONG = {}
+local function apart(step, ...)
+  local done, reply = pcall(step, ...)
+  if done then return true, reply end
+  local wrong = string.match(type(reply) == 'table' and reply.err or reply, 'WRONGKEY %S+ %S+')
+  if not wrong then error(reply, 0) end
+  WRONG[#WRONG + 1] = wrong
+  return false
+end
+
+-- What a wrong key stops is looked at again after a pause, so that it does not stand in the way of what is behind it.
+local PUT_OFF = 1000000
+local function put_off(key, member) redis.call('ZADD', key, int(NOW + PUT_OFF), member) end
+
 local function job_key(id) return prefix .. 'job:' .. id end
 local function payload_key(id) return prefix .. 'payload:' .. id end
 local function stranger_key(id) return prefix .. 'stranger:' .. id end
 local function lane_key(account) return prefix .. 'lane:' .. account end
 local function limit_key(account) return prefix .. 'limit:' .. account end
-
--- Lua would write a large number as 1.7e+15.
-local function int(number) return string.format('%.0f', number) end
 
 -- A moment of the store's clock as people read it; 0 stays 0.
 local function told(at) return int(at > 0 and at + LAG or 0) end
@@ -78,9 +113,10 @@ local function ease(a)
   end
 end
 
--- With `pace` as the caller's accounts file has it, that is the account's pace from now on.
+-- With `pace` as the caller's accounts file has it, that is the account's pace from now on. What `refresh` needs is checked.
 local function load_account(name, pace)
-  local f = redis.call('HMGET', limit_key(name), 'pace', 'tat', 'inflight', 'hold', 'probe_at', 'probes', 'served', 'ease', 'eased_at')
+  check('ZCARD', lane_key(name), DUE)
+  local f = ask('HMGET', limit_key(name), 'pace', 'tat', 'inflight', 'hold', 'probe_at', 'probes', 'served', 'ease', 'eased_at')
   if pace and f[1] ~= pace then
     redis.call('HSET', limit_key(name), 'pace', pace)
     f[1] = pace
@@ -132,13 +168,15 @@ local function set_inflight(a, count)
 end
 
 local function fields_for_lease(id)
-  return redis.call('HMGET', job_key(id), 'fence', 'accepted', 'expires', 'sent', 'not_rung', 'perhaps', 'why', 'since',
-                    'job', 'account', 'history')
+  local f = ask('HMGET', job_key(id), 'fence', 'accepted', 'expires', 'sent', 'not_rung', 'perhaps', 'why', 'since',
+                'job', 'account', 'history', 'state')
+  f[9] = f[9] or ask('GET', payload_key(id))
+  return f
 end
 
 -- The reply for a lease, from the job's fields.
 local function lease_of(f, id, due, slot, valid, probe)
-  return {'lease', id, due, f[1], f[9] or redis.call('GET', payload_key(id)), f[2], f[3], f[4] or '0', f[5] or '0',
+  return {'lease', id, due, f[1], f[9], f[2], f[3], f[4] or '0', f[5] or '0',
           f[6] or '0', int(NOW), int(slot), int(valid), probe and 1 or 0, f[7] or '', f[8] or f[2], f[10], int(LAG)}
 end
 
@@ -160,14 +198,14 @@ end
 
 -- The lease that `call` was given and never heard of, or nil. Its slot counts as gone by: the holder takes a new one.
 local function unheard(id, call)
-  local f = redis.call('HMGET', job_key(id), 'state', 'call')
+  local f = ask('HMGET', job_key(id), 'state', 'call')
   if f[1] == 'dialling' and f[2] == call then return lease_reply(id, 'dial', NOW - 1, 0, false) end
 end
 
 -- What is on record of a job that is known: state, and the job as packed, or once it has ended its digest; or nil.
 local function as_seen(id)
-  local f = redis.call('HMGET', job_key(id), 'state', 'job', 'digest')
-  if f[1] then return {'seen', f[1], f[2] or not f[3] and redis.call('GET', payload_key(id)) or '', f[3] or ''} end
+  local f = ask('HMGET', job_key(id), 'state', 'job', 'digest')
+  if f[1] then return {'seen', f[1], f[2] or not f[3] and ask('GET', payload_key(id)) or '', f[3] or ''} end
 end
 
 -- Puts a job into its lane, to go no sooner than `ready`; the account's index is left to `refresh`.
@@ -183,7 +221,7 @@ local function in_hand(state) return state == 'dialling' or state == 'settling' 
 -- Whether `fence` may speak for a job that has not ended, the job's state, and whether it speaks against a judgement. The
 -- newest lease may; and the one whose holder was judged lost, until another dial begins: it knows, the judge supposes.
 local function holds(id, fence)
-  local f = redis.call('HMGET', job_key(id), 'fence', 'state', 'judged')
+  local f = ask('HMGET', job_key(id), 'fence', 'state', 'judged')
   local judged = f[3] == fence and (f[2] == 'settling' or f[2] == 'waiting')
   return judged or f[1] == fence and in_hand(f[2]), f[2], judged
 end
@@ -207,14 +245,22 @@ local function set_tally(id, sent, not_rung, perhaps)
   redis.call('HSET', job_key(id), 'sent', sent, 'not_rung', not_rung, 'perhaps', perhaps)
 end
 
--- Writes the outcome, the event, and what has to be delivered; `...` are further fields of the record.
+local function check_way_out(endpoints)
+  check('LLEN', OUTBOX)
+  if endpoints ~= '' then
+    check('ZCARD', DELIVERIES)
+    check('HLEN', PENDING)
+  end
+end
+
+-- Writes the event, what has to be delivered, and the outcome; `...` are further fields of the record. After `check_way_out`.
 local function conclude(id, account, status, event, retention_ms, endpoints, ...)
-  local key = job_key(id)
-  redis.call('HSET', key, 'state', status, 'event', event, 'finished', int(NOW + LAG), ...)
-  redis.call('PEXPIRE', key, retention_ms)
   redis.call('RPUSH', OUTBOX, 'call.' .. status .. ' ' .. event)
   for endpoint in string.gmatch(endpoints, '%S+') do
     redis.call('ZADD', DELIVERIES, int(NOW), id .. '|' .. endpoint .. '|1')
     redis.call('HINCRBY', PENDING, account, 1)
   end
+  local key = job_key(id)
+  redis.call('HSET', key, 'state', status, 'event', event, 'finished', int(NOW + LAG), ...)
+  redis.call('PEXPIRE', key, retention_ms)
 end

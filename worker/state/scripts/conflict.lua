@@ -4,5 +4,5 @@
 -- Reply: nil
 
 local key = job_key(ARGV[1])
-local conflicts = redis.call('HMGET', key, 'state', 'conflicts')
+local conflicts = ask('HMGET', key, 'state', 'conflicts')
 if conflicts[1] then redis.call('HSET', key, 'conflicts', int((conflicts[2] or 0) + 1), 'conflict_at', int(NOW + LAG)) end

@@ -4,6 +4,8 @@
 -- ARGV 1 member  2 account  3 pause (µs), '' when it is over
 -- Reply: 1, or 0 where another worker concluded it first
 
+check('ZCARD', DELIVERIES)
+check('HLEN', PENDING)
 if redis.call('ZREM', DELIVERIES, ARGV[1]) == 0 then return 0 end
 if ARGV[3] == '' then
   if redis.call('HINCRBY', PENDING, ARGV[2], -1) <= 0 then redis.call('HDEL', PENDING, ARGV[2]) end

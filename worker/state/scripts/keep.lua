@@ -4,9 +4,11 @@
 -- ARGV 1 lease (µs); then for each job  id  fence
 -- Reply: nothing
 
-for at = 2, #ARGV, 2 do
-  local f = redis.call('HMGET', job_key(ARGV[at]), 'fence', 'state')
-  if f[1] == ARGV[at + 1] and in_hand(f[2]) then
-    redis.call('ZADD', LEASES, int(NOW + tonumber(ARGV[1])), ARGV[at])
-  end
+local function keep(id, fence)
+  local f = ask('HMGET', job_key(id), 'fence', 'state')
+  check('ZCARD', LEASES)
+  if f[1] == fence and in_hand(f[2]) then redis.call('ZADD', LEASES, int(NOW + tonumber(ARGV[1])), id) end
 end
+
+for at = 2, #ARGV, 2 do apart(keep, ARGV[at], ARGV[at + 1]) end
+return nil, WRONG

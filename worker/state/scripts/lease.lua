@@ -15,11 +15,11 @@ local due_next
 -- the lane; `reclaim` ends them.
 local function live_head(lane)
   for _ = 1, SKIP_MOST do
-    local head = redis.call('ZRANGE', lane, 0, 0, 'WITHSCORES')
+    local head = ask('ZRANGE', lane, 0, 0, 'WITHSCORES')
     if not head[1] or tonumber(head[2]) > NOW + ahead then return nil end
-    local f = fields_for_lease(head[1])
-    if f[3] and tonumber(f[3]) > NOW + LAG + ahead then return head[1], tonumber(head[2]), f end
-    redis.call('ZREM', lane, head[1])
+    local known, f = apart(fields_for_lease, head[1])
+    if known and f[3] and tonumber(f[3]) > NOW + LAG + ahead then return head[1], tonumber(head[2]), f end
+    if known then redis.call('ZREM', lane, head[1]) else put_off(lane, head[1]) end
   end
 end
 
@@ -37,26 +37,45 @@ local function lease_head(a)
   return true
 end
 
-for _, shard in ipairs(KEYS) do
-  enter(shard)
-  while most > 0 do
-    local due = redis.call('ZRANGEBYSCORE', DUE, '-inf', int(NOW + ahead), 'LIMIT', 0, most)
-    -- With no other one due, an account need not wait for its turn.
-    local leased, turn = 0, #due == 1 and most or 1
-    for _, name in ipairs(due) do
-      local a = load_account(name)
-      for _ = 1, turn do
-        if not lease_head(a) then break end
-        leased = leased + 1
-      end
-      refresh(a)
+-- The jobs of an account whose turn it is: how many, at most `turn`.
+local function lease_some(name, turn)
+  local a, leased = load_account(name), 0
+  while leased < turn and lease_head(a) do leased = leased + 1 end
+  refresh(a)
+  return leased
+end
+
+-- One job for each account that is due; where no other one is, it need not wait for its turn. How many jobs in all, and
+-- whether there may be more.
+local function lease_round()
+  local due = ask('ZRANGEBYSCORE', DUE, '-inf', int(NOW + ahead), 'LIMIT', 0, most)
+  if #due == 0 then return 0, false end
+  check('ZCARD', LEASES, EXPIRY)
+  local leased, put_aside = 0, false
+  for _, name in ipairs(due) do
+    local done, some = apart(lease_some, name, #due == 1 and most or 1)
+    leased = leased + (some or 0)
+    if not done then
+      put_off(DUE, name)
+      put_aside = true
     end
-    most = most - leased
-    if leased == 0 then break end
   end
-  local first = tonumber(redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2])
+  return leased, leased > 0 or put_aside
+end
+
+local function lease_from(shard)
+  enter(shard)
+  local more = most > 0
+  while more do
+    local leased
+    leased, more = lease_round()
+    most = most - leased
+    more = more and most > 0
+  end
+  local first = tonumber(ask('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2])
   if first and first < (due_next or math.huge) then due_next = first end
 end
 
+for _, shard in ipairs(KEYS) do apart(lease_from, shard) end
 reply[2] = int(due_next or 0)
-return reply
+return reply, WRONG

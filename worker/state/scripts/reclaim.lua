@@ -9,45 +9,54 @@ local most_lost, most_expired = tonumber(ARGV[1]), tonumber(ARGV[1])
 local lease = tonumber(ARGV[2])
 local reply = {}
 
-local function take(id, a, due)
-  redis.call('HINCRBY', job_key(id), 'fence', 1)
-  redis.call('HSET', job_key(id), 'state', 'settling')
+-- Leases the job, whose fields are `f`, to the caller; `...` are further fields of the record.
+local function take(id, f, a, due, ...)
+  f[1] = int((f[1] or 0) + 1)
+  redis.call('HSET', job_key(id), 'fence', f[1], 'state', 'settling', ...)
   redis.call('ZADD', LEASES, int(NOW + lease), id)
-  reply[#reply + 1] = lease_reply(id, due, NOW, 0, false)
   refresh(a)
+  reply[#reply + 1] = lease_of(f, id, due, NOW, 0, false)
+end
+
+local function take_lost(id)
+  local f = fields_for_lease(id)
+  if not in_hand(f[12]) then
+    -- No record: someone deleted it. It must not stop the others from being reclaimed.
+    redis.call('ZREM', LEASES, id)
+    return
+  end
+  local a = load_account(f[10])
+  if f[12] == 'settling' then return take(id, f, a, 'lost') end
+  set_inflight(a, a.inflight - 1)
+  f[4], f[6] = int((f[4] or 0) + 1), int((f[6] or 0) + 1)
+  take(id, f, a, 'lost', 'sent', f[4], 'perhaps', f[6], 'judged', f[1],
+       'history', with_step(f[11], f[7], f[2], 'lost'))
+end
+
+local function take_expired(id)
+  local f = fields_for_lease(id)
+  local a = f[10] and load_account(f[10])
+  check('ZCARD', LEASES)
+  redis.call('ZREM', EXPIRY, id)
+  if a then
+    redis.call('ZREM', lane_key(a.name), id)
+    take(id, f, a, 'expired')
+  end
+end
+
+-- What of `index` is due by `now`, at most `most`, each by itself; how many.
+local function take_each(index, now, most, step)
+  local due = ask('ZRANGEBYSCORE', index, '-inf', int(now), 'LIMIT', 0, most)
+  for _, id in ipairs(due) do
+    if not apart(step, id) then redis.call('ZADD', index, int(now + PUT_OFF), id) end
+  end
+  return #due
 end
 
 for _, shard in ipairs(KEYS) do
   enter(shard)
-  local overdue = redis.call('ZRANGEBYSCORE', LEASES, '-inf', int(NOW), 'LIMIT', 0, most_lost)
-  most_lost = most_lost - #overdue
-  for _, id in ipairs(overdue) do
-    local f = redis.call('HMGET', job_key(id), 'state', 'account', 'fence')
-    if f[1] ~= 'dialling' and f[1] ~= 'settling' then
-      -- No record: someone deleted it. It must not stop the others from being reclaimed.
-      redis.call('ZREM', LEASES, id)
-    else
-      local a = load_account(f[2])
-      if f[1] == 'dialling' then
-        set_inflight(a, a.inflight - 1)
-        redis.call('HINCRBY', job_key(id), 'sent', 1)
-        redis.call('HINCRBY', job_key(id), 'perhaps', 1)
-        redis.call('HSET', job_key(id), 'judged', f[3])
-        note(id, 'lost')
-      end
-      take(id, a, 'lost')
-    end
-  end
-
-  local expired = redis.call('ZRANGEBYSCORE', EXPIRY, '-inf', int(NOW + LAG), 'LIMIT', 0, most_expired)
-  most_expired = most_expired - #expired
-  for _, id in ipairs(expired) do
-    redis.call('ZREM', EXPIRY, id)
-    local name = redis.call('HGET', job_key(id), 'account')
-    if name then
-      redis.call('ZREM', lane_key(name), id)
-      take(id, load_account(name), 'expired')
-    end
-  end
+  local _, lost = apart(take_each, LEASES, NOW, most_lost, take_lost)
+  local _, expired = apart(take_each, EXPIRY, NOW + LAG, most_expired, take_expired)
+  most_lost, most_expired = most_lost - (lost or 0), most_expired - (expired or 0)
 end
-return reply
+return reply, WRONG

@@ -4,10 +4,13 @@
 -- Reply: list of lease replies
 
 local reply = {}
-for _, shard in ipairs(KEYS) do
+local function regain_from(shard)
   enter(shard)
-  for _, id in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
-    reply[#reply + 1] = unheard(id, ARGV[1])
+  for _, id in ipairs(ask('ZRANGE', LEASES, 0, -1)) do
+    local _, lease = apart(unheard, id, ARGV[1])
+    reply[#reply + 1] = lease
   end
 end
-return reply
+
+for _, shard in ipairs(KEYS) do apart(regain_from, shard) end
+return reply, WRONG

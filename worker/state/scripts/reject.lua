@@ -6,7 +6,7 @@
 local id = ARGV[1]
 local seen = as_seen(id)
 if seen then return seen end
-redis.call('HSET', job_key(id), 'account', ARGV[2], 'accepted', int(NOW + LAG))
-conclude(id, ARGV[2], 'rejected', ARGV[3], ARGV[5], ARGV[6], 'digest', ARGV[4],
+check_way_out(ARGV[6])
+conclude(id, ARGV[2], 'rejected', ARGV[3], ARGV[5], ARGV[6], 'account', ARGV[2], 'accepted', int(NOW + LAG), 'digest', ARGV[4],
          'history', with_step(nil, nil, nil, 'rejected'))
 return {1}

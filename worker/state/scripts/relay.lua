@@ -4,15 +4,15 @@
 -- KEYS shard prefixes
 -- ARGV 1 the relay's token  2 how long it owns the outbox from now (ms)  3 most of each shard
 --      4… for each shard the events published since the last call
--- Reply: for each shard a list of 'TYPE BODY', empty where another relay owns the outbox
+-- Reply: for each shard a list of 'TYPE BODY', empty where another relay owns the outbox or a key is wrong
 
 local token, own_ms, last = ARGV[1], ARGV[2], tonumber(ARGV[3]) - 1
 
 local function next_batch(published)
-  local batch = redis.call('LRANGE', OUTBOX, 0, published + last)
+  local batch = ask('LRANGE', OUTBOX, 0, published + last)
   if #batch == 0 then return batch end
   local lock = prefix .. 'relay'
-  local owner = redis.call('GET', lock)
+  local owner = ask('GET', lock)
   if owner and owner ~= token or published > 0 and not owner then return {} end
   if published > 0 then
     redis.call('LTRIM', OUTBOX, published, -1)
@@ -29,6 +29,7 @@ end
 local reply = {}
 for n, shard in ipairs(KEYS) do
   enter(shard)
-  reply[n] = next_batch(tonumber(ARGV[3 + n]))
+  local _, batch = apart(next_batch, tonumber(ARGV[3 + n]))
+  reply[n] = batch or {}
 end
-return reply
+return reply, WRONG

@@ -11,10 +11,12 @@ local LAPSES_MANY, LAPSES_APART, STANDSTILL = 5, 1000000, 100000
 local id, name = ARGV[1], ARGV[3]
 local held, state, judged = holds(id, ARGV[2])
 if not held or not judged and state ~= 'dialling' then return {'lost'} end
-set_tally(id, ARGV[6], ARGV[7], ARGV[8])
-if judged then take_back(id, name) end
-
+local fields = fields_for_lease(id)
 local a = load_account(name, ARGV[10])
+check('ZCARD', LEASES, EXPIRY)
+set_tally(id, ARGV[6], ARGV[7], ARGV[8])
+fields[4], fields[5], fields[6] = ARGV[6], ARGV[7], ARGV[8]
+if judged then take_back(id, name) end
 
 -- Where slots lapse again and again the account's slots are made wider, in one step or two. What lapses within one short
 -- standstill of a machine counts once.
@@ -41,14 +43,13 @@ if slot and (probe or not a.hold) then
   redis.call('ZADD', LEASES, int(NOW + tonumber(ARGV[4])), id)
   note(id, 'dialling')
   refresh(a)
-  return lease_reply(id, 'dial', slot, a.valid, probe)
+  return lease_of(fields, id, 'dial', slot, a.valid, probe)
 end
 
 local why = a.hold and 'held' or 'rate_limit'
 local until_us = a.hold and a.probe_at or a.tat - a.tolerance
 release(id, a, state)
-local f = redis.call('HMGET', job_key(id), 'accepted', 'expires')
 -- Its age on the store's clock; had Redis' clock been set since, it must not be in the future.
-wait_in_lane(id, name, math.min(f[1] - LAG, NOW), f[2], why, '')
+wait_in_lane(id, name, math.min(fields[2] - LAG, NOW), fields[3], why, '')
 refresh(a)
 return {'parked', why, told(until_us)}

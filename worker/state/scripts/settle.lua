@@ -6,7 +6,8 @@
 --      id  fence  account  status  event  endpoint keys, separated by spaces  sent  not rung  perhaps rung
 --      '1': a probe got through, so the account's hold ends  digest (see worker/repeats.py)
 -- Reply: for each job in order 1; 2 where a job that waited for this one's place in flight can go now; 0 where the fence
--- has no say any more and nothing was changed. The same event again, whose reply was lost, is 1.
+-- has no say any more and nothing was changed; 3 where a wrong key stands in the way and nothing was changed. The same event
+-- again, whose reply was lost, is 1.
 
 local FIELDS = 11
 local accounts = {}
@@ -24,10 +25,12 @@ end
 
 local function settle(id, fence, name, status, event, endpoints, sent, not_rung, perhaps, got_through, digest)
   local key = job_key(id)
-  local f = redis.call('HMGET', key, 'fence', 'state', 'history', 'why', 'accepted', 'job', 'judged')
+  local f = ask('HMGET', key, 'fence', 'state', 'history', 'why', 'accepted', 'job', 'judged')
   if not may_settle(f, fence, status) then return redis.call('HGET', key, 'event') == event and 1 or 0 end
 
   local a, late = account(name), f[1] ~= fence
+  check('ZCARD', LEASES, late and EXPIRY or nil)
+  check_way_out(endpoints)
   if late then take_back(id, name) end
   conclude(id, name, status, event, ARGV[1], endpoints, 'sent', sent, 'not_rung', not_rung, 'perhaps', perhaps,
            'digest', digest, 'history', with_step(f[3], f[4], f[5], status))
@@ -45,6 +48,7 @@ end
 
 local reply = {}
 for at = 2, #ARGV, FIELDS do
-  reply[#reply + 1] = settle(unpack(ARGV, at, at + FIELDS - 1))
+  local _, word = apart(settle, unpack(ARGV, at, at + FIELDS - 1))
+  reply[#reply + 1] = word or 3
 end
-return reply
+return reply, WRONG

@@ -7,7 +7,7 @@ local reply = {}
 local most = tonumber(ARGV[1])
 
 local function take(n, member)
-  local f = redis.call('HMGET', job_key(string.match(member, '^[^|]+')), 'account', 'event')
+  local f = ask('HMGET', job_key(string.match(member, '^[^|]+')), 'account', 'event')
   if f[2] then
     redis.call('ZADD', DELIVERIES, int(NOW + tonumber(ARGV[2])), member)
     reply[#reply + 1] = {n, member, f[1], f[2]}
@@ -17,10 +17,12 @@ local function take(n, member)
   end
 end
 
-for n, shard in ipairs(KEYS) do
+local function take_from(n, shard)
   enter(shard)
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', DELIVERIES, '-inf', int(NOW), 'LIMIT', 0, most - #reply)) do
-    take(n - 1, member)
+  for _, member in ipairs(ask('ZRANGEBYSCORE', DELIVERIES, '-inf', int(NOW), 'LIMIT', 0, most - #reply)) do
+    if not apart(take, n - 1, member) then put_off(DELIVERIES, member) end
   end
 end
-return reply
+
+for n, shard in ipairs(KEYS) do apart(take_from, n, shard) end
+return reply, WRONG

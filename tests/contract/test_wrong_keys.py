@@ -1,0 +1,363 @@
+"""A key of ours that holds what is not ours: nothing is left half done, and nothing else stands still."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import redis
+from structlog.testing import capture_logs
+
+from tests.doubles.clocks import StoredClock, read_time_from_keys
+from tests.doubles.samples import account, job, placed, rejection
+from worker.accounts import Account, Endpoint
+from worker.errors import LeaseLost, WrongKey
+from worker.ports import Application, Ending, Lease, Parking, Reason, Recorded, Source
+from worker.retry import Tally
+from worker.state import keys
+from worker.state.census import Census
+from worker.state.deliveries import RedisDeliveries
+from worker.state.ledger import RedisLedger
+from worker.state.outbox import Outbox
+from worker.state.scripts import Call, Scripts
+from worker.state.views import JobViews
+
+HOOK = Endpoint(url="https://hooks.example.com/all", secret_env=("A",))
+OWNER = account(rate="100/s", burst=9, ttl=600, webhooks=(HOOK,))
+SHARD = keys.prefix_of("acme")
+LONG = "é" * 255
+NAMES = (
+    *(
+        SHARD + name
+        for name in ("due", "expiry", "leases", "outbox", "relay", "deliveries", "pending", "strangers")
+    ),
+    *(f"{SHARD}{name}:acme" for name in ("lane", "limit")),
+    *(f"{SHARD}{name}:{job_id}" for name in ("job", "payload", "stranger") for job_id in ("a", "long")),
+    *(keys.claim(job_id) for job_id in ("a", "long")),
+)
+TEXTS = (f"{SHARD}relay", f"{SHARD}payload:", "callworker:id:")
+"""Keys that are strings."""
+
+
+@dataclass
+class Bench:
+    """A ledger and what stands around it, on a clock that the test moves."""
+
+    client: Any
+    clock: StoredClock
+    scripts: Scripts
+    ledger: RedisLedger
+
+    def go(self, *jobs: str) -> list[Lease]:
+        leases = self.ledger.admit([one(job_id) for job_id in jobs])
+        return [lease for lease in leases if isinstance(lease, Lease)]
+
+    def wait(self, *jobs: str) -> None:
+        self.ledger.admit([one(job_id, may_dial=False) for job_id in jobs])
+
+    def end(self, *leases: Lease) -> list[Recorded]:
+        return self.ledger.record([Ending(lease, OWNER, Tally(sent=1), placed(lease)) for lease in leases])
+
+
+def one(job_id: str, owner: Account = OWNER, *, may_dial: bool = True) -> Application:
+    fields = {"ref": LONG} if job_id == "long" else {}
+    return Application(job(job_id, owner.name, **fields), owner, Source.CELERY, may_dial)
+
+
+Act = Callable[[Bench], Any]
+Scene = Callable[[Bench], Act]
+
+
+def admitted(bench: Bench) -> Act:
+    return lambda bench: bench.ledger.admit([one("a"), one("long", may_dial=False)])
+
+
+def leased(bench: Bench) -> Act:
+    bench.wait("a", "long")
+    return lambda bench: bench.ledger.lease_due(9)
+
+
+def renewed(bench: Bench) -> Act:
+    (lease,) = bench.go("long")
+    return lambda bench: bench.ledger.renew(lease, OWNER, Tally(sent=1, not_rung=1))
+
+
+def given_up_its_slot(bench: Bench) -> Act:
+    slow = account(rate="1/h", webhooks=(HOOK,))
+    (lease,) = bench.ledger.admit([one("a", slow)])
+    assert isinstance(lease, Lease)
+    return lambda bench: bench.ledger.renew(lease, slow, Tally())
+
+
+def ended(bench: Bench) -> Act:
+    (lease, long) = bench.go("a", "long")
+    return lambda bench: bench.end(lease, long)
+
+
+def parked(bench: Bench) -> Act:
+    (lease,) = bench.go("a")
+    return lambda bench: bench.ledger.record([Parking(lease, Tally(), Reason.BACKOFF, 1.0)])
+
+
+def held_and_parked(bench: Bench) -> Act:
+    (lease,) = bench.go("a")
+    return lambda bench: bench.ledger.record([Parking(lease, Tally(), Reason.HELD, hold_code="NO_POINTS")])
+
+
+def kept(bench: Bench) -> Act:
+    (lease,) = bench.go("a")
+    bench.clock.advance(10)
+    return lambda bench: bench.ledger.keep([lease])
+
+
+def lost(bench: Bench) -> Act:
+    bench.go("a", "long")
+    bench.clock.advance(31)
+    return lambda bench: bench.ledger.reclaim(9)
+
+
+def expired(bench: Bench) -> Act:
+    bench.wait("a", "long")
+    bench.clock.advance(601)
+    return lambda bench: bench.ledger.reclaim(9)
+
+
+def rejected(bench: Bench) -> Act:
+    event = rejection("a", "acme")
+    return lambda bench: bench.ledger.reject("a", "acme", OWNER, event, "{}")
+
+
+def turned_away(bench: Bench) -> Act:
+    event = rejection("a", "acme")
+    return lambda bench: bench.ledger.reject("a", "acme", None, event, "{}")
+
+
+def in_conflict(bench: Bench) -> Act:
+    bench.go("a")
+    other = Application(job("a", code="999"), OWNER, Source.CELERY, True)
+    return lambda bench: bench.ledger.admit([other])
+
+
+def published(bench: Bench) -> Act:
+    bench.end(*bench.go("a", "long"))
+    outbox = Outbox(bench.scripts)
+
+    def publish(bench: Bench) -> None:
+        for shard, batch in outbox.next().items():
+            outbox.published(shard, len(batch))
+        outbox.next()
+
+    return publish
+
+
+def taken(bench: Bench) -> Act:
+    bench.end(*bench.go("a", "long"))
+    return lambda bench: RedisDeliveries(bench.scripts).take(9)
+
+
+def delivered(bench: Bench) -> Act:
+    bench.end(*bench.go("a"))
+    (delivery,) = RedisDeliveries(bench.scripts).take(9)
+    return lambda bench: RedisDeliveries(bench.scripts).delivered(delivery)
+
+
+def delivered_in_vain(bench: Bench) -> Act:
+    bench.end(*bench.go("a"))
+    (delivery,) = RedisDeliveries(bench.scripts).take(9)
+    return lambda bench: RedisDeliveries(bench.scripts).again(delivery, 5.0)
+
+
+def declared(bench: Bench) -> Act:
+    bench.wait("a")
+    return lambda bench: bench.ledger.declare([account(rate="1/s")])
+
+
+def held(bench: Bench) -> Act:
+    bench.wait("a")
+    return lambda bench: bench.scripts.run(Call("hold", SHARD, ("acme", "operator")))
+
+
+SCENES = (
+    admitted, leased, renewed, given_up_its_slot, ended, parked, held_and_parked, kept, lost, expired, rejected,
+    turned_away, in_conflict, published, taken, delivered, delivered_in_vain, declared, held,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the store says of the two jobs, all that no clock or chance decides."""
+
+    states: dict[str, str]
+    events: tuple[str, ...]
+    deliveries: frozenset[str]
+    pending: int
+    lane: frozenset[str]
+    expiry: frozenset[str]
+    leases: frozenset[str]
+    in_flight: int
+    hold: str
+    pace: str
+
+    @property
+    def half_done(self) -> list[str]:
+        """The jobs that are not where their state says, and what else does not fit together."""
+        wrong = [name for name, state in self.states.items() if not self._fits(name, state)]
+        flying = list(self.states.values()).count("dialling")
+        return (
+            wrong
+            + ["in flight"] * (self.in_flight != flying)
+            + ["pending"] * (self.pending != len(self.deliveries))
+        )
+
+    def _fits(self, name: str, state: str) -> bool:
+        waits, in_hand = state == "waiting", state in ("dialling", "settling")
+        over = state in ("placed", "rejected")
+        where = (name in self.lane, name in self.expiry, name in self.leases, name in self.events)
+        return where == (waits, waits, in_hand, over)
+
+
+@pytest.fixture
+def bench(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    read_time_from_keys(monkeypatch)
+    clock, scripts = StoredClock(client), Scripts(client)
+    ledger = RedisLedger(scripts, lease_seconds=30, retention_seconds=3600, clock=clock)
+    return Bench(client, clock, scripts, ledger)
+
+
+@pytest.mark.parametrize("key", NAMES)
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_wrong_key_leaves_nothing_half_done(bench: Bench, scene: Scene, key: str) -> None:
+    """With any one key of another type a job's step is done whole or not at all, and done once the key is right (E12).
+
+    The key is told by its name, once.
+    """
+    scene(bench)(bench)
+    done = facts(bench)
+    bench.client.flushdb()
+    bench.clock.advance(0)
+    act = scene(bench)
+    before = facts(bench)
+    spoil(bench, key)
+    with capture_logs() as lines:
+        for _ in range(2):
+            with suppress(WrongKey, LeaseLost):
+                act(bench)
+    told = [line["key"] for line in lines if line["event"] == "store.wrong_key"]
+    assert told in ([], [key])
+    restore(bench, key)
+    if told:
+        after = facts(bench)
+        assert after.half_done == before.half_done == []
+        assert all(
+            state in (before.states.get(name), done.states[name]) for name, state in after.states.items()
+        )
+        bench.clock.advance(1.5)
+        act(bench)
+    if told or not key.startswith(SHARD):
+        assert facts(bench) == done
+
+
+@pytest.mark.parametrize("name", ["due", "expiry", "leases", "outbox", "relay", "deliveries", "pending"])
+def test_a_wrong_key_of_a_shard_stops_no_other_shard(bench: Bench, name: str) -> None:
+    """What looks for work on all shards at once gets that of the others, and says which key is wrong (E12)."""
+    there = account("globex", rate="100/s", burst=9, webhooks=(HOOK,))
+    assert keys.shard_of("globex") != keys.shard_of("acme")
+    bench.wait("a")
+    spoil(bench, SHARD + name)
+    assert len(bench.ledger.admit([one("there", there, may_dial=False)])) == 1
+    leases = [lease for lease in bench.ledger.lease_due(9).leases if lease.job.account == "globex"]
+    assert [lease.job.id for lease in leases] == ["there"]
+    bench.clock.advance(31)
+    found = [lease for lease in bench.ledger.reclaim(9) if lease.job.account == "globex"]
+    assert [lease.job.id for lease in found] == ["there"]
+    event = placed(found[0])
+    assert bench.ledger.record([Ending(found[0], there, Tally(sent=1), event)]) == [Recorded.DONE]
+    assert [row.body for rows in Outbox(bench.scripts).next().values() for row in rows] == [event.body]
+    assert [one.body for one in RedisDeliveries(bench.scripts).take(9)] == [event.body.encode()]
+
+
+def test_a_wrong_record_holds_up_no_other_job(bench: Bench) -> None:
+    """The jobs behind it in the lane, in the index of leases and in a batch of outcomes go on (E12)."""
+    bench.wait("a", "b", "c", "d")
+    spoil(bench, f"{SHARD}job:a")
+    leases = bench.ledger.lease_due(9).leases
+    assert [lease.job.id for lease in leases] == ["b", "c", "d"]
+    spoil(bench, f"{SHARD}job:b")
+    assert bench.end(*leases[:2]) == [Recorded.BLOCKED, Recorded.DONE]
+    bench.clock.advance(31)
+    assert [lease.job.id for lease in bench.ledger.reclaim(1) + bench.ledger.reclaim(1)] == ["d"]
+
+
+def test_a_wrong_lane_holds_up_no_other_account(bench: Bench) -> None:
+    """Of the same shard, although it is due for longer, and a place for one call alone is free (E12)."""
+    there = account("account-34", rate="100/s")
+    assert keys.shard_of(there.name) == keys.shard_of("acme")
+    bench.wait("a")
+    bench.ledger.admit([one("there", there, may_dial=False)])
+    spoil(bench, f"{SHARD}lane:acme")
+    assert [lease.job.id for lease in bench.ledger.lease_due(1).leases] == ["there"]
+
+
+@pytest.mark.parametrize("name", ["outbox", "lane:acme", "limit:acme", "pending"])
+def test_counts_of_what_waits_survive_a_wrong_key(bench: Bench, name: str) -> None:
+    """Metrics and the look at the backlog leave out what cannot be counted, and tell the rest (E12)."""
+    there = account("globex", rate="1/h")
+    bench.ledger.admit([one("there", there, may_dial=False)])
+    bench.end(*bench.go("a"))
+    spoil(bench, SHARD + name)
+    census = Census(bench.client)
+    assert [sum(count.waiting.values()) for count in census.accounts(["acme", "globex"])] == [0, 1]
+    assert census.unpublished() == (0 if name == "outbox" else 1)
+
+
+def test_a_look_at_a_job_names_the_wrong_key(bench: Bench) -> None:
+    """As the worker's log does (E12)."""
+    bench.wait("a")
+    spoil(bench, f"{SHARD}limit:acme")
+    with pytest.raises(WrongKey, match=re.escape(f"{SHARD}limit:acme")):
+        JobViews(bench.client).find("a")
+
+
+def facts(bench: Bench) -> Facts:
+    read: Any = bench.client
+    records = {name: read.hgetall(f"{SHARD}job:{name}") for name in ("a", "long")}
+    limit = read.hgetall(f"{SHARD}limit:acme")
+    rows = read.lrange(f"{SHARD}outbox", 0, -1)
+    return Facts(
+        states={name: record[b"state"].decode() for name, record in records.items() if record},
+        events=tuple(sorted(json.loads(row.partition(b" ")[2])["data"]["id"] for row in rows)),
+        deliveries=members(bench, "deliveries"),
+        pending=int(read.hget(f"{SHARD}pending", "acme") or 0),
+        lane=members(bench, "lane:acme"),
+        expiry=members(bench, "expiry"),
+        leases=members(bench, "leases"),
+        in_flight=int(limit.get(b"inflight", 0)),
+        hold=limit.get(b"hold", b"").decode(),
+        pace=limit.get(b"pace", b"").decode(),
+    )
+
+
+def members(bench: Bench, name: str) -> frozenset[str]:
+    found: Any = bench.client.zrange(SHARD + name, 0, -1)
+    return frozenset(member.decode() for member in found)
+
+
+def spoil(bench: Bench, key: str) -> None:
+    """Put a value of another type where ours is, which is kept aside."""
+    if bench.client.exists(key):
+        bench.client.rename(key, "test:aside")
+    if key.startswith(TEXTS):
+        bench.client.rpush(key, "meddled with")
+    else:
+        bench.client.set(key, "meddled with")
+
+
+def restore(bench: Bench, key: str) -> None:
+    bench.client.delete(key)
+    if bench.client.exists("test:aside"):
+        bench.client.rename("test:aside", key)
