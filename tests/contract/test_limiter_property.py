@@ -170,7 +170,8 @@ class Sender:
         return f"job-{self._count}"
 
     def _send(self, worker: RedisLedger, lease: Lease) -> None:
-        opens, closes = (lease.now_us(moment) for moment in (lease.slot.opens, lease.slot.closes))
+        """On the worker's own clock, which nobody sets."""
+        opens, closes = (round(moment * 1_000_000) for moment in (lease.slot.opens, lease.slot.closes))
         self.slots[lease.job.account].append((opens, closes))
         decisions.settle(worker, lease, None, Tally(sent=1), placed(lease))
 
@@ -200,6 +201,30 @@ def test_workers_together_keep_every_limit(
         rate, period_us = parse_rate(owner.rate)
         assert len(sender.slots[owner.name]) >= owner.burst + 4
         assert fullest_window(sender.slots[owner.name], period_us) <= rate + owner.burst
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_clock_that_is_set_keeps_every_limit(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Set back or forwards again and again, or unseen for a while: in no real window are there more than rate + burst,
+    and while the clock stands nobody waits for it. (B6)
+    """
+    read_time_from_keys(monkeypatch)
+    chance = random.Random(seed)
+    owner = account("acme", "10/s", burst=3, ttl=86_400)
+    sender = Sender(client, chance, [owner], 10_000)
+    for _ in range(12):
+        sender.flood(0.5, batch=8)
+        before = len(sender.slots["acme"])
+        if chance.random() < 0.3:
+            sender.clock.pass_unasked(chance.choice((1.5, 40.0)))
+        else:
+            sender.clock.set_store(chance.choice((-3600.0, -90.0, -0.5, 2.0, 90.0)))
+        sender.flood(0.5, batch=8)
+        assert len(sender.slots["acme"]) >= before + 3
+    rate, period_us = parse_rate(owner.rate)
+    assert fullest_window(sender.slots["acme"], period_us) <= rate + owner.burst
 
 
 def test_prompt_workers_use_the_rate(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
