@@ -143,6 +143,9 @@ class Metrics:
         self.retries = self._counter(
             "retries", "Further requests that were decided on, by why.", "account", "reason"
         )
+        self.wrong_keys = self._gauge(
+            "wrong_keys", "1 for each key of a Redis broker that holds something else than it should.", "key"
+        )
         self.calls_in_flight = self._gauge(
             "calls_in_flight", "Requests to the provider that this process has under way."
         )

@@ -43,6 +43,7 @@ class Watching:
         self._log = structlog.get_logger(__name__).bind()
         self._lock = threading.Lock()
         self._troubles: dict[str, str] = {}
+        self._wrong_keys: frozenset[str] = frozenset()
         self._away: set[str] = set()
         self.back: Callable[[], None] = lambda: None
         """Called when a store or broker that was away has answered one of several loops again."""
@@ -167,6 +168,17 @@ class Watching:
         """What had stopped turning had its connection cut, and connects again."""
         self._metrics.loop_failures.labels(loop).inc()
         self._log.error("loop.restarted", loop=loop)
+
+    def wrong_keys(self, keys: frozenset[str]) -> None:
+        """Keys of a Redis broker that hold something else than they should: each is told once, and once when it is
+        right again."""
+        for key in sorted(keys - self._wrong_keys):
+            self._log.error("key.wrong_type", key=key)
+        for key in sorted(self._wrong_keys - keys):
+            self._log.info("key.right_again", key=key)
+        for key in keys ^ self._wrong_keys:
+            self._metrics.wrong_keys.labels(key).set(key in keys)
+        self._wrong_keys = keys
 
     def progress(self) -> None:
         """A loop did its round."""

@@ -71,6 +71,7 @@ class Wiring:
         """All of a worker but Celery, not started yet."""
         takers, carriers = self._takers(), self._carriers()
         self.vitals.loops = (*takers, self.dialler.thread, *carriers)
+        self.vitals.sources = [source for _, source in self.sources]
         self.dialler.freed = self.recorder.room = self.intake.waiting = self.releaser.wake
         self.recorder.ended = self.relaying.wake
         self.watching.back = partial(_wake, [*takers, *carriers])

@@ -16,7 +16,7 @@ from amqp.exceptions import AMQPError, MessageNacked
 from kombu import Queue
 from kombu.exceptions import KombuError
 from kombu.transport import virtual
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from worker.broker.amqp_wire import ease
 from worker.broker.declaring import declare
@@ -91,7 +91,14 @@ class Link:
         """
         known = {queue.name for queue in self.queues}
         fresh = [queue for queue in queues if queue.name not in known]
-        declare(self.connection, fresh)
+        try:
+            declare(self.connection, fresh)
+        except ResponseError as problem:
+            if "WRONGTYPE" not in str(problem):
+                raise
+            # Redis does not say which key it is.
+            names = ", ".join(queue.name for queue in fresh)
+            raise ResponseError(f"WRONGTYPE: a key holds something else than it should: {names}") from None
         self.queues += fresh
 
     @property

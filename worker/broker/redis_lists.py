@@ -58,6 +58,11 @@ class Restored(NamedTuple):
     more: bool
 
 
+def filing_keys(name: str) -> tuple[str, str, str]:
+    """Of what is unacknowledged: a hash, a sorted set by time, and the set of what was put back."""
+    return f"{name}.unacked", f"{name}.unacked_index", f"{name}.restored"
+
+
 def uncut(raw: bytes) -> tuple[bytes, Whole | None]:
     """What a script handed out: a message; or the beginning of one that was too large, and what is known of it."""
     size, colon, head = raw[len(_CUT) :].partition(b":") if raw.startswith(_CUT) else (b"", b"", b"")
@@ -83,7 +88,7 @@ class RedisLists:
         self._clock, self._wrong_until = clock, 0.0
         self._lists = tuple(queue + suffix for queue in queues for suffix in PRIORITY_SUFFIXES)
         self._turned = 0
-        self._unacked = (f"{name}.unacked", f"{name}.unacked_index", f"{name}.restored")
+        self._unacked = filing_keys(name)
         self._scripts = Scripts(client, source)
 
     def fetch(self, most: int, acknowledged: Sequence[bytes], most_bytes: int = FETCH_BYTES) -> Fetched:
@@ -99,6 +104,11 @@ class RedisLists:
         messages, wrong, more = self._scripts.run(Call("fetch", keys, [*bounds, *acknowledged]))
         self._note_wrong(wrong, looked=most > 0 and len(lists) == len(self._lists))
         return Fetched([Filed(tag, raw, bool(back)) for tag, raw, back in messages], bool(more))
+
+    @property
+    def blocked(self) -> bool:
+        """Whether nothing at all can be taken: it could not be filed."""
+        return not self.wrong.isdisjoint(self._unacked)
 
     def _note_wrong(self, keys: Iterable[bytes], *, looked: bool) -> None:
         """`looked`: no key was left out, so that what is not among these is right."""

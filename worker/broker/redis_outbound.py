@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from worker.broker.message import PERSISTENT, Message
 
 NORMAL_PRIORITY = 0
@@ -41,7 +43,11 @@ class RedisOutbound:
         with self._channel.conn_or_acquire() as client, client.pipeline(transaction=False) as pipeline:
             for queue, messages in lists.items():
                 pipeline.lpush(queue, *messages)
-            pipeline.execute()
+            for queue, reply in zip(lists, pipeline.execute(raise_on_error=False), strict=True):
+                if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
+                    raise ResponseError(f"WRONGTYPE: a key holds something else than it should: {queue}")
+                if isinstance(reply, Exception):
+                    raise reply
 
     def _queues(self, exchange: str, routing_key: str) -> list[str]:
         if not exchange:

@@ -105,6 +105,16 @@ class RedisQueue:
         self._seen = begun, now
         return begun - before > BUSY_CALLS_PER_SECOND * (now - since)
 
+    @property
+    def wrong(self) -> frozenset[str]:
+        """Keys that hold something else than they should."""
+        return self._lists.wrong
+
+    @property
+    def blocked(self) -> bool:
+        """Whether nothing can be taken for it."""
+        return self._lists.blocked
+
     def close(self) -> None:
         """Hand back what is not on record. What cannot be said now, because Redis is away, is restored later."""
         done = self._take_done()

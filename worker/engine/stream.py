@@ -73,6 +73,11 @@ class StreamIntake:
             return 0.0
         return WRONG_SECONDS if self.wrong else BUSY_SECONDS if self._in_hand else IDLE_SECONDS
 
+    @property
+    def blocked(self) -> bool:
+        """Whether nothing can be taken for it."""
+        return bool(self.wrong)
+
     def close(self) -> None:
         """Leave the group. What is not on record others may claim at once; then one of them removes this consumer.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from worker.broker.depth import QueueDepths
 from worker.causes import because
@@ -35,6 +36,16 @@ class Turning(Protocol):
     def where(self) -> str: ...
 
 
+class Taking(Protocol):
+    """What takes messages from a Redis broker; see `RedisQueue` and `StreamIntake`."""
+
+    @property
+    def wrong(self) -> frozenset[str]: ...
+
+    @property
+    def blocked(self) -> bool: ...
+
+
 class VitalsWatch(Protocol):
     """Hears how the loops are, for logs and metrics. Must not raise."""
 
@@ -43,6 +54,8 @@ class VitalsWatch(Protocol):
     def stalled(self, loop: str, where: str) -> None: ...
 
     def restarted(self, loop: str) -> None: ...
+
+    def wrong_keys(self, keys: frozenset[str]) -> None: ...
 
 
 class Vitals:
@@ -62,6 +75,7 @@ class Vitals:
         self._census = Census(client)
         self.consumer = ConsumerWatch()
         self.loops: Sequence[Turning] = ()
+        self.sources: Sequence[Taking] = ()
 
     def live(self) -> list[str]:
         """Why the process is not well: loops that no longer turn."""
@@ -80,7 +94,8 @@ class Vitals:
             self._depths.read()
         except BrokerUnavailable as problem:
             problems.append(f"the broker does not answer{because(problem)}")
-        return problems
+        wrong = {key for source in self.sources if source.blocked for key in source.wrong}
+        return [*problems, *(f"the key {key} holds something else than it should" for key in sorted(wrong))]
 
     def beat(self) -> float:
         """One turn of the watch over the others: progress is noted while all turn, and a stall is told once.
@@ -93,16 +108,17 @@ class Vitals:
         for name in stalled.keys() - self._told:
             self._watch.stalled(name, stalled[name].where)
         self._told = set(stalled)
+        self._watch.wrong_keys(frozenset().union(*(source.wrong for source in self.sources)))
         if self.consumer.stalled:
             self._watch.restarted("consumer")
             self.consumer.restart()
         return BEAT_SECONDS
 
     def queue_depths(self) -> dict[str, int]:
-        """Messages by queue. Raises BrokerUnavailable, StoreUnavailable."""
+        """Messages by queue, but for keys that hold something else. Raises BrokerUnavailable, StoreUnavailable."""
         depths = self._depths.read()
         if self._stream is not None:
-            with translated():
+            with translated(), suppress(ResponseError):
                 depths[STREAM] = int(self._stream.xlen(STREAM))
         return depths
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from unittest.mock import MagicMock
 
+import pytest
 import redis
 
 from tests.doubles.clocks import FakeClock
@@ -27,6 +29,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.rounds, self.told = 0, list[tuple[str, str]]()
+        self.wrong: frozenset[str] = frozenset()
         self.vitals = Vitals(MagicMock(), MagicMock(), None, [], self)
         self.vitals.consumer.attach(lambda: None)
         self.intake, self.relay = Loop("intake"), Loop("relay")
@@ -40,6 +43,9 @@ class Bench:
 
     def restarted(self, loop: str) -> None:
         raise AssertionError("no loop is started again")
+
+    def wrong_keys(self, keys: frozenset[str]) -> None:
+        self.wrong = keys
 
 
 def test_a_stall_is_told_once_and_makes_the_process_unlive() -> None:
@@ -104,3 +110,17 @@ def test_a_consumer_that_fails_at_each_start_is_in_trouble() -> None:
         assert (watch.trouble or "").endswith(trouble or "") and bool(watch.trouble) == bool(trouble)
     clock.advance(LOSSES_WITHIN_SECONDS)
     assert watch.trouble is None
+
+
+@pytest.mark.parametrize("blocked", [False, True])
+def test_keys_that_hold_something_else_are_told(blocked: bool) -> None:
+    """Of all ways in together; the worker is not ready where one of these ways takes nothing for it (B8)."""
+    bench = Bench()
+    bench.vitals.sources = [
+        SimpleNamespace(wrong=frozenset({"calls.7"}), blocked=blocked),
+        SimpleNamespace(wrong=frozenset(), blocked=False),
+    ]
+    bench.vitals.beat()
+    assert bench.wrong == {"calls.7"}
+    told = ["the key calls.7 holds something else than it should"]
+    assert bench.vitals.ready() == (told if blocked else [])

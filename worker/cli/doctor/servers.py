@@ -13,6 +13,7 @@ from redis.exceptions import ResponseError
 from worker import embedded
 from worker.broker.address import broker_url, broker_variable
 from worker.broker.connection import Link, translated
+from worker.broker.key_types import wrong_types
 from worker.broker.transports import weakness
 from worker.cli import places
 from worker.cli.doctor.finding import Finding
@@ -124,6 +125,8 @@ def broker(settings: Settings) -> Iterator[Finding]:
         if link.confirms:
             yield broker_version(link.connection.connection.server_properties)
         yield _queues(link)
+        if not link.confirms:
+            yield from _keys(link)
     finally:
         link.abandon()
 
@@ -159,6 +162,22 @@ def _queues(link: Link) -> Finding:
             "queues", f"not there yet: {', '.join(missing)}", "the first worker that starts makes them"
         )
     return Finding.ok("queues", ", ".join(queue.name for queue in wanted))
+
+
+def _keys(link: Link) -> Iterator[Finding]:
+    """Keys of a Redis broker that hold something else than they should."""
+    try:
+        with (
+            translated("the broker does not tell what its keys hold"),
+            link.channel.conn_or_acquire() as client,
+        ):
+            wrong = wrong_types(client)
+    except BrokerUnavailable as problem:
+        yield Finding.fail("keys", scrub(str(problem)), "look at the broker's own log")
+        return
+    for key, (held, wanted) in wrong.items():
+        text = f"{key} is a {held} where a {wanted} is expected; nothing is taken from it or put into it"
+        yield Finding.fail("keys", text, f"rename or delete the key {key}; it is used again at once")
 
 
 def _exists(link: Link, queue: Any) -> bool:
