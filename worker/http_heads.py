@@ -24,16 +24,18 @@ _REPEATABLE = ("content-length", "transfer-encoding")
 class Headers(dict[str, str]):
     """Header fields by name in any case of letters; the first one counts where a name stands several times.
 
-    `odd` says that the framing was not given as the standard wants it, and was read all the same.
+    `odd` says that the framing was not given as the standard wants it, and was read all the same. `contradictory`: two
+    lengths are given, of which none counts.
     """
 
     odd = False
+    contradictory = False
 
     @classmethod
     def read(cls, lines: IO[bytes]) -> Self:
         """The header that comes next, read as leniently as the standard library does.
 
-        Raises HTTPException where it gives two lengths, or has too many lines.
+        Raises HTTPException where it has too many lines.
         """
         headers, name = cls(), ""
         for _ in range(MAX_HEADER_LINES):
@@ -72,9 +74,9 @@ class Headers(dict[str, str]):
         """Equal lengths are one. What is no length is left out: the body then goes on until the connection ends."""
         self.odd = True
         lengths = {_length(part) for part in text.split(",")}
-        if len(lengths) > 1:
-            raise http.client.HTTPException("two lengths")
-        if (length := lengths.pop()) is None:
+        self.contradictory = len(lengths) > 1
+        length = None if self.contradictory else lengths.pop()
+        if length is None:
             del self["content-length"]
         else:
             self["content-length"] = length

@@ -69,7 +69,7 @@ def test_unresolved_name_is_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     caller = Caller("http://provider.invalid")
     error = caller.fails()
     assert was_not_sent(error, caller)
-    assert "while its name was resolved: gaierror" in error.message
+    assert "while its name was resolved: name, gaierror" in error.message
 
 
 def test_slow_resolver_ends_within_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +79,7 @@ def test_slow_resolver_ends_within_the_bound(monkeypatch: pytest.MonkeyPatch) ->
     began = time.monotonic()
     error = caller.fails()
     assert was_not_sent(error, caller)
-    assert "while its name was resolved: TimeoutError" in error.message
+    assert "while its name was resolved: timeout, TimeoutError" in error.message
     assert time.monotonic() - began < 2
 
 
@@ -89,7 +89,7 @@ def test_connect_timeout_is_a_retry(deaf_port: int) -> None:
     began = time.monotonic()
     error = caller.fails()
     assert was_not_sent(error, caller)
-    assert "while connecting: TimeoutError" in error.message
+    assert "while connecting: timeout, TimeoutError" in error.message
     assert time.monotonic() - began < 2
 
 
@@ -129,7 +129,7 @@ def test_silent_handshake_is_a_retry(play: Play) -> None:
     caller = Caller(f"https://127.0.0.1:{provider.port}", timeout_seconds=SHORT)
     error = caller.fails()
     assert was_not_sent(error, caller)
-    assert "in the TLS handshake: TimeoutError" in error.message
+    assert "in the TLS handshake: timeout, TimeoutError" in error.message
     assert caller.gates == 0
 
 
@@ -394,7 +394,7 @@ def cause_of(caller: Caller) -> tuple[Cause | None, str]:
         (
             in_turn(lambda peer: peer.sock.recv(9), Peer.reset),
             Cause.TLS,
-            "in the TLS handshake: ConnectionResetError",
+            "in the TLS handshake: tls, ConnectionResetError",
         ),
         (in_turn(Peer.request, Peer.reset), Cause.CONNECT, "ConnectionResetError: Connection reset by peer"),
         (answers_once(b"phone=2125550199&code=48213\r\n\r\n"), Cause.PROTOCOL, "BadStatusLine"),

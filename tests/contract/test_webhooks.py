@@ -261,6 +261,15 @@ def test_interim_answers_are_skipped(
     assert (attempt.result, attempt.status) == (result, int(status[:3]))
 
 
+def test_contradictory_lengths_do_not_undo_the_status(hasty: WebhookSender) -> None:
+    """A receiver that took the event is not sent it again for what it says of its answer's body (A6)."""
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok"
+    with subscriber(lambda sock: sock.sendall(answer)) as server:
+        assert send(hasty, server.url).result is Result.DELIVERED
+        assert send(hasty, server.url).result is Result.DELIVERED
+        assert server.connections == 2
+
+
 FLOODS: dict[str, bytes] = {
     "many": b"HTTP/1.1 103 E\r\n\r\n" * 2000,
     "large": (b"HTTP/1.1 103 E\r\nx: %s\r\n\r\n" % (b"x" * 30_000)) * 3,

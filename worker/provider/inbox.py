@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, Any, cast
 
-from worker.http_heads import FinalAnswer
+from worker.http_heads import FinalAnswer, Headers
 from worker.provider.oddities import Oddity
 from worker.provider.phases import ANSWER_BYTES, Exchange
 from worker.provider.waiting import once_readable
@@ -79,6 +79,12 @@ class BoundedAnswer(FinalAnswer):
     def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
         self._inbox = _Inbox(_Incoming(sock, exchange))
         super().__init__(cast(socket.socket, _Source(self._inbox)), method="POST")
+
+    def begin(self) -> None:
+        """Read the head. Raises HTTPException, also for two lengths: nobody can tell where the body ends."""
+        super().begin()
+        if cast(Headers, self.headers).contradictory:
+            raise http.client.HTTPException("two lengths")
 
     def oddities(self) -> set[Oddity]:
         """What was odd about the answer, once it is read. Bytes that followed it could be a stray answer's."""

@@ -130,10 +130,11 @@ class _Reader:
             return _Token("text", bare, end=found.end())
         if not (found["ended"] or found["closed"]):
             return _Token(_END, end=len(self._text))
-        return _Token("text", _unescaped(found["double"] or found["single"] or ""), True, found.end())
+        return _Token("text", unescaped(found["double"] or found["single"] or ""), True, found.end())
 
 
-def _unescaped(text: str) -> str:
+def unescaped(text: str) -> str:
+    """What a string of JSON stands for; an escape that JSON does not know stands for its letter."""
     if "\\" not in text:
         return text
     plain = _ESCAPE.sub(lambda escape: _character(escape[1], escape[2]), text)

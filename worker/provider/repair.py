@@ -6,6 +6,7 @@ Nothing is made up: a document that is cut short stays unreadable. The time it t
 
 from __future__ import annotations
 
+import html
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from worker.provider import loose_json, loose_xml
 from worker.provider.bodies import SPACE, Document, Garbled, NoDocument, once
 
 HALVES = ("response", "failed")
+_ESCAPED_HALF = re.compile(r"&lt;(?:response|failed)\b", re.IGNORECASE)
 _MENTIONS_RESPONSE = re.compile(r'<\s*response\b|["\']?\bresponse["\']?\s*:', re.IGNORECASE)
 
 
@@ -42,12 +44,27 @@ def _read(text: str) -> Document:
 def _text(body: bytes) -> str:
     """The body's text. What is in no known encoding harms a letter of a message, never a ref or a code."""
     body = body.lstrip(SPACE)
-    encoding = "utf-8"
-    if body.startswith(BOM_UTF16_LE) or body[1:2] == b"\0":
-        encoding = "utf-16-le"
-    elif body.startswith(BOM_UTF16_BE) or body[:1] == b"\0":
-        encoding = "utf-16-be"
-    return body.removeprefix(BOM_UTF8).decode(encoding, errors="replace").strip("\ufeff \t\r\n")
+    text = body.removeprefix(BOM_UTF8).decode(_encoding(body), errors="replace")
+    return _unwrapped(text.strip("\ufeff\0 \t\r\n"))
+
+
+def _encoding(body: bytes) -> str:
+    """By its mark, or by which of its first letters are zero bytes."""
+    zeros = [not byte for byte in body[:4]]
+    if body.startswith(BOM_UTF16_LE) or zeros == [False, True] * 2:
+        return "utf-16-le"
+    if body.startswith(BOM_UTF16_BE) or zeros == [True, False] * 2:
+        return "utf-16-be"
+    return "utf-8"
+
+
+def _unwrapped(text: str) -> str:
+    """A document that was encoded twice, once less: JSON within a string of JSON, XML within a text of XML."""
+    if text.startswith('"'):
+        return loose_json.unescaped(text.strip('"'))
+    if _ESCAPED_HALF.search(text) and not loose_xml.mentions_a_half(text):
+        return html.unescape(text)
+    return text
 
 
 def _halves(found: Any) -> Iterator[tuple[str, Any]]:

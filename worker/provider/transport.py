@@ -150,17 +150,18 @@ def urlencoded(form: Mapping[str, str]) -> bytes:
 
 
 def _meaning(problem: Exception, root: BaseException, exchange: Exchange) -> CallError:
-    error = _by_phase(problem, root, exchange)
-    error.cause = _cause(problem, root, exchange)
+    cause = _cause(problem, root, exchange)
+    error = _by_phase(problem, root, exchange, cause)
+    error.cause = cause
     if isinstance(root, OSError) and not isinstance(root, requests.RequestException):
         error.__cause__ = root.with_traceback(None)
     return error
 
 
-def _by_phase(problem: Exception, root: BaseException, exchange: Exchange) -> CallError:
+def _by_phase(problem: Exception, root: BaseException, exchange: Exchange, cause: Cause) -> CallError:
     if isinstance(problem, CertificateRefused):
-        return Misconfigured(f"the provider's certificate is refused: {problem}", sent=False)
-    text = f"the provider was lost {_WHEN[exchange.phase]}: {http_faults.word(root)}"
+        return Misconfigured(f"the provider's certificate is refused: {cause}, {problem}", sent=False)
+    text = f"the provider was lost {_WHEN[exchange.phase]}: {cause}, {http_faults.word(root)}"
     return Redial(text) if exchange.sent else Retry(text, sent=False)
 
 

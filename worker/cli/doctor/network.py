@@ -64,7 +64,9 @@ def _balance(client: ProxStop, account: Account) -> Finding:
             name, str(problem), f"mend the account {account.name} with the provider, or its key"
         )
     except Misconfigured as problem:
-        return Finding.fail(name, problem.message, "check PROXSTOP_URL and the machine's certificates")
+        return Finding.fail(
+            name, problem.message, "check PROXSTOP_URL, PROXSTOP_CA_FILE and the certificates"
+        )
     except CallError as problem:
         return Finding.warn(name, f"not told: {problem.message}", "try again; calls may work all the same")
     if points <= 0:
