@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import sys
@@ -20,6 +21,7 @@ from tests.integration.conftest import BrokerUrl
 from tests.integration.outside import Job, new_job
 from tests.integration.stack import COMMANDS, RedisServer, Stack, Worker, redis_server, spawn
 from tests.integration.stand_in import StandIn, gives_ref
+from worker import __version__
 
 FAST = {"rate": "200/s", "burst": 100}
 ACCOUNTS: dict[str, dict[str, Any]] = {
@@ -153,6 +155,29 @@ def test_terminated_worker_finishes_its_calls(
     events = stack.outside.wait((job["id"] for job in jobs), 20)
     assert Counter(event["type"] for event in events.values()) == {"call.placed": 25}
     assert set(provider.rung(*(job["phone"] for job in jobs))) == {1}
+
+
+@pytest.mark.parametrize("broker", ["redis", "amqp"])
+def test_start_and_end_of_a_worker_are_a_line_each(make_stack: MakeStack, broker: str) -> None:
+    """The first has version, accounts and places; the last one how many calls there were, and what is left (D10)."""
+    stack = make_stack(broker, CONCURRENCY="7")
+    worker = stack.start()
+    job = new_job("line")
+    stack.outside.send(job)
+    stack.outside.wait([job["id"]], 20)
+    worker.terminate()
+    assert worker.exit_status() == 0
+    lines = [json.loads(line) for line in worker.output.splitlines() if line.startswith("{")]
+    (start,) = (line for line in lines if line["event"] == "worker.started")
+    (end,) = (line for line in lines if line["event"] == "worker.stopped")
+    assert (start["version"], start["accounts"], start["places"]) == (__version__, "acme, once, steady", 7)
+    assert start["broker"] == broker
+    assert [end[name] for name in ("calls", "handed_back", "calls_unfinished", "outcomes_unrecorded")] == [
+        1,
+        0,
+        0,
+        0,
+    ]
 
 
 @pytest.mark.parametrize("broker", ["redis", "amqp"])

@@ -49,6 +49,11 @@ class Dialler:
         self.begun = 0
         self.freed: Callable[[], None] = lambda: None
 
+    @property
+    def in_flight(self) -> int:
+        """Places that are taken."""
+        return self._places - self._free
+
     def reserve(self, most: int) -> int:
         """Take up to `most` free places, none while paused; how many were had."""
         with self._lock:

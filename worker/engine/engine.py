@@ -34,6 +34,20 @@ class Service(Protocol):
     def stop(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a worker did, and what it leaves to others.
+
+    Calls that it began, messages that it handed back to the broker, calls that went on beyond the grace, and outcomes
+    that are not on record.
+    """
+
+    calls: int
+    handed_back: int
+    calls_unfinished: int
+    outcomes_unrecorded: int
+
+
 @dataclass(frozen=True)
 class Engine:
     """What a worker runs beside its consumer.
@@ -61,24 +75,27 @@ class Engine:
         for loop in (*self.takers, *self.carriers):
             loop.start()
 
-    def stop(self, grace_seconds: float, hurry: threading.Event) -> None:
+    def stop(self, grace_seconds: float, hurry: threading.Event) -> Left:
         """Take nothing more, let the calls in flight end within the grace, publish what is on record, and end.
 
         `hurry` cuts the grace short. A call that has not ended by then stays under its lease and counts as perhaps
-        rung once that runs out.
+        rung once that runs out. Returns what there is to tell of it.
         """
         ends = time.monotonic() + grace_seconds
         _stop(self.takers)
+        handed_back = self.intake.in_hand
         for source in self.sources:
             source.close()
         self.dialler.drain(max(ends - time.monotonic(), 0.0), hurry)
         self.recorder.drain(max(ends - time.monotonic(), RECORD_SECONDS), hurry)
+        left = Left(self.dialler.begun, handed_back, self.dialler.in_flight, self.recorder.backlog)
         self.closing.set()
         _stop(self.carriers)
         for sink in self.sinks:
             sink.close()
         for service in self.services:
             service.stop()
+        return left
 
 
 def _stop(loops: Sequence[Loop]) -> None:

@@ -52,22 +52,28 @@ class Intake:
         self._batch: list[Entry] = []
         self.waiting: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
-        self._in_hand_bytes = 0
+        self._in_hand_bytes, self._in_hand = 0, 0
         self._setbacks, self._clock = Setbacks(clock), clock
         self._turn_began: float | None = None
 
     def put(self, entry: Entry) -> None:
-        self._weigh(entry.weight)
+        self._weigh(entry.weight, 1)
         self._entries.put(entry)
+
+    @property
+    def in_hand(self) -> int:
+        """Messages that were put and are not settled yet."""
+        return self._in_hand
 
     @property
     def room_bytes(self) -> int:
         """How much more may be put, however many sources there are: none where too much is in hand, or a turn stuck."""
         return 0 if self.stuck else max(IN_HAND_BYTES_MOST - self._in_hand_bytes, 0)
 
-    def _weigh(self, weight: int) -> None:
+    def _weigh(self, weight: int, entries: int) -> None:
         with self._lock:
             self._in_hand_bytes += weight
+            self._in_hand += entries
 
     @property
     def stuck(self) -> bool:
@@ -210,7 +216,7 @@ class Intake:
         hit("acknowledge.after")
 
     def _done(self, entry: Entry) -> None:
-        self._weigh(-entry.weight)
+        self._weigh(-entry.weight, -1)
         try:
             entry.done()
         except Exception as error:  # the job is on record; its message may come again and is known then

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -26,6 +27,7 @@ from worker.embedded import EmbeddedServer
 from worker.errors import ConfigurationError, every
 from worker.queues import TASK_QUEUES
 from worker.settings import Settings
+from worker.steps.log_lines import tell_end, tell_start
 from worker.steps.starting import refused_in_lines, tell_unread_variables
 from worker.wiring import Wiring
 
@@ -55,6 +57,7 @@ class CallWorker(Worker):
             _allow_open_files(self.concurrency)
             wiring = Wiring(self.settings, calls=self.concurrency)
             self.engine = wiring.engine
+            self.accounts = list(wiring.accounts)
         tell_unread_variables(wiring.accounts.variables())
 
     @property
@@ -79,14 +82,19 @@ class CallWorker(Worker):
         server, where there is one, comes first and leaves last.
         """
         with refused_in_lines(), self._store():
+            began = None
             try:
                 _tune_interpreter()
                 self.engine.start()
+                began = time.monotonic()
+                tell_start(self.settings, self.accounts, places=self.concurrency)
                 super().start()
             finally:
                 hurry = _on_further_signals()
                 grace_seconds = 0.0 if state.should_terminate is not None else self.settings.grace_seconds
-                self.engine.stop(grace_seconds, hurry)
+                left = self.engine.stop(grace_seconds, hurry)
+                if began is not None:
+                    tell_end(left, time.monotonic() - began)
 
     def _store(self) -> AbstractContextManager[Any]:
         return EmbeddedServer(self.settings.state_dir) if self.settings.embedded else nullcontext()

@@ -115,17 +115,19 @@ def test_a_broken_entry_is_buried_and_acknowledged(bench: Bench) -> None:
 
 
 def test_with_the_store_away_nothing_is_acknowledged(bench: Bench) -> None:
-    """The batch is kept, no thread is lost, and all is recorded once the store is back."""
+    """The batch is kept, no thread is lost, and all is recorded once the store is back; a worker that ends meanwhile
+    tells how many it hands back (D10)."""
     bench.put("a")
     bench.put("b")
     bench.world.store.away = True
     for _ in range(3):
         with pytest.raises(StoreUnavailable):
             bench.intake.turn()
-    assert bench.done == []
+    assert (bench.done, bench.intake.in_hand) == ([], 2)
     bench.world.store.away = False
     bench.put("c")
     bench.intake.turn()
+    assert bench.intake.in_hand == 0
     assert bench.done == bench.dialler.leases == list("abc")
     assert bench.dialler.reserve(99) == 5 - 3
 
