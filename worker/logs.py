@@ -21,7 +21,7 @@ import structlog
 from structlog.types import EventDict, Processor
 
 from worker.events import rfc3339
-from worker.redaction import redactor
+from worker.redaction import redactor, register_passwords
 
 Format = Literal["json", "console"]
 
@@ -48,6 +48,7 @@ def configure(level: str, fmt: Format, stream: TextIO | None = None) -> None:
     Handlers that libraries put on their own loggers before are taken off. What nobody catches, in any thread, is a
     log line too.
     """
+    register_passwords()
     out = stream or sys.stderr
     handler = _Handler(out)
     handler.setFormatter(_formatter(fmt, coloured=_wants_colours(out)))

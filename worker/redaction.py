@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from collections.abc import Set as AbstractSet
@@ -20,6 +21,7 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
+from worker.addresses import passwords
 from worker.labelled import REDACTED, Label, hidden, label, masked
 from worker.scrubbing import MAX_TEXT, bounded, scrub
 
@@ -91,6 +93,8 @@ class Redactor:
     def register(self, secret: str) -> None:
         """Hide `secret`, an API key, password or `whsec_…` secret, and its encoded forms, from now on."""
         forms = {form for form in _forms(secret.strip()) if len(form) >= SHORTEST_SECRET}
+        if forms.issubset(self._secrets):
+            return
         self._secrets = tuple(sorted(forms.union(self._secrets), key=len, reverse=True))
         self._shortest = min(map(len, self._secrets), default=SHORTEST_SECRET)
 
@@ -179,6 +183,18 @@ def _label_of(item: object, before: object) -> str:
     """What stands before an item of a sequence, which may be its label, as in ("code", "1234")."""
     scalar = isinstance(item, str | bytes | int) and _DIGIT.search(_plain_text(item)) is not None
     return _plain_text(before) if scalar and isinstance(before, str | bytes) else ""
+
+
+ADDRESSES = ("BROKER_URL", "CELERY_BROKER_URL", "PROXSTOP_URL", "REDIS_URL")
+KNOWN_PASSWORDS = frozenset({"guest", "rabbitmq", "redis", "valkey"})
+"""No secrets: what brokers come with. Hiding these words would hide the names of servers in every line."""
+
+
+def register_passwords(environ: Mapping[str, str] = os.environ) -> None:
+    """Keep the passwords in the addresses of the environment out of every line, as written and as meant."""
+    for name in ADDRESSES:
+        for password in set(passwords(environ.get(name, ""))) - KNOWN_PASSWORDS:
+            redactor.register(password)
 
 
 def masked_number(number: int) -> int | str:

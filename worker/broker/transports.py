@@ -132,6 +132,8 @@ def _amqp(url: str) -> Arguments:
         raise ValueError(UNREADABLE) from None
     if fragment:
         raise ValueError("holds a #, after which nothing is read; write it as %23")
+    if "@" in urlsplit(url).path:
+        raise ValueError(UNREADABLE)
     options, secured = _options(parts.query), parts.scheme == "amqps"
     if not secured and options.keys() & _SECURE:
         raise ValueError("has options of TLS, which only amqps:// can heed")

@@ -44,13 +44,12 @@ def _usage(problem: click.UsageError) -> str:
 def _foreseen(problem: Exception) -> str | None:
     from worker.embedded.errors import EmbeddedServerError
     from worker.errors import BrokerUnavailable, ConfigurationError, InvalidJob, StoreUnavailable, WrongKey
-    from worker.scrubbing import scrub
 
     if isinstance(problem, InvalidJob | ConfigurationError):
         return str(problem)
     if isinstance(problem, BrokerUnavailable | StoreUnavailable | WrongKey | EmbeddedServerError):
-        return scrub(str(problem))
-    return scrub(_system(problem)) if isinstance(problem, OSError) else None
+        return _clean(str(problem))
+    return _clean(_system(problem)) if isinstance(problem, OSError) else None
 
 
 def _system(problem: OSError) -> str:
@@ -61,11 +60,17 @@ def _system(problem: OSError) -> str:
 
 
 def _fault(problem: Exception) -> str:
-    from worker.scrubbing import scrub
-
     frame = traceback.extract_tb(problem.__traceback__)[-1]
     text = f"a fault of the program, at {frame.filename}:{frame.lineno}: {type(problem).__name__}: {problem}"
-    return scrub(text)
+    return _clean(text)
+
+
+def _clean(text: str) -> str:
+    """Without the passwords of the environment, which a library's words may quote."""
+    from worker.redaction import redactor, register_passwords
+
+    register_passwords()
+    return redactor.text(text)
 
 
 def _one_line(text: str) -> str:

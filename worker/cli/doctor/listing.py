@@ -7,12 +7,11 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
+from worker.addresses import mask_url
 from worker.broker import address
 from worker.cli import places
 from worker.embedded.errors import EmbeddedServerError
-from worker.labelled import REDACTED
 from worker.settings import Settings
 
 ENVIRONMENT, DEFAULT = "environment", "default"
@@ -53,13 +52,13 @@ def _listed(field: str, name: str, settings: Settings, environ: Mapping[str, str
     value = getattr(settings, field)
     if value is None:
         return Listed(name, *_followed(field, settings))
-    return Listed(name, masked(str(value)), ENVIRONMENT if environ.get(name, "").strip() else DEFAULT)
+    return Listed(name, mask_url(str(value)), ENVIRONMENT if environ.get(name, "").strip() else DEFAULT)
 
 
 def _followed(field: str, settings: Settings) -> tuple[str, str]:
     """The value of a setting that is absent, and what it follows from."""
     if field == "broker_url" and not settings.embedded:
-        return masked(address.broker_url(settings)), f"{DEFAULT} (REDIS_URL)"
+        return mask_url(address.broker_url(settings)), f"{DEFAULT} (REDIS_URL)"
     if field == "amqp_queue_type":
         return "the broker's own", DEFAULT
     if field == "proxstop_ca_file":
@@ -73,21 +72,3 @@ def _followed(field: str, settings: Settings) -> tuple[str, str]:
         return str(embedded[field](settings)), f"{DEFAULT} (embedded server)"
     except EmbeddedServerError as problem:
         return f"({problem})", DEFAULT
-
-
-def masked(value: str) -> str:
-    """The value without the passwords of the addresses in it; of an address' query only the names are kept."""
-    return ";".join(_masked_url(part) if "://" in part else part for part in value.split(";"))
-
-
-def _masked_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url.partition("://")[0] + "://" + REDACTED
-    user, at, host = parts.netloc.rpartition("@")
-    name, colon, _ = user.partition(":")
-    netloc = f"{name}{colon}{REDACTED if colon else ''}{at}{host}"
-    query = "&".join(pair.partition("=")[0] + "=" + REDACTED for pair in parts.query.split("&") if pair)
-    # Not geturl(): it would write unix:///path with one slash.
-    return f"{parts.scheme}://{netloc}{parts.path}{'?' if query else ''}{query}"

@@ -11,17 +11,17 @@ from amqp.exceptions import NotFound
 from redis.exceptions import ResponseError
 
 from worker import embedded
+from worker.addresses import mask_url
 from worker.broker.address import broker_url, broker_variable
 from worker.broker.connection import Link, translated
 from worker.broker.key_types import wrong_types
 from worker.broker.transports import weakness
 from worker.cli import places
 from worker.cli.doctor.finding import Finding
-from worker.cli.doctor.listing import masked
 from worker.cli.doctor.mends import mend_of
 from worker.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
 from worker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES
-from worker.scrubbing import scrub
+from worker.redaction import redactor, register_passwords
 from worker.settings import Settings
 from worker.state.connection import connect
 from worker.state.scripts import translated as store_translated
@@ -41,6 +41,7 @@ AOF_MEND = (
 
 def store(settings: Settings) -> Iterator[Finding]:
     """Reachable, version, eviction, persistence."""
+    register_passwords()
     try:
         url = places.redis_url(settings)
         yield from _verification("Redis TLS", url, "REDIS_URL")
@@ -48,12 +49,12 @@ def store(settings: Settings) -> Iterator[Finding]:
             client.ping()
             facts = _facts(client)
     except ResponseError as problem:
-        yield Finding.fail("Redis", f"refuses: {scrub(str(problem))}", mend_of(problem, "REDIS_URL"))
+        yield Finding.fail("Redis", f"refuses: {redactor.text(str(problem))}", mend_of(problem, "REDIS_URL"))
         return
     except (StoreUnavailable, ConfigurationError, embedded.EmbeddedServerError) as problem:
         yield _absent(settings, problem)
         return
-    yield Finding.ok("Redis", f"answers at {masked(places.redis_url(settings))}")
+    yield Finding.ok("Redis", f"answers at {mask_url(places.redis_url(settings))}")
     if facts is None:
         yield Finding.warn(
             "Redis version", "not told: INFO is refused", "allow INFO, or look at version and settings"
@@ -83,7 +84,7 @@ def _verification(name: str, url: str, variable: str) -> Iterator[Finding]:
 
 def _absent(settings: Settings, problem: Exception) -> Finding:
     if not settings.embedded:
-        return Finding.fail("Redis", scrub(str(problem)), mend_of(problem, "REDIS_URL"))
+        return Finding.fail("Redis", redactor.text(str(problem)), mend_of(problem, "REDIS_URL"))
     try:
         binary = embedded.find_binary()
     except embedded.EmbeddedServerError as missing:
@@ -113,6 +114,7 @@ def _fitness(facts: dict[str, Any]) -> Iterator[Finding]:
 
 def broker(settings: Settings) -> Iterator[Finding]:
     """Reachable, version, queues made."""
+    register_passwords()
     try:
         url = broker_url(settings)
         yield from _verification("broker TLS", url, broker_variable(settings))
@@ -121,7 +123,7 @@ def broker(settings: Settings) -> Iterator[Finding]:
         yield _no_broker(settings, problem)
         return
     try:
-        yield Finding.ok("broker", f"answers at {masked(url)}")
+        yield Finding.ok("broker", f"answers at {mask_url(url)}")
         if link.confirms:
             yield broker_version(link.connection.connection.server_properties)
         yield _queues(link)
@@ -143,7 +145,7 @@ def broker_version(server: Mapping[str, Any]) -> Finding:
 
 
 def _no_broker(settings: Settings, problem: Exception) -> Finding:
-    text = scrub(str(problem))
+    text = redactor.text(str(problem))
     if settings.broker_url is None and settings.embedded:
         return Finding.warn(
             "broker", "the embedded server does not run", "start `callworker run`, or set BROKER_URL"
@@ -156,7 +158,7 @@ def _queues(link: Link) -> Finding:
     try:
         missing = [queue.name for queue in wanted if not _exists(link, queue)]
     except BrokerUnavailable as problem:
-        return Finding.fail("queues", scrub(str(problem)), "look at the broker's own log")
+        return Finding.fail("queues", redactor.text(str(problem)), "look at the broker's own log")
     if missing:
         return Finding.warn(
             "queues", f"not there yet: {', '.join(missing)}", "the first worker that starts makes them"
@@ -173,7 +175,7 @@ def _keys(link: Link) -> Iterator[Finding]:
         ):
             wrong = wrong_types(client)
     except BrokerUnavailable as problem:
-        yield Finding.fail("keys", scrub(str(problem)), "look at the broker's own log")
+        yield Finding.fail("keys", redactor.text(str(problem)), "look at the broker's own log")
         return
     for key, (held, wanted) in wrong.items():
         text = f"{key} is a {held} where a {wanted} is expected; nothing is taken from it or put into it"
