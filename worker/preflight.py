@@ -58,9 +58,9 @@ def _of_webhooks(settings: Settings) -> list[Callable[[], None]]:
         # Said by the check of that file.
         return []
     return [
-        partial(trust.check, endpoint.ca_file, f"account {name}: ca_file of the webhook {endpoint.key}")
+        partial(trust.check, endpoint.ca_file, f"accounts.{name}.webhooks.{number}.ca_file")
         for name, account in accounts.items()
-        for endpoint in account.webhooks
+        for number, endpoint in enumerate(account.webhooks)
         if endpoint.ca_file is not None
     ]
 

@@ -197,6 +197,7 @@ def crowd(server: HealthServer) -> Iterator[Callable[[int, bytes, str], list[soc
         client.close()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("sent", SLOW.values(), ids=SLOW.keys())
 @pytest.mark.parametrize("count", [120, 500])
 def test_crowd_of_slow_clients_does_not_keep_a_probe_out(

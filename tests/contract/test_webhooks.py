@@ -289,6 +289,7 @@ def test_flood_of_headers_is_not_read_to_its_end(sender: WebhookSender, flood: b
         assert send(sender, server.url).result is Result.UNREACHABLE
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "lines",
     [

@@ -53,8 +53,9 @@ def test_file_of_no_use_stops_the_start_by_its_name(tmp_path: Path) -> None:
     for file, said in useless(tmp_path).items():
         assert problems(tmp_path, {}, PROXSTOP_CA_FILE=str(file)) == (f"PROXSTOP_CA_FILE: {file} {said}",)
         assert problems(tmp_path, {"SSL_CERT_FILE": str(file)}) == (f"SSL_CERT_FILE: {file} {said}",)
-        (line,) = problems(tmp_path, {}, ca_file=str(file))
-        assert line.startswith("account acme: ca_file of the webhook ") and line.endswith(f"{file} {said}")
+        assert problems(tmp_path, {}, ca_file=str(file)) == (
+            f"accounts.acme.webhooks.0.ca_file: {file} {said}",
+        )
 
 
 def test_folder_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ LONG = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG.keys())
 def test_long_body_that_cannot_be_read_takes_a_moment(text: str) -> None:
     """Whatever 64 KiB hold, reading them twice takes a moment: calls share a thread (A3, A4)."""
