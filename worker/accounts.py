@@ -185,28 +185,33 @@ class Accounts(Mapping[str, Account]):
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read the file. Raises ConfigurationError: for each fault a line with the file, the place and the rule."""
+        accounts, faults = cls.sound_part(path)
+        if faults:
+            raise ConfigurationError(*faults)
+        return accounts
+
+    @classmethod
+    def sound_part(cls, path: Path) -> tuple[Self, list[str]]:
+        """The accounts of a file in which nothing is wrong, and a line for each fault of the file and the others."""
         try:
             document = read_toml(path)
         except NotText as problem:
-            raise ConfigurationError(f"accounts file {path}: {problem}") from problem
+            return cls({}), [f"accounts file {path}: {problem}"]
         except UnreadableFile as problem:
             rule = f"allowed is the path of a TOML file; an example is {example_accounts()}"
-            raise ConfigurationError(f"ACCOUNTS_FILE: {path}: {problem}; {rule}") from problem
+            return cls({}), [f"ACCOUNTS_FILE: {path}: {problem}; {rule}"]
         except ValueError as problem:
-            raise ConfigurationError(f"accounts file {path}: not valid TOML: {problem}") from problem
-        try:
-            return cls.parse(document)
-        except ConfigurationError as problem:
-            raise problem.under(f"accounts file {path}: ") from None
+            return cls({}), [f"accounts file {path}: not valid TOML: {problem}"]
+        accounts, faults = _sound(document)
+        return cls(accounts), [f"accounts file {path}: {fault}" for fault in faults]
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
         """The accounts of a TOML document that is already read. Raises ConfigurationError."""
-        tables = document.get("accounts")
-        if not isinstance(tables, dict) or not tables or set(document) != {"accounts"}:
-            raise ConfigurationError("must hold tables [accounts.NAME], at least one, and nothing else")
-        accounts = every(partial(_account, name, table) for name, table in tables.items())
-        return cls({account.name: account for account in accounts})
+        accounts, faults = _sound(document)
+        if faults:
+            raise ConfigurationError(*faults)
+        return cls(accounts)
 
     def variables(self) -> set[str]:
         """The environment variables that are named, for keys and webhook secrets."""
@@ -218,6 +223,19 @@ class Accounts(Mapping[str, Account]):
         """Every API key and webhook secret, as text. Raises ConfigurationError with all that are not usable."""
         found = every(partial(account.secrets, environ) for account in self.values())
         return [secret for secrets in found for secret in secrets]
+
+
+def _sound(document: Mapping[str, Any]) -> tuple[dict[str, Account], list[str]]:
+    tables = document.get("accounts")
+    if not isinstance(tables, dict) or not tables or set(document) != {"accounts"}:
+        return {}, ["must hold tables [accounts.NAME], at least one, and nothing else"]
+    accounts, faults = dict[str, Account](), list[str]()
+    for name, table in tables.items():
+        try:
+            accounts[name] = _account(name, table)
+        except ConfigurationError as error:
+            faults += error.problems
+    return accounts, faults
 
 
 def _account(name: str, table: object) -> Account:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from worker import trust
+from worker import open_files, trust
 from worker.accounts import Accounts
 from worker.broker.address import broker_url
 from worker.broker.connection import connection_to
@@ -37,10 +37,19 @@ def _refuse(wrong: ConfigurationError) -> None:
 
 def _files(settings: Settings, environ: Mapping[str, str]) -> list[Callable[[], object]]:
     return [
-        lambda: Accounts.load(settings.accounts_file).secrets(environ),
+        partial(check_accounts, settings, environ),
         partial(Codes.load, settings.provider_errors_file),
+        partial(open_files.check, settings.concurrency),
         partial(check_certificates, settings, environ),
     ]
+
+
+def check_accounts(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Raises ConfigurationError with each fault of the accounts file, and of the secrets of accounts without one."""
+    accounts, faults = Accounts.sound_part(settings.accounts_file)
+    refusal = ConfigurationError(*faults)
+    checks: list[Callable[[], object]] = [partial(_refuse, refusal), partial(accounts.secrets, environ)]
+    every(checks)
 
 
 def check_certificates(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:

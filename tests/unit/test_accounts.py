@@ -174,6 +174,13 @@ def test_everything_wrong_in_a_file_is_told_at_once(file: Path) -> None:
     ]
 
 
+def test_sound_part_leaves_out_what_is_wrong(file: Path) -> None:
+    """The secrets of the other accounts can be looked at all the same (D8)."""
+    file.write_text(ACME + '[accounts.globex]\nrate = "1/d"\napi_key_env = "K"\n')
+    accounts, faults = Accounts.sound_part(file)
+    assert set(accounts) == {"acme"} and len(faults) == 1 and "globex" in faults[0]
+
+
 def test_every_missing_secret_is_told_at_once(file: Path) -> None:
     """A key and a webhook secret that are missing are two lines, each with its account and variable (D8)."""
     with pytest.raises(ConfigurationError) as problem:

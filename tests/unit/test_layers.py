@@ -15,7 +15,7 @@ LAYERS = (
     # The core: what a job is, what may happen to it, and what is needed from outside.
     {
         "accounts", "calling", "credentials", "errors", "events", "failpoints", "intake", "jobs", "limits", "misspelt",
-        "ports", "repeats", "retry", "retry_after", "settings", "settling", "textfiles", "urls", "verify",
+        "open_files", "ports", "repeats", "retry", "retry_after", "settings", "settling", "textfiles", "urls", "verify",
     },
     # The adapters: Redis, broker, provider, webhooks, threads, logs, metrics, HTTP.
     {

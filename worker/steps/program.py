@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
 import signal
 import socket
 import sys
@@ -21,7 +20,7 @@ from celery.platforms import SecurityWarning
 from celery.utils.nodenames import default_nodename, node_format
 from celery.worker import state
 
-from worker import failpoints, logs, preflight
+from worker import failpoints, logs, open_files, preflight
 from worker.broker.address import redis_broker
 from worker.embedded import EmbeddedServer
 from worker.errors import ConfigurationError, every
@@ -33,9 +32,6 @@ from worker.wiring import Wiring
 
 SWITCH_SECONDS = 0.002
 """After how long a busy thread lets another one run. Python's 5 ms are longer than many a slot is valid."""
-
-OTHER_FILES = 200
-"""Open files beside those of calls: connections to Redis and the broker, webhooks, logs, libraries."""
 
 GARBAGE_THRESHOLD = 20_000
 """Objects between two looks for cycles. Python's 700 are a look every few jobs."""
@@ -54,7 +50,7 @@ class CallWorker(Worker):
         with refused_in_lines():
             every([failpoints.arm_from, preflight.check])
             super().__init__(app, hostname, **options)
-            _allow_open_files(self.concurrency)
+            open_files.allow(self.concurrency)
             wiring = Wiring(self.settings, calls=self.concurrency)
             self.engine = wiring.engine
             self.accounts = list(wiring.accounts)
@@ -107,22 +103,6 @@ def _log_file(path: str, hostname: str) -> TextIO:
         return named.open("a", buffering=1, encoding="utf-8", errors="backslashreplace")
     except OSError as problem:
         raise ConfigurationError(f"--logfile: {path}: {problem.strerror}") from problem
-
-
-def _allow_open_files(calls: int) -> None:
-    """Raise this process's limit as far as so many calls in flight need. Raises ConfigurationError.
-
-    Each has a connection, and so may each kept one; what is too much would look like a provider that cannot be reached.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = calls + OTHER_FILES
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        raise ConfigurationError(
-            f"CONCURRENCY: {calls} needs {needed} open files, and the limit here is {hard}; "
-            "lower it or raise the limit (ulimit -n, LimitNOFILE)"
-        )
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _tune_interpreter() -> None:

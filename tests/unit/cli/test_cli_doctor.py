@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import socket
 import socketserver
 import threading
@@ -114,6 +115,16 @@ def test_value_that_is_not_valid_is_shown_only_where_it_can_be_no_secret(
     rows = {row.name: row.value for row in listed(settings, wrong, environ)}
     assert rows["METRICS_PORT"] == "ninety"
     assert "tulip" not in rows["LOG_LEVEL"] + rows["PROXSTOP_URL"]
+
+
+def test_limit_of_open_files_is_judged_as_at_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More calls in flight than this machine lets a process open files for is a failed check (D8)."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 300))
+    found = {finding.name: finding for finding in files.check(_settings(tmp_path, CONCURRENCY="101"))}
+    assert found["open files"].grade is Grade.FAIL and "CONCURRENCY" in found["open files"].text
+    assert "open files" not in {
+        finding.name for finding in files.check(_settings(tmp_path, CONCURRENCY="100"))
+    }
 
 
 def test_misspelt_variable_is_a_warning(tmp_path: Path) -> None:

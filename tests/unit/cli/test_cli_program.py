@@ -245,8 +245,11 @@ STARTS = {"run": ["-m", "worker.cli", "run"], "celery": ["-m", "celery", "-A", "
 def test_worker_tells_everything_that_is_wrong_at_once(
     tmp_path: Path, how: str, settings: dict[str, str]
 ) -> None:
-    """Wrong settings, missing secrets and a wrong error table are a line each, however the worker is started (D8)."""
-    (tmp_path / "accounts.toml").write_text('[accounts.acme]\nrate = "1/s"\napi_key_env = "ACME_KEY"\n')
+    """Wrong settings, a wrong account, another's missing key, a wrong error table: a line each (D8)."""
+    (tmp_path / "accounts.toml").write_text(
+        '[accounts.acme]\nrate = "1/s"\napi_key_env = "ACME_KEY"\n'
+        '[accounts.globex]\nrate = "1/d"\napi_key_env = "GLOBEX_KEY"\n'
+    )
     (tmp_path / "errors.toml").write_text('[codes]\nA = "later"\n')
     files = {"ACCOUNTS_FILE": tmp_path / "accounts.toml", "PROVIDER_ERRORS_FILE": tmp_path / "errors.toml"}
     done = subprocess.run(
@@ -261,9 +264,9 @@ def test_worker_tells_everything_that_is_wrong_at_once(
     lines = done.stderr.splitlines()
     assert done.returncode == 1
     assert all(line.startswith("callworker: ") for line in lines)
-    assert [any(name in line for line in lines) for name in (*settings, "ACME_KEY", "errors.toml")] == [
-        True
-    ] * len(lines)
+    assert [
+        any(name in line for line in lines) for name in (*settings, "ACME_KEY", "globex", "errors.toml")
+    ] == [True] * len(lines)
 
 
 def test_accounts_of_the_package_are_never_used_without_a_word(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from worker import open_files
 from worker.accounts import Accounts
 from worker.cli.doctor.finding import Finding
 from worker.errors import ConfigurationError
@@ -15,16 +16,15 @@ SECRETS_MEND = "set it right where the worker is started; producers need no keys
 
 def check(settings: Settings) -> Iterator[Finding]:
     """The accounts file, each account's key and webhook secrets, the provider's error table."""
-    try:
-        accounts = Accounts.load(settings.accounts_file)
-    except ConfigurationError as error:
-        mend = _accounts_mend(settings.accounts_file)
-        yield from (Finding.fail("accounts", problem, mend) for problem in error.problems)
-    else:
+    accounts, faults = Accounts.sound_part(settings.accounts_file)
+    mend = _accounts_mend(settings.accounts_file)
+    yield from (Finding.fail("accounts", fault, mend) for fault in faults)
+    if not faults:
         yield Finding.ok("accounts", f"{', '.join(accounts)} in {settings.accounts_file}")
-        yield from _secrets(accounts)
+    yield from _secrets(accounts)
     yield from _error_table(settings)
     yield from _certificates(settings)
+    yield from _open_files(settings)
 
 
 def _accounts_mend(path: Path) -> str:
@@ -66,3 +66,11 @@ def _certificates(settings: Settings) -> Iterator[Finding]:
     except ConfigurationError as problem:
         for line in problem.problems:
             yield Finding.fail("certificates", line, "name a file with at least one certificate in PEM form")
+
+
+def _open_files(settings: Settings) -> Iterator[Finding]:
+    """Nothing is said where as many may be opened as the calls in flight need."""
+    try:
+        open_files.check(settings.concurrency)
+    except ConfigurationError as problem:
+        yield Finding.fail("open files", str(problem), "lower CONCURRENCY, or raise the limit")
