@@ -88,7 +88,8 @@ class Producer:
     ) -> list[str]:
         """Check every job, then send them all; their ids in the same order.
 
-        Nothing is sent unless every job is valid, so all of them are held in memory. `progress` is called
+        Nothing is sent unless every job is valid, so all of them are held in memory. Give ids to what may have to be
+        sent again: those made up here are not known where this raises. `progress` is called
         after each part with the number of jobs sent so far. Raises InvalidJob for the first one that is
         wrong, with its place (from 0) and its id if that can be read; BrokerUnavailable as `enqueue` does,
         with some jobs sent and some not.

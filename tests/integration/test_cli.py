@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -19,6 +22,7 @@ from tests.doubles.samples import REF, placed, rejection
 from worker.accounts import Accounts
 from worker.broker.connection import Link
 from worker.cli import program, waiting
+from worker.delivery.reader import read_results
 from worker.delivery.results import ResultsQueue
 from worker.embedded import EmbeddedServer
 from worker.jobs import Job
@@ -348,6 +352,44 @@ def test_letter_without_an_id_is_told_to_be_a_call_of_its_own(run: Run, client: 
     assert "the job gets a new one" in result.stderr
 
 
+HOSTILE = "x\x1b[2J\x1b]0;t\x07\x9b31m\u202e\u2066y\x7f é 📞"
+"""CSI and OSC, a C1 sign, overrides of the direction of writing; and signs that are none of Latin-1 or ASCII."""
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1", "ascii"])
+@pytest.mark.parametrize("as_json", [True, False])
+def test_hostile_text_is_made_visible_by_every_command(
+    client: redis.Redis, redis_url: str, ledger: RedisLedger, charset: str, as_json: bool
+) -> None:
+    """A note, a hold's reason, an error of the provider and a dead letter cannot move the cursor in any command's
+    output; in a terminal of another encoding they are printed with escapes, and --json is ASCII (C5, E10)."""
+    (lease, _) = admit(ledger, "ends", "waits", ref=HOSTILE)
+    settle(ledger, lease)
+    CliRunner().invoke(program, ["accounts", "hold", "acme", "--reason", HOSTILE])
+    client.lpush(
+        keys.DEAD, json.dumps({"id": "a1", "at": 1, "source": "queue", "reason": HOSTILE, "content": HOSTILE})
+    )
+    data: dict[str, Any] = {"id": "j", "account": "acme", "phone": None, "attempts": 1, "note": HOSTILE}
+    data["error"] = {"code": "INVALID_X", "message": HOSTILE}
+    body = {"id": "evt_1", "type": "call.failed", "timestamp": "now", "data": data}
+    ResultsQueue(redis_url).publish([("call.failed", json.dumps(body, ensure_ascii=False))])
+    commands = (
+        ["job", "ends"],
+        ["job", "waits"],
+        ["accounts"],
+        ["dead", "list"],
+        ["dead", "show", "a1"],
+        ["results"],
+    )
+    for words in commands:
+        done = CliRunner(charset=charset).invoke(program, [*words, "--json"] if as_json else words)
+        assert done.exit_code == 0, (words, done.output)
+        assert "x\\x1b[2J" in done.stdout or "x\\u001b[2J" in done.stdout, words
+        assert all(line.isprintable() for line in done.stdout.split("\n")), words
+        assert done.stdout.isascii() or not as_json, words
+    assert client.llen("results") == 0
+
+
 def test_results_are_taken_as_many_as_asked_for(
     run: Run, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,6 +402,25 @@ def test_results_are_taken_as_many_as_asked_for(
     rest = run("results", "--json").stdout.splitlines()
     assert (len(first), len(follow), len(rest)) == (1, 2, 1)
     assert sorted(first + follow + rest) == bodies
+
+
+def test_pipe_that_is_closed_early_costs_no_event(redis_url: str) -> None:
+    """`results | head` ends without a traceback, and what could not be printed is still in the queue (D10)."""
+    ResultsQueue(redis_url).publish([("call.placed", str(n)) for n in range(3)])
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = subprocess.run(
+        [sys.executable, "-m", "worker.cli", "results"],
+        env={**os.environ, "REDIS_URL": redis_url},
+        stdout=write_end,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert sorted(read_results(redis_url)) == ["0", "1", "2"]
 
 
 def test_enqueue_finds_the_embedded_server(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
