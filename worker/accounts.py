@@ -6,6 +6,7 @@ Format: TOML, one table `accounts.NAME` per account; see "Accounts file" in the 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -181,6 +182,14 @@ class Accounts(Mapping[str, Account]):
 
     def __len__(self) -> int:
         return len(self._accounts)
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells this file's contents from others': comments, order and what is left to the default apart."""
+        dump = {
+            name: one.model_dump(mode="json", exclude_defaults=True) for name, one in self._accounts.items()
+        }
+        return hashlib.sha256(json.dumps(dump, sort_keys=True).encode()).hexdigest()[:16]
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -93,6 +93,10 @@ class Metrics:
     def _declare_process(self) -> None:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
+        self.accounts_files = self._gauge(
+            "accounts_files",
+            "Different accounts files of the workers that live: 1, but for a rolling deploy.",
+        )
         self.build = Info("callworker_build", "The running version.", registry=self.registry)
         self.build.info({"version": __version__})
         self.last_progress = self._gauge(

@@ -159,14 +159,32 @@ class Released(NamedTuple):
     wait_seconds: float
 
 
+class Standing(NamedTuple):
+    """How this worker's accounts file stands to those of all workers that live.
+
+    `newest`: none of them has a newer one. `returned`: no worker with this file was heard of for a while before now, or
+    ever. `files`: how many different ones they have.
+    """
+
+    newest: bool
+    returned: bool
+    files: int
+
+
 class Ledger(Protocol):
     """The record of every job. Each method is atomic per job and may raise StoreUnavailable.
 
     Where a key in the store is not of our type, what needs it raises WrongKey, or is left out where others go along.
     """
 
+    def announce(self, file: str) -> Standing:
+        """Say which accounts file this worker has, by a digest; to be said again every few seconds.
+
+        From now on the limits that come with jobs count unless a newer file has given others.
+        """
+
     def declare(self, accounts: Iterable[Account]) -> None:
-        """Make the limits of `accounts` known: jobs that wait already go by them from now on."""
+        """Make the limits of `accounts` known: jobs that wait already go by them from now on. For the newest file."""
 
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
         """Record jobs that were not seen before; lease those that may go now, park the others in their lanes."""

@@ -18,7 +18,7 @@ from worker.events import Status, event_type
 from worker.jobs import Job
 from worker.labels import RetryReason
 from worker.metrics import Metrics
-from worker.ports import Gate, Lease, Provider, Reason, Seen, Source
+from worker.ports import Gate, Lease, Provider, Reason, Seen, Source, Standing
 from worker.provider.client import Result
 from worker.provider.oddities import Oddity
 from worker.retry import Tally
@@ -45,6 +45,7 @@ class Watching:
         self._troubles: dict[str, str] = {}
         self._wrong_keys: frozenset[str] = frozenset()
         self._away: set[str] = set()
+        self._standing: tuple[bool, bool] | None = None
         self.back: Callable[[], None] = lambda: None
         """Called when a store or broker that was away has answered one of several loops again."""
 
@@ -179,6 +180,19 @@ class Watching:
         for key in keys ^ self._wrong_keys:
             self._metrics.wrong_keys.labels(key).set(key in keys)
         self._wrong_keys = keys
+
+    def accounts_files(self, standing: Standing) -> None:
+        """How this worker's accounts file stands to the others' is told when it changes."""
+        self._metrics.accounts_files.set(standing.files)
+        told, self._standing = self._standing, (standing.files > 1, standing.newest)
+        if told == self._standing:
+            return
+        if standing.files > 1:
+            self._log.warning(
+                "accounts.files_differ", files=standing.files, this_one_is_newest=standing.newest
+            )
+        elif told is not None:
+            self._log.info("accounts.files_agree")
 
     def progress(self) -> None:
         """A loop did its round."""

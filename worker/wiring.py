@@ -26,6 +26,7 @@ from worker.engine.keeper import Hands, Keeper
 from worker.engine.recorder import Recorder
 from worker.engine.redis_queue import RedisQueue
 from worker.engine.releaser import Releaser
+from worker.engine.standing import DeclaredLimits
 from worker.engine.stream import StreamIntake
 from worker.engine.sweeper import Sweeper
 from worker.engine.vitals import Vitals
@@ -220,7 +221,8 @@ class Wiring:
 
     @cached_property
     def releaser(self) -> Loop:
-        return self._loop("releaser", Releaser(self.ledger, self.dialler, self.accounts.values()).turn)
+        limits = DeclaredLimits(self.ledger, self.accounts, self.watching)
+        return self._loop("releaser", Releaser(self.ledger, self.dialler, limits).turn)
 
     @cached_property
     def sweeper(self) -> Sweeper:

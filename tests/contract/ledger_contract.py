@@ -28,6 +28,7 @@ from worker.ports import (
     Recorded,
     Seen,
     Source,
+    Standing,
 )
 from worker.retry import Tally
 
@@ -78,7 +79,8 @@ class Bench:
 
     def come(self, job_id: str, **fields: Any) -> Admission:
         """Admit a job with fields of its own."""
-        return self.ledger.admit([Application(job(job_id, **fields), account(), Source.CELERY, True)])[0]
+        one = Application(job(job_id, **fields), account(), Source.CELERY, True)
+        return self.ledger.admit([one])[0]
 
     def wait(self, job_id: str, owner: Account, **fields: Any) -> Parked:
         """Admit a job that must wait."""
@@ -843,6 +845,68 @@ class ConflictContract:
         assert bench.reject("a", account()) == Seen("rejected")
 
 
+class FilesContract:
+    """Workers with different accounts files."""
+
+    def test_the_file_that_was_seen_last_is_the_newest(self, bench: Bench) -> None:
+        """Each worker hears where it stands, and how many files there are (B7)."""
+        assert bench.ledger.announce("old") == Standing(newest=True, returned=True, files=1)
+        assert bench.other.announce("new") == Standing(newest=True, returned=True, files=2)
+        assert bench.ledger.announce("old") == Standing(newest=False, returned=False, files=2)
+        assert bench.other.announce("new") == Standing(newest=True, returned=False, files=2)
+
+    @pytest.mark.parametrize("declared", [True, False])
+    def test_an_old_worker_that_admits_last_leaves_the_limit_alone(
+        self, bench: Bench, declared: bool
+    ) -> None:
+        """Nor does one that renews a lease: the new file's limit stands, declared or come with a job (B7)."""
+        old, new = account(rate="100/s", burst=50), account(rate="1/h")
+        bench.ledger.announce("old")
+        bench.ledger.declare([old])
+        bench.other.announce("new")
+        if declared:
+            bench.other.declare([new])
+        else:
+            bench.other.admit([application("new", new, may_dial=False)])
+        lease = bench.admit("a", old)
+        assert isinstance(lease, Lease) is declared
+        for n in range(5):
+            assert bench.wait(f"b{n}", old).reason is Reason.RATE_LIMIT
+        if isinstance(lease, Lease):
+            assert isinstance(bench.ledger.renew(lease, old, Tally()), Parked)
+        assert len(bench.released()) <= 1 - declared
+
+    def test_an_old_worker_that_starts_again_is_not_the_newest(self, bench: Bench) -> None:
+        """Its file is known, and the new one's workers live (B7)."""
+        bench.ledger.announce("old")
+        bench.other.announce("new")
+        bench.clock.advance(14)
+        bench.other.announce("new")
+        bench.clock.advance(10)
+        assert bench.ledger.announce("old") == Standing(newest=False, returned=True, files=2)
+
+    def test_an_older_file_counts_once_the_newer_ones_workers_are_gone(self, bench: Bench) -> None:
+        """After 15 s, what it declares stands; the newer one has precedence as soon as it is back (B7)."""
+        bench.ledger.announce("old")
+        bench.other.announce("new")
+        bench.other.declare([account(rate="1/h")])
+        bench.clock.advance(16)
+        assert bench.ledger.announce("old") == Standing(newest=True, returned=True, files=1)
+        bench.ledger.declare([account(rate="100/s", burst=5)])
+        bench.go("a", account(rate="100/s", burst=5))
+        bench.go("b", account(rate="100/s", burst=5))
+        assert bench.other.announce("new").newest
+        assert bench.other.admit([application("c", account(rate="1/h"))]) != []
+        assert bench.wait("d", account(rate="100/s", burst=5)).reason is Reason.RATE_LIMIT
+
+    def test_a_clock_that_is_set_stops_no_file(self, bench: Bench) -> None:
+        """A file whose workers spoke in what is now the future is as good as gone (B7)."""
+        bench.other.announce("new")
+        bench.clock.set_store(-3600)
+        assert bench.ledger.announce("newer") == Standing(newest=True, returned=True, files=1)
+        assert bench.other.announce("new") == Standing(newest=False, returned=True, files=2)
+
+
 class StrangerContract:
     """Jobs of accounts that do not exist."""
 
@@ -889,6 +953,7 @@ class LedgerContract(
     AdmissionContract,
     ConflictContract,
     StrangerContract,
+    FilesContract,
     ReleaseContract,
     InHandContract,
     HoldContract,

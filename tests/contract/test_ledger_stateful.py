@@ -89,6 +89,14 @@ class LedgerMachine(RuleBasedStateMachine):
     def accounts_file_changes(self, name: str, pace: dict[str, Any]) -> None:
         self.accounts[name] = account(name, **pace)
 
+    @rule(worker=worker_numbers, file=st.sampled_from(("first", "second", "third")))
+    def worker_announces_its_file(self, worker: int, file: str) -> None:
+        real, model = self.real[worker].announce(file), self.model[worker].announce(file)
+        assert real == model
+        if real.newest:
+            for ledger in (self.real[worker], self.model[worker]):
+                ledger.declare(self.accounts.values())
+
     @rule(
         worker=worker_numbers,
         jobs=st.lists(
@@ -197,11 +205,12 @@ class LedgerMachine(RuleBasedStateMachine):
     def limits_agree(self) -> None:
         for limits in self.store.limits.values():
             key = f"{SHARD}limit:{limits.name}"
-            found: Any = self.client.hmget(key, ["tat", "inflight", "hold"])
-            tat, in_flight, hold = found
+            found: Any = self.client.hmget(key, ["tat", "inflight", "hold", "pace"])
+            tat, in_flight, hold, pace = found
             assert int(tat or 0) == limits.tat_us
             assert int(in_flight or 0) == limits.in_flight
             assert (hold.decode() if hold else None) == limits.hold
+            assert pace is None or pace.decode() == limits.pace.packed()
 
     @invariant()
     def nobody_is_stranded(self) -> None:

@@ -247,7 +247,7 @@ def test_a_wrong_key_leaves_nothing_half_done(bench: Bench, scene: Scene, key: s
         for _ in range(2):
             with suppress(WrongKey, LeaseLost):
                 act(bench)
-    told = [line["key"] for line in lines if line["event"] == "store.wrong_key"]
+    told = [line["key"] for line in lines if line["event"] == "key.wrong_type"]
     assert told in ([], [key])
     restore(bench, key)
     if told:

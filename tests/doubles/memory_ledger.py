@@ -27,9 +27,12 @@ from worker.ports import (
     Released,
     Seen,
     Slot,
+    Standing,
 )
 from worker.retry import Tally
-from worker.state.ledger import AHEAD_US, FIRST_PROBE_US, LAST_PROBE_US, RECLAIM_LEASE_US, STRANGER_MS
+from worker.state.accounts_files import LIVES_MS
+from worker.state.decisions import FIRST_PROBE_US, LAST_PROBE_US
+from worker.state.ledger import AHEAD_US, RECLAIM_LEASE_US, STRANGER_MS
 
 _MICRO = 1_000_000
 
@@ -70,6 +73,7 @@ class Limits:
     tat_us: int = 0
     in_flight: int = 0
     served_us: int = 0
+    generation: int = 0
     hold: str | None = None
     probe_at_us: int = 0
     probes: int = 0
@@ -106,6 +110,8 @@ class Store:
     deliveries: list[tuple[str, str]] = field(default_factory=list)
     strangers: dict[str, tuple[tuple[str, str], int]] = field(default_factory=dict)
     """Jobs of accounts that do not exist: account and digest, and when that was told (µs)."""
+    files: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Of each accounts file its generation, and when a worker with it was last heard of (µs)."""
     away: bool = False
 
 
@@ -115,13 +121,31 @@ class MemoryLedger:
     def __init__(self, store: Store, clock: FakeClock, *, lease_seconds: float = 30.0) -> None:
         self.store, self._clock = store, clock
         self._lease_us = int(lease_seconds * _MICRO)
+        self._generation = 0
+
+    def announce(self, file: str) -> Standing:
+        self._available()
+        files = self.store.files
+        known = files.get(file)
+        self._generation = known[0] if known else max((number for number, _ in files.values()), default=0) + 1
+        others = [number for name, (number, us) in files.items() if name != file and self._lives(us)]
+        files[file] = (self._generation, self._wall)
+        returned = known is None or not self._lives(known[1])
+        return Standing(self._generation > max(others, default=0), returned, len(others) + 1)
+
+    def _lives(self, heard_us: int) -> bool:
+        return abs(self._wall // 1000 - heard_us // 1000) <= LIVES_MS
 
     def declare(self, accounts: Iterable[Account]) -> None:
         self._available()
         for account in accounts:
             limits = self.store.limits.setdefault(account.name, Limits(account.name, account.pace))
-            limits.pace = account.pace
+            limits.pace, limits.generation = account.pace, self._generation
             self._limits(account.name)
+
+    def _take_pace(self, limits: Limits, pace: Pace) -> None:
+        if self._generation >= limits.generation:
+            limits.pace, limits.generation = pace, self._generation
 
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
         self._available()
@@ -147,7 +171,8 @@ class MemoryLedger:
         late = self._take_back(record, limits, lease)
         if record.state != "dialling" and not late:
             raise LeaseLost(lease.job.id)
-        limits.pace, record.tally = account.pace, tally
+        self._take_pace(limits, account.pace)
+        record.tally = tally
         limits.tat_us = possible(limits.tat_us, self._now, limits.pace)
         probe = limits.hold is not None and limits.probe_at_us > 0 and lease.probe
         slot = grant(limits.tat_us, self._now, self._now, AHEAD_US, limits.pace)
@@ -273,7 +298,7 @@ class MemoryLedger:
         if job.id in self.store.records:
             return self._seen(job.id, job.account, repeats.content(job), job)
         limits = self.store.limits.setdefault(job.account, Limits(job.account, pace))
-        limits.pace = pace
+        self._take_pace(limits, pace)
         record = self._record(application)
         return self._go_or_wait(record, self._limits(job.account), application.may_dial)
 

@@ -39,6 +39,14 @@ def test_example_of_the_project_is_valid() -> None:
     assert set(Accounts.load(config_file("accounts.toml"))) == {"acme", "globex", "initech"}
 
 
+def test_files_that_say_the_same_have_one_digest(file: Path) -> None:
+    """Whatever their comments and order, and whether a default is written down; another limit is another file (B7)."""
+    globex = ACME.replace("acme", "globex")
+    first = load(file, ACME + globex).digest
+    assert load(file, f"# a comment\n{globex}burst = 1\n{ACME}").digest == first
+    assert load(file, ACME + globex.replace("60/m", "61/m")).digest != first
+
+
 def test_defaults_are_those_of_the_contract(file: Path) -> None:
     """Key and rate are all that must be said."""
     account = load(file, ACME)["acme"]

@@ -25,7 +25,7 @@ from worker.errors import (
 from worker.events import Status
 from worker.jobs import Job
 from worker.metrics import Metrics
-from worker.ports import Due, Gate, Lease, Reason, Seen, Slot, Source
+from worker.ports import Due, Gate, Lease, Reason, Seen, Slot, Source, Standing
 from worker.provider.client import Result
 from worker.provider.oddities import Oddity
 from worker.retry import Tally
@@ -123,6 +123,19 @@ FACTS: dict[str, tuple[Callable[[Watching], None], str, str, str, dict[str, str]
         "loop.failed", "error", "loop_failures_total", {"loop": "relay"},
     ),
 }  # fmt: skip
+
+
+def test_accounts_files_that_differ_are_told_once(metrics: Metrics, watching: Watching) -> None:
+    """And once that they are alike again; the gauge says how many there are (B7)."""
+    with capture_logs() as lines:
+        for files in (1, 1, 2, 2, 1, 1):
+            watching.accounts_files(Standing(newest=files == 1, returned=False, files=files))
+            assert count(metrics, "accounts_files") == files
+    assert [(line["event"], line["log_level"]) for line in lines] == [
+        ("accounts.files_differ", "warning"),
+        ("accounts.files_agree", "info"),
+    ]
+    assert lines[0]["this_one_is_newest"] is False
 
 
 @pytest.mark.parametrize("fact", FACTS)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 
-from worker.accounts import Account
 from worker.engine.dialler import Dialler
+from worker.engine.standing import DeclaredLimits
 from worker.failpoints import hit
 from worker.ports import Ledger
 
@@ -18,16 +17,15 @@ BATCH_MOST = 100
 
 
 class Releaser:
-    """One turn leases and hands over what is due now; the first one makes the limits of `accounts` known."""
+    """One turn leases and hands over what is due now. `limits` has the accounts' limits declared before."""
 
-    def __init__(self, ledger: Ledger, dialler: Dialler, accounts: Collection[Account] = ()) -> None:
-        self._ledger, self._dialler, self._undeclared = ledger, dialler, accounts
+    def __init__(self, ledger: Ledger, dialler: Dialler, limits: DeclaredLimits | None = None) -> None:
+        self._ledger, self._dialler, self._limits = ledger, dialler, limits
 
     def turn(self) -> float:
         """Seconds until the next slot is due, at most a poll interval. Raises StoreUnavailable."""
-        if self._undeclared:
-            self._ledger.declare(self._undeclared)
-            self._undeclared = ()
+        if self._limits:
+            self._limits.keep()
         places = self._dialler.reserve(BATCH_MOST)
         if not places:
             return POLL_SECONDS

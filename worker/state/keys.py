@@ -7,6 +7,7 @@ from binascii import crc32
 SHARDS = 16
 DEAD = "callworker:dead"
 DEAD_BYTES = "{callworker:dead}:bytes"
+FILES = "callworker:files"
 SUSPECT = "callworker:suspect:"
 CLOCK = "callworker:clock"
 FILE_IDS = "callworker:file-ids"

@@ -6,7 +6,7 @@ import itertools
 import math
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -14,27 +14,28 @@ import structlog
 from worker import repeats
 from worker.accounts import Account
 from worker.errors import LeaseLost, StoreUnavailable
-from worker.events import Event, Status
+from worker.events import Event
 from worker.jobs import Job
 from worker.ports import (
     Admission,
     Application,
     Decision,
     Due,
-    Ending,
     Lease,
     Parked,
-    Parking,
     Reason,
     Recorded,
     Released,
     Seen,
     Slot,
+    Standing,
 )
 from worker.retry import Tally
-from worker.state import conflicts, keys
+from worker.state import accounts_files, conflicts, keys
 from worker.state.admission import portions
 from worker.state.claims import Claim, Claims
+from worker.state.decisions import calls as decisions_as_calls
+from worker.state.decisions import endpoints
 from worker.state.offset import ClockOffset
 from worker.state.scripts import Call, Scripts
 
@@ -46,10 +47,6 @@ AHEAD_US = 20_000
 RECLAIM_LEASE_US = 15_000_000
 STRANGER_MS, STRANGERS_MOST = 600_000, 500
 """How long, and of each shard how many, rejected jobs of accounts that do not exist are remembered: for redelivery."""
-
-FIRST_PROBE_US, LAST_PROBE_US = 5_000_000, 60_000_000
-_ANSWERED = (Status.PLACED, Status.FAILED)
-"""Ends of a probe that say that the provider takes the account's requests again."""
 
 Span = tuple[float, float]
 """When calls were sent, and when their replies were there, on this process's monotonic clock."""
@@ -80,11 +77,17 @@ class RedisLedger:
         self._turns = itertools.count()
         self._unheard: dict[str, str] = {}
         self._unanswered: list[str] = []
+        self._generation = 0
+
+    def announce(self, file: str) -> Standing:
+        """See ports.Ledger; one round trip."""
+        self._generation, standing = accounts_files.announce(self._scripts, file)
+        return standing
 
     def declare(self, accounts: Iterable[Account]) -> None:
         """See ports.Ledger; one round trip."""
         self._scripts.run_all([
-            Call("declare", keys.prefix_of(account.name), (account.name, account.pace.packed()))
+            Call("declare", keys.prefix_of(account.name), (account.name, account.pace.packed(), self._generation))
             for account in accounts
         ])  # fmt: skip
 
@@ -95,7 +98,7 @@ class RedisLedger:
             Claim(one.job.id, one.account.name, one.job.expires_at, one.account.ttl) for one in applications
         ])  # fmt: skip
         names = self._names(applications, owners)
-        calls = portions(applications, names, self._lease_us, AHEAD_US)
+        calls = portions(applications, names, self._lease_us, AHEAD_US, self._generation)
         try:
             replies, span = self._timed([call for call, _ in calls])
         except Exception:
@@ -150,7 +153,7 @@ class RedisLedger:
     def renew(self, lease: Lease, account: Account, tally: Tally, *, lapsed: bool = False) -> Lease | Parked:
         args = (lease.job.id, lease.fence, account.name, self._lease_us, AHEAD_US,
                 tally.sent, tally.not_rung, tally.perhaps_rung,
-                int(lease.probe), account.pace.packed(), int(lapsed))  # fmt: skip
+                int(lease.probe), account.pace.packed(), int(lapsed), self._generation)  # fmt: skip
         (reply,), span = self._timed([Call("renew", keys.prefix_of(account.name), args)])
         admission = self._admission(reply, lease.job, span)
         if isinstance(admission, Seen):
@@ -159,7 +162,7 @@ class RedisLedger:
 
     def record(self, decisions: Sequence[Decision]) -> list[Recorded]:
         """See ports.Ledger; one round trip, in which the jobs of a shard that end go together."""
-        calls = [*self._endings(decisions), *self._parkings(decisions)]
+        calls = decisions_as_calls(decisions, self._retention_ms)
         replies = self._scripts.run_all([call for call, _ in calls])
         found = {
             place: Recorded(reply)
@@ -179,7 +182,7 @@ class RedisLedger:
             call = Call("turn_away", keys.prefix_of(account_name), args)
         else:
             (owner,) = self._claims.owners([Claim(job_id, account_name)])
-            ended = (job_id, account_name, event.body, digest, self._retention_ms, _endpoints(account, event))
+            ended = (job_id, account_name, event.body, digest, self._retention_ms, endpoints(account, event))
             call = Call("reject", keys.prefix_of(account_name), ended)
         seen: Seen | None = conflicts.ANOTHER_ACCOUNTS
         if owner == account_name:
@@ -220,23 +223,6 @@ class RedisLedger:
             leases += self._leases(reply, span, self._lease_us)
             self._unanswered.pop(0)
         return leases
-
-    def _endings(self, decisions: Sequence[Decision]) -> Iterator[tuple[Call, list[int]]]:
-        """A call for each shard, with the places of its jobs among the decisions."""
-        places: dict[str, list[int]] = {}
-        args: dict[str, list[str | bytes | float]] = {}
-        for place, decision in enumerate(decisions):
-            if isinstance(decision, Ending):
-                shard = keys.prefix_of(decision.lease.job.account)
-                places.setdefault(shard, []).append(place)
-                args.setdefault(shard, [self._retention_ms]).extend(_ending(decision))
-        for shard, found in places.items():
-            yield Call("settle", shard, args[shard]), found
-
-    def _parkings(self, decisions: Sequence[Decision]) -> Iterator[tuple[Call, list[int]]]:
-        for place, decision in enumerate(decisions):
-            if isinstance(decision, Parking):
-                yield _parking(decision), [place]
 
     def _admission(self, reply: list[Any], job: Job, span: Span) -> Admission:
         kind = _text(reply[0])
@@ -294,29 +280,6 @@ def _wait_seconds(reply: list[Any]) -> float:
     question brings the slots of some milliseconds and none is asked for too late."""
     now_us, due_us = int(reply[0]), int(reply[1])
     return max(due_us - now_us - AHEAD_US // 2, 0) / _MICRO if due_us else math.inf
-
-
-def _ending(decision: Ending) -> tuple[str | int, ...]:
-    """A job's arguments of settle.lua."""
-    lease, tally, event = decision.lease, decision.tally, decision.event
-    answered = int(lease.probe and event.status in _ANSWERED)
-    return (lease.job.id, lease.fence, lease.job.account, event.status, event.body,
-            _endpoints(decision.account, event),
-            tally.sent, tally.not_rung, tally.perhaps_rung, answered,
-            repeats.digest(lease.job.id, lease.job.account, repeats.content(lease.job)))  # fmt: skip
-
-
-def _parking(decision: Parking) -> Call:
-    lease, tally, name = decision.lease, decision.tally, decision.lease.job.account
-    return Call("park", keys.prefix_of(name), (
-        lease.job.id, lease.fence, name, int(decision.wait_seconds * _MICRO), decision.reason,
-        tally.sent, tally.not_rung, tally.perhaps_rung, decision.detail,
-        decision.hold_code, FIRST_PROBE_US, LAST_PROBE_US,
-    ))  # fmt: skip
-
-
-def _endpoints(account: Account | None, event: Event) -> str:
-    return " ".join(endpoint.key for endpoint in account.endpoints_for(event.type)) if account else ""
 
 
 def _text(value: Any) -> str:

@@ -21,7 +21,7 @@ from worker.state.refusals import code_of
 from worker.state.wrong_keys import ANOTHER, WrongKeys, wrong_key
 from worker.written import telling, wait_for_file
 
-_ALONE = ("bury", "claim", "drop_letter")
+_ALONE = ("bury", "claim", "drop_letter", "files")
 """Scripts that work on no shard, and so need no prelude."""
 
 FRESH_SECONDS = 1.0

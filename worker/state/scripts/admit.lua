@@ -3,7 +3,7 @@
 -- order; with 'lease' the slot is taken and the intent to dial is on record; a job that waits is in its lane before it
 -- is on record, so that an error in between leaves nothing that counts as seen and is in no lane.
 -- KEYS 1 shard prefix
--- ARGV 1 lease (µs)  2 how far ahead a slot may lie (µs); then for each account
+-- ARGV 1 lease (µs)  2 how far ahead a slot may lie (µs)  3 generation of the caller's accounts file; then for each account
 --      name  ttl (µs)  pace  how many of its jobs follow; and for each of these
 --      id  the job as packed  expires_at (µs) or ''  '1': the caller can dial now
 --      the call's name: a repeat under the same name gets the lease whose reply was lost; '' where it cannot have any
@@ -12,13 +12,13 @@
 -- A longer field would make Redis keep the whole record in a form several times as large.
 local PACKED_MOST = 64
 
-local lease, ahead = tonumber(ARGV[1]), tonumber(ARGV[2])
+local lease, ahead, generation = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 
 -- The account while jobs are added: `ready` where one in its lane could go but for the limits, `parked` what is to join
 -- the lane, with `scores` and `ends` as ZADD takes them.
 local function open_account(name, pace)
   local waiting = check('ZCARD', lane_key(name))
-  local a = load_account(name, pace)
+  local a = load_account(name, pace, generation)
   a.parked, a.scores, a.ends, a.known = {}, {}, {}, {}
   a.waiting = waiting
   a.ready = waiting > 0 and redis.call('ZRANGEBYSCORE', lane_key(name), '-inf', int(NOW), 'LIMIT', 0, 1)[1] ~= nil
@@ -81,7 +81,7 @@ local function close_account(a)
   refresh(a)
 end
 
-local reply, at = {}, 3
+local reply, at = {}, 4
 
 local function next_arguments(count)
   at = at + count

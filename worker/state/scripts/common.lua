@@ -113,12 +113,15 @@ local function ease(a)
   end
 end
 
--- With `pace` as the caller's accounts file has it, that is the account's pace from now on. What `refresh` needs is checked.
-local function load_account(name, pace)
+-- With `pace` as the caller's accounts file has it, that is the account's pace from now on, unless a newer file, of a higher
+-- `generation`, has given it another. What `refresh` needs is checked.
+local function load_account(name, pace, generation)
   check('ZCARD', lane_key(name), DUE)
-  local f = ask('HMGET', limit_key(name), 'pace', 'tat', 'inflight', 'hold', 'probe_at', 'probes', 'served', 'ease', 'eased_at')
-  if pace and f[1] ~= pace then
-    redis.call('HSET', limit_key(name), 'pace', pace)
+  local f = ask('HMGET', limit_key(name), 'pace', 'tat', 'inflight', 'hold', 'probe_at', 'probes', 'served', 'ease', 'eased_at',
+                'generation')
+  local ahead = pace and tonumber(generation) - tonumber(f[10] or 0) or -1
+  if ahead > 0 or ahead == 0 and f[1] ~= pace then
+    redis.call('HSET', limit_key(name), 'pace', pace, 'generation', generation)
     f[1] = pace
   end
   local interval, tolerance, valid, catch_up, concurrency, period =

@@ -3,7 +3,7 @@
 -- KEYS 1 shard prefix
 -- ARGV 1 id  2 fence  3 account  4 lease (µs)  5 how far ahead a slot may lie (µs)  6 sent  7 not rung  8 perhaps rung
 --      9 '1': the job is the probe of its account  10 pace
---      11 '1': the slot lapsed unused
+--      11 '1': the slot lapsed unused  12 generation of the caller's accounts file
 -- Reply: {'lease', …} | {'parked', reason, until (µs)} | {'lost'}
 
 local LAPSES_MANY, LAPSES_APART, STANDSTILL = 5, 1000000, 100000
@@ -12,7 +12,7 @@ local id, name = ARGV[1], ARGV[3]
 local held, state, judged = holds(id, ARGV[2])
 if not held or not judged and state ~= 'dialling' then return {'lost'} end
 local fields = fields_for_lease(id)
-local a = load_account(name, ARGV[10])
+local a = load_account(name, ARGV[10], ARGV[12])
 check('ZCARD', LEASES, EXPIRY)
 set_tally(id, ARGV[6], ARGV[7], ARGV[8])
 fields[4], fields[5], fields[6] = ARGV[6], ARGV[7], ARGV[8]

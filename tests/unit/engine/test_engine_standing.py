@@ -1,0 +1,125 @@
+"""When a worker declares the limits of its accounts file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from tests.doubles.clocks import FakeClock
+from tests.doubles.memory_ledger import MemoryLedger, Store
+from tests.doubles.samples import account, accounts
+from worker.accounts import Account
+from worker.engine.standing import BEAT_SECONDS, DeclaredLimits
+from worker.errors import StoreUnavailable
+from worker.ports import Standing
+
+
+class Told:
+    """The watch of the accounts files."""
+
+    def __init__(self) -> None:
+        self.standings: list[Standing] = []
+
+    def accounts_files(self, standing: Standing) -> None:
+        self.standings.append(standing)
+
+
+class Worker:
+    """A ledger on a shared store, and how often it declared."""
+
+    def __init__(self, store: Store, clock: FakeClock, rate: str) -> None:
+        self.declared, self.told = 0, Told()
+        self.ledger = Noting(store, clock, self)
+        self.limits = DeclaredLimits(self.ledger, accounts(account("acme", rate)), self.told, clock)
+
+
+class Noting(MemoryLedger):
+    """Counts declarations."""
+
+    def __init__(self, store: Store, clock: FakeClock, worker: Worker) -> None:
+        super().__init__(store, clock)
+        self._worker = worker
+
+    def declare(self, accounts: Iterable[Account]) -> None:
+        super().declare(accounts)
+        self._worker.declared += 1
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+def beat(clock: FakeClock, *workers: Worker, times: int = 1) -> None:
+    for _ in range(times):
+        clock.advance(BEAT_SECONDS)
+        for worker in workers:
+            worker.limits.keep()
+
+
+def test_a_worker_declares_at_its_start_and_once_more(store: Store, clock: FakeClock) -> None:
+    """And then no more, however long it runs (B7)."""
+    worker = Worker(store, clock, "10/s")
+    worker.limits.keep()
+    assert worker.declared == 1
+    beat(clock, worker, times=20)
+    assert worker.declared == 2 and set(worker.told.standings[1:]) == {Standing(True, False, 1)}
+
+
+def test_it_speaks_every_other_second(store: Store, clock: FakeClock) -> None:
+    """However often it is asked to (B7)."""
+    worker = Worker(store, clock, "10/s")
+    for _ in range(100):
+        worker.limits.keep()
+    assert len(worker.told.standings) == 1
+
+
+def test_an_old_worker_that_starts_again_declares_nothing(store: Store, clock: FakeClock) -> None:
+    """While a worker with the newer file lives (B7)."""
+    old, new = Worker(store, clock, "10/s"), Worker(store, clock, "1/s")
+    old.limits.keep()
+    beat(clock, old, new, times=3)
+    again = Worker(store, clock, "10/s")
+    beat(clock, old, new, again, times=20)
+    assert again.declared == 0 and store.limits["acme"].pace == account(rate="1/s").pace
+    assert again.told.standings[-1] == Standing(False, False, 2)
+
+
+def test_the_older_file_counts_again_once_the_newer_ones_workers_are_gone(
+    store: Store, clock: FakeClock
+) -> None:
+    """As when a deploy is taken back; and the newer one's is back as soon as a worker with it is (B7)."""
+    old, new = Worker(store, clock, "10/s"), Worker(store, clock, "1/s")
+    beat(clock, old, new, times=3)
+    beat(clock, old, times=7)
+    assert store.limits["acme"].pace == account(rate="1/s").pace
+    beat(clock, old, times=2)
+    assert store.limits["acme"].pace == account(rate="10/s").pace
+    beat(clock, new, old)
+    assert store.limits["acme"].pace == account(rate="1/s").pace
+
+
+def test_after_an_outage_the_newest_file_is_declared_again(store: Store, clock: FakeClock) -> None:
+    """Whichever worker gets through first (B7)."""
+    old, new = Worker(store, clock, "10/s"), Worker(store, clock, "1/s")
+    beat(clock, old, new, times=3)
+    clock.advance(60)
+    beat(clock, old, new)
+    assert store.limits["acme"].pace == account(rate="1/s").pace
+
+
+def test_what_the_store_did_not_hear_is_said_again(store: Store, clock: FakeClock) -> None:
+    """A declaration that failed is not taken for made (B7)."""
+    worker = Worker(store, clock, "10/s")
+    store.away = True
+    with pytest.raises(StoreUnavailable):
+        worker.limits.keep()
+    store.away = False
+    worker.limits.keep()
+    assert worker.declared == 1

@@ -1,0 +1,65 @@
+"""What workers decided about jobs in hand, as the scripts `settle` and `park` take it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from worker import repeats
+from worker.accounts import Account
+from worker.events import Event, Status
+from worker.ports import Decision, Ending, Parking
+from worker.state import keys
+from worker.state.scripts import Call
+
+FIRST_PROBE_US, LAST_PROBE_US = 5_000_000, 60_000_000
+_ANSWERED = (Status.PLACED, Status.FAILED)
+"""Ends of a probe that say that the provider takes the account's requests again."""
+
+_MICRO = 1_000_000
+
+
+def calls(decisions: Sequence[Decision], retention_ms: int) -> list[tuple[Call, list[int]]]:
+    """Calls of the scripts, each with the places of its jobs among the decisions; one ends all that end on a shard."""
+    return [*_endings(decisions, retention_ms), *_parkings(decisions)]
+
+
+def endpoints(account: Account | None, event: Event) -> str:
+    """Which of the account's endpoints want the event, as the scripts take them."""
+    return " ".join(endpoint.key for endpoint in account.endpoints_for(event.type)) if account else ""
+
+
+def _endings(decisions: Sequence[Decision], retention_ms: int) -> Iterator[tuple[Call, list[int]]]:
+    places: dict[str, list[int]] = {}
+    args: dict[str, list[str | bytes | float]] = {}
+    for place, decision in enumerate(decisions):
+        if isinstance(decision, Ending):
+            shard = keys.prefix_of(decision.lease.job.account)
+            places.setdefault(shard, []).append(place)
+            args.setdefault(shard, [retention_ms]).extend(_ending(decision))
+    for shard, found in places.items():
+        yield Call("settle", shard, args[shard]), found
+
+
+def _parkings(decisions: Sequence[Decision]) -> Iterator[tuple[Call, list[int]]]:
+    for place, decision in enumerate(decisions):
+        if isinstance(decision, Parking):
+            yield _parking(decision), [place]
+
+
+def _ending(decision: Ending) -> tuple[str | int, ...]:
+    """A job's arguments of settle.lua."""
+    lease, tally, event = decision.lease, decision.tally, decision.event
+    answered = int(lease.probe and event.status in _ANSWERED)
+    return (lease.job.id, lease.fence, lease.job.account, event.status, event.body,
+            endpoints(decision.account, event),
+            tally.sent, tally.not_rung, tally.perhaps_rung, answered,
+            repeats.digest(lease.job.id, lease.job.account, repeats.content(lease.job)))  # fmt: skip
+
+
+def _parking(decision: Parking) -> Call:
+    lease, tally, name = decision.lease, decision.tally, decision.lease.job.account
+    return Call("park", keys.prefix_of(name), (
+        lease.job.id, lease.fence, name, int(decision.wait_seconds * _MICRO), decision.reason,
+        tally.sent, tally.not_rung, tally.perhaps_rung, decision.detail,
+        decision.hold_code, FIRST_PROBE_US, LAST_PROBE_US,
+    ))  # fmt: skip
