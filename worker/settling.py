@@ -49,7 +49,8 @@ class Settler:
         self, lease: Lease, account: Account | None, tally: Tally, status: Status, outcome: str | Failure
     ) -> None:
         """End the job: outcome, event and deliveries; `outcome` is the provider's ref or the failure."""
-        finished_at_us = lease.now_us(self.clock())
+        # Redis' clock may have been set back since the job was accepted.
+        finished_at_us = max(lease.now_us(self.clock()), lease.accepted_at_us)
         event = conclude(
             Subject.of(lease.job),
             outcome,

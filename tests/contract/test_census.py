@@ -49,6 +49,17 @@ def test_jobs_over_the_rate_are_counted(client: redis.Redis, ledger: RedisLedger
     assert 0 <= found.oldest_seconds < 60
 
 
+def test_the_oldest_has_an_age_though_the_clock_was_set_back(
+    client: redis.Redis, ledger: RedisLedger
+) -> None:
+    """Told by Redis' clock and by its place in the lane, not by the clock of this machine. (B6)"""
+    admit(ledger, account("acme", "1/h"), 2)
+    shard, accepted_us = keys.prefix_of("acme"), int(client.time()[0]) * 1_000_000
+    client.hset(f"{shard}job:job-1", "accepted", accepted_us + 90_000_000)
+    client.zincrby(f"{shard}lane:acme", -40_000_000, "job-1")
+    assert 40 <= count(client).oldest_seconds < 70
+
+
 def test_jobs_without_a_place_are_counted(client: redis.Redis, ledger: RedisLedger) -> None:
     """With as many in flight as may be, the others wait for capacity."""
     admit(ledger, account("acme", "100/s", burst=9, concurrency=2), 5)

@@ -29,6 +29,17 @@ def test_an_event_tells_the_job_and_its_attempts(world: World) -> None:
     assert "4321" not in str(world.event()).replace(data["accepted_at"], "")
 
 
+def test_no_job_ends_before_it_was_accepted(world: World) -> None:
+    """Not even where Redis' clock was set back while it waited: no negative duration reaches a metric. (B6)"""
+    world.accept(job("a"), may_dial=0)
+    world.clock.set_store(-90)
+    (lease,) = world.ledger.lease_due(1).leases
+    world.settler.settle(lease, OWNER, Tally(sent=1), Status.PLACED, REF)
+    world.record()
+    data = world.event("a")["data"]
+    assert data["finished_at"] == data["accepted_at"]
+
+
 def test_the_end_is_told_once_with_its_code(world: World) -> None:
     """The watch hears how the job ended; a second word that comes too late is told as a lost lease."""
     lease = world.lease()

@@ -41,10 +41,14 @@ class Census:
         with translated():
             now_us, steady = self._clocks()
             rows = self._rows(names, steady)
-            heads = self._accepted(
-                [(name, row[2][0]) for name, row in zip(names, rows, strict=True) if row[2]]
-            )
-        return [_count(name, row, heads.get(name), now_us) for name, row in zip(names, rows, strict=True)]
+            heads = {name: row[2][0] for name, row in zip(names, rows, strict=True) if row[2]}
+            accepted = self._accepted([(name, job_id) for name, (job_id, _) in heads.items()])
+        # In the lane since its acceptance, as a rule; and Redis' clock may have been set back meanwhile.
+        ages = {
+            name: max(now_us - accepted.get(name, now_us), steady - ready, 0)
+            for name, (_, ready) in heads.items()
+        }
+        return [_count(name, row, ages.get(name, 0)) for name, row in zip(names, rows, strict=True)]
 
     def unpublished(self) -> int:
         """Events that the results queue has not confirmed yet. Raises StoreUnavailable."""
@@ -58,17 +62,17 @@ class Census:
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.time()
             pipeline.get(keys.CLOCK)
-            clock, saved = pipeline.execute()
+            clock, saved = _answers(pipeline)
         return clock[0] * 1_000_000 + clock[1], steady_us(saved, clock)
 
-    def _rows(self, names: Iterable[str], now_us: int) -> list[list[Any]]:
+    def _rows(self, names: Iterable[str], steady: int) -> list[list[Any]]:
         """Per account: waiting, of those not ready yet, the lane's head, limit fields, pending deliveries."""
         with self._client.pipeline(transaction=False) as pipeline:
             for name in names:
                 prefix = keys.prefix_of(name)
                 pipeline.zcard(f"{prefix}lane:{name}")
-                pipeline.zcount(f"{prefix}lane:{name}", f"({now_us}", "+inf")
-                pipeline.zrange(f"{prefix}lane:{name}", 0, 0)
+                pipeline.zcount(f"{prefix}lane:{name}", f"({steady}", "+inf")
+                pipeline.zrange(f"{prefix}lane:{name}", 0, 0, withscores=True)
                 pipeline.hmget(f"{prefix}limit:{name}", ["inflight", "hold", "pace"])
                 pipeline.hget(f"{prefix}pending", name)
             flat = _answers(pipeline)
@@ -94,7 +98,7 @@ def _answers(pipeline: Any) -> list[Any]:
     return replies
 
 
-def _count(name: str, row: Sequence[Any], accepted_us: int | None, now_us: int) -> AccountCount:
+def _count(name: str, row: Sequence[Any], oldest_us: float) -> AccountCount:
     waiting, not_ready, _, limit, pending = row
     waiting, not_ready = waiting or 0, not_ready or 0
     in_flight, hold, pace = limit or [None] * 3
@@ -108,7 +112,7 @@ def _count(name: str, row: Sequence[Any], accepted_us: int | None, now_us: int) 
     return AccountCount(
         name=name,
         waiting=counts,
-        oldest_seconds=max(now_us - accepted_us, 0) / 1_000_000 if accepted_us else 0.0,
+        oldest_seconds=oldest_us / 1_000_000,
         in_flight=int(in_flight or 0),
         hold=hold.decode() if hold else None,
         pending=int(pending or 0),
