@@ -27,6 +27,7 @@ from worker.errors import ConfigurationError, every
 from worker.queues import TASK_QUEUES
 from worker.settings import Settings
 from worker.steps.log_lines import tell_end, tell_start
+from worker.steps.process_file import process_file
 from worker.steps.starting import refused_in_lines, tell_unread_variables
 from worker.wiring import Wiring
 
@@ -39,6 +40,8 @@ GARBAGE_THRESHOLD = 20_000
 
 class CallWorker(Worker):
     """A worker with a name of its own, without the chatter between workers that this program has no use for."""
+
+    pidfile: str | None = None
 
     def __init__(self, app: Any = None, hostname: str | None = None, **options: Any) -> None:
         if hostname in (None, default_nodename(None)):
@@ -77,7 +80,9 @@ class CallWorker(Worker):
         The engine starts before the consumer takes messages and stops after it has let go of them; the embedded
         server, where there is one, comes first and leaves last.
         """
-        with refused_in_lines(), self._store():
+        # Celery would take the file only when calls are under way already.
+        pidfile, self.pidfile = self.pidfile, None
+        with refused_in_lines(), process_file(pidfile), self._store():
             began = None
             try:
                 _tune_interpreter()

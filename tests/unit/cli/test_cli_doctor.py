@@ -253,6 +253,15 @@ def test_accounts_file_that_others_may_change_is_warned_of(tmp_path: Path) -> No
     assert ["0666" in finding.text for finding in exposure.check(settings)] == [True]
 
 
+def test_folder_in_which_others_may_replace_a_file_is_warned_of(tmp_path: Path) -> None:
+    """The file's own mode is of no use then, unless the folder is one like /tmp, where each has his own (E15)."""
+    settings = _settings(tmp_path, REDIS_URL="redis://r")
+    tmp_path.chmod(0o777)
+    assert ["in place of" in finding.text for finding in exposure.check(settings)] == [True]
+    tmp_path.chmod(0o1777)
+    assert list(exposure.check(settings)) == []
+
+
 def test_plain_http_beyond_this_machine_is_warned_of(tmp_path: Path) -> None:
     """PIN, number and key would leave in the clear; on this machine that harms nobody (E15)."""
     hooks = ["http://hooks.example.com/tulip", "http://127.0.0.1/", "https://hooks.example.com/"]

@@ -53,6 +53,14 @@ def _open_file(path: Path, unwanted: int) -> Iterator[Finding]:
     if status.st_uid not in (0, os.geteuid()):
         text = f"{path} belongs to another user, who can change it"
         yield Finding.warn("file rights", text, "give it to root or to the worker's user")
+    yield from _open_folder(path.resolve().parent)
+
+
+def _open_folder(folder: Path) -> Iterator[Finding]:
+    mode = folder.stat().st_mode
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        text = f"every user can put other files into {folder} in place of those that are read there"
+        yield Finding.warn("file rights", text, f"chmod o-w {folder}")
 
 
 def _plain_addresses(settings: Settings, accounts: Accounts) -> Iterator[Finding]:
