@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -421,6 +422,25 @@ def test_pipe_that_is_closed_early_costs_no_event(redis_url: str) -> None:
     os.close(write_end)
     assert (done.returncode, done.stderr) == (1, "")
     assert sorted(read_results(redis_url)) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_reader_that_is_told_to_end_ends_quietly(redis_url: str, number: int) -> None:
+    """`results --follow` ends at Ctrl-C with status 130 and without a traceback, and at the signals that a service or a
+    closed terminal sends likewise, so that an event it has in hand goes back (D10)."""
+    ResultsQueue(redis_url).publish([("call.placed", "1")])
+    with subprocess.Popen(
+        [sys.executable, "-m", "worker.cli", "results", "--follow"],
+        env={**os.environ, "REDIS_URL": redis_url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "'1'\n"
+        reader.send_signal(number)
+        _, errors = reader.communicate(timeout=60)
+    assert (reader.returncode, errors.strip()) == (130, "")
 
 
 def test_enqueue_finds_the_embedded_server(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

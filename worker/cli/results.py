@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from worker.cli import places
+from worker.cli.ending import any_end_like_ctrl_c
 from worker.cli.output import example, json_option, print_document, printable, say
 from worker.settings import Settings
 
@@ -42,7 +43,9 @@ def command(follow: bool, peek: bool, most: int | None, as_json: bool) -> None:
     found = (
         peek_results(broker, most or PEEK_MOST) if peek else read_results(broker, follow=follow, most=most)
     )
-    if not _print_all(found, as_json):
+    with any_end_like_ctrl_c():
+        number = _print_all(found, as_json)
+    if not number:
         say("callworker: no events in queue `results`", err=True)
 
 

@@ -11,6 +11,7 @@ import click
 
 from worker.accounts import Accounts
 from worker.cli import feasible, places
+from worker.cli.ending import any_end_like_ctrl_c
 from worker.cli.fileids import FileIds, secret_for
 from worker.cli.jobfile import Line, Sheet
 from worker.cli.output import say
@@ -38,7 +39,8 @@ def send_sheet(settings: Settings, sheet: Sheet, options: Mapping[str, Any]) -> 
     if accounts is not None:
         _warn(settings, jobs, accounts)
     again = NOT_AGAIN if options["new_ids"] else AGAIN
-    send_all(broker_url, jobs, told=partial(tell, as_json=options["as_json"]), again=again)
+    with any_end_like_ctrl_c():
+        send_all(broker_url, jobs, told=partial(tell, as_json=options["as_json"]), again=again)
     if problems:
         raise click.ClickException(f"jobs sent: {len(jobs)}; lines skipped: {len(problems)}")
     return 0

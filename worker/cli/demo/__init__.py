@@ -14,10 +14,9 @@ report.py       tables and JSON
 
 from __future__ import annotations
 
-import signal
-
 import click
 
+from worker.cli.ending import any_end_like_ctrl_c
 from worker.cli.output import console, example, json_option, print_json, say
 
 
@@ -37,10 +36,8 @@ def command(ctx: click.Context, as_json: bool) -> None:
     from worker.cli.demo.stage import set_up
     from worker.cli.demo.verdict import judge
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
     say("starting an embedded server, the sandbox provider, a webhook receiver and a worker", err=True)
-    with set_up() as stage:
+    with any_end_like_ctrl_c(), set_up() as stage:
         jobs, url = plan(), stage.worker.metrics_url
         with display(jobs, url) as show:
             seen = perform(stage, jobs, show)
@@ -50,8 +47,3 @@ def command(ctx: click.Context, as_json: bool) -> None:
     else:
         console().print(*for_people(jobs, seen, verdict, url), sep="\n")
     ctx.exit(0 if verdict.ok else 1)
-
-
-def _interrupt(*_: object) -> None:
-    """Any polite end is one like Ctrl-C, so that everything that was started is ended."""
-    raise KeyboardInterrupt
