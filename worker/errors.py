@@ -11,6 +11,7 @@
     StoreUnavailable           Redis does not answer: dial nothing, wait
     WrongKey                   a key in Redis is not of our type: what needs it waits, all else goes on
     BrokerUnavailable          the broker does not take or confirm a message: keep it, try later
+    └── BrokerRefused          it answers, and says no: only an operator can change that
     ConfigurationError         settings or files are wrong; `problems` holds one line for each
     InvalidJob                 the job breaks the contract; `fields` says where
 
@@ -119,6 +120,10 @@ class WrongKey(Exception):
 
 class BrokerUnavailable(Exception):
     """The broker is away, or did not confirm a message."""
+
+
+class BrokerRefused(BrokerUnavailable):
+    """The broker answers, and refuses: a password, a right, a certificate; an exchange or queue is not as needed."""
 
 
 class ConfigurationError(Exception):

@@ -33,6 +33,7 @@ _QUIETEST = {
     "urllib3": logging.WARNING,
     "celery.app.trace": logging.WARNING,
     "celery.worker.strategy": logging.WARNING,
+    "celery.worker.consumer.consumer": logging.ERROR,
 }
 """Libraries that at INFO or DEBUG write lines for every job or frame: facts that the program tells itself."""
 

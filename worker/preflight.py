@@ -12,11 +12,10 @@ from functools import partial
 from worker import open_files, trust
 from worker.accounts import Accounts
 from worker.broker.address import broker_url
-from worker.broker.connection import connection_to
+from worker.broker.greeting import ask_broker, ask_store
 from worker.errors import ConfigurationError, every
 from worker.provider import Codes
 from worker.settings import Settings
-from worker.state.connection import connect
 
 CELERY_BROKER = "CELERY_BROKER_URL"
 
@@ -79,12 +78,19 @@ def _broker(
 ) -> list[Callable[[], object]]:
     checks: list[Callable[[], object]] = []
     if settings.redis_url is not None and "REDIS_URL" not in wrong:
-        checks += [partial(connect, settings.redis_url)]
+        checks += [partial(_ask_redis, settings)]
     if settings.broker_url is not None and "BROKER_URL" not in wrong:
-        checks += [partial(connection_to, settings.broker_url)]
+        checks += [partial(ask_broker, settings.broker_url, "BROKER_URL")]
     if not wrong.keys() & {"BROKER_URL", "REDIS_URL"}:
         checks += [partial(refuse_celerys_own, settings, environ)]
     return checks
+
+
+def _ask_redis(settings: Settings) -> None:
+    url = str(settings.redis_url)
+    ask_store(url)
+    if settings.broker_url is None:
+        ask_broker(url, "REDIS_URL")
 
 
 def refuse_celerys_own(settings: Settings, environ: Mapping[str, str]) -> None:

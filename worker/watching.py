@@ -160,6 +160,13 @@ class Watching:
     def backlog_cleared(self, unpublished: int) -> None:
         self._log.info("results.backlog_cleared", unpublished=unpublished)
 
+    def results_refused(self, problem: str) -> None:
+        """The broker takes no events, and says so: nothing is dialled."""
+        self._log.critical("results.refused", problem=problem)
+
+    def results_accepted(self) -> None:
+        self._log.info("results.accepted")
+
     def stalled(self, loop: str, where: str) -> None:
         """A loop no longer turns; `where` names the places in the code at which it is."""
         self._metrics.loop_failures.labels(loop).inc()

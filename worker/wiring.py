@@ -45,6 +45,7 @@ from worker.state.dead_letters import RedisDeadLetters
 from worker.state.deliveries import RedisDeliveries
 from worker.state.ledger import RedisLedger
 from worker.state.outbox import Outbox
+from worker.state.refused_results import RefusedResults
 from worker.state.scripts import Scripts
 from worker.state.suspects import RedisSuspects
 from worker.verify import Verification
@@ -87,17 +88,16 @@ class Wiring:
             closing=self.closing,
             services=[self.health],
             vitals=self.vitals,
+            faults=self.watching,
         )
 
     def _takers(self) -> list[Loop]:
-        most_unpublished = self._settings.results_backlog
-        backlog = Backlog(self.census.unpublished, most_unpublished, self.dialler, self.watching)
         return [
             self._loop("intake", self.intake.turn),
             self.releaser,
             self._loop("sweeper", self.sweeper.turn),
             *(self._loop(name, source.turn) for name, source in self.sources),
-            self._loop("backlog", backlog.turn),
+            self._loop("backlog", self.backlog.turn),
         ]
 
     def _carriers(self) -> list[Loop]:
@@ -149,7 +149,7 @@ class Wiring:
     def redis_broker(self) -> redis.Redis | None:
         """The broker where it is a Redis; Celery's own consumer takes from any other."""
         url = redis_broker(self._settings)
-        return connect(url) if url else None
+        return connect(url, variable="BROKER_URL") if url else None
 
     @cached_property
     def scripts(self) -> Scripts:
@@ -231,11 +231,20 @@ class Wiring:
     @cached_property
     def relay(self) -> Relay:
         results = ResultsQueue(broker_url(self._settings))
-        return Relay(Outbox(self.scripts), results, self.watching.results_published)
+        return Relay(Outbox(self.scripts), results, self._published)
+
+    def _published(self, count: int) -> None:
+        self.watching.results_published(count)
+        self.backlog.confirmed()
+
+    @cached_property
+    def backlog(self) -> Backlog:
+        most, refusal = self._settings.results_backlog, RefusedResults(self.client)
+        return Backlog(self.census.unpublished, most, refusal, self.dialler, self.watching)
 
     @cached_property
     def relaying(self) -> Loop:
-        return self._loop("relay", self.relay.turn)
+        return self._loop("relay", self.backlog.guarding(self.relay.turn))
 
     @cached_property
     def couriers(self) -> Couriers:
@@ -259,6 +268,7 @@ class Wiring:
             self.redis_broker,
             list(self.accounts),
             self.watching,
+            lambda: self.backlog.refusal,
         )
 
     @cached_property

@@ -21,7 +21,7 @@ from worker.delivery.reader import read_results
 from worker.delivery.results import ResultsQueue
 from worker.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
 from worker.producer import Producer
-from worker.queues import INTAKE, RESULTS
+from worker.queues import RESULTS
 from worker.settings import Settings
 from worker.state.connection import connect
 from worker.state.scripts import translated
@@ -50,7 +50,6 @@ def _producer(url: str) -> None:
 
 
 def _depths(url: str) -> None:
-    Link(url, [INTAKE]).close()
     with closing(QueueDepths(url)) as depths:
         depths.read()
 

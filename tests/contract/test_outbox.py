@@ -153,6 +153,9 @@ class Printer:
             raise BrokerUnavailable("away")
         self.printed += [body for _, body in batch]
 
+    def prepare(self) -> None:
+        """Nothing to do."""
+
     def close(self) -> None:
         self.closed = True
 

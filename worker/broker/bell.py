@@ -40,13 +40,12 @@ class Bell:
             self._connection = self._client.connection_pool.get_connection()
         try:
             with translated():
-                self._subscribe(self._connection)
-        except ResponseError:
-            self._refused = True
-            self.take_down()
+                self._refused = not self._subscribed(self._connection)
         except BaseException:
             self.take_down()
             raise
+        if self._refused:
+            self.take_down()
 
     def wait(self, seconds: float) -> bool:
         """Whether it rings within `seconds`, or has since it was hung."""
@@ -58,6 +57,14 @@ class Bell:
         if connection is not None:
             connection.disconnect()
             self._client.connection_pool.release(connection)
+
+    def _subscribed(self, connection: Any) -> bool:
+        """False where the server will not."""
+        try:
+            self._subscribe(connection)
+        except ResponseError:
+            return False
+        return True
 
     def _subscribe(self, connection: Any) -> None:
         """The connection is sent what it tracks as messages of a channel, as clients without RESP 3 have it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from worker.broker.connection import ANSWER_SECONDS
-from worker.errors import BrokerUnavailable
+from worker.errors import BrokerRefused
 
 
 class Confirms:
@@ -36,13 +36,13 @@ class Confirms:
     def wait(self) -> None:
         """Return once the broker took every expected message.
 
-        Raises BrokerUnavailable if it refused or returned one, OSError if it says nothing for
+        Raises BrokerRefused if it refused or returned one, OSError if it says nothing for
         ANSWER_SECONDS.
         """
         while self._open_tags and self._refusal is None:
             self._channel.connection.drain_events(timeout=ANSWER_SECONDS)
         if self._refusal is not None:
-            raise BrokerUnavailable(self._refusal)
+            raise BrokerRefused(self._refusal)
 
     def _acknowledged(self, tag: int, multiple: bool) -> None:
         if multiple:

@@ -7,21 +7,22 @@ address that no transport understands.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
 import amqp
 from amqp.exceptions import AMQPError, MessageNacked
-from kombu import Queue
+from kombu import Connection, Queue
 from kombu.exceptions import KombuError
 from kombu.transport import virtual
 from redis.exceptions import RedisError, ResponseError
 
 from worker.broker.amqp_wire import ease
 from worker.broker.declaring import declare
+from worker.broker.refusal import refuses
 from worker.broker.transports import BrokerConnection
-from worker.errors import BrokerUnavailable, ConfigurationError
+from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
 from worker.written import wait_for_file
 
 CONNECT_SECONDS = 5.0
@@ -35,7 +36,7 @@ _COMMAND_ECHO = " of pipeline caused error: "
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Turn any error of a broker's library into BrokerUnavailable, whose message begins with `doing`.
+    """Turn any error of a broker's library into BrokerUnavailable, or BrokerRefused, which begins with `doing`.
 
     redis-py quotes the failed command, and with it a part of the message, in a pipeline's error: that part
     is cut out of the error and of its cause first.
@@ -47,7 +48,8 @@ def translated(doing: str) -> Iterator[None]:
             if error is not None and _COMMAND_ECHO in str(error):
                 error.args = (str(error).rpartition(_COMMAND_ECHO)[2],)
         origin = problem.__cause__ or problem
-        raise BrokerUnavailable(f"{doing}: {str(origin) or type(origin).__name__}") from problem
+        kind = BrokerRefused if refuses(problem) else BrokerUnavailable
+        raise kind(f"{doing}: {str(origin) or type(origin).__name__}") from problem
 
 
 class Link:
@@ -69,11 +71,7 @@ class Link:
             raise
 
     def _open(self) -> Any:
-        # One try for every address of a failover list, and no pauses: whoever calls has a schedule of its own.
-        tries = max(1, len(self.connection.alt))
-        self.connection.ensure_connection(
-            max_retries=tries, interval_start=0, interval_step=0, reraise_as_library_errors=False
-        )
+        establish(self.connection)
         wire = self.connection.connection
         if isinstance(wire, amqp.Connection):
             ease(wire)
@@ -130,7 +128,8 @@ class Link:
             return all(self._bound(queue) for queue in self.queues if queue.exchange.name)
 
     def _bound(self, queue: Queue) -> bool:
-        return any(name == queue.name for _, _, name in self.channel.get_table(queue.exchange.name))
+        wanted = (queue.routing_key, queue.name)
+        return any((key, name) == wanted for key, _, name in self.channel.get_table(queue.exchange.name))
 
     def wait_until_written(self) -> None:
         """Return when a broker that is Redis has in its file what it has taken; others confirm no sooner.
@@ -148,16 +147,21 @@ class Link:
 
     def abandon(self) -> None:
         """Let go of a connection that failed, without a word to the broker."""
-        with _silenced():
-            self.connection.collect(CONNECT_SECONDS)
+        let_go(self.connection)
 
 
-@contextmanager
-def _silenced() -> Iterator[None]:
-    try:
-        yield
-    except BROKER_ERRORS:
-        return
+def establish(connection: Connection) -> None:
+    """Connect, with one try for every address of a failover list, and no pauses: whoever calls has a schedule."""
+    tries = max(1, len(connection.alt))
+    connection.ensure_connection(
+        max_retries=tries, interval_start=0, interval_step=0, reraise_as_library_errors=False
+    )
+
+
+def let_go(connection: Connection) -> None:
+    """Drop a connection that failed, without a word to the broker."""
+    with suppress(*BROKER_ERRORS):
+        connection.collect(CONNECT_SECONDS)
 
 
 def connection_to(url: str, **options: Any) -> BrokerConnection:

@@ -44,9 +44,9 @@ class QueueDepths:
         with translated("the broker does not tell its queues' depths"):
             if isinstance(link.channel, redis.Channel):
                 return _lengths(link.channel)
-            link.declare([*TASK_QUEUES, RESULTS])
             # On anything but AMQP a stream takes the place of the plain intake queue.
             queues = [*TASK_QUEUES, RESULTS, *([INTAKE] if link.confirms else [])]
+            link.declare(queues)
             return {
                 queue.name: queue.bind(link.channel).queue_declare(passive=link.confirms).message_count
                 for queue in queues

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import kombu
@@ -45,13 +45,27 @@ class Publisher:
         """
         if not batch:
             return
+        with self._dropped_after_an_error():
+            sent = self._session is not None and self._session.send(batch, queues)
+            if not sent and not self._renewed().send(batch, queues):
+                raise BrokerUnavailable("the broker forgot at once where messages go")
+
+    def prepare(self) -> None:
+        """Have a connection, with the queues declared. Raises BrokerUnavailable, as `publish` would."""
+        if self._session is None:
+            with self._dropped_after_an_error():
+                self._renewed()
+
+    def _renewed(self) -> _Session:
+        self._drop()
+        self._session = _Session(Link(self._url, self._queues))
+        return self._session
+
+    @contextmanager
+    def _dropped_after_an_error(self) -> Iterator[None]:
         try:
             with translated("the broker did not take a message"):
-                if self._session is None or not self._session.send(batch, queues):
-                    self._drop()
-                    self._session = _Session(Link(self._url, self._queues))
-                    if not self._session.send(batch, queues):
-                        raise BrokerUnavailable("the broker forgot at once where messages go")
+                yield
         except BaseException:
             self._drop()
             raise

@@ -6,7 +6,8 @@ an argument of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -117,6 +118,21 @@ class _RedisChannel(redis.Channel):
             given, self.socket_timeout or SOCKET_SECONDS, self.socket_connect_timeout or SOCKET_SECONDS
         )
         return own | {"connection_class": made}
+
+    def get_table(self, exchange: str) -> list[tuple[str, ...]]:
+        """The bindings of an exchange; what somebody else put among them and is none leads nowhere."""
+        with self.conn_or_acquire() as client:
+            found = client.smembers(self.keyprefix_queue % exchange)
+        rows = (member.decode(errors="replace").split(self.sep) for member in found)
+        return [tuple(row) for row in rows if _is_binding(row)]
+
+
+def _is_binding(row: Sequence[str]) -> bool:
+    """Routing key, pattern, queue."""
+    try:
+        return len(row) == 3 and bool(row[2]) and re.compile(row[1]) is not None
+    except re.error:
+        return False
 
 
 class RedisTransport(redis.Transport):

@@ -19,9 +19,14 @@ GATHER_SECONDS = 0.025
 
 
 class Publisher(Protocol):
-    """Publishes a batch of (type, body) and has it confirmed, or raises BrokerUnavailable with any part of it out."""
+    """Publishes a batch of (type, body) and has it confirmed, or raises BrokerUnavailable with any part of it out.
+
+    `prepare` raises likewise where nothing could be published.
+    """
 
     def publish(self, batch: Sequence[tuple[str, str]]) -> None: ...
+
+    def prepare(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -41,9 +46,11 @@ class Relay:
     def turn(self) -> float:
         """Publish what is there, and let the next events gather; seconds until the next look.
 
+        Where nothing is there, the broker is connected to all the same: that it refuses is known before calls are made.
         Raises StoreUnavailable, BrokerUnavailable.
         """
         if not self._carry():
+            self._publisher.prepare()
             return POLL_SECONDS
         self._sleep(GATHER_SECONDS)
         return 0.0

@@ -27,6 +27,10 @@ class ResultsQueue:
         """
         self._publisher.publish([Message(body.encode(), kind, RESULTS_EXCHANGE.name) for kind, body in batch])
 
+    def prepare(self) -> None:
+        """Have a connection on which exchange and queue are there. Raises BrokerUnavailable."""
+        self._publisher.prepare()
+
     def close(self) -> None:
         """Close the connection. Never raises for a broker that is away."""
         self._publisher.close()

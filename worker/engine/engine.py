@@ -12,7 +12,7 @@ from worker.engine.dialler import Dialler
 from worker.engine.intake import Intake
 from worker.engine.recorder import Recorder
 from worker.engine.vitals import Vitals
-from worker.loops import Loop
+from worker.loops import Faults, Loop
 
 JOIN_SECONDS = 2.0
 
@@ -67,6 +67,7 @@ class Engine:
     closing: threading.Event
     services: Sequence[Service]
     vitals: Vitals
+    faults: Faults
 
     def start(self) -> None:
         """Start services and threads. Raises ConfigurationError where the metrics port cannot be had."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from worker.engine.consumer_watch import ConsumerWatch
 from worker.engine.stream import STREAM
 from worker.errors import BrokerUnavailable
 from worker.metrics import Snapshot
+from worker.redaction import redactor
 from worker.state.census import Census
 from worker.state.scripts import translated
 
@@ -68,9 +69,11 @@ class Vitals:
         stream: redis.Redis | None,
         accounts: Sequence[str],
         watch: VitalsWatch,
+        refusal: Callable[[], str | None] = lambda: None,
     ) -> None:
+        """`refusal`: why no event can leave for the results queue."""
         self._client, self._depths, self._stream = client, depths, stream
-        self._accounts, self._watch = accounts, watch
+        self._accounts, self._watch, self._refusal = accounts, watch, refusal
         self._told: set[str] = set()
         self._census = Census(client)
         self.consumer = ConsumerWatch()
@@ -86,6 +89,8 @@ class Vitals:
         """Why no job gets through at the moment: a line for each part that fails, with the cause where one is known."""
         problems = [trouble for loop in self.loops if (trouble := loop.trouble)]
         problems += [trouble] if (trouble := self.consumer.trouble) else []
+        if refusal := self._refusal():
+            problems.append(f"nothing is dialled, for events cannot leave: {redactor.text(refusal)}")
         try:
             self._client.ping()
         except (RedisError, OSError) as problem:

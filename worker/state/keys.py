@@ -8,6 +8,7 @@ SHARDS = 16
 DEAD = "callworker:dead"
 DEAD_BYTES = "{callworker:dead}:bytes"
 FILES = "callworker:files"
+REFUSAL = "callworker:results-refused"
 SUSPECT = "callworker:suspect:"
 CLOCK = "callworker:clock"
 FILE_IDS = "callworker:file-ids"

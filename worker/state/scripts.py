@@ -14,7 +14,7 @@ from typing import Any
 
 import redis
 from hiredis import pack_command
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
 
 from worker.errors import StoreUnavailable, WrongKey
 from worker.state.refusals import code_of
@@ -192,6 +192,8 @@ def translated() -> Iterator[None]:
             raise StoreUnavailable(f"Redis cannot write at the moment: {code}: {problem}") from problem
         if (found := wrong_key(problem)) is not None:
             raise found from problem
+        if isinstance(problem, NoPermissionError):
+            raise StoreUnavailable(f"Redis refuses: {problem}") from problem
         raise
     except (RedisError, OSError) as problem:
         raise StoreUnavailable(f"Redis does not answer: {type(problem).__name__}: {problem}") from problem

@@ -17,14 +17,26 @@ class BeatStep(bootsteps.StartStopStep):
     name = "callworker beat"
     requires = ("worker.steps.tasks:CallTasks",)
 
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._timer: Any = None
+
     def start(self, consumer: Any) -> None:
         watch = consumer.controller.engine.vitals.consumer
         watch.attach(lambda: _cut(consumer))
-        self._timer = consumer.timer.call_repeatedly(BEAT_SECONDS, watch.beat)
+
+        def beat() -> None:
+            watch.beat()
+            consumer.turns()
+
+        self._timer = consumer.timer.call_repeatedly(BEAT_SECONDS, beat)
 
     def stop(self, consumer: Any) -> None:
-        self._timer.cancel()
-        consumer.controller.engine.vitals.consumer.detach()
+        """Also where an earlier step failed, and this one was never started."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+            consumer.controller.engine.vitals.consumer.detach()
 
 
 def _cut(consumer: Any) -> None:

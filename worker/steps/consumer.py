@@ -10,6 +10,7 @@ because kombu's fetch can lose one; the consumer then has no queue, and only kee
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from errno import ECONNABORTED
@@ -17,21 +18,26 @@ from functools import partial
 from typing import Any, ClassVar
 
 from celery.worker.consumer import Consumer
+from celery.worker.state import maybe_shutdown
 from kombu import Consumer as KombuConsumer
 from kombu.message import Message
 
 from worker.broker.acknowledgements import Acknowledgements
 from worker.broker.amqp_frames import Received
 from worker.broker.amqp_wire import ease
+from worker.broker.connection import establish, let_go, translated
 from worker.broker.declaring import declare
 from worker.engine.entry import Entry
 from worker.engine.intake import Intake
 from worker.engine.messages import Envelope, read_plain, read_task
+from worker.errors import BrokerUnavailable
 from worker.failpoints import hit
 from worker.intake import Broken, Request
 from worker.ports import Source, Whole
-from worker.queues import INTAKE, TASK_QUEUES
+from worker.queues import INTAKE, RESULTS, TASK_QUEUES
+from worker.steps.pacing import Pacing
 
+LOOP = "consumer"
 LOOK_UP_SECONDS = 0.5
 PREFETCH = 200
 """Messages in hand from each queue. What one queue has in hand lies before a message that comes now in another; fewer
@@ -58,15 +64,57 @@ class CallConsumer(Consumer):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options | {"initial_prefetch_count": PREFETCH})
         self._acknowledgements: list[Acknowledgements] = []
+        self._pacing, self._failing = Pacing(), False
 
     def connect(self) -> Any:
-        """A connection on which all queues are there."""
+        """A connection on which all queues are there, however long that takes."""
         self._acknowledgements = []
-        connection = super().connect()
-        if connection.transport.driver_type == "amqp":
+        while True:
+            self._wait(self._pacing.next())
+            connection = self.app.connection_for_read(heartbeat=self.amqheartbeat)
+            try:
+                with translated("the broker cannot be reached"):
+                    self._prepare(connection)
+            except BrokerUnavailable as problem:
+                self._failed(problem)
+                let_go(connection)
+            else:
+                return connection
+
+    def _prepare(self, connection: Any) -> None:
+        """`results` is declared too: where events cannot leave, no job is taken."""
+        establish(connection)
+        over_amqp = connection.transport.driver_type == "amqp"
+        if over_amqp:
+            declare(connection, [*TASK_QUEUES, INTAKE, RESULTS])
+        if self.hub:
+            connection.transport.register_with_event_loop(connection.connection, self.hub)
+        if over_amqp:
             ease(connection.connection)
-            declare(connection, [*TASK_QUEUES, INTAKE])
-        return connection
+
+    def _wait(self, seconds: float) -> None:
+        """Raises Celery's exceptions where the worker is told to stop."""
+        ends = time.monotonic() + seconds
+        maybe_shutdown()
+        while (left := ends - time.monotonic()) > 0:
+            time.sleep(min(left, LOOK_UP_SECONDS))
+            maybe_shutdown()
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """As Celery does; but it is told once, until the consumer turns again."""
+        self._failed(BrokerUnavailable(f"the connection was lost: {str(exc) or type(exc).__name__}"))
+        super().on_connection_error_after_connected(exc)
+
+    def _failed(self, problem: BrokerUnavailable) -> None:
+        if not self._failing:
+            self._failing = True
+            self.controller.engine.faults.loop_failed(LOOP, problem)
+
+    def turns(self) -> None:
+        """The event loop turns, with all consumers at work."""
+        if self._failing:
+            self._failing = False
+            self.controller.engine.faults.loop_recovered(LOOP)
 
     def register_with_event_loop(self, hub: Any) -> None:
         """As Celery does; but a loop that may sleep for ten seconds hears a signal to stop only then."""

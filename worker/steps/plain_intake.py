@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import bootsteps
+from kombu.common import ignore_errors
 
 
 class PlainIntakeStep(bootsteps.StartStopStep):
@@ -13,11 +14,17 @@ class PlainIntakeStep(bootsteps.StartStopStep):
     name = "callworker plain intake"
     requires = ("worker.steps.tasks:CallTasks",)
 
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._consumers: list[Any] = []
+
     def start(self, consumer: Any) -> None:
         self._consumers = consumer.plain_consumers(consumer.connection.channel())
         for plain in self._consumers:
             plain.consume()
 
     def stop(self, consumer: Any) -> None:
-        for plain in self._consumers:
-            plain.cancel()
+        """Also where an earlier step failed, and this one was never started."""
+        consumers, self._consumers = self._consumers, []
+        for plain in consumers:
+            ignore_errors(consumer, plain.cancel)

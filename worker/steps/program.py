@@ -46,9 +46,8 @@ class CallWorker(Worker):
     def __init__(self, app: Any = None, hostname: str | None = None, **options: Any) -> None:
         if hostname in (None, default_nodename(None)):
             hostname = f"callworker-{os.getpid()}@{socket.gethostname()}"
-        # Celery warns root of pickle, which is refused here, and each reconnect of a setting without effect here.
+        # Celery warns root of pickle, which is refused here.
         warnings.simplefilter("ignore", SecurityWarning)
-        warnings.simplefilter("ignore", CPendingDeprecationWarning)
         options |= {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
         with refused_in_lines():
             every([failpoints.arm_from, preflight.check])
@@ -73,6 +72,8 @@ class CallWorker(Worker):
         stream = _log_file(self.logfile, self.hostname) if self.logfile else None
         logs.configure(self.settings.log_level, self.settings.log_format, stream)
         super().on_init_blueprint()
+        # It warns at each reconnect of a setting without effect here, and has just asked to see that always.
+        warnings.simplefilter("ignore", CPendingDeprecationWarning)
 
     def start(self) -> None:
         """Run until told to stop.

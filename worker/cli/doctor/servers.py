@@ -14,6 +14,7 @@ from worker import embedded
 from worker.addresses import mask_url
 from worker.broker.address import broker_url, broker_variable
 from worker.broker.connection import Link, translated
+from worker.broker.declaring import wrong_type
 from worker.broker.key_types import wrong_types
 from worker.broker.transports import weakness
 from worker.cli import places
@@ -156,9 +157,12 @@ def _no_broker(settings: Settings, problem: Exception) -> Finding:
 def _queues(link: Link) -> Finding:
     wanted = [CALLS, RESULTS, *([INTAKE, *SHARD_QUEUES] if link.confirms else [])]
     try:
+        wrong = _wrong_exchanges(link)
         missing = [queue.name for queue in wanted if not _exists(link, queue)]
     except BrokerUnavailable as problem:
         return Finding.fail("queues", redactor.text(str(problem)), "look at the broker's own log")
+    if wrong:
+        return Finding.fail("queues", "; ".join(wrong), "as it says; meanwhile no worker starts")
     if missing:
         return Finding.warn(
             "queues", f"not there yet: {', '.join(missing)}", "the first worker that starts makes them"
@@ -180,6 +184,13 @@ def _keys(link: Link) -> Iterator[Finding]:
     for key, (held, wanted) in wrong.items():
         text = f"{key} is a {held} where a {wanted} is expected; nothing is taken from it or put into it"
         yield Finding.fail("keys", text, f"rename or delete the key {key}; it is used again at once")
+
+
+def _wrong_exchanges(link: Link) -> list[str]:
+    """Exchanges of another type, in words."""
+    exchanges = (CALLS.exchange, RESULTS.exchange) if link.confirms else ()
+    with translated("the broker does not tell its exchanges"):
+        return [told for exchange in exchanges if (told := wrong_type(link.connection, exchange))]
 
 
 def _exists(link: Link, queue: Any) -> bool:

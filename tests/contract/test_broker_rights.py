@@ -1,0 +1,137 @@
+"""What a broker refuses: rights, passwords, virtual hosts, exchanges of another type. Told as such, and worked around
+where that is possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+from kombu import Connection, Exchange
+
+from tests.rabbit import Node, rabbitmq_node
+from worker.broker.connection import Link
+from worker.broker.depth import QueueDepths
+from worker.broker.greeting import ask_broker
+from worker.cli.doctor import servers
+from worker.delivery.reader import read_results
+from worker.delivery.results import ResultsQueue
+from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
+from worker.producer import Producer
+from worker.settings import Settings
+
+JOB = {"id": "one", "account": "acme", "country": "1", "phone": "2125550123", "code": "48151"}
+EVENT = [("call.placed", "{}")]
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    """A RabbitMQ of this module's own."""
+    with rabbitmq_node() as node:
+        yield node
+
+
+@pytest.fixture
+def empty(node: Node) -> Node:
+    """The node with none of the program's queues and exchanges."""
+    node.empty()
+    return node
+
+
+def exchange(url: str, name: str, kind: str, **options: object) -> None:
+    with Connection(url) as connection:
+        Exchange(name, type=kind, **options)(connection.default_channel).declare()
+
+
+def everything(url: str) -> None:
+    with closing(ResultsQueue(url)) as queue, Producer(url) as producer, closing(QueueDepths(url)) as depths:
+        queue.publish(EVENT)
+        producer.enqueue(JOB)
+        depths.read()
+    assert list(read_results(url)) == ["{}"]
+
+
+def test_user_who_may_not_configure_uses_what_is_there(empty: Node) -> None:
+    """Every client works where all queues exist, although to declare them is refused (B4)."""
+    ask_broker(empty.url(), "BROKER_URL")
+    ask_broker(empty.url("porter"), "BROKER_URL")
+    everything(empty.url("porter"))
+
+
+def test_rights_that_the_readme_asks_for_are_enough(empty: Node) -> None:
+    """Configure, write and read on the program's own names, and write on the default exchange."""
+    ask_broker(empty.url("least"), "BROKER_URL")
+    everything(empty.url("least"))
+
+
+def test_what_is_missing_and_may_not_be_made_is_named(empty: Node) -> None:
+    """The line says which queue, and that the user may not make it."""
+    with pytest.raises(ConfigurationError, match="BROKER_URL: .*'results'.*may not") as caught:
+        ask_broker(empty.url("porter"), "BROKER_URL")
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [lambda node: node.url("guest").replace(":guest@", ":hunter2@"), lambda node: node.url(vhost="nowhere")],
+)
+def test_wrong_password_and_missing_virtual_host_are_refusals(
+    node: Node, wrong: Callable[[Node], str]
+) -> None:
+    """Both end a start with one line that names the variable, and are no broker that is away (B4)."""
+    url = wrong(node)
+    with pytest.raises(BrokerRefused):
+        Link(url, [])
+    with pytest.raises(ConfigurationError, match=r"^BROKER_URL: [^\n]+$") as caught:
+        ask_broker(url, "BROKER_URL")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["results", "calls"])
+@pytest.mark.parametrize("kind", ["fanout", "headers"])
+def test_exchange_of_another_type_is_named_with_both_types(empty: Node, name: str, kind: str) -> None:
+    """At the start and by doctor; doctor makes none where none is (B3)."""
+    wanted = {"results": "topic", "calls": "direct"}[name]
+    assert _grade_of_queues(empty) == ("warn", "")
+    exchange(empty.url(), name, kind)
+    told = f"'{name}'.*'{kind}'.*'{wanted}'"
+    with pytest.raises(ConfigurationError, match=told):
+        ask_broker(empty.url(), "BROKER_URL")
+    grade, text = _grade_of_queues(empty)
+    assert grade == "fail"
+    assert text.count(f"'{name}' is of type '{kind}'") == 1
+
+
+def _grade_of_queues(node: Node) -> tuple[str, str]:
+    settings = Settings.from_env({"BROKER_URL": node.url()})
+    (found,) = [finding for finding in servers.broker(settings) if finding.name == "queues"]
+    return found.grade, "" if found.grade == "warn" else found.text
+
+
+def test_exchange_with_other_properties_is_used_as_it_is(empty: Node) -> None:
+    """A topic exchange that is not durable, or has arguments, leads events to their queue all the same."""
+    exchange(empty.url(), "results", "topic", durable=False, arguments={"alternate-exchange": "spare"})
+    everything(empty.url())
+
+
+def test_exchange_that_was_replaced_is_a_refusal(empty: Node) -> None:
+    """Events that cannot leave any more are refused ones; once it is as it must be they leave (B3)."""
+    with closing(ResultsQueue(empty.url())) as queue, Connection(empty.url()) as connection:
+        queue.publish(EVENT)
+        connection.default_channel.exchange_delete("results")
+        exchange(empty.url(), "results", "direct")
+        for _ in range(2):
+            with pytest.raises(BrokerRefused):
+                queue.publish(EVENT)
+        with pytest.raises(BrokerRefused, match="'direct'"):
+            queue.prepare()
+        connection.default_channel.exchange_delete("results")
+        queue.publish(EVENT)
+
+
+def test_broker_speaks_tls_itself(empty: Node) -> None:
+    """RabbitMQ's own TLS, without anything in between: the right authority is accepted, the system's is not."""
+    url = f"amqps://guest:guest@localhost:{empty.tls_port}//"
+    everything(f"{url}?cacertfile={empty.authority}")
+    with pytest.raises(BrokerUnavailable, match="certificate"):
+        Link(url, [])

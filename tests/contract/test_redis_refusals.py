@@ -1,0 +1,104 @@
+"""What a Redis refuses, as store and as broker: told in one line at the start, and as a refusal while events wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+import redis
+
+from worker.broker.greeting import ask_broker, ask_store
+from worker.delivery.results import ResultsQueue
+from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
+
+BINDINGS = "_kombu.binding.results"
+EVENT = [("call.placed", "{}")]
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def user(client: redis.Redis, redis_url: str) -> Iterator[Callable[..., str]]:
+    """Makes a user with rights, and gives the server's address for it."""
+
+    run: Any = client.execute_command
+
+    def make(*rights: str) -> str:
+        run("ACL", "SETUSER", "porter", "reset", "on", ">hunter2", *rights)
+        return redis_url.replace("//", "//porter:hunter2@")
+
+    yield make
+    run("ACL", "DELUSER", "porter")
+
+
+def test_server_that_takes_all_is_well(redis_url: str) -> None:
+    """Nothing is said of a Redis that works, or that is away: it may come later."""
+    for url in (redis_url, "redis://127.0.0.1:1"):
+        ask_store(url)
+        ask_broker(url, "REDIS_URL")
+
+
+@pytest.mark.parametrize("rights", [["~*", "+ping"], ["~other:*", "+@all"], ["~*", "+@all", "-@scripting"]])
+def test_missing_right_is_one_line(user: Callable[..., str], rights: list[str]) -> None:
+    """A user who may not run scripts, or not on the program's keys, ends the start with the variable's name (B4)."""
+    with pytest.raises(ConfigurationError, match=r"^REDIS_URL: [^\n]*permission[^\n]*$") as caught:
+        ask_store(user(*rights))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_wrong_password_is_one_line(redis_url: str, user: Callable[..., str]) -> None:
+    """Of the store, and of the broker, each under its own variable (B4)."""
+    url = user("~*", "&*", "+@all").replace("hunter2", "wrong")
+    with pytest.raises(ConfigurationError, match=r"^REDIS_URL: [^\n]+$"):
+        ask_store(url)
+    with pytest.raises(ConfigurationError, match=r"^BROKER_URL: [^\n]+$"):
+        ask_broker(url, "BROKER_URL")
+
+
+@pytest.mark.parametrize("key", [BINDINGS, "results"])
+def test_key_of_another_type_is_a_refusal(client: redis.Redis, redis_url: str, key: str) -> None:
+    """Where bindings or events would be kept lies something else: nothing leaves, and that is no broker away (B3)."""
+    client.set(key, "something else")
+    with closing(ResultsQueue(redis_url)) as queue:
+        with pytest.raises(BrokerRefused, match="(?i)wrong kind|WRONGTYPE"):
+            queue.publish(EVENT)
+        client.delete(key)
+        queue.publish(EVENT)
+    assert client.llen("results") == 1
+
+
+def test_foreign_members_among_the_bindings_do_no_harm(client: redis.Redis, redis_url: str) -> None:
+    """What cannot be read as a binding leads nowhere; the events go their way (B3)."""
+    client.sadd(BINDINGS, b"\xff\xfe", "nonsense", "a\x06\x16(\x06\x16results", "#\x06\x16^.*?$\x06\x16")
+    with closing(ResultsQueue(redis_url)) as queue:
+        queue.publish(EVENT)
+    assert client.llen("results") == 1
+
+
+def test_lost_binding_beside_another_is_made_again(client: redis.Redis, redis_url: str) -> None:
+    """That queue `results` is bound to one type does not stand for its binding to all."""
+    with closing(ResultsQueue(redis_url)) as queue:
+        queue.publish(EVENT)
+        client.delete(BINDINGS)
+        client.sadd(BINDINGS, "call.failed\x06\x16^call\\.failed$\x06\x16results")
+        queue.publish(EVENT)
+    assert client.llen("results") == 2
+
+
+def test_busy_server_is_no_refusal(client: redis.Redis, redis_url: str) -> None:
+    """A Redis that is full may have room again: it is away, as far as events are concerned."""
+    with closing(ResultsQueue(redis_url)) as queue:
+        queue.publish(EVENT)
+        client.config_set("maxmemory", "1")
+        try:
+            with pytest.raises(BrokerUnavailable) as caught:
+                queue.publish(EVENT)
+        finally:
+            client.config_set("maxmemory", "0")
+    assert not isinstance(caught.value, BrokerRefused)

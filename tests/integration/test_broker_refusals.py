@@ -1,0 +1,154 @@
+"""Workers, and a broker that refuses them: at the start, and while they run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from kombu import Connection, Exchange
+
+from tests.conftest import wait_until
+from tests.integration.outside import new_job
+from tests.integration.stack import RedisServer, Stack, Worker
+from tests.rabbit import Node, rabbitmq_node
+from worker.sandbox import Sandbox
+
+ACCOUNTS = {"acme": {"rate": "600/m", "concurrency": 20}}
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    with rabbitmq_node() as node:
+        yield node
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def stack(tmp_path: Path, own_redis: RedisServer, node: Node, sandbox: Sandbox) -> Iterator[Stack]:
+    node.empty()
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.flushall()
+    with (
+        Stack(tmp_path, own_redis.url, node.url(), sandbox.url, ACCOUNTS) as stack,
+        stack.outside.not_reading(),
+    ):
+        yield stack
+
+
+@pytest.fixture
+def user(own_redis: RedisServer) -> Iterator[str]:
+    """The address of `own_redis` for a user with few rights."""
+    keys = ["callworker:*", "{callworker:*", "calls*", "results*", "unacked*", "_kombu*"]
+    rights = [*(f"~{key}" for key in keys), "+@all", "-@dangerous"]
+    with redis.Redis.from_url(own_redis.url) as client:
+        client.flushall()
+        run: Any = client.execute_command
+        run("ACL", "SETUSER", "least", "reset", "on", ">hunter2", *rights)
+        yield own_redis.url.replace("//", "//least:hunter2@")
+        run("ACL", "DELUSER", "least")
+
+
+def replaced(node: Node, kind: str) -> None:
+    """The exchange `results`, with another one of that type in its place."""
+    with Connection(node.url()) as connection:
+        connection.default_channel.exchange_delete("results")
+        Exchange("results", type=kind)(connection.default_channel).declare()
+
+
+def lines(worker: Worker) -> list[str]:
+    return [line for line in worker.output.splitlines() if line.strip()]
+
+
+def events(worker: Worker) -> list[str]:
+    """The names of what it logged."""
+    return [json.loads(line).get("event", "") for line in lines(worker) if line.startswith("{")]
+
+
+@pytest.mark.parametrize(
+    ("how", "wrong"),
+    [
+        ("celery", "password"),
+        ("celery", "vhost"),
+        ("celery", "type"),
+        ("run", "type"),
+        ("run", "certificate"),
+    ],
+)
+def test_refusal_at_the_start_is_one_line(stack: Stack, node: Node, how: str, wrong: str) -> None:
+    """The worker ends with the variable's name and the cause, without a traceback (B3, B4, E3)."""
+    url = {
+        "password": node.url().replace(":guest@", ":hunter2@"),
+        "vhost": node.url(vhost="nowhere"),
+        "type": node.url(),
+        "certificate": f"amqps://guest:guest@localhost:{node.tls_port}//",
+    }[wrong]
+    if wrong == "type":
+        replaced(node, "direct")
+    worker = stack.launch(how, BROKER_URL=url)
+    assert worker.exit_status() == 1
+    (line,) = lines(worker)
+    assert line.startswith("callworker: BROKER_URL: ")
+    assert "hunter2" not in line
+    assert wrong != "type" or ("'direct'" in line and "'topic'" in line)
+
+
+def test_least_rights_are_enough_on_redis(
+    tmp_path: Path, own_redis: RedisServer, sandbox: Sandbox, user: str
+) -> None:
+    """A Redis user with the keys and commands that the README names is enough for store and broker."""
+    with Stack(tmp_path, user, own_redis.url, sandbox.url, ACCOUNTS, BROKER_URL=user) as stack:
+        worker = stack.start()
+        stack.outside.send(new_job("one"))
+        stack.outside.stream(new_job("two"))
+        stack.outside.wait(["one", "two"])
+        assert "loop.failed" not in events(worker)
+
+
+def test_nothing_is_dialled_while_events_cannot_leave(stack: Stack, node: Node, sandbox: Sandbox) -> None:
+    """The exchange is replaced while a worker runs: after the first event that came back no phone rings, `/readyz` says
+    why, and all goes on once the exchange is as it must be (B3)."""
+    worker = stack.start()
+    replaced(node, "direct")
+    stack.outside.send(new_job("first"))
+    wait_until(lambda: "results.refused" in events(worker), "the refusal is told")
+    rung = len(sandbox.requests())
+    for n in range(5):
+        stack.outside.send(new_job(f"later-{n}"))
+    wait_until(lambda: worker.metric("jobs_waiting") == 5, "the jobs are on record")
+    wait_until(lambda: "'direct'" in worker.get("/readyz")[1], "/readyz names the cause")
+    status, text = worker.get("/readyz")
+    assert status == 503
+    assert "events cannot leave" in text
+    assert len(sandbox.requests()) == rung
+    with Connection(node.url()) as connection:
+        connection.default_channel.exchange_delete("results")
+    wait_until(lambda: worker.metric("jobs_finished_total", status="placed") == 6, "all are placed")
+    assert events(worker).count("results.refused") == events(worker).count("results.accepted") == 1
+
+
+def test_refusal_while_running_is_told_once_and_waited_for(stack: Stack, node: Node) -> None:
+    """The password is changed under a worker: it lives, tries ever more slowly, says so once, and comes back (B4)."""
+    worker = stack.start()
+    node.control("change_password", "guest", "another")
+    try:
+        node.control("close_all_connections", "test")
+        wait_until(lambda: "broker.unavailable" in events(worker), "the loss is told")
+        told = len(events(worker))
+        wait_until(lambda: worker.get("/readyz")[0] == 503, "/readyz is 503")
+    finally:
+        node.control("change_password", "guest", "guest")
+    wait_until(lambda: "broker.back" in events(worker), "the way back is told")
+    worker.wait_until_ready()
+    assert [event for event in events(worker)[told:] if not event.startswith("Connected")] == ["broker.back"]
+    assert "Traceback" not in worker.output
+    stack.outside.send(new_job("after"))
+    wait_until(lambda: worker.metric("jobs_finished_total", status="placed") == 1, "a job is placed")

@@ -1,0 +1,47 @@
+"""Asks the servers, before a worker starts, whether they will have it.
+
+One that refuses is told in one line and ends the start: only an operator can change it. One that is away may come
+later.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from redis.exceptions import NoScriptError, RedisError
+
+from worker.broker.connection import Link, translated
+from worker.broker.refusal import refuses
+from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
+from worker.queues import INTAKE, RESULTS, TASK_QUEUES
+from worker.state.connection import connect
+from worker.state.keys import prefix
+
+_NO_SCRIPT = "0" * 40
+
+
+def ask_store(url: str) -> None:
+    """Raises ConfigurationError where Redis answers and refuses: password, certificate, scripts, the program's keys."""
+    with connect(url) as client:
+        try:
+            client.evalsha(_NO_SCRIPT, 1, prefix(0))
+        except NoScriptError:
+            return
+        except (RedisError, OSError) as problem:
+            if refuses(problem):
+                raise ConfigurationError(f"REDIS_URL: the server refuses: {problem}") from problem
+
+
+def ask_broker(url: str, variable: str) -> None:
+    """Raises ConfigurationError where the broker answers and refuses: password, virtual host, exchanges, queues.
+
+    On Redis only the way out is looked at: where a key holds something else, jobs come from the other queues.
+    """
+    try:
+        link = Link(url, [RESULTS])
+        with closing(link), translated("the broker refuses a queue"):
+            link.declare([*TASK_QUEUES, INTAKE] if link.confirms else [])
+    except BrokerRefused as problem:
+        raise ConfigurationError(f"{variable}: {problem}") from problem
+    except BrokerUnavailable:
+        return
