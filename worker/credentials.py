@@ -8,9 +8,13 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from functools import lru_cache
 
 MAX_KEY_CHARACTERS = 512
 MIN_SECRET_BYTES = 16
+MAX_REMEMBERED = 4096
+"""Keys and secrets that were judged: each call and each delivery asks again, as a file may change meanwhile."""
+
 SECRET_PREFIX = "whsec_"  # noqa: S105 (what every secret begins with)
 
 _BYTE_ORDER_MARK = "\ufeff"
@@ -22,6 +26,7 @@ class NotACredential(ValueError):
     """The text cannot be a key or secret; the message is the cause."""
 
 
+@lru_cache(MAX_REMEMBERED)
 def api_key(text: str) -> str:
     """The provider's key in `text`: printable ASCII without blanks. Raises NotACredential."""
     key = _trimmed(text)
@@ -33,6 +38,7 @@ def api_key(text: str) -> str:
     return key
 
 
+@lru_cache(MAX_REMEMBERED)
 def signing_key(text: str) -> bytes:
     """The key that a `whsec_…` secret stands for; base64 without its padding is taken. Raises NotACredential.
 
