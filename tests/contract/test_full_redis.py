@@ -10,11 +10,12 @@ import pytest
 import redis
 
 from tests.doubles import decisions
-from tests.doubles.samples import account, application, failed, job, placed
+from tests.doubles.samples import account, application, failed, placed
 from worker.errors import StoreUnavailable
 from worker.ports import Lease, Parked, Reason, Seen
 from worker.retry import Tally
 from worker.state import keys
+from worker.state.admission import portions
 from worker.state.ledger import AHEAD_US, RedisLedger
 from worker.state.outbox import Outbox
 from worker.state.scripts import Call, Scripts
@@ -50,9 +51,8 @@ class Bench:
 
     def admit_a_claimed_one(self) -> object:
         """As of a message that comes again: its id was claimed when there was memory yet."""
-        packed = job("new").packed()
-        head = (30_000_000, AHEAD_US, "acme", 600_000_000, OWNER.pace.packed(), 1)
-        return self.scripts.run(Call("admit", SHARD, (*head, "new", packed, "", 1, "name:0")))
+        ((call, _),) = portions([application("new", OWNER)], {0: "name:0"}, 30_000_000, AHEAD_US, 0)
+        return self.scripts.run(call)
 
     def lease_due(self) -> object:
         return self.ledger.lease_due(9)
