@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from worker.provider.bodies import Document, Garbled, NoDocument, document
+from worker.provider.bodies import MAX_DEPTH, Document, Garbled, NoDocument, document
 from worker.provider.codes import CODE
 from worker.provider.oddities import Note, Oddity, unheard
 from worker.provider.repair import HALVES, repaired
 
 _REF = re.compile(r"[0-9A-Za-z]{32}")
-_FOREIGN = {"response": ("failed", "error_code"), "failed": ("response", "ref")}
+_FOREIGN = {"response": {"failed", "error_code"}, "failed": {"response", "ref"}}
 _BALANCE = re.compile(r"-?[0-9]{1,15}")
 _NO = ("", "false", "no", "none", "null", "0")
 """How "there is none" is spelled where a whole `response` or `failed` might be."""
@@ -86,14 +86,14 @@ def _answer(found: Document, note: Note) -> Response | Failure:
     if not halves:
         raise Neither
     name, members = _only_full_one(halves)
-    if isinstance(members, dict) and any(not _is_empty(members.get(other)) for other in _FOREIGN[name]):
+    if isinstance(members, dict) and members.keys() & _FOREIGN[name]:
         raise Garbled("it holds parts of both an answer and an error")
     return Response(members, note) if name == "response" else _failure(members)
 
 
 def _only_full_one(halves: Document) -> tuple[str, Any]:
-    """An empty half beside a full one is an absent one."""
-    full = [(name, half) for name, half in halves.items() if not _says_no(half)]
+    """The one that says anything, without what is empty in it: an empty half beside a full one is an absent one."""
+    full = [(name, part) for name, half in halves.items() if (part := _full_part(half)) is not None]
     if len(full) != 1:
         raise Garbled("it is both an answer and an error, or neither")
     name, members = full[0]
@@ -105,33 +105,35 @@ def _failure(members: Any) -> Failure:
         return Failure(members.strip(), "")
     found = members if isinstance(members, dict) else {}
     code, message = found.get("error_code"), found.get("error_msg")
-    if not isinstance(code, str) or not code.strip():
+    if not isinstance(code, str):
         raise Garbled("it is an error without a code")
     return Failure(code.strip(), message if isinstance(message, str) else "")
 
 
-def _says_no(half: Any) -> bool:
-    return half.strip().lower() in _NO if isinstance(half, str) else _is_empty(half)
+def _full_part(half: Any) -> Any:
+    """None for a half that says that there is none."""
+    return None if isinstance(half, str) and half.strip().lower() in _NO else _pruned(half, MAX_DEPTH)
 
 
-def _is_empty(value: Any) -> bool:
-    """True for null, false, blanks, and for an object or a list of nothing else."""
-    if isinstance(value, dict | list):
-        return not _full_parts(value)
-    return not (value.strip() if isinstance(value, str) else value)
+def _pruned(value: Any, depth: int) -> Any:
+    """`value` without null, false, blanks, and objects and lists of nothing else; None where nothing is left.
 
-
-def _full_parts(value: Document | list[Any]) -> list[Any]:
-    parts = value.values() if isinstance(value, dict) else value
-    return [part for part in parts if not _is_empty(part)]
+    Raises Garbled for what is too deep.
+    """
+    if not depth:
+        raise Garbled("it is too deep")
+    if isinstance(value, dict):
+        parts = {name: _pruned(part, depth - 1) for name, part in value.items()}
+        return {name: part for name, part in parts.items() if part is not None} or None
+    if isinstance(value, list):
+        return [part for one in value if (part := _pruned(one, depth - 1)) is not None] or None
+    return value if (value.strip() if isinstance(value, str) else value) else None
 
 
 def _alone(value: Any) -> str | None:
-    """The `ref` in `value`, or else the one text that there is, however deep it is."""
+    """The `ref` in `value`, from which all that is empty is gone, or else the one text that there is."""
     while isinstance(value, dict | list):
-        if isinstance(value, dict) and not _is_empty(value.get("ref")):
-            value = value["ref"]
-        else:
-            parts = _full_parts(value)
-            value = parts[0] if len(parts) == 1 else None
+        parts = list(value.values()) if isinstance(value, dict) else value
+        alone = parts[0] if len(parts) == 1 else None
+        value = value.get("ref", alone) if isinstance(value, dict) else alone
     return value.strip() if isinstance(value, str) else None

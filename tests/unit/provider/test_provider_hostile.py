@@ -19,7 +19,10 @@ BOMBS = [
     "<a>" * 9000,
     "<a>" * 4000 + "</a>" * 4000,
     "[" * 60_000,
-    '{"response":' * 5000 + "1" + "}" * 5000,
+    *('{"response":' * depth + "1" + "}" * depth for depth in (5000, 900, 300, 100, 25)),
+    *('{"failed": {"error_code": "X", "a": %s}}' % ("[" * depth + "]" * depth) for depth in (5000, 300, 25)),
+    *('{"x":' * depth + "1" + "}" * depth for depth in (900, 300)),
+    "<response>" + "<a>" * 900 + "<b>1</b><b>2</b>" + "</a>" * 900 + "</response>",
 ]
 
 
