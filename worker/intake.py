@@ -18,6 +18,8 @@ from worker.ports import Source
 from worker.repeats import content, raw_content
 
 MESSAGE_BYTES_MOST = 64 * 1024
+MAX_MARKS = 2000
+"""Lists, objects and names in a message: decoded, each takes hundreds of bytes, however short it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,22 @@ class Broken:
     job_id: str | None = None
 
 
+TOO_LARGE = Broken(f"larger than {MESSAGE_BYTES_MOST} bytes")
+OVERLOADED = Broken(f"more than {MAX_MARKS} lists, objects and names")
+
+
 def read_json(text: bytes | str) -> Any:
     """As `json.loads`, but quicker where pydantic's reader takes the text too. Raises ValueError, RecursionError."""
     try:
         return from_json(text, cache_strings="keys")
     except ValueError:
         return json.loads(text)
+
+
+def is_overloaded(text: bytes | str) -> bool:
+    """Whether a message holds far more lists, objects and names than any job."""
+    marks: tuple[Any, ...] = (b"{", b"[", b":") if isinstance(text, bytes) else ("{", "[", ":")
+    return sum(map(text.count, marks)) > MAX_MARKS
 
 
 def read_once(text: bytes | str) -> Any:
@@ -94,7 +106,9 @@ _decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constan
 def decode(body: bytes | str) -> dict[str, Any] | Broken:
     """The fields of a plain JSON job."""
     if len(body) > MESSAGE_BYTES_MOST:
-        return Broken(f"larger than {MESSAGE_BYTES_MOST} bytes")
+        return TOO_LARGE
+    if is_overloaded(body):
+        return OVERLOADED
     try:
         fields = read_once(body)
     except (ValueError, RecursionError):

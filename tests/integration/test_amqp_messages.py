@@ -146,6 +146,32 @@ def test_messages_too_large_are_buried_by_size_and_digest(stack: Stack) -> None:
     still_works(stack)
 
 
+def test_all_messages_in_hand_are_bounded(stack: Stack) -> None:
+    """While Redis takes no writes, and each of the queues gives what it may: what there is no room for is not kept, and
+    comes again afterwards (E6)."""
+    still_works(stack)
+    peak, redis = peak_bytes(stack.workers[0]), stack.outside.redis
+    jobs = [new_job(f"wide-{n}", ref="r", padding="y" * 60_000) for n in range(1600)]
+    before = len(stack.outside.delivered)
+    redis.config_set("min-replicas-to-write", 1)
+    try:
+        with Connection(stack.broker_url) as connection, connection.channel() as channel:
+            for n, job in enumerate(jobs):
+                channel.basic_publish(
+                    channel.prepare_message(
+                        body_for("calls", job), headers=TASK, content_type="application/json"
+                    ),
+                    routing_key=f"calls.{n % 16}",
+                )
+        wait_until(
+            lambda: stack.workers[0].metric("queue_depth", queue="calls.3") == 0, "all are delivered", 60
+        )
+    finally:
+        redis.config_set("min-replicas-to-write", 0)
+    wait_until(lambda: len(stack.outside.delivered) >= before + len(jobs), "all are answered", 90)
+    assert peak_bytes(stack.workers[0]) - peak < 64 * 2**20
+
+
 def test_a_queue_deleted_under_the_consumer_is_made_again(stack: Stack) -> None:
     """The worker connects again and takes what comes then; what it held is not touched (B2)."""
     with Connection(stack.broker_url) as connection, connection.channel() as channel:

@@ -17,6 +17,7 @@ class Broker:
 
     def __init__(self) -> None:
         self.unacknowledged: list[int] = []
+        self.returned: list[int] = []
         self.frames = 0
         self.away = False
 
@@ -27,13 +28,20 @@ class Broker:
         self.frames += 1
         self.unacknowledged = [one for one in self.unacknowledged if (one > tag if multiple else one != tag)]
 
+    def basic_reject(self, tag: int, requeue: bool) -> None:
+        if self.away:
+            raise ConnectionResetError
+        assert requeue and tag in self.unacknowledged, f"unknown delivery tag {tag}"
+        self.unacknowledged.remove(tag)
+        self.returned.append(tag)
+
 
 class Channel:
     """A broker's channel, with what is to be run soon in its thread."""
 
     def __init__(self) -> None:
         self.broker, self.soon = Broker(), list[Callable[[], Any]]()
-        self._told = Acknowledgements(self.broker, self.soon.append, (ConnectionError,))
+        self.told = Acknowledgements(self.broker, self.soon.append, (ConnectionError,))
         self._last = 0
 
     def deliver(self, count: int) -> dict[int, Callable[[], None]]:
@@ -41,7 +49,7 @@ class Channel:
         tags = range(self._last + 1, self._last + count + 1)
         self._last += count
         self.broker.unacknowledged += tags
-        return {tag: self._told.expect(tag) for tag in tags}
+        return {tag: self.told.expect(tag) for tag in tags}
 
     def run(self) -> None:
         while self.soon:
@@ -93,3 +101,42 @@ def test_a_connection_that_is_gone_ends_nothing() -> None:
     with capture_logs() as lines:
         channel.run()
     assert [(line["event"], line["count"]) for line in lines] == [("messages.not_acknowledged", 3)]
+
+
+class TestNoRoom:
+    """Messages that were delivered and cannot be kept (E6)."""
+
+    def test_they_go_back_as_there_is_room(self) -> None:
+        """The first ones first, no more than fit, each once; nothing else is told of them meanwhile."""
+        channel = Channel()
+        first, *_, last = channel.deliver(4).values()
+        for tag, size in ((2, 60), (3, 50)):
+            channel.told.set_aside(tag, size)
+        for done in (first, last):
+            done()
+        channel.run()
+        assert channel.broker.unacknowledged == [2, 3]
+        for room, returned in ((59, []), (100, [2]), (100, [2, 3]), (100, [2, 3])):
+            channel.told.put_back(room)
+            assert channel.broker.returned == returned
+        assert channel.broker.unacknowledged == []
+
+    def test_what_comes_after_them_is_acknowledged_in_one_frame_again(self) -> None:
+        """They are no longer open once they went back."""
+        channel = Channel()
+        channel.deliver(1)
+        channel.told.set_aside(1, 1)
+        channel.told.put_back(1)
+        for done in channel.deliver(50).values():
+            done()
+        channel.run()
+        assert channel.broker.unacknowledged == [] and channel.broker.frames == 1
+
+    def test_a_connection_that_is_gone_ends_nothing(self) -> None:
+        """The broker delivers them again by itself."""
+        channel = Channel()
+        channel.deliver(1)
+        channel.told.set_aside(1, 1)
+        channel.broker.away = True
+        channel.told.put_back(1)
+        assert channel.broker.returned == []

@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.doubles.samples import account, accounts
-from worker.intake import MESSAGE_BYTES_MOST, Broken, Rejected, Request, Valid, decode, judge, read_json
+from worker.intake import (
+    MAX_MARKS,
+    MESSAGE_BYTES_MOST,
+    Broken,
+    Rejected,
+    Request,
+    Valid,
+    decode,
+    judge,
+    read_json,
+)
 from worker.jobs import Job
 from worker.ports import Source
 
@@ -118,13 +128,14 @@ class TestDecode:
             (b"", "not valid JSON"),
             (b"{", "not valid JSON"),
             (b"\xff\xfe\xfd", "not valid JSON"),
-            (b"[" * 60_000, "not valid JSON"),
+            (b"[" * MAX_MARKS, "not valid JSON"),
+            (b"[" * 60_000, f"more than {MAX_MARKS} lists, objects and names"),
             (b"[]", "not a JSON object"),
             (b"null", "not a JSON object"),
             (b'"text"', "not a JSON object"),
             (b" " * (MESSAGE_BYTES_MOST + 1), f"larger than {MESSAGE_BYTES_MOST} bytes"),
         ],
-        ids=["empty", "cut", "bytes", "deep", "array", "null", "text", "large"],
+        ids=["empty", "cut", "bytes", "deep", "deeper", "array", "null", "text", "large"],
     )
     def test_anything_else_is_broken(self, body: bytes, reason: str) -> None:
         """With the reason, without the body."""

@@ -44,8 +44,7 @@ class Acknowledgements:
         return partial(self._note, tag)
 
     def set_aside(self, tag: int, size: int) -> None:
-        """A message was delivered that cannot be kept."""
-        self._open[tag] = None
+        """A message that was expected cannot be kept."""
         self._set_aside.append((tag, size))
 
     def put_back(self, room_bytes: int) -> None:

@@ -15,14 +15,23 @@ from kombu.message import Message
 
 from worker.broker.amqp_frames import Received
 from worker.broker.amqp_properties import read_properties
-from worker.intake import MESSAGE_BYTES_MOST, Broken, Request, decode, read_json, read_once
+from worker.intake import (
+    MESSAGE_BYTES_MOST,
+    OVERLOADED,
+    TOO_LARGE,
+    Broken,
+    Request,
+    decode,
+    is_overloaded,
+    read_json,
+    read_once,
+)
 from worker.ports import Source
 from worker.queues import TASK_NAME
 from worker.scrubbing import starred
 
 JSON_TYPES = ("application/json", "json")
 HEADERS_READ = {b"task": "task", b"id": "id", b"compression": "compression"}
-TOO_LARGE = Broken(f"larger than {MESSAGE_BYTES_MOST} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,8 @@ class Envelope:
         """From the bytes in which kombu keeps a message in Redis."""
         if len(raw) > 2 * MESSAGE_BYTES_MOST:
             return Broken(f"larger than {2 * MESSAGE_BYTES_MOST} bytes")
+        if is_overloaded(raw):
+            return OVERLOADED
         try:
             document = read_json(raw)
             body = document["body"]
@@ -109,6 +120,8 @@ def _refused(envelope: Envelope) -> Broken:
 def _json(body: bytes) -> Any:
     if len(body) > MESSAGE_BYTES_MOST:
         return TOO_LARGE
+    if is_overloaded(body):
+        return OVERLOADED
     try:
         return read_once(body)
     except (ValueError, RecursionError):

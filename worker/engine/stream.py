@@ -16,11 +16,10 @@ from worker.broker.redis_lists import FETCH_BYTES, HEAD_BYTES, uncut
 from worker.engine.entry import Entry
 from worker.engine.intake import Intake
 from worker.engine.listening import Listening
-from worker.engine.messages import TOO_LARGE
 from worker.engine.upkeep import ABANDONED_SECONDS, Upkeep
 from worker.errors import StoreUnavailable
 from worker.failpoints import hit
-from worker.intake import MESSAGE_BYTES_MOST, Broken, Request, decode
+from worker.intake import MESSAGE_BYTES_MOST, TOO_LARGE, Broken, Request, decode
 from worker.ports import Source
 from worker.state.scripts import Call, Scripts, translated
 

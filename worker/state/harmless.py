@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from worker.intake import MESSAGE_BYTES_MOST, read_json
+from worker.intake import MESSAGE_BYTES_MOST, is_overloaded, read_json
 from worker.jobs import (
     ACCOUNT_PATTERN,
     EXTENDED_LANGUAGES,
@@ -43,7 +43,7 @@ def harmless(content: Mapping[str, Any] | bytes) -> Any:
     """What may be kept of a message: a dict of its fields, else a text. At most some kilobytes. May raise anything."""
     if isinstance(content, Mapping):
         return _fields(content)
-    if len(content) > MESSAGE_BYTES_MOST:
+    if len(content) > MESSAGE_BYTES_MOST or is_overloaded(content):
         return _text(content)
     try:
         document = read_json(content)

@@ -156,7 +156,7 @@ class CallConsumer(Consumer):
             with _failing_with_the_connection():
                 done = acknowledgements.expect(message.delivery_tag)
                 hit("fetch.before")
-                entry = _entry(message, read, source, done)
+                entry = received_entry(message, read, source, done)
                 hit("fetch.after")
                 if entry.weight <= self._intake.room_bytes:
                     self._intake.put(entry)
@@ -166,7 +166,7 @@ class CallConsumer(Consumer):
         return take
 
 
-def _entry(
+def received_entry(
     message: Message, read: Callable[[Envelope], Request | Broken], source: Source, done: Callable[[], None]
 ) -> Entry:
     """Nothing of it is decoded yet: that is done where a message that crashes its worker leaves a mark."""

@@ -8,7 +8,7 @@ import pytest
 
 from tests.doubles.samples import account, accounts
 from worker.engine.messages import Envelope, read_plain, read_task
-from worker.intake import Broken, Rejected, Request, judge
+from worker.intake import MAX_MARKS, OVERLOADED, Broken, Rejected, Request, judge
 from worker.queues import TASK_NAME
 
 JOB = {"id": "job-1", "account": "acme", "country": "1", "phone": "2125555555", "code": "4321"}
@@ -44,11 +44,18 @@ def test_a_celery_message_that_says_one_thing_twice_is_broken(name: str) -> None
 
 
 @pytest.mark.parametrize(
-    "body", ["[" * 60_000, "[[], " + '{"a":' * 12_000, f"[[], {FIELDS}, NaN]", "7" * 5000]
+    ("body", "reason"),
+    [
+        ("[" * MAX_MARKS, "not valid JSON"),
+        ("[" * 60_000, OVERLOADED.reason),
+        ("[[], " + '{"a":' * 12_000, OVERLOADED.reason),
+        (f"[[], {FIELDS}, NaN]", "not valid JSON"),
+        ("7" * 5000, "not valid JSON"),
+    ],
 )
-def test_text_that_is_no_json_is_broken(body: str) -> None:
-    """Deep nesting and numbers without end too."""
-    assert read_task(envelope(body, **HEADERS)) == Broken("not valid JSON", "task-1")
+def test_text_that_is_no_json_is_broken(body: str, reason: str) -> None:
+    """Deep nesting and numbers without end too; what is deeper or wider than any job is not even decoded (E1)."""
+    assert read_task(envelope(body, **HEADERS)) == Broken(reason, "task-1")
     assert isinstance(read_plain(envelope(body)), Broken)
 
 
