@@ -332,6 +332,7 @@ def test_letter_of_a_celery_task_is_sent_again_under_its_id(run: Run, client: re
     letters.bury("takes keyword arguments only", Source.CELERY, b'[["acme"], {}, {}]', job_id=task_id)
     (letter,) = json.loads(run("dead", "list", "--json").stdout)
     assert letter["job_id"] == task_id
+    assert task_id in run("dead", "list").stdout
     given = [f"--set={name}={value}" for name, value in {**JOB, "code": "-"}.items()]
     result = run("dead", "replay", letter["id"], *given, input=f"{PIN}\n")
     assert (result.exit_code, result.stdout) == (0, f"sent as job {task_id}\n")

@@ -209,6 +209,29 @@ def test_time_beyond_the_span_counts_as_its_end(text: str) -> None:
     )
 
 
+@given(
+    moment=st.datetimes(),
+    second=st.sampled_from(["", ":60"]),
+    fraction=st.from_regex(r"(\.[0-9]{1,12})?", fullmatch=True),
+    offset=st.from_regex(r"[Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9]", fullmatch=True),
+)
+def test_any_time_is_one_that_can_be_kept_or_an_error(
+    moment: datetime, second: str, fraction: str, offset: str
+) -> None:
+    """Whatever RFC 3339 can spell is a moment between 2000 and 2200 that comes back from the record as it went, or,
+    where no calendar has it in UTC, an error of the field (C6)."""
+    text = moment.isoformat(timespec="seconds")
+    try:
+        job = parsed(expires_at=f"{text[:16]}{second or text[16:]}{fraction}{offset}")
+    except InvalidJob as problem:
+        assert set(problem.fields) == {"expires_at"}
+        assert moment.year in (1, 9999)
+        return
+    assert job.expires_at is not None
+    assert datetime(2000, 1, 1, tzinfo=UTC) <= job.expires_at <= datetime(2200, 1, 1, tzinfo=UTC)
+    assert Job.unpacked(job.id, job.account, job.packed()).expires_at == job.expires_at
+
+
 def test_leap_second_and_nanoseconds_are_read() -> None:
     """RFC 3339 knows a second 60, and any number of digits behind the point (C6)."""
     assert parsed(expires_at="2016-12-31T23:59:60.5Z").expires_at == datetime(

@@ -39,7 +39,7 @@ def list_(most: int, as_json: bool) -> None:
     if as_json:
         print_json([_document(letter) for letter in found])
     elif found:
-        console().print(table(("id", "time", "source", "reason", "content"), map(_row, found)))
+        console().print(table(("id", "time", "source", "job", "reason", "content"), map(_row, found)))
     else:
         say("no dead letters")
 
@@ -149,4 +149,5 @@ def _row(letter: DeadLetter) -> tuple[str, ...]:
     text = (
         letter.content if isinstance(letter.content, str) else json.dumps(letter.content, ensure_ascii=False)
     )
-    return letter.id, rfc3339(int(letter.at * 1_000_000)), letter.source, letter.reason, text[:200]
+    at, job_id = rfc3339(int(letter.at * 1_000_000)), letter.job_id or "-"
+    return letter.id, at, letter.source, job_id, letter.reason, text[:200]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
@@ -12,6 +13,9 @@ import click
 from worker.jobs import Job, name_of_unknown
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+_EXCEL_S_OWN = re.compile(r"\A\s*sep=,\r?\n", re.IGNORECASE)
+"""A first line that tells Excel the separator, and is none of the table."""
 
 Row = tuple[int, dict[str, str] | str]
 """The line's number, and its cells by column, or what is wrong with it."""
@@ -23,7 +27,7 @@ def table_rows(text: str, name: str) -> Iterator[Row]:
     Raises ClickException where the first line does not name the columns of jobs, or the text is not CSV. No cell of
     that line is repeated unless it could be the name of a field: it may be a job.
     """
-    table = csv.reader(io.StringIO(text, newline=""), strict=True)
+    table = csv.reader(io.StringIO(_EXCEL_S_OWN.sub("\n", text), newline=""), strict=True)
     filled = ((table.line_num, [cell.strip() for cell in row]) for row in table)
     rows = ((number, row) for number, row in filled if any(row))
     _refuse_other_separator(text, name)

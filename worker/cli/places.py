@@ -27,8 +27,8 @@ _POLL_SECONDS = 0.1
 
 
 def here(settings: Settings) -> Settings:
-    """The settings; where they name no Redis and only the embedded server of `callworker dev` runs, its settings."""
-    if not settings.embedded or _answers(state_dir(settings)):
+    """The settings; where they name no server and only the embedded one of `callworker dev` runs, its settings."""
+    if not settings.embedded or settings.broker_url is not None or _answers(state_dir(settings)):
         return settings
     return _dev(settings) if _answers(dev_folder(settings)) else settings
 

@@ -134,6 +134,7 @@ TABLE = "account,country,phone,code,ref\nacme,1,2125550123,4711,Grüße\n"
         "\ufeff" + TABLE,
         TABLE + ",,,,\n\n , ,,,\r\n",
         ",,,,\n" + TABLE,
+        "sep=,\r\n" + TABLE,
         "account,country,phone,code,ref,,\nacme,1,2125550123,4711,Grüße,,\n,,,,,,\n",
         TABLE.rstrip() + ",,,\n",
         "Account, Country ,PHONE,code,ref\nacme,1, 2125550123 ,4711,Grüße\n",
