@@ -109,13 +109,17 @@ class StoreUnavailable(Exception):
 
 
 class WrongKey(Exception):
-    """The key `key` in Redis holds a value of type `holds`, which is not ours. Nothing was changed."""
+    """The key `key` in Redis holds a value of type `holds`, which is not ours. Nothing was changed.
+
+    `told`: its name is in the log.
+    """
 
     def __init__(self, key: str, holds: str) -> None:
         super().__init__(
             f"the key {key} in Redis holds a {holds}, which is not callworker's: put it right or delete it"
         )
         self.key, self.holds = key, holds
+        self.told = False
 
 
 class BrokerUnavailable(Exception):

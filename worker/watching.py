@@ -22,6 +22,7 @@ from worker.ports import Gate, Lease, Provider, Reason, Seen, Source, Standing
 from worker.provider.client import Result
 from worker.provider.oddities import Oddity
 from worker.retry import Tally
+from worker.state.wrong_keys import WrongKeys
 
 _AWAY = {StoreUnavailable: "store.unavailable", BrokerUnavailable: "broker.unavailable"}
 _BACK = {
@@ -44,6 +45,7 @@ class Watching:
         self._lock = threading.Lock()
         self._troubles: dict[str, str] = {}
         self._wrong_keys: frozenset[str] = frozenset()
+        self._wrong_of_store = WrongKeys()
         self._away: set[str] = set()
         self._standing: tuple[bool, bool] | None = None
         self.back: Callable[[], None] = lambda: None
@@ -208,9 +210,10 @@ class Watching:
     def loop_failed(self, loop: str, error: Exception) -> None:
         """A store or broker that is away is said once, however many loops meet it; a fault of ours every time.
 
-        A wrong key in the store is told where it was met.
+        A wrong key in the store is told once, by whoever meets it first.
         """
         if isinstance(error, WrongKey):
+            self._wrong_of_store.tell(error)
             return
         trouble = next((event for kind, event in _AWAY.items() if isinstance(error, kind)), "loop.failed")
         with self._lock:

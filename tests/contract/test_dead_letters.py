@@ -260,7 +260,7 @@ def test_a_key_of_another_type_loses_no_job(client: redis.Redis, letters: RedisD
     client.set(keys.DEAD, "text")
     with capture_logs() as lines:
         letters.bury("broken", Source.CELERY, b"x")
-    assert [line["event"] for line in lines] == ["message.dead_and_not_kept"]
+    assert [line["event"] for line in lines] == ["key.wrong_type", "message.dead_and_not_kept"]
     assert client.get(keys.DEAD) == b"text" and not client.exists(keys.DEAD_BYTES)
 
 

@@ -14,9 +14,13 @@ import redis
 from structlog.testing import capture_logs
 
 from tests.doubles.clocks import StoredClock, read_time_from_keys
-from tests.doubles.samples import account, job, placed, rejection
+from tests.doubles.samples import account, accounts, job, placed, rejection
 from worker.accounts import Account, Endpoint
+from worker.engine.dialler import Dialler
+from worker.engine.releaser import Releaser
+from worker.engine.standing import DeclaredLimits
 from worker.errors import LeaseLost, WrongKey
+from worker.metrics import Metrics
 from worker.ports import Application, Ending, Lease, Parking, Reason, Recorded, Source
 from worker.retry import Tally
 from worker.state import keys
@@ -26,6 +30,7 @@ from worker.state.ledger import RedisLedger
 from worker.state.outbox import Outbox
 from worker.state.scripts import Call, Scripts
 from worker.state.views import JobViews
+from worker.watching import Watching
 
 HOOK = Endpoint(url="https://hooks.example.com/all", secret_env=("A",))
 OWNER = account(rate="100/s", burst=9, ttl=600, webhooks=(HOOK,))
@@ -301,6 +306,24 @@ def test_a_wrong_lane_holds_up_no_other_account(bench: Bench) -> None:
     bench.ledger.admit([one("there", there, may_dial=False)])
     spoil(bench, f"{SHARD}lane:acme")
     assert [lease.job.id for lease in bench.ledger.lease_due(1).leases] == ["there"]
+
+
+@pytest.mark.parametrize("key", [keys.FILES, f"{SHARD}lane:acme", f"{SHARD}limit:acme", f"{SHARD}due"])
+def test_a_wrong_key_at_the_start_stops_no_other_account(bench: Bench, key: str) -> None:
+    """A worker whose accounts' limits cannot all be declared leases the jobs of the others (E12)."""
+    there = account("globex", rate="100/s")
+    bench.ledger.admit([one("there", there, may_dial=False)])
+    spoil(bench, key)
+    watching = Watching(Metrics())
+    limits = DeclaredLimits(bench.ledger, accounts(OWNER, there), watching)
+    dialler = Dialler(3, lambda *_: None, watching)
+    leased: list[str] = []
+    dialler.submit = lambda lease: leased.append(lease.job.id)  # type: ignore[method-assign]  # calls nobody
+    with capture_logs() as lines:
+        Releaser(bench.ledger, dialler, limits).turn()
+    assert leased == ["there"] and [line["key"] for line in lines if line["event"] == "key.wrong_type"] == [
+        key
+    ]
 
 
 @pytest.mark.parametrize("name", ["outbox", "lane:acme", "limit:acme", "pending"])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from worker.accounts import Accounts
+from worker.errors import WrongKey
 from worker.ports import Ledger, Standing
 
 BEAT_SECONDS = 2.0
@@ -37,13 +39,19 @@ class DeclaredLimits:
         self._was_newest = self._again = False
 
     def keep(self) -> None:
-        """Do what is due. Raises StoreUnavailable, WrongKey."""
+        """Do what is due. Raises StoreUnavailable; a wrong key in the store, told by its name, stops nobody's jobs."""
         if self._clock() < self._due:
             return
+        with suppress(WrongKey):
+            self._speak()
+        self._due = self._clock() + BEAT_SECONDS
+
+    def _speak(self) -> None:
         standing = self._ledger.announce(self._accounts.digest)
+        self._watch.accounts_files(standing)
         gained = standing.newest and (standing.returned or not self._was_newest)
         if gained or (standing.newest and self._again):
+            # What fails is to be said again.
+            self._again = True
             self._ledger.declare(self._accounts.values())
         self._was_newest, self._again = standing.newest, gained
-        self._due = self._clock() + BEAT_SECONDS
-        self._watch.accounts_files(standing)

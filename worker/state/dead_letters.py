@@ -13,8 +13,8 @@ from typing import Any
 
 import redis
 import structlog
-from redis.exceptions import ResponseError
 
+from worker.errors import WrongKey
 from worker.ports import Source, Whole
 from worker.scrubbing import scrub
 from worker.state import keys
@@ -76,9 +76,7 @@ class RedisDeadLetters:
         text = json.dumps(asdict(letter))
         try:
             self._scripts.run(Call("bury", _KEYS, (text, KEEP_MOST, KEEP_MOST_BYTES)))
-        except ResponseError as problem:
-            if "WRONGTYPE" not in str(problem):
-                raise
+        except WrongKey:
             log.error("message.dead_and_not_kept", key=keys.DEAD, **told)
         else:
             log.warning("message.dead", **told)

@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import structlog
-
 from worker import repeats
 from worker.accounts import Account
 from worker.errors import LeaseLost, StoreUnavailable
@@ -20,14 +18,12 @@ from worker.ports import (
     Admission,
     Application,
     Decision,
-    Due,
     Lease,
     Parked,
     Reason,
     Recorded,
     Released,
     Seen,
-    Slot,
     Standing,
 )
 from worker.retry import Tally
@@ -36,10 +32,8 @@ from worker.state.admission import portions
 from worker.state.claims import Claim, Claims
 from worker.state.decisions import calls as decisions_as_calls
 from worker.state.decisions import endpoints
-from worker.state.offset import ClockOffset
+from worker.state.leases import LeaseReplies, Span, text
 from worker.state.scripts import Call, Scripts
-
-log = structlog.get_logger(__name__)
 
 AHEAD_US = 20_000
 """How far ahead of its slot a job may be leased: covers the way from Redis to the dialling thread."""
@@ -47,9 +41,6 @@ AHEAD_US = 20_000
 RECLAIM_LEASE_US = 15_000_000
 STRANGER_MS, STRANGERS_MOST = 600_000, 500
 """How long, and of each shard how many, rejected jobs of accounts that do not exist are remembered: for redelivery."""
-
-Span = tuple[float, float]
-"""When calls were sent, and when their replies were there, on this process's monotonic clock."""
 
 _MICRO = 1_000_000
 
@@ -73,7 +64,7 @@ class RedisLedger:
         self._claims = Claims(scripts, retention_seconds * 1000)
         self._lease_us = int(lease_seconds * _MICRO)
         self._retention_ms = retention_seconds * 1000
-        self._clock, self._offset = clock, ClockOffset()
+        self._clock, self._replies = clock, LeaseReplies()
         self._turns = itertools.count()
         self._unheard: dict[str, str] = {}
         self._unanswered: list[str] = []
@@ -147,8 +138,8 @@ class RedisLedger:
             if not leases:
                 raise
             return Released(leases, 0.0)
-        self._offset.learn(*span, int(reply[0]))
-        return Released(leases + self._leases(reply[2:], span, self._lease_us), _wait_seconds(reply))
+        self._replies.learn(span, int(reply[0]))
+        return Released(leases + self._replies.leases(reply[2:], span, self._lease_us), _wait_seconds(reply))
 
     def renew(self, lease: Lease, account: Account, tally: Tally, *, lapsed: bool = False) -> Lease | Parked:
         args = (lease.job.id, lease.fence, account.name, self._lease_us, AHEAD_US,
@@ -203,7 +194,7 @@ class RedisLedger:
     def reclaim(self, most: int) -> list[Lease]:
         args = (most, RECLAIM_LEASE_US)
         (rows,), span = self._timed([Call("reclaim", keys.prefixes(next(self._turns)), args)])
-        return self._leases(rows, span, RECLAIM_LEASE_US)
+        return self._replies.leases(rows, span, RECLAIM_LEASE_US)
 
     def _timed(self, calls: Sequence[Call]) -> tuple[list[Any], Span]:
         sent = self._clock()
@@ -220,59 +211,19 @@ class RedisLedger:
                 if not leases:
                     raise
                 break
-            leases += self._leases(reply, span, self._lease_us)
+            leases += self._replies.leases(reply, span, self._lease_us)
             self._unanswered.pop(0)
         return leases
 
     def _admission(self, reply: list[Any], job: Job, span: Span) -> Admission:
-        kind = _text(reply[0])
+        kind = text(reply[0])
         if kind == "lease":
-            return self._lease(reply, span, self._lease_us, job)
+            return self._replies.lease(reply, span, self._lease_us, job)
         if kind == "parked":
-            return Parked(Reason(_text(reply[1])), int(reply[2]))
+            return Parked(Reason(text(reply[1])), int(reply[2]))
         if kind == "seen":
             return conflicts.seen_by_job(reply, job)
         return Seen("")
-
-    def _leases(self, rows: Sequence[list[Any]], span: Span, lease_us: int) -> list[Lease]:
-        """The leases that can be read. A job written by another version, in a form that this one does not know, must
-        not take the others along: its lease runs out, and a worker that can read it decides."""
-        leases = []
-        for row in rows:
-            try:
-                leases.append(self._lease(row, span, lease_us))
-            except (ValueError, TypeError, OverflowError) as problem:
-                log.error("job.unreadable", job=_text(row[1]), problem=type(problem).__name__)
-        return leases
-
-    def _lease(self, row: list[Any], span: Span, lease_us: int, job: Job | None = None) -> Lease:
-        """A reply of `lease_reply` in common.lua. Where the clocks leave a doubt, the slot is the shorter one."""
-        (_, job_id, due, fence, packed, accepted, expires, sent, not_rung, perhaps,
-         now, slot, valid, probe, why, since, account, lag) = row  # fmt: skip
-        now_us, slot_us, lag_us = int(now), int(slot), int(lag)
-        offset = self._offset.learn(*span, now_us)
-        return Lease(
-            job=_job_of(job, packed) or Job.unpacked(_text(job_id), _text(account), packed),
-            fence=int(fence),
-            due=Due(_text(due)),
-            tally=Tally(int(sent), int(not_rung), int(perhaps)),
-            accepted_at_us=int(accepted),
-            expires_at_us=int(expires),
-            clock_offset_us=round(offset.least_us) + lag_us,
-            slot=Slot(
-                opens=max((slot_us - offset.least_us) / _MICRO, span[1]),
-                closes=(slot_us + int(valid) - offset.most_us) / _MICRO,
-                lease_ends=(now_us + lease_us - offset.most_us) / _MICRO,
-            ),
-            probe=bool(probe),
-            waited_for=Reason(_text(why)) if why else None,
-            waited_seconds=max(now_us + lag_us - int(since), 0) / _MICRO if why else 0.0,
-        )
-
-
-def _job_of(known: Job | None, packed: bytes) -> Job | None:
-    """The job in hand, if it is the one on record: under a lost reply's name another one of its id may have come."""
-    return known if known is not None and known.packed().encode() == packed else None
 
 
 def _wait_seconds(reply: list[Any]) -> float:
@@ -280,7 +231,3 @@ def _wait_seconds(reply: list[Any]) -> float:
     question brings the slots of some milliseconds and none is asked for too late."""
     now_us, due_us = int(reply[0]), int(reply[1])
     return max(due_us - now_us - AHEAD_US // 2, 0) / _MICRO if due_us else math.inf
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

@@ -18,7 +18,7 @@ from redis.exceptions import NoPermissionError, NoScriptError, RedisError, Respo
 
 from worker.errors import StoreUnavailable, WrongKey
 from worker.state.refusals import code_of
-from worker.state.wrong_keys import ANOTHER, WrongKeys, wrong_key
+from worker.state.wrong_keys import WrongKeys, wrong_key
 from worker.written import telling, wait_for_file
 
 _ALONE = ("bury", "claim", "drop_letter", "files")
@@ -81,27 +81,29 @@ class Scripts:
             if unknown:
                 for n, reply in zip(unknown, self._send(self._whole(calls, commands, unknown)), strict=True):
                     replies[n] = reply
-            if any(put_off for _, put_off, *_ in self._all_good(replies)):
+            if any(
+                put_off for _, put_off, *_ in self._all_good(replies, [_first_key(call) for call in calls])
+            ):
                 wait_for_file(self._client)
             return [reply for reply, *_ in replies]
 
     def run_commands(self, commands: Sequence[Command]) -> list[Any]:
         """As `run_all`, of commands that need no script; the second word of each is its key."""
         with translated():
-            replies = self._send(commands)
-            for n, reply in enumerate(replies):
-                if isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE"):
-                    replies[n] = WrongKey(str(commands[n][1]), ANOTHER)
-            return self._all_good(replies)
+            return self._all_good(self._send(commands), [str(words[1]) for words in commands])
 
-    def _all_good(self, replies: list[Any]) -> list[Any]:
-        """The replies of scripts and commands; what stood in their way, wholly or in part, is told and raised."""
-        problems = [reply for reply in replies if isinstance(reply, Exception)]
-        for found in (
-            *map(wrong_key, problems),
-            *(wrong_key(word) for reply in replies for word in _wrong(reply)),
-        ):
-            if found is not None:
+    def _all_good(self, replies: list[Any], keys: Sequence[str]) -> list[Any]:
+        """The replies. Wrong keys are told, whether they stopped a script or a part of it; the first error is raised.
+
+        `keys`: of each the one that is meant where Redis names none.
+        """
+        problems = [
+            wrong_key(reply, key) or reply
+            for reply, key in zip(replies, keys, strict=True)
+            if isinstance(reply, Exception)
+        ]
+        for found in (*problems, *(wrong_key(word) for reply in replies for word in _beside(reply))):
+            if isinstance(found, WrongKey):
                 self._wrong_keys.tell(found)
         if problems:
             raise problems[0]
@@ -165,6 +167,10 @@ class Scripts:
         return self._digests[name]
 
 
+def _first_key(call: Call) -> str:
+    return call.keys if isinstance(call.keys, str) else call.keys[0]
+
+
 def _packed(command: Command) -> bytes:
     packed: bytes = pack_command(command)  # type: ignore[arg-type]  # its stub allows one word only
     return packed
@@ -177,7 +183,7 @@ def _reply(connection: Any) -> Any:
         return problem
 
 
-def _wrong(reply: Any) -> Sequence[bytes]:
+def _beside(reply: Any) -> Sequence[bytes]:
     """The wrong keys that a script got around, see `apart` in common.lua."""
     return reply[2] if isinstance(reply, list) and len(reply) > 2 else ()
 

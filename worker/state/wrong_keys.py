@@ -23,13 +23,15 @@ ANOTHER = "value of another type"
 log = structlog.get_logger(__name__)
 
 
-def wrong_key(problem: Exception | bytes) -> WrongKey | None:
-    """The error that a script of ours, or redis-py, means by its error reply or word, if it is this one."""
-    if isinstance(problem, WrongKey):
-        return problem
+def wrong_key(problem: Exception | bytes, key: str | None = None) -> WrongKey | None:
+    """The error that a script of ours, Redis or redis-py means by its error reply or word, if it is this one.
+
+    `key`: the one that is meant where the words name none.
+    """
     text = str(problem, "utf-8", "replace") if isinstance(problem, bytes) else str(problem)
-    found = _TOLD.search(text) or _IN_PIPELINE.search(text)
-    return WrongKey(found["key"], found.groupdict().get("holds", ANOTHER)) if found else None
+    if found := _TOLD.search(text) or _IN_PIPELINE.search(text):
+        return WrongKey(found["key"], found.groupdict().get("holds", ANOTHER))
+    return WrongKey(key, ANOTHER) if key and "WRONGTYPE" in text else None
 
 
 class WrongKeys:
@@ -40,7 +42,9 @@ class WrongKeys:
         self._met: dict[str, float] = {}
 
     def tell(self, problem: WrongKey) -> None:
-        now = self._clock()
+        if problem.told:
+            return
+        problem.told, now = True, self._clock()
         with self._lock:
             last = self._met.get(problem.key)
             self._met[problem.key] = now
