@@ -69,6 +69,14 @@ def _broker_url(url: str) -> str:
     return url
 
 
+def _host(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._:%-]{1,253}", name):
+        raise ValueError(
+            "is neither a name nor an address; allowed is one of this machine, as 127.0.0.1 or 0.0.0.0"
+        )
+    return name
+
+
 def _whole(least: int, most: int) -> BeforeValidator:
     rule = f"allowed is a whole number from {least} to {most}"
 
@@ -138,7 +146,7 @@ class Settings(BaseModel):
     provider_errors_file: Path = Field(
         default_factory=lambda: config_file("provider_errors.toml"), alias="PROVIDER_ERRORS_FILE"
     )
-    metrics_host: str = Field("127.0.0.1", alias="METRICS_HOST")
+    metrics_host: Annotated[str, AfterValidator(_host)] = Field("127.0.0.1", alias="METRICS_HOST")
     metrics_port: Port = Field(9808, alias="METRICS_PORT")
     log_level: LogLevel = Field("INFO", alias="LOG_LEVEL")
     log_format: LogFormat = Field("json", alias="LOG_FORMAT")

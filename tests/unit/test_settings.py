@@ -61,6 +61,8 @@ def test_defaults_are_those_of_the_contract() -> None:
         ("REDIS_URL", "localhost:6379", "is not an address", "redis://"),
         ("REDIS_URL", "http://localhost", "is not an address", "unix://"),
         ("REDIS_URL", "redis://localhost:port/0", "is not an address", "rediss://"),
+        ("METRICS_HOST", "http://127.0.0.1", "is neither a name nor an address", "127.0.0.1 or 0.0.0.0"),
+        ("METRICS_HOST", "a b", "is neither a name nor an address", "127.0.0.1 or 0.0.0.0"),
         ("BROKER_URL", "localhost", "is not a kombu URL", "amqp://"),
         ("BROKER_URL", "://localhost", "is not a kombu URL", "redis://"),
     ],

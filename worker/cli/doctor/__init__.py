@@ -55,7 +55,7 @@ ON_THIS_MACHINE: tuple[Check, ...] = (
     (exposure.check, frozenset({"PROXSTOP_URL", "REDIS_URL"})),
     (servers.store, frozenset({"REDIS_URL"})),
     (servers.broker, frozenset({"REDIS_URL", "BROKER_URL"})),
-    (network.metrics_port, frozenset({"METRICS_PORT"})),
+    (network.metrics_port, frozenset({"METRICS_HOST", "METRICS_PORT"})),
 )
 OUTSIDE: tuple[Check, ...] = (
     (network.provider, frozenset({"PROXSTOP_URL"})),
