@@ -73,6 +73,20 @@ def test_an_event_is_due_at_once_for_each_endpoint(
     assert pending(client) == 2
 
 
+@pytest.mark.parametrize("seconds", [-90.0, 90.0])
+def test_a_clock_that_is_set_moves_no_attempt(
+    client: redis.Redis, clock: StoredClock, store: RedisDeliveries, seconds: float
+) -> None:
+    """The first is made at once, the next when its pause is over, however Redis' clock was set meanwhile. (B6)"""
+    end(client, clock, "a")
+    clock.set_store(seconds)
+    store.again(one(store), 5.0)
+    clock.set_store(seconds)
+    assert store.take(16) == []
+    clock.advance(5)
+    assert one(store).attempt == 2
+
+
 def test_a_leased_delivery_is_nobody_elses(
     client: redis.Redis, clock: StoredClock, store: RedisDeliveries
 ) -> None:

@@ -274,6 +274,22 @@ def test_service_away_is_said_once_however_many_loops_meet_it(
     assert count(metrics, "loop_failures_total", loop="relay") is None
 
 
+def test_the_first_loop_that_gets_through_wakes_the_others(watching: Watching) -> None:
+    """The recorder does not sleep on while Redis answers; it is back once all are through. (A1, B1)"""
+    woken: list[str] = []
+    watching.back = lambda: woken.append("all")
+    with capture_logs() as lines:
+        for loop in ("releaser", "recorder"):
+            watching.loop_failed(loop, StoreUnavailable("READONLY"))
+        watching.loop_recovered("releaser")
+        watching.loop_failed("releaser", StoreUnavailable("READONLY"))
+        assert woken == ["all"] and [line["event"] for line in lines] == ["store.unavailable"]
+        watching.loop_recovered("recorder")
+        watching.loop_recovered("releaser")
+    assert woken == ["all"] * 2
+    assert [line["event"] for line in lines] == ["store.unavailable", "store.back"]
+
+
 def test_service_that_goes_again_is_said_again(watching: Watching) -> None:
     """Even where one loop never told of its recovery."""
     with capture_logs() as lines:
