@@ -23,6 +23,8 @@ def decoded(body: bytes, content_encoding: str, note: Note = unheard) -> bytes:
     `note` hears Oddity.CODING where the two do not agree. Raises Garbled for more than 64 KiB, for a compressed body
     that is cut short or damaged, and for one in a coding that is not known.
     """
+    if not content_encoding and body.startswith(_DOCUMENT_SIGNS):
+        return body  # As nearly all are.
     named = {name.strip().lower() for name in content_encoding.split(",")} - {"", "identity"}
     plain = _plain(body, named)
     if not (not named if plain is body else named and named <= _READABLE):
