@@ -3,6 +3,8 @@
 The program's own lines come from structlog, those of libraries from `logging`; both go through one handler of the
 root logger. A line has `timestamp` (RFC 3339, UTC, milliseconds), `level`, `event`, `logger`, then its fields; an
 exception is the text of its traceback under `exception`, without local variables.
+
+Nobody waits for a line to be written; see `worker.outlet`.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Literal, TextIO
@@ -20,6 +23,7 @@ from typing import Any, Literal, TextIO
 import structlog
 from structlog.types import EventDict, Processor
 
+from worker import outlet
 from worker.events import rfc3339
 from worker.redaction import redactor, register_passwords
 
@@ -41,6 +45,9 @@ _job_fields: ContextVar[dict[str, Any]] = ContextVar("job_fields")
 
 _add_extra = structlog.stdlib.ExtraAdder()
 _crash = structlog.stdlib.get_logger("worker.crash")
+_own = structlog.stdlib.get_logger(__name__)
+
+MAX_FRAMES = 25
 
 
 def configure(level: str, fmt: Format, stream: TextIO | None = None) -> None:
@@ -51,7 +58,7 @@ def configure(level: str, fmt: Format, stream: TextIO | None = None) -> None:
     """
     register_passwords()
     out = stream or sys.stderr
-    handler = _Handler(out)
+    handler = _Handler(outlet.of(out, _tell_dropped))
     handler.setFormatter(_formatter(fmt, coloured=_wants_colours(out)))
     _own_the_loggers(handler, level)
     logging.captureWarnings(True)
@@ -92,6 +99,10 @@ class job_context:  # noqa: N801 (used as a function)
         _job_fields.reset(self._token)
 
 
+def _tell_dropped(lines: int) -> None:
+    _own.warning("log.lines_dropped", lines=lines)
+
+
 class _Handler(logging.StreamHandler[TextIO]):
     """A handler that says which line it could not write, where `logging` would print the line's raw arguments."""
 
@@ -117,9 +128,18 @@ def _common() -> list[Processor]:
         structlog.stdlib.add_log_level,
         _timestamp,
         structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
+        _traceback,
         redactor,
     ]
+
+
+def _traceback_text(exc_info: tuple[type[BaseException], BaseException, TracebackType | None]) -> str:
+    """Each exception of a chain with its innermost frames: the end of a text that is too long is cut, and the cause of
+    most faults stands there."""
+    return "".join(traceback.format_exception(*exc_info, limit=-MAX_FRAMES)).rstrip("\n")
+
+
+_traceback = structlog.processors.ExceptionRenderer(_traceback_text)
 
 
 def _formatter(fmt: Format, *, coloured: bool) -> structlog.stdlib.ProcessorFormatter:
@@ -204,13 +224,11 @@ def _hook_crashes() -> None:
     sys.unraisablehook = _unraisable
 
 
-def _process_crashed(
-    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
-) -> None:
+def _process_crashed(kind: type[BaseException], error: BaseException, frames: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
-        sys.__excepthook__(kind, error, traceback)
+        sys.__excepthook__(kind, error, frames)
     else:
-        _crash.critical("process.crashed", exc_info=(kind, error, traceback))
+        _crash.critical("process.crashed", exc_info=(kind, error, frames))
 
 
 def _thread_crashed(crash: threading.ExceptHookArgs) -> None:

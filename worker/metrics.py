@@ -102,6 +102,9 @@ class Metrics:
         self.last_progress = self._gauge(
             "last_progress_timestamp_seconds", "Unix time when a loop of this process last did its round."
         )
+        self.log_lines_dropped = self._counter(
+            "log_lines_dropped", "Log lines that were dropped because nobody read the log."
+        )
         self.loop_failures = self._counter(
             "loop_failures", "Rounds of a loop that ended in an error nobody foresaw.", "loop"
         )

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 
 import redis
 
-from worker import embedded
+from worker import embedded, outlet
 from worker.accounts import Accounts
 from worker.broker.address import broker_url, redis_broker
 from worker.broker.depth import QueueDepths
@@ -135,6 +135,7 @@ class Wiring:
     def metrics(self) -> Metrics:
         metrics = Metrics(self.codes.classes)
         metrics.initialise(self.accounts)
+        outlet.count_dropped(metrics.log_lines_dropped.inc)
         return metrics
 
     @cached_property

@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 import structlog
 from celery import Celery, signals
 
-from worker import logs
+from worker import logs, outlet
 from worker.redaction import redactor, register_secret
 
 
@@ -125,6 +126,40 @@ def test_traceback_is_redacted_and_has_no_locals(stream: io.StringIO) -> None:
     text = only_line(stream)["exception"]
     assert "Traceback" in text and "ValueError" in text and "reason" in text
     assert "{'code': 7391" not in text and hidden_local not in text
+
+
+def test_traceback_of_a_deep_chain_ends_with_its_last_error(stream: io.StringIO) -> None:
+    """Of many frames the innermost are shown, so that what went wrong is not what is cut off."""
+
+    def fall(levels: int) -> None:
+        if levels == 0:
+            raise ValueError("the cause")
+        fall_on(levels)
+
+    def fall_on(levels: int) -> None:
+        fall(levels - 1)
+
+    try:
+        try:
+            fall(150)
+        except ValueError as problem:
+            raise RuntimeError("the end") from problem
+    except RuntimeError:
+        structlog.get_logger("worker.x").exception("loop.failed")
+    text = only_line(stream)["exception"]
+    assert "ValueError: the cause" in text and text.endswith("RuntimeError: the end")
+
+
+def test_a_stream_with_a_descriptor_is_written_by_another_thread(tmp_path: Path) -> None:
+    """And all of it is there once the log was drained; the console's lines too."""
+    for fmt in ("json", "console"):
+        with (tmp_path / fmt).open("w") as file:
+            logs.configure("INFO", fmt, file)
+            for n in range(100):
+                structlog.get_logger("worker.x").info("call.placed", attempts=n)
+            outlet.drain(30)
+        text = (tmp_path / fmt).read_text()
+        assert text.count("call.placed") == 100 and "99" in text
 
 
 def test_registered_secret_never_shows(stream: io.StringIO) -> None:

@@ -33,6 +33,7 @@ CONTRACT = {
     "provider_errors_total": {"account", "code"},
     "provider_oddities_total": {"account", "oddity"},
     "retries_total": {"account", "reason"},
+    "log_lines_dropped_total": set(),
     "job_wait_seconds_count": {"reason"},
     "job_seconds_count": {"account"},
     "jobs_waiting": {"account", "reason"},

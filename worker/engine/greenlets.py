@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import gevent
+import structlog
 from gevent.threadpool import ThreadPool
 
 from worker.loops import STALLED_AFTER_SECONDS
@@ -20,6 +21,8 @@ BEAT_SECONDS = 1.0
 ASIDE_THREADS = 8
 
 Result = TypeVar("Result")
+
+log = structlog.get_logger(__name__)
 
 
 class Greenlets:
@@ -72,7 +75,9 @@ class Greenlets:
 
     def _run(self) -> None:
         show_name(self.name)
-        alarm = gevent.get_hub().loop.async_()
+        hub: Any = gevent.get_hub()
+        hub.print_exception = _tell_failure
+        alarm = hub.loop.async_()
         alarm.start(self._begin_all)
         self._alarm = alarm
         # What was submitted before there was an alarm to be heard.
@@ -84,6 +89,11 @@ class Greenlets:
     def _begin_all(self) -> None:
         while self._waiting:
             gevent.spawn_raw(self._waiting.popleft())
+
+
+def _tell_failure(_context: object, *failure: Any) -> None:
+    """In place of gevent's own words on standard error, which nobody has redacted."""
+    log.error("greenlet.failed", exc_info=failure)
 
 
 class GivingWay:

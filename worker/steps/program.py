@@ -20,7 +20,7 @@ from celery.platforms import SecurityWarning
 from celery.utils.nodenames import default_nodename, node_format
 from celery.worker import state
 
-from worker import failpoints, logs, open_files, preflight
+from worker import failpoints, logs, open_files, outlet, preflight
 from worker.broker.address import redis_broker
 from worker.embedded import EmbeddedServer
 from worker.errors import ConfigurationError, every
@@ -28,6 +28,7 @@ from worker.queues import TASK_QUEUES
 from worker.settings import Settings
 from worker.steps.log_lines import tell_end, tell_start
 from worker.steps.process_file import process_file
+from worker.steps.signals import answer_signals
 from worker.steps.starting import refused_in_lines, tell_unread_variables
 from worker.wiring import Wiring
 
@@ -68,6 +69,10 @@ class CallWorker(Worker):
         if redis_broker(self.settings) is not None:
             self.app.amqp.queues.deselect([queue.name for queue in TASK_QUEUES])
 
+    def install_platform_tweaks(self, worker: Any) -> None:
+        super().install_platform_tweaks(worker)
+        answer_signals()
+
     def on_init_blueprint(self) -> None:
         stream = _log_file(self.logfile, self.hostname) if self.logfile else None
         logs.configure(self.settings.log_level, self.settings.log_format, stream)
@@ -97,6 +102,7 @@ class CallWorker(Worker):
                 left = self.engine.stop(grace_seconds, hurry)
                 if began is not None:
                     tell_end(left, time.monotonic() - began)
+                outlet.drain()
 
     def _store(self) -> AbstractContextManager[Any]:
         return EmbeddedServer(self.settings.state_dir) if self.settings.embedded else nullcontext()
