@@ -17,7 +17,7 @@ from tests.doubles.world import World
 from worker.engine import intake as module
 from worker.engine.dialler import Dialler
 from worker.engine.entry import Entry
-from worker.engine.intake import CRASHES_MOST, Intake
+from worker.engine.intake import BATCH_BYTES_MOST, CRASHES_MOST, IN_HAND_BYTES_MOST, Intake
 from worker.engine.setbacks import LONGEST_PAUSE_SECONDS, TRIES_MOST
 from worker.errors import StoreUnavailable, WrongKey
 from worker.intake import Broken, Request, decode
@@ -181,6 +181,29 @@ class TestSuspects:
         assert letters.letters == [(f"crashed its worker {CRASHES_MOST} times", Source.STREAM, b"")]
         assert letters.wholes == [Whole(len(raw), hashlib.sha256(raw).hexdigest())]
 
+    def test_it_is_put_aside_before_it_is_decoded(self, bench: Bench) -> None:
+        """Nor is what a dead letter would show of it looked at: either may be what crashes (E1, E2)."""
+
+        def crash() -> Any:
+            raise AssertionError("it is looked at")
+
+        entry = Entry(b"bad", crash, lambda: bench.done.append("bad"), Source.QUEUE, True, b"worse", crash)
+        bench.suspects.marks[entry.identity] = CRASHES_MOST - 1
+        bench.intake.put(entry)
+        bench.intake.turn()
+        assert bench.done == ["bad"] and bench.faults.failed == []
+        assert bench.world.dead_letters.wholes == [Whole(3, hashlib.sha256(b"bad").hexdigest())]
+
+    def test_marks_tell_messages_of_one_body_apart(self, bench: Bench) -> None:
+        """By what came beside it: of two empty bodies the one with bad properties is the one that crashes (E2)."""
+        for label in (b"good", b"bad"):
+            entry = Entry(b"", lambda: Broken("empty"), lambda: None, Source.QUEUE, True, label)
+            if label == b"bad":
+                bench.suspects.marks[entry.identity] = CRASHES_MOST - 1
+            bench.intake.put(entry)
+        bench.intake.turn()
+        assert bench.world.dead_letters.reasons == ["empty", f"crashed its worker {CRASHES_MOST} times"]
+
     def test_a_mark_outlives_a_crash(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         """It stands while the entry is handled."""
         raw = json.dumps(JOB | {"id": "a"}).encode()
@@ -251,6 +274,28 @@ def test_a_turn_that_does_not_end_is_known(bench: Bench, monkeypatch: pytest.Mon
     with pytest.raises(StoreUnavailable):
         bench.intake.turn()
     assert seen == [False, True, True] and not bench.intake.stuck
+
+
+def test_what_is_in_hand_is_bounded_in_bytes(bench: Bench) -> None:
+    """Room is what is left of the bound, and comes back as entries are settled (E6)."""
+    room = bench.intake.room_bytes
+    assert room == IN_HAND_BYTES_MOST
+    for n in range(3):
+        bench.put_raw(b"{" + b"y" * 60_000, f"large-{n}")
+    assert room - bench.intake.room_bytes >= 3 * 60_000
+    bench.intake.turn()
+    assert bench.intake.room_bytes == room and len(bench.done) == 3
+
+
+def test_a_batch_is_bounded_in_bytes(bench: Bench) -> None:
+    """Decoded, a message may take many times its size (E6)."""
+    for n in range(40):
+        bench.put_raw(b"{" + b"y" * 60_000, f"large-{n}")
+    bench.intake.turn()
+    assert len(bench.done) == BATCH_BYTES_MOST // 61_025 + 1
+    for _ in range(3):
+        bench.intake.turn()
+    assert len(bench.done) == 40
 
 
 class TestSetbacks:
