@@ -52,9 +52,10 @@ _START = r"(?:(?<![A-Za-z0-9_])(?<![A-Za-z0-9]-)|(?<=\\[nrt])|(?<=%2[2670]))"
 _NAME = rf"(?:[A-Za-z0-9_-]{{0,40}}[_-])?(?:{_PHONE}|{_PIN}|{_CREDENTIAL})|code|apikey|cookie"
 _STEMS = ("phone", "msisdn", "mobile", "pin", "otp", "code", "key", "secret", "pass", "token", "cookie")
 _PAIR = r",(?=[\sbu]{0,8}+\\{0,64}+[\"'][^\"',]{0,200}[0-9])"
+# Atomic groups, where possessive ones would do from Python 3.11.5 on (gh-106052): before, they pass over lookaheads.
 _VALUE = (
-    r"(?(q)(?:(?!(?P=q))(?:\\.|.))*+|"
-    r"(?:\[(?!redacted\])[^\]]*+\]?|\([^)]*+\)?|\{[^}]*+\}?|(?:[^\s&,;\"'<>()\[\]{}%]++|%(?!2[26C]|7D))++))"
+    r"(?(q)(?>(?:(?!(?P=q))(?:\\.|.))*)|"
+    r"(?:\[(?!redacted\])[^\]]*+\]?|\([^)]*+\)?|\{[^}]*+\}?|(?>(?:[^\s&,;\"'<>()\[\]{}%]++|%(?!2[26C]|7D))+)))"
 )
 _LABELLED = re.compile(
     rf"(?P<lead>{_START}(?P<name>{_NAME})"
