@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 import threading
 import time
 import zlib
@@ -15,7 +14,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from tests.contract.provider_caller import JOB, KEY, LONG, SHORT, Caller, was_not_sent
+from tests.contract.provider_caller import LONG, SHORT, Caller, was_not_sent
 from tests.contract.scripted_provider import (
     GOOD,
     INVALID,
@@ -32,18 +31,15 @@ from tests.contract.scripted_provider import (
     over_tls,
     reply,
 )
-from worker import trust
 from worker.errors import (
     AccountProblem,
-    Cause,
     ConfigurationError,
     Misconfigured,
     Redial,
     Refused,
     Retry,
 )
-from worker.provider import Connections, Result, connection, waiting
-from worker.provider.oddities import Oddity
+from worker.provider import Result, connection, waiting
 
 # Certainly not rung: nothing was written.
 
@@ -339,192 +335,8 @@ def test_redirect_is_misconfigured_and_not_followed(play: Play, status: str, loc
     assert caller.observed == [("acme", Result.MISCONFIGURED)]
 
 
-def test_self_signed_certificate_is_misconfigured(play: Play, certificate: Path) -> None:
-    """A certificate that nobody vouches for: nothing is sent, nobody tries again, and the operator can see it."""
-    provider = play(over_tls(answers(reply()), certificate))
-    caller = Caller(f"https://127.0.0.1:{provider.port}")
-    error = caller.fails()
-    assert isinstance(error, Misconfigured) and not error.sent and "self-signed" in error.message
-    assert error.cause is Cause.TLS
-    assert (provider.requests, caller.gates) == ([], 0)
-    assert caller.observed == [("acme", Result.MISCONFIGURED)]
-
-
-def test_certificate_of_another_host_is_misconfigured(
-    play: Play, foreign_certificate: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A trusted certificate for another name is refused as well."""
-    monkeypatch.setattr(trust, "DEFAULT_CA_BUNDLE_PATH", str(foreign_certificate))
-    provider = play(over_tls(answers(reply()), foreign_certificate))
-    error = Caller(f"https://127.0.0.1:{provider.port}").fails()
-    assert isinstance(error, Misconfigured) and not error.sent
-    assert provider.requests == []
-
-
-def test_authority_of_the_operators_own_is_trusted(play: Play, certificate: Path) -> None:
-    """PROXSTOP_CA_FILE names certificates beside the public ones (C10)."""
-    provider = play(over_tls(answers(reply()), certificate))
-    connections = Connections(ca_file=certificate)
-    assert Caller(f"https://127.0.0.1:{provider.port}", connections=connections).call() == REF
-
-
-@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
-def test_variable_of_openssl_is_heeded(
-    play: Play, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
-    """Authorities that the whole machine trusts are trusted here (C10)."""
-    found = subprocess.run(
-        ["openssl", "x509", "-hash", "-noout", "-in", certificate], check=True, capture_output=True, text=True
-    )
-    (tmp_path / f"{found.stdout.strip()}.0").symlink_to(certificate)
-    monkeypatch.setenv(variable, str(certificate if variable == "SSL_CERT_FILE" else tmp_path))
-    provider = play(over_tls(answers(reply()), certificate))
-    assert Caller(f"https://127.0.0.1:{provider.port}").call() == REF
-
-
-def cause_of(caller: Caller) -> tuple[Cause | None, str]:
-    error = caller.fails()
-    assert KEY not in str(error) and JOB.phone not in str(error)
-    return error.cause, error.message
-
-
-@pytest.mark.parametrize(
-    ("script", "cause", "word"),
-    [
-        (
-            in_turn(lambda peer: peer.sock.recv(9), Peer.reset),
-            Cause.TLS,
-            "in the TLS handshake: tls, ConnectionResetError",
-        ),
-        (in_turn(Peer.request, Peer.reset), Cause.CONNECT, "ConnectionResetError: Connection reset by peer"),
-        (answers_once(b"phone=2125550199&code=48213\r\n\r\n"), Cause.PROTOCOL, "BadStatusLine"),
-        (answers_once(reply()[:-1]), Cause.PROTOCOL, "IncompleteRead"),
-        (answers_once(reply(b"<response/>")), Cause.PROTOCOL, "cannot be read"),
-        (in_turn(Peer.request, Peer.stay_silent), Cause.TIMEOUT, "TimeoutError"),
-    ],
-    ids=["tls", "reset", "no http", "cut short", "unreadable", "silence"],
-)
-def test_failed_request_says_why(play: Play, script: Script, cause: Cause, word: str) -> None:
-    """The cause is one of five, and the library's own word is beside it, without what was sent or came (C10)."""
-    scheme = "https" if cause is Cause.TLS else "http"
-    caller = Caller(f"{scheme}://127.0.0.1:{play(script).port}", timeout_seconds=1)
-    found, message = cause_of(caller)
-    assert found is cause
-    assert word in message
-
-
-def test_unknown_name_and_closed_port_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No address, and nobody who listens (C10)."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    found, message = cause_of(Caller(f"http://127.0.0.1:{port}"))
-    assert (found, message.endswith("ConnectionRefusedError: Connection refused")) == (Cause.CONNECT, True)
-    resolve_to(monkeypatch, [])
-    assert cause_of(Caller("http://provider.invalid"))[0] is Cause.NAME
-
-
 @pytest.mark.parametrize("url", ["http://", "http://[::1", "http://host:99999"])
 def test_address_that_cannot_be_called_is_a_configuration_error(url: str) -> None:
     """A wrong address stops the program at its start, by the name of its setting."""
     with pytest.raises(ConfigurationError, match="PROXSTOP_URL"):
         Caller(url)
-
-
-# Placed.
-
-
-def framed(*lines: str) -> bytes:
-    """An answer whose length is told by `lines`, or else by the connection's end."""
-    return "\r\n".join(("HTTP/1.1 200 OK", *lines)).encode() + b"\r\n\r\n" + GOOD
-
-
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-CHUNKED += b"9\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (GOOD[:9], len(GOOD) - 9, GOOD[9:])
-PLACED: dict[str, tuple[str, bytes]] = {
-    "xml": ("xml", reply(b'<?xml version="1.0" encoding="UTF-8"?>\n' + GOOD + b"\n")),
-    "json": ("json", reply(b'{"version":"1.0","encoding":"UTF-8","response":{"ref":"%s"}}' % REF.encode())),
-    "json as documented": ("json", reply(b'{"version": "1.0", "response": {"ref": %s}}' % REF.encode())),
-    "status 500": ("xml", reply(GOOD, "500 Oops")),
-    "status 302": ("xml", reply(GOOD, "302 Found", "Location: /x")),
-    "status 429": ("xml", reply(GOOD, "429 Slow", "Retry-After: 5")),
-    "chunked": ("xml", CHUNKED),
-    "until the end": ("xml", b"HTTP/1.0 200 OK\r\n\r\n" + GOOD),
-    "closing": ("xml", reply(GOOD, "200 OK", "Connection: close")),
-    "after 100 Continue": ("xml", b"HTTP/1.1 100 Continue\r\n\r\n" + reply()),
-    "after 102 Processing": ("xml", b"HTTP/1.1 102 Processing\r\n\r\n" * 20 + reply()),
-    "after 103 Early Hints": ("xml", b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n" + reply()),
-    "after several of 1xx": ("xml", b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 104 X\r\nContent-Length: 9\r\n\r\n" + reply()),
-    "one length twice in a line": ("xml", framed(f"Content-Length: {len(GOOD)}, {len(GOOD)}")),
-    "one length in two lines": ("xml", framed(f"Content-Length: {len(GOOD)}", f"content-length: 0{len(GOOD)}")),
-    "length with a sign": ("xml", framed(f"Content-Length: +{len(GOOD)}")),
-    "length that is none": ("xml", framed("Content-Length: none")),
-    "negative length": ("xml", framed("Content-Length: -1")),
-    "no reason": ("xml", reply(GOOD, "200")),
-    "bare line feeds": ("xml", framed(f"Content-Length: {len(GOOD)}").replace(b"\r", b"")),
-    "folded header, line without a colon": ("xml", reply(GOOD, "200 OK", "X: 1\r\n more", "Warning")),
-    "chunks and a length": ("xml", CHUNKED.replace(b"Tr", b"Content-Length: 3\r\nTr", 1)),
-    "chunks named twice": ("xml", CHUNKED.replace(b"Tr", b"Transfer-Encoding: chunked\r\nTr", 1)),
-    "chunks with extension and trailer": (
-        "xml",
-        CHUNKED.replace(b"\r\n9\r\n", b"\r\n9;x=y\r\n").replace(b"\r\n0\r\n", b"\r\n0\r\nX-Sum: 1\r\n"),
-    ),
-    "xml with a stray byte": ("xml", reply(GOOD.replace(b"</ref>", b"</ref><error_msg>\xe9 & \x01</error_msg>"))),
-    "json with a line break": ("json", reply(b'{"response": {"ref": "%s", "note": "a\nb",}}' % REF.encode())),
-    "an empty half beside it": ("json", reply(b'{"response": {"ref": "%s"}, "failed": false}' % REF.encode())),
-    "called utf-8": ("xml", reply(GOOD, "200 OK", "Content-Encoding: utf-8")),
-    "called gzip and plain": ("xml", reply(GOOD, "200 OK", "Content-Encoding: gzip")),
-    "gzip, not called so": ("xml", reply(zlib.compress(GOOD, wbits=31))),
-    "deflate": ("xml", reply(zlib.compress(GOOD), "200 OK", "Content-Encoding: deflate")),
-    "gzip": ("xml", reply(zlib.compress(GOOD, wbits=31), "200 OK", "Content-Encoding: GZIP")),
-    "raw deflate": ("xml", reply(zlib.compress(GOOD, wbits=-15), "200 OK", "Content-Encoding: deflate")),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("fmt", "answer"), PLACED.values(), ids=PLACED.keys())
-def test_ref_in_the_body_is_a_placed_call(play: Play, fmt: str, answer: bytes) -> None:
-    """A ref in any spelling, framing or coding, under any status, is a placed call.
-
-    An interim answer used to be taken for the answer (A6), a byte or a comma made it unreadable (A3, A4), and a wrong
-    name of its coding too (A5), so that the phone rang again.
-    """
-    caller = Caller(play(answers_once(answer)).url, fmt=fmt)
-    assert caller.call() == REF
-    assert caller.observed == [("acme", Result.PLACED)]
-
-
-@pytest.mark.parametrize(
-    ("answer", "ref"),
-    [
-        (b"<response><ref>97A6</ref></response>", "97A6"),
-        (b"<response><ref>%s</ref></response>" % (b"Zz-9" * 8), "Zz-9" * 8),
-        (b'{"response": {"ref": "call-2125550199/48213"}}', "call-***"),
-        (b'{"response": {"reference": "x\\u0000\\u202ey"}}', "x y"),
-        (b"<response><ref>%s</ref></response>" % (b"x" * 5000), "x" * 300),
-    ],
-)
-def test_ref_of_another_shape_is_a_placed_call(play: Play, answer: bytes, ref: str) -> None:
-    """What stands alone in a response is told, cleaned, as the ref: the phone rings, and is not rung again (A7)."""
-    provider = play(answers(reply(answer)))
-    caller = Caller(provider.url)
-    assert caller.call() == ref
-    assert (len(provider.requests), caller.observed) == (1, [("acme", Result.PLACED)])
-    assert caller.oddities == [{Oddity.REF}]
-
-
-def test_account_without_points_is_held_however_that_is_spelled(play: Play) -> None:
-    """A byte that XML does not allow beside an account's code does not have its jobs dialled twice each (A3)."""
-    body = b"<failed><error_code>INVALID_KEY</error_code><error_msg>Cl\xe9 invalide & vieille</error_msg></failed>"
-    caller = Caller(play(answers(reply(body))).url)
-    error = caller.fails()
-    assert isinstance(error, AccountProblem) and "invalide & v" in error.message
-    assert caller.oddities == [{Oddity.REPAIRED}]
-
-
-def test_call_works_over_tls_and_keeps_its_connection(play: Play, trusted: Path) -> None:
-    """Session tickets that come after the handshake do not make a connection look lost."""
-    shaken = threading.Event()
-    provider = play(over_tls(in_turn(lambda _: shaken.set(), answers(reply())), trusted))
-    caller = Caller(f"https://127.0.0.1:{provider.port}")
-    caller.at_gate = lambda: expect(shaken)
-    assert [caller.call() for _ in range(3)] == [REF] * 3
-    assert (provider.connections, caller.gates) == (1, 3)
