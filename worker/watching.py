@@ -183,9 +183,9 @@ class Watching:
         """Keys of a Redis broker that hold something else than they should: each is told once, and once when it is
         right again."""
         for key in sorted(keys - self._wrong_keys):
-            self._log.error("key.wrong_type", key=key)
+            self._log.error("key.wrong_type", redis_key=key)
         for key in sorted(self._wrong_keys - keys):
-            self._log.info("key.right_again", key=key)
+            self._log.info("key.right_again", redis_key=key)
         for key in keys ^ self._wrong_keys:
             self._metrics.wrong_keys.labels(key).set(key in keys)
         self._wrong_keys = keys

@@ -252,7 +252,7 @@ def test_a_wrong_key_leaves_nothing_half_done(bench: Bench, scene: Scene, key: s
         for _ in range(2):
             with suppress(WrongKey, LeaseLost):
                 act(bench)
-    told = [line["key"] for line in lines if line["event"] == "key.wrong_type"]
+    told = [line["redis_key"] for line in lines if line["event"] == "key.wrong_type"]
     assert told in ([], [key])
     restore(bench, key)
     if told:
@@ -321,9 +321,9 @@ def test_a_wrong_key_at_the_start_stops_no_other_account(bench: Bench, key: str)
     dialler.submit = lambda lease: leased.append(lease.job.id)  # type: ignore[method-assign]  # calls nobody
     with capture_logs() as lines:
         Releaser(bench.ledger, dialler, limits).turn()
-    assert leased == ["there"] and [line["key"] for line in lines if line["event"] == "key.wrong_type"] == [
-        key
-    ]
+    assert leased == ["there"] and [
+        line["redis_key"] for line in lines if line["event"] == "key.wrong_type"
+    ] == [key]
 
 
 @pytest.mark.parametrize("name", ["outbox", "lane:acme", "limit:acme", "pending"])

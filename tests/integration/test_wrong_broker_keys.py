@@ -61,6 +61,7 @@ def test_the_other_queues_go_on(stack: Stack) -> None:
     wait_until(lambda: worker.metric("wrong_keys") == 0, "no key is wrong", 20)
     told = [line for line in worker.output.splitlines() if "key.wrong_type" in line]
     assert len(told) == 2 and "Traceback" not in worker.output
+    assert {json.loads(line)["redis_key"] for line in told} == {"calls", "calls.7"}
 
 
 def test_lists_go_on_beside_a_spoiled_stream(stack: Stack) -> None:

@@ -77,7 +77,7 @@ class RedisDeadLetters:
         try:
             self._scripts.run(Call("bury", _KEYS, (text, KEEP_MOST, KEEP_MOST_BYTES)))
         except WrongKey:
-            log.error("message.dead_and_not_kept", key=keys.DEAD, **told)
+            log.error("message.dead_and_not_kept", redis_key=keys.DEAD, **told)
         else:
             log.warning("message.dead", **told)
 

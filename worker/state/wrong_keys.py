@@ -49,4 +49,4 @@ class WrongKeys:
             last = self._met.get(problem.key)
             self._met[problem.key] = now
         if last is None or now - last > QUIET_SECONDS:
-            log.error("key.wrong_type", key=problem.key, holds=problem.holds)
+            log.error("key.wrong_type", redis_key=problem.key, holds=problem.holds)
