@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from worker.state import keys
 from worker.state.connection import connect
@@ -16,7 +16,8 @@ SECRET_BYTES = 32
 
 
 def shared_secret(redis_url: str) -> bytes | None:
-    """The secret of all producers on that Redis, made at the first call; None where this user may not read or write it.
+    """The secret of all producers on that Redis, made at the first call; None where this user may not read or write it,
+    or its key holds something else.
 
     Raises StoreUnavailable.
     """
@@ -27,6 +28,8 @@ def shared_secret(redis_url: str) -> bytes | None:
                 client.set(keys.FILE_IDS, secrets.token_bytes(SECRET_BYTES), nx=True)
                 found = client.get(keys.FILE_IDS)
                 wait_for_file(client)
-        except NoPermissionError:
-            return None
+        except ResponseError as problem:
+            if isinstance(problem, NoPermissionError) or "WRONGTYPE" in str(problem):
+                return None
+            raise
     return bytes(found)
