@@ -247,3 +247,18 @@ def test_doctor_tells_of_certificates(
     found = [finding for finding in check(settings) if finding.name in (name, f"{name} TLS")]
     assert {finding.grade for finding in found} == grades
     assert all("certificate" in finding.text for finding in found if finding.grade != "ok")
+
+
+@on_both_servers
+def test_file_that_is_gone_for_a_while_is_no_fault(
+    server: str, door: Any, authority: Authority, tmp_path: Path
+) -> None:
+    """A certificate that is being exchanged while a connection is made again: the broker is away until it is there."""
+    file, content = tmp_path / "ca.pem", authority.pair.certificate.read_text()
+    file.write_text(content)
+    with closing(ResultsQueue(through(server, door("right"), f"?ssl_ca_certs={file}"))) as queue:
+        file.unlink()
+        with pytest.raises(BrokerUnavailable, match="ssl_ca_certs"):
+            queue.publish([("call.placed", "{}")])
+        file.write_text(content)
+        queue.publish([("call.placed", "{}")])

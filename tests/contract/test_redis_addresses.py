@@ -18,6 +18,7 @@ import redis
 from tests.conftest import absent, free_port, process, wait_until
 from tests.tls import Authority, TlsDoor
 from worker.broker.connection import Link
+from worker.broker.greeting import ask_broker, ask_store
 from worker.delivery.results import ResultsQueue
 from worker.embedded import EmbeddedServerError, find_binary
 from worker.errors import ConfigurationError
@@ -144,6 +145,16 @@ def test_address_is_the_same_server_to_every_client(server: Server, form: str) -
             producer.enqueue(JOB)
             assert RESULTS.bind(link.channel).get(no_ack=True).body in ("{}", b"{}")
         assert direct.llen(queue_of("acme").name) == 1
+
+
+@pytest.mark.parametrize("given", ["", ":wrong@", "nobody:{pw}@"])
+def test_password_that_is_missing_or_wrong_ends_the_start(server: Server, given: str) -> None:
+    """One line for the store, one for the broker, each with its variable (B4)."""
+    url = server.url(f"redis://{given}127.0.0.1:{{port}}/0")
+    with pytest.raises(ConfigurationError, match=r"^REDIS_URL: the server refuses: [^\n]+$"):
+        ask_store(url)
+    with pytest.raises(ConfigurationError, match=r"^BROKER_URL: [^\n]+$"):
+        ask_broker(url, "BROKER_URL")
 
 
 def test_clients_name_is_told(server: Server) -> None:

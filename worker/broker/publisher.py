@@ -15,7 +15,7 @@ from worker.broker.confirms import Confirms
 from worker.broker.connection import Link, connection_to, translated
 from worker.broker.message import PERSISTENT, Message
 from worker.broker.redis_outbound import RedisOutbound
-from worker.errors import BrokerUnavailable
+from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
 
 
 class Publisher:
@@ -66,6 +66,10 @@ class Publisher:
         try:
             with translated("the broker did not take a message"):
                 yield
+        except ConfigurationError as problem:
+            # The address was good when this publisher was made: a file that it names is gone.
+            self._drop()
+            raise BrokerRefused(str(problem)) from problem
         except BaseException:
             self._drop()
             raise

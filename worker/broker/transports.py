@@ -190,7 +190,11 @@ class _Secured(amqp.transport.SSLTransport):
     """py-amqp's, with a context of ours: its own cannot name the server without verifying the name, nor the reverse."""
 
     def _wrap_socket(self, sock: Any, server_hostname: str, **options: Any) -> Any:
-        context = tls.context(options)
+        try:
+            context = tls.context(options)
+        except ValueError as problem:
+            # A file that was there at the start: nothing but the next connection can tell.
+            raise OSError(str(problem)) from problem
         return context.wrap_socket(sock, server_hostname=server_hostname, do_handshake_on_connect=False)
 
 

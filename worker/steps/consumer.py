@@ -30,7 +30,7 @@ from worker.broker.declaring import declare
 from worker.engine.entry import Entry
 from worker.engine.intake import Intake
 from worker.engine.messages import Envelope, read_plain, read_task
-from worker.errors import BrokerUnavailable
+from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
 from worker.failpoints import hit
 from worker.intake import Broken, Request
 from worker.ports import Source, Whole
@@ -71,15 +71,23 @@ class CallConsumer(Consumer):
         self._acknowledgements = []
         while True:
             self._wait(self._pacing.next())
-            connection = self.app.connection_for_read(heartbeat=self.amqheartbeat)
             try:
-                with translated("the broker cannot be reached"):
-                    self._prepare(connection)
+                return self._connected()
             except BrokerUnavailable as problem:
                 self._failed(problem)
-                let_go(connection)
-            else:
-                return connection
+            except ConfigurationError as problem:
+                # The address was good at the start: a file that it names is gone.
+                self._failed(BrokerRefused(str(problem)))
+
+    def _connected(self) -> Any:
+        connection = self.app.connection_for_read(heartbeat=self.amqheartbeat)
+        try:
+            with translated("the broker cannot be reached"):
+                self._prepare(connection)
+        except BrokerUnavailable:
+            let_go(connection)
+            raise
+        return connection
 
     def _prepare(self, connection: Any) -> None:
         """`results` is declared too: where events cannot leave, no job is taken."""
