@@ -10,13 +10,13 @@ local keep_ms, most = tonumber(ARGV[5]), tonumber(ARGV[6])
 
 local seen = as_seen(id)
 if seen then return seen end
-local f = ask('HMGET', stranger_key(id), 'account', 'digest', 'finished')
-if f[1] == name and f[2] == digest and NOW + LAG - f[3] < keep_ms * 1000 then return {'seen', 'rejected', '', digest} end
+local f = ask('HMGET', stranger_key(id), 'account', 'digest', 'told')
+if f[1] == name and f[2] == digest and NOW - f[3] < keep_ms * 1000 then return {'seen', 'rejected', '', digest} end
 
 check_way_out('')
 check('ZCARD', STRANGERS)
 redis.call('RPUSH', OUTBOX, 'call.rejected ' .. event)
-redis.call('HSET', stranger_key(id), 'account', name, 'state', 'rejected', 'event', event, 'digest', digest,
+redis.call('HSET', stranger_key(id), 'account', name, 'state', 'rejected', 'event', event, 'digest', digest, 'told', int(NOW),
            'accepted', int(NOW + LAG), 'finished', int(NOW + LAG), 'history', line(NOW + LAG, 'rejected'))
 redis.call('PEXPIRE', stranger_key(id), keep_ms)
 redis.call('ZADD', STRANGERS, int(NOW), id)
