@@ -79,7 +79,11 @@ class PageServer:
             self._thread = None
 
     def _run(self, listening: socket.socket, started: threading.Event) -> None:
-        asyncio.run(self._serve(listening, started))
+        try:
+            asyncio.run(self._serve(listening, started))
+        finally:
+            # Whoever waits for the start must not wait for ever where it failed.
+            started.set()
 
     async def _serve(self, listening: socket.socket, started: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
