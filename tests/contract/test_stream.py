@@ -248,7 +248,7 @@ def test_many_abandoned_entries_are_claimed_without_a_pause(
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"jab": "{}"}, "the entry has no field `job`"),
+        ({"jab": "{}"}, "the entry must have one field `job`"),
         ({"job": "{"}, "not valid JSON"),
         ({"job": "[]"}, "not a JSON object"),
         ({"job": b"\xff\xfe\x00"}, "not valid JSON"),
@@ -267,6 +267,16 @@ def test_an_entry_that_is_no_job_is_handed_over_as_broken(
     assert taker.entries[0].raw
     taker.entries[0].done()
     assert client.xlen(STREAM) == 1
+
+
+def test_an_entry_with_two_jobs_is_broken(client: redis.Redis, intake: StreamIntake, taker: Taker) -> None:
+    """Neither is dialled: a client's reply as a map would show the last one alone (C9)."""
+    second = json.dumps(JOB | {"id": "b"})
+    untyped: Any = client
+    untyped.execute_command("XADD", STREAM, "*", "job", json.dumps(JOB), "job", second)
+    intake.turn()
+    assert taker.contents() == [Broken("the entry must have one field `job`")]
+    assert b'"b"' in taker.entries[0].raw and b'"a"' in taker.entries[0].raw
 
 
 def test_a_worker_takes_no_more_than_it_can_hold(

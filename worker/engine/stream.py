@@ -151,7 +151,7 @@ class StreamIntake:
 
 def _content(raw: bytes | None) -> Request | Broken:
     if raw is None:
-        return Broken("the entry has no field `job`")
+        return Broken("the entry must have one field `job`")
     fields = decode(raw)
     return fields if isinstance(fields, Broken) else Request(fields, Source.STREAM)
 

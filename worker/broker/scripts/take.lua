@@ -5,7 +5,7 @@
 -- ARGV 1 group  2 consumer  3 field that holds the job  4 most entries  5 most bytes in all  6 most bytes of one
 --      7 what is kept of a larger one  8 idle time (ms) from which entries are claimed, '' for new ones  9 where to go on
 --      claiming
--- Reply: {list of {id, 1 and the job, or 0 and all fields, with blanks between}, keys of a wrong type, where to go on claiming,
+-- Reply: {list of {id, 1 and the job, or 0 and all fields, with blanks between, unless there is one job}, keys of a wrong type, where to go on claiming,
 --      1 if there may be more now, else 0}
 
 -- So many at a time, twice as many each time: a large entry is alone, unless small ones came before it.
@@ -35,10 +35,13 @@ local function next_entries(count)
   return found[2], cursor ~= '0-0'
 end
 
+-- Of two jobs in one entry neither is taken: the other would be lost without a word.
 local function content(fields)
-  for n = #fields - 1, 1, -2 do
-    if fields[n] == field then return 1, fields[n + 1] end
+  local jobs, text = 0, nil
+  for n = 1, #fields - 1, 2 do
+    if fields[n] == field then jobs, text = jobs + 1, fields[n + 1] end
   end
+  if jobs == 1 then return 1, text end
   return 0, table.concat(fields, ' ')
 end
 
