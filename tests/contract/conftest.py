@@ -9,7 +9,7 @@ import redis
 
 from worker.state.connection import connect
 
-pytest.register_assert_rewrite("tests.contract.ledger_contract")
+pytest.register_assert_rewrite("tests.contract.ledger_contract", "tests.contract.producers_contract")
 
 
 @pytest.fixture

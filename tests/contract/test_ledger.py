@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from tests.contract.ledger_contract import LEASE_SECONDS, Bench, LedgerContract
+from tests.contract.producers_contract import ProducersContract
 from tests.doubles.clocks import FakeClock, StoredClock, read_time_from_keys
 from tests.doubles.memory_ledger import MemoryLedger, Store
 from worker.state import keys
@@ -17,7 +18,7 @@ from worker.state.ledger import RedisLedger
 from worker.state.scripts import Scripts
 
 
-class TestMemoryLedger(LedgerContract):
+class TestMemoryLedger(LedgerContract, ProducersContract):
     """The double keeps the contract, so that tests which use it tell the truth."""
 
     @pytest.fixture
@@ -32,7 +33,7 @@ class TestMemoryLedger(LedgerContract):
         )
 
 
-class TestRedisLedger(LedgerContract):
+class TestRedisLedger(LedgerContract, ProducersContract):
     """The real ledger keeps the contract; only the scripts' clock is the test's."""
 
     @pytest.fixture
