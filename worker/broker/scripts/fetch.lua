@@ -1,8 +1,8 @@
 -- Strikes off what is acknowledged, takes messages from kombu's lists and files them as unacknowledged in the same step, in
 -- kombu's own format.
--- Guarantees: a message is in its list or filed, at every instant; lists that hold enough give alike, but for a few where one is too large,
--- or, where there is not room for one of each, the first ones give one. What is too large is filed as `bounded` has it. The
--- reply is at most 8 messages larger than asked for. A list that holds something else is passed over.
+-- Guarantees: a message is in its list or filed, at every instant; lists that hold enough give alike, but for a few messages
+-- where one is too large, or, where there is not room for one of each, the first ones give one. What is too large is filed as
+-- `bounded` has it. The reply is at most 8 messages larger than asked for. A list that holds something else is passed over.
 -- KEYS 1 hash of unacknowledged messages  2 sorted set of their tags by time  3 set of restored tags  4 … lists
 -- ARGV 1 most messages  2 most bytes in all  3 most bytes of one  4 what is kept of a larger one  5 … tags that are
 --      acknowledged
