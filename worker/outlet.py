@@ -123,6 +123,9 @@ class Outlet:
 
 
 _outlets: dict[int, Outlet] = {}
+_streams: dict[int, TextIO] = {}
+"""A stream that nobody holds is closed, and its descriptor may be a connection's next."""
+
 _counts: list[Callable[[], object]] = []
 
 
@@ -132,6 +135,7 @@ def of(stream: TextIO, recovered: Callable[[int], object]) -> TextIO:
         descriptor = stream.fileno()
     except (OSError, ValueError):
         return stream
+    _streams[descriptor] = stream
     if descriptor not in _outlets:
         _outlets[descriptor] = Outlet(descriptor, stream.encoding, dropped=_count, recovered=recovered)
     return cast(TextIO, _outlets[descriptor])

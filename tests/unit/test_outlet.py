@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -156,3 +157,11 @@ def test_a_file_is_written_as_a_pipe_is(tmp_path: Path) -> None:
         lines.write("x\n")
         assert lines.drain(30)
     assert (tmp_path / "log").read_text() == "x\n"
+
+
+def test_a_stream_that_nobody_else_holds_stays_open(tmp_path: Path) -> None:
+    """Its descriptor would be closed, and lines written to whatever connection has that number next (B10)."""
+    taken = outlet.of((tmp_path / "log").open("a", encoding="utf-8"), lambda _: None)
+    gc.collect()
+    taken.write("kept\n")
+    wait_until(lambda: (tmp_path / "log").read_text() == "kept\n", "the line is written")
