@@ -62,7 +62,7 @@ def guarded_redis_url(redis_url: str) -> Iterator[str]:
     """A Redis with a user, a password that must be escaped in a URL, and another database than the first."""
     with redis.Redis.from_url(redis_url) as client:
         client.execute_command(
-            "ACL", "SETUSER", "shop", "on", ">p@ss/w:rd", "~calls.intake", "+xadd", "+@connection"
+            "ACL", "SETUSER", "shop", "on", ">p@ss/w:rd", "~calls.intake", "+xadd", "+@connection", "+select"
         )
         yield redis_url.replace("redis://", "redis://shop:p%40ss%2Fw%3Ard@").removesuffix("/0") + "/3"
         client.execute_command("ACL", "DELUSER", "shop")
