@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import redis
+
 from tests.tls import Authority, TlsDoor
 from worker.causes import Cause
 from worker.cli.doctor import endpoints, servers
@@ -78,3 +80,13 @@ def _with_hooks(tmp_path: Path, hooks: list[tuple[int, Path | None]]) -> Setting
         text += "" if ca_file is None else f'ca_file = "{ca_file}"\n'
     (tmp_path / "accounts.toml").write_text(text)
     return Settings.from_env({"ACCOUNTS_FILE": str(tmp_path / "accounts.toml")})
+
+
+def test_key_of_the_store_that_holds_something_else_is_named(redis_url: str) -> None:
+    """The operator hears which one to move away; a key that is as it should be is no finding (E12)."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.rpush("callworker:{3}:outbox", "an event")
+        client.set("callworker:{5}:leases", "not ours")
+    found = list(servers.store(Settings.from_env({"REDIS_URL": redis_url})))
+    (wrong,) = [finding for finding in found if finding.name == "Redis keys"]
+    assert wrong.grade is Grade.FAIL and "callworker:{5}:leases is a string" in wrong.text

@@ -12,10 +12,10 @@ from redis.exceptions import ResponseError
 
 from worker import embedded
 from worker.addresses import mask_url
+from worker.broker import key_types as broker_keys
 from worker.broker.address import broker_url, broker_variable
 from worker.broker.connection import Link, translated
 from worker.broker.declaring import wrong_type
-from worker.broker.key_types import wrong_types
 from worker.broker.transports import weakness
 from worker.cli import places
 from worker.cli.doctor.finding import Finding
@@ -24,7 +24,9 @@ from worker.errors import BrokerUnavailable, ConfigurationError, StoreUnavailabl
 from worker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES
 from worker.redaction import redactor, register_passwords
 from worker.settings import Settings
+from worker.state import key_types as store_keys
 from worker.state.connection import connect
+from worker.state.key_types import wrong_types
 from worker.state.scripts import translated as store_translated
 
 OLDEST = (6, 2)
@@ -48,7 +50,7 @@ def store(settings: Settings) -> Iterator[Finding]:
         yield from _verification("Redis TLS", url, "REDIS_URL")
         with connect(url) as client, store_translated():
             client.ping()
-            facts = _facts(client)
+            facts, wrong = _facts(client), _misused_by(client)
     except ResponseError as problem:
         yield Finding.fail("Redis", f"refuses: {redactor.text(str(problem))}", mend_of(problem, "REDIS_URL"))
         return
@@ -56,6 +58,7 @@ def store(settings: Settings) -> Iterator[Finding]:
         yield _absent(settings, problem)
         return
     yield Finding.ok("Redis", f"answers at {mask_url(places.redis_url(settings))}")
+    yield from _misused("Redis keys", wrong, "what stands in it is neither read nor added to")
     if facts is None:
         yield Finding.warn(
             "Redis version", "not told: INFO is refused", "allow INFO, or look at version and settings"
@@ -71,6 +74,14 @@ def _facts(client: redis.Redis) -> dict[str, Any] | None:
     except ResponseError:
         return None
     return dict(facts)
+
+
+def _misused_by(client: redis.Redis) -> Mapping[str, tuple[str, str]]:
+    """Keys of ours that hold something else; none where the server does not say what a key holds."""
+    try:
+        return wrong_types(client, store_keys.expected_types())
+    except ResponseError:
+        return {}
 
 
 def _verification(name: str, url: str, variable: str) -> Iterator[Finding]:
@@ -177,13 +188,18 @@ def _keys(link: Link) -> Iterator[Finding]:
             translated("the broker does not tell what its keys hold"),
             link.channel.conn_or_acquire() as client,
         ):
-            wrong = wrong_types(client)
+            wrong = wrong_types(client, broker_keys.expected_types())
     except BrokerUnavailable as problem:
         yield Finding.fail("keys", redactor.text(str(problem)), "look at the broker's own log")
         return
+    yield from _misused("keys", wrong, "nothing is taken from it or put into it")
+
+
+def _misused(check: str, wrong: Mapping[str, tuple[str, str]], meanwhile: str) -> Iterator[Finding]:
+    """`wrong`: by their keys, what they hold and what they should."""
     for key, (held, wanted) in wrong.items():
-        text = f"{key} is a {held} where a {wanted} is expected; nothing is taken from it or put into it"
-        yield Finding.fail("keys", text, f"rename or delete the key {key}; it is used again at once")
+        text = f"{key} is a {held} where a {wanted} is expected; {meanwhile}"
+        yield Finding.fail(check, text, f"rename or delete the key {key}; it is used again at once")
 
 
 def _wrong_exchanges(link: Link) -> list[str]:
