@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Iterator
 
 from amqp import exceptions as amqp
-from redis.exceptions import AuthenticationError, ResponseError
+from redis.exceptions import AuthenticationError, ExecAbortError, ResponseError
 
 from worker.state.refusals import code_of
 
@@ -19,6 +19,9 @@ def refuses(problem: BaseException) -> bool:
 
 
 def _is_refusal(problem: BaseException) -> bool:
+    if isinstance(problem, ExecAbortError):
+        # Of a transaction one of whose commands was refused; why, another error of the chain says.
+        return False
     if isinstance(problem, ResponseError):
         return code_of(problem) is None
     return isinstance(problem, (*_AMQP, AuthenticationError, ssl.SSLCertVerificationError))
