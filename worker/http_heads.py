@@ -66,7 +66,7 @@ class Headers(dict[str, str]):
         if length is not None and not (length.isascii() and length.isdigit()):
             self._settle_length(length)
         if coding is not None and coding.lower() != "chunked":
-            self._settle_coding(coding)
+            coding = self._settle_coding(coding)
         if coding is not None and self.pop("content-length", None) is not None:
             self.odd = True
 
@@ -81,11 +81,19 @@ class Headers(dict[str, str]):
         else:
             self["content-length"] = length
 
-    def _settle_coding(self, text: str) -> None:
-        """Whatever was done to the body before, chunks come last and are undone first."""
+    def _settle_coding(self, text: str) -> str | None:
+        """The codings that frame the body. Whatever was done to it before, chunks come last and are undone first.
+
+        None for `identity`, which says that nothing was done: the length counts then.
+        """
         self.odd = True
-        if text.rpartition(",")[2].strip().lower() == "chunked":
+        codings = [name.strip().lower() for name in text.split(",")]
+        if not set(codings) - {"", "identity"}:
+            del self["transfer-encoding"]
+            return None
+        if codings[-1] == "chunked":
             self["transfer-encoding"] = "chunked"
+        return text
 
 
 def _length(text: str) -> str | None:

@@ -65,6 +65,8 @@ def test_switch_of_protocols_is_the_last_word() -> None:
         (["Content-Length:"], None),
         (["Content-Length: ²"], None),
         (["Content-Length: 5", "Transfer-Encoding: chunked"], None),
+        (["Content-Length: 5", "Transfer-Encoding: identity"], "5"),
+        (["Transfer-Encoding: ", "Content-Length: 5"], "5"),
     ],
 )
 def test_length_is_settled(lines: list[str], length: str | None) -> None:

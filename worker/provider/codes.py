@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,10 @@ from worker.textfiles import UnreadableFile, read_toml
 
 CLASSES = ("refused", "account", "retry")
 CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+MAX_CODE = 256
+"""Characters. What is longer spells no code."""
+
+_SIGNS = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,14 @@ class Codes:
     def lists(self, code: str) -> bool:
         """True for a code that the table classes."""
         return code in self.classes
+
+    def listed(self, code: str) -> str:
+        """The code of the table that `code` spells in its own way, as `no points.` or `"No_Points"`; else `code`."""
+        if self.lists(code) or len(code) > MAX_CODE:
+            return code
+        plain = unicodedata.normalize("NFKC", html.unescape(code))
+        spelled = _SIGNS.sub("_", plain).strip("_").upper()
+        return spelled if self.lists(spelled) else code
 
     def error(self, code: str, message: str, retry_after_seconds: float | None = None) -> CallError:
         """What happens next after a well-formed `failed` answer: the phone was not rung.

@@ -11,6 +11,9 @@ from worker.provider.phases import ANSWER_BYTES
 MAX_CODINGS = 3
 """Undone one after the other: a proxy may compress what the server has compressed."""
 
+_PADDING = SPACE + b"\0"
+"""May follow what was compressed: some servers fill up a block, or end a body with a line break."""
+
 _GZIP_SIGNATURE = b"\x1f\x8b\x08"
 _ZLIB_OR_GZIP, _RAW_DEFLATE = zlib.MAX_WBITS | 32, -zlib.MAX_WBITS
 _READABLE = {"gzip", "x-gzip", "deflate"}
@@ -79,7 +82,7 @@ def _members(body: bytes, window: int) -> bytes:
         if len(plain) > ANSWER_BYTES or not stream.eof:
             raise Garbled("it is cut short or too large once decoded")
         body = stream.unused_data
-        if not body:
+        if not body.strip(_PADDING):
             return plain
         if not body.startswith(_GZIP_SIGNATURE):
             raise Garbled("more follows than was compressed")

@@ -98,7 +98,9 @@ def _wait_seconds(reply: Reply) -> float | None:
 def _refusal(failure: answer.Failure, reply: Reply, codes: Codes, redactor: Redactor) -> CallError:
     wait_seconds = _wait_seconds(reply)
     # A code of the table is no secret, though its letters or digits may occur in one.
-    code = failure.code if codes.lists(failure.code) else redactor.publishable(failure.code, mask="X")
+    code = codes.listed(failure.code)
+    if not codes.lists(code):
+        code = redactor.publishable(code, mask="X")
     if not CODE.fullmatch(code):
         text = redactor.publishable(f"{failure.code}: {failure.message}")
         return codes.error(UNKNOWN_CODE, text, wait_seconds)

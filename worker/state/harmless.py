@@ -36,7 +36,7 @@ _PHONE = re.compile(r"[0-9]{7,15}")
 _MOMENT = re.compile(r"[0-9]{4}(?:-[0-9]{2}){2}[Tt ][0-9]{2}(?::[0-9]{2}){2}[0-9.:+Zz-]{1,24}")
 _COUNTRY = re.compile(r"[1-9][0-9]{0,2}")
 _LONG_ID = re.compile(r"[0-9]{16,}|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32}")
-_NUMBER = re.compile(r"^[0-9]+$|[0-9](?:[._:-]?[0-9]){6,}+")
+_NUMBER = re.compile(r"^[0-9]+$|^[0-9](?:[._:-][0-9]){2,4}$|[0-9](?:[._:-]?[0-9]){6,}+")
 
 
 def harmless(content: Mapping[str, Any] | bytes) -> Any:
@@ -91,7 +91,8 @@ def _fields(fields: Mapping[Any, Any]) -> dict[str, Any]:
 def _field(name: Any, value: Any) -> Any:
     keep = _KEPT.get(name) if isinstance(name, str) else None
     if keep is not None and isinstance(value, str | int) and not isinstance(value, bool):
-        return value if keep is _country and isinstance(value, int) and keep(str(value)) else keep(str(value))
+        kept = keep(str(value))
+        return value if keep is _country and kept == str(value) else kept
     return _shape(value, 0)
 
 

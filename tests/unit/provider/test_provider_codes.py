@@ -32,6 +32,24 @@ def test_class_decides_what_happens_next() -> None:
     assert retry.message == "C: c"
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "no_points", "No_Points", "NO POINTS", "NO-POINTS", "NO_POINTS.", '"NO_POINTS"', "&nbsp;NO_POINTS&nbsp;",
+        "\u00a0NO_POINTS", "NO_\u200bPOINTS", "NO&#95;POINTS", "NO&lowbar;POINTS", "\uff2e\uff2f_POINTS", "[no points]",
+    ],
+)  # fmt: skip
+def test_code_of_the_table_is_known_in_any_spelling(code: str) -> None:
+    """An account without points is held, and its jobs wait, however the provider spells that it has none (A3)."""
+    assert Codes({"NO_POINTS": "account"}).listed(code) == "NO_POINTS"
+
+
+@pytest.mark.parametrize("code", ["A__B", "NOPOINTS", "NO POINTS LEFT", "", "\u00e9", "A_B" + "_" * 300])
+def test_code_that_spells_none_of_the_table_stays_as_it_came(code: str) -> None:
+    """Nothing is guessed, and a code that the table lists stands for itself."""
+    assert Codes({"NO_POINTS": "account", "A_B": "retry", "A__B": "refused"}).listed(code) == code
+
+
 @pytest.mark.parametrize("code", ["INVALID_MESSAGE", "CARRIER_SUSPENDED"])
 def test_code_that_no_table_lists_is_permanent_and_unknown(code: str) -> None:
     """It ends the job, and whoever watches can tell that nobody knew it."""

@@ -86,6 +86,8 @@ def test_body_decides_what_coding_it_has(body: bytes, coding: str) -> None:
         (ZLIB, "x-gzip"),
         (RAW, "deflate"),
         (gzip.compress(GZIP, mtime=0), "gzip, gzip"),
+        (GZIP + b"\r\n", "gzip"),
+        (GZIP + bytes(500), "gzip"),
         (gzip.compress(PLAIN[:20], mtime=0) + gzip.compress(PLAIN[20:], mtime=0), "gzip"),
     ],
 )
