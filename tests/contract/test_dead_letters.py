@@ -102,7 +102,9 @@ FOREIGN = {
     "own names, ill-formed": of(id="call (212) 555 0142", exttype="4321", ext="4321"),
     "account": {"account": "202.555.0142", "id": "4321", "country": "4321"},
     "too short to mask": of(phone="43210", code="4321"),
-    "numbers without quotes": of(id=4321, country=2125550142, message=4321, exttype=4321, expires_at=2125550142),
+    "numbers without quotes": of(
+        id=4321, country=2125550142, message=4321, exttype=4321, expires_at=2125550142
+    ),
     "a PIN as the country": of(country=4321),
     "grouped as an id": of(id="4-3-2-1"),
 }

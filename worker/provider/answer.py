@@ -13,6 +13,12 @@ from worker.provider.repair import HALVES, repaired
 
 _REF = re.compile(r"[0-9A-Za-z]{32}")
 _FOREIGN = {"response": {"failed", "error_code"}, "failed": {"response", "ref"}}
+_ERROR_NAMES = {
+    "error_code": ("error_code", "errorcode", "code", "error"),
+    "error_msg": ("error_msg", "errormsg", "error_message", "errormessage", "message", "msg"),
+}
+"""The members of an error, and how else they are called."""
+_LEADING_CODE = re.compile(r"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\b\W*(.*)", re.DOTALL)
 _BALANCE = re.compile(r"-?[0-9]{1,15}")
 _NO = ("", "false", "no", "none", "null", "0")
 """How "there is none" is spelled where a whole `response` or `failed` might be."""
@@ -86,33 +92,79 @@ def _answer(found: Document, note: Note) -> Response | Failure:
     if not halves:
         raise Neither
     name, members = _only_full_one(halves)
+    if name == "response" and isinstance(members, dict):
+        name, members = _without_error(members)
     if isinstance(members, dict) and members.keys() & _FOREIGN[name]:
         raise Garbled("it holds parts of both an answer and an error")
-    return Response(members, note) if name == "response" else _failure(members)
+    return Response(members, note) if name == "response" else _failure(members, note)
 
 
 def _only_full_one(halves: Document) -> tuple[str, Any]:
     """The one that says anything, without what is empty in it: an empty half beside a full one is an absent one."""
     full = [(name, part) for name, half in halves.items() if (part := _full_part(half)) is not None]
+    if len(full) > 1:
+        full = [(name, part) for name, part in full if not _says_no(part)]
     if len(full) != 1:
         raise Garbled("it is both an answer and an error, or neither")
     name, members = full[0]
     return name, members[0] if isinstance(members, list) and len(members) == 1 else members
 
 
-def _failure(members: Any) -> Failure:
-    if isinstance(members, str) and CODE.fullmatch(members.strip()):
-        return Failure(members.strip(), "")
+def _says_no(half: Any) -> bool:
+    """True for an error whose code is 0, and for a response that has the ref 0 alone."""
+    return isinstance(half, dict) and _is_no(
+        half.get("error_code", half.get("ref") if len(half) == 1 else None)
+    )
+
+
+def _is_no(value: Any) -> bool:
+    return isinstance(value, str) and value.strip().lower() in _NO
+
+
+def _without_error(members: Document) -> tuple[str, Any]:
+    """A response without the words that there was no error; or the error that is all it holds."""
+    if _is_no(members.get("error_code")):
+        return "response", {name: part for name, part in members.items() if name not in _ERROR_NAMES}
+    if members.keys() == {"failed"}:
+        return "failed", members["failed"]
+    only_an_error = "error_code" in members and members.keys() <= _ERROR_NAMES.keys()
+    return "failed" if only_an_error else "response", members
+
+
+def _failure(members: Any, note: Note) -> Failure:
+    """The error in `members`, an object or a text that begins with a code. Raises Garbled."""
+    if isinstance(members, str):
+        return _worded(members.strip())
     found = members if isinstance(members, dict) else {}
+    if "error_code" not in found:
+        found = _renamed(found)
+        note(Oddity.REPAIRED)
     code, message = found.get("error_code"), found.get("error_msg")
     if not isinstance(code, str):
         raise Garbled("it is an error without a code")
     return Failure(code.strip(), message if isinstance(message, str) else "")
 
 
+def _worded(text: str) -> Failure:
+    if CODE.fullmatch(text):
+        return Failure(text, "")
+    if matched := _LEADING_CODE.match(text):
+        return Failure(matched[1], matched[2])
+    raise Garbled("it is an error without a code")
+
+
+def _renamed(members: Document) -> Document:
+    """`members` of an error under the names that they should have; of several for one the first counts."""
+    plain = {name.lower().replace("-", "_"): part for name, part in reversed(members.items())}
+    names = {
+        name: [plain[other] for other in others if other in plain] for name, others in _ERROR_NAMES.items()
+    }
+    return {name: parts[0] for name, parts in names.items() if parts}
+
+
 def _full_part(half: Any) -> Any:
     """None for a half that says that there is none."""
-    return None if isinstance(half, str) and half.strip().lower() in _NO else _pruned(half, MAX_DEPTH)
+    return None if _is_no(half) else _pruned(half, MAX_DEPTH)
 
 
 def _pruned(value: Any, depth: int) -> Any:

@@ -20,6 +20,7 @@ _TOKEN = re.compile(
     |(?P<bare>[^\s{}\[\]:,"']++))""",
     re.DOTALL | re.VERBOSE,
 )
+_HALF = re.compile(r"response|failed", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
 _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _LITERALS = {"null": None, "none": None, "undefined": None, "true": True, "false": False}
@@ -36,16 +37,32 @@ class _Token:
     end: int = 0
 
 
+MAX_OBJECTS = 10
+"""One after the other in a text."""
+
+
 def read(text: str) -> Document:
-    """The first object of `text`. Raises NoDocument, and Garbled for a second object or a name with two values."""
+    """The first object of `text`, and those that follow it as long as a `response` or `failed` does.
+
+    Raises NoDocument, and Garbled for a name with two values, or where another object should follow and does not.
+    """
     start = text.find("{")
     if start < 0:
         raise NoDocument("no object")
     reader = _Reader(text, start)
-    found = reader.object(MAX_DEPTH)
-    if "{" in text[reader.here.end :]:
-        raise Garbled("it is more than one document")
-    return found
+    objects = [reader.object(MAX_DEPTH)]
+    while "{" in text[reader.here.end :] and _HALF.search(text, reader.here.end):
+        objects.append(_another(reader, text, len(objects)))
+    return {"objects": objects}
+
+
+def _another(reader: _Reader, text: str, count: int) -> Document:
+    try:
+        if count >= MAX_OBJECTS:
+            raise NoDocument("too many objects")
+        return reader.object_from(text.index("{", reader.here.end))
+    except NoDocument:
+        raise Garbled("it is more than one document") from None
 
 
 class _Reader:
@@ -54,6 +71,11 @@ class _Reader:
     def __init__(self, text: str, start: int) -> None:
         self._text, self.here, self._left = text, _Token(_END, end=start), MAX_PARTS
         self._next = [self._scan(start)]
+
+    def object_from(self, start: int) -> Document:
+        """The object that begins at `start`, behind the one that was read last. Raises as `value` does."""
+        self._next = [self._scan(start)]
+        return self.object(MAX_DEPTH)
 
     def value(self, depth: int) -> Any:
         """The value that comes next; None where none does. Raises NoDocument, for one that is too deep as well."""

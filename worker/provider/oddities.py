@@ -16,7 +16,7 @@ class Oddity(StrEnum):
     CODING = "coding"
     """Its content coding is not the one that its head names."""
     REPAIRED = "repaired"
-    """It is neither JSON nor XML by the letter, or `response` and `failed` are not where they should be."""
+    """It is neither JSON nor XML by the letter, or what it holds is not where, or not called as, it should be."""
     REF = "ref"
     """Its ref is not 32 letters and digits, or holds the key or the number, and is published with these masked."""
 

@@ -16,7 +16,9 @@ from worker.provider import loose_json, loose_xml
 from worker.provider.bodies import SPACE, Document, Garbled, NoDocument, once
 
 HALVES = ("response", "failed")
-_ESCAPED_HALF = re.compile(r"&lt;(?:response|failed)\b", re.IGNORECASE)
+_ESCAPED_HALF = re.compile(
+    r"&lt;(?:response|failed)\b|&(?:quot|#0?3[49]|#[xX]2[27]|apos);(?:response|failed)&", re.IGNORECASE
+)
 _MENTIONS_RESPONSE = re.compile(r'<\s*response\b|["\']?\bresponse["\']?\s*:', re.IGNORECASE)
 
 

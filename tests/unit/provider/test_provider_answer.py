@@ -117,6 +117,9 @@ CONTRADICTIONS = [
     "<response><ref>%s</ref><failed>X</failed></response>",
     "<response><ref>%s</ref><ref>0</ref></response>",
     "<response><ref>%s</ref><error_code>X</error_code></response>",
+    '{"response": {"error_code": "0", "error_msg": "none"}}',
+    '{"response": {"failed": {"error_code": "X"}, "ref": "%s"}}',
+    '{"failed": "false alarm"}',
     "<response/>",
     "<failed/>",
     "<failed><error_code/></failed>",
@@ -164,11 +167,28 @@ def test_broken_response_is_not_silence(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "no", ["false", "null", "[]", "{}", '""', '" "', "0", '"no"', '{"error_code": "", "error_msg": null}']
-)
+    "no",
+    [
+        "false", "null", "[]", "{}", '""', '" "', "0", '"no"', '{"error_code": "", "error_msg": null}',
+        '{"error_code": 0, "error_msg": "Success"}', '{"error_code": "none"}',
+    ],
+)  # fmt: skip
 def test_empty_half_is_an_absent_one(no: str) -> None:
     """What is empty does not contradict the answer beside it (A4)."""
     assert ref_of(b'{"response": {"ref": "%s"}, "failed": %s}' % (REF.encode(), no.encode())) == REF
+
+
+@pytest.mark.parametrize(
+    "no",
+    [
+        '"error_code": 0',
+        '"error_code": "none", "error_msg": "Success"',
+        '"error_code": "0", "status": "queued"',
+    ],
+)
+def test_word_that_there_was_no_error_is_none(no: str) -> None:
+    """An error's code of zero beside a ref contradicts nothing (A4)."""
+    assert ref_of(b'{"response": {"ref": "%s", %s}}' % (REF.encode(), no.encode())) == REF
 
 
 @pytest.mark.parametrize(
