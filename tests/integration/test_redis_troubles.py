@@ -22,6 +22,9 @@ ACCOUNTS: dict[str, dict[str, Any]] = {
     "steady": {"rate": "10/s", "burst": 2, "redials": 0},
 }
 LONGER_THAN_A_LEASE_SECONDS = 34.0
+TOGETHER = 2
+"""Jobs of account `steady` that may leave at once."""
+
 MakeStack = Callable[..., Stack]
 
 
@@ -111,6 +114,7 @@ def faketime() -> str:
     return str(found[0]) if found else absent("libfaketime")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("seconds", [-90, 90])
 def test_waiting_jobs_go_on_when_the_clock_is_set(
     make_stack: MakeStack,
@@ -144,8 +148,9 @@ def test_waiting_jobs_go_on_when_the_clock_is_set(
     begun = len(provider.asked)
     wait_until(lambda: len(provider.asked) > begun, "waiting jobs go on", 1.5)
     assert_rung_once(stack, provider, jobs)
-    phones = [asked.phone for asked in provider.asked]
-    assert phones == sorted(phones)
+    order = [[job["phone"] for job in jobs].index(asked.phone) for asked in provider.asked]
+    # Calls that leave together come in either order.
+    assert all(abs(place - came) <= TOGETHER for came, place in enumerate(order))
     assert fullest_second([asked.unix for asked in provider.asked]) <= 10 + 2
 
 
