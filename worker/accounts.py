@@ -1,6 +1,7 @@
 """The accounts file: who pays for a call, at what rate, and who is told what came of it.
 
-Format: TOML, one table `accounts.NAME` per account; see "Accounts file" in the contract and `config/accounts.toml`.
+Format: TOML, one table `accounts.NAME` per account. Source: docs/reference/contract.md, "Accounts file"; an example is
+`config/accounts.toml`.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class Endpoint(_Table):
 
 
 class Account(_Table):
-    """One provider account and its limits. See the contract for each field."""
+    """One provider account and its limits. Each field: docs/reference/contract.md, "Accounts file"."""
 
     name: str
     api_key_env: Variable | None = None

@@ -3,7 +3,7 @@
     accepted ─> waiting <─> dialling ─> placed | failed | unknown | expired
     accepted ─> rejected
 
-Source: "An event" in the project's contract.
+Source: docs/reference/contract.md, "An event".
 """
 
 from __future__ import annotations

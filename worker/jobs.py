@@ -1,6 +1,6 @@
 """A call-verification job as producers send it, checked against the contract.
 
-Source: the job table of the project's contract, and the provider's field rules for placing a call.
+Source: docs/reference/contract.md, "A job"; docs/explanation/provider.md, "Placing a call".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Every setting of the program, read from the environment: the one place with names, defaults and rules.
 
-Source: "Names" in the project's contract; settings beyond it are marked so in the README.
+Source: docs/reference/contract.md, "Settings"; the README says what each one means.
 """
 
 from __future__ import annotations

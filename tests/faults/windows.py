@@ -1,7 +1,8 @@
 """How many requests one window held: the rate limit as an outsider with a log of requests can judge it.
 
-The rule is CONTRACT.md's: a window of the rate's period holds at most rate + burst requests. Times are those at which
-the provider had read a request whole or, where the line to it is ill, those at which the proxy before it had.
+The rule is that of docs/reference/contract.md, "Accounts file": a window of the rate's period holds at most rate +
+burst requests. Times are those at which the provider had read a request whole or, where the line to it is ill, those at
+which the proxy before it had.
 
 One thing cannot be had: a process that is frozen between its last look at the clock and the write sends when it wakes.
 So requests that come within `WAKING_SECONDS` of a waking, for jobs that were there when that worker froze, are not

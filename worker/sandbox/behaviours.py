@@ -1,4 +1,6 @@
-"""How a call is answered, chosen by the last four digits of its number (CONTRACT.md, "Sandbox provider").
+"""How a call is answered, chosen by the last four digits of its number.
+
+Source: docs/reference/contract.md, "Sandbox provider".
 
 ``rung`` says whether a real provider would have rung the phone before the request ended this way, and
 ``answer`` is the name under which the request log files it.

@@ -1,4 +1,4 @@
-"""Answer bodies, as PROVIDER.md spells them: a ``response`` or a ``failed`` object in JSON or XML.
+"""Answer bodies, as docs/explanation/provider.md spells them: a ``response`` or a ``failed`` object in JSON or XML.
 
 Every value is text in both formats, as in the XML, which has no other type.
 """

@@ -1,4 +1,7 @@
-"""What the provider refuses before it dials: PROVIDER.md, "Placing a call", with one error code per field."""
+"""What the provider refuses before it dials, with one error code per field.
+
+Source: docs/explanation/provider.md, "Placing a call".
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,139 @@
+"""The contract page says what the program has today, and pages that are cited exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from worker.cli import COMMANDS
+from worker.delivery.ports import Result as WebhookResult
+from worker.events import Status
+from worker.jobs import EXTENDED_LANGUAGES, LANGUAGES, Job
+from worker.labels import RetryReason
+from worker.metrics import Metrics, Snapshot
+from worker.ports import Reason, Source
+from worker.provider.client import Result as RequestResult
+from worker.provider.oddities import Oddity
+from worker.sandbox.behaviours import TABLE
+from worker.settings import Settings
+from worker.shared_state import SharedState
+from worker.state.dead_letters import DeadLetter
+
+ROOT = Path(__file__).parents[2]
+CONTRACT = (ROOT / "docs/reference/contract.md").read_text(encoding="utf-8")
+PAGES = re.compile(r"\b(?:docs|ops)/[\w/-]+\.(?:md|json|yaml)\b")
+LABELS: dict[str, type[StrEnum]] = {
+    "`source`": Source,
+    "`status`": Status,
+    "`result` of `provider_requests_total`": RequestResult,
+    "`result` of `webhook_attempts_total`": WebhookResult,
+    "`oddity`": Oddity,
+    "`reason` of `retries_total`": RetryReason,
+    "`reason` of `job_wait_seconds` and `jobs_waiting`": Reason,
+}
+
+
+def rows(section: str) -> list[list[str]]:
+    """The cells of all table rows in a section of the page, without each table's head."""
+    text = re.split(rf"^## {section}$", CONTRACT, maxsplit=1, flags=re.MULTILINE)[1]
+    lines = text.split("\n## ", 1)[0].splitlines()
+    tables = [line for line in lines if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in tables]
+
+
+def named(section: str) -> dict[str, list[str]]:
+    """The further cells by the name in backticks that begins a row."""
+    return {row[0].strip("`"): row[1:] for row in rows(section) if row[0].startswith("`")}
+
+
+def own_metrics() -> Iterator[tuple[str, str, set[str]]]:
+    """Name, type and labels of each metric, as Prometheus reads them."""
+    metrics = Metrics()
+    metrics.initialise(["acme"])
+    metrics.wrong_keys.labels("calls")
+    metrics.loop_failures.labels("relay")
+    SharedState(metrics, lambda: Snapshot({}, {}, {}, {}, 0), lambda: {"calls": 0})
+    for family in text_string_to_metric_families(generate_latest(metrics.registry).decode()):
+        if family.name.startswith("callworker_"):
+            name = family.name.removeprefix("callworker_") + ("_total" if family.type == "counter" else "")
+            yield name, family.type, set(family.samples[0].labels) - {"le"}
+
+
+def sources() -> list[Path]:
+    """All text that is kept with the project."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    paths = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    found = paths or [
+        path for part in ("worker", "tests", "docs", "ops") for path in (ROOT / part).rglob("*")
+    ]
+    kinds = {".py", ".lua", ".md", ".toml", ".yaml", ".yml"}
+    return [path for path in found if path.suffix in kinds and path.is_file()]
+
+
+def test_contract_has_each_setting_with_its_default() -> None:
+    """No variable is missing or left over, and a default that is a plain value is the one in the program."""
+    told = {name: cells[0].strip("`") for name, cells in named("Settings").items()}
+    assert told.keys() == {field.alias for field in Settings.model_fields.values()}
+    for field in Settings.model_fields.values():
+        if isinstance(field.default, str | int | float) and field.alias:
+            plain = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+            assert told[field.alias] == plain
+
+
+def test_contract_has_each_metric_with_type_and_labels() -> None:
+    """A metric or label that is added, renamed or removed is told."""
+    told = {
+        name: (cells[0].removesuffix(", shared"), set(filter(None, cells[1].split(", "))))
+        for name, cells in named("Metrics").items()
+        if cells[0].startswith(("counter", "gauge", "histogram"))
+    }
+    assert told == {name: (kind, labels) for name, kind, labels in own_metrics()}
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_contract_has_each_value_of_a_label(label: str) -> None:
+    """Closed sets of values are told whole."""
+    told = {row[0]: row[1] for row in rows("Metrics")}
+    assert re.findall(r"`(\w+)`", told[label]) == list(LABELS[label])
+
+
+def test_contract_has_each_command() -> None:
+    """In the order of the help text."""
+    told = [name.removeprefix("callworker ").split()[0] for name in named("Commands")]
+    assert told == list(COMMANDS)
+
+
+def test_contract_has_each_ending_of_the_sandbox() -> None:
+    """The table of the page is the table of the sandbox."""
+    endings = [row[0] for row in rows("Sandbox provider") if row[0].isdigit()]
+    assert endings == list(TABLE)
+
+
+def test_contract_has_each_field_of_a_job() -> None:
+    """`exttype` and the languages of the older page are told beside the table."""
+    fields = Job.model_fields.keys() - {"exttype"}
+    assert named("A job").keys() == fields
+    assert all(word in CONTRACT for word in ("`exttype`", *LANGUAGES, *EXTENDED_LANGUAGES))
+
+
+def test_contract_has_each_field_of_a_dead_letter() -> None:
+    """As `callworker dead show --json` prints it."""
+    assert list(named("A dead letter")) == list(DeadLetter.__dataclass_fields__)
+
+
+def test_pages_that_are_cited_exist() -> None:
+    """Whoever follows a citation in code, tests or pages finds the page."""
+    missing = {
+        f"{path.relative_to(ROOT)}: {page}"
+        for path in sources()
+        for page in PAGES.findall(path.read_text(encoding="utf-8"))
+        if not (ROOT / page).is_file() and not (path.parent / page).is_file()
+    }
+    assert missing == set()
