@@ -17,33 +17,36 @@ turn is the time that its holder has for its word once Redis is back: more than 
 and an answer take."""
 
 KEPT_MOST_SECONDS = 600.0
-"""A job that takes longer is stuck, and another worker shall decide about it."""
+"""A call that takes longer is stuck, and another worker shall decide about its job."""
 
 
 @dataclass(slots=True)
 class _Held:
     lease: Lease
     since: float
+    decided: bool
     grips: int = 1
 
 
 class Hands:
     """The leases that a process has in hand, since when. Thread-safe.
 
-    A job may be taken more than once, as it is by its call and then by the recorder, and is let go as often.
+    A job may be taken more than once, as it is by its call and then by the recorder, and is let go as often. One that
+    is `decided` is kept however long its decision has to wait: what a call came to is known to this process alone.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._lock = clock, threading.Lock()
         self._held: dict[tuple[str, int], _Held] = {}
 
-    def take(self, lease: Lease) -> None:
+    def take(self, lease: Lease, *, decided: bool = False) -> None:
         key = (lease.job.id, lease.fence)
         with self._lock:
             if held := self._held.get(key):
                 held.grips += 1
+                held.decided = held.decided or decided
             else:
-                self._held[key] = _Held(lease, self._clock())
+                self._held[key] = _Held(lease, self._clock(), decided)
 
     def let_go(self, lease: Lease) -> None:
         key = (lease.job.id, lease.fence)
@@ -60,7 +63,7 @@ class Hands:
         now = self._clock()
         with self._lock:
             held = list(self._held.values())
-        return [one.lease for one in held if YOUNG_SECONDS <= now - one.since < KEPT_MOST_SECONDS]
+        return [one.lease for one in held if _to_keep(one, now - one.since)]
 
 
 class Keeper:
@@ -74,3 +77,7 @@ class Keeper:
         if leases := self._hands.to_keep():
             self._ledger.keep(leases)
         return KEEP_SECONDS
+
+
+def _to_keep(held: _Held, seconds: float) -> bool:
+    return seconds >= YOUNG_SECONDS and (held.decided or seconds < KEPT_MOST_SECONDS)

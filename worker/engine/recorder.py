@@ -63,7 +63,7 @@ class Recorder:
         """Have `decision` recorded; `done` is called once it is."""
         with self._lock:
             self._open += 1
-        self._hands.take(decision.lease)
+        self._hands.take(decision.lease, decided=True)
         self._entries.put(_Entry(decision, done))
 
     def turn(self) -> float:

@@ -75,11 +75,19 @@ def test_a_job_is_in_hand_until_it_was_let_go_as_often_as_taken(world: World, ha
 
 
 def test_a_decision_is_in_hand_until_it_is_on_record(world: World, hands: Hands) -> None:
-    """While the store is away, and not a moment longer."""
+    """While the store does not take it, for however long, and not a moment longer. (A1)
+
+    An earlier version gave it up after ten minutes: where a wrong key stood in the way of outcomes for that long, their jobs
+    were taken for lost, and their phones rang again.
+    """
     recorder = Recorder(world.ledger, world.watch, NotedFaults(), hands)
-    recorder.put(Parking(world.lease("a"), Tally(), Reason.BACKOFF, 60.0), lambda: None)
-    world.clock.advance(YOUNG_SECONDS)
-    assert ids(hands.to_keep()) == ["a"]
+    lease = world.lease("a")
+    hands.take(lease)
+    recorder.put(Parking(lease, Tally(), Reason.BACKOFF, 60.0), lambda: None)
+    hands.let_go(lease)
+    for seconds in (YOUNG_SECONDS, KEPT_MOST_SECONDS, 100 * KEPT_MOST_SECONDS):
+        world.clock.advance(seconds)
+        assert ids(hands.to_keep()) == ["a"]
     recorder.turn()
     assert hands.to_keep() == []
 
