@@ -129,12 +129,12 @@ class MemoryLedger:
         known = files.get(file)
         self._generation = known[0] if known else max((number for number, _ in files.values()), default=0) + 1
         others = [number for name, (number, us) in files.items() if name != file and self._lives(us)]
-        files[file] = (self._generation, self._wall)
+        files[file] = (self._generation, self._now)
         returned = known is None or not self._lives(known[1])
         return Standing(self._generation > max(others, default=0), returned, len(others) + 1)
 
     def _lives(self, heard_us: int) -> bool:
-        return abs(self._wall // 1000 - heard_us // 1000) <= LIVES_MS
+        return abs(self._now // 1000 - heard_us // 1000) <= LIVES_MS
 
     def declare(self, accounts: Iterable[Account]) -> None:
         self._available()

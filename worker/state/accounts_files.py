@@ -1,4 +1,4 @@
-"""Which accounts file the living workers have, and whose is the newest. Why: docs/decisions/0013."""
+"""Which accounts file the living workers have, and whose is the newest. Why: docs/decisions/0014."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ from worker.state.refusals import code_of
 from worker.state.wrong_keys import WrongKeys, wrong_key
 from worker.written import telling, wait_for_file
 
-_ALONE = ("bury", "claim", "drop_letter", "files")
-"""Scripts that work on no shard, and so need no prelude."""
+_ALONE = ("bury", "claim", "drop_letter")
+"""Scripts that need nothing of the prelude."""
 
 FRESH_SECONDS = 1.0
 """For so long a connection that was used is taken to stand, without a look that costs as much as a small script."""

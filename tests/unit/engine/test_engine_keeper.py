@@ -77,8 +77,8 @@ def test_a_job_is_in_hand_until_it_was_let_go_as_often_as_taken(world: World, ha
 def test_a_decision_is_in_hand_until_it_is_on_record(world: World, hands: Hands) -> None:
     """While the store does not take it, for however long, and not a moment longer. (A1)
 
-    An earlier version gave it up after ten minutes: where a wrong key stood in the way of outcomes for that long, their jobs
-    were taken for lost, and their phones rang again.
+    An earlier version gave it up after ten minutes: where a wrong key stood in the way of outcomes for that long, their
+    jobs were taken for lost, and their phones rang again.
     """
     recorder = Recorder(world.ledger, world.watch, NotedFaults(), hands)
     lease = world.lease("a")
