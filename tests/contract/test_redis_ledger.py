@@ -50,6 +50,15 @@ def go(ledger: RedisLedger, job_id: str = "a", **limits: Any) -> Lease:
     return lease
 
 
+def reclaimed(ledger: RedisLedger, clock: StoredClock, looks: int) -> list[str]:
+    """By the store's own clock, which goes on with Redis' from look to look."""
+    found: list[str] = []
+    for _ in range(looks):
+        clock.set_store(0.9)
+        found += [lease.job.id for lease in ledger.reclaim(9)]
+    return found
+
+
 def release(ledger: RedisLedger) -> list[Lease]:
     return ledger.lease_due(100).leases
 
@@ -149,6 +158,22 @@ class TestStrayKeys:
         for index in ("lane:acme", "expiry", "due"):
             assert client.zcard(SHARD + index) == 0
         assert client.zrange(SHARD + "leases", 0, -1) == [b"whole"]
+
+    @pytest.mark.parametrize("instead", [None, "something else"])
+    def test_a_lost_clock_takes_nobody_for_lost(
+        self, client: Any, ledger: RedisLedger, clock: StoredClock, instead: str | None
+    ) -> None:
+        """The store's clock begins again, an hour later: those who live have a lease's time to keep their jobs. (A1)"""
+        clock.pass_unasked(3600)
+        kept, _ = go(ledger, "kept", burst=9), go(ledger, "lost", burst=9)
+        client.delete(keys.CLOCK)
+        if instead:
+            client.rpush(keys.CLOCK, instead)
+        assert ledger.reclaim(9) == []
+        ledger.keep([kept])
+        assert reclaimed(ledger, clock, looks=32) == []
+        ledger.keep([kept])
+        assert reclaimed(ledger, clock, looks=5) == ["lost"]
 
     def test_a_job_of_another_version_takes_no_other_along(
         self, client: redis.Redis, ledger: RedisLedger, clock: StoredClock

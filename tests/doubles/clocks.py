@@ -57,7 +57,7 @@ class StoredClock(FakeClock):
 
     def advance(self, seconds: float) -> None:
         super().advance(seconds)
-        self._store({keys.CLOCK: f"{self.now_us} {self.steady_us}"})
+        self._store({keys.CLOCK: f"{self.now_us} {self.steady_us} 0"})
 
     def pass_unasked(self, seconds: float) -> None:
         FakeClock.advance(self, seconds)

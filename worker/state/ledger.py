@@ -192,7 +192,7 @@ class RedisLedger:
         self._scripts.run_all([Call("keep", shard, words) for shard, words in args.items()])
 
     def reclaim(self, most: int) -> list[Lease]:
-        args = (most, RECLAIM_LEASE_US)
+        args = (most, RECLAIM_LEASE_US, self._lease_us)
         (rows,), span = self._timed([Call("reclaim", keys.prefixes(next(self._turns)), args)])
         return self._replies.leases(rows, span, RECLAIM_LEASE_US)
 

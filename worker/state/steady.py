@@ -11,7 +11,7 @@ import re
 PAUSE_MOST_US = 1_000_000
 """Redis' clock moved by more, or backwards: it was set, or nobody asked."""
 
-_SAVED = re.compile(rb"(\d+) (\d+)")
+_SAVED = re.compile(rb"(\d+) (\d+) \d+")
 
 
 def steady_us(saved: bytes | None, redis_time: tuple[int, int]) -> int:

@@ -10,11 +10,11 @@ from worker.state.steady import steady_us
 @pytest.mark.parametrize(
     ("saved", "passed"),
     [
-        (b"1000000000 500000000", 0),
-        (b"999500000 500000000", 500_000),
-        (b"999000000 500000000", 1_000_000),
-        (b"998999999 500000000", 0),
-        (b"1090000000 500000000", 0),
+        (b"1000000000 500000000 7", 0),
+        (b"999500000 500000000 7", 500_000),
+        (b"999000000 500000000 7", 1_000_000),
+        (b"998999999 500000000 7", 0),
+        (b"1090000000 500000000 7", 0),
     ],
 )
 def test_a_pause_counts_and_a_leap_does_not(saved: bytes, passed: int) -> None:
@@ -22,7 +22,7 @@ def test_a_pause_counts_and_a_leap_does_not(saved: bytes, passed: int) -> None:
     assert steady_us(saved, (1000, 0)) == 500_000_000 + passed
 
 
-@pytest.mark.parametrize("saved", [None, b"", b"meddled with", b"1"])
+@pytest.mark.parametrize("saved", [None, b"", b"meddled with", b"1", b"1 2"])
 def test_without_a_clock_on_record_it_is_redis_own(saved: bytes | None) -> None:
     """As the next script will begin it."""
     assert steady_us(saved, (1000, 7)) == 1_000_000_007

@@ -18,19 +18,21 @@ local VALID_SHARE, VALID_MOST = 0.65, 2000000
 
 -- Slots, waits and leases are timed by a clock of the store's own, NOW. It goes on with Redis' clock while workers ask, and
 -- by nothing where Redis' clock was set, or nobody could ask: no lease runs out in a time in which its holder could not
--- speak. Moments that people are told are NOW + LAG, Redis' own time; so is `expires`, which they may have named.
+-- speak. Where its key is lost it begins again, as Redis' time. Moments that people are told are NOW + LAG, Redis' own time;
+-- so is `expires`, which they may have named.
 local CLOCK, PAUSE_MOST, SAVED_AFTER = 'callworker:clock', 1000000, 200000
 local clock = redis.call('TIME')
-local TIME, NOW = clock[1] * 1000000 + clock[2], nil
+local TIME, NOW, BEGAN = clock[1] * 1000000 + clock[2], nil, nil
 
 do
   local saved = redis.pcall('GET', CLOCK)
-  local last, now = string.match(type(saved) == 'string' and saved or '', '^(%d+) (%d+)$')
+  local last, now, began = string.match(type(saved) == 'string' and saved or '', '^(%d+) (%d+) (%d+)$')
   local passed = last and TIME - last or -1
   NOW = now and tonumber(now) or TIME
   if passed >= 0 and passed <= PAUSE_MOST then NOW = NOW + passed end
+  BEGAN = tonumber(began or NOW)
   if passed < 0 or passed >= SAVED_AFTER then
-    redis.call('SET', CLOCK, string.format('%.0f %.0f', TIME, NOW))
+    redis.call('SET', CLOCK, string.format('%.0f %.0f %.0f', TIME, NOW, BEGAN))
   else
     -- Changes nothing, but is refused by a server without memory, which would let some writes through, and after one of
     -- these all that follow, so that a call is dialled whose outcome it does not take; and by one that is no primary.

@@ -2,10 +2,10 @@
 -- A lost intent to dial counts as a request that may have rung. Such a lease gives no right to dial, and the holder of the one
 -- that was lost may still speak: its fence is kept as `judged`.
 -- KEYS shard prefixes
--- ARGV 1 most of each  2 lease (µs)
+-- ARGV 1 most of each  2 lease (µs)  3 a worker's lease (µs): none has run out before the store's clock has gone for so long
 -- Reply: list of lease replies
 
-local most_lost, most_expired = tonumber(ARGV[1]), tonumber(ARGV[1])
+local most_lost, most_expired = NOW - BEGAN < tonumber(ARGV[3]) and 0 or tonumber(ARGV[1]), tonumber(ARGV[1])
 local lease = tonumber(ARGV[2])
 local reply = {}
 
