@@ -26,7 +26,7 @@ LOCK = $(BIN)/uv pip compile $(QUIET) --no-config --default-index https://pypi.o
 	--universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test deep faults storm bench check lock ci clean
+.PHONY: help demo test deep faults storm bench check schemas lock ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ check: $(INSTALLED) ## check format, lint and types
 	$(Q)$(BIN)/ruff format $(QUIET) --check .
 	$(Q)$(BIN)/ruff check $(QUIET) .
 	$(Q)$(BIN)/mypy
+
+schemas: $(INSTALLED) ## write the JSON Schemas in docs/reference from the models
+	$(Q)$(BIN)/python -m ops.schemas docs/reference
 
 lock: $(INSTALLED) ## write the lock files anew from pyproject.toml, keeping versions that still fit
 	$(Q)$(LOCK) --output-file requirements.lock pyproject.toml

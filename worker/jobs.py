@@ -20,6 +20,7 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
 
@@ -56,12 +57,19 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 _DIGIT = re.compile(r"[0-9]")
 _INTEGERS = frozenset({"country", "phone", "code", "ext"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:([0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 
 
 def _text(pattern: str) -> StringConstraints:
     """Strings that match `pattern` whole. What is wrong with one is told by `_RULES`, not by pydantic."""
     return StringConstraints(strict=True, pattern=f"^(?:{pattern})$")
+
+
+def _spelled(pattern: str) -> WithJsonSchema:
+    """The JSON Schema of strings that match `pattern` whole."""
+    return WithJsonSchema({"type": "string", "pattern": f"^(?:{pattern})$"})
 
 
 def _note(value: object) -> str:
@@ -131,11 +139,12 @@ AccountName = Annotated[str, _text(ACCOUNT_PATTERN.pattern)]
 Country = Annotated[str, _text("[1-9][0-9]{0,2}")]
 Phone = Annotated[str, _text("[0-9]{5,15}")]
 Pin = Annotated[str, _text("[1-9][0-9]{2,4}")]
-Extension = Annotated[str, BeforeValidator(_extension)]
+# JSON Schema cannot read a validator of Python, so its rule is spelled beside it, without the provider's older page.
+Extension = Annotated[str, BeforeValidator(_extension), _spelled("[0-9]{1,20}")]
 ExtensionType = Annotated[str, BeforeValidator(_extension_type)]
-Note = Annotated[str, BeforeValidator(_note)]
-Language = Annotated[str, BeforeValidator(_language)]
-Moment = Annotated[datetime, BeforeValidator(_moment)]
+Note = Annotated[str, BeforeValidator(_note), WithJsonSchema({"type": "string", "maxLength": NOTE_LENGTH})]
+Language = Annotated[str, BeforeValidator(_language), WithJsonSchema({"enum": list(LANGUAGES)})]
+Moment = Annotated[datetime, BeforeValidator(_moment), _spelled(_RFC3339.pattern)]
 
 
 class Job(BaseModel):

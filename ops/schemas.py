@@ -1,0 +1,196 @@
+"""Writes the JSON Schemas of a job and of an event from the program's models: `python -m ops.schemas FOLDER`.
+
+Source: JSON Schema 2020-12. What the schemas cannot say is in their descriptions; `tests/ops/test_ops_schemas.py` holds
+schemas and program against each other.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from worker.events import Status, event_type
+from worker.jobs import ACCOUNT_PATTERN, ID_PATTERN, MASKED_DIGITS, NOTE_LENGTH, Job
+from worker.provider.codes import CODE
+from worker.provider.redaction import MESSAGE_CHARACTERS
+
+Schema = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+INTEGERS = {"country": (1, 999), "phone": (10**4, 10**15 - 1), "code": (100, 99999), "ext": (0, 10**20 - 1)}
+"""The fields that may be integers, each with the least and the greatest."""
+OLDER_PAGE_ONLY = "exttype"
+JOB = (
+    "One call to place, as a producer sends it. A field that is null counts as absent. The worker also checks what a "
+    "schema cannot say: that no field stands more than once, that a number is written without a fraction (not 4711.0), "
+    "that the accounts file allows account and country, and that a message has at most 64 KiB. One id is one call, "
+    "however often it is sent. With PROXSTOP_EXTENDED=on the worker takes fields and values of the provider's older "
+    "page that this schema refuses."
+)
+FIELDS = {
+    "id": "The idempotency key. A Celery task may leave it out; then the task's id holds.",
+    "account": "A name in the accounts file.",
+    "country": "Country calling code, without a leading zero.",
+    "phone": "Number with area code, digits only.",
+    "code": "The PIN that is spoken, from 100 to 99999.",
+    "ext": "Extension to dial.",
+    "message": "Language spoken.",
+    "ref": "A note of the producer, which the event has as `note`. What a schema cannot say: a lone surrogate, which "
+    "UTF-8 cannot carry, is refused.",
+    "expires_at": "RFC 3339 time with an offset; absent: the account's ttl after acceptance. A time before 2000 counts "
+    "as 2000, one after 2200 as 2200. What a schema cannot say: the time must exist in the calendar, in UTC too.",
+}
+EVENT = "What became of a job, in one of five ways. Later versions may add fields: ignore those that you do not know."
+ENDINGS = {
+    Status.PLACED: "The provider gave a ref.",
+    Status.FAILED: "The provider refused the job, or retries ran out and the phone has certainly not rung.",
+    Status.UNKNOWN: "The phone may have rung, and no ref is known.",
+    Status.EXPIRED: "`expires_at` passed before the phone could be rung.",
+    Status.REJECTED: "The job is invalid or not allowed; the provider was not asked.",
+}
+CODES: Mapping[Status, Schema] = {
+    Status.FAILED: {"type": "string", "pattern": f"^{CODE.pattern}$"},
+    Status.UNKNOWN: {"const": "OUTCOME_UNKNOWN"},
+    Status.EXPIRED: {"const": "EXPIRED"},
+    Status.REJECTED: {"enum": ["INVALID_JOB", "UNKNOWN_ACCOUNT", "DESTINATION_BLOCKED"]},
+}
+MOMENT = {
+    "type": "string",
+    "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
+    "description": "RFC 3339, in UTC, with milliseconds.",
+}
+NULL = {"type": "null"}
+
+
+def job_schema() -> Schema:
+    """A job of plain JSON; `$defs/fields` is one whose id may come from elsewhere, as from a Celery task."""
+    own_id = {"required": ["id"], "properties": {"id": {"type": "string"}}}
+    return {
+        "$schema": DIALECT,
+        "title": "Job",
+        "description": JOB,
+        "allOf": [{"$ref": "#/$defs/fields"}, own_id],
+        "$defs": {"fields": _fields()},
+    }
+
+
+def _fields() -> Schema:
+    model = Job.model_json_schema()
+    required = [name for name in model["required"] if name != "id"]
+    properties = {
+        name: _field(name, schema, nullable=name not in required)
+        for name, schema in model["properties"].items()
+        if name != OLDER_PAGE_ONLY
+    }
+    return {
+        "type": "object",
+        "required": required,
+        "properties": properties,
+        # Also what is no field is absent where it is null.
+        "additionalProperties": NULL,
+    }
+
+
+def _field(name: str, schema: Schema, *, nullable: bool) -> Schema:
+    forms = [form for form in schema.get("anyOf", [schema]) if form != NULL]
+    forms = [{key: form[key] for key in form if key not in ("title", "default")} for form in forms]
+    if name in INTEGERS:
+        least, most = INTEGERS[name]
+        forms.append({"type": "integer", "minimum": least, "maximum": most})
+    if nullable:
+        forms.append(NULL)
+    default = {} if schema.get("default") is None else {"default": schema["default"]}
+    return {"description": FIELDS[name]} | default | (forms[0] if len(forms) == 1 else {"anyOf": forms})
+
+
+def event_schema() -> Schema:
+    """Any event; `$defs` has one schema for each type."""
+    types = {event_type(status): _event(status) for status in Status}
+    return {
+        "$schema": DIALECT,
+        "title": "Event",
+        "description": EVENT,
+        "oneOf": [{"$ref": f"#/$defs/{name}"} for name in types],
+        "$defs": types,
+    }
+
+
+def _event(status: Status) -> Schema:
+    properties = {
+        "id": {
+            "type": "string",
+            "pattern": "^evt_[0-9a-f]{32}$",
+            "description": "The same wherever and however often the event is delivered: drop what you have seen.",
+        },
+        "type": {"const": event_type(status)},
+        "timestamp": MOMENT,
+        "data": _whole(_data(status)),
+    }
+    return {"description": ENDINGS[status]} | _whole(properties)
+
+
+def _whole(properties: Schema) -> Schema:
+    """An object with all of `properties`."""
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _data(status: Status) -> Schema:
+    rejected = status is Status.REJECTED
+    return {
+        "id": {"type": "string", "pattern": f"^{ID_PATTERN.pattern}$", "description": "The job's id."},
+        "account": {"type": "string", "pattern": f"^{ACCOUNT_PATTERN.pattern}$"},
+        "note": _or_null({"type": "string", "maxLength": NOTE_LENGTH}, "The job's own `ref`, or null."),
+        **_number(rejected=rejected),
+        "attempts": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "Requests that reached the network.",
+        },
+        "accepted_at": MOMENT,
+        "finished_at": MOMENT,
+        **({"ref": _ref()} if status is Status.PLACED else {"error": _error(status)}),
+    }
+
+
+def _number(*, rejected: bool) -> Schema:
+    country = {"type": "string", "pattern": "^[1-9][0-9]{0,2}$"}
+    phone = {"type": "string", "pattern": rf"^\*{{1,11}}[0-9]{{{MASKED_DIGITS}}}$"}
+    masked = "All but the last four digits are masked."
+    if not rejected:
+        return {"country": country, "phone": phone | {"description": masked}}
+    return {
+        "country": _or_null(country, "Null where it is absent or not well-formed."),
+        "phone": _or_null(phone, f"{masked} Null where it is absent or not well-formed."),
+    }
+
+
+def _or_null(schema: Schema, description: str) -> Schema:
+    return {"anyOf": [schema, NULL], "description": description}
+
+
+def _ref() -> Schema:
+    described = "32 letters and digits; or whatever else stands alone in the provider's `response`, cleaned."
+    return {"type": "string", "minLength": 1, "maxLength": MESSAGE_CHARACTERS, "description": described}
+
+
+def _error(status: Status) -> Schema:
+    error = {"code": CODES[status], "message": {"type": "string"}}
+    if status is Status.REJECTED:
+        what = "What is wrong with each field, by its name."
+        told = {"type": "object", "additionalProperties": {"type": "string"}, "description": what}
+        return _whole(error | {"fields": told})
+    return _whole(error)
+
+
+def texts() -> dict[str, str]:
+    """What is kept in docs/reference, by file name."""
+    schemas = {"job.schema.json": job_schema(), "event.schema.json": event_schema()}
+    return {name: json.dumps(schema, indent=2) + "\n" for name, schema in schemas.items()}
+
+
+if __name__ == "__main__":
+    for name, text in texts().items():
+        (Path(sys.argv[1]) / name).write_text(text, encoding="utf-8")
