@@ -56,7 +56,7 @@ def cause_of(problem: BaseException) -> Cause:
 
 
 def because(problem: BaseException) -> str:
-    """What to say after "does not answer" or "fails": ": " and the cause, or nothing where none is known.
+    """What to say after "cannot be used" or "fails": ": " and the cause, or nothing where none is known.
 
     Holds neither an address nor anything of a job, whatever the error's own text holds.
     """

@@ -6,18 +6,19 @@ DEBUG: a busy worker takes a thousand of them a second.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection
 
 import structlog
 from prometheus_client import Gauge
 
+from worker.causes import cause_of
 from worker.delivery.ports import Attempt
 from worker.errors import BrokerUnavailable, CallError, Misconfigured, Refused, StoreUnavailable, WrongKey
 from worker.events import Status, event_type
 from worker.jobs import Job
 from worker.labels import RetryReason
 from worker.metrics import Metrics
+from worker.outages import Outages
 from worker.ports import Gate, Lease, Provider, Reason, Seen, Source, Standing
 from worker.provider.client import Result
 from worker.provider.oddities import Oddity
@@ -42,11 +43,9 @@ class Watching:
         self._metrics = metrics
         # Bound once: structlog's lazy one costs as much, each time, as a line that is not written.
         self._log = structlog.get_logger(__name__).bind()
-        self._lock = threading.Lock()
-        self._troubles: dict[str, str] = {}
+        self._outages = Outages()
         self._wrong_keys: frozenset[str] = frozenset()
         self._wrong_of_store = WrongKeys()
-        self._away: set[str] = set()
         self._standing: tuple[bool, bool] | None = None
         self.back: Callable[[], None] = lambda: None
         """Called when a store or broker that was away has answered one of several loops again."""
@@ -208,7 +207,8 @@ class Watching:
         self._metrics.last_progress.set_to_current_time()
 
     def loop_failed(self, loop: str, error: Exception) -> None:
-        """A store or broker that is away is said once, however many loops meet it; a fault of ours every time.
+        """A store or broker that is away is said once, however many loops meet it, and once more if it turns out to
+        refuse; a fault of ours every time.
 
         A wrong key in the store is told once, by whoever meets it first.
         """
@@ -216,16 +216,11 @@ class Watching:
             self._wrong_of_store.tell(error)
             return
         trouble = next((event for kind, event in _AWAY.items() if isinstance(error, kind)), "loop.failed")
-        with self._lock:
-            said = trouble in self._away
-            if loop != "dial":
-                # Calls are no loop, and do not tell of their recovery.
-                self._troubles[loop] = trouble
-            self._away |= {trouble} - {"loop.failed"}
+        news = self._outages.begin(loop, trouble, cause_of(error))
         if trouble == "loop.failed":
             self._metrics.loop_failures.labels(loop).inc()
             self._log.error(trouble, loop=loop, exc_info=error)
-        elif not said:
+        elif news:
             self._log.error(trouble, loop=loop, problem=error)
 
     def loop_recovered(self, loop: str) -> None:
@@ -233,15 +228,10 @@ class Watching:
 
         One that only reads may get through to a server that takes no writes.
         """
-        with self._lock:
-            trouble = self._troubles.pop(loop, "loop.failed")
-            others = trouble != "loop.failed" and trouble in self._troubles.values()
-            over = trouble in self._away and not others
-            if over:
-                self._away.discard(trouble)
+        trouble, over, others = self._outages.end(loop, "loop.failed")
         if over or trouble == "loop.failed":
             self._log.info(_BACK[trouble], loop=loop)
-        if others:
+        if others and trouble != "loop.failed":
             self.back()
 
     def _count_refusal(self, job: Job, error: CallError) -> None:

@@ -14,6 +14,7 @@ from worker.broker.connection import Link
 from worker.broker.depth import QueueDepths
 from worker.broker.greeting import ask_broker
 from worker.cli.doctor import servers
+from worker.cli.doctor.finding import Grade
 from worker.delivery.reader import read_results
 from worker.delivery.results import ResultsQueue
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
@@ -69,6 +70,17 @@ def test_what_is_missing_and_may_not_be_made_is_named(empty: Node) -> None:
     with pytest.raises(ConfigurationError, match="BROKER_URL: .*'results'.*may not") as caught:
         ask_broker(empty.url("porter"), "BROKER_URL")
     assert len(caught.value.problems) == 1
+
+
+def test_doctor_says_what_is_missing_and_may_not_be_made(empty: Node) -> None:
+    """Where no worker of this user could start, `doctor` fails and says why; it makes no queue itself (B4, D8)."""
+    settings = Settings.from_env({"BROKER_URL": empty.url("porter"), "REDIS_URL": "redis://r"})
+    queues = list(servers.broker(settings))[-1]
+    assert queues.grade is Grade.FAIL and "may not configure" in queues.text and "results" in queues.text
+    able = Settings.from_env({"BROKER_URL": empty.url(), "REDIS_URL": "redis://r"})
+    for _ in range(2):
+        queues = list(servers.broker(able))[-1]
+        assert queues.grade is Grade.WARN and "calls.15" in queues.text
 
 
 @pytest.mark.parametrize(

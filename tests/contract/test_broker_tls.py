@@ -14,7 +14,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from tests.tls import Authority, Pair, TlsDoor
-from worker.broker.connection import Link
+from worker.broker.connection import Link, connection_to
 from worker.broker.depth import QueueDepths
 from worker.cli.doctor import servers
 from worker.delivery.reader import read_results
@@ -262,3 +262,16 @@ def test_file_that_is_gone_for_a_while_is_no_fault(
             queue.publish([("call.placed", "{}")])
         file.write_text(content)
         queue.publish([("call.placed", "{}")])
+
+
+def test_address_in_the_log_has_the_scheme_of_the_connection(tmp_path: Path) -> None:
+    """A connection with TLS is not called one without, nor a socket a host with a port (E3)."""
+    socket = tmp_path / "redis.sock"
+    for url, told in [
+        ("rediss://:hunter2@localhost:6380/1", "rediss://localhost:6380"),
+        ("redis://:hunter2@localhost/1", "redis://localhost:6379"),
+        (f"unix://{socket}?password=hunter2", f"unix://{socket}"),
+        ("amqps://guest:hunter2@localhost:5671//", "amqps://localhost:5671"),
+        ("amqp://guest:hunter2@localhost//", "amqp://localhost:5672"),
+    ]:
+        assert connection_to(url).as_uri() == told

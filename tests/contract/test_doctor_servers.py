@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import redis
 
 from tests.tls import Authority, TlsDoor
+from worker.broker.greeting import ask_broker
 from worker.causes import Cause
 from worker.cli.doctor import endpoints, servers
 from worker.cli.doctor.finding import Finding, Grade
@@ -26,13 +28,33 @@ def check_password_is_the_cause(found: list[Finding], variable: str) -> None:
     assert len(failed) == 1
     assert variable in failed[0].mend and "password" in failed[0].mend and "start" not in failed[0].mend
     assert PASSWORD not in failed[0].text
+    assert not any(words in failed[0].text for words in ("does not answer", "cannot be reached"))
 
 
 def test_wrong_password_of_redis_is_told_as_such(redis_url: str) -> None:
-    """A server that refuses a password runs: nobody is told to start it (D8)."""
+    """A server that refuses a password runs and answers: nobody is told otherwise, or to start it (D8)."""
     settings = Settings.from_env({"REDIS_URL": with_wrong_password(redis_url)})
     check_password_is_the_cause(list(servers.store(settings)), "REDIS_URL")
     check_password_is_the_cause(list(servers.broker(settings)), "REDIS_URL")
+
+
+def test_rights_that_a_start_needs_are_looked_at(redis_url: str) -> None:
+    """A user who may connect and may not run scripts ends a start: `doctor` says so before (B4, D8)."""
+    with redis.Redis.from_url(redis_url) as client:
+        run: Any = client.execute_command
+        run("ACL", "SETUSER", "reader", "reset", "on", f">{PASSWORD}", "~*", "+@all", "-@scripting")
+        settings = Settings.from_env({"REDIS_URL": redis_url.replace("//", f"//reader:{PASSWORD}@")})
+        found = list(servers.store(settings))
+        run("ACL", "DELUSER", "reader")
+    assert [finding.grade for finding in found] == [Grade.FAIL]
+    assert "evalsha" in found[0].text and "rights" in found[0].mend
+
+
+def test_running_worker_lacks_no_queue_on_redis(redis_url: str) -> None:
+    """A worker declares `results` alone there: `doctor` does not wait for another to come (D8)."""
+    ask_broker(redis_url, "REDIS_URL")
+    found = list(servers.broker(Settings.from_env({"REDIS_URL": redis_url})))
+    assert {finding.grade for finding in found} == {Grade.OK}
 
 
 def test_wrong_password_of_rabbitmq_is_told_as_such(amqp_url: str) -> None:

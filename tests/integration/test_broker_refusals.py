@@ -101,6 +101,16 @@ def test_refusal_at_the_start_is_one_line(stack: Stack, node: Node, how: str, wr
     assert wrong != "type" or ("'direct'" in line and "'topic'" in line)
 
 
+def test_lines_before_the_start_are_log_lines_too(stack: Stack, node: Node) -> None:
+    """What is told while the servers are asked has the form of all other lines (D9)."""
+    with Connection(node.url()) as connection:
+        connection.default_channel.queue_delete("calls.intake")
+        connection.default_channel.queue_declare("calls.intake", durable=False, auto_delete=False)
+    worker = stack.start("run")
+    assert "queue.declared_otherwise" in events(worker)
+    assert [line for line in lines(worker) if not line.startswith("{")] == []
+
+
 def test_least_rights_are_enough_on_redis(
     tmp_path: Path, own_redis: RedisServer, sandbox: Sandbox, user: str
 ) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,20 @@ def test_pipe_that_is_closed_early_costs_no_event(redis_url: str) -> None:
     os.close(write_end)
     assert (done.returncode, done.stderr) == (1, "")
     assert sorted(read_results(redis_url)) == ["0", "1", "2"]
+
+
+def test_disk_that_is_full_is_told_in_one_line() -> None:
+    """What standard output does not take is a failure with its cause, and nothing of Python's own follows (D10)."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "worker.cli", "--version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "callworker: No space left on device\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from redis.exceptions import AuthenticationError
 from structlog.testing import capture_logs
 
 from tests.doubles.gates import OpenGate
@@ -272,6 +273,20 @@ def test_service_away_is_said_once_however_many_loops_meet_it(
             watching.loop_recovered(loop)
     assert [line["event"] for line in lines] == [away, back]
     assert count(metrics, "loop_failures_total", loop="relay") is None
+
+
+def test_cause_that_shows_behind_a_lost_connection_is_told_too(watching: Watching) -> None:
+    """When a password is changed, connections are lost first and refused then: the log names both once. (B4, D8)"""
+    lost, refused = StoreUnavailable("connection lost"), StoreUnavailable("refuses")
+    refused.__cause__ = AuthenticationError("invalid password")
+    with capture_logs() as lines:
+        for error in (lost, refused, lost, refused):
+            for loop in ("releaser", "relay"):
+                watching.loop_failed(loop, error)
+        for loop in ("releaser", "relay"):
+            watching.loop_recovered(loop)
+    assert [line.get("problem") for line in lines] == [lost, refused, None]
+    assert lines[-1]["event"] == "store.back"
 
 
 def test_the_first_loop_that_gets_through_wakes_the_others(watching: Watching) -> None:

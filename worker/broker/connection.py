@@ -63,7 +63,7 @@ class Link:
         self.queues: list[Queue] = []
         self.connection: Any = connection_to(url)
         try:
-            with translated("the broker cannot be reached"):
+            with translated("the broker cannot be used"):
                 self.channel: Any = self._open()
                 self.declare(queues)
         except BaseException:

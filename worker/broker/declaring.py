@@ -17,6 +17,8 @@ log = structlog.get_logger(__name__)
 _OTHER_TYPE = re.compile(r"inequivalent arg 'type'.*current is '?([\w-]+)", re.DOTALL)
 """Of RabbitMQ's 406."""
 
+_IMPOSSIBLE = {"x-expires": -1}
+
 
 def declare(connection: Any, queues: Sequence[Queue]) -> None:
     """Declare `queues` with their exchanges and bindings over an open kombu connection.
@@ -49,6 +51,22 @@ def wrong_type(connection: Any, exchange: Exchange) -> str | None:
     except (NotFound, AccessRefused):
         return None
     return None
+
+
+def may_make(connection: Any, name: str) -> bool:
+    """Whether the user may declare queue `name`, which is not there. Makes none.
+
+    RabbitMQ looks at the user's rights first, and refuses the argument then. A broker that knows no such argument makes
+    a queue that goes with the connection.
+    """
+    with connection.channel() as channel:
+        try:
+            channel.queue_declare(name, exclusive=True, arguments=_IMPOSSIBLE)
+        except AccessRefused:
+            return False
+        except PreconditionFailed:
+            return True
+    return True
 
 
 def _made(name: str, declare: Callable[..., object], exchange: Exchange | None = None) -> None:

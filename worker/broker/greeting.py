@@ -6,8 +6,9 @@ later.
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 
+import redis
 from redis.exceptions import NoScriptError, RedisError
 
 from worker.broker.connection import Link, translated
@@ -24,12 +25,16 @@ def ask_store(url: str) -> None:
     """Raises ConfigurationError where Redis answers and refuses: password, certificate, scripts, the program's keys."""
     with connect(url) as client:
         try:
-            client.evalsha(_NO_SCRIPT, 1, prefix(0))
-        except NoScriptError:
-            return
+            try_rights(client)
         except (RedisError, OSError) as problem:
             if refuses(problem):
                 raise ConfigurationError(f"REDIS_URL: the server refuses: {problem}") from problem
+
+
+def try_rights(client: redis.Redis) -> None:
+    """Ask for a script that is not there, on a key of the program. Raises what redis-py raises if that is refused."""
+    with suppress(NoScriptError):
+        client.evalsha(_NO_SCRIPT, 1, prefix(0))
 
 
 def ask_broker(url: str, variable: str) -> None:

@@ -18,6 +18,7 @@ from kombu.utils.url import url_to_parts
 
 from worker import tls
 from worker.state.connection import SOCKET_SECONDS, UNREADABLE, bounded, parameters
+from worker.state.primary import PrimaryConnection, PrimaryUnixConnection
 
 Arguments = dict[str, Any]
 """Of kombu's Connection. `ssl` is the one of them that is carried whole to the transport, by a clone too."""
@@ -62,7 +63,12 @@ class BrokerConnection(Connection):
         base: Any = super()
         if isinstance(self.transport_cls, str):
             return str(base.as_uri(*given, **options))
-        return f"{self.transport.driver_type}://{self.hostname}:{self.port or self.transport.default_port}"
+        kind = (self.ssl or {}).get("connection_class")
+        if kind is PrimaryUnixConnection:
+            return f"unix://{self.hostname}"
+        secured = "s" if self.ssl and kind is not PrimaryConnection else ""
+        place = f"{self.hostname}:{self.port or self.transport.default_port}"
+        return f"{self.transport.driver_type}{secured}://{place}"
 
     def switch(self, conn_str: Any) -> None:
         """As kombu does; the alternatives are arguments already, but of transports that only kombu knows."""

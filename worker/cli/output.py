@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -46,6 +47,20 @@ def spell_out_what_has_no_sign() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def flush() -> None:
+    """Write what was printed. Raises OSError where it is not taken, as by a full disk."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def drop_what_is_not_taken() -> None:
+    """Python would try again when it ends, and complain in words of its own."""
+    try:
+        flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _write(line: str, stream: TextIO) -> None:

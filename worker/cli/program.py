@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 import click
 
 from worker import __version__
-from worker.cli.failures import INTERRUPTED, explain
-from worker.cli.output import say, spell_out_what_has_no_sign
+from worker.cli.failures import FAILED, INTERRUPTED, explain
+from worker.cli.output import drop_what_is_not_taken, flush, say, spell_out_what_has_no_sign
 
 
 class Program(click.Group):
@@ -63,12 +63,16 @@ class Program(click.Group):
         spell_out_what_has_no_sign()
         try:
             status = super().main(*args, **options) or 0
+            flush()
+        except BrokenPipeError:
+            status = FAILED
         except Exception as problem:
             line, status = explain(problem)
             if line:
                 say(f"callworker: {line}", err=True)
         except KeyboardInterrupt:
             status = INTERRUPTED
+        drop_what_is_not_taken()
         sys.exit(status)
 
 

@@ -94,11 +94,11 @@ class Vitals:
         try:
             self._client.ping()
         except (RedisError, OSError) as problem:
-            problems.append(f"Redis does not answer{because(problem)}")
+            problems.append(f"Redis cannot be used{because(problem)}")
         try:
             self._depths.read()
         except BrokerUnavailable as problem:
-            problems.append(f"the broker does not answer{because(problem)}")
+            problems.append(f"the broker cannot be used{because(problem)}")
         wrong = {key for source in self.sources if source.blocked for key in source.wrong}
         return [*problems, *(f"the key {key} holds something else than it should" for key in sorted(wrong))]
 

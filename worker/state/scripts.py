@@ -14,7 +14,7 @@ from typing import Any
 
 import redis
 from hiredis import pack_command
-from redis.exceptions import NoPermissionError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, RedisError, ResponseError
 
 from worker.errors import StoreUnavailable, WrongKey
 from worker.state.refusals import code_of
@@ -201,5 +201,7 @@ def translated() -> Iterator[None]:
         if isinstance(problem, NoPermissionError):
             raise StoreUnavailable(f"Redis refuses: {problem}") from problem
         raise
+    except AuthenticationError as problem:
+        raise StoreUnavailable(f"Redis refuses: {problem}") from problem
     except (RedisError, OSError) as problem:
         raise StoreUnavailable(f"Redis does not answer: {type(problem).__name__}: {problem}") from problem

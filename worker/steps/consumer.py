@@ -82,7 +82,7 @@ class CallConsumer(Consumer):
     def _connected(self) -> Any:
         connection = self.app.connection_for_read(heartbeat=self.amqheartbeat)
         try:
-            with translated("the broker cannot be reached"):
+            with translated("the broker cannot be used"):
                 self._prepare(connection)
         except BrokerUnavailable:
             let_go(connection)

@@ -10,7 +10,9 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -51,7 +53,7 @@ class CallWorker(Worker):
         warnings.simplefilter("ignore", SecurityWarning)
         options |= {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
         with refused_in_lines():
-            every([failpoints.arm_from, preflight.check])
+            self._check(partial(self._log_to, options.get("logfile"), hostname))
             super().__init__(app, hostname, **options)
             open_files.allow(self.concurrency)
             wiring = Wiring(self.settings, calls=self.concurrency)
@@ -62,6 +64,16 @@ class CallWorker(Worker):
     @property
     def settings(self) -> Settings:
         return cast(Settings, self.app.settings)
+
+    @staticmethod
+    def _check(open_log: Callable[[], object]) -> None:
+        """The log comes first: the other checks write to it."""
+        checks: list[Callable[[], object]] = [open_log, failpoints.arm_from, preflight.check]
+        every(checks)
+
+    def _log_to(self, path: str | None, hostname: str | None) -> None:
+        stream = _log_file(path, default_nodename(hostname)) if path else None
+        logs.configure(self.settings.log_level, self.settings.log_format, stream)
 
     def setup_queues(self, include: Any, exclude: Any = None) -> None:
         """As Celery does; but on Redis the engine fetches, and the consumer gets no queue."""
@@ -74,8 +86,6 @@ class CallWorker(Worker):
         answer_signals()
 
     def on_init_blueprint(self) -> None:
-        stream = _log_file(self.logfile, self.hostname) if self.logfile else None
-        logs.configure(self.settings.log_level, self.settings.log_format, stream)
         super().on_init_blueprint()
         # It warns at each reconnect of a setting without effect here, and has just asked to see that always.
         warnings.simplefilter("ignore", CPendingDeprecationWarning)

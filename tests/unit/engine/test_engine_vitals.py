@@ -73,8 +73,8 @@ def test_readiness_names_each_part_that_fails_and_why() -> None:
     vitals = Vitals(client, depths, None, [], Bench())
     vitals.consumer.attach(lambda: None)
     assert vitals.ready() == [
-        "Redis does not answer: the user name or password is refused",
-        "the broker does not answer: nothing listens there",
+        "Redis cannot be used: the user name or password is refused",
+        "the broker cannot be used: nothing listens there",
     ]
 
 

@@ -15,7 +15,8 @@ from worker.addresses import mask_url
 from worker.broker import key_types as broker_keys
 from worker.broker.address import broker_url, broker_variable
 from worker.broker.connection import Link, translated
-from worker.broker.declaring import wrong_type
+from worker.broker.declaring import may_make, wrong_type
+from worker.broker.greeting import try_rights
 from worker.broker.transports import weakness
 from worker.cli import places
 from worker.cli.doctor.finding import Finding
@@ -50,6 +51,7 @@ def store(settings: Settings) -> Iterator[Finding]:
         yield from _verification("Redis TLS", url, "REDIS_URL")
         with connect(url) as client, store_translated():
             client.ping()
+            try_rights(client)
             facts, wrong = _facts(client), _misused_by(client)
     except ResponseError as problem:
         yield Finding.fail("Redis", f"refuses: {redactor.text(str(problem))}", mend_of(problem, "REDIS_URL"))
@@ -170,10 +172,14 @@ def _queues(link: Link) -> Finding:
     try:
         wrong = _wrong_exchanges(link)
         missing = [queue.name for queue in wanted if not _exists(link, queue)]
+        forbidden = _forbidden(link, missing)
     except BrokerUnavailable as problem:
         return Finding.fail("queues", redactor.text(str(problem)), "look at the broker's own log")
     if wrong:
         return Finding.fail("queues", "; ".join(wrong), "as it says; meanwhile no worker starts")
+    if forbidden:
+        text = f"not there, and this user may not configure them: {', '.join(forbidden)}"
+        return Finding.fail("queues", text, "give this user that right, or make them with another user")
     if missing:
         return Finding.warn(
             "queues", f"not there yet: {', '.join(missing)}", "the first worker that starts makes them"
@@ -209,12 +215,22 @@ def _wrong_exchanges(link: Link) -> list[str]:
         return [told for exchange in exchanges if (told := wrong_type(link.connection, exchange))]
 
 
+def _forbidden(link: Link, missing: list[str]) -> list[str]:
+    """Those of the `missing` queues that no worker of this user could make."""
+    if not link.confirms:
+        return []
+    with translated("the broker does not tell rights"):
+        return [name for name in missing if not may_make(link.connection, name)]
+
+
 def _exists(link: Link, queue: Any) -> bool:
-    """On AMQP the broker tells. On Redis an empty queue leaves no trace but the binding of its exchange, and
-    the shards' queues not even that: nothing is missing where they are not."""
+    """On AMQP the broker tells. On Redis an empty queue leaves no trace but the binding of its exchange, and workers
+    need that of `results` alone: no other queue can be missing."""
     with translated("the broker does not tell its queues"):
         if not link.confirms:
-            return any(row[-1] == queue.name for row in link.channel.get_table(queue.exchange.name))
+            return queue is not RESULTS or any(
+                row[-1] == queue.name for row in link.channel.get_table(queue.exchange.name)
+            )
         with link.connection.channel() as channel:
             try:
                 channel.queue_declare(queue.name, passive=True)
