@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -10,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,6 +27,10 @@ from worker.embedded import EmbeddedServerError, find_binary
 
 START_SECONDS = 60
 STOP_SECONDS = 20
+PORTS = range(10_000, 30_000)
+CHANCE = random.SystemRandom()
+"""Not to be seeded: tests run side by side with the same seed."""
+
 RABBITMQ_SCRIPT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 QUEUES = ("calls", *(f"calls.{shard}" for shard in range(16)), "calls.intake", "results")
 EXCHANGES = ("calls", "results")
@@ -41,6 +46,12 @@ def absent(server: str) -> NoReturn:
     if SERVERS_ARE_REQUIRED:
         pytest.fail(f"{server} is required here and was not found")
     pytest.skip(f"needs {server}")
+
+
+def need_rabbitmq(what: str = "a RabbitMQ of the test's own") -> None:
+    """Return where a node can be started; else as `absent`."""
+    if not (RABBITMQ_SCRIPT.exists() and shutil.which("epmd")):
+        absent(what)
 
 
 def wait_until(holds: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:
@@ -60,8 +71,11 @@ def armed() -> Iterator[Callable[[str], None]]:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port on which nothing listens; none that the system could give to a connection before its server starts."""
+    while True:
+        port = CHANCE.choice(PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextmanager
@@ -136,8 +150,7 @@ def amqp_server() -> Iterator[str]:
     if given:
         yield given
         return
-    if not (RABBITMQ_SCRIPT.exists() and shutil.which("epmd")):
-        absent("a RabbitMQ, or its address in CALLWORKER_TEST_AMQP_URL")
+    need_rabbitmq("a RabbitMQ, or its address in CALLWORKER_TEST_AMQP_URL")
     with tempfile.TemporaryDirectory(prefix="cw-rabbit-") as name, _rabbitmq(Path(name)) as url:
         yield url
 

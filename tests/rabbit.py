@@ -16,9 +16,9 @@ from tests.conftest import (
     EXCHANGES,
     QUEUES,
     RABBITMQ_SCRIPT,
-    absent,
     accepts_amqp,
     free_port,
+    need_rabbitmq,
     process,
     rabbitmq_environ,
     wait_until,
@@ -55,8 +55,7 @@ class Node:
 @contextmanager
 def rabbitmq_node() -> Iterator[Node]:
     """A node that runs, and is gone afterwards."""
-    if not RABBITMQ_SCRIPT.exists():
-        absent("a RabbitMQ")
+    need_rabbitmq()
     with tempfile.TemporaryDirectory(prefix="cw-rights-") as name:
         folder, tls_port = Path(name), free_port()
         port, environ = rabbitmq_environ(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from tests.conftest import RABBITMQ_SCRIPT, SERVERS_ARE_REQUIRED, absent
+from tests.conftest import SERVERS_ARE_REQUIRED, absent, need_rabbitmq
 from tests.faults.bench import Bench
 from tests.faults.cell import JOBS, meanwhile
 from tests.faults.cells import TARGETS, Order, ail, cells, cut, reach
@@ -54,8 +53,7 @@ def _need_servers() -> None:
         find_binary()
     except EmbeddedServerError:
         absent("a Redis or Valkey server")
-    if not (RABBITMQ_SCRIPT.exists() and shutil.which("epmd")):
-        absent("a RabbitMQ of the harness' own")
+    need_rabbitmq()
     # Without it one cell is left out: no reason to skip the others by hand, but CI promises all.
     if SERVERS_ARE_REQUIRED and not clock_can_be_set():
         absent("libfaketime")

@@ -14,7 +14,7 @@ import amqp
 import pytest
 from kombu import Connection
 
-from tests.conftest import RABBITMQ_SCRIPT, absent, accepts_amqp, process, rabbitmq_environ, wait_until
+from tests.conftest import RABBITMQ_SCRIPT, accepts_amqp, need_rabbitmq, process, rabbitmq_environ, wait_until
 from tests.integration.conftest import BrokerUrl
 from tests.integration.outside import Job, new_job
 from tests.integration.stack import RedisServer, Stack, Worker
@@ -195,8 +195,7 @@ def _exist(url: str) -> bool:
 @pytest.fixture
 def impatient_broker() -> Iterator[str]:
     """A RabbitMQ that closes a channel on which a message was not acknowledged for two seconds."""
-    if not RABBITMQ_SCRIPT.exists():
-        absent("a RabbitMQ of the test's own")
+    need_rabbitmq()
     with tempfile.TemporaryDirectory(prefix="cw-rabbit-") as name:
         folder = Path(name)
         port, environ = rabbitmq_environ(folder)
