@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,6 +32,11 @@ from worker.queues import TASK_NAME
 from worker.scrubbing import starred
 
 JSON_TYPES = ("application/json", "json")
+_SPELLED_JSON = re.compile(
+    r"\s*(?:application/)?json\s*(?:;\s*charset\s*=\s*\"?(?:utf-?8|us-ascii)\"?\s*)?;?\s*", re.IGNORECASE
+)
+"""What many languages' libraries write by themselves: `application/json; charset=utf-8`."""
+
 HEADERS_READ = {b"task": "task", b"id": "id", b"compression": "compression"}
 
 
@@ -91,7 +97,7 @@ def read_task(envelope: Envelope) -> Request | Broken:
 def _task(envelope: Envelope) -> Request | Broken:
     if envelope.unreadable and "task" not in envelope.headers:
         return Broken(f"its properties cannot be read: {envelope.unreadable}")
-    if envelope.content_type not in JSON_TYPES:
+    if not _is_json(envelope.content_type):
         return _refused(envelope)
     if envelope.headers.get("compression"):
         return Broken("compressed messages are refused")
@@ -107,10 +113,16 @@ def _task(envelope: Envelope) -> Request | Broken:
 
 def read_plain(envelope: Envelope) -> Request | Broken:
     """A job as plain JSON from queue `calls.intake`; its id must be in it. A missing content type is forgiven."""
-    if envelope.content_type and envelope.content_type not in JSON_TYPES:
+    if envelope.content_type and not _is_json(envelope.content_type):
         return _refused(envelope)
     fields = decode(envelope.body)
     return fields if isinstance(fields, Broken) else Request(fields, Source.QUEUE)
+
+
+def _is_json(content_type: Any) -> bool:
+    if content_type in JSON_TYPES:
+        return True
+    return isinstance(content_type, str) and _SPELLED_JSON.fullmatch(content_type) is not None
 
 
 def _refused(envelope: Envelope) -> Broken:

@@ -74,3 +74,36 @@ def test_task_that_is_no_job_keeps_its_id(body: str, headers: dict[str, str]) ->
     found = read_task(envelope(body, **headers))
     assert isinstance(found, Broken)
     assert found.job_id == "task-1"
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json; charset=utf-8",
+        "application/json;charset=UTF-8",
+        'Application/JSON ; charset="utf-8";',
+        "JSON",
+    ],
+)
+def test_content_type_of_json_is_known_in_any_spelling(content_type: str) -> None:
+    """A job is not lost to what a producer's library writes behind its content type."""
+    body = json.dumps(JOB).encode()
+    assert isinstance(read_plain(Envelope({}, content_type, body)), Request)
+    assert isinstance(read_task(Envelope(HEADERS, content_type, b"[[], " + body + b", {}]")), Request)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json; charset=latin-1",
+        "application/jsonp",
+        "text/plain",
+        "application/x-python-serialize",
+        ["json"],
+    ],
+)
+def test_other_content_types_are_refused(content_type: str) -> None:
+    """What is not JSON by its own word is not looked at."""
+    body = json.dumps(JOB).encode()
+    assert isinstance(read_plain(Envelope({}, content_type, body)), Broken)
+    assert isinstance(read_task(Envelope(HEADERS, content_type, b"[[], " + body + b", {}]")), Broken)
