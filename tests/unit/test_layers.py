@@ -20,8 +20,8 @@ LAYERS = (
     # The adapters: Redis, broker, provider, webhooks, threads, logs, metrics, HTTP.
     {
         "addresses", "broker", "causes", "delivery", "embedded", "engine", "health", "http_faults", "http_heads",
-        "labelled", "labels", "logs", "loops", "metrics", "outages", "outlet", "pages", "producer", "provider",
-        "queues", "redaction", "sandbox", "scrubbing", "shared_state", "state", "threads", "tls", "trust",
+        "labelled", "labels", "logs", "loops", "lua", "metrics", "outages", "outlet", "pages", "producer",
+        "provider", "queues", "redaction", "sandbox", "scrubbing", "shared_state", "state", "threads", "tls", "trust",
         "watching", "written",
     },
     {"preflight", "wiring"},

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 
+from worker.lua import texts
+
+_TEXTS = texts("worker.broker")
 _BOUNDED = ("fetch", "restore", "take")
 
 
 @cache
 def source(name: str) -> str:
     """A script as Redis gets it: the prelude, where it hands messages out, and its own file."""
-    folder = files("worker.broker") / "scripts"
     parts = ("bounded", name) if name in _BOUNDED else (name,)
-    return "".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
+    return "".join(_TEXTS[part] for part in parts)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import redis
@@ -17,10 +16,12 @@ from hiredis import pack_command
 from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, RedisError, ResponseError
 
 from worker.errors import StoreUnavailable, WrongKey
+from worker.lua import texts
 from worker.state.refusals import code_of
 from worker.state.wrong_keys import WrongKeys, wrong_key
 from worker.written import telling, wait_for_file
 
+_TEXTS = texts("worker.state")
 _ALONE = ("bury", "claim", "drop_letter")
 """Scripts that need nothing of the prelude."""
 
@@ -38,8 +39,7 @@ def source(name: str) -> str:
     preludes = () if name in _ALONE else ("common",)
     if name in _WHEN_FULL:
         preludes = ("when_full", *preludes)
-    folder = files("worker.state") / "scripts"
-    return "".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in (*preludes, name))
+    return "".join(_TEXTS[part] for part in (*preludes, name))
 
 
 Command = tuple[str | bytes | float, ...]
