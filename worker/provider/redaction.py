@@ -50,9 +50,10 @@ class Redactor:
         """`text` on one line, without control signs, at most 300 characters, what is secret replaced by `mask`."""
         read = plain(text[:MAX_CHARACTERS])
         shown = self._masked(read, mask)
-        bare = unescaped(shown)
-        masked = self._masked(bare, mask)
-        shown = masked if masked != bare else shown
+        for quoted_printable in (False, True):
+            reading = unescaped(shown, quoted_printable=quoted_printable)
+            masked = self._masked(reading, mask)
+            shown = masked if masked != reading else shown
         # Cut last: half a number would no longer be recognised.
         whole = max(len(text), len(read)) < MAX_CHARACTERS
         return (shown if whole else shown[:-CUT_OFF])[:MESSAGE_CHARACTERS]

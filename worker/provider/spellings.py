@@ -25,7 +25,8 @@ TOKEN = re.compile(r"[A-Za-z0-9+/_-]{4,}+")
 PAIRS = re.compile(r"\b[0-9A-Fa-f]{2}(?:[ :][0-9A-Fa-f]{2}){2,}+\b")
 """Bytes in hexadecimal, one by one."""
 
-_ESCAPE = re.compile(r"(?<!\\)\\++(?:(?:u00|x)([0-9A-Fa-f]{2})|([0-3][0-7]{2}))|=([0-9A-F]{2})")
+_ESCAPE = re.compile(r"(?<!\\)\\++(?:(?:u00|x)([0-9A-Fa-f]{2})|([0-3][0-7]{2}))")
+_QUOTED_PRINTABLE = re.compile(r"=([0-9A-F]{2})")
 _SEPARATORS = re.compile(r"[/+_-]")
 
 
@@ -42,13 +43,17 @@ def _plain(sign: str) -> str:
     return " " if unicodedata.category(sign)[0] in "CZ" else sign
 
 
-def unescaped(text: str) -> str:
-    """Without the escapes of URLs, HTML, JSON, Python and quoted-printable."""
+def unescaped(text: str, *, quoted_printable: bool = False) -> str:
+    """Without the escapes of URLs, HTML, JSON and Python; or without these and those of quoted-printable.
+
+    Apart, because in `k=%32%31` the latter take the digits behind the sign of equality for one of theirs.
+    """
     for _ in range(MAX_ROUNDS):
         before, text = text, _ESCAPE.sub(_character, unquote(html.unescape(text)))
         if text == before:
             break
-    return plain(text)
+    # Once: what it has undone may stand behind a sign of equality too.
+    return plain(_QUOTED_PRINTABLE.sub(_quoted_sign, text) if quoted_printable else text)
 
 
 def meanings(token: str) -> Iterator[str]:
@@ -61,5 +66,9 @@ def meanings(token: str) -> Iterator[str]:
             yield bytes.fromhex(part.removeprefix("0x").replace(":", " ")).decode("latin-1")
 
 
+def _quoted_sign(escape: re.Match[str]) -> str:
+    return chr(int(escape[1], 16))
+
+
 def _character(escape: re.Match[str]) -> str:
-    return chr(int(escape[2], 8) if escape[2] else int(escape[1] or escape[3], 16))
+    return chr(int(escape[2], 8) if escape[2] else int(escape[1], 16))

@@ -151,9 +151,17 @@ CODINGS: dict[str, Callable[[str], str]] = {
 def test_secret_in_a_message_is_masked_however_it_is_coded(secret: str, coding: str) -> None:
     """In any spelling that a web framework or its log gives to a field of a request (E13)."""
     coded = CODINGS[coding](secret)
-    message = REDACTOR.publishable(f"Request with {coded} refused.")
-    assert message.startswith("Request with ") and MASK in message
-    assert coded not in message and not leaks(message)
+    for text in (f"Request with {coded} refused.", f"Request with https://h/?a=1&b={coded}&c=2 refused."):
+        message = REDACTOR.publishable(text)
+        assert message.startswith("Request with ") and MASK in message
+        assert coded not in message and not leaks(message)
+
+
+def test_two_secrets_in_different_codings_are_both_masked() -> None:
+    """What undoes one coding brings nothing back that was masked in another (E13)."""
+    coded = f"a={CODINGS['URL'](JOB.phone.lstrip('0'))}&b={CODINGS['quoted-printable'](JOB.code)}"
+    message = REDACTOR.publishable(coded)
+    assert message.count(MASK) == 2 and not leaks(message)
 
 
 @pytest.mark.parametrize("ref", [KEY, KEY.upper(), KEY[::-1], JOB.phone.rjust(32, "0")])
