@@ -58,7 +58,7 @@ check: $(INSTALLED) ## check format, lint and types
 schemas: $(INSTALLED) ## write the JSON Schemas in docs/reference from the models
 	$(Q)$(BIN)/python -m ops.schemas docs/reference
 
-lock: $(INSTALLED) ## write the lock files anew from pyproject.toml, keeping versions that still fit
+lock: $(INSTALLED) ## write new lock files from pyproject.toml, keeping versions that still fit
 	$(Q)$(LOCK) --output-file requirements.lock pyproject.toml
 	$(Q)$(LOCK) --output-file requirements-dev.lock --constraint requirements.lock --group dev pyproject.toml
 

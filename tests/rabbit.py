@@ -28,7 +28,10 @@ from tests.tls import Authority
 
 @dataclass(frozen=True)
 class Node:
-    """`guest` may do everything; `porter` may read and write, not configure; `least` has what the README asks for."""
+    """`guest` may do everything; `porter` may read and write, not configure, `writer` and `reader` only one of these.
+
+    `least` has what the README asks for.
+    """
 
     port: int
     tls_port: int
@@ -84,6 +87,8 @@ def _definitions() -> dict[str, object]:
     rights = {
         "guest": (".*", ".*", ".*"),
         "porter": ("^$", ".*", ".*"),
+        "writer": ("^$", ".*", "^$"),
+        "reader": ("^$", "^$", ".*"),
         "least": (f"^({own})$", rf"^({own}|amq\.default)$", f"^({own})$"),
     }
     return {

@@ -19,6 +19,7 @@ from worker.delivery.reader import read_results
 from worker.delivery.results import ResultsQueue
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
 from worker.producer import Producer
+from worker.queues import queue_of
 from worker.settings import Settings
 
 JOB = {"id": "one", "account": "acme", "country": "1", "phone": "2125550123", "code": "48151"}
@@ -70,6 +71,33 @@ def test_what_is_missing_and_may_not_be_made_is_named(empty: Node) -> None:
     with pytest.raises(ConfigurationError, match="BROKER_URL: .*'results'.*may not") as caught:
         ask_broker(empty.url("porter"), "BROKER_URL")
     assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize(("user", "place"), [("writer", "queue 'calls'"), ("reader", "exchange 'results'")])
+def test_user_who_may_not_take_jobs_or_send_events_is_told_at_the_start(
+    empty: Node, user: str, place: str
+) -> None:
+    """Nothing is dialled for an account whose events could not leave, and no worker waits in vain (B3, B4, D8)."""
+    ask_broker(empty.url(), "BROKER_URL")
+    everything(empty.url())
+    with pytest.raises(ConfigurationError, match=f"BROKER_URL: the user lacks a right.*{place}"):
+        ask_broker(empty.url(user), "BROKER_URL")
+    queues = list(
+        servers.broker(Settings.from_env({"BROKER_URL": empty.url(user), "REDIS_URL": "redis://r"}))
+    )[-1]
+    assert queues.grade is Grade.FAIL and place in queues.text and "rights" in queues.mend
+
+
+def test_asking_for_rights_takes_and_sends_nothing(empty: Node) -> None:
+    """What waits in a queue stays there as it is, and no event comes of the question (B4)."""
+    ask_broker(empty.url(), "BROKER_URL")
+    with Producer(empty.url()) as producer:
+        producer.enqueue(JOB)
+    ask_broker(empty.url(), "BROKER_URL")
+    assert list(read_results(empty.url())) == []
+    with Connection(empty.url()) as connection:
+        message = connection.default_channel.basic_get(queue_of("acme").name)
+        assert message is not None and not message.delivery_info["redelivered"]
 
 
 def test_doctor_says_what_is_missing_and_may_not_be_made(empty: Node) -> None:

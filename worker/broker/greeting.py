@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 import redis
 from redis.exceptions import NoScriptError, RedisError
 
+from worker.broker import rights
 from worker.broker.connection import Link, translated
 from worker.broker.refusal import refuses
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
@@ -19,6 +20,9 @@ from worker.state.connection import connect
 from worker.state.keys import prefix
 
 _NO_SCRIPT = "0" * 40
+
+TAKEN = (*TASK_QUEUES, INTAKE)
+"""The queues that a worker reads on AMQP."""
 
 
 def ask_store(url: str) -> None:
@@ -38,14 +42,17 @@ def try_rights(client: redis.Redis) -> None:
 
 
 def ask_broker(url: str, variable: str) -> None:
-    """Raises ConfigurationError where the broker answers and refuses: password, virtual host, exchanges, queues.
+    """Raises ConfigurationError where the broker answers and refuses: password, virtual host, exchanges, queues,
+    rights.
 
     On Redis only the way out is looked at: where a key holds something else, jobs come from the other queues.
     """
     try:
         link = Link(url, [RESULTS])
         with closing(link), translated("the broker refuses a queue"):
-            link.declare([*TASK_QUEUES, INTAKE] if link.confirms else [])
+            if link.confirms:
+                link.declare(TAKEN)
+                rights.try_rights(link.connection, TAKEN, RESULTS)
     except BrokerRefused as problem:
         raise ConfigurationError(f"{variable}: {problem}") from problem
     except BrokerUnavailable:

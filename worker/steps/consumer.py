@@ -27,6 +27,7 @@ from worker.broker.amqp_frames import Received
 from worker.broker.amqp_wire import ease
 from worker.broker.connection import establish, let_go, translated
 from worker.broker.declaring import declare
+from worker.broker.refusal import refuses
 from worker.engine.entry import Entry
 from worker.engine.intake import Intake
 from worker.engine.messages import Envelope, read_plain, read_task
@@ -110,13 +111,12 @@ class CallConsumer(Consumer):
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """As Celery does; but it is told once, until the consumer turns again."""
-        self._failed(BrokerUnavailable(f"the connection was lost: {str(exc) or type(exc).__name__}"))
+        self._failed(_told(exc))
         super().on_connection_error_after_connected(exc)
 
     def _failed(self, problem: BrokerUnavailable) -> None:
-        if not self._failing:
-            self._failing = True
-            self.controller.engine.faults.loop_failed(LOOP, problem)
+        self._failing = True
+        self.controller.engine.faults.loop_failed(LOOP, problem)
 
     def turns(self) -> None:
         """The event loop turns, with all consumers at work."""
@@ -172,6 +172,18 @@ class CallConsumer(Consumer):
                     acknowledgements.set_aside(message.delivery_tag, entry.weight)
 
         return take
+
+
+def _told(problem: Exception) -> BrokerUnavailable:
+    """An error of a connection that was there."""
+    kind, what = (
+        (BrokerRefused, "the broker refuses")
+        if refuses(problem)
+        else (BrokerUnavailable, "the connection was lost")
+    )
+    told = kind(f"{what}: {str(problem) or type(problem).__name__}")
+    told.__cause__ = problem
+    return told
 
 
 def received_entry(

@@ -79,7 +79,7 @@ def _print(rows: Iterable[Listed], findings: Iterable[Finding]) -> None:
     out = console()
     out.print(table(("setting", "value", "source"), ((r.name, r.value, r.source) for r in rows)))
     out.print()
-    out.print(table(("", "check", "found", "to mend it"), map(_row, findings)))
+    out.print(table(("", "check", "found", "what to do"), map(_row, findings)))
 
 
 def _row(finding: Finding) -> tuple[str | Text, ...]:

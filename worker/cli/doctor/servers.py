@@ -13,10 +13,11 @@ from redis.exceptions import ResponseError
 from worker import embedded
 from worker.addresses import mask_url
 from worker.broker import key_types as broker_keys
+from worker.broker import rights
 from worker.broker.address import broker_url, broker_variable
 from worker.broker.connection import Link, translated
 from worker.broker.declaring import may_make, wrong_type
-from worker.broker.greeting import try_rights
+from worker.broker.greeting import TAKEN, try_rights
 from worker.broker.transports import weakness
 from worker.cli import places
 from worker.cli.doctor.finding import Finding
@@ -173,8 +174,10 @@ def _queues(link: Link) -> Finding:
         wrong = _wrong_exchanges(link)
         missing = [queue.name for queue in wanted if not _exists(link, queue)]
         forbidden = _forbidden(link, missing)
+        if link.confirms and not missing and not wrong:
+            rights.try_rights(link.connection, TAKEN, RESULTS)
     except BrokerUnavailable as problem:
-        return Finding.fail("queues", redactor.text(str(problem)), "look at the broker's own log")
+        return Finding.fail("queues", redactor.text(str(problem)), mend_of(problem, "BROKER_URL"))
     if wrong:
         return Finding.fail("queues", "; ".join(wrong), "as it says; meanwhile no worker starts")
     if forbidden:
