@@ -20,6 +20,9 @@ MAX_DEPTH = 20
 MAX_PARTS = 4000
 """Signs and words of JSON, or tags of XML, that a second, slower reading looks at. An answer has a few dozen."""
 
+_SCHEMA_NAMES = ("nil", "type")
+"""Attributes of XML Schema: how the libraries of .NET and Java write that an element is empty, `xsi:nil="true"`."""
+
 Document = dict[str, Any]
 """An object. Its leaves are strings (JSON also has None and booleans)."""
 
@@ -83,7 +86,8 @@ def members(element: Element) -> str | Document:
     if len(element):
         return once((local_name(child.tag), _content(child)) for child in element)
     text = (element.text or "").strip()
-    return text or {local_name(name): value for name, value in element.attrib.items()}
+    attributes = {local_name(name): value for name, value in element.attrib.items()}
+    return text or {name: value for name, value in attributes.items() if name not in _SCHEMA_NAMES}
 
 
 def _content(element: Element, depth: int = MAX_DEPTH) -> Any:

@@ -178,6 +178,13 @@ def test_empty_half_is_an_absent_one(no: str) -> None:
     assert ref_of(b'{"response": {"ref": "%s"}, "failed": %s}' % (REF.encode(), no.encode())) == REF
 
 
+@pytest.mark.parametrize("schema", [" xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance'", ""])
+def test_half_that_is_nil_is_an_absent_one(schema: str) -> None:
+    """So .NET and Java write in XML that there is none, with and without the name's declaration (A4)."""
+    text = f"<a{schema}><failed xsi:nil='true'/><response><ref>{REF}</ref></response></a>"
+    assert ref_of(text.encode(), Oddity.REPAIRED) == REF
+
+
 @pytest.mark.parametrize(
     "no",
     [
