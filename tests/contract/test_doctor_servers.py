@@ -50,6 +50,14 @@ def test_rights_that_a_start_needs_are_looked_at(redis_url: str) -> None:
     assert "evalsha" in found[0].text and "rights" in found[0].mend
 
 
+def test_file_that_an_address_names_in_vain_is_no_server_that_is_away() -> None:
+    """The variable that is set is named, and nobody is told to start a server (B9, D8)."""
+    settings = Settings.from_env({"REDIS_URL": "rediss://localhost:1/0?ssl_ca_certs=/no/such/file"})
+    for finding in (list(servers.store(settings))[-1], list(servers.broker(settings))[-1]):
+        assert finding.grade is Grade.FAIL and finding.text.startswith("REDIS_URL: ssl_ca_certs")
+        assert finding.mend == "correct REDIS_URL, or what it names"
+
+
 def test_running_worker_lacks_no_queue_on_redis(redis_url: str) -> None:
     """A worker declares `results` alone there: `doctor` does not wait for another to come (D8)."""
     ask_broker(redis_url, "REDIS_URL")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from worker.causes import Cause, cause_of
+from worker.errors import ConfigurationError
 
 _MENDS = {
     Cause.PASSWORD: "correct the user name and password in {variable}, or the server's own",
@@ -18,4 +19,6 @@ _MENDS = {
 
 def mend_of(problem: BaseException, variable: str) -> str:
     """For a server whose address is in `variable`."""
+    if isinstance(problem, ConfigurationError):
+        return f"correct {variable}, or what it names"
     return _MENDS[cause_of(problem)].format(variable=variable)

@@ -165,7 +165,8 @@ def _no_broker(settings: Settings, problem: Exception) -> Finding:
         return Finding.warn(
             "broker", "the embedded server does not run", "start `callworker run`, or set BROKER_URL"
         )
-    return Finding.fail("broker", text, mend_of(problem, broker_variable(settings)))
+    variable = broker_variable(settings)
+    return Finding.fail("broker", text.replace("BROKER_URL:", f"{variable}:"), mend_of(problem, variable))
 
 
 def _queues(link: Link) -> Finding:
