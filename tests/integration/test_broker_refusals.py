@@ -155,7 +155,8 @@ def test_refusal_while_running_is_told_once_and_waited_for(stack: Stack, node: N
         wait_until(lambda: "ACCESS_REFUSED" in worker.output, "the cause is told")
         assert events(worker).count("broker.unavailable") <= 2
         told = len(events(worker))
-        wait_until(lambda: worker.get("/readyz")[0] == 503, "/readyz is 503")
+        cause = "not connected to the broker: the user name or password is refused"
+        wait_until(lambda: cause in worker.get("/readyz")[1], "/readyz names the cause")
     finally:
         node.control("change_password", "guest", "guest")
     wait_until(lambda: "broker.back" in events(worker), "the way back is told")

@@ -6,6 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from worker.causes import because
+
 STALLED_AFTER_SECONDS = 60.0
 LOSSES_MOST, LOSSES_WITHIN_SECONDS = 3, 30.0
 """A consumer that loses its connection so often consumes nothing, although it is connected most of the time."""
@@ -21,11 +23,16 @@ class ConsumerWatch:
         self._clock = clock
         self._restart: Callable[[], None] | None = None
         self._last_beat = 0.0
+        self._why = ""
         self._losses: deque[float] = deque(maxlen=LOSSES_MOST)
 
     def attach(self, restart: Callable[[], None]) -> None:
-        """The consumer is connected; `restart`, called from another thread, makes it connect anew."""
-        self._last_beat, self._restart = self._clock(), restart
+        """The consumer is connected; `restart`, called from another thread, makes it connect again."""
+        self._last_beat, self._restart, self._why = self._clock(), restart, ""
+
+    def failed(self, problem: BaseException) -> None:
+        """It could not connect, or was refused; the cause is told until it is connected."""
+        self._why = because(problem)
 
     def detach(self) -> None:
         """It lost its connection, or ends."""
@@ -44,13 +51,13 @@ class ConsumerWatch:
     def trouble(self) -> str | None:
         """Why nothing is consumed at the moment."""
         if self._restart is None:
-            return "the consumer is not connected to the broker"
+            return f"the consumer is not connected to the broker{self._why}"
         if len(self._losses) == LOSSES_MOST and self._clock() - self._losses[0] < LOSSES_WITHIN_SECONDS:
             return "the consumer loses its connection to the broker again and again"
         return "consumer stalled" if self.stalled else None
 
     def restart(self) -> None:
-        """Make a stalled consumer connect anew; it has another while to beat."""
+        """Make a stalled consumer connect again; it has another while to beat."""
         restart, self._last_beat = self._restart, self._clock()
         if restart is not None:
             restart()

@@ -116,6 +116,7 @@ class CallConsumer(Consumer):
 
     def _failed(self, problem: BrokerUnavailable) -> None:
         self._failing = True
+        self.controller.engine.vitals.consumer.failed(problem)
         self.controller.engine.faults.loop_failed(LOOP, problem)
 
     def turns(self) -> None:
