@@ -23,7 +23,7 @@ def refused_in_lines() -> Iterator[None]:
     try:
         yield
     except ConfigurationError as error:
-        raise SystemExit("\n".join(_line(problem) for problem in error.problems)) from None
+        raise SystemExit("\n".join(map(_line, [*error.problems, *_unread_variables()]))) from None
     except EmbeddedServerError as problem:
         raise SystemExit(_line(str(problem))) from None
 
@@ -52,6 +52,14 @@ def tell_unread_variables(named: Iterable[str]) -> None:
     """Log each variable that nothing reads and that looks like one of ours; `named` are those of the accounts file."""
     for name, meant in misspelt(os.environ, named).items():
         log.warning("settings.variable_unread", variable=name, meant=meant)
+
+
+def _unread_variables() -> list[str]:
+    """A hint for each name that looks misspelt: it may be why a setting is not as it should be."""
+    return [
+        f"{name} is set, and nothing reads it; did you mean {meant}?"
+        for name, meant in misspelt(os.environ).items()
+    ]
 
 
 def _is_worker_program() -> bool:

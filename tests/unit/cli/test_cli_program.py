@@ -245,7 +245,7 @@ STARTS = {"run": ["-m", "worker.cli", "run"], "celery": ["-m", "celery", "-A", "
 def test_worker_tells_everything_that_is_wrong_at_once(
     tmp_path: Path, how: str, settings: dict[str, str]
 ) -> None:
-    """Wrong settings, a wrong account, another's missing key, a wrong error table: a line each (D8)."""
+    """Wrong settings, an account, another's missing key, an error table, a misspelt name: a line each (D8)."""
     (tmp_path / "accounts.toml").write_text(
         '[accounts.acme]\nrate = "1/s"\napi_key_env = "ACME_KEY"\n'
         '[accounts.globex]\nrate = "1/d"\napi_key_env = "GLOBEX_KEY"\n'
@@ -258,14 +258,15 @@ def test_worker_tells_everything_that_is_wrong_at_once(
         text=True,
         check=False,
         cwd=ROOT,
-        env={"PATH": "/usr/bin", "CALLWORKER_STATE_DIR": str(tmp_path), **settings}
+        env={"PATH": "/usr/bin", "CALLWORKER_STATE_DIR": str(tmp_path), "LOG_LEVL": "DEBUG", **settings}
         | {name: str(path) for name, path in files.items()},
     )
     lines = done.stderr.splitlines()
     assert done.returncode == 1
     assert all(line.startswith("callworker: ") for line in lines)
     assert [
-        any(name in line for line in lines) for name in (*settings, "ACME_KEY", "globex", "errors.toml")
+        any(name in line for line in lines)
+        for name in (*settings, "ACME_KEY", "globex", "errors.toml", "LOG_LEVL")
     ] == [True] * len(lines)
 
 
