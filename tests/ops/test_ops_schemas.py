@@ -21,7 +21,7 @@ JOB, EVENT = "job.schema.json", "event.schema.json"
 GOOD: dict[str, Any] = {
     "id": "job-1", "account": "acme", "country": "1", "phone": "2125555555", "code": "7391"
 }  # fmt: skip
-WITHOUT = object()
+WITHOUT = ...
 
 GOOD_CHANGES: list[dict[str, Any]] = [
     {},
