@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 TESTS ?=
-JOBS ?= 4
+JOBS ?= 6
 TRIALS ?= 200
 DEPTH ?= 100
 CELLS ?= *
@@ -36,7 +36,7 @@ demo: $(INSTALLED) ## show real jobs travel the whole path on this machine, in u
 
 test: $(INSTALLED) ## run the tests; those that need a server that is not here are skipped
 	$(Q)$(PYTEST) -m 'not alone' -n $(JOBS) $(TESTS) || $(NONE_WAS_ASKED_FOR)
-	$(Q)$(PYTEST) -m alone $(TESTS) || $(NONE_WAS_ASKED_FOR)
+	$(Q)$(PYTEST) -m alone -n 2 --dist loadfile $(TESTS) || $(NONE_WAS_ASKED_FOR)
 
 deep: $(INSTALLED) ## look for counterexamples to the ledger's and the limits' promises for a night, DEPTH times as long as `make test`
 	$(Q)CALLWORKER_TEST_DEPTH=$(DEPTH) $(BIN)/pytest $(QUIET) tests/contract/test_ledger_stateful.py tests/unit/test_limits.py
