@@ -25,7 +25,7 @@ from worker.failpoints import POINTS
 
 BROKERS = ("redis", "amqp")
 RAISING = 6
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(900)]
 
 
 @dataclass
