@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 TESTS ?=
-JOBS ?= 6
+JOBS ?= 4
 TRIALS ?= 200
 DEPTH ?= 100
 CELLS ?= *
