@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from worker.events import Status, event_type
-from worker.jobs import ACCOUNT_PATTERN, ID_PATTERN, MASKED_DIGITS, NOTE_LENGTH, Job
+from worker.core.events import Status, event_type
+from worker.core.jobs import ACCOUNT_PATTERN, ID_PATTERN, MASKED_DIGITS, NOTE_LENGTH, Job
 from worker.provider.codes import CODE
-from worker.provider.redaction import MESSAGE_CHARACTERS
+from worker.provider.publishing import MESSAGE_CHARACTERS
 
 Schema = dict[str, Any]
 

@@ -8,13 +8,13 @@ from typing import cast
 
 from celery import Celery, signals
 
-from worker import logs, tasks  # noqa: F401 (the task registers itself)
 from worker.broker.address import broker_url
-from worker.queues import CALLS, TASK_NAME, TASK_QUEUES
-from worker.steps.beat import BeatStep
-from worker.steps.command_line import Judge
-from worker.steps.plain_intake import PlainIntakeStep
-from worker.steps.starting import settings_or_exit
+from worker.broker.queues import CALLS, TASK_NAME, TASK_QUEUES
+from worker.celery_edge.beat import BeatStep
+from worker.celery_edge.command_line import Judge
+from worker.celery_edge.plain_intake import PlainIntakeStep
+from worker.celery_edge.starting import settings_or_exit
+from worker.telemetry import logs
 
 settings = settings_or_exit()
 
@@ -23,11 +23,11 @@ class CallWorkerApp(Celery):
     """Celery with this project's worker program and consumer."""
 
     settings = settings
-    amqp_cls = "worker.steps.tasks:CallAMQP"
+    amqp_cls = "worker.celery_edge.consuming:CallAMQP"
 
     @cached_property
     def Worker(self) -> type:  # noqa: N802 (Celery's name)
-        return cast(type, self.subclass_with_self("worker.steps.program:CallWorker"))
+        return cast(type, self.subclass_with_self("worker.celery_edge.program:CallWorker"))
 
 
 app = CallWorkerApp("callworker")
@@ -50,7 +50,7 @@ app.conf.update(
     accept_content=["json"],
     task_ignore_result=True,
     task_create_missing_queues=False,
-    worker_consumer="worker.steps.consumer:CallConsumer",
+    worker_consumer="worker.celery_edge.consumer:CallConsumer",
     worker_concurrency=settings.concurrency,
     worker_pool="threads",
     worker_enable_prefetch_count_reduction=False,

@@ -28,9 +28,9 @@ from celery import Celery
 from worker.broker import address
 from worker.broker.message import Message
 from worker.broker.publisher import Publisher
+from worker.broker.queues import TASK_NAME, queue_of
+from worker.core.jobs import ID_PATTERN, Job
 from worker.errors import BrokerUnavailable, InvalidJob
-from worker.jobs import ID_PATTERN, Job
-from worker.queues import TASK_NAME, queue_of
 from worker.settings import Settings
 
 CHUNK = 500

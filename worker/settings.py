@@ -14,8 +14,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from worker.configuration.urls import http_url
 from worker.errors import ConfigurationError
-from worker.urls import http_url
 
 CONFIG_FOLDERS = (Path("config"), Path(__file__).parent / "config", Path(__file__).parent.parent / "config")
 """Where files that are the same for most are looked for: here, in the installed package, in a checkout."""

@@ -8,13 +8,16 @@ from functools import cached_property, partial
 
 import redis
 
-from worker import embedded, outlet
-from worker.accounts import Accounts
+from worker import embedded
 from worker.broker.address import broker_url, redis_broker
-from worker.broker.depth import QueueDepths
+from worker.core.accounts import Accounts
+from worker.core.ports import Provider
+from worker.core.settling import Settler
+from worker.core.verify import Verification
 from worker.delivery.courier import Courier
 from worker.delivery.relay import Relay
 from worker.delivery.results import ResultsQueue
+from worker.delivery.schedule import ATTEMPT_SECONDS
 from worker.delivery.webhooks import WebhookSender
 from worker.engine.backlog import Backlog
 from worker.engine.couriers import Couriers
@@ -23,33 +26,33 @@ from worker.engine.engine import Engine
 from worker.engine.greenlets import GivingWay
 from worker.engine.intake import Intake
 from worker.engine.keeper import Hands, Keeper
+from worker.engine.loops import Loop
 from worker.engine.recorder import Recorder
-from worker.engine.redis_queue import RedisQueue
 from worker.engine.releaser import Releaser
 from worker.engine.standing import DeclaredLimits
-from worker.engine.stream import StreamIntake
 from worker.engine.sweeper import Sweeper
 from worker.engine.vitals import Vitals
-from worker.health import HealthServer
-from worker.loops import Loop
-from worker.metrics import Metrics
-from worker.ports import Provider
+from worker.inbound.depth import QueueDepths
+from worker.inbound.redis_queue import RedisQueue
+from worker.inbound.stream import StreamSource
+from worker.privacy.redaction import register_secret
 from worker.provider import Codes, Connections, ProxStop
-from worker.redaction import register_secret
+from worker.redisio.connection import connect
+from worker.redisio.runner import Scripts
 from worker.settings import Settings
-from worker.settling import Settler
-from worker.shared_state import SharedState
 from worker.state.census import Census
-from worker.state.connection import connect
 from worker.state.dead_letters import RedisDeadLetters
 from worker.state.deliveries import RedisDeliveries
 from worker.state.ledger import RedisLedger
-from worker.state.outbox import Outbox
+from worker.state.lua import store_scripts
+from worker.state.outbox import RedisOutbox
 from worker.state.refused_results import RefusedResults
-from worker.state.scripts import Scripts
 from worker.state.suspects import RedisSuspects
-from worker.verify import Verification
-from worker.watching import InFlight, Watching
+from worker.telemetry import outlet
+from worker.telemetry.health import HealthServer
+from worker.telemetry.metrics import Metrics
+from worker.telemetry.shared_state import SharedState
+from worker.telemetry.watching import InFlight, Watching
 
 LEASE_MARGIN_SECONDS, LEASE_LEAST_SECONDS = 15.0, 30.0
 """What a lease lasts beyond one request: the wait for its slot, the connection, a short pause, settling; and at least,
@@ -110,13 +113,13 @@ class Wiring:
         ]
 
     @cached_property
-    def sources(self) -> list[tuple[str, RedisQueue | StreamIntake]]:
+    def sources(self) -> list[tuple[str, RedisQueue | StreamSource]]:
         """What the engine itself takes jobs from, by the names of their threads."""
         if self.redis_broker is None:
             return []
         return [
             ("queue", RedisQueue(self.redis_broker, self.intake, lambda: self.dialler.begun)),
-            ("stream", StreamIntake(self.redis_broker, self.intake)),
+            ("stream", StreamSource(self.redis_broker, self.intake)),
         ]
 
     @cached_property
@@ -154,7 +157,7 @@ class Wiring:
 
     @cached_property
     def scripts(self) -> Scripts:
-        return Scripts(self.client)
+        return store_scripts(self.client)
 
     @cached_property
     def ledger(self) -> RedisLedger:
@@ -232,7 +235,7 @@ class Wiring:
     @cached_property
     def relay(self) -> Relay:
         results = ResultsQueue(broker_url(self._settings))
-        return Relay(Outbox(self.scripts), results, self._published)
+        return Relay(RedisOutbox(self.scripts), results, self._published)
 
     def _published(self, count: int) -> None:
         self.watching.results_published(count)
@@ -249,7 +252,7 @@ class Wiring:
 
     @cached_property
     def couriers(self) -> Couriers:
-        deliveries = RedisDeliveries(self.scripts)
+        deliveries = RedisDeliveries(self.scripts, attempt_seconds=ATTEMPT_SECONDS)
 
         def courier() -> Courier:
             return Courier(self.accounts, WebhookSender(), deliveries, self.watching)

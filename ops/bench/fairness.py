@@ -14,11 +14,11 @@ from ops.bench.parking import ONE_AN_HOUR
 from ops.bench.processes import WorkerTree
 from ops.bench.servers import servers
 from ops.bench.waiting import wait_for_count
-from worker.broker.depth import QueueDepths
+from worker.broker.queues import queue_of
+from worker.core.jobs import Job
 from worker.errors import BrokerUnavailable
-from worker.jobs import Job
+from worker.inbound.depth import QueueDepths
 from worker.producer import Producer, enqueue_many
-from worker.queues import queue_of
 
 FLOOD = "flood"
 QUEUE = queue_of(FLOOD).name

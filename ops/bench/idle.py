@@ -12,7 +12,7 @@ from ops.bench.figures import percentile
 from ops.bench.installation import UNLIMITED, start
 from ops.bench.servers import servers
 from ops.bench.waiting import wait_for_count
-from worker.jobs import Job
+from worker.core.jobs import Job
 from worker.producer import Producer
 
 WARMUP = 50

@@ -13,7 +13,7 @@ from ops.bench.contenders import new_job
 from ops.bench.figures import lateness, most_in_window, percentile, use
 from ops.bench.installation import start
 from ops.bench.servers import Provider, servers
-from worker.limits import Pace, parse_rate
+from worker.core.limits import Pace, parse_rate
 from worker.producer import Producer
 
 BURST = 1

@@ -10,6 +10,7 @@ from ops.bench.contenders import new_job
 from ops.bench.installation import Installation, start
 from ops.bench.servers import Servers, servers
 from ops.bench.waiting import wait_for_count
+from worker.core.shards import SHARDS
 from worker.producer import enqueue_many
 from worker.state import keys
 
@@ -67,6 +68,6 @@ def _park(running: Servers, installation: Installation, names: list[str], jobs: 
 def _waiting(running: Servers) -> int:
     """As Redis has it: to ask the worker would cost it some milliseconds each time, with many accounts."""
     with running.redis.client.pipeline(transaction=False) as pipeline:
-        for shard in range(keys.SHARDS):
+        for shard in range(SHARDS):
             pipeline.zcard(keys.prefix(shard) + "expiry")
         return sum(pipeline.execute())

@@ -18,12 +18,12 @@ from ops.bench.contenders import KEY_VARIABLE, new_job
 from ops.bench.servers import BenchRedis
 from ops.bench.waiting import STANDSTILL_SECONDS
 from tests.faults.servers import ServerTrouble
-from worker.accounts import Account
-from worker.jobs import Job
-from worker.ports import Application, Ledger, Source
-from worker.state.connection import connect
+from worker.core.accounts import Account
+from worker.core.jobs import Job
+from worker.core.ports import Application, Ledger, Source
+from worker.redisio.connection import connect
 from worker.state.ledger import RedisLedger
-from worker.state.scripts import Scripts
+from worker.state.lua import store_scripts
 
 BATCH = 100
 FILL_BATCH = 500
@@ -44,7 +44,9 @@ def measure(accounts: list[int], releases: int) -> tuple[str, dict[str, Any]]:
 def _one(accounts: int, releases: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="cw-bench-") as name, BenchRedis(Path(name)) as server:
         ledger = RedisLedger(
-            Scripts(connect(server.url)), lease_seconds=LEASE_SECONDS, retention_seconds=RETENTION_SECONDS
+            store_scripts(connect(server.url)),
+            lease_seconds=LEASE_SECONDS,
+            retention_seconds=RETENTION_SECONDS,
         )
         _fill(ledger, accounts, max(accounts, releases))
         _release(ledger, BATCH)

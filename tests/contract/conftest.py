@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from worker.state.connection import connect
+from worker.redisio.connection import connect
 
 pytest.register_assert_rewrite("tests.contract.ledger_contract", "tests.contract.producers_contract")
 

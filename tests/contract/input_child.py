@@ -27,16 +27,16 @@ import redis
 from amqp import spec
 from amqp.serialization import dumps
 
-from worker import logs
 from worker.broker.amqp_frames import Frames
+from worker.celery_edge.consumer import received_entry
 from worker.cli.jobfile import read_sheet
-from worker.engine.messages import read_plain, read_task
-from worker.engine.stream import STREAM
-from worker.intake import MESSAGE_BYTES_MOST
-from worker.ports import Source
+from worker.core.judging import MESSAGE_BYTES_MOST
+from worker.core.ports import Source
+from worker.inbound.messages import read_plain, read_task
+from worker.inbound.stream import STREAM
 from worker.settings import Settings
 from worker.state.dead_letters import CONTENT_MOST_BYTES
-from worker.steps.consumer import received_entry
+from worker.telemetry import logs
 from worker.wiring import Wiring
 
 LIMIT_SECONDS = 0.05

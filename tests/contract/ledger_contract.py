@@ -12,10 +12,9 @@ import pytest
 from tests.doubles import decisions
 from tests.doubles.clocks import FakeClock
 from tests.doubles.samples import account, application, expired, failed, job, placed, rejection
-from worker.accounts import Account, Endpoint
-from worker.errors import LeaseLost
-from worker.events import Event
-from worker.ports import (
+from worker.core.accounts import Account, Endpoint
+from worker.core.events import Event
+from worker.core.ports import (
     Admission,
     Application,
     Due,
@@ -29,7 +28,8 @@ from worker.ports import (
     Seen,
     Source,
 )
-from worker.retry import Tally
+from worker.core.retry import Tally
+from worker.errors import LeaseLost
 
 LEASE_SECONDS = 30.0
 BROKEN = '{"phone": "none"}'

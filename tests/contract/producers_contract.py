@@ -7,8 +7,8 @@ import pytest
 from tests.contract.ledger_contract import BROKEN, Bench
 from tests.doubles import decisions
 from tests.doubles.samples import account, application, job, placed, rejection
-from worker.ports import Application, Lease, Parked, Reason, Seen, Source, Standing
-from worker.retry import Tally
+from worker.core.ports import Application, Lease, Parked, Reason, Seen, Source, Standing
+from worker.core.retry import Tally
 
 OTHER = {
     "country": "44", "phone": "2125550199", "code": "9876", "ext": "12", "message": "French", "ref": "a note",

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from tests.doubles.gates import OpenGate
+from worker.core.jobs import Job
 from worker.errors import (
     CallError,
     Retry,
 )
-from worker.jobs import Job
+from worker.http.adapter import ONE_CONNECTION
+from worker.http.oddities import Oddity
 from worker.provider import Codes, Connections, ProxStop, Result
-from worker.provider.adapter import ONE_CONNECTION
-from worker.provider.oddities import Oddity
 
 KEY = "0123456789abcdef0123456789abcdef"
 JOB = Job(id="job-1", account="acme", country="1", phone="2125550199", code="48213")

@@ -11,8 +11,8 @@ import pytest
 
 from tests.conftest import absent
 from tests.contract.scripted_provider import Play, Script, ScriptedProvider, make_certificate
-from worker import trust
-from worker.provider import connection, phases
+from worker.http import connection, phases
+from worker.network import trust
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 import redis
 
-from worker.broker.bell import Bell
 from worker.errors import StoreUnavailable
-from worker.state.connection import connect
+from worker.inbound.bell import Bell
+from worker.redisio.connection import connect
 
 SECONDS = 30.0
 

@@ -11,19 +11,20 @@ from kombu import Connection, Exchange
 
 from tests.rabbit import Node, rabbitmq_node
 from worker.broker.connection import Link
-from worker.broker.depth import QueueDepths
-from worker.broker.greeting import ask_broker
+from worker.broker.queues import queue_of
 from worker.cli.doctor import servers
 from worker.cli.doctor.finding import Grade
+from worker.delivery.ports import OutgoingEvent
 from worker.delivery.reader import read_results
 from worker.delivery.results import ResultsQueue
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
+from worker.inbound.depth import QueueDepths
+from worker.preflight.greeting import ask_broker
 from worker.producer import Producer
-from worker.queues import queue_of
 from worker.settings import Settings
 
 JOB = {"id": "one", "account": "acme", "country": "1", "phone": "2125550123", "code": "48151"}
-EVENT = [("call.placed", "{}")]
+EVENT = [OutgoingEvent("call.placed", "{}")]
 
 
 @pytest.fixture(scope="module")

@@ -15,23 +15,24 @@ from kombu.exceptions import OperationalError
 
 from tests.tls import Authority, Pair, TlsDoor
 from worker.broker.connection import Link, connection_to
-from worker.broker.depth import QueueDepths
+from worker.broker.queues import RESULTS
 from worker.cli.doctor import servers
+from worker.delivery.ports import OutgoingEvent
 from worker.delivery.reader import read_results
 from worker.delivery.results import ResultsQueue
 from worker.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
+from worker.inbound.depth import QueueDepths
 from worker.producer import Producer
-from worker.queues import RESULTS
+from worker.redisio.connection import connect
+from worker.redisio.runner import store_errors
 from worker.settings import Settings
-from worker.state.connection import connect
-from worker.state.scripts import translated
 
 Client = Callable[[str], object]
 JOB = {"id": "one", "account": "acme", "country": "1", "phone": "2125550123", "code": "48151"}
 
 
 def _store(url: str) -> None:
-    with connect(url) as client, translated():
+    with connect(url) as client, store_errors():
         client.ping()
 
 
@@ -41,7 +42,7 @@ def _link(url: str) -> None:
 
 def _publisher(url: str) -> None:
     with closing(ResultsQueue(url)) as queue:
-        queue.publish([("call.placed", "{}")] * 3)
+        queue.publish([OutgoingEvent("call.placed", "{}")] * 3)
 
 
 def _producer(url: str) -> None:
@@ -61,7 +62,7 @@ def _reader(url: str) -> None:
 def _celery(url: str) -> None:
     """The connection of Celery's consumer, and a clone of it, which its pools make."""
     app = Celery("tls", broker=url, set_as_current=False)
-    app.amqp_cls = "worker.steps.tasks:CallAMQP"
+    app.amqp_cls = "worker.celery_edge.consuming:CallAMQP"
     with app.connection_for_read() as connection, connection.clone() as clone:
         for each in (connection, clone):
             each.ensure_connection(max_retries=1, interval_start=0).default_channel.close()
@@ -259,9 +260,9 @@ def test_file_that_is_gone_for_a_while_is_no_fault(
     with closing(ResultsQueue(through(server, door("right"), f"?ssl_ca_certs={file}"))) as queue:
         file.unlink()
         with pytest.raises(BrokerUnavailable, match="ssl_ca_certs"):
-            queue.publish([("call.placed", "{}")])
+            queue.publish([OutgoingEvent("call.placed", "{}")])
         file.write_text(content)
-        queue.publish([("call.placed", "{}")])
+        queue.publish([OutgoingEvent("call.placed", "{}")])
 
 
 def test_address_in_the_log_has_the_scheme_of_the_connection(tmp_path: Path) -> None:

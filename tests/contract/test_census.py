@@ -7,18 +7,19 @@ import redis
 
 from tests.doubles import decisions
 from tests.doubles.samples import account, application, placed
-from worker.accounts import Account, Endpoint
-from worker.ports import Lease, Reason
-from worker.retry import Tally
+from worker.core.accounts import Account, Endpoint
+from worker.core.ports import Lease, Reason
+from worker.core.retry import Tally
+from worker.core.shards import shard_of
 from worker.state import keys
 from worker.state.census import AccountCount, Census
 from worker.state.ledger import RedisLedger
-from worker.state.scripts import Scripts
+from worker.state.lua import store_scripts
 
 
 @pytest.fixture
 def ledger(client: redis.Redis) -> RedisLedger:
-    return RedisLedger(Scripts(client), lease_seconds=30, retention_seconds=3600)
+    return RedisLedger(store_scripts(client), lease_seconds=30, retention_seconds=3600)
 
 
 def count(client: redis.Redis, name: str = "acme") -> AccountCount:
@@ -102,5 +103,5 @@ def test_what_is_on_its_way_out_is_counted(client: redis.Redis, ledger: RedisLed
         (lease,) = admit(ledger, owner, 1, name)
         decisions.settle(ledger, lease, owner, Tally(sent=1), placed(lease))
     assert Census(client).unpublished() == 3
-    assert len({keys.shard_of(name) for name in ("acme", "globex", "initech")}) > 1
+    assert len({shard_of(name) for name in ("acme", "globex", "initech")}) > 1
     assert count(client, "globex").pending == 1

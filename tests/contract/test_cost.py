@@ -10,16 +10,18 @@ import pytest
 import redis
 
 from tests.doubles.samples import account, application, placed
-from worker.broker.redis_lists import RedisLists
+from worker.broker.queues import CALLS, TASK_QUEUES
+from worker.core.ports import Ending, Lease, Parked, Seen
+from worker.core.retry import Tally
+from worker.core.shards import SHARDS
+from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue
-from worker.ports import Ending, Lease, Parked, Seen
+from worker.inbound.redis_lists import RedisLists
 from worker.producer import enqueue_many
-from worker.queues import CALLS, TASK_QUEUES
-from worker.retry import Tally
-from worker.state import keys
+from worker.redisio.runner import Command, Scripts
 from worker.state.ledger import RedisLedger
-from worker.state.outbox import Outbox
-from worker.state.scripts import Command, Scripts
+from worker.state.lua import source
+from worker.state.outbox import RedisOutbox
 
 JOBS = 100
 JOB = {"account": "acme", "country": "1", "phone": "2125550123", "code": "4711"}
@@ -58,13 +60,13 @@ class Bill:
 
 @pytest.fixture
 def scripts(client: redis.Redis) -> Counted:
-    warm = Counted(client)
+    warm = Counted(client, source)
     ledger = RedisLedger(warm, lease_seconds=30, retention_seconds=3600)
     (lease,) = ledger.admit([application("warm", OWNER)])
     assert isinstance(lease, Lease)
     ledger.lease_due(1)
     ledger.record([Ending(lease, OWNER, Tally(sent=1), placed(lease))])
-    outbox = Outbox(warm)
+    outbox = RedisOutbox(warm)
     ((shard, batch),) = outbox.next().items()
     outbox.published(shard, len(batch))
     assert outbox.next() == {}
@@ -92,7 +94,7 @@ def lists(client: redis.Redis) -> RedisLists:
 @pytest.fixture
 def results(redis_url: str) -> Iterator[ResultsQueue]:
     with closing(ResultsQueue(redis_url)) as queue:
-        queue.publish([("call.placed", "{}")])
+        queue.publish([OutgoingEvent("call.placed", "{}")])
         yield queue
 
 
@@ -114,7 +116,7 @@ def test_a_batch_that_goes_at_once_costs_four_round_trips(
     ledger.record(endings)
     trips, commands = bill()
     assert trips == 1 and commands <= 7.1
-    ((_, batch),) = Outbox(scripts).next().items()
+    ((_, batch),) = RedisOutbox(scripts).next().items()
     trips, commands = bill()
     assert trips == 1 and commands <= 0.3 and len(batch) == JOBS
 
@@ -137,7 +139,7 @@ def test_a_batch_of_many_accounts_costs_a_look_at_each(ledger: RedisLedger, bill
     bill()
     ledger.admit([application(f"d-{owner.name}", owner, may_dial=False) for owner in owners])
     trips, commands = bill()
-    assert trips == 2 and commands * JOBS <= 10 * JOBS + 2 * keys.SHARDS
+    assert trips == 2 and commands * JOBS <= 10 * JOBS + 2 * SHARDS
 
 
 def test_repeated_ids_cost_a_round_trip_more(ledger: RedisLedger, bill: Bill) -> None:
@@ -158,7 +160,7 @@ def test_looking_for_work_costs_two_commands_a_shard(ledger: RedisLedger, bill: 
     bill()
     assert ledger.lease_due(JOBS).leases == []
     trips, commands = bill()
-    assert trips == 1 and commands * JOBS <= 2 * keys.SHARDS + 5
+    assert trips == 1 and commands * JOBS <= 2 * SHARDS + 5
 
 
 def test_a_batch_of_messages_is_taken_and_struck_off_in_bulk(
@@ -182,6 +184,6 @@ def test_a_batch_of_messages_is_taken_and_struck_off_in_bulk(
 
 def test_a_batch_of_events_costs_two_commands_and_a_question(results: ResultsQueue, bill: Bill) -> None:
     """Where they go, the events; and whether they are written, which is not counted."""
-    results.publish([("call.placed", "{}")] * JOBS)
+    results.publish([OutgoingEvent("call.placed", "{}")] * JOBS)
     _, commands = bill()
     assert commands * JOBS <= 2

@@ -12,12 +12,12 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
+from worker.core.ports import Source, Whole
 from worker.errors import StoreUnavailable
-from worker.labelled import REDACTED
-from worker.ports import Source, Whole
+from worker.privacy.harmless import to_send_again
+from worker.privacy.labelled import REDACTED
 from worker.state import dead_letters, keys
 from worker.state.dead_letters import RedisDeadLetters
-from worker.state.harmless import to_send_again
 
 JOB = {"account": "acme", "country": "1", "phone": "2125555555", "code": "4321", "ref": "hello"}
 

@@ -10,14 +10,15 @@ import redis
 from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from tests.doubles.samples import account, application, placed
-from worker.accounts import Endpoint
+from worker.core.accounts import Endpoint
+from worker.core.ports import Lease
+from worker.core.retry import Tally
 from worker.delivery.ports import Delivery
-from worker.ports import Lease
-from worker.retry import Tally
+from worker.delivery.schedule import ATTEMPT_SECONDS
 from worker.state import keys
 from worker.state.deliveries import RedisDeliveries
 from worker.state.ledger import RedisLedger
-from worker.state.scripts import Scripts
+from worker.state.lua import store_scripts
 
 HOOKS = (
     Endpoint(url="https://hooks.example.com/one", secret_env=("A",)),
@@ -37,7 +38,7 @@ def clock(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> StoredClock:
 
 @pytest.fixture
 def store(client: redis.Redis, clock: StoredClock) -> RedisDeliveries:
-    return RedisDeliveries(Scripts(client))
+    return RedisDeliveries(store_scripts(client), attempt_seconds=ATTEMPT_SECONDS)
 
 
 def end(
@@ -45,7 +46,9 @@ def end(
 ) -> None:
     """Jobs that ended, each with its event for the hooks."""
     owner = OWNER.model_copy(update={"webhooks": hooks})
-    ledger = RedisLedger(Scripts(client), lease_seconds=30, retention_seconds=RETENTION_SECONDS, clock=clock)
+    ledger = RedisLedger(
+        store_scripts(client), lease_seconds=30, retention_seconds=RETENTION_SECONDS, clock=clock
+    )
     for lease in ledger.admit([application(name, owner) for name in names]):
         assert isinstance(lease, Lease)
         decisions.settle(ledger, lease, owner, Tally(sent=1), placed(lease))

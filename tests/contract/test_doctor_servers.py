@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import redis
 
 from tests.tls import Authority, TlsDoor
-from worker.broker.greeting import ask_broker
-from worker.causes import Cause
 from worker.cli.doctor import endpoints, servers
 from worker.cli.doctor.finding import Finding, Grade
+from worker.network.causes import Cause
+from worker.preflight.greeting import ask_broker
 from worker.settings import Settings
 
 PASSWORD = "tulip-password"

@@ -14,14 +14,15 @@ from tests.conftest import free_port, wait_until
 from tests.contract.forwarder import Forwarder
 from tests.contract.killable_redis import KillableRedis
 from tests.doubles.samples import account, application
-from worker.broker.redis_lists import RedisLists
+from worker.broker.queues import CALLS
+from worker.core.ports import Lease
+from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue
 from worker.errors import StoreUnavailable
-from worker.ports import Lease
-from worker.queues import CALLS
-from worker.state.connection import connect
+from worker.inbound.redis_lists import RedisLists
+from worker.redisio.connection import connect
 from worker.state.ledger import RedisLedger
-from worker.state.scripts import Scripts
+from worker.state.lua import store_scripts
 
 OWNER = account(rate="1000/s", burst=50, concurrency=50)
 
@@ -69,7 +70,7 @@ def client(place: Place) -> Iterator[redis.Redis]:
 
 def test_a_refusal_by_the_old_primary_leads_to_the_new_one(place: Place, client: redis.Redis) -> None:
     """One call fails and names the cause, though it had nothing to write; the next ones go to the new server. (B1)"""
-    ledger = RedisLedger(Scripts(client), lease_seconds=30, retention_seconds=3600)
+    ledger = RedisLedger(store_scripts(client), lease_seconds=30, retention_seconds=3600)
     ledger.admit([application("before", OWNER)])
     place.fail_over()
     with pytest.raises(StoreUnavailable, match="READONLY"):
@@ -87,7 +88,7 @@ def test_one_refusal_moves_every_connection_of_the_process(place: Place, client:
     with connect(place.url) as other, closing(ResultsQueue(place.url)) as results:
         lists = RedisLists(other, [CALLS.name], CALLS.name)
         assert lists.fetch(1, []).messages == []
-        results.publish([("call.placed", "before")])
+        results.publish([OutgoingEvent("call.placed", "before")])
         place.fail_over()
         with pytest.raises(redis.ReadOnlyError):
             client.set("a", "1")
@@ -95,7 +96,7 @@ def test_one_refusal_moves_every_connection_of_the_process(place: Place, client:
             connection.send_command("SET", "b", "2")
             assert connection.read_response() == b"OK"
             pool.release(connection)
-        results.publish([("call.placed", "after")])
+        results.publish([OutgoingEvent("call.placed", "after")])
         assert place.new.llen("results") == 2
         place.new.lpush(CALLS.name, '{"body": ""}')
         assert len(lists.fetch(1, []).messages) == 1

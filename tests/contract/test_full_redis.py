@@ -11,14 +11,15 @@ import redis
 
 from tests.doubles import decisions
 from tests.doubles.samples import account, application, failed, placed
+from worker.core.ports import Lease, Parked, Reason, Seen
+from worker.core.retry import Tally
 from worker.errors import StoreUnavailable
-from worker.ports import Lease, Parked, Reason, Seen
-from worker.retry import Tally
+from worker.redisio.runner import ScriptCall
 from worker.state import keys
 from worker.state.admission import portions
 from worker.state.ledger import AHEAD_US, RedisLedger
-from worker.state.outbox import Outbox
-from worker.state.scripts import Call, Scripts
+from worker.state.lua import store_scripts
+from worker.state.outbox import RedisOutbox
 
 SHARD = keys.prefix_of("acme")
 OWNER = account(rate="100/s", burst=50, concurrency=50)
@@ -28,7 +29,7 @@ class Bench:
     """A ledger with a job in hand and others that could go, and the calls of scripts that lead to a call."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self.client, self.scripts = client, Scripts(client)
+        self.client, self.scripts = client, store_scripts(client)
         self.ledger = RedisLedger(self.scripts, lease_seconds=30, retention_seconds=3600)
         (self.lease, self.other) = (self._go(name) for name in ("in-hand", "other"))
         # One that has no time left lies in front, to be taken out of the lane first.
@@ -61,7 +62,7 @@ class Bench:
         return self.ledger.renew(self.lease, OWNER, Tally(sent=1, not_rung=1))
 
     def regain(self) -> object:
-        return self.scripts.run(Call("regain", keys.prefixes(), (self.call,)))
+        return self.scripts.run(ScriptCall("regain", keys.prefixes(), (self.call,)))
 
     def reclaim(self) -> object:
         return self.ledger.reclaim(9)
@@ -110,7 +111,7 @@ def test_what_leads_to_a_call_is_refused_as_a_whole(bench: Bench, step: Callable
 
 def test_what_a_call_came_to_is_taken(bench: Bench) -> None:
     """Its outcome, or that it is to be tried again, is on record at once, and its event can go out."""
-    outbox = Outbox(bench.scripts)
+    outbox = RedisOutbox(bench.scripts)
     event = placed(bench.lease)
     with full(bench.client):
         bench.ledger.keep([bench.lease, bench.other])

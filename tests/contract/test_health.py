@@ -13,9 +13,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import Metric
 
-from worker import pages
 from worker.errors import ConfigurationError
-from worker.health import HealthServer
+from worker.telemetry import pages
+from worker.telemetry.health import HealthServer
 
 
 class Worker:

@@ -12,12 +12,13 @@ import redis
 from tests.conftest import free_port, wait_until
 from tests.contract.killable_redis import KillableRedis
 from tests.doubles.samples import account, application, placed
+from worker.core.ports import Ending, Lease, Recorded, Seen, Source
+from worker.core.retry import Tally
+from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue
-from worker.ports import Ending, Lease, Recorded, Seen, Source
-from worker.retry import Tally
 from worker.state.dead_letters import RedisDeadLetters
 from worker.state.ledger import RedisLedger
-from worker.state.scripts import Scripts
+from worker.state.lua import store_scripts
 
 ACME = account("acme", "10/s")
 SYNC_SECONDS = 1.5
@@ -32,7 +33,7 @@ class Slow:
         self.url = f"redis://127.0.0.1:{port}/0"
         self.server = KillableRedis(folder, port, sync_seconds=SYNC_SECONDS)
         self.client = redis.Redis.from_url(self.url)
-        self.ledger = RedisLedger(Scripts(self.client), lease_seconds=30, retention_seconds=3600)
+        self.ledger = RedisLedger(store_scripts(self.client), lease_seconds=30, retention_seconds=3600)
 
     def sync(self) -> None:
         """Return when a sync has just begun."""
@@ -80,9 +81,9 @@ def test_an_outcome_is_written_before_anyone_hears_of_it(slow: Slow) -> None:
 def test_events_and_dead_letters_are_written_before_they_count_as_out(slow: Slow) -> None:
     """Else they would be struck off elsewhere, and be nowhere."""
     results = ResultsQueue(slow.url)
-    results.publish([("call.placed", "{}")])
+    results.publish([OutgoingEvent("call.placed", "{}")])
     slow.sync()
-    results.publish([("call.failed", "{}")])
+    results.publish([OutgoingEvent("call.failed", "{}")])
     slow.restart()
     assert slow.client.llen("results") == 2
     slow.sync()

@@ -23,10 +23,10 @@ from tests.integration.outside import new_job
 from tests.integration.stack import Stack
 from tests.integration.stand_in import StandIn
 from worker.broker.declaring import declare
-from worker.engine.messages import Envelope, read_plain
-from worker.intake import Broken, Request, Valid, decode, judge
-from worker.ports import Source
-from worker.queues import INTAKE
+from worker.broker.queues import INTAKE
+from worker.core.judging import Broken, Request, Valid, decode, judge
+from worker.core.ports import Source
+from worker.inbound.messages import Envelope, read_plain
 
 JOB = {
     "id": "order-4712",

@@ -12,10 +12,11 @@ from tests.contract.ledger_contract import LEASE_SECONDS, Bench, LedgerContract
 from tests.contract.producers_contract import ProducersContract
 from tests.doubles.clocks import FakeClock, StoredClock, read_time_from_keys
 from tests.doubles.memory_ledger import MemoryLedger, Store
+from worker.core.shards import SHARDS
+from worker.redisio.connection import connect
 from worker.state import keys
-from worker.state.connection import connect
 from worker.state.ledger import RedisLedger
-from worker.state.scripts import Scripts
+from worker.state.lua import store_scripts
 
 
 class TestMemoryLedger(LedgerContract, ProducersContract):
@@ -51,18 +52,20 @@ class TestRedisLedger(LedgerContract, ProducersContract):
 
 
 def ledger(client: redis.Redis, clock: FakeClock) -> RedisLedger:
-    return RedisLedger(Scripts(client), lease_seconds=LEASE_SECONDS, retention_seconds=3600, clock=clock)
+    return RedisLedger(
+        store_scripts(client), lease_seconds=LEASE_SECONDS, retention_seconds=3600, clock=clock
+    )
 
 
 def events(client: redis.Redis) -> list[str]:
     rows: list[Any] = []
-    for shard in range(keys.SHARDS):
+    for shard in range(SHARDS):
         rows += client.lrange(keys.prefix(shard) + "outbox", 0, -1)
     return [row.partition(b" ")[2].decode() for row in rows]
 
 
 def deliveries(client: redis.Redis) -> list[tuple[str, str]]:
     members: list[Any] = []
-    for shard in range(keys.SHARDS):
+    for shard in range(SHARDS):
         members += client.zrange(keys.prefix(shard) + "deliveries", 0, -1)
     return [(parts[0], parts[1]) for member in members if (parts := member.decode().split("|"))]

@@ -23,13 +23,15 @@ from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from tests.doubles.memory_ledger import Limits, MemoryLedger, Store
 from tests.doubles.samples import account, application, expired, failed, placed, rejection
+from worker.core.ports import Admission, Lease, Ledger, Reason
+from worker.core.retry import Tally
+from worker.core.shards import shard_of
 from worker.errors import LeaseLost
-from worker.ports import Admission, Lease, Ledger, Reason
-from worker.retry import Tally
+from worker.redisio.connection import connect
+from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
-from worker.state.connection import connect
 from worker.state.ledger import RedisLedger
-from worker.state.scripts import Call, Scripts
+from worker.state.lua import store_scripts
 
 NAMES = ("acme", "account-34", "account-55")
 """All on one shard, where the order in which accounts are served is defined."""
@@ -194,7 +196,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(name=names, reason=st.sampled_from(("operator", "")))
     def operator_speaks(self, name: str, reason: str) -> None:
-        self.scripts.run(Call("hold", SHARD, (name, reason)))
+        self.scripts.run(ScriptCall("hold", SHARD, (name, reason)))
         limits = self.store.limits.get(name)
         if limits is None:
             self.store.limits[name] = limits = Limits(name, account(name).pace)
@@ -306,11 +308,11 @@ def moments(lease: Lease) -> tuple[float, ...]:
 @pytest.fixture
 def machine(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[LedgerMachine]]:
     """The machine's class on a Redis of the test's own."""
-    assert len({keys.shard_of(name) for name in NAMES}) == 1
+    assert len({shard_of(name) for name in NAMES}) == 1
     read_time_from_keys(monkeypatch)
     with connect(redis_url) as client:
         monkeypatch.setattr(LedgerMachine, "client", client, raising=False)
-        monkeypatch.setattr(LedgerMachine, "scripts", Scripts(client), raising=False)
+        monkeypatch.setattr(LedgerMachine, "scripts", store_scripts(client), raising=False)
         yield LedgerMachine
 
 

@@ -14,12 +14,12 @@ import redis
 from tests.doubles import decisions
 from tests.doubles.clocks import START_US, StoredClock, read_time_from_keys
 from tests.doubles.samples import account, application, placed
-from worker.accounts import Account
-from worker.limits import Pace, grant, parse_rate, possible
-from worker.ports import Lease
-from worker.retry import Tally
+from worker.core.accounts import Account
+from worker.core.limits import Pace, grant, parse_rate, possible
+from worker.core.ports import Lease
+from worker.core.retry import Tally
 from worker.state.ledger import RedisLedger
-from worker.state.scripts import Scripts
+from worker.state.lua import store_scripts
 
 CASES = 4000
 COMMON = (files("worker.state") / "scripts" / "common.lua").read_text(encoding="utf-8")
@@ -99,7 +99,7 @@ def test_slots_become_wider_where_they_keep_lapsing(
     """
     read_time_from_keys(monkeypatch)
     owner, clock = account("acme", "100/s", burst=9), StoredClock(client)
-    ledger = RedisLedger(Scripts(client), lease_seconds=30, retention_seconds=3600, clock=clock)
+    ledger = RedisLedger(store_scripts(client), lease_seconds=30, retention_seconds=3600, clock=clock)
     (lease,) = ledger.admit([application("a", owner, expires_at_us=START_US * 2)])
     validities = list[int]()
     for _ in range(2 * OVERLOADED):
@@ -135,7 +135,7 @@ class Sender:
         self, client: redis.Redis, chance: random.Random, owners: list[Account], late_us: int
     ) -> None:
         self.clock, self._chance, self._owners, self._late_us = StoredClock(client), chance, owners, late_us
-        scripts = Scripts(client)
+        scripts = store_scripts(client)
         self._workers = [
             RedisLedger(scripts, lease_seconds=30, retention_seconds=3600, clock=self.clock) for _ in range(3)
         ]

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from worker.accounts import Account, Accounts
+from worker.core.accounts import Account, Accounts
+from worker.core.jobs import Job
+from worker.core.ports import Application, Lease, Seen, Source
 from worker.errors import StoreUnavailable
-from worker.jobs import Job
-from worker.ports import Application, Lease, Seen, Source
-from worker.state.connection import connect
+from worker.redisio.connection import connect
+from worker.redisio.runner import ScriptCall, Scripts
 from worker.state.ledger import RedisLedger
-from worker.state.scripts import Call, Scripts
+from worker.state.lua import source
 
 
 class Deaf(Scripts):
@@ -21,7 +22,7 @@ class Deaf(Scripts):
 
     deaf_to = ""
 
-    def run_all(self, calls: Sequence[Call]) -> list[Any]:
+    def run_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
         replies = super().run_all(calls)
         if calls and calls[0].script == self.deaf_to:
             self.deaf_to = ""
@@ -32,7 +33,7 @@ class Deaf(Scripts):
 @pytest.fixture
 def scripts(redis_url: str) -> Iterator[Deaf]:
     client = connect(redis_url)
-    yield Deaf(client)
+    yield Deaf(client, source)
     client.close()
 
 

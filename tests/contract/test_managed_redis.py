@@ -13,20 +13,21 @@ from tests.conftest import free_port
 from tests.contract.killable_redis import KillableRedis
 from tests.doubles import decisions
 from tests.doubles.samples import account, application, placed
-from worker.broker.bell import Bell
-from worker.broker.redis_lists import RedisLists
+from worker.broker.queues import CALLS, TASK_QUEUES
+from worker.core.ports import Lease, Source
+from worker.core.retry import Tally
+from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue
-from worker.ports import Lease, Source
+from worker.inbound.bell import Bell
+from worker.inbound.redis_lists import RedisLists
 from worker.producer import enqueue_many
-from worker.queues import CALLS, TASK_QUEUES
-from worker.retry import Tally
+from worker.redisio.connection import connect
+from worker.redisio.written import wait_for_file
 from worker.state.census import Census
-from worker.state.connection import connect
 from worker.state.dead_letters import RedisDeadLetters
 from worker.state.ledger import RedisLedger
-from worker.state.outbox import Outbox
-from worker.state.scripts import Scripts
-from worker.written import wait_for_file
+from worker.state.lua import store_scripts
+from worker.state.outbox import RedisOutbox
 
 OWNER = account("acme", "10/s")
 OPTIONAL = ("INFO", "CONFIG", "CLIENT", "SCRIPT", "MEMORY", "OBJECT", "KEYS", "DEBUG", "MONITOR")
@@ -69,8 +70,8 @@ def client(url: str) -> Iterator[redis.Redis]:
 
 def test_a_job_is_admitted_settled_and_told_once(client: redis.Redis) -> None:
     """Without INFO nobody can ask whether the file has it; it counts as written, also the first time a script runs."""
-    scripts = Scripts(client)
-    ledger, outbox = RedisLedger(scripts, lease_seconds=30, retention_seconds=3600), Outbox(scripts)
+    scripts = store_scripts(client)
+    ledger, outbox = RedisLedger(scripts, lease_seconds=30, retention_seconds=3600), RedisOutbox(scripts)
     (lease,) = ledger.admit([application("a", OWNER)])
     assert isinstance(lease, Lease)
     decisions.settle(ledger, lease, OWNER, Tally(sent=1), placed(lease))
@@ -82,7 +83,7 @@ def test_a_job_is_admitted_settled_and_told_once(client: redis.Redis) -> None:
 def test_what_is_published_and_enqueued_is_confirmed_at_once(client: redis.Redis, url: str) -> None:
     """A refusal is no failure: else the same batch would be published for ever, and `enqueue` fail though it sent."""
     with closing(ResultsQueue(url)) as results:
-        results.publish([("call.placed", "{}")])
+        results.publish([OutgoingEvent("call.placed", "{}")])
     job = {"id": "a", "account": "acme", "country": "1", "phone": "2125550123", "code": "4711"}
     assert enqueue_many([job], broker_url=url) == ["a"]
     letters = RedisDeadLetters(client)

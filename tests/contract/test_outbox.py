@@ -9,21 +9,24 @@ import redis
 
 from tests.doubles import decisions
 from tests.doubles.samples import account, application, placed
+from worker.core.ports import Lease
+from worker.core.retry import Tally
+from worker.core.shards import shard_of
+from worker.delivery.ports import OutgoingEvent
 from worker.delivery.relay import POLL_SECONDS, Relay
 from worker.errors import BrokerUnavailable
-from worker.ports import Lease
-from worker.retry import Tally
+from worker.redisio.runner import Scripts
 from worker.state import keys
 from worker.state.ledger import RedisLedger
-from worker.state.outbox import Outbox
-from worker.state.scripts import Scripts
+from worker.state.lua import store_scripts
+from worker.state.outbox import RedisOutbox
 
 LOCK = keys.prefix_of("acme") + "relay"
 
 
 @pytest.fixture
 def scripts(client: redis.Redis) -> Scripts:
-    return Scripts(client)
+    return store_scripts(client)
 
 
 def record(scripts: Scripts, *names: str, owner: str = "acme") -> list[str]:
@@ -42,7 +45,7 @@ def record(scripts: Scripts, *names: str, owner: str = "acme") -> list[str]:
     return bodies
 
 
-def bodies(outbox: Outbox) -> list[str]:
+def bodies(outbox: RedisOutbox) -> list[str]:
     return [event.body for batch in outbox.next().values() for event in batch]
 
 
@@ -52,42 +55,42 @@ class TestOutbox:
     def test_events_are_handed_out_in_order_with_their_type(self, scripts: Scripts) -> None:
         """One account's events come as they were recorded; the type is the routing key."""
         recorded = record(scripts, "a", "b", "c")
-        ((shard, batch),) = Outbox(scripts).next().items()
-        assert shard == keys.shard_of("acme")
+        ((shard, batch),) = RedisOutbox(scripts).next().items()
+        assert shard == shard_of("acme")
         assert [(event.type, event.body) for event in batch] == [("call.placed", body) for body in recorded]
 
     def test_what_is_not_struck_off_is_handed_out_again(self, scripts: Scripts) -> None:
         """An event leaves the outbox only once its publication was told."""
-        recorded, outbox = record(scripts, "a", "b"), Outbox(scripts)
+        recorded, outbox = record(scripts, "a", "b"), RedisOutbox(scripts)
         assert bodies(outbox) == recorded
         assert bodies(outbox) == recorded
-        outbox.published(keys.shard_of("acme"), 2)
+        outbox.published(shard_of("acme"), 2)
         assert bodies(outbox) == []
         assert bodies(outbox) == []
 
     def test_events_recorded_meanwhile_stay(self, scripts: Scripts) -> None:
         """Striking off takes the batch that was given, not what came after it."""
         record(scripts, "a", "b")
-        outbox = Outbox(scripts)
+        outbox = RedisOutbox(scripts)
         outbox.next()
         later = record(scripts, "c")
-        outbox.published(keys.shard_of("acme"), 2)
+        outbox.published(shard_of("acme"), 2)
         assert bodies(outbox) == later
 
     def test_batches_are_bounded(self, scripts: Scripts) -> None:
         """A long outbox is handed out in portions, and wholly."""
-        recorded, outbox, got = record(scripts, *"abcdefg"), Outbox(scripts, most=3), list[str]()
+        recorded, outbox, got = record(scripts, *"abcdefg"), RedisOutbox(scripts, most=3), list[str]()
         while batch := bodies(outbox):
             got += batch
-            outbox.published(keys.shard_of("acme"), len(batch))
+            outbox.published(shard_of("acme"), len(batch))
         assert got == recorded
 
     def test_a_second_relay_waits_for_the_owner(self, scripts: Scripts) -> None:
         """While one relay publishes a shard nobody else is given its events; once it is empty anyone may."""
         record(scripts, "a")
-        first, second = Outbox(scripts), Outbox(scripts)
+        first, second = RedisOutbox(scripts), RedisOutbox(scripts)
         assert bodies(first) and not bodies(second)
-        first.published(keys.shard_of("acme"), 1)
+        first.published(shard_of("acme"), 1)
         assert not bodies(first)
         record(scripts, "b")
         assert bodies(second) and not bodies(first)
@@ -95,7 +98,7 @@ class TestOutbox:
     def test_the_events_of_a_lost_relay_go_to_the_next(self, scripts: Scripts, client: redis.Redis) -> None:
         """When the owner has said nothing for its time, another one publishes what was not struck off."""
         recorded = record(scripts, "a")
-        lost, heir = Outbox(scripts), Outbox(scripts)
+        lost, heir = RedisOutbox(scripts), RedisOutbox(scripts)
         lost.next()
         client.delete(LOCK)
         assert bodies(heir) == recorded
@@ -105,14 +108,14 @@ class TestOutbox:
     ) -> None:
         """What it had been given may be published twice, but nothing unpublished is dropped."""
         record(scripts, "a")
-        late, heir = Outbox(scripts), Outbox(scripts)
+        late, heir = RedisOutbox(scripts), RedisOutbox(scripts)
         late.next()
         client.delete(LOCK)
         heir.next()
-        heir.published(keys.shard_of("acme"), 1)
+        heir.published(shard_of("acme"), 1)
         heir.next()
         unpublished = record(scripts, "b")
-        late.published(keys.shard_of("acme"), 1)
+        late.published(shard_of("acme"), 1)
         late.next()
         assert bodies(late) + bodies(heir) == unpublished
 
@@ -121,22 +124,22 @@ class TestOutbox:
     ) -> None:
         """A relay whose broker is away may ask as often as it likes: its ownership ends, and another one has a try."""
         record(scripts, "a")
-        stuck = Outbox(scripts, own_seconds=60)
+        stuck = RedisOutbox(scripts, own_seconds=60)
         stuck.next()
         client.pexpire(LOCK, 5000)
         stuck.next()
         assert client.pttl(LOCK) <= 5000
-        stuck.published(keys.shard_of("acme"), 0)
+        stuck.published(shard_of("acme"), 0)
         stuck.next()
         assert client.pttl(LOCK) <= 5000
 
     def test_an_owner_that_publishes_keeps_the_outbox(self, scripts: Scripts, client: redis.Redis) -> None:
         """Each word of progress gives it the whole time again."""
         record(scripts, "a", "b")
-        outbox = Outbox(scripts, own_seconds=60, most=1)
+        outbox = RedisOutbox(scripts, own_seconds=60, most=1)
         outbox.next()
         client.pexpire(LOCK, 5000)
-        outbox.published(keys.shard_of("acme"), 1)
+        outbox.published(shard_of("acme"), 1)
         assert bodies(outbox)
         assert client.pttl(LOCK) > 5000
 
@@ -148,10 +151,10 @@ class Printer:
         self.printed: list[str] = []
         self.away = self.closed = False
 
-    def publish(self, batch: Sequence[tuple[str, str]]) -> None:
+    def publish(self, batch: Sequence[OutgoingEvent]) -> None:
         if self.away:
             raise BrokerUnavailable("away")
-        self.printed += [body for _, body in batch]
+        self.printed += [event.body for event in batch]
 
     def prepare(self) -> None:
         """Nothing to do."""
@@ -167,7 +170,7 @@ class TestRelay:
         """All shards in one turn; the next turn finds nothing and waits."""
         recorded = record(scripts, "a", "b") + record(scripts, "c", owner="globex")
         printer, counted = Printer(), list[int]()
-        relay = Relay(Outbox(scripts), printer, counted.append)
+        relay = Relay(RedisOutbox(scripts), printer, counted.append)
         assert relay.turn() == 0.0
         assert relay.turn() == POLL_SECONDS
         assert sorted(printer.printed) == sorted(recorded) and sum(counted) == 3
@@ -175,7 +178,7 @@ class TestRelay:
     def test_a_broker_that_is_away_costs_no_event(self, scripts: Scripts) -> None:
         """What could not be published is published when the broker is back, in order, nothing twice."""
         recorded, printer = record(scripts, "a", "b"), Printer()
-        relay = Relay(Outbox(scripts), printer, lambda _: None)
+        relay = Relay(RedisOutbox(scripts), printer, lambda _: None)
         printer.away = True
         with pytest.raises(BrokerUnavailable):
             relay.turn()
@@ -188,7 +191,7 @@ class TestRelay:
     def test_closing_publishes_the_rest(self, scripts: Scripts, client: redis.Redis) -> None:
         """A worker that ends leaves nothing in the outbox, and no shard owned."""
         recorded, printer = record(scripts, "a", "b", "c"), Printer()
-        Relay(Outbox(scripts, most=1), printer, lambda _: None).close()
+        Relay(RedisOutbox(scripts, most=1), printer, lambda _: None).close()
         assert printer.printed == recorded and printer.closed
         assert not client.exists(LOCK, keys.prefix_of("acme") + "outbox")
 
@@ -197,5 +200,5 @@ class TestRelay:
         record(scripts, "a")
         printer = Printer()
         printer.away = True
-        Relay(Outbox(scripts), printer, lambda _: None).close()
+        Relay(RedisOutbox(scripts), printer, lambda _: None).close()
         assert printer.closed and not printer.printed

@@ -10,9 +10,9 @@ import redis
 from kombu import Connection
 
 from tests.contract.gate import Gate
+from worker.broker.queues import SHARD_QUEUES, queue_of
 from worker.errors import BrokerUnavailable
 from worker.producer import Producer
-from worker.queues import SHARD_QUEUES, queue_of
 
 FIELDS = {"account": "acme", "country": "1", "phone": "2125550123", "code": "48151"}
 

@@ -27,6 +27,7 @@ from tests.contract.scripted_provider import (
     in_turn,
     reply,
 )
+from worker.core.jobs import Job
 from worker.errors import (
     AccountProblem,
     Redial,
@@ -34,8 +35,8 @@ from worker.errors import (
     Retry,
     SlotLapsed,
 )
-from worker.jobs import Job
-from worker.provider import Connections, connection
+from worker.http import connection
+from worker.provider import Connections
 
 # The request.
 

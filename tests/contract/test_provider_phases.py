@@ -39,7 +39,8 @@ from worker.errors import (
     Refused,
     Retry,
 )
-from worker.provider import Result, connection, waiting
+from worker.http import connection, waiting
+from worker.provider import Result
 
 # Certainly not rung: nothing was written.
 

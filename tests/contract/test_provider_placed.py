@@ -23,8 +23,8 @@ from tests.contract.scripted_provider import (
 from worker.errors import (
     AccountProblem,
 )
+from worker.http.oddities import Oddity
 from worker.provider import Result
-from worker.provider.oddities import Oddity
 
 pytest_plugins = ["tests.contract.provider_fixtures"]
 

@@ -20,12 +20,13 @@ from tests.contract.scripted_provider import (
     over_tls,
     reply,
 )
-from worker import trust
 from worker.errors import (
     Cause,
     Misconfigured,
 )
-from worker.provider import Connections, Result, waiting
+from worker.http import waiting
+from worker.network import trust
+from worker.provider import Connections, Result
 
 pytest_plugins = ["tests.contract.provider_fixtures"]
 

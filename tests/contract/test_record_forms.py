@@ -12,12 +12,12 @@ import redis
 from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from tests.doubles.samples import account, expired, job, moment, placed
-from worker.jobs import Job
-from worker.ports import Application, Due, Reason, Source
-from worker.retry import Tally
+from worker.core.jobs import Job
+from worker.core.ports import Application, Due, Reason, Source
+from worker.core.retry import Tally
 from worker.state import keys
 from worker.state.ledger import RedisLedger
-from worker.state.scripts import Scripts
+from worker.state.lua import store_scripts
 from worker.state.views import JobView, JobViews
 
 SHARD = keys.prefix_of("acme")
@@ -33,7 +33,7 @@ def clock(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> StoredClock:
 
 @pytest.fixture
 def ledger(client: redis.Redis, clock: StoredClock) -> RedisLedger:
-    return RedisLedger(Scripts(client), lease_seconds=30, retention_seconds=3600, clock=clock)
+    return RedisLedger(store_scripts(client), lease_seconds=30, retention_seconds=3600, clock=clock)
 
 
 @pytest.fixture

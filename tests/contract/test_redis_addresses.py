@@ -18,14 +18,15 @@ import redis
 from tests.conftest import absent, free_port, process, wait_until
 from tests.tls import Authority, TlsDoor
 from worker.broker.connection import Link
-from worker.broker.greeting import ask_broker, ask_store
+from worker.broker.queues import RESULTS, queue_of
+from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue
 from worker.embedded import EmbeddedServerError, find_binary
 from worker.errors import ConfigurationError
+from worker.preflight.greeting import ask_broker, ask_store
 from worker.producer import Producer
-from worker.queues import RESULTS, queue_of
+from worker.redisio.connection import connect
 from worker.settings import Settings
-from worker.state.connection import connect
 
 PASSWORD = "p@s:s/w#r?d%41 é"
 JOB = {"id": "one", "account": "acme", "country": "1", "phone": "2125550123", "code": "48151"}
@@ -141,7 +142,7 @@ def test_address_is_the_same_server_to_every_client(server: Server, form: str) -
             Producer(url) as producer,
             closing(Link(url, [RESULTS])) as link,
         ):
-            results.publish([("call.placed", "{}")])
+            results.publish([OutgoingEvent("call.placed", "{}")])
             producer.enqueue(JOB)
             assert RESULTS.bind(link.channel).get(no_ack=True).body in ("{}", b"{}")
         assert direct.llen(queue_of("acme").name) == 1

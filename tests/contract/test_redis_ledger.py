@@ -15,14 +15,15 @@ from tests.contract.killable_redis import KillableRedis
 from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from tests.doubles.samples import account, application, failed, placed, rejection
+from worker.core.ports import Due, Lease, Parked, Reason, Seen
+from worker.core.retry import Tally
 from worker.errors import StoreUnavailable, WrongKey
-from worker.ports import Due, Lease, Parked, Reason, Seen
-from worker.retry import Tally
+from worker.redisio.connection import connect
+from worker.redisio.runner import ScriptCall
 from worker.state import keys
 from worker.state.admission import JOBS_MOST
-from worker.state.connection import connect
 from worker.state.ledger import STRANGER_MS, RedisLedger
-from worker.state.scripts import Call, Scripts
+from worker.state.lua import store_scripts
 from worker.state.views import JobViews
 
 SHARD = keys.prefix_of("acme")
@@ -37,11 +38,11 @@ def clock(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> StoredClock:
 
 @pytest.fixture
 def ledger(client: redis.Redis, clock: StoredClock) -> RedisLedger:
-    return RedisLedger(Scripts(client), lease_seconds=30, retention_seconds=3600, clock=clock)
+    return RedisLedger(store_scripts(client), lease_seconds=30, retention_seconds=3600, clock=clock)
 
 
 def real_time(client: Any, lease_seconds: float = 30) -> RedisLedger:
-    return RedisLedger(Scripts(client), lease_seconds=lease_seconds, retention_seconds=3600)
+    return RedisLedger(store_scripts(client), lease_seconds=lease_seconds, retention_seconds=3600)
 
 
 def go(ledger: RedisLedger, job_id: str = "a", **limits: Any) -> Lease:
@@ -308,15 +309,15 @@ class TestOperatorsHold:
         self, ledger: RedisLedger, clock: StoredClock, client: redis.Redis
     ) -> None:
         """No probe, however long it takes; and all go on afterwards."""
-        operator = Scripts(client)
+        operator = store_scripts(client)
         ledger.admit([application("a", account(), may_dial=False)])
-        assert operator.run(Call("hold", SHARD, ("acme", "invoice open"))) == 1
-        assert operator.run(Call("hold", SHARD, ("acme", "invoice open"))) == 0
+        assert operator.run(ScriptCall("hold", SHARD, ("acme", "invoice open"))) == 1
+        assert operator.run(ScriptCall("hold", SHARD, ("acme", "invoice open"))) == 0
         assert ledger.admit([application("b", account())]) == [Parked(Reason.HELD, 0)]
         clock.advance(300)
         assert release(ledger) == []
-        assert operator.run(Call("hold", SHARD, ("acme", ""))) == 1
-        assert operator.run(Call("hold", SHARD, ("acme", ""))) == 0
+        assert operator.run(ScriptCall("hold", SHARD, ("acme", ""))) == 1
+        assert operator.run(ScriptCall("hold", SHARD, ("acme", ""))) == 0
         assert [lease.probe for lease in release(ledger)] == [False]
 
     def test_a_call_under_way_does_not_end_the_operators_hold(
@@ -326,7 +327,7 @@ class TestOperatorsHold:
         decisions.hold(ledger, go(ledger, burst=5), Tally(sent=1), "NO_POINTS")
         clock.advance(5)
         (probe,) = release(ledger)
-        Scripts(client).run(Call("hold", SHARD, ("acme", "operator")))
+        store_scripts(client).run(ScriptCall("hold", SHARD, ("acme", "operator")))
         decisions.settle(ledger, probe, account(), Tally(sent=1), placed(probe))
         assert client.hmget(f"{SHARD}limit:acme", ["hold", "probe_at"]) == [b"operator", b"0"]
 
@@ -335,7 +336,7 @@ class TestOperatorsHold:
     ) -> None:
         """A call in flight that finds the account without points leaves the operator's hold as it is."""
         lease = go(ledger)
-        Scripts(client).run(Call("hold", SHARD, ("acme", "operator")))
+        store_scripts(client).run(ScriptCall("hold", SHARD, ("acme", "operator")))
         decisions.hold(ledger, lease, Tally(sent=1), "NO_POINTS")
         clock.advance(600)
         assert client.hget(f"{SHARD}limit:acme", "hold") == b"operator"

@@ -13,7 +13,14 @@ import redis
 from kombu import Connection, Exchange, Queue
 
 from tests.doubles.clocks import FakeClock
-from worker.broker.redis_lists import (
+from worker.core.judging import Broken, Request
+from worker.core.ports import Whole
+from worker.errors import StoreUnavailable
+from worker.failpoints import FailpointReached
+from worker.inbound import redis_queue
+from worker.inbound.entry import Entry
+from worker.inbound.listening import QUIET_SECONDS
+from worker.inbound.redis_lists import (
     FETCH_BYTES,
     MESSAGE_BYTES,
     RESTORE_MOST,
@@ -21,16 +28,8 @@ from worker.broker.redis_lists import (
     RedisLists,
     uncut,
 )
-from worker.engine import redis_queue
-from worker.engine.entry import Entry
-from worker.engine.intake import Intake
-from worker.engine.listening import QUIET_SECONDS
-from worker.engine.redis_queue import BUSY_SECONDS, IDLE_SECONDS, RedisQueue
-from worker.engine.upkeep import ABANDONED_SECONDS, KEEP_SECONDS
-from worker.errors import StoreUnavailable
-from worker.failpoints import FailpointReached
-from worker.intake import Broken, Request
-from worker.ports import Whole
+from worker.inbound.redis_queue import BUSY_SECONDS, IDLE_SECONDS, RedisQueue
+from worker.inbound.upkeep import ABANDONED_SECONDS, KEEP_SECONDS
 
 UNACKED, INDEX = "calls.unacked", "calls.unacked_index"
 JOB = {"id": "a", "account": "acme", "country": "1", "phone": "2125555555", "code": "4321"}
@@ -428,7 +427,7 @@ class Worker:
 
     def __init__(self, client: redis.Redis) -> None:
         self.taker, self.clock, self.calls = Taker(), FakeClock(), 0
-        self.queue = RedisQueue(client, cast(Intake, self.taker), lambda: self.calls, self.clock)
+        self.queue = RedisQueue(client, self.taker, lambda: self.calls, self.clock)
 
     def later(self, seconds: float) -> None:
         self.clock.advance(seconds)

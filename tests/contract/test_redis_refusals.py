@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import redis
 
-from worker.broker.greeting import ask_broker, ask_store
+from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
+from worker.preflight.greeting import ask_broker, ask_store
 
 BINDINGS = "_kombu.binding.results"
-EVENT = [("call.placed", "{}")]
+EVENT = [OutgoingEvent("call.placed", "{}")]
 
 
 @pytest.fixture

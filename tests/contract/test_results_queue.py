@@ -14,6 +14,7 @@ from kombu import Connection, Exchange, Queue
 
 from tests.contract.gate import Gate
 from worker.broker import confirms, connection
+from worker.delivery.ports import OutgoingEvent
 from worker.delivery.reader import peek_results, read_results
 from worker.delivery.results import ResultsQueue
 from worker.errors import BrokerUnavailable, ConfigurationError
@@ -81,8 +82,8 @@ def messages(url: str, queue: str) -> list[Any]:
 def test_publish_keeps_bytes_type_and_order(broker: str) -> None:
     """An event arrives as plain JSON, byte for byte, persistent, with its type as routing key."""
     with results(broker) as queue:
-        queue.publish([("call.placed", BODY), ("call.failed", "{}")])
-        queue.publish([("call.unknown", "[1]")])
+        queue.publish([OutgoingEvent("call.placed", BODY), OutgoingEvent("call.failed", "{}")])
+        queue.publish([OutgoingEvent("call.unknown", "[1]")])
     first, second, third = messages(broker, "results")
     assert (first.body if isinstance(first.body, bytes) else first.body.encode()) == BODY.encode()
     assert (first.content_type, first.content_encoding) == ("application/json", "utf-8")
@@ -110,7 +111,7 @@ def test_own_queue_gets_only_its_types(broker: str) -> None:
         own.bind(channel).declare()
         channel.queue_purge("own")
     with results(broker) as queue:
-        queue.publish([("call.placed", "1"), ("call.failed", "2")])
+        queue.publish([OutgoingEvent("call.placed", "1"), OutgoingEvent("call.failed", "2")])
     assert [json.loads(m.body) for m in messages(broker, "own")] == [2]
     assert len(messages(broker, "results")) == 2
     with Connection(broker) as conn, conn.channel() as channel:
@@ -121,7 +122,7 @@ def test_own_queue_gets_only_its_types(broker: str) -> None:
 def test_large_batch_arrives_whole(broker: str) -> None:
     """A batch is confirmed as a whole: nothing is missing when publish returns."""
     with results(broker) as queue:
-        queue.publish([("call.placed", str(n)) for n in range(1500)])
+        queue.publish([OutgoingEvent("call.placed", str(n)) for n in range(1500)])
     assert [int(m.body) for m in messages(broker, "results")] == list(range(1500))
 
 
@@ -129,14 +130,14 @@ def test_large_batch_arrives_whole(broker: str) -> None:
 def test_cut_connection_raises_and_next_publish_reconnects(broker: str, gate: Gate) -> None:
     """A lost broker is an error; once it is back, the same object publishes again."""
     with results(through(gate, broker)) as queue:
-        queue.publish([("call.placed", "1")])
+        queue.publish([OutgoingEvent("call.placed", "1")])
         gate.shut()
         with pytest.raises(BrokerUnavailable):
-            queue.publish([("call.placed", "2")])
+            queue.publish([OutgoingEvent("call.placed", "2")])
         with pytest.raises(BrokerUnavailable):
-            queue.publish([("call.placed", "2")])
+            queue.publish([OutgoingEvent("call.placed", "2")])
         gate.open()
-        queue.publish([("call.placed", "2")])
+        queue.publish([OutgoingEvent("call.placed", "2")])
     assert [int(m.body) for m in messages(broker, "results")] == [1, 2]
 
 
@@ -145,18 +146,18 @@ def test_cut_connection_raises_and_next_publish_reconnects(broker: str, gate: Ga
 def test_silent_broker_raises_in_bounded_time(broker: str, gate: Gate) -> None:
     """A broker that takes connections and bytes and says nothing ends in an error, not in a hung thread."""
     with results(through(gate, broker)) as queue:
-        queue.publish([("call.placed", "1")])
+        queue.publish([OutgoingEvent("call.placed", "1")])
         gate.jam()
         for _ in ("on the live connection", "on a new one"):
             with pytest.raises(BrokerUnavailable):
-                queue.publish([("call.placed", "2")])
+                queue.publish([OutgoingEvent("call.placed", "2")])
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
 def test_absent_broker_raises(scheme: str) -> None:
     """Nothing listens there: BrokerUnavailable, and closing is quiet."""
     with results(f"{scheme}://127.0.0.1:1") as queue, pytest.raises(BrokerUnavailable, match="refused"):
-        queue.publish([("call.placed", "1")])
+        queue.publish([OutgoingEvent("call.placed", "1")])
 
 
 def test_unknown_transport_is_a_configuration_error() -> None:
@@ -170,12 +171,12 @@ def test_unknown_transport_is_a_configuration_error() -> None:
 def test_deleted_queue_raises_and_is_declared_anew(broker: str) -> None:
     """RabbitMQ returns what it cannot route; that is an error, and the next publish declares the queue again."""
     with results(broker) as queue:
-        queue.publish([("call.placed", "1")])
+        queue.publish([OutgoingEvent("call.placed", "1")])
         with Connection(broker) as conn, conn.channel() as channel:
             channel.queue_delete("results")
         with pytest.raises(BrokerUnavailable, match="no queue"):
-            queue.publish([("call.placed", "2")])
-        queue.publish([("call.placed", "2")])
+            queue.publish([OutgoingEvent("call.placed", "2")])
+        queue.publish([OutgoingEvent("call.placed", "2")])
     assert [int(m.body) for m in messages(broker, "results")] == [2]
 
 
@@ -187,7 +188,7 @@ def test_refused_message_raises(broker: str) -> None:
     with Connection(broker) as conn, conn.channel() as channel:
         full.bind(channel).declare()
         with results(broker) as queue, pytest.raises(BrokerUnavailable, match="refused"):
-            queue.publish([("call.placed", str(n)) for n in range(20)])
+            queue.publish([OutgoingEvent("call.placed", str(n)) for n in range(20)])
         channel.queue_delete("full")
 
 
@@ -195,10 +196,10 @@ def test_refused_message_raises(broker: str) -> None:
 def test_forgotten_binding_is_made_again(broker: str) -> None:
     """A Redis that comes back empty loses no event: the binding is checked before each batch."""
     with results(broker) as queue:
-        queue.publish([("call.placed", "1")])
+        queue.publish([OutgoingEvent("call.placed", "1")])
         with redis.Redis.from_url(broker) as client:
             client.flushall()
-        queue.publish([("call.placed", "2")])
+        queue.publish([OutgoingEvent("call.placed", "2")])
     assert [int(m.body) for m in messages(broker, "results")] == [2]
 
 
@@ -206,11 +207,11 @@ def test_forgotten_binding_is_made_again(broker: str) -> None:
 def test_full_redis_raises_without_quoting_the_event(broker: str) -> None:
     """A Redis out of memory is an error whose text, causes included, shows no part of the message."""
     with redis.Redis.from_url(broker) as client, results(broker) as queue:
-        queue.publish([("call.placed", "1")])
+        queue.publish([OutgoingEvent("call.placed", "1")])
         client.config_set("maxmemory", "1")
         try:
             with pytest.raises(BrokerUnavailable, match="maxmemory") as caught:
-                queue.publish([("call.placed", "2"), ("call.placed", "3")])
+                queue.publish([OutgoingEvent("call.placed", "2"), OutgoingEvent("call.placed", "3")])
         finally:
             client.config_set("maxmemory", "0")
     chain: BaseException | None = caught.value
@@ -223,7 +224,7 @@ def test_full_redis_raises_without_quoting_the_event(broker: str) -> None:
 def test_reader_prints_what_is_there_and_consumes_it(broker: str) -> None:
     """Reading yields the bodies, oldest first, ends at an empty queue, and leaves it empty."""
     with results(broker) as queue:
-        queue.publish([("call.placed", BODY), ("call.failed", "{}")])
+        queue.publish([OutgoingEvent("call.placed", BODY), OutgoingEvent("call.failed", "{}")])
     assert list(read_results(broker)) == [BODY, "{}"]
     assert list(read_results(broker)) == []
 
@@ -232,7 +233,7 @@ def test_reader_prints_what_is_there_and_consumes_it(broker: str) -> None:
 def test_reader_gives_back_what_was_not_finished(broker: str) -> None:
     """An event that was being handled when the reader stopped is there for the next one, and so is the rest."""
     with results(broker) as queue:
-        queue.publish([("call.placed", str(n)) for n in range(3)])
+        queue.publish([OutgoingEvent("call.placed", str(n)) for n in range(3)])
     reader = read_results(broker)
     assert [next(reader), next(reader)] == ["0", "1"]
     reader.close()  # type: ignore[attr-defined]
@@ -243,7 +244,7 @@ def test_reader_gives_back_what_was_not_finished(broker: str) -> None:
 def test_look_at_the_results_takes_none(broker: str) -> None:
     """The oldest events are shown in their order, as many as asked for, and a reader finds all of them still (D10)."""
     with results(broker) as queue:
-        queue.publish([("call.placed", str(n)) for n in range(4)])
+        queue.publish([OutgoingEvent("call.placed", str(n)) for n in range(4)])
     assert peek_results(broker, 3) == ["0", "1", "2"]
     assert peek_results(broker, 9) == ["0", "1", "2", "3"]
     assert list(read_results(broker)) == ["0", "1", "2", "3"]
@@ -254,7 +255,9 @@ def test_look_at_the_results_takes_none(broker: str) -> None:
 def test_reader_waits_a_moment_for_the_first_event_alone(broker: str) -> None:
     """An event that is on its way when the reader starts is read; after one was read an empty queue is the end (D3)."""
     with results(broker) as queue:
-        reader = read_results(broker, pause=lambda _seconds: queue.publish([("call.placed", "on its way")]))
+        reader = read_results(
+            broker, pause=lambda _seconds: queue.publish([OutgoingEvent("call.placed", "on its way")])
+        )
         assert list(reader) == ["on its way"]
 
 
@@ -263,7 +266,7 @@ def test_following_reader_waits_for_more(broker: str) -> None:
     """With `follow` an empty queue is waited for, and what comes later is yielded."""
     with results(broker) as queue:
         reader = read_results(
-            broker, follow=True, pause=lambda _seconds: queue.publish([("call.placed", "later")])
+            broker, follow=True, pause=lambda _seconds: queue.publish([OutgoingEvent("call.placed", "later")])
         )
         assert [next(reader), next(reader)] == ["later", "later"]
         reader.close()  # type: ignore[attr-defined]

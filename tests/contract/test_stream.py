@@ -10,17 +10,16 @@ import pytest
 import redis
 
 from tests.doubles.clocks import FakeClock
-from worker.broker.redis_lists import FETCH_BYTES
-from worker.engine import stream
-from worker.engine.entry import Entry
-from worker.engine.intake import Intake
-from worker.engine.stream import ABANDONED_MS, GROUP, STREAM, StreamIntake
-from worker.engine.upkeep import KEEP_SECONDS
+from worker.core.judging import Broken, Request
+from worker.core.ports import Source, Whole
 from worker.errors import StoreUnavailable
 from worker.failpoints import FailpointReached
-from worker.intake import Broken, Request
-from worker.ports import Source, Whole
-from worker.state.connection import connect
+from worker.inbound import stream
+from worker.inbound.entry import Entry
+from worker.inbound.redis_lists import FETCH_BYTES
+from worker.inbound.stream import ABANDONED_MS, GROUP, STREAM, StreamSource
+from worker.inbound.upkeep import KEEP_SECONDS
+from worker.redisio.connection import connect
 
 JOB = {"id": "a", "account": "acme", "country": "1", "phone": "2125555555", "code": "4321"}
 
@@ -60,15 +59,15 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def intake(client: redis.Redis, taker: Taker, clock: FakeClock) -> StreamIntake:
+def intake(client: redis.Redis, taker: Taker, clock: FakeClock) -> StreamSource:
     return worker_on(client, taker, clock)
 
 
-def worker_on(client: redis.Redis, taker: Taker, clock: FakeClock | None = None) -> StreamIntake:
-    return StreamIntake(client, cast(Intake, taker), clock or FakeClock())
+def worker_on(client: redis.Redis, taker: Taker, clock: FakeClock | None = None) -> StreamSource:
+    return StreamSource(client, taker, clock or FakeClock())
 
 
-def turn_later(intake: StreamIntake, clock: FakeClock) -> None:
+def turn_later(intake: StreamSource, clock: FakeClock) -> None:
     """A turn in which all is due that a worker does now and then."""
     clock.advance(KEEP_SECONDS)
     intake.turn()
@@ -83,7 +82,7 @@ def pending(client: Any) -> int:
 
 
 def test_an_entry_is_handed_over_as_a_request(
-    client: redis.Redis, intake: StreamIntake, taker: Taker
+    client: redis.Redis, intake: StreamSource, taker: Taker
 ) -> None:
     """The job's fields, the source, and the bytes as they came; entries added before any worker too."""
     add(client, "a")
@@ -93,7 +92,7 @@ def test_an_entry_is_handed_over_as_a_request(
     assert json.loads(entry.raw) == JOB and not entry.redelivered and entry.source is Source.STREAM
 
 
-def test_entries_come_in_order_and_once(client: redis.Redis, intake: StreamIntake, taker: Taker) -> None:
+def test_entries_come_in_order_and_once(client: redis.Redis, intake: StreamSource, taker: Taker) -> None:
     """What was handed over is not read again, whether it is done or not."""
     for name in "abc":
         add(client, name)
@@ -105,7 +104,7 @@ def test_entries_come_in_order_and_once(client: redis.Redis, intake: StreamIntak
 
 
 def test_an_entry_that_is_done_leaves_the_stream(
-    client: redis.Redis, intake: StreamIntake, taker: Taker
+    client: redis.Redis, intake: StreamSource, taker: Taker
 ) -> None:
     """Nothing of it is left; one that is not done stays."""
     add(client, "a")
@@ -117,7 +116,7 @@ def test_an_entry_that_is_done_leaves_the_stream(
     assert client.xlen(STREAM) == 0 and pending(client) == 0
 
 
-def test_workers_share_the_stream(client: redis.Redis, intake: StreamIntake, taker: Taker) -> None:
+def test_workers_share_the_stream(client: redis.Redis, intake: StreamSource, taker: Taker) -> None:
     """An entry goes to one worker only."""
     other = Taker()
     second = worker_on(client, other)
@@ -129,7 +128,7 @@ def test_workers_share_the_stream(client: redis.Redis, intake: StreamIntake, tak
 
 
 def test_a_lost_workers_entries_are_claimed(
-    client: redis.Redis, intake: StreamIntake, taker: Taker, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis, intake: StreamSource, taker: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a worker took and never finished goes to another, said to be redelivered, and can be finished there."""
     lost = Taker()
@@ -145,7 +144,7 @@ def test_a_lost_workers_entries_are_claimed(
 
 def test_a_worker_does_not_claim_what_it_has_in_hand(
     client: redis.Redis,
-    intake: StreamIntake,
+    intake: StreamSource,
     taker: Taker,
     clock: FakeClock,
     monkeypatch: pytest.MonkeyPatch,
@@ -166,7 +165,7 @@ def age(client: redis.Redis, milliseconds: int) -> None:
 
 
 def test_a_living_workers_entries_are_left_to_it(
-    client: redis.Redis, intake: StreamIntake, taker: Taker, clock: FakeClock
+    client: redis.Redis, intake: StreamSource, taker: Taker, clock: FakeClock
 ) -> None:
     """It keeps them, however long they take; what it was given and never heard of is abandoned."""
     add(client, "a")
@@ -184,7 +183,7 @@ def test_a_living_workers_entries_are_left_to_it(
 
 
 def test_a_worker_whose_intake_is_stuck_is_relieved(
-    client: redis.Redis, intake: StreamIntake, taker: Taker, clock: FakeClock
+    client: redis.Redis, intake: StreamSource, taker: Taker, clock: FakeClock
 ) -> None:
     """It keeps nothing and takes nothing more, so that another worker gets what it has in hand (E1)."""
     add(client, "a")
@@ -206,7 +205,7 @@ def own_name(client: redis.Redis) -> str:
 
 
 def test_after_an_outage_the_living_speak_first(
-    client: redis.Redis, intake: StreamIntake, taker: Taker, clock: FakeClock
+    client: redis.Redis, intake: StreamSource, taker: Taker, clock: FakeClock
 ) -> None:
     """Nobody could keep anything meanwhile: each keeps what it has at once, and claims nothing yet."""
     add(client, "a")
@@ -229,7 +228,7 @@ def test_after_an_outage_the_living_speak_first(
 
 
 def test_many_abandoned_entries_are_claimed_without_a_pause(
-    client: redis.Redis, intake: StreamIntake, taker: Taker, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis, intake: StreamSource, taker: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batch after batch, up to what a worker can hold."""
     monkeypatch.setattr(stream, "BATCH_MOST", 2)
@@ -256,7 +255,7 @@ def test_many_abandoned_entries_are_claimed_without_a_pause(
     ],
 )
 def test_an_entry_that_is_no_job_is_handed_over_as_broken(
-    client: redis.Redis, intake: StreamIntake, taker: Taker, fields: Any, reason: str
+    client: redis.Redis, intake: StreamSource, taker: Taker, fields: Any, reason: str
 ) -> None:
     """With the reason, so that it is buried and leaves the stream; those behind it are read as ever."""
     client.xadd(STREAM, fields)
@@ -269,7 +268,7 @@ def test_an_entry_that_is_no_job_is_handed_over_as_broken(
     assert client.xlen(STREAM) == 1
 
 
-def test_an_entry_with_two_jobs_is_broken(client: redis.Redis, intake: StreamIntake, taker: Taker) -> None:
+def test_an_entry_with_two_jobs_is_broken(client: redis.Redis, intake: StreamSource, taker: Taker) -> None:
     """Neither is dialled: a client's reply as a map would show the last one alone (C9)."""
     second = json.dumps(JOB | {"id": "b"})
     untyped: Any = client
@@ -280,7 +279,7 @@ def test_an_entry_with_two_jobs_is_broken(client: redis.Redis, intake: StreamInt
 
 
 def test_a_worker_takes_no_more_than_it_can_hold(
-    client: redis.Redis, intake: StreamIntake, taker: Taker, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis, intake: StreamSource, taker: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With as many in hand as may be, the rest stays in the stream for others."""
     monkeypatch.setattr(stream, "IN_HAND_MOST", 3)
@@ -297,7 +296,7 @@ def test_a_worker_takes_no_more_than_it_can_hold(
 
 
 def test_a_stream_that_was_deleted_is_made_anew(
-    client: redis.Redis, intake: StreamIntake, taker: Taker
+    client: redis.Redis, intake: StreamSource, taker: Taker
 ) -> None:
     """Deleted under a reading worker, it comes back with the next entry."""
     add(client, "a")
@@ -310,7 +309,7 @@ def test_a_stream_that_was_deleted_is_made_anew(
 
 
 def test_an_entry_that_was_trimmed_is_no_job(
-    client: redis.Redis, intake: StreamIntake, taker: Taker, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis, intake: StreamSource, taker: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a producer's MAXLEN cut away while a lost worker had it is neither claimed nor buried."""
     add(client, "a")
@@ -323,7 +322,7 @@ def test_an_entry_that_was_trimmed_is_no_job(
 
 def test_an_acknowledgement_that_fails_is_made_up_for(
     client: redis.Redis,
-    intake: StreamIntake,
+    intake: StreamSource,
     taker: Taker,
     clock: FakeClock,
     monkeypatch: pytest.MonkeyPatch,
@@ -343,7 +342,7 @@ def test_an_acknowledgement_that_fails_is_made_up_for(
     assert len(taker.entries) == 2 and client.xlen(STREAM) == 0
 
 
-def test_a_store_that_takes_no_writes_is_unavailable(client: redis.Redis, intake: StreamIntake) -> None:
+def test_a_store_that_takes_no_writes_is_unavailable(client: redis.Redis, intake: StreamSource) -> None:
     """The loop is told, and tries again."""
     client.replicaof("127.0.0.1", "1")
     try:
@@ -366,7 +365,7 @@ def served(client: redis.Redis) -> None:
     taker.entries[0].done()
 
 
-def test_a_worker_that_ends_leaves_the_group(client: redis.Redis, intake: StreamIntake, taker: Taker) -> None:
+def test_a_worker_that_ends_leaves_the_group(client: redis.Redis, intake: StreamSource, taker: Taker) -> None:
     """Its consumer is gone, the others' stay."""
     served(client)
     (other,) = consumers(client)
@@ -379,7 +378,7 @@ def test_a_worker_that_ends_leaves_the_group(client: redis.Redis, intake: Stream
 
 
 def test_what_is_not_on_record_is_handed_back(
-    client: redis.Redis, intake: StreamIntake, taker: Taker
+    client: redis.Redis, intake: StreamSource, taker: Taker
 ) -> None:
     """Another worker claims it at once, nothing is forgotten, and what others claimed before stays theirs."""
     for name in "abc":
@@ -398,7 +397,7 @@ def entry_ids(client: redis.Redis) -> list[bytes]:
     return [entry_id for entry_id, _ in cast(Any, client.xrange(STREAM))]
 
 
-def test_leaving_a_stream_that_is_gone_is_no_error(client: redis.Redis, intake: StreamIntake) -> None:
+def test_leaving_a_stream_that_is_gone_is_no_error(client: redis.Redis, intake: StreamSource) -> None:
     """Nor is leaving while Redis takes no writes."""
     add(client, "a")
     intake.turn()
@@ -412,7 +411,7 @@ def test_leaving_a_stream_that_is_gone_is_no_error(client: redis.Redis, intake: 
 
 
 def test_consumers_of_lost_workers_are_removed(
-    client: redis.Redis, intake: StreamIntake, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis, intake: StreamSource, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that have been idle for long and have nothing pending; never one with an entry in hand.
 
@@ -433,7 +432,7 @@ def test_consumers_of_lost_workers_are_removed(
 
 
 def test_a_worker_whose_consumer_was_removed_reads_on(
-    client: redis.Redis, intake: StreamIntake, taker: Taker
+    client: redis.Redis, intake: StreamSource, taker: Taker
 ) -> None:
     """One that slept for an hour is as good as new."""
     add(client, "a")
@@ -447,7 +446,7 @@ def test_a_worker_whose_consumer_was_removed_reads_on(
 
 
 def test_an_empty_look_is_no_fetch(
-    client: redis.Redis, intake: StreamIntake, armed: Callable[[str], None]
+    client: redis.Redis, intake: StreamSource, armed: Callable[[str], None]
 ) -> None:
     """A fault that waits for something to have been taken is not spent on nothing."""
     armed("fetch.after=raise")
@@ -458,7 +457,7 @@ def test_an_empty_look_is_no_fetch(
 
 
 def test_entries_too_large_are_handed_over_by_size_and_beginning(
-    client: redis.Redis, intake: StreamIntake, taker: Taker
+    client: redis.Redis, intake: StreamSource, taker: Taker
 ) -> None:
     """Each once, with its reason, and those behind them are read as ever; no reply outlasts its time (E6)."""
     text = '{"id": "' + "y" * (8 * 2**20)
@@ -475,7 +474,7 @@ def test_entries_too_large_are_handed_over_by_size_and_beginning(
 
 
 def test_a_lost_workers_large_entries_are_claimed_cut(
-    client: redis.Redis, intake: StreamIntake, taker: Taker, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis, intake: StreamSource, taker: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As they are read, so they are claimed: by size and beginning (E6)."""
     client.xadd(STREAM, {"job": "y" * (8 * 2**20), "other": "z"})
@@ -490,7 +489,7 @@ def test_a_lost_workers_large_entries_are_claimed_cut(
     assert all(entry.redelivered for entry in taker.entries)
 
 
-def test_a_reply_is_bounded_in_bytes(client: redis.Redis, intake: StreamIntake, taker: Taker) -> None:
+def test_a_reply_is_bounded_in_bytes(client: redis.Redis, intake: StreamSource, taker: Taker) -> None:
     """However many entries there are: one turn takes a part of them, and says that there is more (E6)."""
     for _ in range(150):
         client.xadd(STREAM, {"job": "y" * 60_000})
@@ -502,7 +501,7 @@ def test_a_reply_is_bounded_in_bytes(client: redis.Redis, intake: StreamIntake, 
 
 
 def test_no_more_is_read_than_there_is_room_for(
-    client: redis.Redis, intake: StreamIntake, taker: Taker
+    client: redis.Redis, intake: StreamSource, taker: Taker
 ) -> None:
     """The bound is in bytes, and common to all ways in (E6)."""
     add(client, "a")
@@ -515,7 +514,7 @@ def test_no_more_is_read_than_there_is_room_for(
 
 @pytest.mark.parametrize("spoil", ["set", "rpush", "sadd"])
 def test_a_key_of_another_type_is_named(
-    client: redis.Redis, intake: StreamIntake, taker: Taker, spoil: str
+    client: redis.Redis, intake: StreamSource, taker: Taker, spoil: str
 ) -> None:
     """Without an error, which other ways in would suffer from; put right, it is read without a restart (B8)."""
     getattr(client, spoil)(STREAM, "x")
@@ -532,7 +531,7 @@ def listeners(client: redis.Redis) -> int:
 
 
 def test_in_quiet_times_it_listens(
-    client: redis.Redis, intake: StreamIntake, taker: Taker, clock: FakeClock
+    client: redis.Redis, intake: StreamSource, taker: Taker, clock: FakeClock
 ) -> None:
     """It hears of an entry at once, asks Redis once a second meanwhile, and looks often after an entry came.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from worker import __version__
-from worker.accounts import Endpoint
+from worker.core.accounts import Endpoint
 from worker.delivery.ports import Attempt, Result
 from worker.delivery.signing import verify
 from worker.delivery.webhooks import WebhookSender

@@ -15,22 +15,25 @@ from structlog.testing import capture_logs
 
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from tests.doubles.samples import account, accounts, job, placed, rejection
-from worker.accounts import Account, Endpoint
+from worker.core.accounts import Account, Endpoint
+from worker.core.ports import Application, Ending, Lease, Parking, Reason, Recorded, Source
+from worker.core.retry import Tally
+from worker.core.shards import shard_of
+from worker.delivery.schedule import ATTEMPT_SECONDS
 from worker.engine.dialler import Dialler
 from worker.engine.releaser import Releaser
 from worker.engine.standing import DeclaredLimits
 from worker.errors import LeaseLost, WrongKey
-from worker.metrics import Metrics
-from worker.ports import Application, Ending, Lease, Parking, Reason, Recorded, Source
-from worker.retry import Tally
+from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
 from worker.state.census import Census
 from worker.state.deliveries import RedisDeliveries
 from worker.state.ledger import RedisLedger
-from worker.state.outbox import Outbox
-from worker.state.scripts import Call, Scripts
+from worker.state.lua import store_scripts
+from worker.state.outbox import RedisOutbox
 from worker.state.views import JobViews
-from worker.watching import Watching
+from worker.telemetry.metrics import Metrics
+from worker.telemetry.watching import Watching
 
 HOOK = Endpoint(url="https://hooks.example.com/all", secret_env=("A",))
 OWNER = account(rate="100/s", burst=9, ttl=600, webhooks=(HOOK,))
@@ -150,7 +153,7 @@ def in_conflict(bench: Bench) -> Act:
 
 def published(bench: Bench) -> Act:
     bench.end(*bench.go("a", "long"))
-    outbox = Outbox(bench.scripts)
+    outbox = RedisOutbox(bench.scripts)
 
     def publish(bench: Bench) -> None:
         for shard, batch in outbox.next().items():
@@ -162,19 +165,19 @@ def published(bench: Bench) -> Act:
 
 def taken(bench: Bench) -> Act:
     bench.end(*bench.go("a", "long"))
-    return lambda bench: RedisDeliveries(bench.scripts).take(9)
+    return lambda bench: RedisDeliveries(bench.scripts, attempt_seconds=ATTEMPT_SECONDS).take(9)
 
 
 def delivered(bench: Bench) -> Act:
     bench.end(*bench.go("a"))
-    (delivery,) = RedisDeliveries(bench.scripts).take(9)
-    return lambda bench: RedisDeliveries(bench.scripts).delivered(delivery)
+    (delivery,) = RedisDeliveries(bench.scripts, attempt_seconds=ATTEMPT_SECONDS).take(9)
+    return lambda bench: RedisDeliveries(bench.scripts, attempt_seconds=ATTEMPT_SECONDS).delivered(delivery)
 
 
 def delivered_in_vain(bench: Bench) -> Act:
     bench.end(*bench.go("a"))
-    (delivery,) = RedisDeliveries(bench.scripts).take(9)
-    return lambda bench: RedisDeliveries(bench.scripts).again(delivery, 5.0)
+    (delivery,) = RedisDeliveries(bench.scripts, attempt_seconds=ATTEMPT_SECONDS).take(9)
+    return lambda bench: RedisDeliveries(bench.scripts, attempt_seconds=ATTEMPT_SECONDS).again(delivery, 5.0)
 
 
 def declared(bench: Bench) -> Act:
@@ -184,7 +187,7 @@ def declared(bench: Bench) -> Act:
 
 def held(bench: Bench) -> Act:
     bench.wait("a")
-    return lambda bench: bench.scripts.run(Call("hold", SHARD, ("acme", "operator")))
+    return lambda bench: bench.scripts.run(ScriptCall("hold", SHARD, ("acme", "operator")))
 
 
 SCENES = (
@@ -229,7 +232,7 @@ class Facts:
 @pytest.fixture
 def bench(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Bench:
     read_time_from_keys(monkeypatch)
-    clock, scripts = StoredClock(client), Scripts(client)
+    clock, scripts = StoredClock(client), store_scripts(client)
     ledger = RedisLedger(scripts, lease_seconds=30, retention_seconds=3600, clock=clock)
     return Bench(client, clock, scripts, ledger)
 
@@ -271,7 +274,7 @@ def test_a_wrong_key_leaves_nothing_half_done(bench: Bench, scene: Scene, key: s
 def test_a_wrong_key_of_a_shard_stops_no_other_shard(bench: Bench, name: str) -> None:
     """What looks for work on all shards at once gets that of the others, and says which key is wrong (E12)."""
     there = account("globex", rate="100/s", burst=9, webhooks=(HOOK,))
-    assert keys.shard_of("globex") != keys.shard_of("acme")
+    assert shard_of("globex") != shard_of("acme")
     bench.wait("a")
     spoil(bench, SHARD + name)
     assert len(bench.ledger.admit([one("there", there, may_dial=False)])) == 1
@@ -282,8 +285,10 @@ def test_a_wrong_key_of_a_shard_stops_no_other_shard(bench: Bench, name: str) ->
     assert [lease.job.id for lease in found] == ["there"]
     event = placed(found[0])
     assert bench.ledger.record([Ending(found[0], there, Tally(sent=1), event)]) == [Recorded.DONE]
-    assert [row.body for rows in Outbox(bench.scripts).next().values() for row in rows] == [event.body]
-    assert [one.body for one in RedisDeliveries(bench.scripts).take(9)] == [event.body.encode()]
+    assert [row.body for rows in RedisOutbox(bench.scripts).next().values() for row in rows] == [event.body]
+    assert [one.body for one in RedisDeliveries(bench.scripts, attempt_seconds=ATTEMPT_SECONDS).take(9)] == [
+        event.body.encode()
+    ]
 
 
 def test_a_wrong_record_holds_up_no_other_job(bench: Bench) -> None:
@@ -301,7 +306,7 @@ def test_a_wrong_record_holds_up_no_other_job(bench: Bench) -> None:
 def test_a_wrong_lane_holds_up_no_other_account(bench: Bench) -> None:
     """Of the same shard, although it is due for longer, and a place for one call alone is free (E12)."""
     there = account("account-34", rate="100/s")
-    assert keys.shard_of(there.name) == keys.shard_of("acme")
+    assert shard_of(there.name) == shard_of("acme")
     bench.wait("a")
     bench.ledger.admit([one("there", there, may_dial=False)])
     spoil(bench, f"{SHARD}lane:acme")

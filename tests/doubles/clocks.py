@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from worker.state import keys, scripts
+from worker.state import keys, lua
 
 START_US = 1_800_000_000_000_000
 _KEYS = ("test:clock:s", "test:clock:us")
@@ -75,10 +75,10 @@ class StoredClock(FakeClock):
 
 def read_time_from_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the scripts ask a `StoredClock` for the time; all else in them stays as it is."""
-    original = scripts.source
+    original = lua.source
 
     def source(name: str) -> str:
         return original(name).replace(_TIME, _STORED_TIME)
 
     assert _TIME in original("admit")
-    monkeypatch.setattr(scripts, "source", source)
+    monkeypatch.setattr(lua, "source", source)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from worker.accounts import Account
+from worker.core.accounts import Account
+from worker.core.events import Event
+from worker.core.ports import Decision, Ending, Lease, Ledger, Parking, Reason, Recorded
+from worker.core.retry import Tally
 from worker.errors import LeaseLost
-from worker.events import Event
-from worker.ports import Decision, Ending, Lease, Ledger, Parking, Reason, Recorded
-from worker.retry import Tally
 
 
 def settle(ledger: Ledger, lease: Lease, account: Account | None, tally: Tally, event: Event) -> Recorded:

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tests.doubles.clocks import FakeClock
-from worker import repeats
-from worker.accounts import Account
-from worker.errors import LeaseLost, StoreUnavailable
-from worker.events import Event, Status
-from worker.jobs import Job
-from worker.limits import Pace, grant, possible
-from worker.ports import (
+from worker.core import repeats
+from worker.core.accounts import Account
+from worker.core.events import Event, Status
+from worker.core.jobs import Job
+from worker.core.limits import Pace, grant, possible
+from worker.core.ports import (
     Admission,
     Application,
     Decision,
@@ -29,7 +28,8 @@ from worker.ports import (
     Slot,
     Standing,
 )
-from worker.retry import Tally
+from worker.core.retry import Tally
+from worker.errors import LeaseLost, StoreUnavailable
 from worker.state.accounts_files import LIVES_MS
 from worker.state.decisions import FIRST_PROBE_US, LAST_PROBE_US
 from worker.state.ledger import AHEAD_US, RECLAIM_LEASE_US, STRANGER_MS

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from worker.accounts import Account, Accounts
-from worker.events import Event, Failure, Status, Subject, conclude
-from worker.jobs import Job
-from worker.ports import Application, Lease, Source
+from worker.core.accounts import Account, Accounts
+from worker.core.events import Event, Failure, Status, Subject, conclude
+from worker.core.jobs import Job
+from worker.core.ports import Application, Lease, Source
 
 REF = "97A677DD3E0A42B8EA58D93D05BAC89F"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from worker.core.events import Status
+from worker.core.jobs import Job
+from worker.core.ports import Lease, Reason, Seen, Source, Whole
+from worker.core.retry import Tally
 from worker.errors import CallError, StoreUnavailable
-from worker.events import Status
-from worker.jobs import Job
-from worker.ports import Lease, Reason, Seen, Source, Whole
-from worker.retry import Tally
 
 
 class NotedWatch:

@@ -14,15 +14,15 @@ from tests.doubles.clocks import FakeClock
 from tests.doubles.memory_ledger import MemoryLedger, Store
 from tests.doubles.samples import REF, accounts, job
 from tests.doubles.watchers import NotedDeadLetters, NotedFaults, NotedWatch
-from worker.accounts import Account
-from worker.calling import Call
+from worker.core.accounts import Account
+from worker.core.calling import Call
+from worker.core.jobs import Job
+from worker.core.judging import Request
+from worker.core.ports import Gate, Lease, Source
+from worker.core.settling import Settler
+from worker.core.verify import Verification
 from worker.engine.recorder import Recorder
 from worker.errors import StoreUnavailable
-from worker.intake import Request
-from worker.jobs import Job
-from worker.ports import Gate, Lease, Source
-from worker.settling import Settler
-from worker.verify import Verification
 
 REQUEST_SECONDS = 15.0
 Result = TypeVar("Result")
@@ -87,7 +87,7 @@ class World:
             waits=MovedClock(self.clock),
             request_seconds=REQUEST_SECONDS,
         )
-        monkeypatch.setattr("worker.verify.Call", partial(Call, clock=self.clock))
+        monkeypatch.setattr("worker.core.verify.Call", partial(Call, clock=self.clock))
 
     def share(self, other: World) -> None:
         """Work on the other's store from now on, as a worker with another accounts file would."""

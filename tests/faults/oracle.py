@@ -28,7 +28,7 @@ from tests.faults.servers import Served
 from tests.faults.whereabouts import BURIED
 from tests.faults.windows import Waking, countable, too_many
 from tests.faults.workers import THREADS
-from worker.limits import parse_rate
+from worker.core.limits import parse_rate
 
 PLACED = "call.placed"
 

@@ -16,20 +16,21 @@ from click.testing import CliRunner, Result
 
 from tests.doubles import decisions
 from tests.doubles.samples import REF, placed, rejection
-from worker.accounts import Accounts
 from worker.broker.connection import Link
+from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES, queue_of
 from worker.cli import program, waiting
+from worker.core.accounts import Accounts
+from worker.core.jobs import Job
+from worker.core.ports import Application, Lease, Parked, Reason, Source
+from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue
 from worker.embedded import EmbeddedServer
-from worker.jobs import Job
-from worker.ports import Application, Lease, Parked, Reason, Source
-from worker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES, queue_of
+from worker.redisio.connection import connect
 from worker.settings import Settings
 from worker.state import keys
-from worker.state.connection import connect
 from worker.state.dead_letters import RedisDeadLetters
 from worker.state.ledger import RedisLedger
-from worker.state.scripts import Scripts
+from worker.state.lua import store_scripts
 
 Run = Callable[..., Result]
 
@@ -83,7 +84,7 @@ def client(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Re
 @pytest.fixture
 def ledger(client: redis.Redis) -> RedisLedger:
     """The ledger on that store."""
-    return RedisLedger(Scripts(client), lease_seconds=30, retention_seconds=3600)
+    return RedisLedger(store_scripts(client), lease_seconds=30, retention_seconds=3600)
 
 
 def admit(ledger: RedisLedger, *ids: str, may_dial: bool = True, **fields: str) -> list[Any]:
@@ -369,7 +370,7 @@ def test_hostile_text_is_made_visible_by_every_command(
     data: dict[str, Any] = {"id": "j", "account": "acme", "phone": None, "attempts": 1, "note": HOSTILE}
     data["error"] = {"code": "INVALID_X", "message": HOSTILE}
     body = {"id": "evt_1", "type": "call.failed", "timestamp": "now", "data": data}
-    ResultsQueue(redis_url).publish([("call.failed", json.dumps(body, ensure_ascii=False))])
+    ResultsQueue(redis_url).publish([OutgoingEvent("call.failed", json.dumps(body, ensure_ascii=False))])
     commands = (
         ["job", "ends"],
         ["job", "waits"],
@@ -393,7 +394,7 @@ def test_results_are_taken_as_many_as_asked_for(
     """--max takes that many and leaves the rest; --json prints the published bytes."""
     monkeypatch.setenv("REDIS_URL", redis_url)
     bodies = [json.dumps({"id": f"evt_{n}", "type": "call.placed"}) for n in range(4)]
-    ResultsQueue(redis_url).publish([("call.placed", body) for body in bodies])
+    ResultsQueue(redis_url).publish([OutgoingEvent("call.placed", body) for body in bodies])
     first = run("results", "--json", "--max", "1").stdout.splitlines()
     follow = run("results", "--json", "--max", "2", "--follow").stdout.splitlines()
     rest = run("results", "--json").stdout.splitlines()

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from worker.delivery.ports import OutgoingEvent
 from worker.delivery.reader import read_results
 from worker.delivery.results import ResultsQueue
 
 
 def test_pipe_that_is_closed_early_costs_no_event(redis_url: str) -> None:
     """`results | head` ends without a traceback, and what could not be printed is still in the queue (D10)."""
-    ResultsQueue(redis_url).publish([("call.placed", str(n)) for n in range(3)])
+    ResultsQueue(redis_url).publish([OutgoingEvent("call.placed", str(n)) for n in range(3)])
     read_end, write_end = os.pipe()
     os.close(read_end)
     done = subprocess.run(
@@ -51,7 +52,7 @@ def test_disk_that_is_full_is_told_in_one_line() -> None:
 def test_reader_that_is_told_to_end_ends_quietly(redis_url: str, number: int) -> None:
     """`results --follow` ends at Ctrl-C with status 130 and without a traceback, and at the signals that a service or a
     closed terminal sends likewise, so that an event it has in hand goes back (D10)."""
-    ResultsQueue(redis_url).publish([("call.placed", "1")])
+    ResultsQueue(redis_url).publish([OutgoingEvent("call.placed", "1")])
     with subprocess.Popen(
         [sys.executable, "-m", "worker.cli", "results", "--follow"],
         env={**os.environ, "REDIS_URL": redis_url},

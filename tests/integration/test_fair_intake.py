@@ -12,8 +12,8 @@ from tests.integration.conftest import BrokerUrl
 from tests.integration.outside import new_job
 from tests.integration.stack import RedisServer, Stack
 from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref
+from worker.broker.queues import queue_of
 from worker.producer import enqueue, enqueue_many
-from worker.queues import queue_of
 
 FLOOD = 4000
 FLOODING, OTHER = "acme", "globex"

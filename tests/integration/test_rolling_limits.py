@@ -14,7 +14,7 @@ import redis
 from tests.conftest import wait_until
 from tests.integration.outside import new_job
 from tests.integration.stack import RedisServer, Stack, Worker, accounts_toml
-from worker.accounts import Accounts
+from worker.core.accounts import Accounts
 from worker.sandbox import Sandbox
 from worker.state import keys
 

@@ -18,10 +18,10 @@ from referencing import Registry, Resource
 
 from tests.conftest import absent
 from tests.ops.examples import REFERENCE
+from worker.broker.queues import CALLS, INTAKE, RESULTS, RESULTS_EXCHANGE, SHARD_QUEUES, TASK_NAME, queue_of
+from worker.core.events import Status, event_type
 from worker.delivery.signing import verify
-from worker.events import Status, event_type
 from worker.producer import Producer
-from worker.queues import CALLS, INTAKE, RESULTS, RESULTS_EXCHANGE, SHARD_QUEUES, TASK_NAME, queue_of
 
 PACKAGE = Path(__file__).parent / "asyncapi"
 NPM_SECONDS = 100

@@ -13,18 +13,18 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from worker.cli import COMMANDS
+from worker.core.events import Status
+from worker.core.jobs import EXTENDED_LANGUAGES, LANGUAGES, Job
+from worker.core.ports import Reason, Source
 from worker.delivery.ports import Result as WebhookResult
-from worker.events import Status
-from worker.jobs import EXTENDED_LANGUAGES, LANGUAGES, Job
-from worker.labels import RetryReason
-from worker.metrics import Metrics, Snapshot
-from worker.ports import Reason, Source
+from worker.http.oddities import Oddity
 from worker.provider.client import Result as RequestResult
-from worker.provider.oddities import Oddity
 from worker.sandbox.behaviours import TABLE
 from worker.settings import Settings
-from worker.shared_state import SharedState
 from worker.state.dead_letters import DeadLetter
+from worker.telemetry.labels import RetryReason
+from worker.telemetry.metrics import Metrics, Snapshot
+from worker.telemetry.shared_state import SharedState
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = (ROOT / "docs/reference/contract.md").read_text(encoding="utf-8")

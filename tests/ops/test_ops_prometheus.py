@@ -11,8 +11,8 @@ import pytest
 
 from tests.conftest import absent
 from tests.ops.dashboards import dashboard_queries
-from worker.metrics import Metrics, Snapshot
-from worker.shared_state import SharedState
+from worker.telemetry.metrics import Metrics, Snapshot
+from worker.telemetry.shared_state import SharedState
 
 OPS = Path(__file__).parents[2] / "ops"
 PROMETHEUS = OPS / "prometheus"

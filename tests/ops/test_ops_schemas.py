@@ -12,10 +12,10 @@ from jsonschema import Draft202012Validator
 
 from ops.schemas import texts
 from tests.ops.examples import events, jobs, schema, validator
+from worker.core.events import Event, Failure, Status, Subject, conclude, event_type
+from worker.core.jobs import Job
+from worker.core.judging import decode
 from worker.errors import InvalidJob
-from worker.events import Event, Failure, Status, Subject, conclude, event_type
-from worker.intake import decode
-from worker.jobs import Job
 
 JOB, EVENT = "job.schema.json", "event.schema.json"
 GOOD: dict[str, Any] = {

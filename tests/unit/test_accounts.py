@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.accounts import Accounts
+from worker.core.accounts import Accounts
 from worker.errors import ConfigurationError
 from worker.settings import config_file
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from worker.broker.acknowledgements import Acknowledgements
+from worker.celery_edge.acknowledgements import Acknowledgements
 
 
 class Broker:

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from worker.addresses import mask_addresses, mask_url, passwords
 from worker.broker.connection import connection_to
 from worker.cli.doctor.listing import listed
 from worker.errors import ConfigurationError
-from worker.redaction import Redactor, redactor, register_passwords
-from worker.scrubbing import scrub
+from worker.privacy.addresses import mask_addresses, mask_url, passwords
+from worker.privacy.redaction import Redactor, redactor, register_passwords
+from worker.privacy.scrubbing import scrub
+from worker.redisio.connection import parameters
 from worker.settings import Settings
-from worker.state.connection import parameters
 
 SIGNS = "/#?;@:&=%+[],!$~*()|\\^{}`"
 SCHEMES = ("redis", "rediss", "redis+socket", "unix", "amqp", "amqps", "pyamqp", "sentinel", "https")

@@ -11,10 +11,10 @@ from tests.doubles import decisions
 from tests.doubles.memory_ledger import MemoryLedger
 from tests.doubles.samples import REF, account, failed, job
 from tests.doubles.world import REQUEST_SECONDS, World
-from worker.calling import KEYLESS_WAIT_SECONDS
+from worker.core.calling import KEYLESS_WAIT_SECONDS
+from worker.core.ports import Lease, Reason
+from worker.core.retry import Tally
 from worker.errors import ConfigurationError, LeaseLost, Redial, Retry, SlotLapsed, StoreUnavailable
-from worker.ports import Lease, Reason
-from worker.retry import Tally
 
 OWNER = account("acme", "10/s")
 
@@ -157,7 +157,7 @@ class TestStoreAway:
     ) -> None:
         """Before the intent of the next attempt is on record nothing is sent."""
         wait_seconds = 5.0 if word == "record" else 0.05
-        monkeypatch.setattr("worker.retry.backoff_seconds", lambda *_: wait_seconds)
+        monkeypatch.setattr("worker.core.retry.backoff_seconds", lambda *_: wait_seconds)
         left = self.broken(world, monkeypatch, word, 3)
         world.provider.answers = [Retry("503", sent=True)]
         world.dial([world.lease()])
@@ -170,7 +170,7 @@ class TestStoreAway:
     ) -> None:
         """Once it is closing the error is raised; the lease runs out, and the request counts as perhaps rung."""
         world.settler.closing.set()
-        monkeypatch.setattr("worker.retry.backoff_seconds", lambda *_: 0.05)
+        monkeypatch.setattr("worker.core.retry.backoff_seconds", lambda *_: 0.05)
         world.provider.answers = [Redial("no answer")]
         left = self.broken(world, monkeypatch, "renew", 1)
         with pytest.raises(StoreUnavailable):
@@ -220,7 +220,7 @@ def test_a_lost_lease_is_told_once(world: World, monkeypatch: pytest.MonkeyPatch
     def gone(*_: object, **__: object) -> None:
         raise LeaseLost("job-1")
 
-    monkeypatch.setattr("worker.retry.backoff_seconds", lambda *_: 0.05)
+    monkeypatch.setattr("worker.core.retry.backoff_seconds", lambda *_: 0.05)
     monkeypatch.setattr(MemoryLedger, "renew", gone)
     world.provider.answers = [Redial("no answer")]
     world.dial([world.lease()])

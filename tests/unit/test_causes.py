@@ -9,8 +9,8 @@ import amqp.exceptions
 import pytest
 import redis.exceptions
 
-from worker.causes import Cause, because, cause_of
 from worker.errors import BrokerUnavailable, StoreUnavailable
+from worker.network.causes import Cause, because, cause_of
 
 
 def chained(outer: Exception, inner: BaseException) -> Exception:

@@ -13,7 +13,7 @@ import pytest
 from celery.bin.celery import celery as celery_program
 from celery.bin.worker import worker as worker_command
 
-from worker.steps.command_line import COMMANDS, GLOBAL_REFUSED, HEEDED, REFUSED
+from worker.celery_edge.command_line import COMMANDS, GLOBAL_REFUSED, HEEDED, REFUSED
 
 ROOT = Path(__file__).parents[2]
 ARGUMENTS = {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.credentials import NotACredential, api_key, canonical_secret, signing_key
+from worker.configuration.credentials import NotACredential, api_key, canonical_secret, signing_key
 
 KEY = b"\xfb\xff\xfe" + b"tulip-tulip-tul"
 SECRET = canonical_secret(KEY)

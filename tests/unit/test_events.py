@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.events import Failure, Status, Subject, conclude, event_type, rfc3339
-from worker.jobs import Job
+from worker.core.events import Failure, Status, Subject, conclude, event_type, rfc3339
+from worker.core.jobs import Job
 
 REF = "97A677DD3E0A42B8EA58D93D05BAC89F"
 JOB = Job.parse(
@@ -27,8 +27,8 @@ notes = st.text(st.characters(exclude_categories=["Cs"]), max_size=255)
 
 FORKING = """
 import os
-from worker.events import Status, Subject, conclude
-from worker.jobs import Job
+from worker.core.events import Status, Subject, conclude
+from worker.core.jobs import Job
 
 subject = Subject.of(Job(id="job-1", account="acme", country="1", phone="2125555555", code="7391"))
 

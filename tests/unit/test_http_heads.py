@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.http_heads import MAX_INTERIM_ANSWERS, FinalAnswer, Headers, as_message
+from worker.http.heads import MAX_INTERIM_ANSWERS, FinalAnswer, Headers, as_message
 
 
 class Wire:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.doubles.samples import account, accounts
-from worker.intake import (
+from worker.core.jobs import Job
+from worker.core.judging import (
     MAX_MARKS,
     MESSAGE_BYTES_MOST,
     Broken,
@@ -22,8 +23,7 @@ from worker.intake import (
     judge,
     read_json,
 )
-from worker.jobs import Job
-from worker.ports import Source
+from worker.core.ports import Source
 
 ACCOUNTS = accounts(account("acme", countries=["1", "44"]), account("globex"))
 JOB: dict[str, Any] = {

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.core.jobs import EXTENDED_LANGUAGES, LANGUAGES, Job, mask
 from worker.errors import InvalidJob
-from worker.jobs import EXTENDED_LANGUAGES, LANGUAGES, Job, mask
 
 GOOD: dict[str, Any] = {
     "id": "job-1",

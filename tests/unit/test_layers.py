@@ -1,4 +1,4 @@
-"""Imports point downwards only: the core knows no library but pydantic, and nobody knows who stands above."""
+"""The rooms of the house: which may import which, what libraries each may use, and that each one's map is true."""
 
 from __future__ import annotations
 
@@ -11,33 +11,56 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-LAYERS = (
-    # The core: what a job is, what may happen to it, and what is needed from outside.
-    {
-        "accounts", "calling", "credentials", "errors", "events", "failpoints", "intake", "jobs", "limits", "misspelt",
-        "open_files", "ports", "repeats", "retry", "retry_after", "settings", "settling", "textfiles", "urls", "verify",
-    },
-    # The adapters: Redis, broker, provider, webhooks, threads, logs, metrics, HTTP.
-    {
-        "addresses", "broker", "causes", "delivery", "embedded", "engine", "health", "http_faults", "http_heads",
-        "labelled", "labels", "logs", "loops", "lua", "metrics", "outages", "outlet", "pages", "producer",
-        "provider", "queues", "redaction", "sandbox", "scrubbing", "shared_state", "state", "threads", "tls", "trust",
-        "watching", "written",
-    },
-    {"preflight", "wiring"},
-    {"app", "steps", "tasks"},
-    {"cli"},
-)  # fmt: skip
+MAY_IMPORT = {
+    # Ground: names and rules that need nothing.
+    "errors": "",
+    "failpoints": "errors",
+    "configuration": "",
+    "settings": "configuration errors",
+    # What a job is, what may happen to it, and what is needed from outside.
+    "core": "configuration errors failpoints settings",
+    # The ways to the outside.
+    "network": "errors",
+    "redisio": "errors network",
+    "http": "core errors failpoints network",
+    "privacy": "core",
+    "embedded": "",
+    "broker": "core embedded errors network redisio settings",
+    "provider": "configuration core errors http",
+    "delivery": "broker core errors failpoints http network",
+    "state": "core delivery errors privacy redisio",
+    "inbound": "broker core errors failpoints privacy redisio",
+    "telemetry": "core delivery errors http network privacy provider redisio",
+    "engine": "core delivery errors failpoints inbound network privacy redisio state telemetry",
+    # The doors, and what puts all of it together.
+    "producer": "broker core errors settings",
+    "preflight": "broker core errors network provider redisio settings state",
+    "wiring": "broker core delivery embedded engine inbound privacy provider redisio settings state telemetry",
+    "celery_edge": "broker core embedded engine errors failpoints inbound preflight settings telemetry wiring",
+    "app": "broker celery_edge telemetry",
+    # It plays the provider, so it must not share the code that it tests.
+    "sandbox": "",
+    "cli": "app broker celery_edge configuration core delivery embedded errors inbound network preflight privacy"
+    " producer provider redisio sandbox settings state telemetry",
+}
+"""Room → the rooms that it may import, below it all of them: no two import each other."""
 
-CORE_LIBRARIES = {"pydantic", "pydantic_core"}
-LIBRARIES_BESIDE = {"retry": {"tenacity"}, "settling": {"tenacity"}}
-ALONE = {"sandbox"}
-"""Parts that import nothing else of the worker."""
+LIBRARIES = {
+    "core": {"pydantic", "pydantic_core", "tenacity"},
+    "errors": set[str](),
+    "failpoints": set[str](),
+}
+"""All the libraries that these rooms may use. Celery, Redis and requests are the adapters' business."""
+
+SOURCES = sorted((ROOT / "worker").rglob("*.py"))
 
 
-def part(path: Path) -> str:
-    """worker/jobs.py → "jobs", worker/state/keys.py → "state", worker/__init__.py → ""."""
+def room(path: Path) -> str:
+    """worker/core/jobs.py → "core", worker/errors.py → "errors", worker/__init__.py → ""."""
     return path.relative_to(ROOT / "worker").parts[0].removesuffix(".py").removeprefix("__init__")
+
+
+ROOMS = {room(path) for path in SOURCES} - {""}
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -50,40 +73,37 @@ def imported(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-SOURCES = [path for path in sorted((ROOT / "worker").rglob("*.py")) if part(path)]
-PARTS = {part(path) for path in SOURCES}
-LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
-
-
-def parts_imported(path: Path) -> set[str]:
-    """The parts of the worker, other than its own, that a file imports."""
+def rooms_imported(path: Path) -> set[str]:
+    """The rooms of the worker, other than its own, that a file imports."""
     names = (name.split(".") for name in imported(path))
-    return ({name[1] for name in names if name[0] == "worker"} & PARTS) - {part(path)}
+    return ({name[1] for name in names if name[0] == "worker"} & ROOMS) - {room(path)}
 
 
-def test_every_part_has_its_layer() -> None:
-    """A new module or package is given its place in `LAYERS`."""
-    assert PARTS - LEVELS.keys() == set()
+def rooms_imported_by(name: str) -> set[str]:
+    return set().union(*(rooms_imported(path) for path in SOURCES if room(path) == name))
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_imports_upwards(path: Path) -> None:
-    """A file imports its own layer and those below it."""
-    assert {name for name in parts_imported(path) if LEVELS[name] > LEVELS[part(path)]} == set()
+def test_table_has_every_room() -> None:
+    """A new room is given its place in the table, and one that went is taken out of it."""
+    assert MAY_IMPORT.keys() == ROOMS
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in SOURCES if LEVELS.get(part(path)) == 0], ids=lambda path: path.stem
-)
-def test_core_imports_no_library_but_pydantic(path: Path) -> None:
-    """Celery, Redis and requests are the adapters' business; tenacity is that of `retry`."""
-    libraries = {name.split(".")[0] for name in imported(path)} - sys.stdlib_module_names - {"worker"}
-    assert libraries - CORE_LIBRARIES - LIBRARIES_BESIDE.get(part(path), set()) == set()
+@pytest.mark.parametrize("name", MAY_IMPORT)
+def test_table_goes_down(name: str) -> None:
+    """A room may import only rooms that stand above it in the table, so there is no circle."""
+    assert set(MAY_IMPORT[name].split()) <= set(list(MAY_IMPORT)[: list(MAY_IMPORT).index(name)]) | {
+        "sandbox"
+    }
 
 
-@pytest.mark.parametrize("name", sorted(ALONE))
-def test_stand_alone_part_imports_nothing_of_the_worker(name: str) -> None:
-    """The sandbox plays the provider: it must not share the code that it tests."""
-    files = [path for path in SOURCES if part(path) == name]
-    assert files
-    assert {other for path in files for other in parts_imported(path)} == set()
+@pytest.mark.parametrize("name", MAY_IMPORT)
+def test_room_imports_what_the_table_says(name: str) -> None:
+    """All of it, and nothing else."""
+    assert rooms_imported_by(name) == set(MAY_IMPORT[name].split())
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_room_uses_no_other_library(name: str) -> None:
+    """The core knows pydantic, in which jobs are checked, and tenacity, which drives a call's attempts."""
+    names = {library.split(".")[0] for path in SOURCES if room(path) == name for library in imported(path)}
+    assert names - sys.stdlib_module_names - {"worker"} <= LIBRARIES[name]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import depth
-from worker.limits import EASES, Pace, grant, parse_rate, possible
+from worker.core.limits import EASES, Pace, grant, parse_rate, possible
 
 START_US = 1_800_000_000_000_000
 AHEAD_US = 20_000

@@ -18,8 +18,8 @@ import pytest
 import structlog
 from celery import Celery, signals
 
-from worker import logs, outlet
-from worker.redaction import redactor, register_secret
+from worker.privacy.redaction import redactor, register_secret
+from worker.telemetry import logs, outlet
 
 
 @pytest.fixture(autouse=True)
@@ -57,11 +57,11 @@ def only_line(stream: io.StringIO) -> dict[str, Any]:
 
 def test_line_has_time_level_event_and_logger_first(stream: io.StringIO) -> None:
     """One JSON object a line, in an order that a person can read too."""
-    structlog.get_logger("worker.verify").info("call.placed", attempts=1)
+    structlog.get_logger("worker.core.verify").info("call.placed", attempts=1)
     line = only_line(stream)
     assert list(line) == ["timestamp", "level", "event", "logger", "attempts"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["timestamp"])
-    assert (line["level"], line["event"], line["logger"]) == ("info", "call.placed", "worker.verify")
+    assert (line["level"], line["event"], line["logger"]) == ("info", "call.placed", "worker.core.verify")
 
 
 def test_library_line_has_the_same_shape(stream: io.StringIO) -> None:

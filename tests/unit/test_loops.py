@@ -10,9 +10,9 @@ import pytest
 
 from tests.conftest import wait_until
 from tests.doubles.watchers import NotedFaults
-from worker import loops
+from worker.engine import loops
+from worker.engine.loops import Loop
 from worker.errors import BrokerUnavailable, StoreUnavailable
-from worker.loops import Loop
 
 NEVER_SECONDS = 3600.0
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from worker.broker import lua as broker
-from worker.lua import texts
-from worker.state import scripts as store
+from worker.inbound import lua as broker
+from worker.redisio.lua import texts
+from worker.state import lua as store
 
-SOURCES = {"worker.state": store.source, "worker.broker": broker.source}
+SOURCES = {"worker.state": store.source, "worker.inbound": broker.source}
 
 
 @pytest.mark.parametrize("package", SOURCES)

@@ -9,6 +9,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from worker import __version__
+from worker.core.ports import Reason
 from worker.errors import (
     AccountProblem,
     BrokerUnavailable,
@@ -18,10 +19,9 @@ from worker.errors import (
     Retry,
     StoreUnavailable,
 )
-from worker.labels import RetryReason
-from worker.metrics import Metrics, Snapshot
-from worker.ports import Reason
-from worker.shared_state import KEPT_SECONDS, SharedState
+from worker.telemetry.labels import RetryReason
+from worker.telemetry.metrics import Metrics, Snapshot
+from worker.telemetry.shared_state import KEPT_SECONDS, SharedState
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

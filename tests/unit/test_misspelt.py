@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.misspelt import misspelt
+from worker.preflight.misspelt import misspelt
 
 
 @pytest.mark.parametrize(

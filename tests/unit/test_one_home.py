@@ -15,7 +15,7 @@ MAKERS = {
     "kombu.Connection",
     "amqp.Connection",
 }
-HOMES = {"worker/state/connection.py", "worker/embedded/probe.py"}
+HOMES = {"worker/redisio/connection.py", "worker/embedded/probe.py"}
 """The second asks the embedded server on its socket whether it is there."""
 
 

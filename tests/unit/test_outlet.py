@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import wait_until
-from worker import outlet
-from worker.outlet import Outlet
+from worker.telemetry import outlet
+from worker.telemetry.outlet import Outlet
 
 
 class Pipe:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from worker.celery_edge.process_file import process_file
 from worker.errors import ConfigurationError
-from worker.steps.process_file import process_file
 
 GONE = 2**22 + 1
 """No process has it: Linux gives numbers up to 2^22."""

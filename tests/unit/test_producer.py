@@ -12,10 +12,10 @@ from kombu import Connection
 
 from worker import producer
 from worker.broker.address import broker_url
+from worker.broker.queues import TASK_QUEUES, queue_of
+from worker.core.jobs import Job
 from worker.errors import BrokerUnavailable, ConfigurationError, InvalidJob
-from worker.jobs import Job
 from worker.producer import Producer, enqueue, enqueue_many
-from worker.queues import TASK_QUEUES, queue_of
 from worker.settings import Settings
 
 MEMORY = "memory://"

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu import Queue
 
-from worker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES, TASK_QUEUES, queue_of
-from worker.state import keys
+from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES, TASK_QUEUES, queue_of
+from worker.core.shards import SHARDS, shard_of
 
 
 @given(st.text(min_size=1))
 def test_an_accounts_queue_is_that_of_its_shard(account: str) -> None:
     """Queue and state follow one number, whatever the account is called."""
-    assert queue_of(account).name == f"calls.{keys.shard_of(account)}"
+    assert queue_of(account).name == f"calls.{shard_of(account)}"
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_workers_look_at_every_queue() -> None:
     """The shards' queues come beside `calls`, which stock producers use; no name is taken twice."""
     assert (CALLS, *SHARD_QUEUES) == TASK_QUEUES
     names = [queue.name for queue in (*TASK_QUEUES, INTAKE, RESULTS)]
-    assert len(set(names)) == keys.SHARDS + 3
+    assert len(set(names)) == SHARDS + 3
 
 
 def test_shard_queues_are_like_calls() -> None:

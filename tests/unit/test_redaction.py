@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.jobs import Job
-from worker.labelled import REDACTED, masked
-from worker.redaction import Redactor
-from worker.scrubbing import scrub
+from worker.core.jobs import Job
+from worker.privacy.labelled import REDACTED, masked
+from worker.privacy.redaction import Redactor
+from worker.privacy.scrubbing import scrub
 
 KEY = "8f3a61c09b7d4e52a1c6f0d97be3425d"
 WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -22,18 +22,18 @@ from typing import Any
 import pytest
 
 from tests.doubles.hostile import repeated, texts
-from worker.accounts import Accounts
-from worker.addresses import mask_addresses, mask_url
-from worker.intake import Broken, Request, decode, judge
-from worker.jobs import Job
-from worker.labelled import hide_labelled
-from worker.ports import Source
+from worker.core.accounts import Accounts
+from worker.core.jobs import Job
+from worker.core.judging import Broken, Request, decode, judge
+from worker.core.ports import Source
+from worker.http.retry_after import retry_after_seconds
+from worker.privacy.addresses import mask_addresses, mask_url
+from worker.privacy.harmless import harmless
+from worker.privacy.labelled import hide_labelled
+from worker.privacy.redaction import Redactor
+from worker.privacy.scrubbing import _CUTS, _DIGITS, _SPOKEN, MAX_TEXT, starred
 from worker.provider import answer
-from worker.provider.redaction import Redactor as Words
-from worker.redaction import Redactor
-from worker.retry_after import retry_after_seconds
-from worker.scrubbing import _CUTS, _DIGITS, _SPOKEN, MAX_TEXT, starred
-from worker.state.harmless import harmless
+from worker.provider.publishing import Redactor as Words
 
 LENGTH = 64 * 1024
 WORST = 12

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.doubles.samples import job
-from worker.jobs import Job
-from worker.repeats import content, differing, digest, raw_content
+from worker.core.jobs import Job
+from worker.core.repeats import content, differing, digest, raw_content
 
 DEEP: Any = 0
 for _ in range(100_000):

@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.core.retry import (
+    BACKOFF_BASE_SECONDS,
+    BACKOFF_MOST_SECONDS,
+    Budget,
+    Tally,
+    backoff_seconds,
+    repeated,
+)
 from worker.errors import AccountProblem, CallError, Misconfigured, Redial, Refused, Retry, SlotLapsed
-from worker.retry import BACKOFF_BASE_SECONDS, BACKOFF_MOST_SECONDS, Budget, Tally, backoff_seconds, repeated
 
 NOT_RUNG, PERHAPS_RUNG = Retry("503", sent=True), Redial("no answer")
 

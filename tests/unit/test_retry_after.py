@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.retry_after import retry_after_seconds
+from worker.http.retry_after import retry_after_seconds
 
 NOW = datetime(2026, 11, 22, 8, 15, 30, tzinfo=UTC)
 MOST_SECONDS = 300.0

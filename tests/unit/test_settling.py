@@ -6,9 +6,9 @@ import pytest
 
 from tests.doubles.samples import REF, account, job
 from tests.doubles.world import World
-from worker.events import Failure, Status
-from worker.ports import Reason
-from worker.retry import Tally
+from worker.core.events import Failure, Status
+from worker.core.ports import Reason
+from worker.core.retry import Tally
 
 OWNER = account("acme", "10/s")
 

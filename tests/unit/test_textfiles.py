@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.textfiles import MAX_FILE_BYTES, UnreadableFile, read_text, read_toml
+from worker.configuration.textfiles import MAX_FILE_BYTES, UnreadableFile, read_text, read_toml
 
 
 def cause(path: Path) -> str:

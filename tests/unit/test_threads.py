@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.threads import show_name
+from worker.telemetry.threads import show_name
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the names are Linux'")

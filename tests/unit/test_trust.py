@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from worker import trust
 from worker.errors import ConfigurationError
-from worker.preflight import check_certificates
+from worker.network import trust
+from worker.preflight.checks import check_certificates
 from worker.settings import Settings
 
 PUBLIC = Path(DEFAULT_CA_BUNDLE_PATH)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.urls import http_url, is_plain_remote
+from worker.configuration.urls import http_url, is_plain_remote
 
 
 @pytest.mark.parametrize(

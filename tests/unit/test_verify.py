@@ -9,10 +9,10 @@ import pytest
 
 from tests.doubles.samples import REF, account, job
 from tests.doubles.world import World
+from worker.core.judging import Request
+from worker.core.ports import Due, Reason, Seen, Source
+from worker.core.verify import FOREIGN_ACCOUNT_WAIT_SECONDS
 from worker.errors import AccountProblem, Misconfigured, Redial, Refused, Retry, StoreUnavailable
-from worker.intake import Request
-from worker.ports import Due, Reason, Seen, Source
-from worker.verify import FOREIGN_ACCOUNT_WAIT_SECONDS
 
 OWNER = account("acme", "10/s", ttl=600)
 
@@ -133,7 +133,7 @@ class TestWaiting:
 
     def test_a_short_wait_is_slept_through(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         """Up to a tenth of a second the job stays in hand, and gets a fresh slot."""
-        monkeypatch.setattr("worker.retry.backoff_seconds", lambda *_: 0.1)
+        monkeypatch.setattr("worker.core.retry.backoff_seconds", lambda *_: 0.1)
         world.provider.answers = [busy()]
         world.dial([world.lease()])
         assert world.outcome() == ("call.placed", REF, 2)

@@ -10,6 +10,10 @@ from redis.exceptions import AuthenticationError
 from structlog.testing import capture_logs
 
 from tests.doubles.gates import OpenGate
+from worker.core.events import Status
+from worker.core.jobs import Job
+from worker.core.ports import Due, Gate, Lease, Reason, Seen, Slot, Source, Standing
+from worker.core.retry import Tally
 from worker.delivery.ports import Attempt
 from worker.delivery.ports import Result as WebhookResult
 from worker.errors import (
@@ -23,14 +27,10 @@ from worker.errors import (
     Retry,
     StoreUnavailable,
 )
-from worker.events import Status
-from worker.jobs import Job
-from worker.metrics import Metrics
-from worker.ports import Due, Gate, Lease, Reason, Seen, Slot, Source, Standing
+from worker.http.oddities import Oddity
 from worker.provider.client import Result
-from worker.provider.oddities import Oddity
-from worker.retry import Tally
-from worker.watching import InFlight, Watching
+from worker.telemetry.metrics import Metrics
+from worker.telemetry.watching import InFlight, Watching
 
 JOB = Job.parse({"id": "job-1", "account": "acme", "country": "1", "phone": "2125555555", "code": "7391"})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.written import LOOK_SECONDS, puts_writes_off, wait_until_written
+from worker.redisio.written import LOOK_SECONDS, puts_writes_off, wait_until_written
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,6 @@ def test_it_is_asked_until_the_sync_is_over() -> None:
 def test_what_redis_writes_by_itself_is_not_waited_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     """After 2 s it no longer waits for the sync: a disk that hangs must not hang the worker."""
     now = [100.0]
-    monkeypatch.setattr("worker.written.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("worker.redisio.written.time.monotonic", lambda: now[0])
     wait_until_written(lambda: True, lambda _: now.__setitem__(0, now[0] + 1.0))
     assert 102.0 < now[0] <= 103.0

@@ -14,7 +14,7 @@ import amqp
 from amqp.transport import TCPTransport
 
 from worker.broker.amqp_frames import Frames
-from worker.intake import MESSAGE_BYTES_MOST
+from worker.core.judging import MESSAGE_BYTES_MOST
 
 READ_BYTES = 65_536
 

@@ -23,7 +23,7 @@ from worker.broker.declaring import declare
 from worker.broker.refusal import refuses
 from worker.broker.transports import BrokerConnection
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
-from worker.written import wait_for_file
+from worker.redisio.written import wait_for_file
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
@@ -35,7 +35,7 @@ _COMMAND_ECHO = " of pipeline caused error: "
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
+def broker_errors(doing: str) -> Iterator[None]:
     """Turn any error of a broker's library into BrokerUnavailable, or BrokerRefused, which begins with `doing`.
 
     redis-py quotes the failed command, and with it a part of the message, in a pipeline's error: that part
@@ -63,7 +63,7 @@ class Link:
         self.queues: list[Queue] = []
         self.connection: Any = connection_to(url)
         try:
-            with translated("the broker cannot be used"):
+            with broker_errors("the broker cannot be used"):
                 self.channel: Any = self._open()
                 self.declare(queues)
         except BaseException:
@@ -124,7 +124,7 @@ class Link:
         """
         if not isinstance(self.channel, virtual.Channel):
             return True
-        with translated("the broker does not answer"):
+        with broker_errors("the broker does not answer"):
             return all(self._bound(queue) for queue in self.queues if queue.exchange.name)
 
     def _bound(self, queue: Queue) -> bool:
@@ -137,12 +137,12 @@ class Link:
         Raises BrokerUnavailable.
         """
         if hasattr(self.channel, "client"):
-            with translated("the broker does not answer"):
+            with broker_errors("the broker does not answer"):
                 wait_for_file(self.channel.client)
 
     def close(self) -> None:
         """Say goodbye to the broker; unacknowledged messages go back to their queue."""
-        with translated("the broker connection did not close"):
+        with broker_errors("the broker connection did not close"):
             self.connection.release()
 
     def abandon(self) -> None:

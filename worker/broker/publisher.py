@@ -12,7 +12,7 @@ from kombu.transport import redis
 
 from worker.broker.amqp_wire import written_together
 from worker.broker.confirms import Confirms
-from worker.broker.connection import Link, connection_to, translated
+from worker.broker.connection import Link, broker_errors, connection_to
 from worker.broker.message import PERSISTENT, Message
 from worker.broker.redis_outbound import RedisOutbound
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
@@ -64,7 +64,7 @@ class Publisher:
     @contextmanager
     def _dropped_after_an_error(self) -> Iterator[None]:
         try:
-            with translated("the broker did not take a message"):
+            with broker_errors("the broker did not take a message"):
                 yield
         except ConfigurationError as problem:
             # The address was good when this publisher was made: a file that it names is gone.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from amqp import exceptions as amqp
 from redis.exceptions import AuthenticationError, ExecAbortError, ResponseError
 
-from worker.state.refusals import code_of
+from worker.redisio.refusals import code_of
 
 _AMQP = (amqp.AccessRefused, amqp.NotAllowed, amqp.NotFound, amqp.PreconditionFailed, amqp.ResourceLocked)
 

@@ -16,9 +16,9 @@ from kombu import Connection
 from kombu.transport import pyamqp, redis
 from kombu.utils.url import url_to_parts
 
-from worker import tls
-from worker.state.connection import SOCKET_SECONDS, UNREADABLE, bounded, parameters
-from worker.state.primary import PrimaryConnection, PrimaryUnixConnection
+from worker.network import tls
+from worker.redisio.connection import SOCKET_SECONDS, UNREADABLE, bounded, parameters
+from worker.redisio.primary import PrimaryConnection, PrimaryUnixConnection
 
 Arguments = dict[str, Any]
 """Of kombu's Connection. `ssl` is the one of them that is carried whole to the transport, by a clone too."""

@@ -6,14 +6,15 @@ from typing import Any
 
 import click
 
-from worker.accounts import Account
 from worker.cli import places
 from worker.cli.output import console, example, json_option, print_json, say, span, table
-from worker.labels import OPERATOR_HOLD
+from worker.core.accounts import Account
+from worker.redisio.runner import ScriptCall
 from worker.settings import Settings
 from worker.state import keys
 from worker.state.census import AccountCount, Census
-from worker.state.scripts import Call, Scripts
+from worker.state.lua import store_scripts
+from worker.telemetry.labels import OPERATOR_HOLD
 
 COLUMNS = ("account", "rate", "burst", "in flight", "waiting", "why", "oldest", "webhooks", "held")
 
@@ -67,7 +68,7 @@ def _set_hold(name: str, why: str) -> bool:
             raise click.UsageError(
                 f"no account {name!r} in the accounts file; there are {', '.join(accounts)}"
             )
-        return bool(Scripts(client).run(Call("hold", keys.prefix_of(name), (name, why))))
+        return bool(store_scripts(client).run(ScriptCall("hold", keys.prefix_of(name), (name, why))))
 
 
 def _row(account: Account, count: AccountCount) -> tuple[object, ...]:

@@ -15,11 +15,11 @@ from worker.cli import places
 from worker.cli.given import hidden, parse_given
 from worker.cli.output import console, example, json_option, print_json, say, table
 from worker.cli.served import accounts_at_hand, unserved
-from worker.events import rfc3339
-from worker.jobs import Job
+from worker.core.events import rfc3339
+from worker.core.jobs import Job
+from worker.privacy.harmless import to_send_again
 from worker.settings import Settings
 from worker.state.dead_letters import DeadLetter, RedisDeadLetters
-from worker.state.harmless import to_send_again
 
 
 @click.group(epilog=example("callworker dead list"))

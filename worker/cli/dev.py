@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from worker.accounts import Accounts
 from worker.cli import places
 from worker.cli.demo.props import HOST, free_port, is_free, made_up
 from worker.cli.output import example, say
 from worker.cli.run import work
+from worker.core.accounts import Accounts
 from worker.embedded import socket_url
 from worker.embedded.folder import make_private
 from worker.sandbox import Sandbox

@@ -15,8 +15,8 @@ from worker.cli.output import example, json_option
 from worker.cli.sendfile import send_sheet
 from worker.cli.sending import send, tell
 from worker.cli.served import accounts_at_hand, unserved
+from worker.core.jobs import Job
 from worker.errors import InvalidJob
-from worker.jobs import Job
 from worker.settings import Settings
 
 REQUIRED = ("account", "country", "phone", "code")

@@ -67,7 +67,7 @@ def _fault(problem: Exception) -> str:
 
 def _clean(text: str) -> str:
     """Without the passwords of the environment, which a library's words may quote."""
-    from worker.redaction import redactor, register_passwords
+    from worker.privacy.redaction import redactor, register_passwords
 
     register_passwords()
     return redactor.text(text)

@@ -6,9 +6,9 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from worker.accounts import Account, Accounts
-from worker.jobs import Job
-from worker.limits import parse_rate
+from worker.core.accounts import Account, Accounts
+from worker.core.jobs import Job
+from worker.core.limits import parse_rate
 
 
 def warnings(jobs: Iterable[Job], accounts: Accounts, waiting: Mapping[str, int]) -> Iterator[str]:

@@ -13,8 +13,8 @@ import hmac
 from collections import Counter
 
 from worker.broker.address import redis_broker
-from worker.jobs import Job
-from worker.repeats import content
+from worker.core.jobs import Job
+from worker.core.repeats import content
 from worker.settings import Settings
 from worker.state.file_ids import shared_secret
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
+from worker.core.events import rfc3339
+from worker.core.jobs import EXTENDED_LANGUAGES, LANGUAGES, Job
 from worker.errors import InvalidJob
-from worker.events import rfc3339
-from worker.jobs import EXTENDED_LANGUAGES, LANGUAGES, Job
 
 _NUMBERS = ("country", "phone", "code", "ext")
 _DECIMAL = re.compile(r"[0-9]+[.,][0-9]*")

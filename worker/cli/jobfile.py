@@ -13,10 +13,10 @@ import click
 
 from worker.cli.given import parse_given
 from worker.cli.jobtable import Row, table_rows
+from worker.configuration.textfiles import NotText, decoded
+from worker.core.jobs import Job
+from worker.core.judging import read_once
 from worker.errors import InvalidJob
-from worker.intake import read_once
-from worker.jobs import Job
-from worker.textfiles import NotText, decoded
 
 Format = Literal["jsonl", "csv"]
 SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}

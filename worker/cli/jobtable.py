@@ -10,7 +10,7 @@ from itertools import zip_longest
 
 import click
 
-from worker.jobs import Job, name_of_unknown
+from worker.core.jobs import Job, name_of_unknown
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import redis
 
 from worker import embedded
-from worker.accounts import Accounts
 from worker.broker import address
 from worker.cli.output import say
+from worker.core.accounts import Accounts
 from worker.errors import StoreUnavailable
+from worker.redisio.connection import connect
+from worker.redisio.runner import store_errors
 from worker.settings import Settings
-from worker.state.connection import connect
-from worker.state.scripts import translated
 
 STARTING_SECONDS = 15.0
 """How long a command waits for an embedded server, which a worker that has just been started may not have up yet."""
@@ -120,5 +120,5 @@ def _answers(folder: Path) -> bool:
 
 
 def _ask(client: redis.Redis) -> None:
-    with translated():
+    with store_errors():
         client.ping()

@@ -28,7 +28,7 @@ def command(concurrency: str | None, metrics_port: str | None, ephemeral: bool) 
 
     Everything else is set in the environment; `callworker doctor` shows it.
     """
-    from worker.steps.starting import settings_or_exit
+    from worker.celery_edge.starting import settings_or_exit
 
     given = {"CONCURRENCY": concurrency, "METRICS_PORT": metrics_port}
     os.environ.update({name: value for name, value in given.items() if value is not None})

@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from worker.accounts import Accounts
 from worker.cli import feasible, places
 from worker.cli.ending import any_end_like_ctrl_c
 from worker.cli.fileids import FileIds, secret_for
@@ -17,8 +16,9 @@ from worker.cli.jobfile import Line, Sheet
 from worker.cli.output import say
 from worker.cli.sending import send_all, tell
 from worker.cli.served import accounts_at_hand, unserved, waiting
-from worker.jobs import Job
-from worker.repeats import content
+from worker.core.accounts import Accounts
+from worker.core.jobs import Job
+from worker.core.repeats import content
 from worker.settings import Settings
 
 BAD_LINES_SHOWN = 20

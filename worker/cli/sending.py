@@ -10,8 +10,8 @@ from typing import Any
 
 from worker.cli.failures import Interrupted
 from worker.cli.output import console, print_json, say
+from worker.core.jobs import Job, mask
 from worker.errors import BrokerUnavailable
-from worker.jobs import Job, mask
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 
 from redis.exceptions import ResponseError
 
-from worker.accounts import Accounts
 from worker.cli import places
 from worker.cli.output import say
+from worker.core.accounts import Accounts
+from worker.core.jobs import Job
 from worker.errors import ConfigurationError, StoreUnavailable
-from worker.jobs import Job
 from worker.settings import Settings
 from worker.state.census import Census
 

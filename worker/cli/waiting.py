@@ -11,8 +11,8 @@ from worker.cli import places
 from worker.cli.job import describe_wait
 from worker.cli.output import print_json, say, span
 from worker.cli.results import describe
-from worker.events import Status
-from worker.jobs import Job
+from worker.core.events import Status
+from worker.core.jobs import Job
 from worker.settings import Settings
 from worker.state.views import JobView, JobViews
 

@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 import click
 import redis
 
-from worker.accounts import Accounts
 from worker.cli import places
 from worker.cli.output import console, example, json_option, print_json, table
+from worker.core.accounts import Accounts
+from worker.core.shards import SHARDS
+from worker.redisio.runner import store_errors
 from worker.settings import Settings
 from worker.state import keys
-from worker.state.scripts import translated
 
 CHUNK = 1000
 COLUMNS = ("account", "endpoint", "url", "pending")
@@ -32,7 +33,7 @@ def command() -> None:
 def list_(as_json: bool) -> None:
     """List every endpoint of the accounts file and how many deliveries wait for it."""
     settings = Settings.from_env()
-    with places.store(settings) as client, translated():
+    with places.store(settings) as client, store_errors():
         rows = _rows(places.accounts(settings), count_pending(client))
     if as_json:
         print_json([dict(zip(COLUMNS, row, strict=True)) for row in rows])
@@ -43,7 +44,7 @@ def list_(as_json: bool) -> None:
 def count_pending(client: redis.Redis) -> Counter[tuple[str, str]]:
     """Waiting deliveries by (account, endpoint key); reads all of them, some thousand at a time."""
     counts: Counter[tuple[str, str]] = Counter()
-    for shard in range(keys.SHARDS):
+    for shard in range(SHARDS):
         prefix = keys.prefix(shard)
         members = (member.decode() for member, _ in client.zscan_iter(f"{prefix}deliveries", count=CHUNK))
         while chunk := [member.split("|") for member in islice(members, CHUNK)]:

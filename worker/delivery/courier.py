@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
-from worker.accounts import Accounts, Endpoint
+from worker.core.accounts import Accounts, Endpoint
 from worker.delivery.ports import Attempt, Delivery, DeliveryStore, DeliveryWatch, Result, Sender
 from worker.delivery.schedule import next_wait_seconds
 from worker.failpoints import hit

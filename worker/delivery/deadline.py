@@ -21,7 +21,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 
-from worker.http_heads import FinalAnswer, Headers, as_message
+from worker.http.heads import FinalAnswer, Headers, as_message
 
 MAX_ANSWER_BYTES = 64 * 1024
 """Read of one answer at most, interim answers and headers included; the body is of no use."""

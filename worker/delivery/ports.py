@@ -1,13 +1,46 @@
-"""A webhook delivery, how an attempt at it may end, and what the courier needs from outside."""
+"""Events on their way out, webhook deliveries and how an attempt at one may end; what relay and courier need from
+outside."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from worker.accounts import Endpoint
+from worker.core.accounts import Endpoint
 from worker.errors import Cause
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingEvent:
+    """An event on its way out: its type, which is the routing key, and its bytes."""
+
+    type: str
+    body: str
+
+
+class Outbox(Protocol):
+    """The events that are on record and not yet confirmed by the results queue, by shard, in order; for one thread."""
+
+    def next(self) -> dict[int, list[OutgoingEvent]]:
+        """What to publish now; strikes off what `published` was told. Raises StoreUnavailable."""
+
+    def published(self, shard: int, count: int) -> None:
+        """The first `count` events of the batch last given for `shard` are confirmed."""
+
+
+class EventSink(Protocol):
+    """Publishes a batch and has it confirmed, or raises BrokerUnavailable with any part of it out.
+
+    `prepare` raises likewise where nothing could be published.
+    """
+
+    def publish(self, batch: Sequence[OutgoingEvent]) -> None: ...
+
+    def prepare(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

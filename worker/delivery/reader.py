@@ -10,9 +10,9 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-from worker.broker.connection import Link, translated
+from worker.broker.connection import Link, broker_errors
+from worker.broker.queues import RESULTS
 from worker.errors import BrokerUnavailable
-from worker.queues import RESULTS
 
 POLL_SECONDS = 0.2
 
@@ -72,7 +72,7 @@ def peek_results(broker_url: str, most: int) -> list[str]:
     """
     link = Link(broker_url, [RESULTS])
     try:
-        with translated("the results cannot be read"):
+        with broker_errors("the results cannot be read"):
             return _stored(link, most) if hasattr(link.channel, "client") else _borrowed(link, most)
     finally:
         with suppress(BrokerUnavailable):
@@ -96,7 +96,7 @@ def _text(body: Any) -> str:
 
 
 def _next(link: Link) -> Any:
-    with translated("the results cannot be read"):
+    with broker_errors("the results cannot be read"):
         return RESULTS.bind(link.channel).get(no_ack=False)
 
 
@@ -104,8 +104,8 @@ def _handed_over(message: Any) -> Iterator[str]:
     try:
         yield _text(message.body)
     except BaseException:
-        with translated("the last event cannot be given back"):
+        with broker_errors("the last event cannot be given back"):
             message.requeue()
         raise
-    with translated("the event cannot be acknowledged"):
+    with broker_errors("the event cannot be acknowledged"):
         message.ack()

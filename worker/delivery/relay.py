@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
 
+from worker.delivery.ports import EventSink, Outbox
 from worker.errors import BrokerUnavailable, StoreUnavailable
 from worker.failpoints import hit
-from worker.state.outbox import Outbox
 
 POLL_SECONDS = 1.0
 """How often to look when nobody wakes the relay: what lost workers left behind."""
@@ -18,26 +17,13 @@ GATHER_SECONDS = 0.025
 """The pause after a batch, in which the next one gathers: a broker takes many events about as fast as one."""
 
 
-class Publisher(Protocol):
-    """Publishes a batch of (type, body) and has it confirmed, or raises BrokerUnavailable with any part of it out.
-
-    `prepare` raises likewise where nothing could be published.
-    """
-
-    def publish(self, batch: Sequence[tuple[str, str]]) -> None: ...
-
-    def prepare(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
 class Relay:
     """One turn publishes what lies in the outbox; an event is struck off only once the broker has confirmed it."""
 
     def __init__(
         self,
         outbox: Outbox,
-        publisher: Publisher,
+        publisher: EventSink,
         relayed: Callable[[int], None],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -69,7 +55,7 @@ class Relay:
             return False
         events = [event for batch in batches.values() for event in batch]
         hit("relay.before")
-        self._publisher.publish([(event.type, event.body) for event in events])
+        self._publisher.publish(events)
         hit("confirm.before")
         for shard, batch in batches.items():
             self._outbox.published(shard, len(batch))

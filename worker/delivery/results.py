@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from worker.broker.message import Message
 from worker.broker.publisher import Publisher
-from worker.queues import RESULTS, RESULTS_EXCHANGE
+from worker.broker.queues import RESULTS, RESULTS_EXCHANGE
+from worker.delivery.ports import OutgoingEvent
 
 
 class ResultsQueue:
@@ -18,14 +19,16 @@ class ResultsQueue:
     def __init__(self, broker_url: str) -> None:
         self._publisher = Publisher(broker_url, [RESULTS])
 
-    def publish(self, batch: Sequence[tuple[str, str]]) -> None:
-        """Send events, each as (type, body); the body goes out byte for byte, the type is its routing key.
+    def publish(self, batch: Sequence[OutgoingEvent]) -> None:
+        """Send events: the body goes out byte for byte, the type is its routing key.
 
         Returns when the broker has them all. Raises BrokerUnavailable when it did not take or confirm one,
         and then any part of the batch may be out: publish it again, the events' ids tell repeats. The next
         call reconnects.
         """
-        self._publisher.publish([Message(body.encode(), kind, RESULTS_EXCHANGE.name) for kind, body in batch])
+        self._publisher.publish(
+            [Message(event.body.encode(), event.type, RESULTS_EXCHANGE.name) for event in batch]
+        )
 
     def prepare(self) -> None:
         """Have a connection on which exchange and queue are there. Raises BrokerUnavailable."""

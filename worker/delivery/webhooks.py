@@ -16,14 +16,16 @@ from pathlib import Path
 import requests
 from urllib3.exceptions import HTTPError
 
-from worker import __version__, http_faults, trust
-from worker.accounts import Endpoint
+from worker import __version__
+from worker.core.accounts import Endpoint
 from worker.delivery.deadline import Deadline, bounded_session
 from worker.delivery.ports import Attempt, Result
 from worker.delivery.schedule import ATTEMPT_SECONDS, CONNECT_SECONDS, RETRY_AFTER_MOST_SECONDS
 from worker.delivery.signing import sign
 from worker.errors import Cause
-from worker.retry_after import retry_after_seconds
+from worker.http import faults
+from worker.http.retry_after import retry_after_seconds
+from worker.network import trust
 
 ANSWER_BYTES = 4096
 """Read of an answer, so that its connection can serve the next delivery; the content does not matter."""
@@ -101,12 +103,10 @@ def _tls(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def _failed(problem: Exception, seconds: float) -> Attempt:
-    began = http_faults.root(problem)
-    cause = (
-        Cause.TIMEOUT if isinstance(problem, requests.Timeout | TimeoutError) else http_faults.cause(began)
-    )
+    began = faults.root(problem)
+    cause = Cause.TIMEOUT if isinstance(problem, requests.Timeout | TimeoutError) else faults.cause(began)
     result = Result.TIMEOUT if cause is Cause.TIMEOUT else Result.UNREACHABLE
-    return Attempt(result, seconds, cause=cause, problem=http_faults.word(began))
+    return Attempt(result, seconds, cause=cause, problem=faults.word(began))
 
 
 def _headers(event_id: str, unix_seconds: int, signature: str) -> dict[str, str]:

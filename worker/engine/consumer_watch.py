@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from worker.causes import because
+from worker.network.causes import because
 
 STALLED_AFTER_SECONDS = 60.0
 LOSSES_MOST, LOSSES_WITHIN_SECONDS = 3, 30.0

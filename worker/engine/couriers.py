@@ -8,8 +8,8 @@ from functools import partial
 
 from worker.delivery.courier import Courier
 from worker.delivery.ports import Delivery, DeliveryStore
+from worker.engine.loops import Faults
 from worker.engine.pool import Pool
-from worker.loops import Faults
 
 THREADS = 16
 POLL_SECONDS = 0.25

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
+from worker.core.ports import Lease
 from worker.engine.draining import drained
 from worker.engine.greenlets import Greenlets
 from worker.engine.keeper import Hands
-from worker.logs import job_context
-from worker.loops import Faults
-from worker.ports import Lease
+from worker.engine.loops import Faults
+from worker.telemetry.logs import job_context
 
 STARTING_MOST = 64
 """Calls at a time on their way from the lease to the network. They go one after the other: were there more, the last

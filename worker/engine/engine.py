@@ -10,9 +10,9 @@ from typing import Protocol
 
 from worker.engine.dialler import Dialler
 from worker.engine.intake import Intake
+from worker.engine.loops import Faults, Loop
 from worker.engine.recorder import Recorder
 from worker.engine.vitals import Vitals
-from worker.loops import Faults, Loop
 
 JOIN_SECONDS = 2.0
 

@@ -14,8 +14,8 @@ import gevent
 import structlog
 from gevent.threadpool import ThreadPool
 
-from worker.loops import STALLED_AFTER_SECONDS
-from worker.threads import show_name, whereabouts
+from worker.engine.loops import STALLED_AFTER_SECONDS
+from worker.telemetry.threads import show_name, whereabouts
 
 BEAT_SECONDS = 1.0
 ASIDE_THREADS = 8
@@ -29,7 +29,7 @@ class Greenlets:
     """A daemon thread with an event loop; what is submitted, from any thread, begins in turn and must not raise.
 
     Nothing that runs here may keep the thread waiting, or all wait with it: the waits of `GivingWay` and of
-    `provider/waiting.py` do not. No library is monkey-patched.
+    `http/waiting.py` do not. No library is monkey-patched.
     """
 
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:

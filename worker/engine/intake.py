@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from worker.core.judging import Broken, Request
+from worker.core.ports import DeadLetters, Suspects
+from worker.core.verify import Verification
 from worker.engine.batches import fill
 from worker.engine.dialler import Dialler
-from worker.engine.entry import Entry
+from worker.engine.loops import STALLED_AFTER_SECONDS, Faults
 from worker.engine.setbacks import Setbacks
 from worker.errors import StoreUnavailable
 from worker.failpoints import hit
-from worker.intake import Broken, Request
-from worker.loops import STALLED_AFTER_SECONDS, Faults
-from worker.ports import DeadLetters, Suspects
-from worker.verify import Verification
+from worker.inbound.entry import Entry
 
 BATCH_MOST = 256
 BATCH_BYTES_MOST = 1024 * 1024

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from worker.ports import Lease, Ledger
+from worker.core.ports import Lease, Ledger
 
 KEEP_SECONDS = 3.0
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from worker.threads import show_name
+from worker.telemetry.threads import show_name
 
 
 class Pool:

@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from worker.core.ports import Decision, Ending, Ledger, Recorded, Watch
 from worker.engine.batches import fill
 from worker.engine.draining import drained
 from worker.engine.keeper import Hands
+from worker.engine.loops import Faults
 from worker.errors import StoreUnavailable
 from worker.failpoints import hit
-from worker.logs import job_context
-from worker.loops import Faults
-from worker.ports import Decision, Ending, Ledger, Recorded, Watch
+from worker.telemetry.logs import job_context
 
 BATCH_MOST = 128
 IDLE_SECONDS = 0.5

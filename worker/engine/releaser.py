@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
+from worker.core.ports import Ledger
 from worker.engine.dialler import Dialler
 from worker.engine.standing import DeclaredLimits
 from worker.failpoints import hit
-from worker.ports import Ledger
 
 POLL_SECONDS, IDLE_SECONDS = 0.05, 0.25
 """How often the lanes are looked at before the next slot is due, and when no job waits for any: another worker may have

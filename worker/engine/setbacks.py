@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
-from worker.engine.entry import Entry
 from worker.errors import WrongKey
+from worker.inbound.entry import Entry
 
 TRIES_MOST = 7
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from worker.accounts import Accounts
+from worker.core.accounts import Accounts
+from worker.core.ports import Ledger, Standing
 from worker.errors import WrongKey
-from worker.ports import Ledger, Standing
 
 BEAT_SECONDS = 2.0
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from worker.core.ports import Lease, Ledger
+from worker.core.verify import Verification
 from worker.engine.recorder import Recorder
 from worker.errors import StoreUnavailable
-from worker.ports import Lease, Ledger
-from worker.verify import Verification
 
 POLL_SECONDS = 0.25
 BATCH_MOST = 200

@@ -9,21 +9,21 @@ from typing import Protocol
 import redis
 from redis.exceptions import RedisError, ResponseError
 
-from worker.broker.depth import QueueDepths
-from worker.causes import because
 from worker.engine.consumer_watch import ConsumerWatch
-from worker.engine.stream import STREAM
 from worker.errors import BrokerUnavailable
-from worker.metrics import Snapshot
-from worker.redaction import redactor
+from worker.inbound.depth import QueueDepths
+from worker.inbound.stream import STREAM
+from worker.network.causes import because
+from worker.privacy.redaction import redactor
+from worker.redisio.runner import store_errors
 from worker.state.census import Census
-from worker.state.scripts import translated
+from worker.telemetry.metrics import Snapshot
 
 BEAT_SECONDS = 1.0
 
 
 class Turning(Protocol):
-    """A thread that is watched over; see `worker.loops.Loop`."""
+    """A thread that is watched over; see `worker.engine.loops.Loop`."""
 
     name: str
 
@@ -38,7 +38,7 @@ class Turning(Protocol):
 
 
 class Taking(Protocol):
-    """What takes messages from a Redis broker; see `RedisQueue` and `StreamIntake`."""
+    """What takes messages from a Redis broker; see `RedisQueue` and `StreamSource`."""
 
     @property
     def wrong(self) -> frozenset[str]: ...
@@ -123,7 +123,7 @@ class Vitals:
         """Messages by queue, but for keys that hold something else. Raises BrokerUnavailable, StoreUnavailable."""
         depths = self._depths.read()
         if self._stream is not None:
-            with translated(), suppress(ResponseError):
+            with store_errors(), suppress(ResponseError):
                 depths[STREAM] = int(self._stream.xlen(STREAM))
         return depths
 

@@ -17,7 +17,7 @@ codes.py        the provider's error table, from config/provider_errors.toml
 redaction.py    foreign text → text that may be published
 """
 
-from worker.provider.adapter import Connections
+from worker.http.adapter import Connections
 from worker.provider.client import Observe, ProxStop, Result
 from worker.provider.codes import Codes
 

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from worker.http.oddities import Note, Oddity, unheard
 from worker.provider.bodies import MAX_DEPTH, Document, Garbled, NoDocument, document
 from worker.provider.codes import CODE
-from worker.provider.oddities import Note, Oddity, unheard
 from worker.provider.repair import HALVES, repaired
 
 _REF = re.compile(r"[0-9A-Za-z]{32}")

@@ -10,15 +10,15 @@ from enum import StrEnum
 from functools import partial
 from typing import Literal, Protocol
 
+from worker.core.jobs import Job
+from worker.core.ports import Gate
 from worker.errors import AccountProblem, CallError, Misconfigured, Redial, Refused, Retry
-from worker.jobs import Job
-from worker.ports import Gate
-from worker.provider.adapter import ONE_CONNECTION, Connections
+from worker.http.adapter import ONE_CONNECTION, Connections
+from worker.http.oddities import Oddity
+from worker.http.phases import Exchange
 from worker.provider.answer import Response
 from worker.provider.codes import Codes
-from worker.provider.oddities import Oddity
-from worker.provider.phases import Exchange
-from worker.provider.redaction import Redactor
+from worker.provider.publishing import Redactor
 from worker.provider.transport import Transport
 from worker.provider.verdict import judged
 

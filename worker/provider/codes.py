@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from worker.configuration.textfiles import UnreadableFile, read_toml
 from worker.errors import AccountProblem, CallError, ConfigurationError, Refused, Retry
-from worker.textfiles import UnreadableFile, read_toml
 
 CLASSES = ("refused", "account", "retry")
 CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")

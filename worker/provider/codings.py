@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import zlib
 
+from worker.http.oddities import Note, Oddity, unheard
+from worker.http.phases import ANSWER_BYTES
 from worker.provider.bodies import SPACE, Garbled
-from worker.provider.oddities import Note, Oddity, unheard
-from worker.provider.phases import ANSWER_BYTES
 
 MAX_CODINGS = 3
 """Undone one after the other: a proxy may compress what the server has compressed."""

@@ -10,7 +10,6 @@ from urllib.parse import quote_plus
 import requests
 import urllib3
 
-from worker import http_faults
 from worker.errors import (
     AccountProblem,
     CallError,
@@ -21,10 +20,11 @@ from worker.errors import (
     Refused,
     Retry,
 )
-from worker.provider.adapter import Connections, Held, PhasedAdapter
-from worker.provider.connection import CertificateRefused
-from worker.provider.inbox import Reply
-from worker.provider.phases import Exchange, Phase, under_way
+from worker.http import faults
+from worker.http.adapter import Connections, Held, PhasedAdapter
+from worker.http.connection import CertificateRefused
+from worker.http.inbox import Reply
+from worker.http.phases import Exchange, Phase, under_way
 
 Wanted = TypeVar("Wanted")
 
@@ -121,7 +121,7 @@ class Transport:
             with under_way(exchange):
                 held = cast(Held, self._adapter.send(request, stream=True, timeout=_UNBOUNDED).raw)
         except Exception as problem:
-            error: Exception = _meaning(problem, http_faults.root(problem, outer), exchange)
+            error: Exception = _meaning(problem, faults.root(problem, outer), exchange)
         else:
             if exchange.refusal is None:
                 return held
@@ -161,12 +161,12 @@ def _meaning(problem: Exception, root: BaseException, exchange: Exchange) -> Cal
 def _by_phase(problem: Exception, root: BaseException, exchange: Exchange, cause: Cause) -> CallError:
     if isinstance(problem, CertificateRefused):
         return Misconfigured(f"the provider's certificate is refused: {cause}, {problem}", sent=False)
-    text = f"the provider was lost {_WHEN[exchange.phase]}: {cause}, {http_faults.word(root)}"
+    text = f"the provider was lost {_WHEN[exchange.phase]}: {cause}, {faults.word(root)}"
     return Redial(text) if exchange.sent else Retry(text, sent=False)
 
 
 def _cause(problem: Exception, root: BaseException, exchange: Exchange) -> Cause:
     """A handshake that the server breaks off ends as a lost connection does."""
-    found = http_faults.cause(root)
+    found = faults.cause(root)
     in_handshake = exchange.phase is Phase.TLS and found is Cause.CONNECT
     return Cause.TLS if in_handshake or isinstance(problem, CertificateRefused) else found

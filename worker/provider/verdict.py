@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from worker.errors import CallError, Cause, Misconfigured, Redial, Retry
+from worker.http.inbox import Reply
+from worker.http.oddities import Oddity
+from worker.http.retry_after import retry_after_seconds
 from worker.provider import answer
 from worker.provider.bodies import Garbled, NoDocument
 from worker.provider.codes import CODE, Codes
 from worker.provider.codings import decoded
-from worker.provider.inbox import Reply
-from worker.provider.oddities import Oddity
-from worker.provider.redaction import Redactor
-from worker.retry_after import retry_after_seconds
+from worker.provider.publishing import Redactor
 
 UNKNOWN_CODE = "UNKNOWN_ERROR"
 """Stands for a code that is not spelled as one; the message then begins with what came."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from worker.ports import Standing
+from worker.core.ports import Standing
+from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
-from worker.state.scripts import Call, Scripts
 
 LIVES_MS = 15_000
 """A worker that has not spoken for so long is gone: several of its words were lost, or it was stopped."""
@@ -23,6 +23,6 @@ class Announced(NamedTuple):
 
 def announce(scripts: Scripts, file: str) -> Announced:
     """Say that a worker lives that has `file`, a digest of its contents. Raises StoreUnavailable, WrongKey."""
-    reply = scripts.run(Call("files", keys.FILES, (file, LIVES_MS, KEPT_MS)))
+    reply = scripts.run(ScriptCall("files", keys.FILES, (file, LIVES_MS, KEPT_MS)))
     generation, newest, lapsed, files = (int(part) for part in reply)
     return Announced(generation, Standing(bool(newest), bool(lapsed), files))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from worker.ports import Application
+from worker.core.ports import Application
+from worker.redisio.runner import ScriptCall
 from worker.state import keys
-from worker.state.scripts import Call
 
 JOBS_MOST = 32
 """Jobs in one call of the script: Redis serves nobody else meanwhile, for a third of a millisecond."""
@@ -29,7 +29,7 @@ class Portion:
 
 def portions(
     applications: Sequence[Application], names: Mapping[int, str], *args: int
-) -> list[tuple[Call, list[int]]]:
+) -> list[tuple[ScriptCall, list[int]]]:
     """Calls of `admit` that begin with `args`, each with the places of the applications that its replies are for.
 
     `names`: for each place that is to be admitted the call's name, see the script. Within an account the order stays.
@@ -45,7 +45,7 @@ def portions(
             _add(filled[-1], some, applications, names)
             taken += len(some)
     filled_of = ((shard, one) for shard, filled in shards.items() for one in filled)
-    return [(Call("admit", shard, one.args), one.places) for shard, one in filled_of]
+    return [(ScriptCall("admit", shard, one.args), one.places) for shard, one in filled_of]
 
 
 def _by_account(

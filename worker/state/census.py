@@ -8,10 +8,11 @@ from typing import Any
 
 import redis
 
-from worker.limits import Pace
-from worker.ports import Reason
+from worker.core.limits import Pace
+from worker.core.ports import Reason
+from worker.core.shards import SHARDS
+from worker.redisio.runner import store_errors
 from worker.state import keys
-from worker.state.scripts import translated
 from worker.state.steady import steady_us
 
 
@@ -38,7 +39,7 @@ class Census:
 
     def accounts(self, names: Sequence[str]) -> list[AccountCount]:
         """A count of each account, by Redis' clock, in three round trips. Raises StoreUnavailable."""
-        with translated():
+        with store_errors():
             now_us, steady = self._clocks()
             rows = self._rows(names, steady)
             heads = {name: row[2][0] for name, row in zip(names, rows, strict=True) if row[2]}
@@ -52,8 +53,8 @@ class Census:
 
     def unpublished(self) -> int:
         """Events that the results queue has not confirmed yet. Raises StoreUnavailable."""
-        with translated(), self._client.pipeline(transaction=False) as pipeline:
-            for shard in range(keys.SHARDS):
+        with store_errors(), self._client.pipeline(transaction=False) as pipeline:
+            for shard in range(SHARDS):
                 pipeline.llen(keys.prefix(shard) + "outbox")
             return sum(count or 0 for count in _answers(pipeline))
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from worker.redisio.runner import Command, ScriptCall, Scripts
 from worker.state import keys
-from worker.state.scripts import Call, Command, Scripts
 
 _DAY_MS = 86_400_000
 
@@ -57,7 +57,7 @@ class Claims:
         return ("SET", keys.claim(claim.job_id), claim.account, "PXAT", ends_ms + self._keep_ms, "NX")
 
 
-def _owner(first: Command) -> Call:
+def _owner(first: Command) -> ScriptCall:
     """Who has the id; the claimant, should nobody have it any more."""
     _, key, account, _, ends_ms, _ = first
-    return Call("claim", str(key), (account, ends_ms))
+    return ScriptCall("claim", str(key), (account, ends_ms))

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from worker import repeats
+from worker.core import repeats
+from worker.core.jobs import Job
+from worker.core.ports import Seen
 from worker.errors import StoreUnavailable
-from worker.jobs import Job
-from worker.ports import Seen
+from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
-from worker.state.scripts import Call, Scripts
 
 ANOTHER_ACCOUNTS = Seen("another account's", repeats.OTHER_ACCOUNT)
 
@@ -35,7 +35,7 @@ def seen_by_content(reply: list[Any], job_id: str, account: str, content: str) -
 
 def note(scripts: Scripts, found: Iterable[tuple[str, str]]) -> None:
     """Leave word at the first jobs, given as (account that has the id, id), as far as Redis takes it."""
-    calls = [Call("conflict", keys.prefix_of(owner), (job_id,)) for owner, job_id in found]
+    calls = [ScriptCall("conflict", keys.prefix_of(owner), (job_id,)) for owner, job_id in found]
     if calls:
         # What the caller has to tell, and its leases, are worth more than the note.
         with suppress(StoreUnavailable):

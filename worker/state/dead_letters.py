@@ -14,12 +14,13 @@ from typing import Any
 import redis
 import structlog
 
+from worker.core.ports import Source, Whole
 from worker.errors import WrongKey
-from worker.ports import Source, Whole
-from worker.scrubbing import scrub
+from worker.privacy.harmless import harmless, harmless_id
+from worker.privacy.scrubbing import scrub
+from worker.redisio.runner import ScriptCall, store_errors
 from worker.state import keys
-from worker.state.harmless import harmless, harmless_id
-from worker.state.scripts import Call, Scripts, translated
+from worker.state.lua import store_scripts
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +58,7 @@ class RedisDeadLetters:
     """
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client, self._scripts = client, Scripts(client)
+        self._client, self._scripts = client, store_scripts(client)
 
     def bury(
         self,
@@ -75,7 +76,7 @@ class RedisDeadLetters:
         told = {"letter": letter.id, "source": letter.source, "reason": letter.reason, "size": letter.size}
         text = json.dumps(asdict(letter))
         try:
-            self._scripts.run(Call("bury", _KEYS, (text, KEEP_MOST, KEEP_MOST_BYTES)))
+            self._scripts.run(ScriptCall("bury", _KEYS, (text, KEEP_MOST, KEEP_MOST_BYTES)))
         except WrongKey:
             log.error("message.dead_and_not_kept", redis_key=keys.DEAD, **told)
         else:
@@ -83,7 +84,7 @@ class RedisDeadLetters:
 
     def newest(self, most: int) -> list[DeadLetter]:
         """The newest `most`. Raises StoreUnavailable."""
-        with translated():
+        with store_errors():
             rows: Any = self._client.lrange(keys.DEAD, 0, most - 1)
         return [_read(row) for row in rows]
 
@@ -93,10 +94,10 @@ class RedisDeadLetters:
 
     def drop(self, letter_id: str) -> bool:
         """Take a letter off the list; False if there is none of that id. Raises StoreUnavailable."""
-        with translated():
+        with store_errors():
             rows: Any = self._client.lrange(keys.DEAD, 0, -1)
         row = next((row for row in rows if json.loads(row)["id"] == letter_id), None)
-        return row is not None and bool(self._scripts.run(Call("drop_letter", _KEYS, (row,))))
+        return row is not None and bool(self._scripts.run(ScriptCall("drop_letter", _KEYS, (row,))))
 
 
 def _letter(

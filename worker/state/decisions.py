@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from worker import repeats
-from worker.accounts import Account
-from worker.events import Event, Status
-from worker.ports import Decision, Ending, Parking
+from worker.core import repeats
+from worker.core.accounts import Account
+from worker.core.events import Event, Status
+from worker.core.ports import Decision, Ending, Parking
+from worker.redisio.runner import ScriptCall
 from worker.state import keys
-from worker.state.scripts import Call
 
 FIRST_PROBE_US, LAST_PROBE_US = 5_000_000, 60_000_000
 _ANSWERED = (Status.PLACED, Status.FAILED)
@@ -18,7 +18,7 @@ _ANSWERED = (Status.PLACED, Status.FAILED)
 _MICRO = 1_000_000
 
 
-def calls(decisions: Sequence[Decision], retention_ms: int) -> list[tuple[Call, list[int]]]:
+def calls(decisions: Sequence[Decision], retention_ms: int) -> list[tuple[ScriptCall, list[int]]]:
     """Calls of the scripts, each with the places of its jobs among the decisions; one ends all that end on a shard."""
     return [*_endings(decisions, retention_ms), *_parkings(decisions)]
 
@@ -28,7 +28,7 @@ def endpoints(account: Account | None, event: Event) -> str:
     return " ".join(endpoint.key for endpoint in account.endpoints_for(event.type)) if account else ""
 
 
-def _endings(decisions: Sequence[Decision], retention_ms: int) -> Iterator[tuple[Call, list[int]]]:
+def _endings(decisions: Sequence[Decision], retention_ms: int) -> Iterator[tuple[ScriptCall, list[int]]]:
     places: dict[str, list[int]] = {}
     args: dict[str, list[str | bytes | float]] = {}
     for place, decision in enumerate(decisions):
@@ -37,10 +37,10 @@ def _endings(decisions: Sequence[Decision], retention_ms: int) -> Iterator[tuple
             places.setdefault(shard, []).append(place)
             args.setdefault(shard, [retention_ms]).extend(_ending(decision))
     for shard, found in places.items():
-        yield Call("settle", shard, args[shard]), found
+        yield ScriptCall("settle", shard, args[shard]), found
 
 
-def _parkings(decisions: Sequence[Decision]) -> Iterator[tuple[Call, list[int]]]:
+def _parkings(decisions: Sequence[Decision]) -> Iterator[tuple[ScriptCall, list[int]]]:
     for place, decision in enumerate(decisions):
         if isinstance(decision, Parking):
             yield _parking(decision), [place]
@@ -56,9 +56,9 @@ def _ending(decision: Ending) -> tuple[str | int, ...]:
             repeats.digest(lease.job.id, lease.job.account, repeats.content(lease.job)))  # fmt: skip
 
 
-def _parking(decision: Parking) -> Call:
+def _parking(decision: Parking) -> ScriptCall:
     lease, tally, name = decision.lease, decision.tally, decision.lease.job.account
-    return Call("park", keys.prefix_of(name), (
+    return ScriptCall("park", keys.prefix_of(name), (
         lease.job.id, lease.fence, name, int(decision.wait_seconds * _MICRO), decision.reason,
         tally.sent, tally.not_rung, tally.perhaps_rung, decision.detail,
         decision.hold_code, FIRST_PROBE_US, LAST_PROBE_US,

@@ -6,30 +6,31 @@ import itertools
 import json
 from typing import Any
 
+from worker.core.shards import SHARDS
 from worker.delivery.ports import Delivery
-from worker.delivery.schedule import ATTEMPT_SECONDS
+from worker.redisio.connection import SOCKET_SECONDS
+from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
-from worker.state.connection import SOCKET_SECONDS
-from worker.state.scripts import Call, Scripts
 
 _MICRO = 1_000_000
-LEASE_US = int((ATTEMPT_SECONDS + 2 * SOCKET_SECONDS) * _MICRO)
-"""From its beginning in Redis the courier waits for the reply, makes its attempt, and puts the end on record. An
-attempt that overruns, because its host has a slow name or many addresses, may be made twice."""
 
 
 class RedisDeliveries:
     """Deliveries that wait for their next attempt. Thread-safe."""
 
-    def __init__(self, scripts: Scripts) -> None:
-        self._scripts = scripts
+    def __init__(self, scripts: Scripts, *, attempt_seconds: float) -> None:
+        """`attempt_seconds`: how long an attempt takes at most; one that overruns may be made twice.
+
+        A lease lasts longer: the courier waits for the script's reply first, and puts the end on record afterwards.
+        """
+        self._scripts, self._lease_us = scripts, int((attempt_seconds + 2 * SOCKET_SECONDS) * _MICRO)
         self._turns = itertools.count()
 
     def take(self, most: int) -> list[Delivery]:
         """See DeliveryStore, in one round trip; another shard comes first each time."""
         turn = next(self._turns)
-        rows = self._scripts.run(Call("take_deliveries", keys.prefixes(turn), (most, LEASE_US)))
-        return [_delivery((turn + n) % keys.SHARDS, row) for n, *row in rows]
+        rows = self._scripts.run(ScriptCall("take_deliveries", keys.prefixes(turn), (most, self._lease_us)))
+        return [_delivery((turn + n) % SHARDS, row) for n, *row in rows]
 
     def delivered(self, delivery: Delivery) -> None:
         self._end(delivery, "")
@@ -43,7 +44,7 @@ class RedisDeliveries:
     def _end(self, delivery: Delivery, pause_us: int | str) -> None:
         member = f"{delivery.job_id}|{delivery.endpoint_key}|{delivery.attempt}"
         self._scripts.run(
-            Call("end_delivery", keys.prefix(delivery.shard), (member, delivery.account, pause_us))
+            ScriptCall("end_delivery", keys.prefix(delivery.shard), (member, delivery.account, pause_us))
         )
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from redis.exceptions import NoPermissionError, ResponseError
 
+from worker.redisio.connection import connect
+from worker.redisio.runner import store_errors
+from worker.redisio.written import wait_for_file
 from worker.state import keys
-from worker.state.connection import connect
-from worker.state.scripts import translated
-from worker.written import wait_for_file
 
 SECRET_BYTES = 32
 
@@ -21,7 +21,7 @@ def shared_secret(redis_url: str) -> bytes | None:
 
     Raises StoreUnavailable.
     """
-    with connect(redis_url) as client, translated():
+    with connect(redis_url) as client, store_errors():
         try:
             found: Any = client.get(keys.FILE_IDS)
             if found is None:

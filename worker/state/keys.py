@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from binascii import crc32
+from worker.core.shards import SHARDS, shard_of
 
-SHARDS = 16
 DEAD = "callworker:dead"
 DEAD_BYTES = "{callworker:dead}:bytes"
 FILES = "callworker:files"
@@ -12,11 +11,6 @@ REFUSAL = "callworker:results-refused"
 SUSPECT = "callworker:suspect:"
 CLOCK = "callworker:clock"
 FILE_IDS = "callworker:file-ids"
-
-
-def shard_of(account: str) -> int:
-    """The shard, 0 to 15, on which an account and all its jobs live."""
-    return crc32(account.encode()) % SHARDS
 
 
 def prefix(shard: int) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 import structlog
 
-from worker.jobs import Job
-from worker.ports import Due, Lease, Reason, Slot
-from worker.retry import Tally
+from worker.core.jobs import Job
+from worker.core.ports import Due, Lease, Reason, Slot
+from worker.core.retry import Tally
 from worker.state.offset import ClockOffset
 
 log = structlog.get_logger(__name__)

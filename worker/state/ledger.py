@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from worker import repeats
-from worker.accounts import Account
-from worker.errors import LeaseLost, StoreUnavailable
-from worker.events import Event
-from worker.jobs import Job
-from worker.ports import (
+from worker.core import repeats
+from worker.core.accounts import Account
+from worker.core.events import Event
+from worker.core.jobs import Job
+from worker.core.ports import (
     Admission,
     Application,
     Decision,
@@ -26,14 +25,15 @@ from worker.ports import (
     Seen,
     Standing,
 )
-from worker.retry import Tally
+from worker.core.retry import Tally
+from worker.errors import LeaseLost, StoreUnavailable
+from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import accounts_files, conflicts, keys
 from worker.state.admission import portions
 from worker.state.claims import Claim, Claims
 from worker.state.decisions import calls as decisions_as_calls
 from worker.state.decisions import endpoints
 from worker.state.leases import LeaseReplies, Span, text
-from worker.state.scripts import Call, Scripts
 
 AHEAD_US = 20_000
 """How far ahead of its slot a job may be leased: covers the way from Redis to the dialling thread."""
@@ -78,7 +78,7 @@ class RedisLedger:
     def declare(self, accounts: Iterable[Account]) -> None:
         """See ports.Ledger; one round trip."""
         self._scripts.run_all([
-            Call("declare", keys.prefix_of(account.name), (account.name, account.pace.packed(), self._generation))
+            ScriptCall("declare", keys.prefix_of(account.name), (account.name, account.pace.packed(), self._generation))
             for account in accounts
         ])  # fmt: skip
 
@@ -132,7 +132,7 @@ class RedisLedger:
         name = secrets.token_hex(8)
         args = (max(most - len(leases), 0), self._lease_us, AHEAD_US, name)
         try:
-            (reply,), span = self._timed([Call("lease", keys.prefixes(next(self._turns)), args)])
+            (reply,), span = self._timed([ScriptCall("lease", keys.prefixes(next(self._turns)), args)])
         except StoreUnavailable:
             self._unanswered.append(name)
             if not leases:
@@ -145,7 +145,7 @@ class RedisLedger:
         args = (lease.job.id, lease.fence, account.name, self._lease_us, AHEAD_US,
                 tally.sent, tally.not_rung, tally.perhaps_rung,
                 int(lease.probe), account.pace.packed(), int(lapsed), self._generation)  # fmt: skip
-        (reply,), span = self._timed([Call("renew", keys.prefix_of(account.name), args)])
+        (reply,), span = self._timed([ScriptCall("renew", keys.prefix_of(account.name), args)])
         admission = self._admission(reply, lease.job, span)
         if isinstance(admission, Seen):
             raise LeaseLost(lease.job.id)
@@ -170,11 +170,11 @@ class RedisLedger:
         if account is None:
             owner = self._claims.owner(job_id) or account_name
             args = (job_id, account_name, event.body, digest, STRANGER_MS, STRANGERS_MOST)
-            call = Call("turn_away", keys.prefix_of(account_name), args)
+            call = ScriptCall("turn_away", keys.prefix_of(account_name), args)
         else:
             (owner,) = self._claims.owners([Claim(job_id, account_name)])
             ended = (job_id, account_name, event.body, digest, self._retention_ms, endpoints(account, event))
-            call = Call("reject", keys.prefix_of(account_name), ended)
+            call = ScriptCall("reject", keys.prefix_of(account_name), ended)
         seen: Seen | None = conflicts.ANOTHER_ACCOUNTS
         if owner == account_name:
             reply = self._scripts.run(call)
@@ -189,14 +189,14 @@ class RedisLedger:
         for lease in leases:
             shard = keys.prefix_of(lease.job.account)
             args.setdefault(shard, [self._lease_us]).extend((lease.job.id, lease.fence))
-        self._scripts.run_all([Call("keep", shard, words) for shard, words in args.items()])
+        self._scripts.run_all([ScriptCall("keep", shard, words) for shard, words in args.items()])
 
     def reclaim(self, most: int) -> list[Lease]:
         args = (most, RECLAIM_LEASE_US, self._lease_us)
-        (rows,), span = self._timed([Call("reclaim", keys.prefixes(next(self._turns)), args)])
+        (rows,), span = self._timed([ScriptCall("reclaim", keys.prefixes(next(self._turns)), args)])
         return self._replies.leases(rows, span, RECLAIM_LEASE_US)
 
-    def _timed(self, calls: Sequence[Call]) -> tuple[list[Any], Span]:
+    def _timed(self, calls: Sequence[ScriptCall]) -> tuple[list[Any], Span]:
         sent = self._clock()
         replies = self._scripts.run_all(calls)
         return replies, (sent, self._clock())
@@ -206,7 +206,7 @@ class RedisLedger:
         leases: list[Lease] = []
         while self._unanswered:
             try:
-                (reply,), span = self._timed([Call("regain", keys.prefixes(), (self._unanswered[0],))])
+                (reply,), span = self._timed([ScriptCall("regain", keys.prefixes(), (self._unanswered[0],))])
             except StoreUnavailable:
                 if not leases:
                     raise

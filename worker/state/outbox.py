@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 
+from worker.core.shards import SHARDS
+from worker.delivery.ports import OutgoingEvent
+from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
-from worker.state.scripts import Call, Scripts
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """An event on its way out: its type, which is the routing key, and its bytes."""
-
-    type: str
-    body: str
-
-
-class Outbox:
-    """One relay's view of all shards' outboxes; for one thread.
+class RedisOutbox:
+    """Implements `delivery.ports.Outbox`: one relay's view of all shards' outboxes; for one thread.
 
     A shard's outbox has one owner at a time, for `own_seconds` from its last word, so events of one account leave in
     order. After a crash, or a pause longer than that, the next owner publishes again what was not struck off.
@@ -27,13 +20,13 @@ class Outbox:
     def __init__(self, scripts: Scripts, *, own_seconds: float = 10.0, most: int = 200) -> None:
         self._scripts, self._own_ms, self._most = scripts, int(own_seconds * 1000), most
         self._token = secrets.token_hex(8)
-        self._published = [0] * keys.SHARDS
+        self._published = [0] * SHARDS
 
-    def next(self) -> dict[int, list[Recorded]]:
+    def next(self) -> dict[int, list[OutgoingEvent]]:
         """What to publish now, by shard, in order; strikes off what `published` was told. Raises StoreUnavailable."""
-        told, self._published = self._published, [0] * keys.SHARDS
+        told, self._published = self._published, [0] * SHARDS
         args: list[str | int] = [self._token, self._own_ms, self._most, *told]
-        batches = self._scripts.run(Call("relay", keys.prefixes(), args))
+        batches = self._scripts.run(ScriptCall("relay", keys.prefixes(), args))
         return {n: [_recorded(row) for row in batch] for n, batch in enumerate(batches) if batch}
 
     def published(self, shard: int, count: int) -> None:
@@ -41,6 +34,6 @@ class Outbox:
         self._published[shard] = count
 
 
-def _recorded(row: bytes) -> Recorded:
+def _recorded(row: bytes) -> OutgoingEvent:
     kind, _, body = row.partition(b" ")
-    return Recorded(kind.decode(), body.decode())
+    return OutgoingEvent(kind.decode(), body.decode())

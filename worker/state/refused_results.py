@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import redis
 
+from worker.redisio.runner import store_errors
 from worker.state import keys
-from worker.state.scripts import translated
 
 HOLDS_MS = 15_000
 """Longer than the pause between two tries of a relay, so that it holds until one gets through, or none tries."""
@@ -20,15 +20,15 @@ class RefusedResults:
         self._client = client
 
     def tell(self, problem: str) -> None:
-        with translated():
+        with store_errors():
             self._client.set(keys.REFUSAL, problem[:TEXT_MOST], px=HOLDS_MS)
 
     def withdraw(self) -> None:
-        with translated():
+        with store_errors():
             self._client.delete(keys.REFUSAL)
 
     def read(self) -> str | None:
         """What was told last, None where it is over."""
-        with translated():
+        with store_errors():
             found = self._client.get(keys.REFUSAL)
         return found.decode(errors="replace") if isinstance(found, bytes) else None

@@ -7,8 +7,8 @@ import uuid
 
 import redis
 
+from worker.redisio.runner import store_errors
 from worker.state import keys
-from worker.state.scripts import translated
 
 KEEP_SECONDS = 86_400
 
@@ -21,7 +21,7 @@ class RedisSuspects:
         self._process = uuid.uuid4().hex
 
     def mark(self, raw: bytes) -> int:
-        with translated(), self._client.pipeline(transaction=True) as pipeline:
+        with store_errors(), self._client.pipeline(transaction=True) as pipeline:
             pipeline.sadd(_key(raw), self._process)
             pipeline.expire(_key(raw), KEEP_SECONDS)
             pipeline.scard(_key(raw))
@@ -29,7 +29,7 @@ class RedisSuspects:
             return count
 
     def clear(self, raw: bytes) -> None:
-        with translated():
+        with store_errors():
             self._client.delete(_key(raw))
 
 

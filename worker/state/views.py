@@ -13,14 +13,14 @@ from typing import Any
 
 import redis
 
-from worker.events import Status, rfc3339
-from worker.jobs import Job, mask
-from worker.limits import Pace
-from worker.ports import Reason
-from worker.repeats import OTHER_ACCOUNT
+from worker.core.events import Status, rfc3339
+from worker.core.jobs import Job, mask
+from worker.core.limits import Pace
+from worker.core.ports import Reason
+from worker.core.repeats import OTHER_ACCOUNT
+from worker.redisio.runner import store_errors
 from worker.state import keys
 from worker.state.conflicts import seen_by_job
-from worker.state.scripts import translated
 from worker.state.steady import steady_us
 
 _STEP = re.compile(r"([0-9]{13}) (\S+) ?(.*)")
@@ -117,18 +117,18 @@ class JobViews:
 
     def find(self, job_id: str) -> JobView | None:
         """The job's view, in two round trips; None where no record of it is kept. Raises StoreUnavailable."""
-        with translated():
+        with store_errors():
             owner: Any = self._client.get(keys.claim(job_id))
             row = self._stranger(job_id) if owner is None else self._row(job_id, owner.decode())
         record = {name.decode(): value.decode() for name, value in row[0].items()}
         return _view(job_id, record, row) if record else None
 
     def differs(self, job: Job) -> tuple[str, ...]:
-        """The names of what `job` has not in common with the one that has its id, see `worker.repeats`.
+        """The names of what `job` has not in common with the one that has its id, see `worker.core.repeats`.
 
         Empty where it is the same one, or none is on record. In three round trips. Raises StoreUnavailable.
         """
-        with translated():
+        with store_errors():
             owner: Any = self._client.get(keys.claim(job.id))
             if owner is None or owner.decode() != job.account:
                 return OTHER_ACCOUNT if owner else ()

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.accounts import Accounts
 from worker.cli.demo.performance import Seen, is_complete
 from worker.cli.demo.props import Props, gather
 from worker.cli.demo.receiver import Received, Receiver
 from worker.cli.demo.scenario import CASES, NO_SUCH_ACCOUNT, Planned, plan
 from worker.cli.demo.verdict import judge, most_in_any_window
+from worker.core.accounts import Accounts
+from worker.core.events import Status
+from worker.core.limits import parse_rate
 from worker.delivery.signing import sign
-from worker.events import Status
-from worker.limits import parse_rate
 from worker.sandbox import ServedRequest
 
 SECRET = b"0123456789abcdef"

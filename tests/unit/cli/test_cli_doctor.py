@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.cli.conftest import Run
-from worker.addresses import mask_url
-from worker.causes import Cause
 from worker.cli.doctor import endpoints, exposure, files, network, variables
 from worker.cli.doctor.finding import Grade
 from worker.cli.doctor.listing import listed
 from worker.cli.doctor.servers import broker_version
+from worker.network.causes import Cause
+from worker.privacy.addresses import mask_url
 from worker.sandbox import Sandbox
 from worker.settings import Settings
 

@@ -10,8 +10,8 @@ import pytest
 from click.testing import Result
 
 from tests.unit.cli.conftest import Run, one_line
+from worker.core.jobs import Job
 from worker.errors import BrokerUnavailable
-from worker.jobs import Job
 
 FLAGS = ("enqueue", "--account", "acme", "--country", "1", "--phone", "2125550123")
 CSV = "account,country,phone,code,id\nacme,1,2125550123,4711,a\nacme,1,nonsense,4711,b\n"

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.accounts import Account
 from worker.cli.feasible import count_late
-from worker.jobs import Job
+from worker.core.accounts import Account
+from worker.core.jobs import Job
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from worker.cli.given import parse_given
 from worker.cli.jobfile import Format, format_of, read_sheet
+from worker.core.jobs import Job
 from worker.errors import InvalidJob
-from worker.jobs import Job
 
 
 def read(file: str, format: Format, *, extended: bool) -> tuple[list[Job], list[str]]:

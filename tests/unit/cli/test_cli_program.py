@@ -17,10 +17,10 @@ from click.testing import Result
 from structlog.testing import capture_logs
 
 from tests.unit.cli.conftest import Run, one_line
+from worker.celery_edge.starting import refused_in_lines, tell_unread_variables
 from worker.cli import COMMANDS
 from worker.errors import BrokerUnavailable, ConfigurationError, InvalidJob, StoreUnavailable
 from worker.settings import example_accounts
-from worker.steps.starting import refused_in_lines, tell_unread_variables
 
 ROOT = Path(__file__).parents[3]
 SUBCOMMANDS = [

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import structlog
 
-from worker.accounts import Accounts, Endpoint
+from worker.core.accounts import Accounts, Endpoint
 from worker.delivery.courier import Courier
 from worker.delivery.ports import Attempt, Delivery, Result
 from worker.errors import Cause, StoreUnavailable

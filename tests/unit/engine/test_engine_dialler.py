@@ -13,8 +13,8 @@ from tests.conftest import wait_until
 from tests.doubles.samples import account
 from tests.doubles.watchers import NotedFaults
 from tests.doubles.world import World
+from worker.core.ports import Lease
 from worker.engine.dialler import GATHERED_PART, STARTING_MOST, Dialler
-from worker.ports import Lease
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import wait_until
 from worker.engine.greenlets import GivingWay, Greenlets
-from worker.loops import STALLED_AFTER_SECONDS
+from worker.engine.loops import STALLED_AFTER_SECONDS
 
 SECONDS = 30.0
 

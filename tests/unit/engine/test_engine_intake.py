@@ -14,15 +14,15 @@ from tests.doubles.clocks import FakeClock
 from tests.doubles.samples import account
 from tests.doubles.watchers import CountedSuspects, NotedFaults
 from tests.doubles.world import World
+from worker.core.judging import Broken, Request, decode
+from worker.core.ports import Lease, Source, Whole
 from worker.engine import intake as module
 from worker.engine.dialler import Dialler
-from worker.engine.entry import Entry
 from worker.engine.intake import BATCH_BYTES_MOST, CRASHES_MOST, IN_HAND_BYTES_MOST, Intake
+from worker.engine.loops import STALLED_AFTER_SECONDS
 from worker.engine.setbacks import LONGEST_PAUSE_SECONDS, TRIES_MOST
 from worker.errors import StoreUnavailable, WrongKey
-from worker.intake import Broken, Request, decode
-from worker.loops import STALLED_AFTER_SECONDS
-from worker.ports import Lease, Source, Whole
+from worker.inbound.entry import Entry
 
 JOB = {"account": "acme", "country": "1", "phone": "2125555555", "code": "4321"}
 

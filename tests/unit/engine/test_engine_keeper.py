@@ -9,13 +9,13 @@ import pytest
 from tests.doubles.samples import account
 from tests.doubles.watchers import NotedFaults
 from tests.doubles.world import World
+from worker.core.ports import Lease, Parking, Reason
+from worker.core.retry import Tally
 from worker.engine.dialler import Dialler
 from worker.engine.keeper import KEEP_SECONDS, KEPT_MOST_SECONDS, YOUNG_SECONDS, Hands, Keeper
+from worker.engine.loops import LONGEST_PAUSE_SECONDS
 from worker.engine.recorder import Recorder
-from worker.loops import LONGEST_PAUSE_SECONDS
-from worker.ports import Lease, Parking, Reason
-from worker.retry import Tally
-from worker.state.connection import SOCKET_SECONDS
+from worker.redisio.connection import SOCKET_SECONDS
 from worker.wiring import LEASE_LEAST_SECONDS
 
 

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from tests.doubles.samples import account, accounts
-from worker.engine.messages import Envelope, read_plain, read_task
-from worker.intake import MAX_MARKS, OVERLOADED, Broken, Rejected, Request, judge
-from worker.queues import TASK_NAME
+from worker.broker.queues import TASK_NAME
+from worker.core.judging import MAX_MARKS, OVERLOADED, Broken, Rejected, Request, judge
+from worker.inbound.messages import Envelope, read_plain, read_task
 
 JOB = {"id": "job-1", "account": "acme", "country": "1", "phone": "2125555555", "code": "4321"}
 FIELDS = json.dumps(JOB)[:-1] + ', "phone": "2125550142"}'

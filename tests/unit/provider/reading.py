@@ -6,9 +6,9 @@ import string
 
 from hypothesis import strategies as st
 
+from worker.http.oddities import Oddity
 from worker.provider.answer import Neither, Response, read
 from worker.provider.bodies import Garbled, NoDocument
-from worker.provider.oddities import Oddity
 
 REF = "97A677DD3E0A42B8EA58D93D05BAC89F"
 UNREADABLE = (Garbled, NoDocument, Neither)

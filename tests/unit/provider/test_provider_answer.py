@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 
 from tests.unit.provider.reading import REF, ref_of, refs
+from worker.http.oddities import Oddity
 from worker.provider.answer import Failure, Neither, Response, read
 from worker.provider.bodies import Garbled, NoDocument
-from worker.provider.oddities import Oddity
 
 SPELLINGS = [
     f'{{"version":"1.0","encoding":"UTF-8","response":{{"ref":"{REF}"}}}}',

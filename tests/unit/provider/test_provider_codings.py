@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.provider.reading import REF
+from worker.http.oddities import Oddity
+from worker.http.phases import ANSWER_BYTES
 from worker.provider.bodies import Garbled
 from worker.provider.codings import decoded
-from worker.provider.oddities import Oddity
-from worker.provider.phases import ANSWER_BYTES
 
 # Bytes that begin as gzip does are taken for it, once more.
 UNCODED = st.binary(max_size=2000).filter(lambda body: not body.startswith(b"\x1f\x8b"))

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from worker.failpoints import FailpointReached
-from worker.provider.connection import PhasedHTTPConnection
-from worker.provider.phases import Exchange, Phase, under_way
+from worker.http.connection import PhasedHTTPConnection
+from worker.http.phases import Exchange, Phase, under_way
 
 REQUEST = b"0123456789"
 

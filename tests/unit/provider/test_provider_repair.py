@@ -7,9 +7,9 @@ import time
 import pytest
 
 from tests.unit.provider.reading import REF, UNREADABLE, ref_of
+from worker.http.oddities import Oddity
+from worker.http.phases import ANSWER_BYTES
 from worker.provider.answer import Failure, read
-from worker.provider.oddities import Oddity
-from worker.provider.phases import ANSWER_BYTES
 
 REPAIRED = [
     # XML: a byte that it does not allow, in or beside the answer.

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.core.jobs import Job
 from worker.errors import CallError, Misconfigured, Redial, Refused, Retry
-from worker.jobs import Job
+from worker.http.inbox import Reply
+from worker.http.oddities import Oddity
 from worker.provider.answer import Response
 from worker.provider.codes import CODE, Codes
-from worker.provider.inbox import Reply
-from worker.provider.oddities import Oddity
-from worker.provider.redaction import MASK, MESSAGE_CHARACTERS, Redactor
+from worker.provider.publishing import MASK, MESSAGE_CHARACTERS, Redactor
 from worker.provider.verdict import UNKNOWN_CODE, judged
 
 KEY = "0123456789abcdef0123456789abcdef"

@@ -8,8 +8,8 @@ import ssl
 import pytest
 
 from tests.doubles.gates import OpenGate
-from worker.provider.connection import PhasedHTTPConnection
-from worker.provider.phases import Exchange, NothingSent, Phase, under_way
+from worker.http.connection import PhasedHTTPConnection
+from worker.http.phases import Exchange, NothingSent, Phase, under_way
 
 
 def written(

@@ -6,8 +6,8 @@ import pytest
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
 from worker.errors import StoreUnavailable
-from worker.state.refusals import code_of
-from worker.state.scripts import translated
+from worker.redisio.refusals import code_of
+from worker.redisio.runner import store_errors
 
 OOM = "OOM command not allowed when used memory > 'maxmemory'."
 READONLY = "READONLY You can't write against a read only replica."
@@ -35,7 +35,7 @@ REPLIES = [
 def test_a_server_that_cannot_write_now_is_unavailable(problem: ResponseError, code: str) -> None:
     """The code is in the cause that is logged, whether it stands in front or within a script's words. (A2, B1)"""
     assert code_of(problem) == code
-    with pytest.raises(StoreUnavailable, match=code), translated():
+    with pytest.raises(StoreUnavailable, match=code), store_errors():
         raise problem
 
 
@@ -43,5 +43,5 @@ def test_a_server_that_cannot_write_now_is_unavailable(problem: ResponseError, c
 def test_a_fault_of_ours_stays_one(problem: ResponseError) -> None:
     """It would be the same tomorrow."""
     assert code_of(problem) is None
-    with pytest.raises(ResponseError), translated():
+    with pytest.raises(ResponseError), store_errors():
         raise problem

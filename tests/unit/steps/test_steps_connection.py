@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from worker.loops import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
-from worker.steps.beat import BeatStep
-from worker.steps.pacing import LASTING_SECONDS, Pacing
-from worker.steps.plain_intake import PlainIntakeStep
+from worker.celery_edge.beat import BeatStep
+from worker.celery_edge.pacing import LASTING_SECONDS, Pacing
+from worker.celery_edge.plain_intake import PlainIntakeStep
+from worker.engine.loops import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
 
 
 def test_steps_may_be_stopped_without_a_start() -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from worker.cli.demo.performance import Seen
 from worker.cli.demo.scenario import Planned
 from worker.cli.output import console, table
-from worker.events import Status, event_type
+from worker.core.events import Status, event_type
 
 LINE_EVERY_SECONDS = 2.0
 COLUMNS = ("account", "jobs", "not ended", *(status.value for status in Status), "requests")

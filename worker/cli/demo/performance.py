@@ -9,16 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from worker.accounts import Accounts
 from worker.cli.demo.receiver import Received
 from worker.cli.demo.scenario import BROKEN_MESSAGES, Planned
 from worker.cli.demo.stage import Stage
+from worker.core.accounts import Accounts
+from worker.core.events import event_type
 from worker.delivery.reader import read_results
-from worker.events import event_type
 from worker.producer import Producer
+from worker.redisio.connection import connect
 from worker.sandbox import ServedRequest
 from worker.state import keys
-from worker.state.connection import connect
 
 DEADLINE_SECONDS = 45.0
 SURPLUS_SECONDS = 1.0

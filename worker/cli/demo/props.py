@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from worker.accounts import Accounts, Endpoint
 from worker.cli.demo.scenario import CASES, NO_SUCH_ACCOUNT
+from worker.core.accounts import Accounts, Endpoint
 from worker.errors import ConfigurationError
 from worker.settings import CONFIG_FOLDERS
 

@@ -13,7 +13,7 @@ from worker.cli.demo.performance import Seen
 from worker.cli.demo.scenario import Planned
 from worker.cli.demo.verdict import AccountRow, CaseRow, Verdict, expected
 from worker.cli.output import table
-from worker.events import Status, event_type
+from worker.core.events import Status, event_type
 
 REFS_SHOWN = 3
 PROBLEMS_SHOWN = 20

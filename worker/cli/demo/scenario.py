@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from worker.accounts import Account
-from worker.events import Status
+from worker.core.accounts import Account
+from worker.core.events import Status
 
 NO_SUCH_ACCOUNT = "umbrella"
 BROKEN_MESSAGES = ({"account": "acme", "country": "1"},)

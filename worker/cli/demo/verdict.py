@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from worker.accounts import Account
 from worker.cli.demo.performance import Seen, wanted_webhooks
 from worker.cli.demo.props import Props
 from worker.cli.demo.scenario import BROKEN_MESSAGES, Case, Planned
-from worker.limits import parse_rate
+from worker.core.accounts import Account
+from worker.core.limits import parse_rate
 
 _PERIOD_NAMES = {"s": "second", "m": "minute", "h": "hour"}
 

@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from worker import trust
-from worker.accounts import Accounts
-from worker.causes import Cause, cause_of
 from worker.cli.doctor.finding import Finding
+from worker.configuration.urls import shown_origin
+from worker.core.accounts import Accounts
 from worker.errors import ConfigurationError
+from worker.network import trust
+from worker.network.causes import Cause, cause_of
 from worker.settings import Settings
-from worker.urls import shown_origin
 
 CONNECT_SECONDS = 5.0
 MAX_AT_ONCE = 16

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from worker import embedded
-from worker.accounts import Accounts
 from worker.cli import places
 from worker.cli.doctor.finding import Finding
+from worker.configuration.urls import is_plain_remote, shown_origin
+from worker.core.accounts import Accounts
 from worker.errors import ConfigurationError
 from worker.settings import Settings
-from worker.urls import is_plain_remote, shown_origin
 
 WRITABLE, SECRET = 0o022, 0o027
 """Rights of others that a file of settings, and one with a key, should not give. A group may read a key: so Kubernetes

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from worker import open_files
-from worker.accounts import Accounts
 from worker.cli.doctor.finding import Finding
+from worker.core.accounts import Accounts
 from worker.errors import ConfigurationError
+from worker.preflight import open_files
 from worker.settings import Settings
 
 SECRETS_MEND = "set it right where the worker is started; producers need no keys"
@@ -59,7 +59,7 @@ def _error_table(settings: Settings) -> Iterator[Finding]:
 
 def _certificates(settings: Settings) -> Iterator[Finding]:
     """Nothing where all files of certificates are of use, or none is named."""
-    from worker.preflight import check_certificates
+    from worker.preflight.checks import check_certificates
 
     try:
         check_certificates(settings)

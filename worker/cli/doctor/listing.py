@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from worker.addresses import mask_url
 from worker.broker import address
 from worker.cli import places
 from worker.embedded.errors import EmbeddedServerError
+from worker.privacy.addresses import mask_url
 from worker.settings import Settings
 
 ENVIRONMENT, DEFAULT = "environment", "default"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from worker.causes import Cause, cause_of
 from worker.errors import ConfigurationError
+from worker.network.causes import Cause, cause_of
 
 _MENDS = {
     Cause.PASSWORD: "correct the user name and password in {variable}, or the server's own",

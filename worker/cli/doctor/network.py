@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
-from worker.accounts import Account, Accounts
 from worker.cli.doctor.finding import Finding
+from worker.core.accounts import Account, Accounts
 from worker.errors import AccountProblem, CallError, ConfigurationError, Misconfigured
 from worker.provider import Codes, Connections, ProxStop
 from worker.provider import Result as ProviderResult

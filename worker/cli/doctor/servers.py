@@ -11,25 +11,25 @@ from amqp.exceptions import NotFound
 from redis.exceptions import ResponseError
 
 from worker import embedded
-from worker.addresses import mask_url
-from worker.broker import key_types as broker_keys
 from worker.broker import rights
 from worker.broker.address import broker_url, broker_variable
-from worker.broker.connection import Link, translated
+from worker.broker.connection import Link, broker_errors
 from worker.broker.declaring import may_make, wrong_type
-from worker.broker.greeting import TAKEN, try_rights
+from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES
 from worker.broker.transports import weakness
 from worker.cli import places
 from worker.cli.doctor.finding import Finding
 from worker.cli.doctor.mends import mend_of
 from worker.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
-from worker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES
-from worker.redaction import redactor, register_passwords
+from worker.inbound import key_types as broker_keys
+from worker.preflight.greeting import TAKEN, try_rights
+from worker.privacy.addresses import mask_url
+from worker.privacy.redaction import redactor, register_passwords
+from worker.redisio.connection import connect
+from worker.redisio.runner import store_errors
 from worker.settings import Settings
 from worker.state import key_types as store_keys
-from worker.state.connection import connect
 from worker.state.key_types import wrong_types
-from worker.state.scripts import translated as store_translated
 
 OLDEST = (6, 2)
 LIMITS_REDELIVERY = 4
@@ -50,7 +50,7 @@ def store(settings: Settings) -> Iterator[Finding]:
     try:
         url = places.redis_url(settings)
         yield from _verification("Redis TLS", url, "REDIS_URL")
-        with connect(url) as client, store_translated():
+        with connect(url) as client, store_errors():
             client.ping()
             try_rights(client)
             facts, wrong = _facts(client), _misused_by(client)
@@ -195,7 +195,7 @@ def _keys(link: Link) -> Iterator[Finding]:
     """Keys of a Redis broker that hold something else than they should."""
     try:
         with (
-            translated("the broker does not tell what its keys hold"),
+            broker_errors("the broker does not tell what its keys hold"),
             link.channel.conn_or_acquire() as client,
         ):
             wrong = wrong_types(client, broker_keys.expected_types())
@@ -215,7 +215,7 @@ def _misused(check: str, wrong: Mapping[str, tuple[str, str]], meanwhile: str) -
 def _wrong_exchanges(link: Link) -> list[str]:
     """Exchanges of another type, in words."""
     exchanges = (CALLS.exchange, RESULTS.exchange) if link.confirms else ()
-    with translated("the broker does not tell its exchanges"):
+    with broker_errors("the broker does not tell its exchanges"):
         return [told for exchange in exchanges if (told := wrong_type(link.connection, exchange))]
 
 
@@ -223,14 +223,14 @@ def _forbidden(link: Link, missing: list[str]) -> list[str]:
     """Those of the `missing` queues that no worker of this user could make."""
     if not link.confirms:
         return []
-    with translated("the broker does not tell rights"):
+    with broker_errors("the broker does not tell rights"):
         return [name for name in missing if not may_make(link.connection, name)]
 
 
 def _exists(link: Link, queue: Any) -> bool:
     """On AMQP the broker tells. On Redis an empty queue leaves no trace but the binding of its exchange, and workers
     need that of `results` alone: no other queue can be missing."""
-    with translated("the broker does not tell its queues"):
+    with broker_errors("the broker does not tell its queues"):
         if not link.confirms:
             return queue is not RESULTS or any(
                 row[-1] == queue.name for row in link.channel.get_table(queue.exchange.name)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from worker.accounts import Accounts
 from worker.cli.doctor.finding import Finding
+from worker.core.accounts import Accounts
 from worker.errors import ConfigurationError
-from worker.misspelt import misspelt
-from worker.preflight import CELERY_BROKER, refuse_celerys_own
+from worker.preflight.checks import CELERY_BROKER, refuse_celerys_own
+from worker.preflight.misspelt import misspelt
 from worker.settings import Settings
 
 

@@ -102,7 +102,7 @@ local function note(id, step)
   redis.call('HSET', job_key(id), 'history', with_step(f[1], f[2], f[3], step))
 end
 
--- As `Pace.eased` in worker/limits.py: wider slots for an account whose workers come too late for its own. After a while
+-- As `Pace.eased` in worker/core/limits.py: wider slots for an account whose workers come too late for its own. After a while
 -- without cause it ends; what may still be late by then is paid for, as docs/decisions/0005 has it.
 local function ease(a)
   local margin = EASES[a.ease]
@@ -136,7 +136,7 @@ local function load_account(name, pace, generation)
     period = tonumber(period) or 0,
   }
   if a.ease > 0 then ease(a) end
-  -- As `possible` in worker/limits.py. Written down, or it would move along with the clock and never be reached.
+  -- As `possible` in worker/core/limits.py. Written down, or it would move along with the clock and never be reached.
   local latest = NOW + AHEAD_MOST + a.tolerance + a.interval
   if a.tat > latest then
     a.tat = latest
@@ -145,7 +145,7 @@ local function load_account(name, pace, generation)
   return a
 end
 
--- As `grant` in worker/limits.py: slot and new TAT, or nil and the moment of the slot that is still too far ahead.
+-- As `grant` in worker/core/limits.py: slot and new TAT, or nil and the moment of the slot that is still too far ahead.
 local function next_slot(a, ready, ahead)
   local slot = math.max(a.tat - a.tolerance, NOW - a.catch_up, math.min(a.tat, NOW), ready)
   if slot > NOW + ahead then return nil, slot end

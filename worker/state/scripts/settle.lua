@@ -4,7 +4,7 @@
 -- KEYS 1 shard prefix
 -- ARGV 1 retention (ms); then for each job
 --      id  fence  account  status  event  endpoint keys, separated by spaces  sent  not rung  perhaps rung
---      '1': a probe got through, so the account's hold ends  digest (see worker/repeats.py)
+--      '1': a probe got through, so the account's hold ends  digest (see worker/core/repeats.py)
 -- Reply: for each job in order 1; 2 where a job that waited for this one's place in flight can go now; 0 where the fence
 -- has no say any more and nothing was changed; 3 where a wrong key stands in the way and nothing was changed. The same event
 -- again, whose reply was lost, is 1.

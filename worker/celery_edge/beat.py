@@ -1,0 +1,45 @@
+"""The bootstep that tells the engine's watch that Celery's consumer still turns."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from typing import Any
+
+from celery import bootsteps
+
+BEAT_SECONDS = 1.0
+
+
+class BeatStep(bootsteps.StartStopStep):
+    """While the consumer's event loop turns, its timer beats; where it is stuck, its socket can be cut from outside."""
+
+    name = "callworker beat"
+    requires = ("worker.celery_edge.consuming:CallTasks",)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._timer: Any = None
+
+    def start(self, consumer: Any) -> None:
+        watch = consumer.controller.engine.vitals.consumer
+        watch.attach(lambda: _cut(consumer))
+
+        def beat() -> None:
+            watch.beat()
+            consumer.turns()
+
+        self._timer = consumer.timer.call_repeatedly(BEAT_SECONDS, beat)
+
+    def stop(self, consumer: Any) -> None:
+        """Also where an earlier step failed, and this one was never started."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+            consumer.controller.engine.vitals.consumer.detach()
+
+
+def _cut(consumer: Any) -> None:
+    """End the connection under the consumer's feet: it wakes with an error, and Celery connects anew."""
+    with suppress(OSError, AttributeError):
+        consumer.connection.connection.transport.sock.shutdown(socket.SHUT_RDWR)

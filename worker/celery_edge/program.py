@@ -1,0 +1,144 @@
+"""Celery's worker program, started so that several on one host just work."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+from celery.apps.worker import Worker
+from celery.exceptions import CPendingDeprecationWarning
+from celery.platforms import SecurityWarning
+from celery.utils.nodenames import default_nodename, node_format
+from celery.worker import state
+
+from worker import failpoints
+from worker.broker.address import redis_broker
+from worker.broker.queues import TASK_QUEUES
+from worker.celery_edge.log_lines import tell_end, tell_start
+from worker.celery_edge.process_file import process_file
+from worker.celery_edge.signals import answer_signals
+from worker.celery_edge.starting import refused_in_lines, tell_unread_variables
+from worker.embedded import EmbeddedServer
+from worker.errors import ConfigurationError, every
+from worker.preflight import checks, open_files
+from worker.settings import Settings
+from worker.telemetry import logs, outlet
+from worker.wiring import Wiring
+
+SWITCH_SECONDS = 0.002
+"""After how long a busy thread lets another one run. Python's 5 ms are longer than many a slot is valid."""
+
+GARBAGE_THRESHOLD = 20_000
+"""Objects between two looks for cycles. Python's 700 are a look every few jobs."""
+
+
+class CallWorker(Worker):
+    """A worker with a name of its own, without the chatter between workers that this program has no use for."""
+
+    pidfile: str | None = None
+
+    def __init__(self, app: Any = None, hostname: str | None = None, **options: Any) -> None:
+        if hostname in (None, default_nodename(None)):
+            hostname = f"callworker-{os.getpid()}@{socket.gethostname()}"
+        # Celery warns root of pickle, which is refused here.
+        warnings.simplefilter("ignore", SecurityWarning)
+        options |= {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
+        with refused_in_lines():
+            self._check(partial(self._log_to, options.get("logfile"), hostname))
+            super().__init__(app, hostname, **options)
+            open_files.allow(self.concurrency)
+            wiring = Wiring(self.settings, calls=self.concurrency)
+            self.engine = wiring.engine
+            self.accounts = list(wiring.accounts)
+        tell_unread_variables(wiring.accounts.variables())
+
+    @property
+    def settings(self) -> Settings:
+        return cast(Settings, self.app.settings)
+
+    @staticmethod
+    def _check(open_log: Callable[[], object]) -> None:
+        """The log comes first: the other checks write to it."""
+        every([open_log, failpoints.arm_from, checks.check])
+
+    def _log_to(self, path: str | None, hostname: str | None) -> None:
+        stream = _log_file(path, default_nodename(hostname)) if path else None
+        logs.configure(self.settings.log_level, self.settings.log_format, stream)
+
+    def setup_queues(self, include: Any, exclude: Any = None) -> None:
+        """As Celery does; but on Redis the engine fetches, and the consumer gets no queue."""
+        super().setup_queues(include, exclude)
+        if redis_broker(self.settings) is not None:
+            self.app.amqp.queues.deselect([queue.name for queue in TASK_QUEUES])
+
+    def install_platform_tweaks(self, worker: Any) -> None:
+        super().install_platform_tweaks(worker)
+        answer_signals()
+
+    def on_init_blueprint(self) -> None:
+        super().on_init_blueprint()
+        # It warns at each reconnect of a setting without effect here, and has just asked to see that always.
+        warnings.simplefilter("ignore", CPendingDeprecationWarning)
+
+    def start(self) -> None:
+        """Run until told to stop.
+
+        The engine starts before the consumer takes messages and stops after it has let go of them; the embedded
+        server, where there is one, comes first and leaves last.
+        """
+        # Celery would take the file only when calls are under way already.
+        pidfile, self.pidfile = self.pidfile, None
+        with refused_in_lines(), process_file(pidfile), self._store():
+            began = None
+            try:
+                _tune_interpreter()
+                self.engine.start()
+                began = time.monotonic()
+                tell_start(self.settings, self.accounts, places=self.concurrency)
+                super().start()
+            finally:
+                hurry = _on_further_signals()
+                grace_seconds = 0.0 if state.should_terminate is not None else self.settings.grace_seconds
+                left = self.engine.stop(grace_seconds, hurry)
+                if began is not None:
+                    tell_end(left, time.monotonic() - began)
+                outlet.drain()
+
+    def _store(self) -> AbstractContextManager[Any]:
+        return EmbeddedServer(self.settings.state_dir) if self.settings.embedded else nullcontext()
+
+
+def _log_file(path: str, hostname: str) -> TextIO:
+    """The file of `--logfile`, opened once: what rotates it must copy and truncate. Raises ConfigurationError."""
+    named = Path(node_format(path, hostname))
+    try:
+        return named.open("a", buffering=1, encoding="utf-8", errors="backslashreplace")
+    except OSError as problem:
+        raise ConfigurationError(f"--logfile: {path}: {problem.strerror}") from problem
+
+
+def _tune_interpreter() -> None:
+    """What is there at the start stays: the garbage collector need not look at it again, nor at the rest so often."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
+
+
+def _on_further_signals() -> threading.Event:
+    """An event that is set by the next signal to stop: who sends a second one does not want to wait."""
+    hurry = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, lambda *_: hurry.set())
+    return hurry

@@ -1,0 +1,74 @@
+"""How the program refuses to start: a line on standard error for each thing that is wrong, and exit status 1."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import click
+import structlog
+
+from worker.embedded import EmbeddedServerError
+from worker.errors import ConfigurationError
+from worker.preflight.misspelt import misspelt
+from worker.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+@contextmanager
+def refused_in_lines() -> Iterator[None]:
+    """End the program where settings, files or the machine are not as they must be."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise SystemExit("\n".join(map(_line, [*error.problems, *_unread_variables()]))) from None
+    except EmbeddedServerError as problem:
+        raise SystemExit(_line(str(problem))) from None
+
+
+def _line(problem: str) -> str:
+    """One line, whatever stands in a path that is named in it."""
+    return "callworker: " + "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in problem)
+
+
+def settings_or_exit(*, of_worker: bool | None = None) -> Settings:
+    """The settings. Where one is wrong the program ends, and a worker tells what else is in its way in the same breath.
+
+    Unless `of_worker` says so, Celery's command line tells whether this is a worker: it loads the app after it has read
+    `worker` in `celery -A worker.app worker`.
+    """
+    with refused_in_lines():
+        try:
+            return Settings.from_env()
+        except ConfigurationError:
+            if of_worker or _is_worker_program():
+                _check_all()
+            raise
+
+
+def tell_unread_variables(named: Iterable[str]) -> None:
+    """Log each variable that nothing reads and that looks like one of ours; `named` are those of the accounts file."""
+    for name, meant in misspelt(os.environ, named).items():
+        log.warning("settings.variable_unread", variable=name, meant=meant)
+
+
+def _unread_variables() -> list[str]:
+    """A hint for each name that looks misspelt: it may be why a setting is not as it should be."""
+    return [
+        f"{name} is set, and nothing reads it; did you mean {meant}?"
+        for name, meant in misspelt(os.environ).items()
+    ]
+
+
+def _is_worker_program() -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and context.invoked_subcommand == "worker"
+
+
+def _check_all() -> None:
+    # Producers load the app too, and need nothing of what this imports.
+    from worker.preflight import checks  # noqa: PLC0415
+
+    checks.check()

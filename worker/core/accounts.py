@@ -1,0 +1,285 @@
+"""The accounts file: who pays for a call, at what rate, and who is told what came of it.
+
+Format: TOML, one table `accounts.NAME` per account. Source: docs/reference/contract.md, "Accounts file"; an example is
+`config/accounts.toml`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from worker.configuration.credentials import NotACredential, api_key, canonical_secret, signing_key
+from worker.configuration.textfiles import NotText, UnreadableFile, read_text, read_toml
+from worker.configuration.urls import http_url
+from worker.core.jobs import ACCOUNT_PATTERN
+from worker.core.limits import Pace, parse_rate
+from worker.core.retry import Budget
+from worker.errors import ConfigurationError, every
+from worker.settings import example_accounts
+
+
+def _rate(text: str) -> str:
+    parse_rate(text)
+    return text
+
+
+def _one_or_many(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _variable(text: str) -> str:
+    """A name that an error may repeat: it is refused where somebody has written down the key or secret itself."""
+    if not _VARIABLE.fullmatch(text) or _CREDENTIAL.match(text):
+        raise ValueError("must be the name of an environment variable, not what it holds")
+    return text
+
+
+def _path(path: Path) -> Path:
+    if _CREDENTIAL.match(str(path)):
+        raise ValueError("must be the path of a file, not what it holds")
+    return path
+
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+_CREDENTIAL = re.compile(r"(?:v1,)?wh(?:sec|sk|pk)_|[0-9A-Fa-f]{32,}$", re.IGNORECASE)
+
+Variable = Annotated[str, AfterValidator(_variable)]
+Whole = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+Names = Annotated[tuple[Variable, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Endpoint(_Table):
+    """A webhook subscriber: where, signed with which secrets, for which events.
+
+    `secret_env` names environment variables that each hold one `whsec_…` secret; several while rotating.
+    """
+
+    url: Annotated[str, AfterValidator(http_url)]
+    secret_env: Names
+    events: Annotated[tuple[str, ...], Field(min_length=1)] = ("call.*",)
+    ca_file: Path | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """A short stable name of the URL, by which a waiting delivery finds its endpoint again."""
+        return hashlib.sha256(self.url.encode()).hexdigest()[:12]
+
+    def wants(self, event_type: str) -> bool:
+        return any(fnmatchcase(event_type, pattern) for pattern in self.events)
+
+    def secrets(self, environ: Mapping[str, str] = os.environ) -> tuple[bytes, ...]:
+        """The signing keys, newest first as listed. Raises ConfigurationError that names each wrong variable."""
+        return tuple(every(partial(_signing_key, name, environ) for name in self.secret_env))
+
+
+class Account(_Table):
+    """One provider account and its limits. Each field: docs/reference/contract.md, "Accounts file"."""
+
+    name: str
+    api_key_env: Variable | None = None
+    api_key_file: Annotated[Path, AfterValidator(_path)] | None = None
+    rate: Annotated[str, AfterValidator(_rate)]
+    burst: Whole = 1
+    concurrency: Whole = 20
+    ttl: Whole = 600
+    attempts: Whole = 5
+    redials: Annotated[int, Field(strict=True, ge=0, le=100)] = 1
+    countries: tuple[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}$")], ...] | None = None
+    webhooks: tuple[Endpoint, ...] = ()
+
+    @model_validator(mode="after")
+    def _urls_differ(self) -> Self:
+        urls = [endpoint.url for endpoint in self.webhooks]
+        if len(set(urls)) < len(urls):
+            raise ValueError(
+                "webhooks must have different urls; put all event types of one url into one table"
+            )
+        return self
+
+    @cached_property
+    def pace(self) -> Pace:
+        requests, period_us = parse_rate(self.rate)
+        return Pace.of(requests, period_us, self.burst, self.concurrency)
+
+    @cached_property
+    def budget(self) -> Budget:
+        return Budget(self.attempts, self.redials)
+
+    def may_dial(self, country: str) -> bool:
+        return self.countries is None or country in self.countries
+
+    def api_key(self, environ: Mapping[str, str] = os.environ) -> str:
+        """The provider's key. Raises ConfigurationError that names the variable or file, never the key."""
+        try:
+            return api_key(self._key_text(environ))
+        except (UnreadableFile, NotACredential) as problem:
+            raise ConfigurationError(f"account {self.name}: the {self._key_source} {problem}") from None
+
+    def secrets(self, environ: Mapping[str, str] = os.environ) -> list[str]:
+        """Its API key and webhook secrets, as text. Raises ConfigurationError with all that are not usable."""
+        key, hooks = every([partial(self._api_keys, environ), partial(self._hook_secrets, environ)])
+        return key + hooks
+
+    @property
+    def _key_source(self) -> str:
+        if self.api_key_file is not None:
+            return f"file {self.api_key_file}"
+        return f"environment variable {self.api_key_env}"
+
+    def _key_text(self, environ: Mapping[str, str]) -> str:
+        if self.api_key_file is not None:
+            return read_text(self.api_key_file)
+        return environ.get(self.api_key_env or "", "")
+
+    def _api_keys(self, environ: Mapping[str, str]) -> list[str]:
+        return [self.api_key(environ)]
+
+    def _hook_secrets(self, environ: Mapping[str, str]) -> list[str]:
+        try:
+            keys = every(partial(endpoint.secrets, environ) for endpoint in self.webhooks)
+        except ConfigurationError as problem:
+            raise problem.under(f"account {self.name}: the ") from None
+        given = [environ[name].strip() for endpoint in self.webhooks for name in endpoint.secret_env]
+        # Redaction must know a secret in the spelling that the operator chose, too.
+        return list(dict.fromkeys([*given, *(canonical_secret(key) for found in keys for key in found)]))
+
+    def endpoints_for(self, event_type: str) -> tuple[Endpoint, ...]:
+        return tuple(endpoint for endpoint in self.webhooks if endpoint.wants(event_type))
+
+
+class Accounts(Mapping[str, Account]):
+    """All accounts by name."""
+
+    def __init__(self, accounts: Mapping[str, Account]) -> None:
+        self._accounts = dict(accounts)
+
+    def __getitem__(self, name: str) -> Account:
+        return self._accounts[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._accounts)
+
+    def __len__(self) -> int:
+        return len(self._accounts)
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells this file's contents from others': comments, order and what is left to the default apart."""
+        dump = {
+            name: one.model_dump(mode="json", exclude_defaults=True) for name, one in self._accounts.items()
+        }
+        return hashlib.sha256(json.dumps(dump, sort_keys=True).encode()).hexdigest()[:16]
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the file. Raises ConfigurationError: for each fault a line with the file, the place and the rule."""
+        accounts, faults = cls.sound_part(path)
+        if faults:
+            raise ConfigurationError(*faults)
+        return accounts
+
+    @classmethod
+    def sound_part(cls, path: Path) -> tuple[Self, list[str]]:
+        """The accounts of a file in which nothing is wrong, and a line for each fault of the file and the others."""
+        try:
+            document = read_toml(path)
+        except NotText as problem:
+            return cls({}), [f"accounts file {path}: {problem}"]
+        except UnreadableFile as problem:
+            rule = f"allowed is the path of a TOML file; an example is {example_accounts()}"
+            return cls({}), [f"ACCOUNTS_FILE: {path}: {problem}; {rule}"]
+        except ValueError as problem:
+            return cls({}), [f"accounts file {path}: not valid TOML: {problem}"]
+        accounts, faults = _sound(document)
+        return cls(accounts), [f"accounts file {path}: {fault}" for fault in faults]
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> Self:
+        """The accounts of a TOML document that is already read. Raises ConfigurationError."""
+        accounts, faults = _sound(document)
+        if faults:
+            raise ConfigurationError(*faults)
+        return cls(accounts)
+
+    def variables(self) -> set[str]:
+        """The environment variables that are named, for keys and webhook secrets."""
+        keys = {account.api_key_env for account in self.values() if account.api_key_env is not None}
+        hooks = [hook for account in self.values() for hook in account.webhooks]
+        return keys.union(*(hook.secret_env for hook in hooks))
+
+    def secrets(self, environ: Mapping[str, str] = os.environ) -> list[str]:
+        """Every API key and webhook secret, as text. Raises ConfigurationError with all that are not usable."""
+        found = every(partial(account.secrets, environ) for account in self.values())
+        return [secret for secrets in found for secret in secrets]
+
+
+def _sound(document: Mapping[str, Any]) -> tuple[dict[str, Account], list[str]]:
+    tables = document.get("accounts")
+    if not isinstance(tables, dict) or not tables or set(document) != {"accounts"}:
+        return {}, ["must hold tables [accounts.NAME], at least one, and nothing else"]
+    accounts, faults = dict[str, Account](), list[str]()
+    for name, table in tables.items():
+        try:
+            accounts[name] = _account(name, table)
+        except ConfigurationError as error:
+            faults += error.problems
+    return accounts, faults
+
+
+def _account(name: str, table: object) -> Account:
+    if not ACCOUNT_PATTERN.fullmatch(name):
+        raise ConfigurationError(f"accounts.{name}: a name has 1 to 64 characters of A-Z a-z 0-9 _ . -")
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"accounts.{name}: must be a table")
+    if "name" in table:
+        raise ConfigurationError(
+            f"accounts.{name}.name: is not a field; the table's own name is the account's"
+        )
+    problems = (
+        [] if _has_one_key(table) else [f"accounts.{name}: needs exactly one of api_key_env and api_key_file"]
+    )
+    try:
+        account = Account.model_validate(table | {"name": name})
+    except ValidationError as failed:
+        problems += [_line(name, error) for error in failed.errors(include_url=False, include_input=False)]
+    if problems:
+        raise ConfigurationError(*problems)
+    return account
+
+
+def _has_one_key(table: dict[str, Any]) -> bool:
+    return ("api_key_env" in table) != ("api_key_file" in table)
+
+
+def _line(name: str, error: Any) -> str:
+    place = ".".join(str(part) for part in ("accounts", name, *error["loc"]))
+    return f"{place}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _signing_key(name: str, environ: Mapping[str, str]) -> bytes:
+    try:
+        return signing_key(environ.get(name, ""))
+    except NotACredential as problem:
+        raise ConfigurationError(f"environment variable {name} {problem}") from None

@@ -1,0 +1,143 @@
+"""One leased job on its way through the provider: attempts, pauses, and what each ending leads to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from worker.core.accounts import Account
+from worker.core.events import Failure, Status
+from worker.core.ports import Lease, Parked, Provider, Reason, Waits
+from worker.core.retry import repeated
+from worker.core.settling import Settler
+from worker.errors import (
+    AccountProblem,
+    CallError,
+    ConfigurationError,
+    LeaseLost,
+    Redial,
+    Refused,
+    SlotLapsed,
+)
+
+SHORT_WAIT_SECONDS = 0.1
+"""A pause up to this long is slept through in place; a longer one puts the job back into its lane."""
+
+KEYLESS_WAIT_SECONDS = 5.0
+
+
+class _InLane(Exception):
+    """The job lies in its lane again."""
+
+
+class _Expired(Exception):
+    """`expires_at` passed before the first byte."""
+
+
+class Call:
+    """A job in hand, its newest lease, and the tally of what has been spent on it. Its requests' own gate, too.
+
+    `request_seconds` is the provider client's deadline: no request begins that the lease does not cover. `started` is
+    called when a request waits for the network or for its slot.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        account: Account,
+        *,
+        provider: Provider,
+        settler: Settler,
+        waits: Waits,
+        request_seconds: float,
+        started: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lease, self._account, self._tally = lease, account, lease.tally
+        self._provider, self._settler, self._request_seconds = provider, settler, request_seconds
+        self._waits, self._clock = waits, clock
+        self.connecting = started
+        self._last_error: CallError
+
+    def run(self) -> None:
+        """Dial until the job ends or lies in its lane again. Raises ConfigurationError where the API key is gone."""
+        settler, account = self._settler, self._account
+        try:
+            ref = repeated(self._attempt, account.budget, lambda: self._tally, self._pause)
+            settler.settle(self._lease, account, self._tally, Status.PLACED, ref)
+        except _InLane:
+            return
+        except _Expired:
+            settler.settle_expired(self._lease, account, self._tally)
+        except LeaseLost:
+            settler.watch.lease_lost(self._lease.job)
+        except AccountProblem as problem:
+            settler.watch.held(self._lease.job, problem)
+            settler.hold(self._lease, self._tally, problem.code)
+        except ConfigurationError:
+            # The key's file is gone, perhaps for this worker alone: another one may still dial.
+            detail = "this worker has no API key for the account"
+            settler.park(self._lease, self._tally, Reason.HELD, KEYLESS_WAIT_SECONDS, detail)
+            raise
+        except CallError as error:
+            settler.watch.refused(self._lease.job, error)
+            settler.settle(self._lease, account, self._tally, *self._failure(error))
+
+    def opens(self) -> float:
+        """Between connection and first byte: wait for the slot, and make sure that sending is still right."""
+        slot = self._lease.slot
+        wait_seconds = slot.opens - self._clock()
+        if wait_seconds > 0:
+            self.connecting()
+            self._waits.sleep(wait_seconds)
+        now = self._clock()
+        if self._lease.now_us(now) >= self._lease.expires_at_us:
+            raise _Expired
+        if now > slot.closes or now + self._request_seconds > slot.lease_ends:
+            raise SlotLapsed
+        self.connecting()
+        return slot.closes
+
+    def _failure(self, error: CallError) -> tuple[Status, Failure]:
+        """A refusal is the provider's last word; anything else is only as sure as the attempts before it."""
+        if isinstance(error, Refused) or not self._tally.perhaps_rung:
+            return Status.FAILED, Failure(error.code, error.message)
+        reason = (
+            error.message
+            if isinstance(error, Redial)
+            else f"an earlier request may have rung; {error.message}"
+        )
+        return Status.UNKNOWN, Failure("OUTCOME_UNKNOWN", reason)
+
+    def _attempt(self) -> str:
+        """One request; a slot that lapses before the first byte is replaced, for nothing was sent."""
+        while True:
+            try:
+                ref = self._provider.place_call(self._lease.job, self._account.api_key(), self)
+            except SlotLapsed:
+                self._renew(lapsed=True)
+            except CallError as error:
+                self._last_error, self._tally = error, self._tally.after(error)
+                raise
+            else:
+                self._tally = replace(self._tally, sent=self._tally.sent + 1)
+                return ref
+
+    def _pause(self, wait_seconds: float) -> None:
+        error = self._last_error
+        self._settler.watch.retrying(self._lease.job, error, self._tally, wait_seconds)
+        if wait_seconds > SHORT_WAIT_SECONDS:
+            self._settler.park(self._lease, self._tally, Reason.BACKOFF, wait_seconds, error.message)
+            raise _InLane
+        self._waits.sleep(wait_seconds)
+        self._renew()
+
+    def _renew(self, *, lapsed: bool = False) -> None:
+        renew = partial(self._settler.renew, self._lease, self._account, self._tally, lapsed=lapsed)
+        match self._waits.aside(renew):
+            case Parked():
+                raise _InLane
+            case lease:
+                self._lease = lease

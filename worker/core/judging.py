@@ -1,0 +1,162 @@
+"""Judges what came in: a job to admit, a job to reject with its reasons, or something too broken to answer."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic_core import from_json
+
+from worker.core.accounts import Account, Accounts
+from worker.core.events import Failure, Subject
+from worker.core.jobs import ACCOUNT_PATTERN, ID_PATTERN, REPEATED, Job, mask
+from worker.core.ports import Source
+from worker.core.repeats import content, raw_content
+from worker.errors import InvalidJob
+
+MESSAGE_BYTES_MOST = 64 * 1024
+MAX_MARKS = 2000
+"""Lists, objects and names in a message: decoded, each takes hundreds of bytes, however short it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a producer sent: the fields as decoded, and the id that holds if they name none."""
+
+    fields: Mapping[str, Any]
+    source: Source
+    default_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Valid:
+    """A job that may be admitted under its account."""
+
+    job: Job
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A job with an id and an account's name that is not valid or not allowed: it ends as `call.rejected`.
+
+    `content`: all it says, to tell a repeat from another job; see `worker.core.repeats`.
+    """
+
+    subject: Subject
+    failure: Failure
+    content: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Nothing that an event could answer: it goes to the dead letters, `reason` naming what is wrong.
+
+    `job_id` is the id that would have held if the fields name none.
+    """
+
+    reason: str
+    job_id: str | None = None
+
+
+TOO_LARGE = Broken(f"larger than {MESSAGE_BYTES_MOST} bytes")
+OVERLOADED = Broken(f"more than {MAX_MARKS} lists, objects and names")
+
+
+def read_json(text: bytes | str) -> Any:
+    """As `json.loads`, but quicker where pydantic's reader takes the text too. Raises ValueError, RecursionError."""
+    try:
+        return from_json(text, cache_strings="keys")
+    except ValueError:
+        return json.loads(text)
+
+
+def is_overloaded(text: bytes | str) -> bool:
+    """Whether a message holds far more lists, objects and names than any job."""
+    marks: tuple[Any, ...] = (b"{", b"[", b":") if isinstance(text, bytes) else ("{", "[", ":")
+    return sum(map(text.count, marks)) > MAX_MARKS
+
+
+def read_once(text: bytes | str) -> Any:
+    """As `read_json`, for what a producer has written: a name that stands more than once has the value REPEATED.
+
+    Raises ValueError, also for NaN and Infinity, which no JSON has; RecursionError.
+    """
+    return _decode(text if isinstance(text, str) else text.decode(json.detect_encoding(text)))
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    names = Counter(name for name, _ in pairs)
+    return {name: value if names[name] == 1 else REPEATED for name, value in found.items()}
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+_decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant).decode
+
+
+def decode(body: bytes | str) -> dict[str, Any] | Broken:
+    """The fields of a plain JSON job."""
+    if len(body) > MESSAGE_BYTES_MOST:
+        return TOO_LARGE
+    if is_overloaded(body):
+        return OVERLOADED
+    try:
+        fields = read_once(body)
+    except (ValueError, RecursionError):
+        return Broken("not valid JSON")
+    return fields if isinstance(fields, dict) else Broken("not a JSON object")
+
+
+def judge(request: Request, accounts: Accounts, *, extended: bool = False) -> Valid | Rejected | Broken:
+    """Check a request against the contract and the accounts file. Never raises."""
+    fields = request.fields
+    if fields.get("id") is None and request.default_id is not None:
+        fields = {**fields, "id": request.default_id}
+    try:
+        job = Job.parse(fields, extended=extended)
+    except InvalidJob as problem:
+        broken = _unanswerable(fields)
+        failure = Failure(problem.code, problem.message, problem.fields)
+        return broken or _rejected(fields, failure, raw_content(fields))
+    account = accounts.get(job.account)
+    if account is None:
+        reason = {"account": "is not in the accounts file"}
+        return _rejected(fields, Failure("UNKNOWN_ACCOUNT", "no such account", reason), content(job))
+    if not account.may_dial(job.country):
+        reason = {"country": "is not among the countries of the account"}
+        failure = Failure("DESTINATION_BLOCKED", "the account may not dial there", reason)
+        return _rejected(fields, failure, content(job))
+    return Valid(job, account)
+
+
+def _unanswerable(fields: Mapping[str, Any]) -> Broken | None:
+    for name, pattern in (("id", ID_PATTERN), ("account", ACCOUNT_PATTERN)):
+        value = fields.get(name)
+        if value is None:
+            return Broken(f"{name}: is required")
+        if value is REPEATED:
+            return Broken(f"{name}: stands more than once")
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            return Broken(f"{name}: is not well-formed")
+    return None
+
+
+def _rejected(fields: Mapping[str, Any], failure: Failure, content: str) -> Rejected:
+    """The common fields of the event as far as each is well-formed by itself."""
+
+    def good(name: str) -> str | None:
+        value = fields.get(name)
+        return None if value is None or name in (failure.fields or ()) else str(value)
+
+    phone = good("phone")
+    subject = Subject(fields["id"], fields["account"], good("ref"), good("country"), phone and mask(phone))
+    return Rejected(subject, failure, content)

@@ -1,0 +1,98 @@
+"""Decides what a leased job comes to, and hands the decision over to be recorded."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_when_event_set,
+    wait_random_exponential,
+)
+
+from worker.core.accounts import Account
+from worker.core.events import Failure, Status, Subject, conclude
+from worker.core.ports import Decision, Ending, Lease, Ledger, Parked, Parking, Reason, Watch
+from worker.core.retry import Tally
+from worker.errors import StoreUnavailable, WrongKey
+
+
+class Recorder(Protocol):
+    """Has decisions recorded, in its own time: until the ledger takes one, or another worker has decided."""
+
+    def put(self, decision: Decision, done: Callable[[], None]) -> None:
+        """`done` is called once `decision` is on record. Must not raise."""
+
+
+@dataclass(frozen=True)
+class Settler:
+    """Decisions about leased jobs. Thread-safe.
+
+    Once `closing` is set nothing waits for Redis any longer and StoreUnavailable is raised; the lease then runs out,
+    and the job counts as lost.
+    """
+
+    ledger: Ledger
+    recorder: Recorder
+    watch: Watch
+    clock: Callable[[], float] = time.monotonic
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    def settle(
+        self, lease: Lease, account: Account | None, tally: Tally, status: Status, outcome: str | Failure
+    ) -> None:
+        """End the job: outcome, event and deliveries; `outcome` is the provider's ref or the failure."""
+        # Redis' clock may have been set back since the job was accepted.
+        finished_at_us = max(lease.now_us(self.clock()), lease.accepted_at_us)
+        event = conclude(
+            Subject.of(lease.job),
+            outcome,
+            status,
+            attempts=tally.sent,
+            accepted_at_us=lease.accepted_at_us,
+            finished_at_us=finished_at_us,
+        )
+        code = outcome.code if isinstance(outcome, Failure) else ""
+        seconds = (finished_at_us - lease.accepted_at_us) / 1_000_000
+        done = partial(self.watch.finished, lease.job.id, lease.job.account, status, code, seconds)
+        self.recorder.put(Ending(lease, account, tally, event), done)
+
+    def settle_expired(self, lease: Lease, account: Account | None, tally: Tally) -> None:
+        """End a job whose time is up: expired, unless an earlier request may have rung the phone."""
+        if tally.perhaps_rung:
+            failure = Failure(
+                "OUTCOME_UNKNOWN", "the phone may have rung, and the job expired before a redial"
+            )
+            self.settle(lease, account, tally, Status.UNKNOWN, failure)
+        else:
+            failure = Failure("EXPIRED", "expires_at passed before the phone could be rung")
+            self.settle(lease, account, tally, Status.EXPIRED, failure)
+
+    def park(self, lease: Lease, tally: Tally, reason: Reason, wait_seconds: float, detail: str) -> None:
+        """Put the job back into its lane."""
+        self.recorder.put(Parking(lease, tally, reason, wait_seconds, detail), _nothing)
+
+    def hold(self, lease: Lease, tally: Tally, code: str) -> None:
+        """Put the job back into its lane and hold its account."""
+        self.recorder.put(Parking(lease, tally, Reason.HELD, detail=code, hold_code=code), _nothing)
+
+    def renew(self, lease: Lease, account: Account, tally: Tally, *, lapsed: bool = False) -> Lease | Parked:
+        """A fresh slot and intent for the job, or the job back in its lane. Raises LeaseLost."""
+        return Retrying(
+            retry=retry_if_exception_type((StoreUnavailable, WrongKey)),
+            wait=wait_random_exponential(multiplier=0.05, max=1),
+            stop=stop_when_event_set(self.closing),
+            sleep=sleep_using_event(self.closing),
+            reraise=True,
+        )(self.ledger.renew, lease, account, tally, lapsed=lapsed)
+
+
+def _nothing() -> None:
+    """A job that waits again is no news."""

@@ -1,0 +1,12 @@
+"""Shards: the parts into which all state is divided, by account."""
+
+from __future__ import annotations
+
+from binascii import crc32
+
+SHARDS = 16
+
+
+def shard_of(account: str) -> int:
+    """The shard, 0 to 15, on which an account and all its jobs live."""
+    return crc32(account.encode()) % SHARDS

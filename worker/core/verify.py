@@ -1,0 +1,153 @@
+"""The use case: a job comes in, is admitted under its account's limits, dialled, and settled.
+
+    request ─> judge ─┬─> admit ─┬─────────> dial ─┬─> settle ─> outbox
+                      │          └─> lane ──────^  └─> lane
+                      ├─> reject ─────────────────────────────> outbox
+                      └─> bury (dead letters)
+
+Nothing here knows Celery, Redis or requests; `worker.wiring` puts the adapters behind the ports.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from worker.core.accounts import Accounts
+from worker.core.calling import Call
+from worker.core.events import Event, Failure, Status, conclude
+from worker.core.judging import Broken, Rejected, Request, Valid, judge
+from worker.core.ports import (
+    Application,
+    DeadLetters,
+    Lease,
+    Ledger,
+    Parked,
+    Provider,
+    Reason,
+    Seen,
+    Waits,
+    Watch,
+)
+from worker.core.settling import Settler
+from worker.failpoints import hit
+
+FOREIGN_ACCOUNT_WAIT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The use case and what it needs from outside. Thread-safe.
+
+    `request_seconds` is the provider client's deadline for one request; `extended` takes the provider's older
+    fields too.
+    """
+
+    ledger: Ledger
+    provider: Provider
+    accounts: Accounts
+    dead_letters: DeadLetters
+    watch: Watch
+    settler: Settler
+    waits: Waits
+    request_seconds: float
+    extended: bool = False
+
+    def accept(self, requests: Sequence[Request], may_dial: int) -> list[Lease]:
+        """Put every request on record, for good. The leases, at most `may_dial`, are the caller's to dial.
+
+        Raises StoreUnavailable; then any of the requests may be on record, and all may be given again.
+        """
+        applications: list[Application] = []
+        for request in requests:
+            match judge(request, self.accounts, extended=self.extended):
+                case Valid(job, account):
+                    application = Application(job, account, request.source, len(applications) < may_dial)
+                    applications.append(application)
+                case Rejected() as rejected:
+                    self._reject(rejected, request)
+                case Broken(reason):
+                    job_id = request.default_id
+                    self.dead_letters.bury(reason, request.source, request.fields, job_id=job_id)
+        return self._admit(applications)
+
+    def dial(self, lease: Lease, started: Callable[[], None] = lambda: None) -> None:
+        """Place the call of a leased job: it ends, or goes back into its lane. `started`: see `Call`."""
+        hit("dial.before")
+        account = self.accounts.get(lease.job.account)
+        if account is None:
+            # Another version's accounts file knows the account; this worker must not decide about its jobs.
+            wait_seconds = FOREIGN_ACCOUNT_WAIT_SECONDS
+            self.settler.park(lease, lease.tally, Reason.HELD, wait_seconds, "account unknown to this worker")
+            return
+        self.watch.leased(lease)
+        Call(
+            lease,
+            account,
+            provider=self.provider,
+            settler=self.settler,
+            waits=self.waits,
+            request_seconds=self.request_seconds,
+            started=started,
+        ).run()
+        hit("dial.after")
+
+    def recover(self, lease: Lease) -> None:
+        """Decide about a job that expired as it waited, or whose worker was lost."""
+        account, tally = self.accounts.get(lease.job.account), lease.tally
+        if lease.now_us(self.settler.clock()) >= lease.expires_at_us:
+            self.settler.settle_expired(lease, account, tally)
+        elif account is not None and account.budget.spent(tally):
+            failure = Failure("OUTCOME_UNKNOWN", "the worker was lost after it had begun to dial")
+            self.settler.settle(lease, account, tally, Status.UNKNOWN, failure)
+        else:
+            self.settler.park(lease, tally, Reason.BACKOFF, 0.0, "the worker was lost")
+
+    def _admit(self, applications: Sequence[Application]) -> list[Lease]:
+        leases: list[Lease] = []
+        hit("admit.before")
+        admissions = self.ledger.admit(applications)
+        hit("admit.after")
+        for application, admission in zip(applications, admissions, strict=True):
+            job = application.job
+            if isinstance(admission, Seen):
+                self.watch.repeated(job.account, job.id, admission)
+                continue
+            self.watch.accepted(job.account, job.id, application.source)
+            if isinstance(admission, Parked):
+                self.watch.parked(job, admission.reason, admission.until_us)
+            else:
+                leases.append(admission)
+        return leases
+
+    def _reject(self, rejected: Rejected, request: Request) -> None:
+        subject, account = rejected.subject, self.accounts.get(rejected.subject.account)
+        event = _rejection(rejected, event_id=_strangers_id(rejected) if account is None else None)
+        seen = self.ledger.reject(subject.id, subject.account, account, event, rejected.content)
+        if seen is not None:
+            self.watch.repeated(subject.account, subject.id, seen)
+            return
+        self.watch.accepted(subject.account, subject.id, request.source)
+        self.watch.finished(subject.id, subject.account, event.status, rejected.failure.code, 0.0)
+
+
+def _strangers_id(rejected: Rejected) -> str:
+    """The event's id where the ledger soon forgets the job: the same should its message come again."""
+    subject, failure = rejected.subject, rejected.failure
+    told = repr((subject.id, subject.account, failure.code, sorted((failure.fields or {}).items())))
+    return f"evt_{hashlib.sha256(told.encode()).hexdigest()[:32]}"
+
+
+def _rejection(rejected: Rejected, event_id: str | None) -> Event:
+    now_us = time.time_ns() // 1000
+    return conclude(
+        rejected.subject,
+        rejected.failure,
+        Status.REJECTED,
+        attempts=0,
+        accepted_at_us=now_us,
+        finished_at_us=now_us,
+        event_id=event_id,
+    )

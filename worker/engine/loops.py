@@ -1,0 +1,105 @@
+"""Threads that take one turn after another, and outlive every fault of what they talk to."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from worker.errors import BrokerUnavailable, StoreUnavailable
+from worker.network.causes import because
+from worker.telemetry.threads import show_name, whereabouts
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
+STALLED_AFTER_SECONDS = 60.0
+
+
+class Faults(Protocol):
+    """Hears of a loop's trouble once, and once when it is over. Must not raise."""
+
+    def loop_failed(self, loop: str, error: Exception) -> None: ...
+
+    def loop_recovered(self, loop: str) -> None: ...
+
+
+class Loop:
+    """Calls `turn` again and again in a daemon thread.
+
+    A turn returns the seconds to wait before the next, which `wake` cuts short. A turn that raises is followed by a
+    pause that doubles from 0.1 to 5 s; StoreUnavailable and BrokerUnavailable are expected, anything else is a fault
+    of ours and no reason to stop either.
+
+    A turn that does not end stays the only one: nobody can tell it from a slow one, and a second thread would take what
+    the first has in hand, or be stuck at the same place. The process is unlive meanwhile, see `stalled`.
+    """
+
+    def __init__(self, name: str, turn: Callable[[], float], faults: Faults) -> None:
+        self.name = name
+        self._turn, self._faults = turn, faults
+        self._woken, self._stopping = threading.Event(), threading.Event()
+        self._pause_seconds, self._because = 0.0, ""
+        self._last_turn = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._last_turn = time.monotonic()
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Begin the next turn now."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Let the turn under way be the last; returns at once."""
+        self._stopping.set()
+        self._woken.set()
+
+    def join(self, timeout_seconds: float) -> None:
+        if self._thread.is_alive():
+            self._thread.join(timeout_seconds)
+
+    @property
+    def trouble(self) -> str | None:
+        """What an operator should know: the loop failed at its last turn, or has not turned for a minute."""
+        if self._pause_seconds:
+            return f"{self.name} fails{self._because}"
+        return f"{self.name} stalled" if self.stalled else None
+
+    @property
+    def stalled(self) -> bool:
+        """True where the thread died, or its turn has taken a minute."""
+        if self._stopping.is_set():
+            return False
+        return not self._thread.is_alive() or time.monotonic() - self._last_turn > STALLED_AFTER_SECONDS
+
+    @property
+    def where(self) -> str:
+        """What the thread is doing."""
+        return whereabouts(self._thread)
+
+    def _run(self) -> None:
+        show_name(self.name)
+        while not self._stopping.is_set():
+            wait_seconds = self._take_turn()
+            self._last_turn = time.monotonic()
+            if wait_seconds > 0:
+                self._woken.wait(wait_seconds)
+            self._woken.clear()
+
+    def _take_turn(self) -> float:
+        try:
+            wait_seconds = self._turn()
+        except Exception as error:  # a loop that ends is worse than any error
+            return self._failed(error)
+        if self._pause_seconds:
+            self._pause_seconds = 0.0
+            self._faults.loop_recovered(self.name)
+        return min(wait_seconds, STALLED_AFTER_SECONDS / 4)
+
+    def _failed(self, error: Exception) -> float:
+        if not self._pause_seconds or not isinstance(error, StoreUnavailable | BrokerUnavailable):
+            self._faults.loop_failed(self.name, error)
+        self._because = because(error)
+        self._pause_seconds = min(max(self._pause_seconds * 2, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+        return self._pause_seconds

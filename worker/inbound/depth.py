@@ -1,0 +1,77 @@
+"""How many messages lie in the broker's queues; also the answer to whether the broker answers."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import Any
+
+from kombu.transport import redis
+from redis.exceptions import ResponseError
+
+from worker.broker.connection import Link, broker_errors
+from worker.broker.queues import INTAKE, RESULTS, TASK_QUEUES
+from worker.errors import BrokerUnavailable
+from worker.inbound.redis_lists import PRIORITY_SUFFIXES
+
+
+class QueueDepths:
+    """Asks over a connection of its own. Thread-safe; one asks at a time."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._link: Link | None = None
+        self._lock = threading.Lock()
+
+    def read(self) -> dict[str, int]:
+        """Messages per queue that are ready to be taken. Raises BrokerUnavailable within seconds.
+
+        On Redis those whose key holds something else are left out.
+        """
+        with self._lock:
+            try:
+                return self._ask()
+            except BrokerUnavailable:
+                self._drop()
+                raise
+
+    def close(self) -> None:
+        with self._lock:
+            self._drop()
+
+    def _ask(self) -> dict[str, int]:
+        link = self._link = self._link or Link(self._url, [])
+        with broker_errors("the broker does not tell its queues' depths"):
+            if isinstance(link.channel, redis.Channel):
+                return _lengths(link.channel)
+            # On anything but AMQP a stream takes the place of the plain intake queue.
+            queues = [*TASK_QUEUES, RESULTS, *([INTAKE] if link.confirms else [])]
+            link.declare(queues)
+            return {
+                queue.name: queue.bind(link.channel).queue_declare(passive=link.confirms).message_count
+                for queue in queues
+            }
+
+    def _drop(self) -> None:
+        if self._link is not None:
+            self._link.abandon()
+            self._link = None
+
+
+def _lengths(channel: Any) -> dict[str, int]:
+    """In one round trip. Raises what redis-py raises."""
+    lists = [(queue.name, suffix) for queue in (*TASK_QUEUES, RESULTS) for suffix in PRIORITY_SUFFIXES]
+    with channel.conn_or_acquire() as client, client.pipeline(transaction=False) as pipeline:
+        for name, suffix in lists:
+            pipeline.llen(name + suffix)
+        lengths = pipeline.execute(raise_on_error=False)
+    depths: Counter[str] = Counter()
+    wrong = set()
+    for (name, _), length in zip(lists, lengths, strict=True):
+        if isinstance(length, ResponseError) and "WRONGTYPE" in str(length):
+            wrong.add(name)
+        elif isinstance(length, Exception):
+            raise length
+        else:
+            depths[name] += length
+    return {name: depth for name, depth in depths.items() if name not in wrong}

@@ -1,0 +1,19 @@
+"""What each key of a Redis broker holds, or should."""
+
+from __future__ import annotations
+
+from worker.broker.queues import CALLS, INTAKE, RESULTS, TASK_QUEUES
+from worker.inbound.redis_lists import PRIORITY_SUFFIXES, filing_keys
+
+
+def expected_types() -> dict[str, str]:
+    """The type of every key that a worker takes messages from or puts events into, beside what kombu keeps there."""
+    lists = (f"{queue.name}{suffix}" for queue in (*TASK_QUEUES, RESULTS) for suffix in PRIORITY_SUFFIXES)
+    bindings = (f"_kombu.binding.{queue.exchange.name}" for queue in (CALLS, RESULTS))
+    filing = zip(filing_keys(CALLS.name), ("hash", "zset", "set"), strict=True)
+    return {
+        **dict.fromkeys(lists, "list"),
+        INTAKE.name: "stream",
+        **dict.fromkeys(bindings, "set"),
+        **dict(filing),
+    }

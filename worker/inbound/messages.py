@@ -1,0 +1,167 @@
+"""Reads a broker message into a request, or says why it cannot be read. Never raises.
+
+Source: Celery's message protocol, versions 2 and 1; kombu's message format on virtual transports.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kombu.message import Message
+
+from worker.broker.amqp_frames import Received
+from worker.broker.amqp_properties import read_properties
+from worker.broker.queues import TASK_NAME
+from worker.core.judging import (
+    MESSAGE_BYTES_MOST,
+    OVERLOADED,
+    TOO_LARGE,
+    Broken,
+    Request,
+    decode,
+    is_overloaded,
+    read_json,
+    read_once,
+)
+from worker.core.ports import Source
+from worker.privacy.scrubbing import starred
+
+JSON_TYPES = ("application/json", "json")
+_SPELLED_JSON = re.compile(
+    r"\s*(?:application/)?json\s*(?:;\s*charset\s*=\s*\"?(?:utf-?8|us-ascii)\"?\s*)?;?\s*", re.IGNORECASE
+)
+"""What many languages' libraries write by themselves: `application/json; charset=utf-8`."""
+
+HEADERS_READ = {b"task": "task", b"id": "id", b"compression": "compression"}
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A message as it came, whatever it holds; `unreadable` says why some of its headers are not known."""
+
+    headers: Mapping[str, Any]
+    content_type: Any
+    body: bytes
+    unreadable: str = ""
+
+    @classmethod
+    def delivered(cls, received: Received) -> Envelope | Broken:
+        """From a message of an AMQP broker, of which only what is asked for here need be readable."""
+        if received.digest:
+            return TOO_LARGE
+        properties = read_properties(received.properties, HEADERS_READ)
+        return cls(properties.headers, properties.content_type, received.body, properties.unreadable)
+
+    @classmethod
+    def of(cls, message: Message) -> Envelope:
+        """From a message that kombu received over another transport."""
+        body = message.body
+        if isinstance(body, str):
+            body = body.encode("utf-8", "backslashreplace")
+        elif not isinstance(body, bytes):
+            body = repr(body).encode()
+        return cls(_mapping(message.headers), message.content_type, body)
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Envelope | Broken:
+        """From the bytes in which kombu keeps a message in Redis."""
+        if len(raw) > 2 * MESSAGE_BYTES_MOST:
+            return Broken(f"larger than {2 * MESSAGE_BYTES_MOST} bytes")
+        if is_overloaded(raw):
+            return OVERLOADED
+        try:
+            document = read_json(raw)
+            body = document["body"]
+            if _mapping(document.get("properties")).get("body_encoding") == "base64":
+                body = base64.b64decode(body, validate=True)
+        except (ValueError, RecursionError, TypeError, KeyError, AttributeError, binascii.Error):
+            return Broken("not a kombu message")
+        body = body.encode("utf-8", "backslashreplace") if isinstance(body, str) else body
+        if not isinstance(body, bytes):
+            return Broken("not a kombu message")
+        return cls(_mapping(document.get("headers")), document.get("content-type"), body)
+
+
+def read_task(envelope: Envelope) -> Request | Broken:
+    """A Celery message of task `calls.verify`, protocol 2 or 1. What cannot be read keeps the task's id."""
+    found = _task(envelope)
+    task_id = envelope.headers.get("id")
+    return replace(found, job_id=task_id) if isinstance(found, Broken) and isinstance(task_id, str) else found
+
+
+def _task(envelope: Envelope) -> Request | Broken:
+    if envelope.unreadable and "task" not in envelope.headers:
+        return Broken(f"its properties cannot be read: {envelope.unreadable}")
+    if not _is_json(envelope.content_type):
+        return _refused(envelope)
+    if envelope.headers.get("compression"):
+        return Broken("compressed messages are refused")
+    document = _json(envelope.body)
+    if isinstance(document, Broken):
+        return document
+    if "task" in envelope.headers:
+        return _protocol_2(envelope.headers, document)
+    return (
+        _protocol_1(document) if isinstance(document, dict) else Broken("not a Celery message: no task named")
+    )
+
+
+def read_plain(envelope: Envelope) -> Request | Broken:
+    """A job as plain JSON from queue `calls.intake`; its id must be in it. A missing content type is forgiven."""
+    if envelope.content_type and not _is_json(envelope.content_type):
+        return _refused(envelope)
+    fields = decode(envelope.body)
+    return fields if isinstance(fields, Broken) else Request(fields, Source.QUEUE)
+
+
+def _is_json(content_type: Any) -> bool:
+    if content_type in JSON_TYPES:
+        return True
+    return isinstance(content_type, str) and _SPELLED_JSON.fullmatch(content_type) is not None
+
+
+def _refused(envelope: Envelope) -> Broken:
+    return Broken(f"content type {_short(envelope.content_type)} is refused; only application/json is taken")
+
+
+def _json(body: bytes) -> Any:
+    if len(body) > MESSAGE_BYTES_MOST:
+        return TOO_LARGE
+    if is_overloaded(body):
+        return OVERLOADED
+    try:
+        return read_once(body)
+    except (ValueError, RecursionError):
+        return Broken("not valid JSON")
+
+
+def _protocol_2(headers: Mapping[str, Any], document: Any) -> Request | Broken:
+    if not isinstance(document, list) or len(document) < 2:
+        return Broken("not a Celery message: the body is not [args, kwargs, embed]")
+    return _request(headers.get("task"), headers.get("id"), document[0], document[1])
+
+
+def _protocol_1(document: dict[str, Any]) -> Request | Broken:
+    return _request(document.get("task"), document.get("id"), document.get("args"), document.get("kwargs"))
+
+
+def _request(task: Any, task_id: Any, args: Any, kwargs: Any) -> Request | Broken:
+    if task != TASK_NAME:
+        return Broken(f"unknown task {_short(task)}; only {TASK_NAME} is run here")
+    if args or not isinstance(kwargs, dict):
+        reason = f"{TASK_NAME} takes the job's fields as keyword arguments only"
+        return Broken(reason, task_id if isinstance(task_id, str) else None)
+    return Request(kwargs, Source.CELERY, task_id if isinstance(task_id, str) else None)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _short(value: Any) -> str:
+    return starred(repr(value)[:80])

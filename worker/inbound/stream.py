@@ -1,0 +1,159 @@
+"""Plain JSON jobs from the Redis stream `calls.intake`, for producers in any language."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+import redis
+
+from worker.core.judging import MESSAGE_BYTES_MOST, TOO_LARGE, Broken, Request, decode
+from worker.core.ports import Source
+from worker.errors import StoreUnavailable
+from worker.failpoints import hit
+from worker.inbound.bell import Bell
+from worker.inbound.entry import Entry, Taker
+from worker.inbound.listening import Listening
+from worker.inbound.lua import source
+from worker.inbound.redis_lists import FETCH_BYTES, HEAD_BYTES, uncut
+from worker.inbound.upkeep import ABANDONED_SECONDS, Upkeep
+from worker.redisio.runner import ScriptCall, Scripts, store_errors
+
+STREAM, GROUP, FIELD = "calls.intake", "callworker", "job"
+BATCH_MOST = 200
+IN_HAND_MOST = 1000
+LISTEN_SECONDS = 1.0
+IDLE_SECONDS, BUSY_SECONDS, WRONG_SECONDS = 0.004, 0.02, 1.0
+"""The pause after a look that found nothing; with entries in hand; and where the key holds something else."""
+ABANDONED_MS = int(ABANDONED_SECONDS * 1000)
+LOST_CONSUMER_MS = 3_600_000
+_START = b"0-0"
+
+
+class StreamSource:
+    """One turn reads new entries, and now and then those that a lost worker had taken; for one thread.
+
+    An entry leaves the stream once its job is on record; until then it stays pending in the group, and another worker
+    claims it when this one has not kept it for `ABANDONED_SECONDS`; see `Upkeep`. Each worker is a consumer of the
+    group under a name of its own, which is removed when it closes, or, if it was killed, by another one an hour later.
+    `wrong` names the stream while its key holds something else.
+    """
+
+    def __init__(
+        self, client: redis.Redis, taker: Taker, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._client, self._taker, self._upkeep = client, taker, Upkeep(clock)
+        self._consumer = uuid.uuid4().hex
+        self._in_hand: set[bytes] = set()
+        self._cursor = _START
+        self._batch = BATCH_MOST
+        self._scripts = Scripts(client, source)
+        self._listening = Listening(Bell(client, STREAM), LISTEN_SECONDS, clock)
+        self.wrong: frozenset[str] = frozenset()
+
+    def turn(self) -> float:
+        """Hand over what there is; seconds until the next look. Raises StoreUnavailable."""
+        try:
+            if not self._in_hand:
+                self._listening.listen()
+            self._upkeep.turn(self._keep, self._take_over)
+            more = self._take_new()
+        except Exception:
+            self._batch = max(self._batch // 2, 1)
+            self._upkeep.interrupted()
+            self._listening.stir()
+            raise
+        self._batch = min(self._batch * 2, BATCH_MOST)
+        if more:
+            return 0.0
+        return WRONG_SECONDS if self.wrong else BUSY_SECONDS if self._in_hand else IDLE_SECONDS
+
+    @property
+    def blocked(self) -> bool:
+        """Whether nothing can be taken for it."""
+        return bool(self.wrong)
+
+    def close(self) -> None:
+        """Leave the group. What is not on record others may claim at once; then one of them removes this consumer.
+
+        What cannot be said now, because Redis is away, they find out by themselves.
+        """
+        self._listening.close()
+        with suppress(StoreUnavailable):
+            self._set_idle(ABANDONED_MS)
+            self._forget_consumers(self._consumer)
+
+    def _keep(self) -> None:
+        if not self._taker.stuck:
+            self._set_idle(0)
+
+    def _set_idle(self, idle_ms: int) -> None:
+        """Have what is in hand count as untouched for so long."""
+        self._scripts.run(ScriptCall("set_idle", STREAM, [GROUP, self._consumer, idle_ms, *self._in_hand]))
+
+    def _forget_consumers(self, leaving: str) -> None:
+        self._scripts.run(ScriptCall("forget_consumers", STREAM, [GROUP, LOST_CONSUMER_MS, leaving]))
+
+    def _take_over(self) -> bool:
+        """Claim what is abandoned, up to a batch; False while there may be more."""
+        self._forget_consumers("")
+        if self._is_full:
+            return True
+        self._take(ABANDONED_MS, redelivered=True)
+        return bool(self._cursor == _START)
+
+    def _take_new(self) -> bool:
+        """Whether there may be more."""
+        if self._is_full:
+            return False
+        hit("fetch.before")
+        return self._take("", redelivered=False)
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._in_hand) >= IN_HAND_MOST or self._taker.room_bytes <= 0
+
+    def _take(self, idle_ms: int | str, *, redelivered: bool) -> bool:
+        most = min(self._batch, BATCH_MOST)
+        most_bytes = min(FETCH_BYTES * most // BATCH_MOST, self._taker.room_bytes)
+        bounds = (most, most_bytes, MESSAGE_BYTES_MOST, HEAD_BYTES)
+        arguments = [GROUP, self._consumer, FIELD, *bounds, idle_ms, self._cursor]
+        entries, wrong, cursor, more = self._scripts.run(ScriptCall("take", STREAM, arguments))
+        self._cursor = cursor
+        self.wrong = frozenset(key.decode() for key in wrong)
+        fresh = [entry for entry in entries if entry[0] not in self._in_hand]
+        if fresh:
+            self._listening.stir()
+            hit("fetch.after")
+        for entry_id, is_job, text in fresh:
+            self._hand_over(entry_id, text, bool(is_job), redelivered)
+        return bool(more)
+
+    def _hand_over(self, entry_id: bytes, text: bytes, is_job: bool, redelivered: bool) -> None:
+        self._in_hand.add(entry_id)
+        raw, cut = uncut(text)
+        read = partial(_content, raw if is_job else None) if cut is None else _too_large
+        done = partial(self._done, entry_id)
+        self._taker.put(Entry(raw, read, done, Source.STREAM, redelivered, label=entry_id, cut=cut))
+
+    def _done(self, entry_id: bytes) -> None:
+        """Strike the entry off; if Redis is away it stays pending and its job is found on record later."""
+        with suppress(StoreUnavailable), store_errors(), self._client.pipeline(transaction=True) as pipeline:
+            pipeline.xack(STREAM, GROUP, entry_id)
+            pipeline.xdel(STREAM, entry_id)
+            pipeline.execute()
+        self._in_hand.discard(entry_id)
+
+
+def _content(raw: bytes | None) -> Request | Broken:
+    if raw is None:
+        return Broken("the entry must have one field `job`")
+    fields = decode(raw)
+    return fields if isinstance(fields, Broken) else Request(fields, Source.STREAM)
+
+
+def _too_large() -> Broken:
+    return TOO_LARGE

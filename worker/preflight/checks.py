@@ -1,0 +1,106 @@
+"""What must be right before a worker may start: all that is wrong is told at once, one line each.
+
+`callworker doctor` looks at the same things, and at the servers as well.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from worker.broker.address import broker_url
+from worker.core.accounts import Accounts
+from worker.errors import ConfigurationError, every
+from worker.network import trust
+from worker.preflight import open_files
+from worker.preflight.greeting import ask_broker, ask_store
+from worker.provider import Codes
+from worker.settings import Settings
+
+CELERY_BROKER = "CELERY_BROKER_URL"
+
+
+def check(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of a worker that may start. Raises ConfigurationError with everything that is in its way."""
+    settings, wrong = Settings.sound_part(environ)
+    own = ConfigurationError(*wrong.values())
+    checks: list[Callable[[], object]] = [partial(_refuse, own)]
+    every([*checks, *_files(settings, environ), *_broker(settings, wrong, environ)])
+    return settings
+
+
+def _refuse(wrong: ConfigurationError) -> None:
+    if wrong.problems:
+        raise wrong
+
+
+def _files(settings: Settings, environ: Mapping[str, str]) -> list[Callable[[], object]]:
+    return [
+        partial(check_accounts, settings, environ),
+        partial(Codes.load, settings.provider_errors_file),
+        partial(open_files.check, settings.concurrency),
+        partial(check_certificates, settings, environ),
+    ]
+
+
+def check_accounts(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Raises ConfigurationError with each fault of the accounts file, and of the secrets of accounts without one."""
+    accounts, faults = Accounts.sound_part(settings.accounts_file)
+    refusal = ConfigurationError(*faults)
+    checks: list[Callable[[], object]] = [partial(_refuse, refusal), partial(accounts.secrets, environ)]
+    every(checks)
+
+
+def check_certificates(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
+    """Raises ConfigurationError with every file of certificates that is of no use."""
+    checks: list[Callable[[], None]] = [partial(trust.check_public, environ)]
+    if settings.proxstop_ca_file is not None:
+        checks += [partial(trust.check, settings.proxstop_ca_file, "PROXSTOP_CA_FILE")]
+    every([*checks, *_of_webhooks(settings)])
+
+
+def _of_webhooks(settings: Settings) -> list[Callable[[], None]]:
+    try:
+        accounts = Accounts.load(settings.accounts_file)
+    except ConfigurationError:
+        # Said by the check of that file.
+        return []
+    return [
+        partial(trust.check, endpoint.ca_file, f"accounts.{name}.webhooks.{number}.ca_file")
+        for name, account in accounts.items()
+        for number, endpoint in enumerate(account.webhooks)
+        if endpoint.ca_file is not None
+    ]
+
+
+def _broker(
+    settings: Settings, wrong: Mapping[str, str], environ: Mapping[str, str]
+) -> list[Callable[[], object]]:
+    checks: list[Callable[[], object]] = []
+    if settings.redis_url is not None and "REDIS_URL" not in wrong:
+        checks += [partial(_ask_redis, settings)]
+    if settings.broker_url is not None and "BROKER_URL" not in wrong:
+        checks += [partial(ask_broker, settings.broker_url, "BROKER_URL")]
+    if not wrong.keys() & {"BROKER_URL", "REDIS_URL"}:
+        checks += [partial(refuse_celerys_own, settings, environ)]
+    return checks
+
+
+def _ask_redis(settings: Settings) -> None:
+    url = str(settings.redis_url)
+    ask_store(url)
+    if settings.broker_url is None:
+        ask_broker(url, "REDIS_URL")
+
+
+def refuse_celerys_own(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Celery's consumer would heed its own variable, and all else of the worker would not.
+
+    Celery's command line sets it to BROKER_URL, which does no harm.
+    """
+    given = environ.get(CELERY_BROKER, "").strip()
+    if given and given != broker_url(settings):
+        raise ConfigurationError(
+            f"{CELERY_BROKER}, which -b sets too: names another broker than BROKER_URL; set BROKER_URL alone"
+        )

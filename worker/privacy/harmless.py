@@ -1,0 +1,171 @@
+"""What a dead letter keeps of a message: the values of a job's own harmless fields, and the names of the others.
+
+In a message that no event can answer, a PIN or a number may stand under any name, as a name, in a list, or in no JSON
+at all. So nothing is searched for: a value is kept where it is a job's own field and has that field's form, and
+everything else is left out or starred.
+
+Known weakness: a PIN spelled out in words, in text that is no JSON, is kept; and so is one of one to three digits under
+`country`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from worker.core.jobs import (
+    ACCOUNT_PATTERN,
+    EXTENDED_LANGUAGES,
+    ID_PATTERN,
+    LANGUAGES,
+    NOTE_LENGTH,
+    Job,
+)
+from worker.core.judging import MESSAGE_BYTES_MOST, is_overloaded, read_json
+from worker.privacy.labelled import REDACTED, masked
+from worker.privacy.redaction import redactor
+from worker.privacy.scrubbing import starred
+
+MAX_TEXT = 2048
+"""Characters that are kept of a message without fields."""
+
+MAX_NAMES, MAX_NAME, MAX_DEPTH = 40, 64, 4
+
+_PHONE = re.compile(r"[0-9]{7,15}")
+_MOMENT = re.compile(r"[0-9]{4}(?:-[0-9]{2}){2}[Tt ][0-9]{2}(?::[0-9]{2}){2}[0-9.:+Zz-]{1,24}")
+_COUNTRY = re.compile(r"[1-9][0-9]{0,2}")
+_LONG_ID = re.compile(r"[0-9]{16,}|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32}")
+_NUMBER = re.compile(r"^[0-9]+$|^[0-9](?:[._:-][0-9]){2,4}$|[0-9](?:[._:-]?[0-9]){6,}+")
+
+
+def harmless(content: Mapping[str, Any] | bytes) -> Any:
+    """What may be kept of a message: a dict of its fields, else a text. At most some kilobytes. May raise anything."""
+    if isinstance(content, Mapping):
+        return _fields(content)
+    if len(content) > MESSAGE_BYTES_MOST or is_overloaded(content):
+        return _text(content)
+    try:
+        document = read_json(content)
+    except (ValueError, RecursionError):
+        return _text(content)
+    return _document(document)
+
+
+def harmless_id(job_id: str | None) -> str:
+    """A job's id where it can be kept as it is, else nothing: what is starred in part is no id."""
+    kept = "" if job_id is None or not ID_PATTERN.fullmatch(job_id) else _KEPT["id"](job_id)
+    return kept if kept == job_id else ""
+
+
+def to_send_again(content: object) -> tuple[dict[str, Any], list[str]]:
+    """The fields of `harmless` that stand as they came, and the names of those of a job that do not."""
+    fields = content if isinstance(content, dict) else {}
+    own = {name: value for name, value in fields.items() if name in Job.model_fields and value is not None}
+    whole = {name: value for name, value in own.items() if _is_whole(name, value)}
+    return whole, [name for name in own if name not in whole]
+
+
+def _is_whole(name: str, value: object) -> bool:
+    text = str(value)
+    return name in _KEPT and "*" not in text and REDACTED not in text
+
+
+def _document(document: Any) -> Any:
+    """A Celery message's keyword arguments; of positional ones only how many."""
+    match document:
+        case [list() as args, dict() as kwargs, *_]:
+            return _fields(kwargs) | ({"positional": len(args)} if args else {})
+        case {"task": task, "kwargs": dict() as kwargs}:
+            return {"task": _words(str(task), MAX_NAME), **_fields(kwargs)}
+        case dict():
+            return _fields(document)
+        case _:
+            return _shape(document, 0)
+
+
+def _fields(fields: Mapping[Any, Any]) -> dict[str, Any]:
+    return {_name(name): _field(name, value) for name, value in _first(fields.items())}
+
+
+def _field(name: Any, value: Any) -> Any:
+    keep = _KEPT.get(name) if isinstance(name, str) else None
+    if keep is not None and isinstance(value, str | int) and not isinstance(value, bool):
+        kept = keep(str(value))
+        return value if keep is _country and kept == str(value) else kept
+    return _shape(value, 0)
+
+
+def _shape(value: Any, depth: int) -> Any:
+    """A value whose content is left out; of nested ones the names are told."""
+    if value is None or isinstance(value, bool):
+        return value
+    if depth < MAX_DEPTH and isinstance(value, Mapping):
+        return {_name(name): _shape(item, depth + 1) for name, item in _first(value.items())}
+    if depth < MAX_DEPTH and isinstance(value, list | tuple):
+        return [_shape(item, depth + 1) for item in _first(value)]
+    return REDACTED
+
+
+def _first(items: Any) -> Iterator[Any]:
+    for _, item in zip(range(MAX_NAMES), items, strict=False):
+        yield item
+
+
+def _name(name: Any) -> str:
+    return name if isinstance(name, str) and name in Job.model_fields else _words(str(name), MAX_NAME)
+
+
+def _words(text: str, most: int) -> str:
+    """What is left of a text, at most `most` characters, without secrets, and each word in which a PIN could stand."""
+    return starred(redactor.text(text[:most]))
+
+
+def _text(content: bytes) -> str:
+    try:
+        text = content[: 4 * MAX_TEXT].decode("utf-8", "strict" if len(content) <= 4 * MAX_TEXT else "ignore")
+    except UnicodeDecodeError:
+        return "[binary]"
+    return _words(text, MAX_TEXT)
+
+
+def _identifier(pattern: re.Pattern[str]) -> Callable[[str], str]:
+    def keep(value: str) -> str:
+        if not pattern.fullmatch(value):
+            return _words(value, MAX_NAME)
+        return value if _LONG_ID.search(value) else _NUMBER.sub(lambda run: "*" * len(run[0]), value)
+
+    return keep
+
+
+def _country(value: str) -> str:
+    return value if _COUNTRY.fullmatch(value) else REDACTED
+
+
+def _language(value: str) -> str:
+    return value if value in LANGUAGES + EXTENDED_LANGUAGES else REDACTED
+
+
+def _moment(value: str) -> str:
+    return value if _MOMENT.fullmatch(value) else REDACTED
+
+
+def _extension_type(value: str) -> str:
+    return value if value in ("1", "2") else REDACTED
+
+
+def _phone(value: str) -> str:
+    return masked(value) if _PHONE.fullmatch(value) else REDACTED
+
+
+_KEPT: Mapping[str, Callable[[str], str]] = {
+    "id": _identifier(ID_PATTERN),
+    "account": _identifier(ACCOUNT_PATTERN),
+    "country": _country,
+    "phone": _phone,
+    "message": _language,
+    "expires_at": _moment,
+    "exttype": _extension_type,
+    "ref": lambda value: _words(value, NOTE_LENGTH),
+}
+"""By field, what to keep of its value."""

@@ -1,0 +1,244 @@
+"""Redaction at the root: the last step before a log line is rendered, whoever wrote the line.
+
+`redactor` is a structlog processor. By field name, by registered secret and by the shapes of
+`worker.privacy.scrubbing` it empties every value of the line, nested ones too, and the text of tracebacks. It never
+raises.
+
+Known weakness: see `worker.privacy.scrubbing`. A bare PIN of three to five digits under a name that says nothing
+(`log.info("x", n="1234")`) cannot be told from a count; nor a phone number that a producer uses as its job's id.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from pathlib import PurePath
+from typing import Any
+from urllib.parse import quote
+
+from worker.privacy.addresses import passwords
+from worker.privacy.labelled import REDACTED, Label, hidden, label, masked
+from worker.privacy.scrubbing import MAX_TEXT, bounded, scrub
+
+SHORTEST_SECRET = 4
+"""Shorter registered secrets are ignored: hiding every "a" would hide everything."""
+
+MAX_FIELD, MAX_DEPTH = 64 * 1024, 8
+"""Characters of one field of a line with all that is in it, and how many values may be in one another."""
+
+NODE_SIZE = 32
+"""What a value takes of a field's room beside its text."""
+
+CUT = "[cut]"
+
+_PLAIN_NAMES = frozenset(
+    {
+        "account",
+        "delivery",
+        "endpoint",
+        "event_id",
+        "exchange",
+        "id",
+        "job",
+        "level",
+        "logger",
+        "loop",
+        "queue",
+    }
+    | {"ref", "source", "thread", "timestamp", "version", "worker"}
+)
+"""Fields whose value may be a long number without being a phone's."""
+
+_DIGIT = re.compile(r"\d")
+_PLAIN_VALUE = re.compile(r"[A-Za-z0-9_:.@/+-]{1,128}")
+_NUMBER_NAME = re.compile(
+    r"(?:.*_)?(?:seconds|ms|us|ns|at|bytes|size|count|total|jobs|waiting|pending|pid|port|fence|id)"
+)
+
+
+class Room:
+    """What a field may still take of a line: a structure that holds parts of itself many times over must end too."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = MAX_FIELD
+
+    def admit(self, items: Iterable[Any]) -> Iterator[Any]:
+        """The items that there is room for, and CUT where one had to be left out."""
+        for item in items:
+            if self._left <= 0:
+                yield CUT
+                return
+            self.spend(item)
+            yield item
+
+    def spend(self, item: object) -> None:
+        """Count what a value takes."""
+        self._left -= NODE_SIZE + (min(len(item), MAX_TEXT) if isinstance(item, str | bytes) else 0)
+
+
+class Redactor:
+    """Knows the secrets of this process and keeps them, PINs and phone numbers out of log lines."""
+
+    def __init__(self) -> None:
+        self._secrets: tuple[str, ...] = ()
+        self._shortest = SHORTEST_SECRET
+
+    def register(self, secret: str) -> None:
+        """Hide `secret`, an API key, password or `whsec_…` secret, and its encoded forms, from now on."""
+        forms = {form for form in _forms(secret.strip()) if len(form) >= SHORTEST_SECRET}
+        if forms.issubset(self._secrets):
+            return
+        self._secrets = tuple(sorted(forms.union(self._secrets), key=len, reverse=True))
+        self._shortest = min(map(len, self._secrets), default=SHORTEST_SECRET)
+
+    def text(self, text: str) -> str:
+        """`text` without registered secrets and whatever `scrub` finds."""
+        if len(text) <= MAX_TEXT:
+            return scrub(self._without_secrets(text))
+        return bounded(text, lambda part: scrub(self._without_secrets(part)))
+
+    def __call__(self, _: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """The structlog processor. Names that begin with an underscore are structlog's own and pass."""
+        return {name: value if name[:1] == "_" else self.field(name, value) for name, value in line.items()}
+
+    def field(self, name: str, value: object, depth: int = 0, room: Room | None = None) -> Any:
+        """What to print for a field: text, numbers, lists and dicts only, safe for any JSON encoder.
+
+        `room` is that of the value around this one.
+        """
+        try:
+            return self._named(name, value, depth, room)
+        except Exception:  # a foreign __repr__ or __str__ may do anything
+            return "[unprintable]"
+
+    def _named(self, name: str, value: object, depth: int, room: Room | None) -> Any:
+        if value is None or isinstance(value, bool):
+            return value
+        if kind := label(name):
+            return self._labelled(kind, value)
+        if isinstance(value, int | float) and _NUMBER_NAME.fullmatch(name):
+            return _number(value)
+        if name in _PLAIN_NAMES and isinstance(value, str | int) and _PLAIN_VALUE.fullmatch(str(value)):
+            return self._without_secrets(value) if isinstance(value, str) else value
+        return self._any(value, depth, room)
+
+    def _labelled(self, kind: Label, value: object) -> str:
+        if kind is Label.SECRET or not isinstance(value, str | bytes | int):
+            return REDACTED
+        return self._without_secrets(hidden(kind, _plain_text(value)))
+
+    def _any(self, value: object, depth: int, room: Room | None) -> Any:
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            return self.text(str(value))
+        if isinstance(value, int):
+            return masked_number(int(value))
+        if isinstance(value, float):
+            return _number(value)
+        if isinstance(value, Mapping | list | tuple | AbstractSet):
+            return self._nested(value, depth + 1, room or Room()) if depth < MAX_DEPTH else "[too deep]"
+        return self.text(_plain_text(value))
+
+    def _nested(self, value: Any, depth: int, room: Room) -> Any:
+        if isinstance(value, Mapping):
+            return dict(self._member(name, value.get(name), depth, room) for name in room.admit(value))
+        before: object = None
+        found = []
+        for item in room.admit(value):
+            found.append(self.field(_label_of(item, before), item, depth, room))
+            before = item
+        return found
+
+    def _member(self, name: object, value: object, depth: int, room: Room) -> tuple[str, Any]:
+        room.spend(value)
+        text = _plain_text(name)
+        return self.text(text), self.field(text, value, depth, room)
+
+    def _without_secrets(self, text: str) -> str:
+        if len(text) >= self._shortest:
+            for secret in self._secrets:
+                if secret in text:
+                    text = text.replace(secret, REDACTED)
+        return text
+
+
+redactor = Redactor()
+"""The redactor of this process, used by every log line."""
+
+
+def register_secret(secret: str) -> None:
+    """Keep `secret` out of every log line of this process from now on."""
+    redactor.register(secret)
+
+
+def _label_of(item: object, before: object) -> str:
+    """What stands before an item of a sequence, which may be its label, as in ("code", "1234")."""
+    scalar = isinstance(item, str | bytes | int) and _DIGIT.search(_plain_text(item)) is not None
+    return _plain_text(before) if scalar and isinstance(before, str | bytes) else ""
+
+
+ADDRESSES = ("BROKER_URL", "CELERY_BROKER_URL", "PROXSTOP_URL", "REDIS_URL")
+KNOWN_PASSWORDS = frozenset({"guest", "rabbitmq", "redis", "valkey"})
+"""No secrets: what brokers come with. Hiding these words would hide the names of servers in every line."""
+
+
+def register_passwords(environ: Mapping[str, str] = os.environ) -> None:
+    """Keep the passwords in the addresses of the environment out of every line, as written and as meant."""
+    for name in ADDRESSES:
+        for password in set(passwords(environ.get(name, ""))) - KNOWN_PASSWORDS:
+            redactor.register(password)
+
+
+def masked_number(number: int) -> int | str:
+    """A whole number of 7 to 15 digits, which may be a phone's, masked; others as they are, the longest as text."""
+    if abs(number) < 10**6:
+        return number
+    return masked(str(abs(number))) if abs(number) < 10**15 else f"{number}"
+
+
+def _number(number: float) -> float | str:
+    return number if math.isfinite(number) else str(number)
+
+
+def _plain_text(value: object) -> str:
+    """The text of a value that is about to be searched."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return _decoded(bytes(value))
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {value}"
+    return str(value) if isinstance(value, int | float | PurePath) else repr(value)
+
+
+def _decoded(data: bytes) -> str:
+    """The text in `data`; nothing of what is not text, a pickle for one."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return "[binary]"
+
+
+def _forms(secret: str) -> set[str]:
+    """The ways in which a secret may be spelled: as it is, quoted, in base64, and what its own base64 means."""
+    encoded = secret.removeprefix("whsec_")
+    forms = {secret, encoded, quote(secret, safe=""), base64.b64encode(secret.encode()).decode().rstrip("=")}
+    if encoded == secret:
+        return forms
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        return forms
+    url_safe = base64.urlsafe_b64encode(key).decode()
+    return forms | {encoded.rstrip("="), url_safe.rstrip("="), key.hex(), repr(key)[2:-1]}

@@ -1,0 +1,187 @@
+"""Runs the Lua scripts: many in one round trip, loaded when Redis does not know them yet."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from hiredis import pack_command
+from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, RedisError, ResponseError
+
+from worker.errors import StoreUnavailable, WrongKey
+from worker.redisio.refusals import code_of
+from worker.redisio.written import telling, wait_for_file
+from worker.redisio.wrong_keys import WrongKeys, wrong_key
+
+FRESH_SECONDS = 1.0
+"""For so long a connection that was used is taken to stand, without a look that costs as much as a small script."""
+
+Command = tuple[str | bytes | float, ...]
+"""A command of Redis, word by word."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptCall:
+    """One script with its key, or its keys where it goes over several shards, and its arguments."""
+
+    script: str
+    keys: str | Sequence[str]
+    args: Sequence[str | bytes | float]
+
+
+class Scripts:
+    """Scripts on one Redis; `text_of` gives each by its name. Thread-safe."""
+
+    def __init__(self, client: redis.Redis, text_of: Callable[[str], str]) -> None:
+        self._client, self._source = client, text_of
+        self._digests: dict[str, str] = {}
+        self._fresh: deque[tuple[Any, float]] = deque()
+        self._wrong_keys = WrongKeys()
+
+    def run(self, call: ScriptCall) -> Any:
+        """The reply of one script. Raises StoreUnavailable."""
+        return self.run_all([call])[0]
+
+    def run_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """The replies of `calls`, sent in one round trip; each script is atomic, the whole is not.
+
+        What they wrote is in Redis' file then: a Redis that is killed knows it again. Raises StoreUnavailable or
+        WrongKey; then any of the scripts may have run.
+        """
+        with store_errors():
+            commands = [self._command(call) for call in calls]
+            replies = self._send(commands)
+            unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+            if unknown:
+                for n, reply in zip(unknown, self._send(self._whole(calls, commands, unknown)), strict=True):
+                    replies[n] = reply
+            if any(
+                put_off for _, put_off, *_ in self._all_good(replies, [_first_key(call) for call in calls])
+            ):
+                wait_for_file(self._client)
+            return [reply for reply, *_ in replies]
+
+    def run_commands(self, commands: Sequence[Command]) -> list[Any]:
+        """As `run_all`, of commands that need no script; the second word of each is its key."""
+        with store_errors():
+            return self._all_good(self._send(commands), [str(words[1]) for words in commands])
+
+    def _all_good(self, replies: list[Any], keys: Sequence[str]) -> list[Any]:
+        """The replies. Wrong keys are told, whether they stopped a script or a part of it; the first error is raised.
+
+        `keys`: of each the one that is meant where Redis names none.
+        """
+        problems = [
+            wrong_key(reply, key) or reply
+            for reply, key in zip(replies, keys, strict=True)
+            if isinstance(reply, Exception)
+        ]
+        for found in (*problems, *(wrong_key(word) for reply in replies for word in _beside(reply))):
+            if isinstance(found, WrongKey):
+                self._wrong_keys.tell(found)
+        if problems:
+            raise problems[0]
+        return replies
+
+    def _send(self, commands: Sequence[Command]) -> list[Any]:
+        """Each command's reply, or the error with which Redis answered it.
+
+        Past redis-py's pipeline, which takes several times as long as Redis does, and in one write.
+        """
+        connection = self._connection()
+        try:
+            connection.send_packed_command([b"".join([_packed(words) for words in commands])])
+            replies = [_reply(connection) for _ in commands]
+        except BaseException:
+            # What is still on its way would be taken for the answer to the next call.
+            connection.disconnect()
+            self._client.connection_pool.release(connection)
+            raise
+        self._fresh.append((connection, time.monotonic()))
+        return replies
+
+    def _connection(self) -> Any:
+        """One that was used just now, else one of redis-py's pool, which looks whether it still stands."""
+        pool = self._client.connection_pool
+        try:
+            connection, used_at = self._fresh.pop()
+        except IndexError:
+            return pool.get_connection()
+        if time.monotonic() - used_at < FRESH_SECONDS:
+            return connection
+        pool.release(connection)
+        return pool.get_connection()
+
+    def _command(self, call: ScriptCall) -> Command:
+        keys = (call.keys,) if isinstance(call.keys, str) else call.keys
+        return ("EVALSHA", self._digest(call.script), len(keys), *keys, *call.args)
+
+    def _whole(
+        self, calls: Sequence[ScriptCall], commands: Sequence[Command], places: Sequence[int]
+    ) -> list[Command]:
+        """The commands at `places`, the first of each script with its text, by which Redis knows it for the next ones.
+
+        Not with SCRIPT LOAD, which not every server allows.
+        """
+        known: set[str] = set()
+        whole = []
+        for n in places:
+            name = calls[n].script
+            whole.append(commands[n] if name in known else ("EVAL", self._text(name), *commands[n][2:]))
+            known.add(name)
+        return whole
+
+    def _text(self, name: str) -> str:
+        return telling(self._source(name))
+
+    def _digest(self, name: str) -> str:
+        if name not in self._digests:
+            text = self._text(name).encode()
+            self._digests[name] = hashlib.sha1(text, usedforsecurity=False).hexdigest()
+        return self._digests[name]
+
+
+def _first_key(call: ScriptCall) -> str:
+    return call.keys if isinstance(call.keys, str) else call.keys[0]
+
+
+def _packed(command: Command) -> bytes:
+    packed: bytes = pack_command(command)  # type: ignore[arg-type]  # its stub allows one word only
+    return packed
+
+
+def _reply(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except ResponseError as problem:
+        return problem
+
+
+def _beside(reply: Any) -> Sequence[bytes]:
+    """The wrong keys that a script got around, see `apart` in common.lua."""
+    return reply[2] if isinstance(reply, list) and len(reply) > 2 else ()
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turns redis-py's errors into StoreUnavailable or WrongKey; an error in a script of ours stays what it is."""
+    try:
+        yield
+    except ResponseError as problem:
+        if code := code_of(problem):
+            raise StoreUnavailable(f"Redis cannot write at the moment: {code}: {problem}") from problem
+        if (found := wrong_key(problem)) is not None:
+            raise found from problem
+        if isinstance(problem, NoPermissionError):
+            raise StoreUnavailable(f"Redis refuses: {problem}") from problem
+        raise
+    except AuthenticationError as problem:
+        raise StoreUnavailable(f"Redis refuses: {problem}") from problem
+    except (RedisError, OSError) as problem:
+        raise StoreUnavailable(f"Redis does not answer: {type(problem).__name__}: {problem}") from problem

@@ -1,0 +1,118 @@
+"""A small HTTP server for Prometheus and for whoever asks whether this process lives and is ready.
+
+    GET /metrics   Prometheus text
+    GET /livez     200 "ok", or 503 and a line for each reason to restart the process
+    GET /readyz    200 "ok", or 503 and a line for each thing that is missing for work
+
+How it is served, and what slow clients may do: `worker/telemetry/pages.py`.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from http import HTTPStatus
+
+import structlog
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+from worker.errors import ConfigurationError
+from worker.telemetry.pages import MAX_CLIENTS, PLAIN, Page, PageServer
+
+Problems = Callable[[], list[str]]
+
+log = structlog.get_logger(__name__)
+
+
+class HealthServer:
+    """Serves `registry` and the answers of `live` and `ready`, which list problems: none means well.
+
+    Each is called in a thread of its own, once for all who ask at that moment; one that raises counts as a problem.
+    """
+
+    def __init__(
+        self, host: str, port: int, registry: CollectorRegistry, live: Problems, ready: Problems
+    ) -> None:
+        self._host, self._port = host, port
+        self._server = PageServer(
+            {
+                "/metrics": lambda: _exposition(registry),
+                "/livez": lambda: _verdict(live),
+                "/readyz": lambda: _verdict(ready),
+            }
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, once started; port 0 becomes a free one."""
+        return self._port
+
+    def start(self) -> None:
+        """Listen, and serve in daemon threads. Raises ConfigurationError if the address cannot be had."""
+        listening = _bind(self._host, self._port)
+        self._port = listening.getsockname()[1]
+        self._server.start(listening)
+
+    def stop(self) -> None:
+        """Stop listening; nothing if never started."""
+        self._server.stop()
+
+
+def _exposition(registry: CollectorRegistry) -> Page:
+    try:
+        return Page(HTTPStatus.OK, CONTENT_TYPE_PLAIN_0_0_4, generate_latest(registry))
+    except Exception:  # one broken collector must not silence the server
+        log.exception("health.scrape_failed")
+        return Page(HTTPStatus.INTERNAL_SERVER_ERROR, PLAIN, b"the metrics cannot be read; see the log\n")
+
+
+def _verdict(check: Problems) -> Page:
+    try:
+        problems = check()
+    except Exception as problem:  # a check that cannot answer is an answer
+        log.exception("health.check_failed")
+        problems = [f"the check failed: {type(problem).__name__}"]
+    status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
+    return Page(status, PLAIN, "".join(f"{line}\n" for line in problems or ["ok"]).encode())
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        return _listening(host, port)
+    except socket.gaierror as problem:
+        raise ConfigurationError(_foreign(host)) from problem
+    except (OSError, OverflowError) as problem:
+        raise ConfigurationError(_unusable(host, port, problem)) from problem
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(MAX_CLIENTS)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def _foreign(host: str) -> str:
+    return (
+        f"METRICS_HOST: {host} is not an address of this machine; "
+        "allowed is one of its names or addresses, as 127.0.0.1 or 0.0.0.0"
+    )
+
+
+def _unusable(host: str, port: int, problem: Exception) -> str:
+    code = problem.errno if isinstance(problem, OSError) else None
+    if code == errno.EADDRINUSE:
+        return (
+            f"METRICS_PORT: port {port} on {host} is in use, perhaps by another worker on this machine; "
+            "choose another from 1 to 65535"
+        )
+    if code == errno.EADDRNOTAVAIL:
+        return _foreign(host)
+    return f"METRICS_PORT: cannot listen on port {port} of {host}: {problem}; choose another from 1 to 65535"

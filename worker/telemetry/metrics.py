@@ -1,0 +1,222 @@
+"""Every metric of the program, with its help text and labels: the list that an operator reads.
+
+Names begin with `callworker_`; times are in seconds. Labels are closed sets beside `account`, which holds only names
+of the accounts file and "(unknown)". Counters and histograms tell of this process and start at 0 for every account;
+the gauges of `worker.telemetry.shared_state` tell of all workers together and read the same at each: take `max` over
+them, not `sum`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import GaugeMetricFamily
+
+from worker import __version__
+from worker.core.events import Status
+from worker.core.ports import Reason, Source
+from worker.delivery.ports import Result as WebhookResult
+from worker.http.oddities import Oddity
+from worker.provider.client import Result as RequestResult
+from worker.telemetry.labels import PROVIDER_CODES, UNKNOWN_ACCOUNT, UNKNOWN_CODE, RetryReason
+
+Labelled = TypeVar("Labelled", Counter, Histogram)
+
+EXCHANGE_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 60)
+"""One HTTP exchange: the provider's usual second, and its time limit (15 s unless set) as a bound of its own."""
+WAIT_SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+"""A job's wait or whole life: from at once to an hour; a job expires after 600 s unless its account says otherwise."""
+
+
+_SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "jobs_waiting": ("Shared: jobs that wait in a lane, by why.", ("account", "reason")),
+    "oldest_waiting_seconds": ("Shared: how long the oldest waiting job has waited.", ("account",)),
+    "account_held": ("Shared: 1 while the account is held for this reason.", ("account", "reason")),
+    "webhook_pending": ("Shared: webhook deliveries still to be made.", ("account",)),
+    "results_unpublished": ("Shared: events that the results queue has not confirmed.", ()),
+    "queue_depth": ("Shared: messages in a queue of the broker.", ("queue",)),
+    "store_up": ("1 if Redis answered this scrape.", ()),
+    "broker_up": ("1 if the broker answered this scrape.", ()),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the store holds for all workers together, at one moment. Accounts that are left out have nothing.
+
+    `waiting`: jobs in lanes by (account, reason). `oldest_waiting_seconds`: by account. `held`: the code each held
+    account is held for. `webhook_pending`: deliveries not yet made, by account. `results_unpublished`: events in
+    the outboxes.
+    """
+
+    waiting: Mapping[tuple[str, Reason], int]
+    oldest_waiting_seconds: Mapping[str, float]
+    held: Mapping[str, str]
+    webhook_pending: Mapping[str, int]
+    results_unpublished: int
+
+
+def shared_gauge(name: str) -> GaugeMetricFamily:
+    """An empty gauge of the shared state, to be filled for one scrape."""
+    text, labels = _SHARED[name]
+    return GaugeMetricFamily(f"callworker_{name}", text, labels=labels)
+
+
+class Metrics:
+    """The metrics of one process, in a registry of their own."""
+
+    def __init__(self, provider_codes: Iterable[str] = PROVIDER_CODES) -> None:
+        """`provider_codes`: the closed set of values for the label `code`; all others count as "unknown"."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self.provider_codes = frozenset({*PROVIDER_CODES, *provider_codes})
+        self._accounts: frozenset[str] = frozenset()
+        self._declare_process()
+        self._declare_jobs()
+        self._declare_provider()
+        self._declare_delivery()
+
+    def _declare_process(self) -> None:
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self.accounts_files = self._gauge(
+            "accounts_files",
+            "Different accounts files of the workers that live: 1, but for a rolling deploy.",
+        )
+        self.build = Info("callworker_build", "The running version.", registry=self.registry)
+        self.build.info({"version": __version__})
+        self.last_progress = self._gauge(
+            "last_progress_timestamp_seconds", "Unix time when a loop of this process last did its round."
+        )
+        self.log_lines_dropped = self._counter(
+            "log_lines_dropped", "Log lines that were dropped because nobody read the log."
+        )
+        self.loop_failures = self._counter(
+            "loop_failures", "Rounds of a loop that ended in an error nobody foresaw.", "loop"
+        )
+
+    def _declare_jobs(self) -> None:
+        self.jobs_accepted = self._counter(
+            "jobs_accepted", "Jobs accepted, by the way they came in.", "account", "source"
+        )
+        self.duplicates = self._counter(
+            "duplicates", "Jobs dropped because their id was accepted before.", "account"
+        )
+        self.conflicts = self._counter(
+            "conflicts",
+            "Dropped jobs that are not the one that has their id: other fields, or account.",
+            "account",
+        )
+        self.jobs_finished = self._counter(
+            "jobs_finished", "Jobs that ended, by terminal status.", "account", "status"
+        )
+        self.job_seconds = self._histogram(
+            "job_seconds", "From a job's acceptance to its end.", WAIT_SECONDS, "account"
+        )
+        self.job_wait_seconds = self._histogram(
+            "job_wait_seconds", "One wait in an account's lane, by why.", WAIT_SECONDS, "reason"
+        )
+        self.leases_lost = self._counter(
+            "leases_lost", "Jobs whose lease another worker took over before this one was done.", "account"
+        )
+
+    def _declare_provider(self) -> None:
+        self.provider_requests = self._counter(
+            "provider_requests", "Requests to the provider, by how they ended.", "account", "result"
+        )
+        self.provider_request_seconds = self._histogram(
+            "provider_request_seconds", "One request to the provider, until its answer.", EXCHANGE_SECONDS
+        )
+        self.provider_errors = self._counter(
+            "provider_errors", "Refusals by the provider's error code.", "account", "code"
+        )
+        self.provider_oddities = self._counter(
+            "provider_oddities", "Answers that were odd and understood, by what was odd.", "account", "oddity"
+        )
+        self.retries = self._counter(
+            "retries", "Further requests that were decided on, by why.", "account", "reason"
+        )
+        self.wrong_keys = self._gauge(
+            "wrong_keys", "1 for each key of a Redis broker that holds something else than it should.", "key"
+        )
+        self.calls_in_flight = self._gauge(
+            "calls_in_flight", "Requests to the provider that this process has under way."
+        )
+
+    def _declare_delivery(self) -> None:
+        self.results_published = self._counter(
+            "results_published", "Events that the broker confirmed, repeats included."
+        )
+        self.webhook_attempts = self._counter(
+            "webhook_attempts", "Webhook requests, by how they ended.", "account", "result"
+        )
+        self.webhook_attempt_seconds = self._histogram(
+            "webhook_attempt_seconds", "One webhook request, until its answer.", EXCHANGE_SECONDS
+        )
+
+    def initialise(self, accounts: Iterable[str]) -> None:
+        """Take the accounts' names as the values of the label `account`, each series beginning at 0."""
+        self._accounts = frozenset(accounts)
+        for name in self.account_labels():
+            for counter in (self.duplicates, self.conflicts, self.leases_lost, self.job_seconds):
+                counter.labels(name)
+            for metric, values in self._closed_labels():
+                for value in values:
+                    metric.labels(name, value)
+        for reason in Reason:
+            self.job_wait_seconds.labels(reason)
+
+    def _closed_labels(self) -> Collection[tuple[Counter, Collection[str]]]:
+        """Counters with an account and one more label, and that label's values."""
+        return (
+            (self.jobs_accepted, tuple(Source)),
+            (self.jobs_finished, tuple(Status)),
+            (self.provider_requests, tuple(RequestResult)),
+            (self.provider_errors, sorted({*self.provider_codes, UNKNOWN_CODE})),
+            (self.provider_oddities, tuple(Oddity)),
+            (self.retries, tuple(RetryReason)),
+            (self.webhook_attempts, tuple(WebhookResult)),
+        )
+
+    def account_labels(self) -> list[str]:
+        """Every value that the label `account` takes."""
+        return sorted({*self._accounts, UNKNOWN_ACCOUNT})
+
+    def account(self, name: str) -> str:
+        """The label for an account: its name if the accounts file has it."""
+        return name if name in self._accounts else UNKNOWN_ACCOUNT
+
+    def code(self, code: str) -> str:
+        """The label for a provider's error code: the code if it is a known one."""
+        return code if code in self.provider_codes else UNKNOWN_CODE
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return _at_hand(Counter(f"callworker_{name}", text, labels, registry=self.registry))
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"callworker_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return _at_hand(
+            Histogram(f"callworker_{name}", text, labels, buckets=buckets, registry=self.registry)
+        )
+
+
+def _at_hand(metric: Labelled) -> Labelled:
+    """`metric`, which keeps at hand what it gave for labels before: the library looks for longer than it counts."""
+    metric.labels = cache(metric.labels)  # type: ignore[method-assign]
+    return metric

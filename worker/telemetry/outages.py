@@ -1,0 +1,44 @@
+"""Which servers are away for a worker's loops, and what of that is news for the log."""
+
+from __future__ import annotations
+
+import threading
+
+from worker.network.causes import Cause
+
+LASTING = frozenset({Cause.PASSWORD, Cause.RIGHTS, Cause.PLACE, Cause.TLS})
+"""What only an operator can change. It often shows behind a lost connection, when the next one is refused."""
+
+CALLS = "dial"
+"""Calls are no loop, and do not tell of their recovery."""
+
+
+class Outages:
+    """Of each trouble, as "store.unavailable", which loops have it and which causes were told. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._of_loops: dict[str, str] = {}
+        self._told: dict[str, set[Cause]] = {}
+
+    def begin(self, loop: str, trouble: str, cause: Cause) -> bool:
+        """Note a failure of `loop`. True if it is news: the first of an outage, or the first with a lasting cause."""
+        with self._lock:
+            if loop != CALLS:
+                self._of_loops[loop] = trouble
+            news = trouble not in self._told or cause in LASTING - self._told[trouble]
+            self._told.setdefault(trouble, set()).add(cause)
+            return news
+
+    def end(self, loop: str, otherwise: str) -> tuple[str, bool, bool]:
+        """Note that `loop` got through.
+
+        Returns the trouble that it had, or `otherwise`; whether that is over for all loops; whether others have it yet.
+        """
+        with self._lock:
+            trouble = self._of_loops.pop(loop, otherwise)
+            others = trouble in self._of_loops.values()
+            over = trouble in self._told and not others
+            if over:
+                del self._told[trouble]
+            return trouble, over, others

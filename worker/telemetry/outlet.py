@@ -1,0 +1,160 @@
+"""Text on its way to a file descriptor that perhaps nobody reads: a stuck pipe must not stop the one who writes.
+
+A thread of its own writes; what it cannot keep up with is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TextIO, cast
+
+from worker.telemetry.threads import show_name
+
+MAX_LINES, MAX_CHARACTERS = 10_000, 1024 * 1024
+"""That may wait. What comes beyond is dropped."""
+
+GATHER_SECONDS = 0.005
+"""How long the writer lets lines gather: to be woken for each of them costs more than to write it."""
+
+DRAIN_SECONDS = 2.0
+"""How long the end of a process waits for what is not read."""
+
+FULL_SECONDS = 0.5
+"""Between two looks at a descriptor that does not block and takes nothing."""
+
+
+class Outlet:
+    """A stream whose `write` hands over to a thread, which writes to `descriptor`; a forked child has its own thread.
+
+    `write` is for one thread at a time, as a logging handler's lock sees to. `dropped` is called for each line that was
+    dropped, and `recovered`, by the writing thread, with their number, once the descriptor takes lines again.
+
+    Known weakness: what was handed over in the last milliseconds before a process is killed is lost.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        encoding: str,
+        *,
+        dropped: Callable[[], object] = lambda: None,
+        recovered: Callable[[int], object] = lambda _: None,
+    ) -> None:
+        self._descriptor, self._encoding = descriptor, encoding
+        self._dropped, self._recovered = dropped, recovered
+        self._begin()
+        os.register_at_fork(after_in_child=self._begin)
+
+    def _begin(self) -> None:
+        """Empty and without a thread; what waited is for the parent to write."""
+        self._lines: deque[str] = deque()
+        # Each is counted up by one thread alone, so that none needs a lock.
+        self._taken_lines = self._taken_characters = self._done_lines = self._done_characters = 0
+        self._lost_here = self._lost_there = self._told = 0
+        self._thread: threading.Thread | None = None
+        self._filled = threading.Event()
+
+    def write(self, line: str) -> None:
+        """Take a line, or drop it where too much waits already. Never blocks."""
+        characters = self._taken_characters + len(line) - self._done_characters
+        if characters > MAX_CHARACTERS or self._taken_lines - self._done_lines >= MAX_LINES:
+            self._lost_here += 1
+            self._dropped()
+            return
+        self._taken_lines += 1
+        self._taken_characters += len(line)
+        self._lines.append(line)
+        if not self._filled.is_set():
+            self._wake()
+
+    def drain(self, most_seconds: float) -> bool:
+        """Wait until what was taken is written or dropped, at most so long; whether it is."""
+        ends, taken = time.monotonic() + most_seconds, self._taken_lines
+        while self._done_lines < taken and time.monotonic() < ends:
+            time.sleep(GATHER_SECONDS)
+        return self._done_lines >= taken
+
+    def _wake(self) -> None:
+        self._filled.set()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        show_name("log")
+        while True:
+            self._filled.wait()
+            time.sleep(GATHER_SECONDS)
+            self._filled.clear()
+            while self._lines:
+                self._pass_on([self._lines.popleft() for _ in range(len(self._lines))])
+
+    def _pass_on(self, lines: list[str]) -> None:
+        text = "".join(lines)
+        written = self._write(text.encode(self._encoding, "backslashreplace"))
+        if not written:
+            self._lost_there += len(lines)
+            for _ in lines:
+                self._dropped()
+        self._done_lines += len(lines)
+        self._done_characters += len(text)
+        lost = self._lost_here + self._lost_there - self._told
+        if written and lost:
+            self._told += lost
+            self._recovered(lost)
+
+    def _write(self, data: bytes) -> bool:
+        """Block until the data is written; False where it cannot be."""
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[os.write(self._descriptor, left) :]
+            except BlockingIOError:
+                select.select([], [self._descriptor], [], FULL_SECONDS)
+            except OSError:
+                return False
+        return True
+
+
+_outlets: dict[int, Outlet] = {}
+_streams: dict[int, TextIO] = {}
+"""A stream that nobody holds is closed, and its descriptor may be a connection's next."""
+
+_counts: list[Callable[[], object]] = []
+
+
+def of(stream: TextIO, recovered: Callable[[int], object]) -> TextIO:
+    """What to write to in place of a stream that has a descriptor, one for each; others come back as they are."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
+        return stream
+    _streams[descriptor] = stream
+    if descriptor not in _outlets:
+        _outlets[descriptor] = Outlet(descriptor, stream.encoding, dropped=_count, recovered=recovered)
+    return cast(TextIO, _outlets[descriptor])
+
+
+def count_dropped(count: Callable[[], object]) -> None:
+    """Have `count` called for each line that any outlet drops, in place of what was named before."""
+    _counts[:] = [count]
+
+
+def drain(most_seconds: float = DRAIN_SECONDS) -> None:
+    """Wait until what all of them took is written, at most so long. The end of the process does so too."""
+    for outlet in _outlets.values():
+        outlet.drain(most_seconds)
+
+
+def _count() -> None:
+    for count in _counts:
+        count()
+
+
+atexit.register(drain)

@@ -1,0 +1,126 @@
+"""The state that all workers share, as gauges read from the store and the broker when Prometheus asks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Generic, TypeVar
+
+import structlog
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from worker.core.ports import Reason
+from worker.errors import BrokerUnavailable, StoreUnavailable
+from worker.telemetry.labels import HOLD_REASONS, OPERATOR_HOLD
+from worker.telemetry.metrics import Metrics, Snapshot, shared_gauge
+
+KEPT_SECONDS = 1.0
+
+Answer = TypeVar("Answer")
+
+log = structlog.get_logger(__name__)
+
+
+class SharedState:
+    """A Prometheus collector; made, it is part of `metrics.registry`.
+
+    `read_store` may raise StoreUnavailable and `read_broker`, which gives each queue's depth, BrokerUnavailable:
+    then the series that hang on it are missing from the scrape, and `callworker_store_up` or
+    `callworker_broker_up` is 0. Answers and failures are kept for a second, however many ask.
+
+    Known weakness: a scrape takes as long as both readers, so each must give up well before Prometheus does (10 s).
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        read_store: Callable[[], Snapshot],
+        read_broker: Callable[[], Mapping[str, int]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._metrics = metrics
+        self._store = _Kept("store", read_store, clock)
+        self._broker = _Kept("broker", read_broker, clock)
+        metrics.registry.register(self)
+
+    def describe(self) -> list[Metric]:
+        """Nothing: registering must not read the store."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        snapshot, depths = self._store.get(), self._broker.get()
+        yield _filled("store_up", [((), float(snapshot is not None))])
+        yield _filled("broker_up", [((), float(depths is not None))])
+        if snapshot is not None:
+            yield from self._of_store(snapshot)
+        if depths is not None:
+            yield _filled("queue_depth", [((queue,), float(depth)) for queue, depth in depths.items()])
+
+    def _of_store(self, now: Snapshot) -> Iterator[Metric]:
+        reasons = [(name, str(reason)) for name in self._names() for reason in Reason]
+        waiting = (((self._label(name), str(reason)), count) for (name, reason), count in now.waiting.items())
+        yield _filled("jobs_waiting", _summed(reasons, waiting).items())
+        oldest: dict[tuple[str, ...], float] = {(name,): 0.0 for name in self._names()}
+        for name, seconds in now.oldest_waiting_seconds.items():
+            oldest[(self._label(name),)] = max(seconds, oldest[(self._label(name),)])
+        yield _filled("oldest_waiting_seconds", oldest.items())
+        held = {(self._label(name), self._hold_reason(code)) for name, code in now.held.items()}
+        usual = {(name, reason) for name in self._names() for reason in HOLD_REASONS}
+        yield _filled("account_held", [(pair, float(pair in held)) for pair in sorted(usual | held)])
+        pending = (((self._label(name),), count) for name, count in now.webhook_pending.items())
+        yield _filled("webhook_pending", _summed([(name,) for name in self._names()], pending).items())
+        yield _filled("results_unpublished", [((), float(now.results_unpublished))])
+
+    def _hold_reason(self, code: str) -> str:
+        """An operator's own words follow the word `operator`."""
+        return OPERATOR_HOLD if code.partition(":")[0] == OPERATOR_HOLD else self._metrics.code(code)
+
+    def _names(self) -> list[str]:
+        return self._metrics.account_labels()
+
+    def _label(self, name: str) -> str:
+        return self._metrics.account(name)
+
+
+class _Kept(Generic[Answer]):
+    """A reader whose answer, or failure as None, is kept for `KEPT_SECONDS`. Thread-safe."""
+
+    def __init__(self, name: str, read: Callable[[], Answer], clock: Callable[[], float]) -> None:
+        self._name, self._read, self._clock = name, read, clock
+        self._lock = threading.Lock()
+        self._until = float("-inf")
+        self._answer: Answer | None = None
+
+    def get(self) -> Answer | None:
+        with self._lock:
+            if self._clock() >= self._until:
+                self._answer = self._ask()
+                self._until = self._clock() + KEPT_SECONDS
+            return self._answer
+
+    def _ask(self) -> Answer | None:
+        try:
+            return self._read()
+        except (StoreUnavailable, BrokerUnavailable):
+            return None
+        except Exception:  # a scrape that fails altogether would hide all other metrics too
+            log.exception("metrics.read_failed", source=self._name)
+            return None
+
+
+def _summed(
+    labels: Iterable[tuple[str, ...]], counts: Iterable[tuple[tuple[str, ...], int]]
+) -> dict[tuple[str, ...], float]:
+    """0 for every one of `labels`, and the counts added up, for several names may share a label."""
+    totals: dict[tuple[str, ...], float] = dict.fromkeys(labels, 0.0)
+    for key, count in counts:
+        totals[key] = totals.get(key, 0.0) + count
+    return totals
+
+
+def _filled(name: str, values: Iterable[tuple[tuple[str, ...], float]]) -> GaugeMetricFamily:
+    gauge = shared_gauge(name)
+    for labels, value in values:
+        gauge.add_metric(labels, value)
+    return gauge

@@ -1,0 +1,278 @@
+"""Turns each fact into one log line and the metrics that count it.
+
+Facts that end a job are logged at INFO, what an operator may have to act on at WARNING or ERROR, steps on the way at
+DEBUG: a busy worker takes a thousand of them a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import structlog
+from prometheus_client import Gauge
+
+from worker.core.events import Status, event_type
+from worker.core.jobs import Job
+from worker.core.ports import Gate, Lease, Provider, Reason, Seen, Source, Standing
+from worker.core.retry import Tally
+from worker.delivery.ports import Attempt
+from worker.errors import BrokerUnavailable, CallError, Misconfigured, Refused, StoreUnavailable, WrongKey
+from worker.http.oddities import Oddity
+from worker.network.causes import cause_of
+from worker.provider.client import Result
+from worker.redisio.wrong_keys import WrongKeys
+from worker.telemetry.labels import RetryReason
+from worker.telemetry.metrics import Metrics
+from worker.telemetry.outages import Outages
+
+_AWAY = {StoreUnavailable: "store.unavailable", BrokerUnavailable: "broker.unavailable"}
+_BACK = {
+    "store.unavailable": "store.back",
+    "broker.unavailable": "broker.back",
+    "loop.failed": "loop.recovered",
+}
+
+
+class Watching:
+    """The port `Watch`, the loops' `Faults`, the couriers' `DeliveryWatch` and the provider client's observer.
+
+    Thread-safe.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        # Bound once: structlog's lazy one costs as much, each time, as a line that is not written.
+        self._log = structlog.get_logger(__name__).bind()
+        self._outages = Outages()
+        self._wrong_keys: frozenset[str] = frozenset()
+        self._wrong_of_store = WrongKeys()
+        self._standing: tuple[bool, bool] | None = None
+        self.back: Callable[[], None] = lambda: None
+        """Called when a store or broker that was away has answered one of several loops again."""
+
+    def accepted(self, account: str, job_id: str, source: Source) -> None:
+        self._metrics.jobs_accepted.labels(self._metrics.account(account), source).inc()
+        self._log.debug("job.accepted", job=job_id, account=account, source=source)
+
+    def repeated(self, account: str, job_id: str, seen: Seen) -> None:
+        """`account` is the newcomer's; a conflict counts among the repeats, too, as it is dropped like them."""
+        label = self._metrics.account(account)
+        self._metrics.duplicates.labels(label).inc()
+        if not seen.differs:
+            self._log.info("job.repeated", job=job_id, account=account, state=seen.state)
+            return
+        self._metrics.conflicts.labels(label).inc()
+        self._log.warning(
+            "job.conflict", job=job_id, account=account, state=seen.state, differs=", ".join(seen.differs)
+        )
+
+    def parked(self, job: Job, reason: Reason, until_us: int) -> None:
+        self._log.debug("job.parked", job=job.id, account=job.account, reason=reason, until_us=until_us)
+
+    def leased(self, lease: Lease) -> None:
+        """The wait before the lease, if there was one, goes into `job_wait_seconds`."""
+        if lease.waited_for is not None:
+            self._metrics.job_wait_seconds.labels(lease.waited_for).observe(lease.waited_seconds)
+        self._log.debug(
+            "job.leased",
+            job=lease.job.id,
+            account=lease.job.account,
+            probe=lease.probe,
+            waited_for=lease.waited_for,
+            waited_seconds=round(lease.waited_seconds, 3),
+        )
+
+    def retrying(self, job: Job, error: CallError, tally: Tally, wait_seconds: float) -> None:
+        reason = RetryReason.of(error)
+        self._metrics.retries.labels(self._metrics.account(job.account), reason).inc()
+        self._log.info(
+            "call.retrying",
+            job=job.id,
+            account=job.account,
+            reason=reason,
+            **_why(error),
+            requests=tally.sent,
+            wait_seconds=round(wait_seconds, 3),
+        )
+
+    def held(self, job: Job, error: CallError) -> None:
+        self._count_refusal(job, error)
+        self._log.warning(
+            "account.held", job=job.id, account=job.account, error_code=error.code, problem=error.message
+        )
+
+    def lease_lost(self, job: Job) -> None:
+        self._metrics.leases_lost.labels(self._metrics.account(job.account)).inc()
+        self._log.warning("job.lease_lost", job=job.id, account=job.account)
+
+    def refused(self, job: Job, error: CallError) -> None:
+        """The error that ended the job; what became of it follows with `finished`."""
+        fields = {
+            "job": job.id,
+            "account": job.account,
+            "error_code": error.code[:64],
+            **_why(error),
+        }
+        if isinstance(error, Misconfigured):
+            self._log.error("provider.misconfigured", **fields)
+        elif not isinstance(error, Refused):
+            self._log.debug("call.given_up", **fields)
+        else:
+            self._count_refusal(job, error)
+            if error.known:
+                self._log.debug("call.refused", **fields)
+            else:
+                self._log.warning("provider.unknown_code", **fields)
+
+    def finished(self, job_id: str, account: str, status: Status, code: str, seconds: float) -> None:
+        """`code` is the error's, empty for a placed call; `seconds` since acceptance."""
+        label = self._metrics.account(account)
+        self._metrics.jobs_finished.labels(label, status).inc()
+        self._metrics.job_seconds.labels(label).observe(seconds)
+        fields = {"error_code": code} if code else {}
+        tell = self._log.warning if status is Status.UNKNOWN else self._log.info
+        tell(event_type(status), job=job_id, account=account, seconds=round(seconds, 3), **fields)
+
+    def request_done(self, account: str, result: Result, seconds: float) -> None:
+        """One request to the provider ended; `seconds` without the wait for its slot."""
+        self._metrics.provider_requests.labels(self._metrics.account(account), result).inc()
+        self._metrics.provider_request_seconds.observe(seconds)
+
+    def answered_oddly(self, job: Job, oddities: Collection[Oddity]) -> None:
+        """The provider's answer was unusual and understood all the same; a ref of an unknown shape is worth a look."""
+        for oddity in oddities:
+            self._metrics.provider_oddities.labels(self._metrics.account(job.account), oddity).inc()
+        tell = self._log.warning if Oddity.REF in oddities else self._log.info
+        tell("provider.odd_answer", job=job.id, account=job.account, oddities=sorted(oddities))
+
+    def webhook_attempted(self, account: str, attempt: Attempt) -> None:
+        """Counted only: the courier, which knows what follows, writes the line."""
+        self._metrics.webhook_attempts.labels(self._metrics.account(account), attempt.result).inc()
+        self._metrics.webhook_attempt_seconds.observe(attempt.seconds)
+
+    def results_published(self, count: int) -> None:
+        """The broker confirmed `count` events."""
+        self._metrics.results_published.inc(count)
+
+    def backlog_full(self, unpublished: int) -> None:
+        """More events wait for the results queue than allowed: nothing is dialled."""
+        self._log.critical("results.backlog_full", unpublished=unpublished)
+
+    def backlog_cleared(self, unpublished: int) -> None:
+        self._log.info("results.backlog_cleared", unpublished=unpublished)
+
+    def results_refused(self, problem: str) -> None:
+        """The broker takes no events, and says so: nothing is dialled."""
+        self._log.critical("results.refused", problem=problem)
+
+    def results_accepted(self) -> None:
+        self._log.info("results.accepted")
+
+    def stalled(self, loop: str, where: str) -> None:
+        """A loop no longer turns; `where` names the places in the code at which it is."""
+        self._metrics.loop_failures.labels(loop).inc()
+        self._log.error("loop.stalled", loop=loop, where=where)
+
+    def restarted(self, loop: str) -> None:
+        """What had stopped turning had its connection cut, and connects again."""
+        self._metrics.loop_failures.labels(loop).inc()
+        self._log.error("loop.restarted", loop=loop)
+
+    def wrong_keys(self, keys: frozenset[str]) -> None:
+        """Keys of a Redis broker that hold something else than they should: each is told once, and once when it is
+        right again."""
+        for key in sorted(keys - self._wrong_keys):
+            self._log.error("key.wrong_type", redis_key=key)
+        for key in sorted(self._wrong_keys - keys):
+            self._log.info("key.right_again", redis_key=key)
+        for key in keys ^ self._wrong_keys:
+            self._metrics.wrong_keys.labels(key).set(key in keys)
+        self._wrong_keys = keys
+
+    def accounts_files(self, standing: Standing) -> None:
+        """How this worker's accounts file stands to the others' is told when it changes."""
+        self._metrics.accounts_files.set(standing.files)
+        told, self._standing = self._standing, (standing.files > 1, standing.newest)
+        if told == self._standing:
+            return
+        if standing.files > 1:
+            self._log.warning(
+                "accounts.files_differ", files=standing.files, this_one_is_newest=standing.newest
+            )
+        elif told is not None:
+            self._log.info("accounts.files_agree")
+
+    def progress(self) -> None:
+        """A loop did its round."""
+        self._metrics.last_progress.set_to_current_time()
+
+    def loop_failed(self, loop: str, error: Exception) -> None:
+        """A store or broker that is away is said once, however many loops meet it, and once more if it turns out to
+        refuse; a fault of ours every time.
+
+        A wrong key in the store is told once, by whoever meets it first.
+        """
+        if isinstance(error, WrongKey):
+            self._wrong_of_store.tell(error)
+            return
+        trouble = next((event for kind, event in _AWAY.items() if isinstance(error, kind)), "loop.failed")
+        news = self._outages.begin(loop, trouble, cause_of(error))
+        if trouble == "loop.failed":
+            self._metrics.loop_failures.labels(loop).inc()
+            self._log.error(trouble, loop=loop, exc_info=error)
+        elif news:
+            self._log.error(trouble, loop=loop, problem=error)
+
+    def loop_recovered(self, loop: str) -> None:
+        """Each loop that gets through to a store or broker again wakes the others; once all do, that is said.
+
+        One that only reads may get through to a server that takes no writes.
+        """
+        trouble, over, others = self._outages.end(loop, "loop.failed")
+        if over or trouble == "loop.failed":
+            self._log.info(_BACK[trouble], loop=loop)
+        if others and trouble != "loop.failed":
+            self.back()
+
+    def _count_refusal(self, job: Job, error: CallError) -> None:
+        account, code = self._metrics.account(job.account), self._metrics.code(error.code)
+        self._metrics.provider_errors.labels(account, code).inc()
+
+
+def _why(error: CallError) -> dict[str, str]:
+    """What went wrong, with the cause where no answer came."""
+    problem = {"problem": error.message}
+    return problem if error.cause is None else {"cause": error.cause.value} | problem
+
+
+class InFlight:
+    """A Provider that counts its requests as under way, from the opening of the gate to their end."""
+
+    def __init__(self, provider: Provider, metrics: Metrics) -> None:
+        self._provider, self._gauge = provider, metrics.calls_in_flight
+
+    def place_call(self, job: Job, api_key: str, gate: Gate) -> str:
+        """As the provider does it."""
+        counting = _CountingGate(gate, self._gauge)
+        try:
+            return self._provider.place_call(job, api_key, counting)
+        finally:
+            counting.close()
+
+
+class _CountingGate:
+    """A gate that counts a request in `gauge` from its opening to `close`."""
+
+    def __init__(self, gate: Gate, gauge: Gauge) -> None:
+        self._gate, self._gauge, self._open = gate, gauge, False
+        self.connecting = gate.connecting
+
+    def opens(self) -> float | None:
+        closes = self._gate.opens()
+        self._open = True
+        self._gauge.inc()
+        return closes
+
+    def close(self) -> None:
+        if self._open:
+            self._gauge.dec()
