@@ -126,8 +126,8 @@ class Producer:
     def _checked_at(self, place: int, job: JobLike) -> Job:
         try:
             return self._checked(job)
-        except InvalidJob as problem:
-            raise InvalidJob(problem.code, f"{_name(place, job)} is not valid", problem.fields) from None
+        except InvalidJob as error:
+            raise InvalidJob(error.code, f"{_name(place, job)} is not valid", error.fields) from None
 
     def _send(self, jobs: list[Job]) -> None:
         messages, queues = [_message(job) for job in jobs], {queue_of(job.account) for job in jobs}

@@ -49,8 +49,8 @@ def _provider_url(url: str) -> str:
     rule = "allowed is http:// or https:// and a host, without user name or query"
     try:
         http_url(url)
-    except ValueError as problem:
-        raise ValueError(f"is not an address of a provider: it {problem}; {rule}") from None
+    except ValueError as error:
+        raise ValueError(f"is not an address of a provider: it {error}; {rule}") from None
     if "?" in url:
         raise ValueError(f"is not an address of a provider: it holds a query; {rule}")
     return url.rstrip("/")
@@ -91,12 +91,12 @@ def _whole(least: int, most: int) -> BeforeValidator:
 
 
 def _seconds(value: object) -> float:
-    rule = f"allowed is a number of seconds above 0, at most {MOST_SECONDS}"
+    rule = f"allowed is a number of seconds above 0, at most {MAX_SECONDS}"
     try:
         seconds = float(str(value))
     except ValueError:
         raise ValueError(f"is not a number; {rule}") from None
-    if not 0 < seconds <= MOST_SECONDS:
+    if not 0 < seconds <= MAX_SECONDS:
         raise ValueError(f"is out of range; {rule}")
     return seconds
 
@@ -111,7 +111,7 @@ def _one_of(*allowed: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-MOST_SECONDS = 3600
+MAX_SECONDS = 3600
 
 Port = Annotated[int, _whole(1, 65535)]
 Count = Annotated[int, _whole(1, 10_000)]

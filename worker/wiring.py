@@ -54,7 +54,7 @@ from worker.telemetry.metrics import Metrics
 from worker.telemetry.shared_state import SharedState
 from worker.telemetry.watching import InFlight, Watching
 
-LEASE_MARGIN_SECONDS, LEASE_LEAST_SECONDS = 15.0, 30.0
+LEASE_MARGIN_SECONDS, MIN_LEASE_SECONDS = 15.0, 30.0
 """What a lease lasts beyond one request: the wait for its slot, the connection, a short pause, settling; and at least,
 see `worker/engine/keeper.py`."""
 
@@ -163,7 +163,7 @@ class Wiring:
     def ledger(self) -> RedisLedger:
         return RedisLedger(
             self.scripts,
-            lease_seconds=max(self._settings.proxstop_timeout + LEASE_MARGIN_SECONDS, LEASE_LEAST_SECONDS),
+            lease_seconds=max(self._settings.proxstop_timeout + LEASE_MARGIN_SECONDS, MIN_LEASE_SECONDS),
             retention_seconds=self._settings.retention_seconds,
         )
 

@@ -30,19 +30,19 @@ from amqp.serialization import dumps
 from worker.broker.amqp_frames import Frames
 from worker.celery_edge.consumer import received_entry
 from worker.cli.jobfile import read_sheet
-from worker.core.judging import MESSAGE_BYTES_MOST
+from worker.core.judging import MAX_MESSAGE_BYTES
 from worker.core.ports import Source
 from worker.inbound.messages import read_plain, read_task
 from worker.inbound.stream import STREAM
 from worker.settings import Settings
-from worker.state.dead_letters import CONTENT_MOST_BYTES
+from worker.state.dead_letters import MAX_CONTENT_BYTES
 from worker.telemetry import logs
 from worker.wiring import Wiring
 
 LIMIT_SECONDS = 0.05
 TRIES = 3
 """A machine that is busy with something else makes nothing cheaper: the cheapest of these counts."""
-MEMORY_MOST = 2**31
+MAX_MEMORY = 2**31
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class Ways:
             _, peak = tracemalloc.get_traced_memory()
             self._check_letters()
             return Bill(seconds, peak - before)
-        except Exception as problem:  # told to whoever made the example
-            return Bill(problem=f"{type(problem).__name__}: {problem}"[:2000])
+        except Exception as error:  # told to whoever made the example
+            return Bill(problem=f"{type(error).__name__}: {error}"[:2000])
         finally:
             tracemalloc.stop()
 
@@ -98,9 +98,7 @@ class Ways:
 
     def _check_letters(self) -> None:
         letters: Any = self._redis.lrange("callworker:dead", 0, -1)
-        assert all(len(letter) < CONTENT_MOST_BYTES + 2048 for letter in letters), (
-            "a dead letter is too large"
-        )
+        assert all(len(letter) < MAX_CONTENT_BYTES + 2048 for letter in letters), "a dead letter is too large"
         self._redis.delete("callworker:dead", "callworker:dead_bytes")
 
     def _put_list(self, content: tuple[str, bytes]) -> None:
@@ -161,7 +159,7 @@ def _from_frames(properties: bytes, body: bytes) -> list[Any]:
         content.delivery_info = {"delivery_tag": 1, "redelivered": False}
         messages.append(kombu.transport.pyamqp.Message(content))
 
-    frames = Frames(SimpleNamespace(bytes_recv=0), dispatch, MESSAGE_BYTES_MOST)
+    frames = Frames(SimpleNamespace(bytes_recv=0), dispatch, MAX_MESSAGE_BYTES)
     arguments = dumps("sLbss", ["tag", 1, False, "calls", "calls"])
     frames((1, 1, pack(">HH", *spec.Basic.Deliver) + arguments))
     frames((2, 1, pack(">HHQ", 60, 0, len(body)) + properties))
@@ -183,7 +181,7 @@ def write(stream: IO[bytes], value: object) -> None:
 
 
 def main() -> None:
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_MOST, MEMORY_MOST))
+    resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY, MAX_MEMORY))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     logs.configure("INFO", "json")

@@ -14,7 +14,7 @@ from worker.errors import (
 )
 from worker.http.adapter import ONE_CONNECTION
 from worker.http.oddities import Oddity
-from worker.provider import Codes, Connections, ProxStop, Result
+from worker.provider import CallResult, Codes, Connections, ProxStop
 
 KEY = "0123456789abcdef0123456789abcdef"
 JOB = Job(id="job-1", account="acme", country="1", phone="2125550199", code="48213")
@@ -34,7 +34,7 @@ class Caller:
         extended: bool = False,
         connections: Connections = ONE_CONNECTION,
     ) -> None:
-        self.observed: list[tuple[str, Result]] = []
+        self.observed: list[tuple[str, CallResult]] = []
         self.oddities: list[set[Oddity]] = []
         self.gates = 0
         self.at_gate: Callable[[], float | None] = lambda: None

@@ -37,7 +37,7 @@ from tests.contract.inputs import (
 from tests.depth import examples
 
 PROJECT = Path(__file__).parents[2]
-PEAK_BYTES_MOST = 2 * 1024 * 1024
+MAX_PEAK_BYTES = 2 * 1024 * 1024
 PATIENCE_SECONDS = 60.0
 ACCOUNTS = '[accounts.acme]\napi_key_env = "ACME_KEY"\nrate = "1000/s"\n'
 
@@ -105,7 +105,7 @@ def _empty(redis_url: str) -> None:
 def fits(bill: Bill, times: int = 1) -> None:
     assert not bill.problem, bill.problem
     assert bill.cpu_seconds < LIMIT_SECONDS * times, f"{bill.cpu_seconds * 1000:.0f} ms of CPU"
-    assert bill.peak_bytes < PEAK_BYTES_MOST * times, f"{bill.peak_bytes:,} bytes of memory"
+    assert bill.peak_bytes < MAX_PEAK_BYTES * times, f"{bill.peak_bytes:,} bytes of memory"
 
 
 many = settings(

@@ -24,7 +24,7 @@ from tests.integration.stack import Stack
 from tests.integration.stand_in import StandIn
 from worker.broker.declaring import declare
 from worker.broker.queues import INTAKE
-from worker.core.judging import Broken, Request, Valid, decode, judge
+from worker.core.judging import Broken, Submission, Valid, decode, judge
 from worker.core.ports import Source
 from worker.inbound.messages import Envelope, read_plain
 
@@ -85,7 +85,7 @@ def test_job_lies_in_the_stream(programs: Programs, redis_url: str, guarded_redi
     assert list(fields) == [b"job"]
     content = decode(fields[b"job"])
     assert not isinstance(content, Broken) and content == JOB
-    assert isinstance(judge(Request(content, Source.STREAM), accounts(account("acme"))), Valid)
+    assert isinstance(judge(Submission(content, Source.STREAM), accounts(account("acme"))), Valid)
 
 
 @pytest.mark.parametrize("language", ON_RABBITMQ)
@@ -98,7 +98,7 @@ def test_job_lies_in_the_queue(programs: Programs, rabbitmq_url: str) -> None:
         (message,) = _messages(connection)
     assert message.content_type == "application/json" and message.properties["delivery_mode"] == 2
     request = read_plain(Envelope.of(message))
-    assert isinstance(request, Request) and request.fields == JOB
+    assert isinstance(request, Submission) and request.fields == JOB
     assert isinstance(judge(request, accounts(account("acme"))), Valid)
 
 

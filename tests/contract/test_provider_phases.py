@@ -40,7 +40,7 @@ from worker.errors import (
     Retry,
 )
 from worker.http import connection, waiting
-from worker.provider import Result
+from worker.provider import CallResult
 
 # Certainly not rung: nothing was written.
 
@@ -196,7 +196,7 @@ def test_busy_provider_is_a_retry(play: Play, status: str, body: bytes) -> None:
     caller = Caller(play(answers_once(reply(body, status))).url)
     error = caller.fails()
     assert isinstance(error, Retry) and error.sent and error.retry_after_seconds is None
-    assert caller.observed == [("acme", Result.NOT_RUNG)]
+    assert caller.observed == [("acme", CallResult.NOT_RUNG)]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_error_in_the_body_decides_whatever_the_status(play: Play, status: str) 
     caller = Caller(play(answers_once(reply(INVALID, status))).url)
     error = caller.fails()
     assert isinstance(error, Refused) and (error.code, error.message) == ("INVALID_TELEPHONE", "Not valid.")
-    assert caller.observed == [("acme", Result.REFUSED)]
+    assert caller.observed == [("acme", CallResult.REFUSED)]
 
 
 def test_account_code_is_an_account_problem(play: Play) -> None:
@@ -227,7 +227,7 @@ def test_account_code_is_an_account_problem(play: Play) -> None:
     body = b'{"failed": {"error_code": "INVALID_KEY", "error_msg": "no"}}'
     caller = Caller(play(answers_once(reply(body))).url, fmt="json")
     assert isinstance(caller.fails(), AccountProblem)
-    assert caller.observed == [("acme", Result.ACCOUNT)]
+    assert caller.observed == [("acme", CallResult.ACCOUNT)]
 
 
 # Perhaps rung.
@@ -282,7 +282,7 @@ def test_answer_that_cannot_be_trusted_is_a_redial(play: Play, script: Script) -
     caller = Caller(provider.url)
     error = caller.fails()
     assert isinstance(error, Redial), error
-    assert caller.observed == [("acme", Result.PERHAPS_RUNG)]
+    assert caller.observed == [("acme", CallResult.PERHAPS_RUNG)]
     assert (len(provider.requests), caller.gates) == (1, 1)
 
 
@@ -333,7 +333,7 @@ def test_redirect_is_misconfigured_and_not_followed(play: Play, status: str, loc
     error = caller.fails()
     assert isinstance(error, Misconfigured) and error.sent
     assert len(provider.requests) == 1
-    assert caller.observed == [("acme", Result.MISCONFIGURED)]
+    assert caller.observed == [("acme", CallResult.MISCONFIGURED)]
 
 
 @pytest.mark.parametrize("url", ["http://", "http://[::1", "http://host:99999"])

@@ -24,7 +24,7 @@ from worker.errors import (
     AccountProblem,
 )
 from worker.http.oddities import Oddity
-from worker.provider import Result
+from worker.provider import CallResult
 
 pytest_plugins = ["tests.contract.provider_fixtures"]
 
@@ -85,7 +85,7 @@ def test_ref_in_the_body_is_a_placed_call(play: Play, fmt: str, answer: bytes) -
     """
     caller = Caller(play(answers_once(answer)).url, fmt=fmt)
     assert caller.call() == REF
-    assert caller.observed == [("acme", Result.PLACED)]
+    assert caller.observed == [("acme", CallResult.PLACED)]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_ref_of_another_shape_is_a_placed_call(play: Play, answer: bytes, ref: s
     provider = play(answers(reply(answer)))
     caller = Caller(provider.url)
     assert caller.call() == ref
-    assert (len(provider.requests), caller.observed) == (1, [("acme", Result.PLACED)])
+    assert (len(provider.requests), caller.observed) == (1, [("acme", CallResult.PLACED)])
     assert caller.oddities == [{Oddity.REF}]
 
 

@@ -26,7 +26,7 @@ from worker.errors import (
 )
 from worker.http import waiting
 from worker.network import trust
-from worker.provider import Connections, Result
+from worker.provider import CallResult, Connections
 
 pytest_plugins = ["tests.contract.provider_fixtures"]
 
@@ -39,7 +39,7 @@ def test_self_signed_certificate_is_misconfigured(play: Play, certificate: Path)
     assert isinstance(error, Misconfigured) and not error.sent and "self-signed" in error.message
     assert error.cause is Cause.TLS
     assert (provider.requests, caller.gates) == ([], 0)
-    assert caller.observed == [("acme", Result.MISCONFIGURED)]
+    assert caller.observed == [("acme", CallResult.MISCONFIGURED)]
 
 
 def test_certificate_of_another_host_is_misconfigured(

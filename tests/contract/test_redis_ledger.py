@@ -21,13 +21,13 @@ from worker.errors import StoreUnavailable, WrongKey
 from worker.redisio.connection import connect
 from worker.redisio.runner import ScriptCall
 from worker.state import keys
-from worker.state.admission import JOBS_MOST
+from worker.state.admission import MAX_JOBS
 from worker.state.ledger import STRANGER_MS, RedisLedger
 from worker.state.lua import store_scripts
 from worker.state.views import JobViews
 
 SHARD = keys.prefix_of("acme")
-WAITING_BYTES_MOST = 900
+MAX_WAITING_BYTES = 900
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ class TestBatch:
         self, ledger: RedisLedger, client: redis.Redis, clock: StoredClock
     ) -> None:
         """First in, first out, though the clock has one moment for all of them, and a lane no order among equals."""
-        names = [f"job-{n:02}" for n in reversed(range(JOBS_MOST))]
+        names = [f"job-{n:02}" for n in reversed(range(MAX_JOBS))]
         ledger.admit([application(name, account(), may_dial=False) for name in names])
         clock.advance(0.001)
         ledger.declare([account(rate="1000/s", burst=100, concurrency=100)])
@@ -290,7 +290,7 @@ class TestRecord:
         before = int(client.info("memory")["used_memory"])
         ledger.admit([application(name, account(), may_dial=False) for name in names])
         used = int(client.info("memory")["used_memory"]) - before
-        assert used / len(names) <= WAITING_BYTES_MOST
+        assert used / len(names) <= MAX_WAITING_BYTES
 
     def test_every_key_of_a_job_lies_on_its_shard(self, client: Any, ledger: RedisLedger) -> None:
         """All keys but the claim carry the account's hash tag, so that its shard may be moved; all share one clock."""
@@ -363,7 +363,7 @@ class TestStrangers:
         self, client: redis.Redis, ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """However many there are: the newest are remembered, for minutes, and no id is claimed (E7)."""
-        monkeypatch.setattr("worker.state.ledger.STRANGERS_MOST", 20)
+        monkeypatch.setattr("worker.state.ledger.MAX_STRANGERS", 20)
         for n in range(100):
             turn_away(ledger, f"job-{n}")
         shard = keys.prefix_of("nosuch")

@@ -13,7 +13,7 @@ import redis
 from kombu import Connection, Exchange, Queue
 
 from tests.doubles.clocks import FakeClock
-from worker.core.judging import Broken, Request
+from worker.core.judging import Broken, Submission
 from worker.core.ports import Whole
 from worker.errors import StoreUnavailable
 from worker.failpoints import FailpointReached
@@ -22,8 +22,8 @@ from worker.inbound.entry import Entry
 from worker.inbound.listening import QUIET_SECONDS
 from worker.inbound.redis_lists import (
     FETCH_BYTES,
+    MAX_RESTORE,
     MESSAGE_BYTES,
-    RESTORE_MOST,
     WRONG_SECONDS,
     RedisLists,
     uncut,
@@ -200,11 +200,11 @@ def test_what_cannot_be_read_stays_filed_and_is_told(
 
 def test_what_cannot_be_read_does_not_block_the_others(client: redis.Redis, lists: RedisLists) -> None:
     """More of it than is looked at in one go, all of it older."""
-    client.hset(UNACKED, mapping={f"odd{n}": "{" for n in range(RESTORE_MOST + 5)})
-    client.zadd(INDEX, {f"odd{n}": n for n in range(RESTORE_MOST + 5)})
+    client.hset(UNACKED, mapping={f"odd{n}": "{" for n in range(MAX_RESTORE + 5)})
+    client.zadd(INDEX, {f"odd{n}": n for n in range(MAX_RESTORE + 5)})
     client.lpush("calls", message())
     (filed,) = lists.fetch(1, []).messages
-    client.zadd(INDEX, {filed.tag: RESTORE_MOST + 5})
+    client.zadd(INDEX, {filed.tag: MAX_RESTORE + 5})
     lists.restore_older_than(15)
     messages, odd, _ = lists.restore_older_than(15)
     assert messages == 1 and len(odd) == 5 and len(queued(client)) == 1
@@ -418,7 +418,7 @@ class Taker:
     def put(self, entry: Entry) -> None:
         self.entries.append(entry)
 
-    def contents(self) -> list[Request | Broken]:
+    def contents(self) -> list[Submission | Broken]:
         return [entry.read() for entry in self.entries]
 
 
@@ -485,7 +485,7 @@ class TestRedisQueue:
         worker = Worker(client)
         worker.queue.turn()
         (content,) = worker.taker.contents()
-        assert isinstance(content, Request) and content.fields == JOB and content.default_id == "a"
+        assert isinstance(content, Submission) and content.fields == JOB and content.default_id == "a"
         assert is_filed(client) == (1, 1)
         worker.taker.entries[0].done()
         worker.queue.turn()
@@ -571,15 +571,15 @@ class TestRedisQueue:
         self, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Several workers may have died at once."""
-        monkeypatch.setattr(redis_queue, "IN_HAND_MOST", 0)
+        monkeypatch.setattr(redis_queue, "MAX_IN_HAND", 0)
         client.hset(
-            UNACKED, mapping={f"tag{n}": '[{"n": 1},"calls","calls"]' for n in range(RESTORE_MOST + 7)}
+            UNACKED, mapping={f"tag{n}": '[{"n": 1},"calls","calls"]' for n in range(MAX_RESTORE + 7)}
         )
-        client.zadd(INDEX, {f"tag{n}": 1 for n in range(RESTORE_MOST + 7)})
+        client.zadd(INDEX, {f"tag{n}": 1 for n in range(MAX_RESTORE + 7)})
         worker = Worker(client)
         worker.queue.turn()
         worker.queue.turn()
-        assert len(queued(client)) == RESTORE_MOST + 7
+        assert len(queued(client)) == MAX_RESTORE + 7
 
     def test_closing_hands_back_what_is_not_on_record(self, client: redis.Redis) -> None:
         """What is done is struck off, the rest lies in its list for others."""

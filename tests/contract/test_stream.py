@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from tests.doubles.clocks import FakeClock
-from worker.core.judging import Broken, Request
+from worker.core.judging import Broken, Submission
 from worker.core.ports import Source, Whole
 from worker.errors import StoreUnavailable
 from worker.failpoints import FailpointReached
@@ -34,11 +34,11 @@ class Taker:
     def put(self, entry: Entry) -> None:
         self.entries.append(entry)
 
-    def contents(self) -> list[Request | Broken]:
+    def contents(self) -> list[Submission | Broken]:
         return [entry.read() for entry in self.entries]
 
     def ids(self) -> list[str]:
-        return [content.fields["id"] for content in self.contents() if isinstance(content, Request)]
+        return [content.fields["id"] for content in self.contents() if isinstance(content, Submission)]
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_an_entry_is_handed_over_as_a_request(
     add(client, "a")
     intake.turn()
     (entry,) = taker.entries
-    assert entry.read() == Request(JOB, Source.STREAM)
+    assert entry.read() == Submission(JOB, Source.STREAM)
     assert json.loads(entry.raw) == JOB and not entry.redelivered and entry.source is Source.STREAM
 
 
@@ -231,14 +231,14 @@ def test_many_abandoned_entries_are_claimed_without_a_pause(
     client: redis.Redis, intake: StreamSource, taker: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batch after batch, up to what a worker can hold."""
-    monkeypatch.setattr(stream, "BATCH_MOST", 2)
+    monkeypatch.setattr(stream, "MAX_BATCH", 2)
     for name in "abcde":
         add(client, name)
     lost = worker_on(client, Taker())
     for _ in range(3):
         lost.turn()
     age(client, ABANDONED_MS)
-    monkeypatch.setattr(stream, "IN_HAND_MOST", 4)
+    monkeypatch.setattr(stream, "MAX_IN_HAND", 4)
     for _ in range(3):
         intake.turn()
     assert taker.ids() == list("abcd")
@@ -262,7 +262,7 @@ def test_an_entry_that_is_no_job_is_handed_over_as_broken(
     add(client, "b")
     intake.turn()
     intake.turn()
-    assert taker.contents() == [Broken(reason), Request(JOB | {"id": "b"}, Source.STREAM)]
+    assert taker.contents() == [Broken(reason), Submission(JOB | {"id": "b"}, Source.STREAM)]
     assert taker.entries[0].raw
     taker.entries[0].done()
     assert client.xlen(STREAM) == 1
@@ -282,8 +282,8 @@ def test_a_worker_takes_no_more_than_it_can_hold(
     client: redis.Redis, intake: StreamSource, taker: Taker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With as many in hand as may be, the rest stays in the stream for others."""
-    monkeypatch.setattr(stream, "IN_HAND_MOST", 3)
-    monkeypatch.setattr(stream, "BATCH_MOST", 2)
+    monkeypatch.setattr(stream, "MAX_IN_HAND", 3)
+    monkeypatch.setattr(stream, "MAX_BATCH", 2)
     for name in "abcdefg":
         add(client, name)
     for _ in range(5):
@@ -467,7 +467,7 @@ def test_entries_too_large_are_handed_over_by_size_and_beginning(
     for _ in range(30):
         intake.turn()
     *large, behind = taker.entries
-    assert len(large) == 20 and isinstance(behind.read(), Request)
+    assert len(large) == 20 and isinstance(behind.read(), Submission)
     for entry in large:
         assert (entry.read(), entry.cut) == (Broken("larger than 65536 bytes"), Whole(len(text)))
         assert entry.raw == text[:8192].encode()

@@ -16,7 +16,7 @@ import pytest
 
 from worker import __version__
 from worker.core.accounts import Endpoint
-from worker.delivery.ports import Attempt, Result
+from worker.delivery.ports import Attempt, AttemptResult
 from worker.delivery.signing import verify
 from worker.delivery.webhooks import WebhookSender
 from worker.errors import Cause, ConfigurationError
@@ -140,24 +140,24 @@ def test_request_is_a_signed_post_of_the_exact_bytes(sender: WebhookSender) -> N
     assert (headers["webhook-id"], headers["webhook-timestamp"]) == ("evt_1", str(NOW))
     for key in KEYS:
         verify([key], headers, body, NOW)
-    assert (attempt.result, attempt.status) == (Result.DELIVERED, 204)
+    assert (attempt.result, attempt.status) == (AttemptResult.DELIVERED, 204)
 
 
 @pytest.mark.parametrize(
     ("status", "result"),
     [
-        ("200 OK", Result.DELIVERED),
-        ("299 Whatever", Result.DELIVERED),
-        ("301 Moved", Result.REDIRECTED),
-        ("307 Temporary", Result.REDIRECTED),
-        ("304 Not Modified", Result.REDIRECTED),
-        ("400 Bad Request", Result.REFUSED),
-        ("410 Gone", Result.REFUSED),
-        ("500 Oops", Result.REFUSED),
-        ("999 Odd", Result.REFUSED),
+        ("200 OK", AttemptResult.DELIVERED),
+        ("299 Whatever", AttemptResult.DELIVERED),
+        ("301 Moved", AttemptResult.REDIRECTED),
+        ("307 Temporary", AttemptResult.REDIRECTED),
+        ("304 Not Modified", AttemptResult.REDIRECTED),
+        ("400 Bad Request", AttemptResult.REFUSED),
+        ("410 Gone", AttemptResult.REFUSED),
+        ("500 Oops", AttemptResult.REFUSED),
+        ("999 Odd", AttemptResult.REFUSED),
     ],
 )
-def test_only_2xx_is_success(sender: WebhookSender, status: str, result: Result) -> None:
+def test_only_2xx_is_success(sender: WebhookSender, status: str, result: AttemptResult) -> None:
     """Every other status is a failure of a named kind, and comes once: nothing is followed or repeated."""
     with subscriber(answering(status, "location: /elsewhere", body=b"")) as server:
         attempt = send(sender, server.url)
@@ -199,7 +199,7 @@ def test_dripped_head_ends_at_the_deadline(hasty: WebhookSender, start: bytes) -
     """Bytes that keep coming do not keep the delivery alive."""
     with subscriber(dripping(start)) as server:
         attempt = send(hasty, server.url)
-    assert (attempt.result, attempt.status) == (Result.TIMEOUT, None)
+    assert (attempt.result, attempt.status) == (AttemptResult.TIMEOUT, None)
     assert attempt.seconds < 5
 
 
@@ -208,7 +208,7 @@ def test_dripped_body_does_not_undo_the_status(hasty: WebhookSender, length: str
     """The status has decided; the drip ends at the deadline."""
     with subscriber(dripping(f"HTTP/1.1 200 OK\r\n{length}\r\n\r\n1".encode())) as server:
         attempt = send(hasty, server.url)
-    assert (attempt.result, attempt.status) == (Result.DELIVERED, 200)
+    assert (attempt.result, attempt.status) == (AttemptResult.DELIVERED, 200)
     assert attempt.seconds < 5
 
 
@@ -220,7 +220,7 @@ def test_silence_is_a_timeout(hasty: WebhookSender) -> None:
         over.wait(30)
 
     with subscriber(silence) as server:
-        assert send(hasty, server.url).result is Result.TIMEOUT
+        assert send(hasty, server.url).result is AttemptResult.TIMEOUT
     over.set()
 
 
@@ -233,7 +233,7 @@ def test_endless_interim_answers_are_a_timeout(hasty: WebhookSender) -> None:
             time.sleep(0.01)
 
     with subscriber(continuing) as server:
-        assert send(hasty, server.url).result is Result.TIMEOUT
+        assert send(hasty, server.url).result is AttemptResult.TIMEOUT
 
 
 INTERIM: dict[str, bytes] = {
@@ -245,10 +245,10 @@ INTERIM: dict[str, bytes] = {
 
 @pytest.mark.parametrize("interim", INTERIM.values(), ids=INTERIM.keys())
 @pytest.mark.parametrize(
-    ("status", "result"), [("204 No Content", Result.DELIVERED), ("500 X", Result.REFUSED)]
+    ("status", "result"), [("204 No Content", AttemptResult.DELIVERED), ("500 X", AttemptResult.REFUSED)]
 )
 def test_interim_answers_are_skipped(
-    sender: WebhookSender, interim: bytes, status: str, result: Result
+    sender: WebhookSender, interim: bytes, status: str, result: AttemptResult
 ) -> None:
     """The status that comes after all of 1xx decides, so that an event which was taken is not posted again (A6)."""
 
@@ -265,8 +265,8 @@ def test_contradictory_lengths_do_not_undo_the_status(hasty: WebhookSender) -> N
     """A receiver that took the event is not sent it again for what it says of its answer's body (A6)."""
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok"
     with subscriber(lambda sock: sock.sendall(answer)) as server:
-        assert send(hasty, server.url).result is Result.DELIVERED
-        assert send(hasty, server.url).result is Result.DELIVERED
+        assert send(hasty, server.url).result is AttemptResult.DELIVERED
+        assert send(hasty, server.url).result is AttemptResult.DELIVERED
         assert server.connections == 2
 
 
@@ -286,7 +286,7 @@ def test_flood_of_headers_is_not_read_to_its_end(sender: WebhookSender, flood: b
         answering("200 OK")(sock)
 
     with subscriber(behaviour) as server:
-        assert send(sender, server.url).result is Result.UNREACHABLE
+        assert send(sender, server.url).result is AttemptResult.UNREACHABLE
 
 
 @pytest.mark.alone
@@ -303,7 +303,7 @@ def test_length_told_twice_is_one(hasty: WebhookSender, lines: list[str]) -> Non
     answer = "\r\n".join(["HTTP/1.1 200 OK", *lines, "", "ok"]).encode()
     with subscriber(lambda sock: sock.sendall(answer)) as server:
         attempt = send(hasty, server.url)
-    assert attempt.result is Result.DELIVERED
+    assert attempt.result is AttemptResult.DELIVERED
     assert attempt.seconds < 0.4
 
 
@@ -315,7 +315,7 @@ def test_no_http_answer_is_unreachable(sender: WebhookSender, behaviour: Behavio
     """A reset, a closed connection and another protocol are failures without a status."""
     with subscriber(behaviour) as server:
         attempt = send(sender, server.url)
-    assert (attempt.result, attempt.status) == (Result.UNREACHABLE, None)
+    assert (attempt.result, attempt.status) == (AttemptResult.UNREACHABLE, None)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_no_http_answer_is_unreachable(sender: WebhookSender, behaviour: Behavio
 def test_no_connection_is_unreachable(sender: WebhookSender, url: str, cause: Cause | None) -> None:
     """Refused, unresolvable and impossible addresses end in a result that says why, not in an error (C10)."""
     attempt = send(sender, url)
-    assert attempt.result is Result.UNREACHABLE and attempt.problem
+    assert attempt.result is AttemptResult.UNREACHABLE and attempt.problem
     assert attempt.cause is (cause or attempt.cause)
 
 
@@ -370,9 +370,9 @@ def test_webhook_behind_an_authority_of_the_operators_own(sender: WebhookSender,
     with subscriber(talk, read=lambda sock: sock.recv(1, socket.MSG_PEEK)) as server:
         url = server.url.replace("http:", "https:")
         trusted = Endpoint(url=url, secret_env=("NEW",), ca_file=certificate)
-        assert sender.send(trusted, "evt_1", BODY, NOW).result is Result.DELIVERED
+        assert sender.send(trusted, "evt_1", BODY, NOW).result is AttemptResult.DELIVERED
         attempt = send(sender, url)
-    assert (attempt.result, attempt.cause) == (Result.UNREACHABLE, Cause.TLS)
+    assert (attempt.result, attempt.cause) == (AttemptResult.UNREACHABLE, Cause.TLS)
     assert "self-signed" in (attempt.problem or "")
 
 
@@ -380,22 +380,22 @@ def test_tls_failure_is_unreachable(sender: WebhookSender) -> None:
     """A server that answers a TLS greeting in plain text never sees the event."""
     with subscriber(answering("400 Bad Request"), read=lambda sock: sock.recv(65536)) as server:
         attempt = send(sender, server.url.replace("http:", "https:"))
-        assert attempt.result is Result.UNREACHABLE
+        assert attempt.result is AttemptResult.UNREACHABLE
         assert not any(BODY in received for received in server.requests)
 
 
 def test_large_answer_is_not_read_to_its_end(sender: WebhookSender) -> None:
     """Megabytes in an answer cost a few kilobytes, and the next delivery works."""
     with subscriber(answering("200 OK", body=b"x" * 50_000_000)) as server:
-        assert send(sender, server.url).result is Result.DELIVERED
-        assert send(sender, server.url).result is Result.DELIVERED
+        assert send(sender, server.url).result is AttemptResult.DELIVERED
+        assert send(sender, server.url).result is AttemptResult.DELIVERED
 
 
 def test_small_answer_leaves_the_connection_for_the_next(sender: WebhookSender) -> None:
     """Deliveries to one endpoint share a connection."""
     with subscriber(answering("200 OK")) as server:
         for _ in range(3):
-            assert send(sender, server.url).result is Result.DELIVERED
+            assert send(sender, server.url).result is AttemptResult.DELIVERED
         assert (server.connections, len(server.requests)) == (1, 3)
 
 
@@ -407,8 +407,8 @@ def test_each_exchange_has_its_own_deadline(hasty: WebhookSender) -> None:
         next(answers)(sock)
 
     with subscriber(behaviour) as server:
-        assert send(hasty, server.url).result is Result.DELIVERED
-        assert send(hasty, server.url).result is Result.TIMEOUT
+        assert send(hasty, server.url).result is AttemptResult.DELIVERED
+        assert send(hasty, server.url).result is AttemptResult.TIMEOUT
 
 
 def test_environment_and_cookies_play_no_part(sender: WebhookSender, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,7 +417,7 @@ def test_environment_and_cookies_play_no_part(sender: WebhookSender, monkeypatch
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with subscriber(answering("200 OK", "set-cookie: a=b; Path=/")) as server:
         for _ in range(2):
-            assert send(sender, server.url).result is Result.DELIVERED
+            assert send(sender, server.url).result is AttemptResult.DELIVERED
     assert "cookie" not in headers_of(server.requests[1])
 
 

@@ -17,7 +17,7 @@ from tests.doubles.watchers import NotedDeadLetters, NotedFaults, NotedWatch
 from worker.core.accounts import Account
 from worker.core.calling import Call
 from worker.core.jobs import Job
-from worker.core.judging import Request
+from worker.core.judging import Submission
 from worker.core.ports import Gate, Lease, Source
 from worker.core.settling import Settler
 from worker.core.verify import Verification
@@ -25,7 +25,7 @@ from worker.engine.recorder import Recorder
 from worker.errors import StoreUnavailable
 
 REQUEST_SECONDS = 15.0
-Result = TypeVar("Result")
+T = TypeVar("T")
 Answer = str | Exception | Callable[[], str]
 
 
@@ -62,7 +62,7 @@ class MovedClock:
     def __init__(self, clock: FakeClock) -> None:
         self.sleep = clock.advance
 
-    def aside(self, work: Callable[[], Result]) -> Result:
+    def aside(self, work: Callable[[], T]) -> T:
         return work()
 
 
@@ -95,7 +95,7 @@ class World:
         self.ledger.store = other.store
 
     def accept(self, *jobs: Job, may_dial: int = 1) -> list[Lease]:
-        requests = [Request(one.model_dump(mode="json", exclude_none=True), Source.CELERY) for one in jobs]
+        requests = [Submission(one.model_dump(mode="json", exclude_none=True), Source.CELERY) for one in jobs]
         return self.verification.accept(requests, may_dial)
 
     def lease(self, name: str = "job-1", **fields: Any) -> Lease:

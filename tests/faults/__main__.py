@@ -22,7 +22,7 @@ BENCHES = {"redis": 4, "amqp": 6}
 drains come near their bound."""
 
 LOOK_SECONDS = 5.0
-TROUBLES_MOST = 30
+MAX_TROUBLES = 30
 
 
 def main() -> int:
@@ -108,7 +108,7 @@ class Crew:
         one.dismiss()
         one.join()
         self._table.troubles = self._troubles = self._troubles + 1
-        if self._troubles <= TROUBLES_MOST:
+        if self._troubles <= MAX_TROUBLES:
             self._employ(one.broker)
 
 

@@ -31,7 +31,7 @@ about the same time."""
 RAISES_TOGETHER = 5
 """Failpoints that raise in one worker, which lives on; one that kills or freezes has a worker of its own."""
 
-LOT_MOST = 20
+MAX_LOT = 20
 READY = " ready."
 """What a worker's log says once it takes messages."""
 
@@ -54,10 +54,10 @@ FREEZE_JOB_SECONDS = 34
 TARGETS = {"redis": ("redis", "provider"), "amqp": ("redis", "amqp", "provider")}
 """The servers that a worker talks to, by broker."""
 
-PASSES_MOST = {"park": 2, "delivery": 2, "relay": 2, "confirm": 2}
+MAX_PASSES = {"park": 2, "delivery": 2, "relay": 2, "confirm": 2}
 """Both points of a step go off at a random pass up to this; else up to 3."""
 
-IDLE_PASSES_MOST = 30
+MAX_IDLE_PASSES = 30
 """The same for `fetch.before` on Redis, which is passed whether or not there is a message."""
 
 
@@ -72,7 +72,7 @@ class Order:
     @classmethod
     def of(cls, point: str, action: str, broker: str) -> Order:
         idle = point == "fetch.before" and broker == "redis"
-        most = IDLE_PASSES_MOST if idle else PASSES_MOST.get(_step(point), 3)
+        most = MAX_IDLE_PASSES if idle else MAX_PASSES.get(_step(point), 3)
         return cls(point, action, random.randint(1, most))
 
     @property
@@ -205,7 +205,7 @@ def reach(orders: Iterable[Sequence[Order]], run: Run, at_once: int = AT_ONCE) -
             armed.append(_Armed(waiting.popleft(), run))
         ready = sum(one.ready for one in armed)
         if ready * 2 >= len(armed):
-            run.send(min(ready, LOT_MOST))
+            run.send(min(ready, MAX_LOT))
         run.pause(0.1, 0.3)
         for done in [one for one in armed if not one.look()]:
             armed.remove(done)

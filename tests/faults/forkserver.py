@@ -28,7 +28,7 @@ from typing import Any, NoReturn, Self
 
 PROJECT = Path(__file__).parents[2]
 READY_SECONDS, STOP_SECONDS = 60.0, 20.0
-MESSAGE_BYTES_MOST = 65536
+MAX_MESSAGE_BYTES = 65536
 NICENESS = 5
 """Of workers: where the CPU is short, servers and the harness, whose clocks judge, come first."""
 
@@ -149,7 +149,7 @@ class ForkServer:
             self._socket.send(json.dumps({"pid": pid, "signal": int(number)}).encode())
 
     def _listen(self) -> None:
-        while piece := self._socket.recv(MESSAGE_BYTES_MOST):
+        while piece := self._socket.recv(MAX_MESSAGE_BYTES):
             news = json.loads(piece)
             with self._born:
                 if "born" in news:
@@ -194,7 +194,7 @@ class _Server:
                 self._report()
             if self._ear.fileno() not in ready:
                 continue
-            piece = self._ear.recv(MESSAGE_BYTES_MOST)
+            piece = self._ear.recv(MAX_MESSAGE_BYTES)
             if not piece:
                 self._end()
                 return None

@@ -89,8 +89,8 @@ def _serve(broker: str, keep: Path | None, connection: Connection, outer: Sequen
                 cold = 0
     except EOFError:
         return
-    except Exception as problem:
-        connection.send(Trouble("".join(traceback.format_exception(problem))))
+    except Exception as error:
+        connection.send(Trouble("".join(traceback.format_exception(error))))
 
 
 def _end(*_: object) -> NoReturn:

@@ -10,7 +10,7 @@ from tests.faults.cell import Cell
 from tests.faults.report import Row
 from tests.faults.trials import Unit
 
-FRUITLESS_MOST = 3
+MAX_FRUITLESS = 3
 """A fault that did not come about in so many units in a row, or whose installation failed so often, is given up, and
 its row says so."""
 
@@ -80,7 +80,7 @@ class Plan:
         self._give_again(group, unit.trials)
 
     def _give_again(self, group: _Group, trials: int) -> None:
-        if group.fruitless < FRUITLESS_MOST:
+        if group.fruitless < MAX_FRUITLESS:
             group.given -= trials
         else:
             group.given = self.trials

@@ -13,7 +13,7 @@ from statistics import median
 
 from tests.faults.oracle import Verdict
 
-DETAILS_MOST = 20
+MAX_DETAILS = 20
 
 
 @dataclass
@@ -106,7 +106,7 @@ def cells_of(row: Row) -> list[str]:
 def sentence(row: Row) -> str:
     """One line of progress, and what stands behind a violation."""
     values = ", ".join(f"{name} {value}" for name, value in zip(HEAD[2:], cells_of(row)[2:], strict=True))
-    shown = "".join(f"\n    {detail}" for detail in row.verdict.details[:DETAILS_MOST])
+    shown = "".join(f"\n    {detail}" for detail in row.verdict.details[:MAX_DETAILS])
     return f"{'BAD ' if row.bad else 'ok  '}{row.broker} {row.cell}: {values}{shown}"
 
 
@@ -119,7 +119,7 @@ def markdown(rows: Sequence[Row], title: str = "Faults", remark: str = "") -> st
         f"# {title}\n\n{_preface(rows)}{remark}\n\n"
         + "\n".join(lines)
         + "\n"
-        + "".join(f"\n- {detail}" for detail in bad[:DETAILS_MOST])
+        + "".join(f"\n- {detail}" for detail in bad[:MAX_DETAILS])
     )
 
 

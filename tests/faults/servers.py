@@ -22,7 +22,7 @@ from tests.faults.forkserver import ForkServer
 from tests.integration.stack import Process
 
 START_SECONDS, STOP_SECONDS = 180.0, 30.0
-STARTS_MOST = 3
+MAX_STARTS = 3
 """A RabbitMQ that was killed may find its own name still taken, and end."""
 
 TICK_MS, USUAL_CONSUMER_TIMEOUT_MS = 500, "1800000"
@@ -90,7 +90,7 @@ class Server:
         time.sleep(away_seconds)
         Retrying(
             retry=retry_if_exception_type(ServerTrouble),
-            stop=stop_after_attempt(STARTS_MOST),
+            stop=stop_after_attempt(MAX_STARTS),
             wait=wait_fixed(1),
             before_sleep=lambda _: self.kill(),
             reraise=True,

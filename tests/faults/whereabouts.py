@@ -6,7 +6,7 @@ import json
 
 import redis
 
-from worker.state.dead_letters import KEEP_MOST, RedisDeadLetters
+from worker.state.dead_letters import MAX_KEEP, RedisDeadLetters
 from worker.state.views import JobViews
 
 LETTER = "dead letter: "
@@ -16,7 +16,7 @@ BURIED = f"{LETTER}crashed its worker "
 
 def letter_of(client: redis.Redis, job_id: str) -> str | None:
     """Why the job is among the dead letters; None if it is not."""
-    for letter in RedisDeadLetters(client).newest(KEEP_MOST):
+    for letter in RedisDeadLetters(client).newest(MAX_KEEP):
         if f'"{job_id}"' in json.dumps(letter.content):
             return letter.reason
     return None
@@ -32,8 +32,8 @@ def whereabouts(client: redis.Redis, job_id: str) -> str:
     try:
         reason = letter_of(client, job_id)
         view = JobViews(client).find(job_id)
-    except Exception as problem:
-        return f"not known: {type(problem).__name__}"
+    except Exception as error:
+        return f"not known: {type(error).__name__}"
     if reason is not None:
         return f"{LETTER}{reason}"
     if view is None:

@@ -89,8 +89,8 @@ class Fleet:
 
         try:
             wait_for(ready_or_ended, "a worker is ready", READY_SECONDS)
-        except ServerTrouble as trouble:
-            raise ServerTrouble(f"{trouble}: {worker.get('/readyz')[1]} {worker.output[-2000:]}") from None
+        except ServerTrouble as error:
+            raise ServerTrouble(f"{error}: {worker.get('/readyz')[1]} {worker.output[-2000:]}") from None
 
     def supervise(self) -> None:
         """Put a new worker in the place of each standing one that has ended."""

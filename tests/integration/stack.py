@@ -161,8 +161,8 @@ class Worker:
         try:
             with urllib.request.urlopen(f"http://{self.host}:{self.port}{path}", timeout=20) as answer:
                 return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as refusal:
-            return refusal.code, refusal.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
         except OSError:
             return 0, ""
 

@@ -16,9 +16,9 @@ from worker.cli import COMMANDS
 from worker.core.events import Status
 from worker.core.jobs import EXTENDED_LANGUAGES, LANGUAGES, Job
 from worker.core.ports import Reason, Source
-from worker.delivery.ports import Result as WebhookResult
+from worker.delivery.ports import AttemptResult
 from worker.http.oddities import Oddity
-from worker.provider.client import Result as RequestResult
+from worker.provider.client import CallResult
 from worker.sandbox.behaviours import TABLE
 from worker.settings import Settings
 from worker.state.dead_letters import DeadLetter
@@ -32,8 +32,8 @@ PAGES = re.compile(r"\b(?:docs|ops)/[\w/-]+\.(?:md|json|yaml)\b")
 LABELS: dict[str, type[StrEnum]] = {
     "`source`": Source,
     "`status`": Status,
-    "`result` of `provider_requests_total`": RequestResult,
-    "`result` of `webhook_attempts_total`": WebhookResult,
+    "`result` of `provider_requests_total`": CallResult,
+    "`result` of `webhook_attempts_total`": AttemptResult,
     "`oddity`": Oddity,
     "`reason` of `retries_total`": RetryReason,
     "`reason` of `job_wait_seconds` and `jobs_waiting`": Reason,

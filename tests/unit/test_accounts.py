@@ -228,8 +228,8 @@ def test_any_document_is_taken_or_refused_in_one_line(tables: dict[str, object])
     """Whatever a TOML file can hold, the answer is accounts or ConfigurationError."""
     try:
         Accounts.parse({"accounts": tables})
-    except ConfigurationError as problem:
-        assert str(problem)
+    except ConfigurationError as error:
+        assert str(error)
 
 
 def test_key_comes_from_environment_or_file(file: Path, tmp_path: Path) -> None:

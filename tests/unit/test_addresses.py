@@ -94,9 +94,9 @@ def _refusals(url: str) -> Iterator[str]:
     for look in looks:
         try:
             look(url)
-        except (ValueError, ConfigurationError) as problem:
-            yield str(problem)
-            yield str(problem.__cause__ or "")
+        except (ValueError, ConfigurationError) as error:
+            yield str(error)
+            yield str(error.__cause__ or "")
 
 
 @pytest.mark.parametrize("form", FORMS)

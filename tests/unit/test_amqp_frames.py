@@ -14,7 +14,7 @@ from amqp.serialization import dumps, loads
 
 from worker.broker.amqp_frames import HEAD_BYTES, USED_OF_PY_AMQP, Frames, Received
 
-MOST = 20_000
+MAX = 20_000
 
 
 class Wire:
@@ -23,7 +23,7 @@ class Wire:
     def __init__(self) -> None:
         self.connection = SimpleNamespace(bytes_recv=0)
         self.dispatched: list[tuple[int, tuple[int, int], bytes, Any]] = []
-        self.frames = Frames(self.connection, lambda *method: self.dispatched.append(method), MOST)
+        self.frames = Frames(self.connection, lambda *method: self.dispatched.append(method), MAX)
 
     def method(self, signature: tuple[int, int], arguments: bytes = b"", channel: int = 1) -> bool:
         return self.frames((1, channel, pack(">HH", *signature) + arguments))
@@ -85,12 +85,12 @@ def test_a_body_that_is_too_large_is_cut() -> None:
     wire, body = Wire(), bytes(range(256)) * 4096
     received = wire.deliver(body)
     assert received == Received(b"\x00\x00", body[:HEAD_BYTES], len(body), hashlib.sha256(body).hexdigest())
-    assert wire.deliver(b"y" * MOST) == Received(b"\x00\x00", b"y" * MOST, MOST)
+    assert wire.deliver(b"y" * MAX) == Received(b"\x00\x00", b"y" * MAX, MAX)
 
 
 def test_what_was_asked_for_comes_whole() -> None:
     """A reader of results wants all of it, however large."""
-    wire, body = Wire(), b"z" * (3 * MOST)
+    wire, body = Wire(), b"z" * (3 * MAX)
     wire.method(spec.Basic.GetOk, dumps("Lbssl", [9, False, "results", "call.placed", 3]))
     wire.header(len(body), b"\xff\xff")
     assert wire.body(body)

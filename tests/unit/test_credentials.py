@@ -106,5 +106,5 @@ def test_any_text_is_taken_or_refused_in_one_line(text: str) -> None:
     for read in (api_key, signing_key):
         try:
             read(text)
-        except NotACredential as problem:
-            assert len(str(problem).splitlines()) == 1
+        except NotACredential as error:
+            assert len(str(error).splitlines()) == 1

@@ -14,10 +14,10 @@ from tests.doubles.samples import account, accounts
 from worker.core.jobs import Job
 from worker.core.judging import (
     MAX_MARKS,
-    MESSAGE_BYTES_MOST,
+    MAX_MESSAGE_BYTES,
     Broken,
     Rejected,
-    Request,
+    Submission,
     Valid,
     decode,
     judge,
@@ -42,7 +42,7 @@ json_values = st.recursive(
 
 
 def judged(default_id: str | None = None, **fields: Any) -> Valid | Rejected | Broken:
-    return judge(Request(JOB | fields, Source.CELERY, default_id), ACCOUNTS)
+    return judge(Submission(JOB | fields, Source.CELERY, default_id), ACCOUNTS)
 
 
 class TestJudge:
@@ -108,7 +108,7 @@ class TestJudge:
     @given(st.dictionaries(st.sampled_from([*JOB, "ext", "message", "ref", "expires_at", "x"]), json_values))
     def test_no_fields_break_it(self, fields: dict[str, Any]) -> None:
         """Any JSON ends in one of the three verdicts, and a rejection tells neither PIN nor number."""
-        verdict = judge(Request(JOB | fields, Source.STREAM), ACCOUNTS)
+        verdict = judge(Submission(JOB | fields, Source.STREAM), ACCOUNTS)
         assert isinstance(verdict, Valid | Rejected | Broken)
         if isinstance(verdict, Rejected) and "phone" not in fields and "code" not in fields:
             text = json.dumps([verdict.failure.as_dict(), verdict.subject.phone], default=str)
@@ -133,7 +133,7 @@ class TestDecode:
             (b"[]", "not a JSON object"),
             (b"null", "not a JSON object"),
             (b'"text"', "not a JSON object"),
-            (b" " * (MESSAGE_BYTES_MOST + 1), f"larger than {MESSAGE_BYTES_MOST} bytes"),
+            (b" " * (MAX_MESSAGE_BYTES + 1), f"larger than {MAX_MESSAGE_BYTES} bytes"),
         ],
         ids=["empty", "cut", "bytes", "deep", "deeper", "array", "null", "text", "large"],
     )
@@ -160,7 +160,7 @@ class TestRepeatedNames:
         repeated = json.dumps({name: fields[name] if second == "same" else second})[1:-1]
         given = decode(json.dumps(fields)[:-1] + f", {repeated}}}")
         assert not isinstance(given, Broken)
-        verdict = judge(Request(given, Source.STREAM), ACCOUNTS)
+        verdict = judge(Submission(given, Source.STREAM), ACCOUNTS)
         assert isinstance(verdict, Rejected)
         assert verdict.failure.fields == {name: "stands more than once"}
         assert "2125550142" not in repr(verdict)
@@ -170,7 +170,7 @@ class TestRepeatedNames:
         """There is no telling whose job it is (C9)."""
         given = decode(json.dumps(JOB)[:-1] + f', "{name}": "job-2"}}')
         assert not isinstance(given, Broken)
-        assert judge(Request(given, Source.STREAM), ACCOUNTS) == Broken(f"{name}: stands more than once")
+        assert judge(Submission(given, Source.STREAM), ACCOUNTS) == Broken(f"{name}: stands more than once")
 
     @pytest.mark.parametrize("text", ['{"a": NaN}', '{"a": [Infinity]}', '{"a": -Infinity}', "9" * 5000])
     def test_what_no_json_has_is_refused(self, text: str) -> None:
@@ -208,5 +208,5 @@ def outcome(read: Callable[[Any], Any], text: str | bytes) -> str:
     """By its spelling, as NaN is not even equal to itself."""
     try:
         return repr(read(text))
-    except (ValueError, RecursionError) as problem:
-        return f"raises {ValueError.__name__ if isinstance(problem, ValueError) else type(problem).__name__}"
+    except (ValueError, RecursionError) as error:
+        return f"raises {ValueError.__name__ if isinstance(error, ValueError) else type(error).__name__}"

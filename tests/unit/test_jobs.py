@@ -98,9 +98,9 @@ def test_any_fields_are_a_job_or_invalid(fields: dict[str, Any]) -> None:
     """No JSON object ends in another exception; its errors can be published as JSON and as one line."""
     try:
         Job.parse(fields)
-    except InvalidJob as problem:
-        assert problem.fields and json.dumps(problem.fields).encode()
-        assert "\n" not in str(problem) and str(problem).isprintable()
+    except InvalidJob as error:
+        assert error.fields and json.dumps(error.fields).encode()
+        assert "\n" not in str(error) and str(error).isprintable()
 
 
 @given(json_values)
@@ -108,8 +108,8 @@ def test_any_json_is_a_job_or_invalid(value: Any) -> None:
     """A producer may send something that is no object at all."""
     try:
         Job.parse(value)
-    except InvalidJob as problem:
-        assert problem.fields
+    except InvalidJob as error:
+        assert error.fields
 
 
 @given(good_jobs, st.sampled_from(sorted(GOOD)), json_values)
@@ -117,8 +117,8 @@ def test_one_wrong_field_is_the_one_named(fields: dict[str, Any], name: str, val
     """Others are not blamed."""
     try:
         Job.parse(fields | {name: value})
-    except InvalidJob as problem:
-        assert set(problem.fields) == {name}
+    except InvalidJob as error:
+        assert set(error.fields) == {name}
 
 
 @given(
@@ -223,8 +223,8 @@ def test_any_time_is_one_that_can_be_kept_or_an_error(
     text = moment.isoformat(timespec="seconds")
     try:
         job = parsed(expires_at=f"{text[:16]}{second or text[16:]}{fraction}{offset}")
-    except InvalidJob as problem:
-        assert set(problem.fields) == {"expires_at"}
+    except InvalidJob as error:
+        assert set(error.fields) == {"expires_at"}
         assert moment.year in (1, 9999)
         return
     assert job.expires_at is not None

@@ -142,8 +142,8 @@ def test_traceback_of_a_deep_chain_ends_with_its_last_error(stream: io.StringIO)
     try:
         try:
             fall(150)
-        except ValueError as problem:
-            raise RuntimeError("the end") from problem
+        except ValueError as error:
+            raise RuntimeError("the end") from error
     except RuntimeError:
         structlog.get_logger("worker.x").exception("loop.failed")
     text = only_line(stream)["exception"]

@@ -137,14 +137,14 @@ def test_traceback_shows_neither_pin_nor_phone(job: dict[str, Any]) -> None:
     def fail(kwargs: dict[str, Any]) -> None:
         try:
             raise KeyError(kwargs["phone"])
-        except KeyError as problem:
-            problem.add_note(f"code={kwargs['code']}")
-            raise ValueError(kwargs) from problem
+        except KeyError as error:
+            error.add_note(f"code={kwargs['code']}")
+            raise ValueError(kwargs) from error
 
     try:
         fail(job)
-    except ValueError as problem:
-        text = "".join(traceback.format_exception(problem))
+    except ValueError as error:
+        text = "".join(traceback.format_exception(error))
     assert job["phone"] in text
     shown = line(Redactor(), exception=text)
     assert_safe(re.sub(r"line \d+", "line N", shown), job)  # a PIN may be the number of a line

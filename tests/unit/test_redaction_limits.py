@@ -24,7 +24,7 @@ import pytest
 from tests.doubles.hostile import repeated, texts
 from worker.core.accounts import Accounts
 from worker.core.jobs import Job
-from worker.core.judging import Broken, Request, decode, judge
+from worker.core.judging import Broken, Submission, decode, judge
 from worker.core.ports import Source
 from worker.http.retry_after import retry_after_seconds
 from worker.privacy.addresses import mask_addresses, mask_url
@@ -33,7 +33,7 @@ from worker.privacy.labelled import hide_labelled
 from worker.privacy.redaction import Redactor
 from worker.privacy.scrubbing import _CUTS, _DIGITS, _SPOKEN, MAX_TEXT, starred
 from worker.provider import answer
-from worker.provider.publishing import Redactor as Words
+from worker.provider.publishing import Cleaner
 
 LENGTH = 64 * 1024
 WORST = 12
@@ -60,7 +60,7 @@ def _admitted(text: str) -> None:
     if isinstance(fields, Broken):
         # What has too many lists and names is refused before anything else reads it.
         fields = {}
-    judge(Request(fields | {"account": text, "code": text}, Source.STREAM), Accounts({}))
+    judge(Submission(fields | {"account": text, "code": text}, Source.STREAM), Accounts({}))
 
 
 def _patterns(text: str) -> None:
@@ -90,7 +90,7 @@ READERS: dict[str, Callable[[str], object]] = {
         {"id": text, "ref": text, text: text, "expires_at": text}
     ),
     "a job": _admitted,
-    "the provider's words": lambda text: Words.of(JOB, "k" * 32).publishable(text),
+    "the provider's words": lambda text: Cleaner.of(JOB, "k" * 32).publishable(text),
     "an answer's message": partial(_answered, '{"failed": {"error_code": "X", "error_msg": "%s"}}'),
     "an answer's ref": partial(_answered, '{"response": {"ref": %s}}'),
     "an answer in XML": partial(_answered, "<response><ref>%s</ref></response>"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from worker.core.retry import (
     BACKOFF_BASE_SECONDS,
-    BACKOFF_MOST_SECONDS,
+    MAX_BACKOFF_SECONDS,
     Budget,
     Tally,
     backoff_seconds,
@@ -26,7 +26,7 @@ ends = st.lists(st.sampled_from([NOT_RUNG, Retry("refused", sent=False), PERHAPS
 @given(st.integers(0, 2000))
 def test_backoff_is_full_jitter(tries: int) -> None:
     """From 0 to the base doubled by each try, never above the bound."""
-    ceiling = min(BACKOFF_BASE_SECONDS * 2 ** min(max(tries, 1) - 1, 60), BACKOFF_MOST_SECONDS)
+    ceiling = min(BACKOFF_BASE_SECONDS * 2 ** min(max(tries, 1) - 1, 60), MAX_BACKOFF_SECONDS)
     assert 0 <= backoff_seconds(tries) <= ceiling
 
 
@@ -40,7 +40,7 @@ def test_backoff_uses_its_whole_range(tries: int, ceiling: float) -> None:
 @given(st.integers(0, 50), st.floats(0, 3600))
 def test_backoff_is_no_less_than_the_providers_wish(tries: int, wish_seconds: float) -> None:
     """`Retry-After` is honoured."""
-    assert wish_seconds <= backoff_seconds(tries, wish_seconds) <= max(wish_seconds, BACKOFF_MOST_SECONDS)
+    assert wish_seconds <= backoff_seconds(tries, wish_seconds) <= max(wish_seconds, MAX_BACKOFF_SECONDS)
 
 
 @pytest.mark.parametrize(

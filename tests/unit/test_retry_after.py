@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from worker.http.retry_after import retry_after_seconds
 
 NOW = datetime(2026, 11, 22, 8, 15, 30, tzinfo=UTC)
-MOST_SECONDS = 300.0
+MAX_SECONDS = 300.0
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ MOST_SECONDS = 300.0
 )
 def test_wish_is_understood_and_clamped(header: str, seconds: float) -> None:
     """Seconds, and all three forms of an HTTP date, within 0 to 300."""
-    assert retry_after_seconds(header, NOW, MOST_SECONDS) == seconds
+    assert retry_after_seconds(header, NOW, MAX_SECONDS) == seconds
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_wish_is_understood_and_clamped(header: str, seconds: float) -> None:
 )
 def test_unintelligible_wish_is_none(header: str | None) -> None:
     """No guess is made."""
-    assert retry_after_seconds(header, NOW, MOST_SECONDS) is None
+    assert retry_after_seconds(header, NOW, MAX_SECONDS) is None
 
 
 @given(
@@ -49,16 +49,16 @@ def test_unintelligible_wish_is_none(header: str | None) -> None:
 )
 def test_any_header_gives_a_bounded_wish_or_none(header: str) -> None:
     """No header breaks the reader."""
-    seconds = retry_after_seconds(header, NOW, MOST_SECONDS)
-    assert seconds is None or 0 <= seconds <= MOST_SECONDS
+    seconds = retry_after_seconds(header, NOW, MAX_SECONDS)
+    assert seconds is None or 0 <= seconds <= MAX_SECONDS
 
 
 @given(st.integers(0, 299))
 def test_both_forms_say_the_same(seconds: int) -> None:
     """A date so many seconds ahead is as good as the number."""
     date = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
-    assert retry_after_seconds(date, NOW, MOST_SECONDS) == seconds
-    assert retry_after_seconds(str(seconds), NOW, MOST_SECONDS) == seconds
+    assert retry_after_seconds(date, NOW, MAX_SECONDS) == seconds
+    assert retry_after_seconds(str(seconds), NOW, MAX_SECONDS) == seconds
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**5))

@@ -106,8 +106,8 @@ def test_any_value_is_taken_or_refused_in_one_line(name: str, value: str) -> Non
     """No value ends in another exception."""
     try:
         Settings.from_env({name: value})
-    except ConfigurationError as problem:
-        assert str(problem).startswith(f"{name}: ") and "\n" not in str(problem)
+    except ConfigurationError as error:
+        assert str(error).startswith(f"{name}: ") and "\n" not in str(error)
 
 
 @pytest.mark.parametrize("name", NAMES)

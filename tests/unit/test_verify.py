@@ -9,7 +9,7 @@ import pytest
 
 from tests.doubles.samples import REF, account, job
 from tests.doubles.world import World
-from worker.core.judging import Request
+from worker.core.judging import Submission
 from worker.core.ports import Due, Reason, Seen, Source
 from worker.core.verify import FOREIGN_ACCOUNT_WAIT_SECONDS
 from worker.errors import AccountProblem, Misconfigured, Redial, Refused, Retry, StoreUnavailable
@@ -264,7 +264,7 @@ class TestAccept:
         ids = []
         for name in ("nosuch", "nosuch", "nobody"):
             fields = {"id": "a", "account": name, "country": "1", "phone": "2125555555", "code": "4321"}
-            world.verification.accept([Request(fields, Source.CELERY)], 0)
+            world.verification.accept([Submission(fields, Source.CELERY)], 0)
             ids.append(world.store.outbox[-1][1].id)
             world.store.strangers.clear()
         assert ids[0] == ids[1] != ids[2] and len(world.store.outbox) == 3
@@ -273,12 +273,12 @@ class TestAccept:
         """Valid ones are admitted, a repeat is said, an invalid one is rejected, a broken one is buried."""
         good = {"account": "acme", "country": "1", "phone": "2125555555", "code": "4321"}
         requests = [
-            Request(good | {"id": "good"}, Source.STREAM),
-            Request(good, Source.CELERY, "by-task"),
-            Request(good | {"id": "good"}, Source.CELERY),
-            Request(good | {"id": "bad", "code": "0"}, Source.CELERY),
-            Request(good | {"id": "bad", "code": "0"}, Source.CELERY),
-            Request(good, Source.STREAM),
+            Submission(good | {"id": "good"}, Source.STREAM),
+            Submission(good, Source.CELERY, "by-task"),
+            Submission(good | {"id": "good"}, Source.CELERY),
+            Submission(good | {"id": "bad", "code": "0"}, Source.CELERY),
+            Submission(good | {"id": "bad", "code": "0"}, Source.CELERY),
+            Submission(good, Source.STREAM),
         ]
         leases = world.verification.accept(requests, 9)
         assert [lease.job.id for lease in leases] == ["good"]
@@ -293,7 +293,7 @@ class TestAccept:
 
     def test_task_s_id_goes_with_its_letter(self, world: World) -> None:
         """A Celery message without an account is no job yet, but has an id, which sending it again must keep (D7)."""
-        world.verification.accept([Request({"country": "1"}, Source.CELERY, "task-1")], 1)
+        world.verification.accept([Submission({"country": "1"}, Source.CELERY, "task-1")], 1)
         assert world.dead_letters.job_ids == ["task-1"]
 
     def test_no_more_are_leased_than_there_are_threads(self, world: World) -> None:
@@ -308,7 +308,7 @@ class TestAccept:
         """An invalid job of a known account has its event delivered, its values left out."""
         world = World(monkeypatch, OWNER)
         world.accept(job(country="1"))
-        request = Request(
+        request = Submission(
             {"id": "bad", "account": "acme", "country": "1", "phone": "x", "code": "4321"}, Source.STREAM
         )
         world.verification.accept([request], 0)

@@ -14,8 +14,7 @@ from worker.core.events import Status
 from worker.core.jobs import Job
 from worker.core.ports import Due, Gate, Lease, Reason, Seen, Slot, Source, Standing
 from worker.core.retry import Tally
-from worker.delivery.ports import Attempt
-from worker.delivery.ports import Result as WebhookResult
+from worker.delivery.ports import Attempt, AttemptResult
 from worker.errors import (
     AccountProblem,
     BrokerUnavailable,
@@ -28,7 +27,7 @@ from worker.errors import (
     StoreUnavailable,
 )
 from worker.http.oddities import Oddity
-from worker.provider.client import Result
+from worker.provider.client import CallResult
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.watching import InFlight, Watching
 
@@ -211,8 +210,8 @@ def test_life_of_a_job_is_observed(metrics: Metrics, watching: Watching) -> None
 def test_requests_and_attempts_are_counted_in_silence(metrics: Metrics, watching: Watching) -> None:
     """Requests, webhook attempts and publications are too many for lines of their own."""
     with capture_logs() as lines:
-        watching.request_done("acme", Result.PERHAPS_RUNG, 0.5)
-        watching.webhook_attempted("acme", Attempt(WebhookResult.DELIVERED, 0.25))
+        watching.request_done("acme", CallResult.PERHAPS_RUNG, 0.5)
+        watching.webhook_attempted("acme", Attempt(AttemptResult.DELIVERED, 0.25))
         watching.results_published(3)
         watching.progress()
     assert lines == []

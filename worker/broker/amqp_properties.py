@@ -83,8 +83,8 @@ def read_properties(raw: bytes, wanted: Mapping[bytes, str]) -> Properties:
                     headers[wanted[name]] = _value(kind, raw, start, end)
     except (struct.error, IndexError):
         return Properties(content_type, headers, "they end too soon")
-    except KeyError as problem:
-        return Properties(content_type, headers, f"unknown field type {problem.args[0]!r}")
+    except KeyError as error:
+        return Properties(content_type, headers, f"unknown field type {error.args[0]!r}")
     return Properties(content_type, headers)
 
 

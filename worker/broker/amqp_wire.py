@@ -14,7 +14,7 @@ import amqp
 from amqp.transport import TCPTransport
 
 from worker.broker.amqp_frames import Frames
-from worker.core.judging import MESSAGE_BYTES_MOST
+from worker.core.judging import MAX_MESSAGE_BYTES
 
 READ_BYTES = 65_536
 
@@ -64,7 +64,7 @@ class Wire:
 def ease(connection: amqp.Connection) -> None:
     """Give a connection that was just made `Frames`, and a `Wire`; with TLS its socket keeps bytes of its own and
     stays as it is."""
-    connection.on_inbound_frame = Frames(connection, connection.on_inbound_method, MESSAGE_BYTES_MOST)
+    connection.on_inbound_frame = Frames(connection, connection.on_inbound_method, MAX_MESSAGE_BYTES)
     transport = connection.transport
     if isinstance(transport, TCPTransport):
         wire = Wire(transport.sock)

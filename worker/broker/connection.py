@@ -43,13 +43,13 @@ def broker_errors(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except BROKER_ERRORS as problem:
-        for error in (problem, problem.__cause__):
-            if error is not None and _COMMAND_ECHO in str(error):
-                error.args = (str(error).rpartition(_COMMAND_ECHO)[2],)
-        origin = problem.__cause__ or problem
-        kind = BrokerRefused if refuses(problem) else BrokerUnavailable
-        raise kind(f"{doing}: {str(origin) or type(origin).__name__}") from problem
+    except BROKER_ERRORS as error:
+        for each in (error, error.__cause__):
+            if each is not None and _COMMAND_ECHO in str(each):
+                each.args = (str(each).rpartition(_COMMAND_ECHO)[2],)
+        origin = error.__cause__ or error
+        kind = BrokerRefused if refuses(error) else BrokerUnavailable
+        raise kind(f"{doing}: {str(origin) or type(origin).__name__}") from error
 
 
 class Link:
@@ -91,8 +91,8 @@ class Link:
         fresh = [queue for queue in queues if queue.name not in known]
         try:
             declare(self.connection, fresh)
-        except ResponseError as problem:
-            if "WRONGTYPE" not in str(problem):
+        except ResponseError as error:
+            if "WRONGTYPE" not in str(error):
                 raise
             # Redis does not say which key it is.
             names = ", ".join(queue.name for queue in fresh)
@@ -176,11 +176,11 @@ def connection_to(url: str, **options: Any) -> BrokerConnection:
     try:
         connection = BrokerConnection.to(url, **defaults | options)
         connection.transport  # noqa: B018  (the transport's module is only looked for here)
-    except ValueError as problem:
-        raise ConfigurationError(f"BROKER_URL: {problem}") from None
-    except (KeyError, ImportError) as problem:
+    except ValueError as error:
+        raise ConfigurationError(f"BROKER_URL: {error}") from None
+    except (KeyError, ImportError) as error:
         scheme = url.partition("://")[0]
-        raise ConfigurationError(f"BROKER_URL: no transport for {scheme}://…: {problem}") from None
+        raise ConfigurationError(f"BROKER_URL: no transport for {scheme}://…: {error}") from None
     except (TypeError, NameError):
         raise ConfigurationError("BROKER_URL: has an option that its transport does not know") from None
     return connection

@@ -46,8 +46,8 @@ def wrong_type(connection: Any, exchange: Exchange) -> str | None:
     try:
         bound.declare(passive=True)
         bound.declare()
-    except PreconditionFailed as problem:
-        return _type_told(exchange, problem)
+    except PreconditionFailed as error:
+        return _type_told(exchange, error)
     except (NotFound, AccessRefused):
         return None
     return None
@@ -72,15 +72,15 @@ def may_make(connection: Any, name: str) -> bool:
 def _made(name: str, declare: Callable[..., object], exchange: Exchange | None = None) -> None:
     try:
         declare()
-    except PreconditionFailed as problem:
-        if exchange is not None and (told := _type_told(exchange, problem)):
-            raise BrokerRefused(told) from problem
-        log.warning("queue.declared_otherwise", queue=name, problem=problem.reply_text)
+    except PreconditionFailed as error:
+        if exchange is not None and (told := _type_told(exchange, error)):
+            raise BrokerRefused(told) from error
+        log.warning("queue.declared_otherwise", queue=name, problem=error.reply_text)
     except AccessRefused:
         try:
             declare(passive=True)
-        except NotFound as problem:
-            raise BrokerRefused(f"{name} is not there, and the user may not configure it") from problem
+        except NotFound as error:
+            raise BrokerRefused(f"{name} is not there, and the user may not configure it") from error
 
 
 def _bind(queue: Any) -> None:

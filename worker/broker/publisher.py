@@ -66,10 +66,10 @@ class Publisher:
         try:
             with broker_errors("the broker did not take a message"):
                 yield
-        except ConfigurationError as problem:
+        except ConfigurationError as error:
             # The address was good when this publisher was made: a file that it names is gone.
             self._drop()
-            raise BrokerRefused(str(problem)) from problem
+            raise BrokerRefused(str(error)) from error
         except BaseException:
             self._drop()
             raise

@@ -29,8 +29,8 @@ def try_rights(connection: Any, taken: Iterable[Queue], sent: Queue) -> None:
         for queue in taken:
             _try_to_read(connection, queue)
         _try_to_write(connection, sent)
-    except AccessRefused as problem:
-        raise BrokerRefused(f"the user lacks a right: {problem.reply_text}") from problem
+    except AccessRefused as error:
+        raise BrokerRefused(f"the user lacks a right: {error.reply_text}") from error
 
 
 def _try_to_read(connection: Any, queue: Queue) -> None:

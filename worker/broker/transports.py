@@ -198,9 +198,9 @@ class _Secured(amqp.transport.SSLTransport):
     def _wrap_socket(self, sock: Any, server_hostname: str, **options: Any) -> Any:
         try:
             context = tls.context(options)
-        except ValueError as problem:
+        except ValueError as error:
             # A file that was there at the start: nothing but the next connection can tell.
-            raise OSError(str(problem)) from problem
+            raise OSError(str(error)) from error
         return context.wrap_socket(sock, server_hostname=server_hostname, do_handshake_on_connect=False)
 
 

@@ -75,5 +75,5 @@ class Acknowledgements:
                 self._channel.basic_ack(max(together), multiple=True)
             for tag in sorted(done.difference(together)):
                 self._channel.basic_ack(tag)
-        except self._errors as problem:
-            log.warning("messages.not_acknowledged", count=len(done), problem=type(problem).__name__)
+        except self._errors as error:
+            log.warning("messages.not_acknowledged", count=len(done), problem=type(error).__name__)

@@ -30,7 +30,7 @@ from worker.broker.queues import INTAKE, RESULTS, TASK_QUEUES
 from worker.broker.refusal import refuses
 from worker.celery_edge.acknowledgements import Acknowledgements
 from worker.celery_edge.pacing import Pacing
-from worker.core.judging import Broken, Request
+from worker.core.judging import Broken, Submission
 from worker.core.ports import Source, Whole
 from worker.engine.intake import Intake
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
@@ -74,11 +74,11 @@ class CallConsumer(Consumer):
             self._wait(self._pacing.next())
             try:
                 return self._connected()
-            except BrokerUnavailable as problem:
-                self._failed(problem)
-            except ConfigurationError as problem:
+            except BrokerUnavailable as error:
+                self._failed(error)
+            except ConfigurationError as error:
                 # The address was good at the start: a file that it names is gone.
-                self._failed(BrokerRefused(str(problem)))
+                self._failed(BrokerRefused(str(error)))
 
     def _connected(self) -> Any:
         connection = self.app.connection_for_read(heartbeat=self.amqheartbeat)
@@ -154,7 +154,7 @@ class CallConsumer(Consumer):
             acknowledgements.put_back(self._intake.room_bytes // 2)
 
     def _taker(
-        self, channel: Any, read: Callable[[Envelope], Request | Broken], source: Source
+        self, channel: Any, read: Callable[[Envelope], Submission | Broken], source: Source
     ) -> Callable[[Message], None]:
         """What takes the messages of a channel that is new with this connection."""
         errors = (*self.connection_errors, *self.channel_errors)
@@ -188,7 +188,10 @@ def _told(problem: Exception) -> BrokerUnavailable:
 
 
 def received_entry(
-    message: Message, read: Callable[[Envelope], Request | Broken], source: Source, done: Callable[[], None]
+    message: Message,
+    read: Callable[[Envelope], Submission | Broken],
+    source: Source,
+    done: Callable[[], None],
 ) -> Entry:
     """Nothing of it is decoded yet: that is done where a message that crashes its worker leaves a mark."""
     redelivered = bool((message.delivery_info or {}).get("redelivered"))
@@ -208,7 +211,9 @@ def received_entry(
     )
 
 
-def _read_received(received: Received, read: Callable[[Envelope], Request | Broken]) -> Request | Broken:
+def _read_received(
+    received: Received, read: Callable[[Envelope], Submission | Broken]
+) -> Submission | Broken:
     envelope = Envelope.delivered(received)
     return envelope if isinstance(envelope, Broken) else read(envelope)
 
@@ -222,5 +227,5 @@ def _failing_with_the_connection() -> Iterator[None]:
     """
     try:
         yield
-    except Exception as problem:
-        raise ConnectionAbortedError(ECONNABORTED, "a message could not be taken") from problem
+    except Exception as error:
+        raise ConnectionAbortedError(ECONNABORTED, "a message could not be taken") from error

@@ -24,10 +24,8 @@ def process_file(path: str | None) -> Iterator[None]:
     lock = Pidfile(path)
     try:
         _take(lock)
-    except (OSError, LockFailed) as problem:
-        raise ConfigurationError(
-            f"--pidfile: {path}: {getattr(problem, 'strerror', None) or problem}"
-        ) from problem
+    except (OSError, LockFailed) as error:
+        raise ConfigurationError(f"--pidfile: {path}: {getattr(error, 'strerror', None) or error}") from error
     try:
         yield
     finally:

@@ -124,8 +124,8 @@ def _log_file(path: str, hostname: str) -> TextIO:
     named = Path(node_format(path, hostname))
     try:
         return named.open("a", buffering=1, encoding="utf-8", errors="backslashreplace")
-    except OSError as problem:
-        raise ConfigurationError(f"--logfile: {path}: {problem.strerror}") from problem
+    except OSError as error:
+        raise ConfigurationError(f"--logfile: {path}: {error.strerror}") from error
 
 
 def _tune_interpreter() -> None:

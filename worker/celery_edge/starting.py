@@ -24,8 +24,8 @@ def refused_in_lines() -> Iterator[None]:
         yield
     except ConfigurationError as error:
         raise SystemExit("\n".join(map(_line, [*error.problems, *_unread_variables()]))) from None
-    except EmbeddedServerError as problem:
-        raise SystemExit(_line(str(problem))) from None
+    except EmbeddedServerError as error:
+        raise SystemExit(_line(str(error))) from None
 
 
 def _line(problem: str) -> str:

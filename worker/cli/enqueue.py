@@ -110,8 +110,8 @@ def _one_job(settings: Settings, fields: dict[str, str]) -> Job:
         raise click.UsageError(f"missing {', '.join(missing)}; or give many jobs with --file")
     try:
         return parse_given({"id": _made_up_id(), **_with_code(fields)}, extended=settings.extended)
-    except InvalidJob as problem:
-        flags = "; ".join(f"--{name.replace('_', '-')} {text}" for name, text in problem.fields.items())
+    except InvalidJob as error:
+        flags = "; ".join(f"--{name.replace('_', '-')} {text}" for name, text in error.fields.items())
         raise click.UsageError(flags) from None
 
 

@@ -27,9 +27,9 @@ def parse_given(fields: Mapping[str, Any], *, extended: bool) -> Job:
     """The job. A span, as `10m`, is a time from now. Raises InvalidJob, which says what a spreadsheet broke."""
     try:
         return Job.parse({name: _meant(name, value) for name, value in fields.items()}, extended=extended)
-    except InvalidJob as problem:
-        told = {name: _explained(name, fields.get(name), text) for name, text in problem.fields.items()}
-        raise InvalidJob(problem.code, problem.message, told) from None
+    except InvalidJob as error:
+        told = {name: _explained(name, fields.get(name), text) for name, text in error.fields.items()}
+        raise InvalidJob(error.code, error.message, told) from None
 
 
 def hidden(name: str) -> str:

@@ -66,8 +66,8 @@ def read_sheet(file: str, format: Format, defaults: Mapping[str, str], *, extend
     for number, row in _json_rows(text) if format == "jsonl" else table_rows(text, name):
         try:
             sheet.lines.append(_line(number, row, defaults, extended=extended))
-        except InvalidJob as problem:
-            sheet.problems.append(f"{name}:{number}: {told(problem)}")
+        except InvalidJob as error:
+            sheet.problems.append(f"{name}:{number}: {told(error)}")
     return sheet
 
 
@@ -79,8 +79,8 @@ def told(problem: InvalidJob) -> str:
 def _text(content: bytes, name: str) -> str:
     try:
         return decoded(content) if content.strip() else ""
-    except NotText as problem:
-        raise click.ClickException(f"{name}: {problem}") from None
+    except NotText as error:
+        raise click.ClickException(f"{name}: {error}") from None
 
 
 def _json_rows(text: str) -> Iterator[Row]:

@@ -36,8 +36,8 @@ def table_rows(text: str, name: str) -> Iterator[Row]:
         columns = [column.lower() for column in head]
         _check_columns(columns, head, f"{name}:{number}")
         yield from ((number, _by_column(columns, row)) for number, row in rows)
-    except csv.Error as problem:
-        raise click.ClickException(f"{name}:{table.line_num}: is not a CSV table: {problem}") from None
+    except csv.Error as error:
+        raise click.ClickException(f"{name}:{table.line_num}: is not a CSV table: {error}") from None
 
 
 def _refuse_other_separator(text: str, name: str) -> None:

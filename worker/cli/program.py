@@ -47,10 +47,10 @@ class Program(click.Group):
         """As click does; a name that is not there is answered with those that are near to it."""
         try:
             return super().resolve_command(ctx, args)
-        except click.UsageError as problem:
+        except click.UsageError as error:
             near = " or ".join(get_close_matches(args[0], self._lines))
             hint = f" (did you mean {near}?)" if near else ""
-            raise click.UsageError(problem.message.rstrip(".") + hint, ctx) from None
+            raise click.UsageError(error.message.rstrip(".") + hint, ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list in the help text."""
@@ -66,8 +66,8 @@ class Program(click.Group):
             flush()
         except BrokenPipeError:
             status = FAILED
-        except Exception as problem:
-            line, status = explain(problem)
+        except Exception as error:
+            line, status = explain(error)
             if line:
                 say(f"callworker: {line}", err=True)
         except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from worker.cli.ending import any_end_like_ctrl_c
 from worker.cli.output import example, json_option, print_document, printable, say
 from worker.settings import Settings
 
-PEEK_MOST = 100
+MAX_PEEK = 100
 
 
 @click.command(
@@ -25,7 +25,7 @@ PEEK_MOST = 100
 )
 @click.option("--follow", is_flag=True, help="Wait for more, until Ctrl-C.")
 @click.option(
-    "--peek", is_flag=True, help=f"Only look: take nothing. The oldest {PEEK_MOST}, unless --max is given."
+    "--peek", is_flag=True, help=f"Only look: take nothing. The oldest {MAX_PEEK}, unless --max is given."
 )
 @click.option("--max", "most", type=click.IntRange(1), metavar="N", help="Stop after N events.")
 @json_option
@@ -40,9 +40,7 @@ def command(follow: bool, peek: bool, most: int | None, as_json: bool) -> None:
     if peek and follow:
         raise click.UsageError("--peek and --follow exclude each other")
     broker = places.broker(Settings.from_env())
-    found = (
-        peek_results(broker, most or PEEK_MOST) if peek else read_results(broker, follow=follow, most=most)
-    )
+    found = peek_results(broker, most or MAX_PEEK) if peek else read_results(broker, follow=follow, most=most)
     with any_end_like_ctrl_c():
         number = _print_all(found, as_json)
     if not number:

@@ -65,10 +65,8 @@ def send_all(broker_url: str, jobs: Sequence[Job], *, told: Callable[[Job], obje
 
     try:
         send(broker_url, jobs, progress=count)
-    except BrokerUnavailable as problem:
-        raise BrokerUnavailable(
-            f"{str(problem).rstrip('.')}; {_so_far(sent, len(jobs))}; {again}"
-        ) from problem
+    except BrokerUnavailable as error:
+        raise BrokerUnavailable(f"{str(error).rstrip('.')}; {_so_far(sent, len(jobs))}; {again}") from error
     except KeyboardInterrupt:
         raise Interrupted(f"{_so_far(sent, len(jobs))}; {again}") from None
     finally:

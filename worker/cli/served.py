@@ -22,8 +22,8 @@ def accounts_at_hand(settings: Settings) -> Accounts | None:
         return None
     try:
         return Accounts.load(file)
-    except ConfigurationError as problem:
-        say(f"callworker: accounts are not checked: {problem}", err=True)
+    except ConfigurationError as error:
+        say(f"callworker: accounts are not checked: {error}", err=True)
         return None
 
 

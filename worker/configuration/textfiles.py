@@ -47,8 +47,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     text = read_text(path)
     try:
         return tomllib.loads(text)
-    except ValueError as problem:
-        raise ValueError(" ".join(str(problem).split())) from problem
+    except ValueError as error:
+        raise ValueError(" ".join(str(error).split())) from error
 
 
 def decoded(content: bytes) -> str:
@@ -60,8 +60,8 @@ def decoded(content: bytes) -> str:
         raise NotText("is not UTF-8 text: it holds zero bytes, as UTF-16 text and binary files do")
     try:
         text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        line = content.count(b"\n", 0, problem.start) + 1
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
         raise NotText(f"is not UTF-8 text, see line {line}; save it as UTF-8") from None
     if not text.strip():
         raise NotText("is empty")
@@ -76,11 +76,11 @@ def _bytes(path: Path) -> bytes:
             content = file.read(MAX_FILE_BYTES + 1)
     except UnreadableFile:
         raise
-    except OSError as problem:
-        cause = _CAUSES.get(problem.errno or 0) or problem.strerror or type(problem).__name__
-        raise UnreadableFile(cause) from problem
-    except ValueError as problem:
-        raise UnreadableFile("is not a path") from problem
+    except OSError as error:
+        cause = _CAUSES.get(error.errno or 0) or error.strerror or type(error).__name__
+        raise UnreadableFile(cause) from error
+    except ValueError as error:
+        raise UnreadableFile("is not a path") from error
     if len(content) > MAX_FILE_BYTES:
         raise NotText(f"is larger than {MAX_FILE_BYTES} bytes")
     return content

@@ -134,8 +134,8 @@ class Account(_Table):
         """The provider's key. Raises ConfigurationError that names the variable or file, never the key."""
         try:
             return api_key(self._key_text(environ))
-        except (UnreadableFile, NotACredential) as problem:
-            raise ConfigurationError(f"account {self.name}: the {self._key_source} {problem}") from None
+        except (UnreadableFile, NotACredential) as error:
+            raise ConfigurationError(f"account {self.name}: the {self._key_source} {error}") from None
 
     def secrets(self, environ: Mapping[str, str] = os.environ) -> list[str]:
         """Its API key and webhook secrets, as text. Raises ConfigurationError with all that are not usable."""
@@ -159,8 +159,8 @@ class Account(_Table):
     def _hook_secrets(self, environ: Mapping[str, str]) -> list[str]:
         try:
             keys = every(partial(endpoint.secrets, environ) for endpoint in self.webhooks)
-        except ConfigurationError as problem:
-            raise problem.under(f"account {self.name}: the ") from None
+        except ConfigurationError as error:
+            raise error.under(f"account {self.name}: the ") from None
         given = [environ[name].strip() for endpoint in self.webhooks for name in endpoint.secret_env]
         # Redaction must know a secret in the spelling that the operator chose, too.
         return list(dict.fromkeys([*given, *(canonical_secret(key) for found in keys for key in found)]))
@@ -205,13 +205,13 @@ class Accounts(Mapping[str, Account]):
         """The accounts of a file in which nothing is wrong, and a line for each fault of the file and the others."""
         try:
             document = read_toml(path)
-        except NotText as problem:
-            return cls({}), [f"accounts file {path}: {problem}"]
-        except UnreadableFile as problem:
+        except NotText as error:
+            return cls({}), [f"accounts file {path}: {error}"]
+        except UnreadableFile as error:
             rule = f"allowed is the path of a TOML file; an example is {example_accounts()}"
-            return cls({}), [f"ACCOUNTS_FILE: {path}: {problem}; {rule}"]
-        except ValueError as problem:
-            return cls({}), [f"accounts file {path}: not valid TOML: {problem}"]
+            return cls({}), [f"ACCOUNTS_FILE: {path}: {error}; {rule}"]
+        except ValueError as error:
+            return cls({}), [f"accounts file {path}: not valid TOML: {error}"]
         accounts, faults = _sound(document)
         return cls(accounts), [f"accounts file {path}: {fault}" for fault in faults]
 
@@ -281,5 +281,5 @@ def _line(name: str, error: Any) -> str:
 def _signing_key(name: str, environ: Mapping[str, str]) -> bytes:
     try:
         return signing_key(environ.get(name, ""))
-    except NotACredential as problem:
-        raise ConfigurationError(f"environment variable {name} {problem}") from None
+    except NotACredential as error:
+        raise ConfigurationError(f"environment variable {name} {error}") from None

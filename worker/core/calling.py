@@ -73,9 +73,9 @@ class Call:
             settler.settle_expired(self._lease, account, self._tally)
         except LeaseLost:
             settler.watch.lease_lost(self._lease.job)
-        except AccountProblem as problem:
-            settler.watch.held(self._lease.job, problem)
-            settler.hold(self._lease, self._tally, problem.code)
+        except AccountProblem as error:
+            settler.watch.held(self._lease.job, error)
+            settler.hold(self._lease, self._tally, error.code)
         except ConfigurationError:
             # The key's file is gone, perhaps for this worker alone: another one may still dial.
             detail = "this worker has no API key for the account"

@@ -107,9 +107,9 @@ def _extension_type(value: object, info: ValidationInfo) -> str:
 def _moment(value: object) -> datetime:
     try:
         return min(max(_instant(value), EARLIEST), LATEST)
-    except (ValueError, OverflowError) as problem:
+    except (ValueError, OverflowError) as error:
         rule = "must be an RFC 3339 time with an offset, as 2026-11-22T08:15:30Z"
-        raise PydanticCustomError("rule", "{rule}", {"rule": rule}) from problem
+        raise PydanticCustomError("rule", "{rule}", {"rule": rule}) from error
 
 
 def _instant(value: object) -> datetime:
@@ -189,8 +189,8 @@ class Job(BaseModel):
             }
         try:
             return cls.model_validate(given, context=context)
-        except ValidationError as problem:
-            errors = islice((_field_errors(problem) | _repeats(given)).items(), MAX_FIELDS_NAMED)
+        except ValidationError as error:
+            errors = islice((_field_errors(error) | _repeats(given)).items(), MAX_FIELDS_NAMED)
             raise InvalidJob("INVALID_JOB", "the job is not valid", dict(errors)) from None
 
     def packed(self) -> str:

@@ -17,13 +17,13 @@ from worker.core.ports import Source
 from worker.core.repeats import content, raw_content
 from worker.errors import InvalidJob
 
-MESSAGE_BYTES_MOST = 64 * 1024
+MAX_MESSAGE_BYTES = 64 * 1024
 MAX_MARKS = 2000
 """Lists, objects and names in a message: decoded, each takes hundreds of bytes, however short it is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class Submission:
     """What a producer sent: the fields as decoded, and the id that holds if they name none."""
 
     fields: Mapping[str, Any]
@@ -62,7 +62,7 @@ class Broken:
     job_id: str | None = None
 
 
-TOO_LARGE = Broken(f"larger than {MESSAGE_BYTES_MOST} bytes")
+TOO_LARGE = Broken(f"larger than {MAX_MESSAGE_BYTES} bytes")
 OVERLOADED = Broken(f"more than {MAX_MARKS} lists, objects and names")
 
 
@@ -105,7 +105,7 @@ _decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constan
 
 def decode(body: bytes | str) -> dict[str, Any] | Broken:
     """The fields of a plain JSON job."""
-    if len(body) > MESSAGE_BYTES_MOST:
+    if len(body) > MAX_MESSAGE_BYTES:
         return TOO_LARGE
     if is_overloaded(body):
         return OVERLOADED
@@ -116,16 +116,16 @@ def decode(body: bytes | str) -> dict[str, Any] | Broken:
     return fields if isinstance(fields, dict) else Broken("not a JSON object")
 
 
-def judge(request: Request, accounts: Accounts, *, extended: bool = False) -> Valid | Rejected | Broken:
+def judge(request: Submission, accounts: Accounts, *, extended: bool = False) -> Valid | Rejected | Broken:
     """Check a request against the contract and the accounts file. Never raises."""
     fields = request.fields
     if fields.get("id") is None and request.default_id is not None:
         fields = {**fields, "id": request.default_id}
     try:
         job = Job.parse(fields, extended=extended)
-    except InvalidJob as problem:
+    except InvalidJob as error:
         broken = _unanswerable(fields)
-        failure = Failure(problem.code, problem.message, problem.fields)
+        failure = Failure(error.code, error.message, error.fields)
         return broken or _rejected(fields, failure, raw_content(fields))
     account = accounts.get(job.account)
     if account is None:

@@ -21,14 +21,14 @@ from dataclasses import dataclass, replace
 MARGIN = 0.006
 """Share of the rate that is left unused, so that a late sender cannot break the limit."""
 
-AHEAD_MOST_US = 1_000_000
+MAX_AHEAD_US = 1_000_000
 """No slot is given further ahead than this; a schedule that lies beyond it was written by a clock set back since."""
 
 EASES = (0.0, 0.02, 0.08)
 """Further shares left unused, one step after the other, where slots lapse again and again on overloaded machines."""
 
-_VALID_SHARE, _VALID_MOST_US = 0.65, 2_000_000
-_CATCH_UP_SHARE, _CATCH_UP_MOST_US = 0.2, 100_000
+_VALID_SHARE, _MAX_VALID_US = 0.65, 2_000_000
+_CATCH_UP_SHARE, _MAX_CATCH_UP_US = 0.2, 100_000
 _PERIODS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
 _RATE = re.compile(r"([1-9][0-9]{0,5})/([smh])")
 
@@ -57,8 +57,8 @@ class Pace:
         return cls(
             interval_us=interval_us,
             tolerance_us=(burst - 1) * interval_us,
-            valid_us=min(int(slack_us * _VALID_SHARE), _VALID_MOST_US),
-            catch_up_us=min(int(slack_us * _CATCH_UP_SHARE), _CATCH_UP_MOST_US),
+            valid_us=min(int(slack_us * _VALID_SHARE), _MAX_VALID_US),
+            catch_up_us=min(int(slack_us * _CATCH_UP_SHARE), _MAX_CATCH_UP_US),
             concurrency=concurrency,
             period_us=period_us,
         )
@@ -69,7 +69,7 @@ class Pace:
         return replace(
             self,
             interval_us=math.ceil(self.interval_us * (1 + EASES[step])),
-            valid_us=min(self.valid_us + room_us, _VALID_MOST_US),
+            valid_us=min(self.valid_us + room_us, _MAX_VALID_US),
         )
 
     @classmethod
@@ -95,7 +95,7 @@ def parse_rate(text: str) -> tuple[int, int]:
 
 def possible(tat_us: int, now_us: int, pace: Pace) -> int:
     """The TAT to go on with: a clock that was set back must not stop an account until it has caught up."""
-    return min(tat_us, now_us + AHEAD_MOST_US + pace.tolerance_us + pace.interval_us)
+    return min(tat_us, now_us + MAX_AHEAD_US + pace.tolerance_us + pace.interval_us)
 
 
 def grant(tat_us: int, now_us: int, ready_us: int, ahead_us: int, pace: Pace) -> tuple[int, int] | int:

@@ -13,7 +13,7 @@ from worker.core.jobs import Job
 from worker.core.retry import Tally
 from worker.errors import CallError
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 
 class Reason(StrEnum):
@@ -235,7 +235,7 @@ class Waits(Protocol):
     def sleep(self, seconds: float) -> None:
         """Return no sooner than that."""
 
-    def aside(self, work: Callable[[], Result]) -> Result:
+    def aside(self, work: Callable[[], T]) -> T:
         """What `work` returns or raises, which may keep its thread waiting."""
 
 

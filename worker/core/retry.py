@@ -14,10 +14,10 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 
 from worker.errors import CallError, Misconfigured, Redial, Retry
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 BACKOFF_BASE_SECONDS = 0.5
-BACKOFF_MOST_SECONDS = 30.0
+MAX_BACKOFF_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Budget:
         return tally.not_rung >= self.attempts or tally.perhaps_rung > self.redials
 
 
-_full_jitter = wait_random_exponential(multiplier=BACKOFF_BASE_SECONDS, max=BACKOFF_MOST_SECONDS)
+_full_jitter = wait_random_exponential(multiplier=BACKOFF_BASE_SECONDS, max=MAX_BACKOFF_SECONDS)
 
 
 def backoff_seconds(tries: int, retry_after_seconds: float | None = None) -> float:
@@ -69,8 +69,8 @@ def backoff_seconds(tries: int, retry_after_seconds: float | None = None) -> flo
 
 
 def repeated(
-    attempt: Callable[[], Result], budget: Budget, tally: Callable[[], Tally], pause: Callable[[float], None]
-) -> Result:
+    attempt: Callable[[], T], budget: Budget, tally: Callable[[], Tally], pause: Callable[[float], None]
+) -> T:
     """What `attempt` returns, repeated by tenacity while it raises Retry or Redial and `budget` covers `tally()`.
 
     `tally()` must already count the attempt that just failed. `pause(seconds)` waits, or raises to leave the loop.
@@ -81,7 +81,7 @@ def repeated(
     except (Retry, Redial) as error:
         failed = [error]
 
-    def again() -> Result:
+    def again() -> T:
         if failed:
             raise failed.pop()
         return attempt()

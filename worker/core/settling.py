@@ -24,7 +24,7 @@ from worker.core.retry import Tally
 from worker.errors import StoreUnavailable, WrongKey
 
 
-class Recorder(Protocol):
+class DecisionSink(Protocol):
     """Has decisions recorded, in its own time: until the ledger takes one, or another worker has decided."""
 
     def put(self, decision: Decision, done: Callable[[], None]) -> None:
@@ -40,7 +40,7 @@ class Settler:
     """
 
     ledger: Ledger
-    recorder: Recorder
+    recorder: DecisionSink
     watch: Watch
     clock: Callable[[], float] = time.monotonic
     closing: threading.Event = field(default_factory=threading.Event)

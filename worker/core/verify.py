@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from worker.core.accounts import Accounts
 from worker.core.calling import Call
 from worker.core.events import Event, Failure, Status, conclude
-from worker.core.judging import Broken, Rejected, Request, Valid, judge
+from worker.core.judging import Broken, Rejected, Submission, Valid, judge
 from worker.core.ports import (
     Application,
     DeadLetters,
@@ -55,7 +55,7 @@ class Verification:
     request_seconds: float
     extended: bool = False
 
-    def accept(self, requests: Sequence[Request], may_dial: int) -> list[Lease]:
+    def accept(self, requests: Sequence[Submission], may_dial: int) -> list[Lease]:
         """Put every request on record, for good. The leases, at most `may_dial`, are the caller's to dial.
 
         Raises StoreUnavailable; then any of the requests may be on record, and all may be given again.
@@ -122,7 +122,7 @@ class Verification:
                 leases.append(admission)
         return leases
 
-    def _reject(self, rejected: Rejected, request: Request) -> None:
+    def _reject(self, rejected: Rejected, request: Submission) -> None:
         subject, account = rejected.subject, self.accounts.get(rejected.subject.account)
         event = _rejection(rejected, event_id=_strangers_id(rejected) if account is None else None)
         seen = self.ledger.reject(subject.id, subject.account, account, event, rejected.content)

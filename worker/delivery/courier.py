@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from worker.core.accounts import Accounts, Endpoint
-from worker.delivery.ports import Attempt, Delivery, DeliveryStore, DeliveryWatch, Result, Sender
+from worker.delivery.ports import Attempt, AttemptResult, Delivery, DeliveryStore, DeliveryWatch, Sender
 from worker.delivery.schedule import next_wait_seconds
 from worker.failpoints import hit
 
@@ -66,7 +66,7 @@ class Courier:
         return next((endpoint for endpoint in endpoints if endpoint.key == delivery.endpoint_key), None)
 
     def _record(self, delivery: Delivery, attempt: Attempt, bound: structlog.stdlib.BoundLogger) -> None:
-        if attempt.result is Result.DELIVERED:
+        if attempt.result is AttemptResult.DELIVERED:
             self._store.delivered(delivery)
             bound.info("webhook.delivered")
             return

@@ -60,7 +60,7 @@ class Delivery:
     attempt: int
 
 
-class Result(StrEnum):
+class AttemptResult(StrEnum):
     """How one attempt ended; also the metrics' label `result`."""
 
     DELIVERED = "delivered"
@@ -82,7 +82,7 @@ class Attempt:
     Where no answer came, `status` is None, `cause` says why, and `problem` has the library's word for it.
     """
 
-    result: Result
+    result: AttemptResult
     seconds: float
     status: int | None = None
     retry_after_seconds: float | None = None

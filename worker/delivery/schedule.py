@@ -8,7 +8,7 @@ ATTEMPT_SECONDS = 15.0
 
 WAITS_SECONDS = (5, 30, 2 * 60, 10 * 60, 30 * 60, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
 JITTER_SHARE = 0.1
-RETRY_AFTER_MOST_SECONDS = 12 * 3600.0
+MAX_RETRY_AFTER_SECONDS = 12 * 3600.0
 
 
 def next_wait_seconds(attempt: int, jitter: float) -> float | None:

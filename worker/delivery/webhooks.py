@@ -19,8 +19,8 @@ from urllib3.exceptions import HTTPError
 from worker import __version__
 from worker.core.accounts import Endpoint
 from worker.delivery.deadline import Deadline, bounded_session
-from worker.delivery.ports import Attempt, Result
-from worker.delivery.schedule import ATTEMPT_SECONDS, CONNECT_SECONDS, RETRY_AFTER_MOST_SECONDS
+from worker.delivery.ports import Attempt, AttemptResult
+from worker.delivery.schedule import ATTEMPT_SECONDS, CONNECT_SECONDS, MAX_RETRY_AFTER_SECONDS
 from worker.delivery.signing import sign
 from worker.errors import Cause
 from worker.http import faults
@@ -64,8 +64,8 @@ class WebhookSender:
         started = time.monotonic()
         try:
             answer = self._post(endpoint, headers, body)
-        except NETWORK_ERRORS as problem:
-            return _failed(problem, time.monotonic() - started)
+        except NETWORK_ERRORS as error:
+            return _failed(error, time.monotonic() - started)
         status, wish = answer.status_code, _wish_seconds(answer, unix_seconds)
         return Attempt(_result(status), time.monotonic() - started, status, wish)
 
@@ -105,7 +105,7 @@ def _tls(ca_file: Path | None) -> ssl.SSLContext:
 def _failed(problem: Exception, seconds: float) -> Attempt:
     began = faults.root(problem)
     cause = Cause.TIMEOUT if isinstance(problem, requests.Timeout | TimeoutError) else faults.cause(began)
-    result = Result.TIMEOUT if cause is Cause.TIMEOUT else Result.UNREACHABLE
+    result = AttemptResult.TIMEOUT if cause is Cause.TIMEOUT else AttemptResult.UNREACHABLE
     return Attempt(result, seconds, cause=cause, problem=faults.word(began))
 
 
@@ -119,10 +119,10 @@ def _headers(event_id: str, unix_seconds: int, signature: str) -> dict[str, str]
     }
 
 
-def _result(status: int) -> Result:
+def _result(status: int) -> AttemptResult:
     if 200 <= status < 300:
-        return Result.DELIVERED
-    return Result.REDIRECTED if 300 <= status < 400 else Result.REFUSED
+        return AttemptResult.DELIVERED
+    return AttemptResult.REDIRECTED if 300 <= status < 400 else AttemptResult.REFUSED
 
 
 def _wish_seconds(answer: requests.Response, unix_seconds: int) -> float | None:
@@ -130,4 +130,4 @@ def _wish_seconds(answer: requests.Response, unix_seconds: int) -> float | None:
     if answer.status_code not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         return None
     now = datetime.fromtimestamp(unix_seconds, UTC)
-    return retry_after_seconds(answer.headers.get("retry-after"), now, RETRY_AFTER_MOST_SECONDS)
+    return retry_after_seconds(answer.headers.get("retry-after"), now, MAX_RETRY_AFTER_SECONDS)

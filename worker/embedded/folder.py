@@ -38,10 +38,10 @@ def default_state_dir() -> Path:
         return named / "callworker"
     try:
         return Path.home() / ".local" / "state" / "callworker"
-    except RuntimeError as exc:
+    except RuntimeError as error:
         raise EmbeddedServerError(
             "there is no home folder for the embedded server: set CALLWORKER_STATE_DIR"
-        ) from exc
+        ) from error
 
 
 def real_folder(state_dir: str | os.PathLike[str]) -> Path:
@@ -147,16 +147,16 @@ def make_short(socket: Path) -> None:
 def _make_own(folder: Path) -> os.stat_result:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as exc:
-        raise EmbeddedServerError(f"the folder {folder} cannot be made: {exc.strerror}") from exc
+    except OSError as error:
+        raise EmbeddedServerError(f"the folder {folder} cannot be made: {error.strerror}") from error
     return _own(folder)
 
 
 def _own(folder: Path) -> os.stat_result:
     try:
         status = folder.lstat()
-    except OSError as exc:
-        raise EmbeddedServerError(f"the folder {folder} cannot be looked at: {exc.strerror}") from exc
+    except OSError as error:
+        raise EmbeddedServerError(f"the folder {folder} cannot be looked at: {error.strerror}") from error
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         raise EmbeddedServerError(
             f"{folder} is not a folder of this user: name another with CALLWORKER_STATE_DIR"

@@ -75,9 +75,11 @@ class Launched:
         }
         try:
             self._guard = _start_guard(order, guard_end, log_fd, slot.fileno())
-        except OSError as exc:
+        except OSError as error:
             self._pipe.close()
-            raise EmbeddedServerError(f"the embedded server's guard does not start: {exc.strerror}") from exc
+            raise EmbeddedServerError(
+                f"the embedded server's guard does not start: {error.strerror}"
+            ) from error
         finally:
             os.close(guard_end)
             os.close(log_fd)

@@ -72,8 +72,8 @@ class FileLock:
             return True
         try:
             self._fd = self._open_locked()
-        except OSError as exc:
-            raise EmbeddedServerError(f"{self.path} cannot be locked: {exc.strerror}") from exc
+        except OSError as error:
+            raise EmbeddedServerError(f"{self.path} cannot be locked: {error.strerror}") from error
         return self.held
 
     def release(self) -> None:

@@ -146,8 +146,8 @@ class EmbeddedServer:
         slot = self._free_slot()
         try:
             self._launched = Launched(binary, self.state_dir, slot, ephemeral=self._ephemeral)
-        except OSError as exc:
-            raise EmbeddedServerError(f"no server starts in {self.state_dir}: {exc.strerror}") from exc
+        except OSError as error:
+            raise EmbeddedServerError(f"no server starts in {self.state_dir}: {error.strerror}") from error
         finally:
             slot.release()
         self._await_ready(self._launched)
@@ -194,9 +194,9 @@ class EmbeddedServer:
                 self._mend()
                 wait_seconds = _WATCH_SECONDS
             # Whatever went wrong, a watcher that ended would leave the folder without a server for good.
-            except Exception as exc:
+            except Exception as error:
                 wait_seconds = min(wait_seconds * 2, _MAX_BACKOFF_SECONDS)
-                self._report(exc)
+                self._report(error)
 
     def _mend(self) -> None:
         if self._launched is not None and self._launched.alive:

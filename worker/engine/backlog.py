@@ -67,8 +67,8 @@ class Backlog:
         def turn() -> float:
             try:
                 return relay()
-            except BrokerRefused as problem:
-                self._refused(str(problem))
+            except BrokerRefused as error:
+                self._refused(str(error))
                 raise
 
         return turn

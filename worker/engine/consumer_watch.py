@@ -9,7 +9,7 @@ from collections.abc import Callable
 from worker.network.causes import because
 
 STALLED_AFTER_SECONDS = 60.0
-LOSSES_MOST, LOSSES_WITHIN_SECONDS = 3, 30.0
+MAX_LOSSES, LOSSES_WITHIN_SECONDS = 3, 30.0
 """A consumer that loses its connection so often consumes nothing, although it is connected most of the time."""
 
 
@@ -24,7 +24,7 @@ class ConsumerWatch:
         self._restart: Callable[[], None] | None = None
         self._last_beat = 0.0
         self._why = ""
-        self._losses: deque[float] = deque(maxlen=LOSSES_MOST)
+        self._losses: deque[float] = deque(maxlen=MAX_LOSSES)
 
     def attach(self, restart: Callable[[], None]) -> None:
         """The consumer is connected; `restart`, called from another thread, makes it connect again."""
@@ -52,7 +52,7 @@ class ConsumerWatch:
         """Why nothing is consumed at the moment."""
         if self._restart is None:
             return f"the consumer is not connected to the broker{self._why}"
-        if len(self._losses) == LOSSES_MOST and self._clock() - self._losses[0] < LOSSES_WITHIN_SECONDS:
+        if len(self._losses) == MAX_LOSSES and self._clock() - self._losses[0] < LOSSES_WITHIN_SECONDS:
             return "the consumer loses its connection to the broker again and again"
         return "consumer stalled" if self.stalled else None
 

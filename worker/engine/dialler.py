@@ -14,7 +14,7 @@ from worker.engine.keeper import Hands
 from worker.engine.loops import Faults
 from worker.telemetry.logs import job_context
 
-STARTING_MOST = 64
+MAX_STARTING = 64
 """Calls at a time on their way from the lease to the network. They go one after the other: were there more, the last
 would come later than its slot is valid. Fewer would make small batches, each of which costs a turn of the releaser."""
 
@@ -41,7 +41,7 @@ class Dialler:
         """`hands`: where a job is noted from `submit` until its call is over."""
         self._dial, self._faults, self._hands = dial, faults, hands or Hands()
         self._free, self._places = places, places
-        self._enough = min(max(places // GATHERED_PART, 1), STARTING_MOST // 2)
+        self._enough = min(max(places // GATHERED_PART, 1), MAX_STARTING // 2)
         self._starting, self._short = 0, False
         self._lock = threading.Lock()
         self.thread = Greenlets("dial")
@@ -91,7 +91,7 @@ class Dialler:
 
     @property
     def _room(self) -> int:
-        return min(self._free, STARTING_MOST - self._starting)
+        return min(self._free, MAX_STARTING - self._starting)
 
     def _started(self) -> None:
         self._count(started=1)
@@ -100,7 +100,7 @@ class Dialler:
         with self._lock:
             self._free += ended
             self._starting -= started
-            enough = STARTING_MOST // 2 if self._starting else self._enough
+            enough = MAX_STARTING // 2 if self._starting else self._enough
             wanted = self._short and self._room >= enough
             self._short = self._short and not wanted
         if wanted:

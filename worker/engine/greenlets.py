@@ -20,7 +20,7 @@ from worker.telemetry.threads import show_name, whereabouts
 BEAT_SECONDS = 1.0
 ASIDE_THREADS = 8
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -108,19 +108,19 @@ class GivingWay:
         while (left_seconds := ends - time.monotonic()) > 0:
             gevent.sleep(left_seconds)
 
-    def aside(self, work: Callable[[], Result]) -> Result:
+    def aside(self, work: Callable[[], T]) -> T:
         """What `work` returns or raises, done in a thread of its own."""
         if not hasattr(self._own, "pool"):
             # Belongs to the event loop of this thread.
             self._own.pool = ThreadPool(self._threads)
-        done: Future[Result] = Future()
+        done: Future[T] = Future()
         self._own.pool.apply(partial(_fulfil, done, work))
         return done.result()
 
 
-def _fulfil(done: Future[Result], work: Callable[[], Result]) -> None:
+def _fulfil(done: Future[T], work: Callable[[], T]) -> None:
     """The pool itself would print what `work` raises."""
     try:
         done.set_result(work())
-    except BaseException as problem:
-        done.set_exception(problem)
+    except BaseException as error:
+        done.set_exception(error)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from worker.core.judging import Broken, Request
+from worker.core.judging import Broken, Submission
 from worker.core.ports import DeadLetters, Suspects
 from worker.core.verify import Verification
 from worker.engine.batches import fill
@@ -19,13 +19,13 @@ from worker.errors import StoreUnavailable
 from worker.failpoints import hit
 from worker.inbound.entry import Entry
 
-BATCH_MOST = 256
-BATCH_BYTES_MOST = 1024 * 1024
+MAX_BATCH = 256
+MAX_BATCH_BYTES = 1024 * 1024
 """Decoded, a message may take thirty times its size."""
-IN_HAND_BYTES_MOST = 24 * 1024 * 1024
+MAX_IN_HAND_BYTES = 24 * 1024 * 1024
 """What the messages in hand may take in all, as they came; with a batch decoded, and what is on its way from the
 broker, it stays below 64 MB."""
-CRASHES_MOST = 3
+MAX_CRASHES = 3
 IDLE_SECONDS = 0.5
 
 
@@ -68,7 +68,7 @@ class Intake:
     @property
     def room_bytes(self) -> int:
         """How much more may be put, however many sources there are: none where too much is in hand, or a turn stuck."""
-        return 0 if self.stuck else max(IN_HAND_BYTES_MOST - self._in_hand_bytes, 0)
+        return 0 if self.stuck else max(MAX_IN_HAND_BYTES - self._in_hand_bytes, 0)
 
     def _weigh(self, weight: int, entries: int) -> None:
         with self._lock:
@@ -91,9 +91,7 @@ class Intake:
         return 0.0
 
     def _take_turn(self) -> None:
-        fill(
-            self._batch, self._entries, BATCH_MOST, IDLE_SECONDS, lambda entry: entry.weight, BATCH_BYTES_MOST
-        )
+        fill(self._batch, self._entries, MAX_BATCH, IDLE_SECONDS, lambda entry: entry.weight, MAX_BATCH_BYTES)
         self._let_go_of_setbacks()
         for entry in self._setbacks.due():
             self._try_again(entry)
@@ -130,7 +128,7 @@ class Intake:
             self._admit([request for _, request in requests])
             self._settle([entry for entry, _ in requests])
 
-    def _admit(self, requests: Sequence[Request]) -> None:
+    def _admit(self, requests: Sequence[Submission]) -> None:
         places = self._dialler.reserve(len(requests))
         handed_over = 0
         try:
@@ -144,7 +142,7 @@ class Intake:
             self.waiting()
         self._setbacks.others_passed()
 
-    def _requests(self, entries: Sequence[Entry]) -> list[tuple[Entry, Request]]:
+    def _requests(self, entries: Sequence[Entry]) -> list[tuple[Entry, Submission]]:
         hit("decode.before")
         contents = [(entry, entry.read()) for entry in entries]
         hit("decode.after")
@@ -152,13 +150,13 @@ class Intake:
             if isinstance(content, Broken):
                 self._bury(content.reason, entry, content.job_id)
                 self._settle([entry])
-        return [(entry, content) for entry, content in contents if isinstance(content, Request)]
+        return [(entry, content) for entry, content in contents if isinstance(content, Submission)]
 
     def _accept_suspect(self, entry: Entry) -> None:
         """A redelivered message goes alone, under a mark that outlives a crash: the third crash is its last."""
         try:
-            if self._suspects.mark(entry.identity) >= CRASHES_MOST:
-                self._bury_unread(f"crashed its worker {CRASHES_MOST} times", entry)
+            if self._suspects.mark(entry.identity) >= MAX_CRASHES:
+                self._bury_unread(f"crashed its worker {MAX_CRASHES} times", entry)
                 self._settle([entry])
             else:
                 self._accept_alone(entry)

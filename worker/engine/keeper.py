@@ -16,7 +16,7 @@ YOUNG_SECONDS = 5.0
 turn is the time that its holder has for its word once Redis is back: more than a loop's longest pause, a connection
 and an answer take."""
 
-KEPT_MOST_SECONDS = 600.0
+MAX_KEPT_SECONDS = 600.0
 """A call that takes longer is stuck, and another worker shall decide about its job."""
 
 
@@ -80,4 +80,4 @@ class Keeper:
 
 
 def _to_keep(held: _Held, seconds: float) -> bool:
-    return seconds >= YOUNG_SECONDS and (held.decided or seconds < KEPT_MOST_SECONDS)
+    return seconds >= YOUNG_SECONDS and (held.decided or seconds < MAX_KEPT_SECONDS)

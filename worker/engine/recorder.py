@@ -17,7 +17,7 @@ from worker.errors import StoreUnavailable
 from worker.failpoints import hit
 from worker.telemetry.logs import job_context
 
-BATCH_MOST = 128
+MAX_BATCH = 128
 IDLE_SECONDS = 0.5
 BLOCKED_SECONDS = 1.0
 """After that what a wrong key in the store stood in the way of is given again."""
@@ -68,7 +68,7 @@ class Recorder:
 
     def turn(self) -> float:
         """Record one batch. Raises StoreUnavailable; the batch is then kept for the next turn."""
-        fill(self._batch, self._entries, BATCH_MOST, IDLE_SECONDS)
+        fill(self._batch, self._entries, MAX_BATCH, IDLE_SECONDS)
         self._batch += self._blocked_until_now()
         if not self._batch:
             return 0.0
@@ -87,7 +87,7 @@ class Recorder:
         if now < self._again_at:
             return []
         self._again_at = now + BLOCKED_SECONDS
-        again, self._blocked = self._blocked[:BATCH_MOST], self._blocked[BATCH_MOST:]
+        again, self._blocked = self._blocked[:MAX_BATCH], self._blocked[MAX_BATCH:]
         return again
 
     def drain(self, timeout_seconds: float, hurry: threading.Event) -> bool:
@@ -103,8 +103,8 @@ class Recorder:
             verdicts = self._ledger.record([entry.decision for entry in batch])
         except StoreUnavailable:
             raise
-        except Exception as fault:  # one decision that breaks us must not take the others along
-            return self._record_apart(batch, fault)
+        except Exception as error:  # one decision that breaks us must not take the others along
+            return self._record_apart(batch, error)
         for kind in kinds:
             hit(f"{kind}.after")
         told = list(zip(batch, verdicts, strict=True))

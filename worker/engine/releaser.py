@@ -13,7 +13,7 @@ POLL_SECONDS, IDLE_SECONDS = 0.05, 0.25
 """How often the lanes are looked at before the next slot is due, and when no job waits for any: another worker may have
 filled them."""
 
-BATCH_MOST = 100
+MAX_BATCH = 100
 
 
 class Releaser:
@@ -26,7 +26,7 @@ class Releaser:
         """Seconds until the next slot is due, at most a poll interval. Raises StoreUnavailable."""
         if self._limits:
             self._limits.keep()
-        places = self._dialler.reserve(BATCH_MOST)
+        places = self._dialler.reserve(MAX_BATCH)
         if not places:
             return POLL_SECONDS
         handed_over = 0

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from worker.errors import WrongKey
 from worker.inbound.entry import Entry
 
-TRIES_MOST = 7
+MAX_TRIES = 7
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
 
 
@@ -57,7 +57,7 @@ class Setbacks:
         setback.tries += 1
         others_pass, setback.passed = self._passed > setback.passed, self._passed
         setback.due = now + min(FIRST_PAUSE_SECONDS * 2 ** (setback.tries - 1), LONGEST_PAUSE_SECONDS)
-        return setback.tries >= TRIES_MOST and others_pass and not isinstance(error, RedisError | WrongKey)
+        return setback.tries >= MAX_TRIES and others_pass and not isinstance(error, RedisError | WrongKey)
 
     def over(self, entry: Entry) -> None:
         """It is on record, or buried."""

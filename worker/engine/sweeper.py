@@ -8,7 +8,7 @@ from worker.engine.recorder import Recorder
 from worker.errors import StoreUnavailable
 
 POLL_SECONDS = 0.25
-BATCH_MOST = 200
+MAX_BATCH = 200
 
 
 class Sweeper:
@@ -19,9 +19,9 @@ class Sweeper:
 
     def turn(self) -> float:
         """Seconds until the next look. Raises StoreUnavailable."""
-        if self._recorder.backlog > BATCH_MOST:
+        if self._recorder.backlog > MAX_BATCH:
             return POLL_SECONDS
-        leases = self._ledger.reclaim(BATCH_MOST)
+        leases = self._ledger.reclaim(MAX_BATCH)
         faults = [fault for lease in leases if (fault := self._recovered(lease))]
         if faults:
             raise faults[0]
@@ -33,6 +33,6 @@ class Sweeper:
             self._verification.recover(lease)
         except StoreUnavailable:
             raise
-        except Exception as fault:
-            return fault
+        except Exception as error:
+            return error
         return None

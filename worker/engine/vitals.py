@@ -93,12 +93,12 @@ class Vitals:
             problems.append(f"nothing is dialled, for events cannot leave: {redactor.text(refusal)}")
         try:
             self._client.ping()
-        except (RedisError, OSError) as problem:
-            problems.append(f"Redis cannot be used{because(problem)}")
+        except (RedisError, OSError) as error:
+            problems.append(f"Redis cannot be used{because(error)}")
         try:
             self._depths.read()
-        except BrokerUnavailable as problem:
-            problems.append(f"the broker cannot be used{because(problem)}")
+        except BrokerUnavailable as error:
+            problems.append(f"the broker cannot be used{because(error)}")
         wrong = {key for source in self.sources if source.blocked for key in source.wrong}
         return [*problems, *(f"the key {key} holds something else than it should" for key in sorted(wrong))]
 

@@ -65,8 +65,8 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
             share_seconds = current().remaining_seconds() / (len(found) - tried)
             try:
                 return self._open(socket.socket(family, kind, protocol), address, share_seconds)
-            except OSError as refused:
-                problem = refused
+            except OSError as error:
+                problem = error
         raise problem
 
     def _open(self, sock: socket.socket, address: Any, seconds: float) -> socket.socket:
@@ -157,10 +157,10 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
     def _send_some(self, data: memoryview, exchange: Exchange) -> int:
         try:
             count = once_writable(self.sock, partial(self.sock.send, data), exchange)
-        except OSError as problem:
+        except OSError as error:
             if exchange.sent:
                 raise
-            raise NothingSent from problem
+            raise NothingSent from error
         exchange.phase = Phase.FIRST_BYTE
         return count
 
@@ -204,8 +204,8 @@ class PhasedHTTPSConnection(PhasedHTTPConnection, urllib3.connection.HTTPSConnec
         """Resolve, connect and shake hands. Raises CertificateRefused."""
         try:
             super().connect()
-        except ssl.SSLCertVerificationError as problem:
-            raise CertificateRefused(problem.verify_message) from problem
+        except ssl.SSLCertVerificationError as error:
+            raise CertificateRefused(error.verify_message) from error
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()

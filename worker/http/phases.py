@@ -77,8 +77,8 @@ class Exchange:
         """Call the gate and note when it closes; False, with its exception as `refusal`, when it raises."""
         try:
             closes = self.gate.opens()
-        except Exception as refusal:
-            self.refusal = refusal
+        except Exception as error:
+            self.refusal = error
             return False
         self.opened = monotonic()
         self.closes = math.inf if closes is None else closes

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from worker.core.judging import Broken, Request
+from worker.core.judging import Broken, Submission
 from worker.core.ports import Source, Whole
 
 OVERHEAD_BYTES = 1024
@@ -24,7 +24,7 @@ class Entry:
     """
 
     raw: bytes
-    read: Callable[[], Request | Broken]
+    read: Callable[[], Submission | Broken]
     done: Callable[[], None]
     source: Source
     redelivered: bool = False

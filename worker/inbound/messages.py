@@ -18,11 +18,11 @@ from worker.broker.amqp_frames import Received
 from worker.broker.amqp_properties import read_properties
 from worker.broker.queues import TASK_NAME
 from worker.core.judging import (
-    MESSAGE_BYTES_MOST,
+    MAX_MESSAGE_BYTES,
     OVERLOADED,
     TOO_LARGE,
     Broken,
-    Request,
+    Submission,
     decode,
     is_overloaded,
     read_json,
@@ -70,8 +70,8 @@ class Envelope:
     @classmethod
     def parse(cls, raw: bytes) -> Envelope | Broken:
         """From the bytes in which kombu keeps a message in Redis."""
-        if len(raw) > 2 * MESSAGE_BYTES_MOST:
-            return Broken(f"larger than {2 * MESSAGE_BYTES_MOST} bytes")
+        if len(raw) > 2 * MAX_MESSAGE_BYTES:
+            return Broken(f"larger than {2 * MAX_MESSAGE_BYTES} bytes")
         if is_overloaded(raw):
             return OVERLOADED
         try:
@@ -87,14 +87,14 @@ class Envelope:
         return cls(_mapping(document.get("headers")), document.get("content-type"), body)
 
 
-def read_task(envelope: Envelope) -> Request | Broken:
+def read_task(envelope: Envelope) -> Submission | Broken:
     """A Celery message of task `calls.verify`, protocol 2 or 1. What cannot be read keeps the task's id."""
     found = _task(envelope)
     task_id = envelope.headers.get("id")
     return replace(found, job_id=task_id) if isinstance(found, Broken) and isinstance(task_id, str) else found
 
 
-def _task(envelope: Envelope) -> Request | Broken:
+def _task(envelope: Envelope) -> Submission | Broken:
     if envelope.unreadable and "task" not in envelope.headers:
         return Broken(f"its properties cannot be read: {envelope.unreadable}")
     if not _is_json(envelope.content_type):
@@ -111,12 +111,12 @@ def _task(envelope: Envelope) -> Request | Broken:
     )
 
 
-def read_plain(envelope: Envelope) -> Request | Broken:
+def read_plain(envelope: Envelope) -> Submission | Broken:
     """A job as plain JSON from queue `calls.intake`; its id must be in it. A missing content type is forgiven."""
     if envelope.content_type and not _is_json(envelope.content_type):
         return _refused(envelope)
     fields = decode(envelope.body)
-    return fields if isinstance(fields, Broken) else Request(fields, Source.QUEUE)
+    return fields if isinstance(fields, Broken) else Submission(fields, Source.QUEUE)
 
 
 def _is_json(content_type: Any) -> bool:
@@ -130,7 +130,7 @@ def _refused(envelope: Envelope) -> Broken:
 
 
 def _json(body: bytes) -> Any:
-    if len(body) > MESSAGE_BYTES_MOST:
+    if len(body) > MAX_MESSAGE_BYTES:
         return TOO_LARGE
     if is_overloaded(body):
         return OVERLOADED
@@ -140,23 +140,23 @@ def _json(body: bytes) -> Any:
         return Broken("not valid JSON")
 
 
-def _protocol_2(headers: Mapping[str, Any], document: Any) -> Request | Broken:
+def _protocol_2(headers: Mapping[str, Any], document: Any) -> Submission | Broken:
     if not isinstance(document, list) or len(document) < 2:
         return Broken("not a Celery message: the body is not [args, kwargs, embed]")
     return _request(headers.get("task"), headers.get("id"), document[0], document[1])
 
 
-def _protocol_1(document: dict[str, Any]) -> Request | Broken:
+def _protocol_1(document: dict[str, Any]) -> Submission | Broken:
     return _request(document.get("task"), document.get("id"), document.get("args"), document.get("kwargs"))
 
 
-def _request(task: Any, task_id: Any, args: Any, kwargs: Any) -> Request | Broken:
+def _request(task: Any, task_id: Any, args: Any, kwargs: Any) -> Submission | Broken:
     if task != TASK_NAME:
         return Broken(f"unknown task {_short(task)}; only {TASK_NAME} is run here")
     if args or not isinstance(kwargs, dict):
         reason = f"{TASK_NAME} takes the job's fields as keyword arguments only"
         return Broken(reason, task_id if isinstance(task_id, str) else None)
-    return Request(kwargs, Source.CELERY, task_id if isinstance(task_id, str) else None)
+    return Submission(kwargs, Source.CELERY, task_id if isinstance(task_id, str) else None)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

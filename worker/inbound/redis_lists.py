@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import redis
 
-from worker.core.judging import MESSAGE_BYTES_MOST
+from worker.core.judging import MAX_MESSAGE_BYTES
 from worker.core.ports import Whole
 from worker.inbound.lua import source
 from worker.redisio.runner import ScriptCall, Scripts
@@ -22,9 +22,9 @@ from worker.redisio.runner import ScriptCall, Scripts
 PRIORITY_SUFFIXES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 """kombu keeps a queue's messages in one list per priority step; see `Channel._q_for_pri`."""
 
-RESTORE_MOST, RESTORE_BYTES = 500, 8 * 1024 * 1024
+MAX_RESTORE, RESTORE_BYTES = 500, 8 * 1024 * 1024
 FETCH_BYTES = 2 * 1024 * 1024
-MESSAGE_BYTES = 2 * MESSAGE_BYTES_MOST
+MESSAGE_BYTES = 2 * MAX_MESSAGE_BYTES
 """Of a message as kombu keeps it, its body in base64. What is larger is cut, to this beginning:"""
 HEAD_BYTES = 8192
 WRONG_SECONDS = 5.0
@@ -123,11 +123,11 @@ class RedisLists:
             self._scripts.run(ScriptCall("keep", self._unacked[1], list(tags)))
 
     def restore_older_than(self, seconds: float) -> Restored:
-        """Put back what was filed longer ago and neither acknowledged nor kept; up to `RESTORE_MOST`, oldest first.
+        """Put back what was filed longer ago and neither acknowledged nor kept; up to `MAX_RESTORE`, oldest first.
 
         What is unreadable stays filed, as of now: it is for the caller to put it aside and acknowledge it.
         """
-        return self._put_back([seconds, RESTORE_MOST, *_RESTORE_BOUNDS])
+        return self._put_back([seconds, MAX_RESTORE, *_RESTORE_BOUNDS])
 
     def hand_back(self, acknowledged: Sequence[bytes], tags: Iterable[bytes]) -> None:
         """The last word before the end: strike off the one, put back the other."""

@@ -12,7 +12,7 @@ from functools import partial
 import redis
 
 from worker.broker.queues import CALLS, TASK_QUEUES
-from worker.core.judging import Broken, Request
+from worker.core.judging import Broken, Submission
 from worker.core.ports import Source
 from worker.errors import StoreUnavailable
 from worker.failpoints import hit
@@ -23,8 +23,8 @@ from worker.inbound.messages import Envelope, read_task
 from worker.inbound.redis_lists import FETCH_BYTES, MESSAGE_BYTES, Filed, RedisLists, uncut
 from worker.inbound.upkeep import ABANDONED_SECONDS, Upkeep
 
-BATCH_MOST = 256
-IN_HAND_MOST = 512
+MAX_BATCH = 256
+MAX_IN_HAND = 512
 """All of them lie before a message that comes now, whoever sent them; two batches keep the intake busy."""
 IDLE_SECONDS = 0.004
 """How long a new message may lie when nothing else goes on: half of it, on average."""
@@ -56,7 +56,7 @@ class RedisQueue:
         self._taker, self._upkeep, self._calls, self._clock = taker, Upkeep(clock), calls, clock
         self._seen = calls(), clock()
         self._listening = Listening(Bell(client, CALLS.name), LISTEN_SECONDS, clock)
-        self._batch = BATCH_MOST
+        self._batch = MAX_BATCH
         self._lock = threading.Lock()
         self._in_hand: set[bytes] = set()
         self._done: list[bytes] = []
@@ -77,7 +77,7 @@ class RedisQueue:
             self._upkeep.interrupted()
             self._listening.stir()
             raise
-        self._batch = min(self._batch * 2, BATCH_MOST)
+        self._batch = min(self._batch * 2, MAX_BATCH)
         self._in_hand.difference_update(done)
         if filed:
             self._listening.stir()
@@ -90,13 +90,11 @@ class RedisQueue:
 
     def _room(self) -> int:
         """For how many messages; half as many after each reply that did not come, which may have been too long."""
-        return (
-            min(self._batch, max(IN_HAND_MOST - len(self._in_hand), 0)) if self._taker.room_bytes > 0 else 0
-        )
+        return min(self._batch, max(MAX_IN_HAND - len(self._in_hand), 0)) if self._taker.room_bytes > 0 else 0
 
     @property
     def _bytes(self) -> int:
-        return min(FETCH_BYTES * self._batch // BATCH_MOST, self._taker.room_bytes)
+        return min(FETCH_BYTES * self._batch // MAX_BATCH, self._taker.room_bytes)
 
     def _is_busy(self) -> bool:
         """Whether many calls have begun since the last look."""
@@ -140,7 +138,7 @@ class RedisQueue:
             self._hand_over(message, _unreadable)
         return not restored.more
 
-    def _hand_over(self, message: Filed, read: Callable[[], Request | Broken]) -> None:
+    def _hand_over(self, message: Filed, read: Callable[[], Submission | Broken]) -> None:
         """Nothing of it is decoded yet: that is done where a message that crashes its worker leaves a mark."""
         self._in_hand.add(message.tag)
         done = partial(self._acknowledge, [message.tag])
@@ -152,7 +150,7 @@ class RedisQueue:
         )
 
 
-def _read(raw: bytes) -> Request | Broken:
+def _read(raw: bytes) -> Submission | Broken:
     envelope = Envelope.parse(raw)
     return envelope if isinstance(envelope, Broken) else read_task(envelope)
 

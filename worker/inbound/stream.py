@@ -10,7 +10,7 @@ from functools import partial
 
 import redis
 
-from worker.core.judging import MESSAGE_BYTES_MOST, TOO_LARGE, Broken, Request, decode
+from worker.core.judging import MAX_MESSAGE_BYTES, TOO_LARGE, Broken, Submission, decode
 from worker.core.ports import Source
 from worker.errors import StoreUnavailable
 from worker.failpoints import hit
@@ -23,8 +23,8 @@ from worker.inbound.upkeep import ABANDONED_SECONDS, Upkeep
 from worker.redisio.runner import ScriptCall, Scripts, store_errors
 
 STREAM, GROUP, FIELD = "calls.intake", "callworker", "job"
-BATCH_MOST = 200
-IN_HAND_MOST = 1000
+MAX_BATCH = 200
+MAX_IN_HAND = 1000
 LISTEN_SECONDS = 1.0
 IDLE_SECONDS, BUSY_SECONDS, WRONG_SECONDS = 0.004, 0.02, 1.0
 """The pause after a look that found nothing; with entries in hand; and where the key holds something else."""
@@ -49,7 +49,7 @@ class StreamSource:
         self._consumer = uuid.uuid4().hex
         self._in_hand: set[bytes] = set()
         self._cursor = _START
-        self._batch = BATCH_MOST
+        self._batch = MAX_BATCH
         self._scripts = Scripts(client, source)
         self._listening = Listening(Bell(client, STREAM), LISTEN_SECONDS, clock)
         self.wrong: frozenset[str] = frozenset()
@@ -66,7 +66,7 @@ class StreamSource:
             self._upkeep.interrupted()
             self._listening.stir()
             raise
-        self._batch = min(self._batch * 2, BATCH_MOST)
+        self._batch = min(self._batch * 2, MAX_BATCH)
         if more:
             return 0.0
         return WRONG_SECONDS if self.wrong else BUSY_SECONDS if self._in_hand else IDLE_SECONDS
@@ -114,12 +114,12 @@ class StreamSource:
 
     @property
     def _is_full(self) -> bool:
-        return len(self._in_hand) >= IN_HAND_MOST or self._taker.room_bytes <= 0
+        return len(self._in_hand) >= MAX_IN_HAND or self._taker.room_bytes <= 0
 
     def _take(self, idle_ms: int | str, *, redelivered: bool) -> bool:
-        most = min(self._batch, BATCH_MOST)
-        most_bytes = min(FETCH_BYTES * most // BATCH_MOST, self._taker.room_bytes)
-        bounds = (most, most_bytes, MESSAGE_BYTES_MOST, HEAD_BYTES)
+        most = min(self._batch, MAX_BATCH)
+        most_bytes = min(FETCH_BYTES * most // MAX_BATCH, self._taker.room_bytes)
+        bounds = (most, most_bytes, MAX_MESSAGE_BYTES, HEAD_BYTES)
         arguments = [GROUP, self._consumer, FIELD, *bounds, idle_ms, self._cursor]
         entries, wrong, cursor, more = self._scripts.run(ScriptCall("take", STREAM, arguments))
         self._cursor = cursor
@@ -148,11 +148,11 @@ class StreamSource:
         self._in_hand.discard(entry_id)
 
 
-def _content(raw: bytes | None) -> Request | Broken:
+def _content(raw: bytes | None) -> Submission | Broken:
     if raw is None:
         return Broken("the entry must have one field `job`")
     fields = decode(raw)
-    return fields if isinstance(fields, Broken) else Request(fields, Source.STREAM)
+    return fields if isinstance(fields, Broken) else Submission(fields, Source.STREAM)
 
 
 def _too_large() -> Broken:

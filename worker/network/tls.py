@@ -59,6 +59,6 @@ def _apply(use: Callable[..., object], options: Mapping[str, Any], *names: str) 
         return
     try:
         use(*(options.get(name) for name in names))
-    except (OSError, ValueError, TypeError) as problem:
-        said = getattr(problem, "strerror", None) or type(problem).__name__
+    except (OSError, ValueError, TypeError) as error:
+        said = getattr(error, "strerror", None) or type(error).__name__
         raise ValueError(f"{', '.join(given)} cannot be used: {said}") from None

@@ -47,8 +47,8 @@ def check(ca_file: Path, setting: str) -> None:
         probe.load_verify_locations(cafile=ca_file)
     except ssl.SSLError:
         raise ConfigurationError(f"{setting}: {ca_file} holds no certificate in PEM form") from None
-    except (OSError, ValueError) as problem:
-        cause = getattr(problem, "strerror", None) or "is not a path"
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or "is not a path"
         raise ConfigurationError(f"{setting}: {ca_file} cannot be read: {cause}") from None
     if not probe.cert_store_stats()["x509"]:
         raise ConfigurationError(f"{setting}: {ca_file} holds no certificate in PEM form")

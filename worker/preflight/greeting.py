@@ -30,9 +30,9 @@ def ask_store(url: str) -> None:
     with connect(url) as client:
         try:
             try_rights(client)
-        except (RedisError, OSError) as problem:
-            if refuses(problem):
-                raise ConfigurationError(f"REDIS_URL: the server refuses: {problem}") from problem
+        except (RedisError, OSError) as error:
+            if refuses(error):
+                raise ConfigurationError(f"REDIS_URL: the server refuses: {error}") from error
 
 
 def try_rights(client: redis.Redis) -> None:
@@ -53,7 +53,7 @@ def ask_broker(url: str, variable: str) -> None:
             if link.confirms:
                 link.declare(TAKEN)
                 rights.try_rights(link.connection, TAKEN, RESULTS)
-    except BrokerRefused as problem:
-        raise ConfigurationError(f"{variable}: {problem}") from problem
+    except BrokerRefused as error:
+        raise ConfigurationError(f"{variable}: {error}") from error
     except BrokerUnavailable:
         return

@@ -22,7 +22,7 @@ from worker.core.jobs import (
     NOTE_LENGTH,
     Job,
 )
-from worker.core.judging import MESSAGE_BYTES_MOST, is_overloaded, read_json
+from worker.core.judging import MAX_MESSAGE_BYTES, is_overloaded, read_json
 from worker.privacy.labelled import REDACTED, masked
 from worker.privacy.redaction import redactor
 from worker.privacy.scrubbing import starred
@@ -43,7 +43,7 @@ def harmless(content: Mapping[str, Any] | bytes) -> Any:
     """What may be kept of a message: a dict of its fields, else a text. At most some kilobytes. May raise anything."""
     if isinstance(content, Mapping):
         return _fields(content)
-    if len(content) > MESSAGE_BYTES_MOST or is_overloaded(content):
+    if len(content) > MAX_MESSAGE_BYTES or is_overloaded(content):
         return _text(content)
     try:
         document = read_json(content)

@@ -18,7 +18,7 @@ redaction.py    foreign text → text that may be published
 """
 
 from worker.http.adapter import Connections
-from worker.provider.client import Observe, ProxStop, Result
+from worker.provider.client import CallResult, Observe, ProxStop
 from worker.provider.codes import Codes
 
-__all__ = ["Codes", "Connections", "Observe", "ProxStop", "Result"]
+__all__ = ["CallResult", "Codes", "Connections", "Observe", "ProxStop"]

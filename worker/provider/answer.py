@@ -60,7 +60,7 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class ProviderFailure:
     """A `failed` object. Both texts are the provider's own and may quote the request."""
 
     code: str
@@ -71,7 +71,7 @@ class Neither(Exception):
     """A document with neither `response` nor `failed`."""
 
 
-def read(body: bytes, note: Note = unheard) -> Response | Failure:
+def read(body: bytes, note: Note = unheard) -> Response | ProviderFailure:
     """The one answer in `body`, a document in JSON or XML; `note` hears what was odd about it.
 
     What is no answer by the letter is read a second time, as a person would read it. Raises NoDocument or Neither when
@@ -87,7 +87,7 @@ def read(body: bytes, note: Note = unheard) -> Response | Failure:
     return answer
 
 
-def _answer(found: Document, note: Note) -> Response | Failure:
+def _answer(found: Document, note: Note) -> Response | ProviderFailure:
     halves = {name: found[name] for name in HALVES if found.get(name) is not None}
     if not halves:
         raise Neither
@@ -131,7 +131,7 @@ def _without_error(members: Document) -> tuple[str, Any]:
     return "failed" if only_an_error else "response", members
 
 
-def _failure(members: Any, note: Note) -> Failure:
+def _failure(members: Any, note: Note) -> ProviderFailure:
     """The error in `members`, an object or a text that begins with a code. Raises Garbled."""
     if isinstance(members, str):
         return _worded(members.strip())
@@ -142,14 +142,14 @@ def _failure(members: Any, note: Note) -> Failure:
     code, message = found.get("error_code"), found.get("error_msg")
     if not isinstance(code, str):
         raise Garbled("it is an error without a code")
-    return Failure(code.strip(), message if isinstance(message, str) else "")
+    return ProviderFailure(code.strip(), message if isinstance(message, str) else "")
 
 
-def _worded(text: str) -> Failure:
+def _worded(text: str) -> ProviderFailure:
     if CODE.fullmatch(text):
-        return Failure(text, "")
+        return ProviderFailure(text, "")
     if matched := _LEADING_CODE.match(text):
-        return Failure(matched[1], matched[2])
+        return ProviderFailure(matched[1], matched[2])
     raise Garbled("it is an error without a code")
 
 

@@ -46,9 +46,9 @@ def document(body: bytes) -> Document:
         return _json(body) if body.startswith((b"{", b"[")) else _xml(body)
     except (Garbled, NoDocument):
         raise
-    except Exception as problem:
+    except Exception as error:
         # Deep nesting, unknown encodings, entity bombs: the parsers have many ways to give up.
-        raise NoDocument(type(problem).__name__) from None
+        raise NoDocument(type(error).__name__) from None
 
 
 # The documented example: {"response": {"ref": 97A677DD3E0A42B8EA58D93D05BAC89F}}. Quoted before the text is parsed,

@@ -18,15 +18,15 @@ from worker.http.oddities import Oddity
 from worker.http.phases import Exchange
 from worker.provider.answer import Response
 from worker.provider.codes import Codes
-from worker.provider.publishing import Redactor
+from worker.provider.publishing import Cleaner
 from worker.provider.transport import Transport
 from worker.provider.verdict import judged
 
-CONNECT_MOST_SECONDS = 5.0
+MAX_CONNECT_SECONDS = 5.0
 _ACCEPT = {"json": "application/json", "xml": "application/xml, text/xml"}
 
 
-class Result(StrEnum):
+class CallResult(StrEnum):
     """How one request ended that reached the network, or that this installation's fault kept from it."""
 
     PLACED = "placed"
@@ -37,12 +37,12 @@ class Result(StrEnum):
     MISCONFIGURED = "misconfigured"
 
 
-_RESULTS: dict[type[CallError], Result] = {
-    Refused: Result.REFUSED,
-    AccountProblem: Result.ACCOUNT,
-    Retry: Result.NOT_RUNG,
-    Redial: Result.PERHAPS_RUNG,
-    Misconfigured: Result.MISCONFIGURED,
+_RESULTS: dict[type[CallError], CallResult] = {
+    Refused: CallResult.REFUSED,
+    AccountProblem: CallResult.ACCOUNT,
+    Retry: CallResult.NOT_RUNG,
+    Redial: CallResult.PERHAPS_RUNG,
+    Misconfigured: CallResult.MISCONFIGURED,
 }
 
 
@@ -52,7 +52,7 @@ class Observe(Protocol):
     `seconds` counts from the gate's opening. Must not raise.
     """
 
-    def __call__(self, account: str, result: Result, seconds: float) -> None: ...
+    def __call__(self, account: str, result: CallResult, seconds: float) -> None: ...
 
 
 class Remark(Protocol):
@@ -110,7 +110,7 @@ class ProxStop:
                 self._observe(job.account, _RESULTS[type(error)], exchange.seconds)
             raise
         else:
-            self._observe(job.account, Result.PLACED, exchange.seconds)
+            self._observe(job.account, CallResult.PLACED, exchange.seconds)
             return ref
         finally:
             if exchange.oddities:
@@ -119,7 +119,7 @@ class ProxStop:
     def balance(self, api_key: str) -> int:
         """The points left on the account of `api_key`. Rings nobody. Raises as `place_call` does."""
         judge = partial(
-            judged, take=Response.balance, codes=self._codes, redactor=partial(Redactor.of, None, api_key)
+            judged, take=Response.balance, codes=self._codes, redactor=partial(Cleaner.of, None, api_key)
         )
         return self._transport.post(self._balance, {"key": api_key}, self._exchange(_OpenGate()), judge)
 
@@ -129,12 +129,12 @@ class ProxStop:
 
     def _place(self, job: Job, api_key: str, exchange: Exchange) -> str:
         judge = partial(
-            judged, take=Response.ref, codes=self._codes, redactor=partial(Redactor.of, job, api_key)
+            judged, take=Response.ref, codes=self._codes, redactor=partial(Cleaner.of, job, api_key)
         )
         return self._transport.post(self._call, self._form(job, api_key), exchange, judge)
 
     def _exchange(self, gate: Gate) -> Exchange:
-        connect_seconds = min(CONNECT_MOST_SECONDS, self._timeout_seconds)
+        connect_seconds = min(MAX_CONNECT_SECONDS, self._timeout_seconds)
         return Exchange(gate, connect_seconds=connect_seconds, answer_seconds=self._timeout_seconds)
 
     def _form(self, job: Job, api_key: str) -> dict[str, str]:

@@ -32,10 +32,10 @@ class Codes:
         """The table in a TOML file, under `[codes]`. Raises ConfigurationError: a line for each fault."""
         try:
             table = read_toml(path)
-        except UnreadableFile as problem:
-            raise ConfigurationError(f"PROVIDER_ERRORS_FILE: {path}: {problem}") from problem
-        except ValueError as problem:
-            raise ConfigurationError(f"PROVIDER_ERRORS_FILE: {path}: not TOML: {problem}") from problem
+        except UnreadableFile as error:
+            raise ConfigurationError(f"PROVIDER_ERRORS_FILE: {path}: {error}") from error
+        except ValueError as error:
+            raise ConfigurationError(f"PROVIDER_ERRORS_FILE: {path}: not TOML: {error}") from error
         if faults := list(_faults(table)):
             raise ConfigurationError(*faults).under(f"PROVIDER_ERRORS_FILE: {path}: ")
         return cls(dict(table["codes"]))

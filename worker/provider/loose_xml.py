@@ -37,8 +37,8 @@ def read(text: str) -> Document:
         raise NoDocument("a document type, or too many tags")
     try:
         root = fromstring(f"<answer>{_repaired(_between(text))}</answer>", forbid_dtd=True)
-    except Exception as problem:  # the parsers have many ways to give up
-        raise NoDocument(type(problem).__name__) from None
+    except Exception as error:  # the parsers have many ways to give up
+        raise NoDocument(type(error).__name__) from None
     return {"answer": [{child.tag: members(child)} for child in root]}
 
 

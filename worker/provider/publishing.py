@@ -34,7 +34,7 @@ _DIGIT_RUN = re.compile(r"\d(?:[\W_]*+\d)*+")
 
 
 @dataclass(frozen=True, slots=True)
-class Redactor:
+class Cleaner:
     """Knows what must not be published of one request. `repr()` shows none of it."""
 
     numbers: tuple[str, ...] = field(repr=False)

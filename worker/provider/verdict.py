@@ -17,12 +17,12 @@ from worker.provider import answer
 from worker.provider.bodies import Garbled, NoDocument
 from worker.provider.codes import CODE, Codes
 from worker.provider.codings import decoded
-from worker.provider.publishing import Redactor
+from worker.provider.publishing import Cleaner
 
 UNKNOWN_CODE = "UNKNOWN_ERROR"
 """Stands for a code that is not spelled as one; the message then begins with what came."""
 
-RETRY_AFTER_MOST_SECONDS = 300.0
+MAX_RETRY_AFTER_SECONDS = 300.0
 
 _BUSY = (429, 503)
 
@@ -30,7 +30,7 @@ Wanted = TypeVar("Wanted", str, int)
 
 
 def judged(
-    reply: Reply, take: Callable[[answer.Response], Wanted], codes: Codes, redactor: Callable[[], Redactor]
+    reply: Reply, take: Callable[[answer.Response], Wanted], codes: Codes, redactor: Callable[[], Cleaner]
 ) -> Wanted:
     """What `take` finds in the reply's `response`. Raises the CallError that fits any other reply.
 
@@ -38,8 +38,8 @@ def judged(
     """
     try:
         verdict: Wanted | CallError = _said(reply, take, codes, redactor)
-    except Garbled as problem:
-        verdict = Redial(f"the answer cannot be read: {problem}")
+    except Garbled as error:
+        verdict = Redial(f"the answer cannot be read: {error}")
         verdict.cause = Cause.PROTOCOL
     except (NoDocument, answer.Neither):
         verdict = _by_status(reply)
@@ -50,18 +50,18 @@ def judged(
 
 
 def _said(
-    reply: Reply, take: Callable[[answer.Response], Wanted], codes: Codes, redactor: Callable[[], Redactor]
+    reply: Reply, take: Callable[[answer.Response], Wanted], codes: Codes, redactor: Callable[[], Cleaner]
 ) -> Wanted | CallError:
     """What the body says. Raises NoDocument, Neither and Garbled."""
     note = reply.oddities.add
     found = answer.read(decoded(reply.body, reply.headers.get("Content-Encoding", ""), note), note)
-    if isinstance(found, answer.Failure):
+    if isinstance(found, answer.ProviderFailure):
         return _refusal(found, reply, codes, redactor())
     taken = take(found)
     return _cleaned(taken, reply, redactor()) if isinstance(taken, str) else taken
 
 
-def _cleaned(ref: str, reply: Reply, redactor: Redactor) -> str:
+def _cleaned(ref: str, reply: Reply, redactor: Cleaner) -> str:
     """A ref of no known shape may be long, any may quote the request. Raises Garbled where nothing is left of it."""
     if redactor.is_quoted_in(ref):
         reply.oddities.add(Oddity.REF)
@@ -92,10 +92,10 @@ def _by_status(reply: Reply) -> CallError:
 
 
 def _wait_seconds(reply: Reply) -> float | None:
-    return retry_after_seconds(reply.headers.get("Retry-After"), datetime.now(UTC), RETRY_AFTER_MOST_SECONDS)
+    return retry_after_seconds(reply.headers.get("Retry-After"), datetime.now(UTC), MAX_RETRY_AFTER_SECONDS)
 
 
-def _refusal(failure: answer.Failure, reply: Reply, codes: Codes, redactor: Redactor) -> CallError:
+def _refusal(failure: answer.ProviderFailure, reply: Reply, codes: Codes, redactor: Cleaner) -> CallError:
     wait_seconds = _wait_seconds(reply)
     # A code of the table is no secret, though its letters or digits may occur in one.
     code = codes.listed(failure.code)

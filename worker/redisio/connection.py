@@ -53,8 +53,8 @@ def connect(url: str, *, variable: str = "REDIS_URL") -> redis.Redis:
     """
     try:
         arguments = bounded(parameters(url), SOCKET_SECONDS, SOCKET_SECONDS)
-    except ValueError as problem:
-        raise ConfigurationError(f"{variable}: {problem}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{variable}: {error}") from None
     return redis.Redis.from_pool(redis.ConnectionPool(**arguments))
 
 

@@ -36,9 +36,9 @@ class _Leaving:
     def read_response(self, *args: Any, **options: Any) -> Any:
         try:
             return self._base.read_response(*args, **options)
-        except ResponseError as problem:
+        except ResponseError as error:
             # Of several that are told the same thing, the first one counts.
-            if code_of(problem) in NO_PRIMARY and self._joined == _refusals[self._address]:
+            if code_of(error) in NO_PRIMARY and self._joined == _refusals[self._address]:
                 _refusals[self._address] += 1
             raise
 

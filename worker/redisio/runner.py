@@ -159,8 +159,8 @@ def _packed(command: Command) -> bytes:
 def _reply(connection: Any) -> Any:
     try:
         return connection.read_response()
-    except ResponseError as problem:
-        return problem
+    except ResponseError as error:
+        return error
 
 
 def _beside(reply: Any) -> Sequence[bytes]:
@@ -173,15 +173,15 @@ def store_errors() -> Iterator[None]:
     """Turns redis-py's errors into StoreUnavailable or WrongKey; an error in a script of ours stays what it is."""
     try:
         yield
-    except ResponseError as problem:
-        if code := code_of(problem):
-            raise StoreUnavailable(f"Redis cannot write at the moment: {code}: {problem}") from problem
-        if (found := wrong_key(problem)) is not None:
-            raise found from problem
-        if isinstance(problem, NoPermissionError):
-            raise StoreUnavailable(f"Redis refuses: {problem}") from problem
+    except ResponseError as error:
+        if code := code_of(error):
+            raise StoreUnavailable(f"Redis cannot write at the moment: {code}: {error}") from error
+        if (found := wrong_key(error)) is not None:
+            raise found from error
+        if isinstance(error, NoPermissionError):
+            raise StoreUnavailable(f"Redis refuses: {error}") from error
         raise
-    except AuthenticationError as problem:
-        raise StoreUnavailable(f"Redis refuses: {problem}") from problem
-    except (RedisError, OSError) as problem:
-        raise StoreUnavailable(f"Redis does not answer: {type(problem).__name__}: {problem}") from problem
+    except AuthenticationError as error:
+        raise StoreUnavailable(f"Redis refuses: {error}") from error
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(f"Redis does not answer: {type(error).__name__}: {error}") from error

@@ -16,7 +16,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-PUT_OFF_MOST_SECONDS = 2.5
+MAX_PUT_OFF_SECONDS = 2.5
 """Redis writes after 2 s, however long the sync takes."""
 
 LOOK_SECONDS = 0.001
@@ -48,7 +48,7 @@ return {{reply or false, put_off and 1 or 0, beside}}
 
 def wait_until_written(puts_off: Callable[[], bool], sleep: Callable[[float], None] = time.sleep) -> None:
     """Return once `puts_off` says no, or it must have been written anyway. Raises what `puts_off` raises."""
-    ends = time.monotonic() + PUT_OFF_MOST_SECONDS
+    ends = time.monotonic() + MAX_PUT_OFF_SECONDS
     while puts_off() and time.monotonic() < ends:
         sleep(LOOK_SECONDS)
 

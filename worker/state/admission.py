@@ -9,7 +9,7 @@ from worker.core.ports import Application
 from worker.redisio.runner import ScriptCall
 from worker.state import keys
 
-JOBS_MOST = 32
+MAX_JOBS = 32
 """Jobs in one call of the script: Redis serves nobody else meanwhile, for a third of a millisecond."""
 
 _MICRO = 1_000_000
@@ -24,7 +24,7 @@ class Portion:
 
     @property
     def room(self) -> int:
-        return JOBS_MOST - len(self.places)
+        return MAX_JOBS - len(self.places)
 
 
 def portions(

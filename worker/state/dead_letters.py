@@ -24,9 +24,9 @@ from worker.state.lua import store_scripts
 
 log = structlog.get_logger(__name__)
 
-KEEP_MOST = 100_000
-KEEP_MOST_BYTES = 64 * 1024 * 1024
-CONTENT_MOST_BYTES = 8192
+MAX_KEEP = 100_000
+MAX_KEEP_BYTES = 64 * 1024 * 1024
+MAX_CONTENT_BYTES = 8192
 
 _KEYS = (keys.DEAD, keys.DEAD_BYTES)
 
@@ -53,8 +53,8 @@ class DeadLetter:
 class RedisDeadLetters:
     """A list in Redis, newest first, of dead letters as JSON objects.
 
-    Neither PIN nor number nor secret is written. The oldest letters go when there are more than `KEEP_MOST`, or when
-    they are larger together than `KEEP_MOST_BYTES`. Each has at most `CONTENT_MOST_BYTES` of content.
+    Neither PIN nor number nor secret is written. The oldest letters go when there are more than `MAX_KEEP`, or when
+    they are larger together than `MAX_KEEP_BYTES`. Each has at most `MAX_CONTENT_BYTES` of content.
     """
 
     def __init__(self, client: redis.Redis) -> None:
@@ -76,7 +76,7 @@ class RedisDeadLetters:
         told = {"letter": letter.id, "source": letter.source, "reason": letter.reason, "size": letter.size}
         text = json.dumps(asdict(letter))
         try:
-            self._scripts.run(ScriptCall("bury", _KEYS, (text, KEEP_MOST, KEEP_MOST_BYTES)))
+            self._scripts.run(ScriptCall("bury", _KEYS, (text, MAX_KEEP, MAX_KEEP_BYTES)))
         except WrongKey:
             log.error("message.dead_and_not_kept", redis_key=keys.DEAD, **told)
         else:
@@ -90,7 +90,7 @@ class RedisDeadLetters:
 
     def find(self, letter_id: str) -> DeadLetter | None:
         """The letter of that id, if it is there. Raises StoreUnavailable."""
-        return next((letter for letter in self.newest(KEEP_MOST) if letter.id == letter_id), None)
+        return next((letter for letter in self.newest(MAX_KEEP) if letter.id == letter_id), None)
 
     def drop(self, letter_id: str) -> bool:
         """Take a letter off the list; False if there is none of that id. Raises StoreUnavailable."""
@@ -110,7 +110,7 @@ def _letter(
     # Whatever is wrong with the content, a loop in it or a lack of memory, must not bring the message back for ever.
     with suppress(Exception):
         kept = harmless(content)
-        if len(json.dumps(kept)) <= CONTENT_MOST_BYTES:
+        if len(json.dumps(kept)) <= MAX_CONTENT_BYTES:
             return DeadLetter(*head, content=kept, size=size)
     digest = (
         whole.sha256 if whole else hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else ""

@@ -28,8 +28,8 @@ def shared_secret(redis_url: str) -> bytes | None:
                 client.set(keys.FILE_IDS, secrets.token_bytes(SECRET_BYTES), nx=True)
                 found = client.get(keys.FILE_IDS)
                 wait_for_file(client)
-        except ResponseError as problem:
-            if isinstance(problem, NoPermissionError) or "WRONGTYPE" in str(problem):
+        except ResponseError as error:
+            if isinstance(error, NoPermissionError) or "WRONGTYPE" in str(error):
                 return None
             raise
     return bytes(found)

@@ -37,8 +37,8 @@ class LeaseReplies:
         for row in rows:
             try:
                 leases.append(self.lease(row, span, lease_us))
-            except (ValueError, TypeError, OverflowError) as problem:
-                log.error("job.unreadable", job=text(row[1]), problem=type(problem).__name__)
+            except (ValueError, TypeError, OverflowError) as error:
+                log.error("job.unreadable", job=text(row[1]), problem=type(error).__name__)
         return leases
 
     def lease(self, row: list[Any], span: Span, lease_us: int, job: Job | None = None) -> Lease:

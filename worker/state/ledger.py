@@ -39,7 +39,7 @@ AHEAD_US = 20_000
 """How far ahead of its slot a job may be leased: covers the way from Redis to the dialling thread."""
 
 RECLAIM_LEASE_US = 15_000_000
-STRANGER_MS, STRANGERS_MOST = 600_000, 500
+STRANGER_MS, MAX_STRANGERS = 600_000, 500
 """How long, and of each shard how many, rejected jobs of accounts that do not exist are remembered: for redelivery."""
 
 _MICRO = 1_000_000
@@ -169,7 +169,7 @@ class RedisLedger:
         digest = repeats.digest(job_id, account_name, content)
         if account is None:
             owner = self._claims.owner(job_id) or account_name
-            args = (job_id, account_name, event.body, digest, STRANGER_MS, STRANGERS_MOST)
+            args = (job_id, account_name, event.body, digest, STRANGER_MS, MAX_STRANGERS)
             call = ScriptCall("turn_away", keys.prefix_of(account_name), args)
         else:
             (owner,) = self._claims.owners([Claim(job_id, account_name)])

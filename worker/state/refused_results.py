@@ -10,7 +10,7 @@ from worker.state import keys
 HOLDS_MS = 15_000
 """Longer than the pause between two tries of a relay, so that it holds until one gets through, or none tries."""
 
-TEXT_MOST = 500
+MAX_TEXT = 500
 
 
 class RefusedResults:
@@ -21,7 +21,7 @@ class RefusedResults:
 
     def tell(self, problem: str) -> None:
         with store_errors():
-            self._client.set(keys.REFUSAL, problem[:TEXT_MOST], px=HOLDS_MS)
+            self._client.set(keys.REFUSAL, problem[:MAX_TEXT], px=HOLDS_MS)
 
     def withdraw(self) -> None:
         with store_errors():

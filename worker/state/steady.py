@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-PAUSE_MOST_US = 1_000_000
+MAX_PAUSE_US = 1_000_000
 """Redis' clock moved by more, or backwards: it was set, or nobody asked."""
 
 _SAVED = re.compile(rb"(\d+) (\d+) \d+")
@@ -22,4 +22,4 @@ def steady_us(saved: bytes | None, redis_time: tuple[int, int]) -> int:
         return time_us
     last_us, now_us = int(found[1]), int(found[2])
     passed_us = time_us - last_us
-    return now_us + (passed_us if 0 <= passed_us <= PAUSE_MOST_US else 0)
+    return now_us + (passed_us if 0 <= passed_us <= MAX_PAUSE_US else 0)

@@ -71,9 +71,9 @@ def _exposition(registry: CollectorRegistry) -> Page:
 def _verdict(check: Problems) -> Page:
     try:
         problems = check()
-    except Exception as problem:  # a check that cannot answer is an answer
+    except Exception as error:  # a check that cannot answer is an answer
         log.exception("health.check_failed")
-        problems = [f"the check failed: {type(problem).__name__}"]
+        problems = [f"the check failed: {type(error).__name__}"]
     status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
     return Page(status, PLAIN, "".join(f"{line}\n" for line in problems or ["ok"]).encode())
 
@@ -81,10 +81,10 @@ def _verdict(check: Problems) -> Page:
 def _bind(host: str, port: int) -> socket.socket:
     try:
         return _listening(host, port)
-    except socket.gaierror as problem:
-        raise ConfigurationError(_foreign(host)) from problem
-    except (OSError, OverflowError) as problem:
-        raise ConfigurationError(_unusable(host, port, problem)) from problem
+    except socket.gaierror as error:
+        raise ConfigurationError(_foreign(host)) from error
+    except (OSError, OverflowError) as error:
+        raise ConfigurationError(_unusable(host, port, error)) from error
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -29,9 +29,9 @@ from prometheus_client.core import GaugeMetricFamily
 from worker import __version__
 from worker.core.events import Status
 from worker.core.ports import Reason, Source
-from worker.delivery.ports import Result as WebhookResult
+from worker.delivery.ports import AttemptResult
 from worker.http.oddities import Oddity
-from worker.provider.client import Result as RequestResult
+from worker.provider.client import CallResult
 from worker.telemetry.labels import PROVIDER_CODES, UNKNOWN_ACCOUNT, UNKNOWN_CODE, RetryReason
 
 Labelled = TypeVar("Labelled", Counter, Histogram)
@@ -185,11 +185,11 @@ class Metrics:
         return (
             (self.jobs_accepted, tuple(Source)),
             (self.jobs_finished, tuple(Status)),
-            (self.provider_requests, tuple(RequestResult)),
+            (self.provider_requests, tuple(CallResult)),
             (self.provider_errors, sorted({*self.provider_codes, UNKNOWN_CODE})),
             (self.provider_oddities, tuple(Oddity)),
             (self.retries, tuple(RetryReason)),
-            (self.webhook_attempts, tuple(WebhookResult)),
+            (self.webhook_attempts, tuple(AttemptResult)),
         )
 
     def account_labels(self) -> list[str]:

@@ -8,7 +8,7 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
-NAME_BYTES_MOST = 15
+MAX_NAME_BYTES = 15
 FRAMES_SHOWN = 6
 
 
@@ -18,7 +18,7 @@ def show_name(name: str) -> None:
     Python names threads for itself alone, before 3.14.
     """
     with suppress(OSError):
-        Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_bytes(name.encode()[:NAME_BYTES_MOST])
+        Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_bytes(name.encode()[:MAX_NAME_BYTES])
 
 
 def whereabouts(thread: threading.Thread | None) -> str:

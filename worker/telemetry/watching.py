@@ -19,7 +19,7 @@ from worker.delivery.ports import Attempt
 from worker.errors import BrokerUnavailable, CallError, Misconfigured, Refused, StoreUnavailable, WrongKey
 from worker.http.oddities import Oddity
 from worker.network.causes import cause_of
-from worker.provider.client import Result
+from worker.provider.client import CallResult
 from worker.redisio.wrong_keys import WrongKeys
 from worker.telemetry.labels import RetryReason
 from worker.telemetry.metrics import Metrics
@@ -133,7 +133,7 @@ class Watching:
         tell = self._log.warning if status is Status.UNKNOWN else self._log.info
         tell(event_type(status), job=job_id, account=account, seconds=round(seconds, 3), **fields)
 
-    def request_done(self, account: str, result: Result, seconds: float) -> None:
+    def request_done(self, account: str, result: CallResult, seconds: float) -> None:
         """One request to the provider ended; `seconds` without the wait for its slot."""
         self._metrics.provider_requests.labels(self._metrics.account(account), result).inc()
         self._metrics.provider_request_seconds.observe(seconds)

@@ -59,8 +59,8 @@ def bare(job: dict[str, Any]) -> None:
 def full_job(self: Task, fields: dict[str, Any]) -> None:
     try:
         job = full.VerificationJob(**fields)
-    except ValidationError as problem:
-        settle(**full.rejected(fields, problem))
+    except ValidationError as error:
+        settle(**full.rejected(fields, error))
         return
     wait_us = admit(**full.admission(job))
     if wait_us > 0:

@@ -162,8 +162,8 @@ def _post(receiver: Receiver, event_id: str, secret: bytes = SECRET) -> int:
     try:
         with urlopen(Request(f"http://127.0.0.1:{receiver.port}/acme", body, headers), timeout=5) as answer:
             return int(answer.status)
-    except HTTPError as problem:
-        return problem.code
+    except HTTPError as error:
+        return error.code
 
 
 def _perfect(props: Props, jobs: list[Planned]) -> Seen:

@@ -9,7 +9,7 @@ import structlog
 
 from worker.core.accounts import Accounts, Endpoint
 from worker.delivery.courier import Courier
-from worker.delivery.ports import Attempt, Delivery, Result
+from worker.delivery.ports import Attempt, AttemptResult, Delivery
 from worker.errors import Cause, StoreUnavailable
 
 ACCOUNTS = Accounts.parse(
@@ -28,7 +28,7 @@ ACCOUNTS = Accounts.parse(
 )
 TWO = ACCOUNTS["acme"].webhooks[1]
 DELIVERY = Delivery(3, "acme", "job-1", "evt_1", b'{"secret":"body"}', TWO.key, attempt=1)
-FAILURES = [result for result in Result if result is not Result.DELIVERED]
+FAILURES = [result for result in AttemptResult if result is not AttemptResult.DELIVERED]
 
 
 class Sender:
@@ -83,7 +83,7 @@ class Round:
 
 def test_delivered_event_is_struck_off() -> None:
     """The exact bytes go to the endpoint of that key, signed as of now; then the delivery is over."""
-    made = Round(Attempt(Result.DELIVERED, 0.1, 204))
+    made = Round(Attempt(AttemptResult.DELIVERED, 0.1, 204))
     made.deliver()
     assert made.sender.sent == [("https://two.example/", "evt_1", DELIVERY.body, 1234)]
     assert made.store.told == [("delivered", DELIVERY)]
@@ -91,7 +91,7 @@ def test_delivered_event_is_struck_off() -> None:
 
 
 @pytest.mark.parametrize("result", FAILURES)
-def test_failed_attempt_is_put_off_by_the_schedule(result: Result) -> None:
+def test_failed_attempt_is_put_off_by_the_schedule(result: AttemptResult) -> None:
     """Whatever went wrong, the delivery comes again after its place in the schedule."""
     made = Round(Attempt(result, 0.1))
     made.deliver(replace(DELIVERY, attempt=3))
@@ -102,14 +102,14 @@ def test_failed_attempt_is_put_off_by_the_schedule(result: Result) -> None:
 @pytest.mark.parametrize(("wish", "wait"), [(90.0, 90.0), (1.0, 5.0), (None, 5.0)])
 def test_endpoint_may_ask_for_a_longer_wait_only(wish: float | None, wait: float) -> None:
     """Retry-After lengthens the schedule's wait and never shortens it."""
-    made = Round(Attempt(Result.REFUSED, 0.1, 503, wish))
+    made = Round(Attempt(AttemptResult.REFUSED, 0.1, 503, wish))
     made.deliver()
     assert made.store.told == [("again", DELIVERY, wait)]
 
 
 def test_last_failed_attempt_gives_up() -> None:
     """After the schedule's end there is no further attempt."""
-    made = Round(Attempt(Result.TIMEOUT, 15.0))
+    made = Round(Attempt(AttemptResult.TIMEOUT, 15.0))
     made.deliver(replace(DELIVERY, attempt=10))
     assert made.store.told == [("give_up", replace(DELIVERY, attempt=10))]
 
@@ -119,15 +119,15 @@ def test_last_failed_attempt_gives_up() -> None:
 )
 def test_endpoint_gone_from_the_file_gives_up_unsent(delivery: Delivery) -> None:
     """An account or endpoint that the file no longer names gets nothing."""
-    made = Round(Attempt(Result.DELIVERED, 0.1, 200))
+    made = Round(Attempt(AttemptResult.DELIVERED, 0.1, 200))
     made.deliver(delivery)
     assert (made.sender.sent, made.watch.heard) == ([], [])
     assert made.store.told == [("give_up", delivery)]
 
 
-@pytest.mark.parametrize("result", list(Result))
+@pytest.mark.parametrize("result", list(AttemptResult))
 @pytest.mark.parametrize("attempt", [1, 10])
-def test_log_lines_show_neither_body_nor_address(result: Result, attempt: int) -> None:
+def test_log_lines_show_neither_body_nor_address(result: AttemptResult, attempt: int) -> None:
     """Each attempt leaves one line, with constant name and without what only the subscriber should see."""
     with structlog.testing.capture_logs() as lines:
         Round(Attempt(result, 0.1, 200)).deliver(replace(DELIVERY, attempt=attempt))
@@ -141,7 +141,7 @@ def test_log_says_why_no_answer_came(attempt: int) -> None:
     """The cause in a closed set, and the library's word beside it, on the line of each failed attempt (C10)."""
     with structlog.testing.capture_logs() as lines:
         failed = Attempt(
-            Result.UNREACHABLE, 0.1, cause=Cause.TLS, problem="SSLCertVerificationError: self-signed"
+            AttemptResult.UNREACHABLE, 0.1, cause=Cause.TLS, problem="SSLCertVerificationError: self-signed"
         )
         Round(failed).deliver(replace(DELIVERY, attempt=attempt))
     assert (lines[0]["cause"], lines[0]["problem"]) == ("tls", "SSLCertVerificationError: self-signed")
@@ -154,7 +154,7 @@ def test_store_that_is_away_is_the_callers_matter() -> None:
         def delivered(self, delivery: Delivery) -> None:
             raise StoreUnavailable("away")
 
-    made = Round(Attempt(Result.DELIVERED, 0.1, 200), Away())
+    made = Round(Attempt(AttemptResult.DELIVERED, 0.1, 200), Away())
     with pytest.raises(StoreUnavailable):
         made.deliver()
     assert len(made.watch.heard) == 1

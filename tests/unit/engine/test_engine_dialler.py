@@ -14,7 +14,7 @@ from tests.doubles.samples import account
 from tests.doubles.watchers import NotedFaults
 from tests.doubles.world import World
 from worker.core.ports import Lease
-from worker.engine.dialler import GATHERED_PART, STARTING_MOST, Dialler
+from worker.engine.dialler import GATHERED_PART, MAX_STARTING, Dialler
 
 
 @pytest.fixture
@@ -62,13 +62,13 @@ def test_few_calls_start_at_a_time(lease: Lease) -> None:
 
     dialler = Dialler(500, dial, NotedFaults())
     dialler.freed = freed.set
-    assert dialler.reserve(500) == STARTING_MOST
+    assert dialler.reserve(500) == MAX_STARTING
     assert dialler.reserve(500) == 0
-    for _ in range(STARTING_MOST // 2):
+    for _ in range(MAX_STARTING // 2):
         assert not freed.is_set()
         dialler.submit(lease)
     assert freed.wait(30)
-    assert dialler.reserve(500) == STARTING_MOST // 2
+    assert dialler.reserve(500) == MAX_STARTING // 2
     let_go.set()
 
 
@@ -99,20 +99,20 @@ def test_places_gather_where_all_were_taken(lease: Lease) -> None:
     def dial(_: Lease, started: Callable[[], None]) -> None:
         started()
         begun.append(None)
-        if len(begun) == STARTING_MOST:
+        if len(begun) == MAX_STARTING:
             all_here.set()
         wait_for(let_go)
         ended.append(None)
 
-    dialler = Dialler(STARTING_MOST, dial, NotedFaults())
-    for _ in range(dialler.reserve(STARTING_MOST)):
+    dialler = Dialler(MAX_STARTING, dial, NotedFaults())
+    for _ in range(dialler.reserve(MAX_STARTING)):
         dialler.submit(lease)
     assert all_here.wait(30)
     assert dialler.reserve(1) == 0
     dialler.freed = lambda: told.append(len(ended))
     let_go.set()
     assert dialler.drain(30, threading.Event())
-    assert told == [STARTING_MOST // GATHERED_PART]
+    assert told == [MAX_STARTING // GATHERED_PART]
 
 
 def test_while_paused_no_place_can_be_had() -> None:

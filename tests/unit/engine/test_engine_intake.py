@@ -14,13 +14,13 @@ from tests.doubles.clocks import FakeClock
 from tests.doubles.samples import account
 from tests.doubles.watchers import CountedSuspects, NotedFaults
 from tests.doubles.world import World
-from worker.core.judging import Broken, Request, decode
+from worker.core.judging import Broken, Submission, decode
 from worker.core.ports import Lease, Source, Whole
 from worker.engine import intake as module
 from worker.engine.dialler import Dialler
-from worker.engine.intake import BATCH_BYTES_MOST, CRASHES_MOST, IN_HAND_BYTES_MOST, Intake
+from worker.engine.intake import MAX_BATCH_BYTES, MAX_CRASHES, MAX_IN_HAND_BYTES, Intake
 from worker.engine.loops import STALLED_AFTER_SECONDS
-from worker.engine.setbacks import LONGEST_PAUSE_SECONDS, TRIES_MOST
+from worker.engine.setbacks import LONGEST_PAUSE_SECONDS, MAX_TRIES
 from worker.errors import StoreUnavailable, WrongKey
 from worker.inbound.entry import Entry
 
@@ -61,9 +61,9 @@ class Bench:
         return self.put_raw(raw, name)
 
     def put_raw(self, raw: bytes, name: str, *, redelivered: bool = False) -> Entry:
-        def read() -> Request | Broken:
+        def read() -> Submission | Broken:
             fields = decode(raw)
-            return fields if isinstance(fields, Broken) else Request(fields, Source.STREAM)
+            return fields if isinstance(fields, Broken) else Submission(fields, Source.STREAM)
 
         entry = Entry(raw, read, lambda: self.done.append(name), Source.STREAM, redelivered)
         self.intake.put(entry)
@@ -172,13 +172,13 @@ class TestSuspects:
         """The third worker buries it unread: of the content only size and digest are kept, for to look at it may be
         what crashes (E1)."""
         raw = json.dumps(JOB | {"id": "a"}).encode()
-        bench.suspects.marks[raw] = CRASHES_MOST - 1
+        bench.suspects.marks[raw] = MAX_CRASHES - 1
         bench.put_raw(raw, "a", redelivered=True)
         bench.put("b")
         bench.intake.turn()
         assert bench.dialler.leases == ["b"] and sorted(bench.done) == ["a", "b"]
         letters = bench.world.dead_letters
-        assert letters.letters == [(f"crashed its worker {CRASHES_MOST} times", Source.STREAM, b"")]
+        assert letters.letters == [(f"crashed its worker {MAX_CRASHES} times", Source.STREAM, b"")]
         assert letters.wholes == [Whole(len(raw), hashlib.sha256(raw).hexdigest())]
 
     def test_it_is_put_aside_before_it_is_decoded(self, bench: Bench) -> None:
@@ -188,7 +188,7 @@ class TestSuspects:
             raise AssertionError("it is looked at")
 
         entry = Entry(b"bad", crash, lambda: bench.done.append("bad"), Source.QUEUE, True, b"worse", crash)
-        bench.suspects.marks[entry.identity] = CRASHES_MOST - 1
+        bench.suspects.marks[entry.identity] = MAX_CRASHES - 1
         bench.intake.put(entry)
         bench.intake.turn()
         assert bench.done == ["bad"] and bench.faults.failed == []
@@ -199,10 +199,10 @@ class TestSuspects:
         for label in (b"good", b"bad"):
             entry = Entry(b"", lambda: Broken("empty"), lambda: None, Source.QUEUE, True, label)
             if label == b"bad":
-                bench.suspects.marks[entry.identity] = CRASHES_MOST - 1
+                bench.suspects.marks[entry.identity] = MAX_CRASHES - 1
             bench.intake.put(entry)
         bench.intake.turn()
-        assert bench.world.dead_letters.reasons == ["empty", f"crashed its worker {CRASHES_MOST} times"]
+        assert bench.world.dead_letters.reasons == ["empty", f"crashed its worker {MAX_CRASHES} times"]
 
     def test_a_mark_outlives_a_crash(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         """It stands while the entry is handled."""
@@ -279,7 +279,7 @@ def test_a_turn_that_does_not_end_is_known(bench: Bench, monkeypatch: pytest.Mon
 def test_what_is_in_hand_is_bounded_in_bytes(bench: Bench) -> None:
     """Room is what is left of the bound, and comes back as entries are settled (E6)."""
     room = bench.intake.room_bytes
-    assert room == IN_HAND_BYTES_MOST
+    assert room == MAX_IN_HAND_BYTES
     for n in range(3):
         bench.put_raw(b"{" + b"y" * 60_000, f"large-{n}")
     assert room - bench.intake.room_bytes >= 3 * 60_000
@@ -292,7 +292,7 @@ def test_a_batch_is_bounded_in_bytes(bench: Bench) -> None:
     for n in range(40):
         bench.put_raw(b"{" + b"y" * 60_000, f"large-{n}")
     bench.intake.turn()
-    assert len(bench.done) == BATCH_BYTES_MOST // 61_025 + 1
+    assert len(bench.done) == MAX_BATCH_BYTES // 61_025 + 1
     for _ in range(3):
         bench.intake.turn()
     assert len(bench.done) == 40
@@ -374,7 +374,7 @@ class TestSetbacks:
         failing["odd"] = ZeroDivisionError()
         bench.put("odd")
         bench.intake.turn()
-        for n in range(TRIES_MOST - 2):
+        for n in range(MAX_TRIES - 2):
             self.later(bench, f"good-{n}")
         assert bench.world.dead_letters.reasons == []
         self.later(bench)
@@ -382,7 +382,7 @@ class TestSetbacks:
             "the worker failed at it again and again: ZeroDivisionError"
         ]
         self.later(bench)
-        assert bench.done.count("odd") == 1 and len(bench.faults.failed) == 1 + TRIES_MOST
+        assert bench.done.count("odd") == 1 and len(bench.faults.failed) == 1 + MAX_TRIES
 
     def test_while_nothing_gets_through_nothing_is_put_aside(
         self, bench: Bench, failing: dict[str, Exception]
@@ -391,7 +391,7 @@ class TestSetbacks:
         failing["*"] = ZeroDivisionError()
         bench.put("a")
         bench.put("b")
-        for _ in range(3 * TRIES_MOST):
+        for _ in range(3 * MAX_TRIES):
             self.later(bench)
         assert bench.done == bench.world.dead_letters.reasons == []
         failing.clear()
@@ -402,10 +402,10 @@ class TestSetbacks:
         """The worker may have fallen ill since."""
         failing["odd"] = ZeroDivisionError()
         bench.put("odd")
-        for n in range(TRIES_MOST - 2):
+        for n in range(MAX_TRIES - 2):
             self.later(bench, f"good-{n}")
         failing["*"] = ZeroDivisionError()
-        for _ in range(TRIES_MOST):
+        for _ in range(MAX_TRIES):
             self.later(bench)
         assert bench.world.dead_letters.reasons == [] and "odd" not in bench.done
 
@@ -413,7 +413,7 @@ class TestSetbacks:
         """However long it lasts and whatever else gets through."""
         failing["a"] = NoPermissionError("this user has no permissions")
         bench.put("a")
-        for n in range(3 * TRIES_MOST):
+        for n in range(3 * MAX_TRIES):
             self.later(bench, f"good-{n}")
         assert "a" not in bench.done and bench.world.dead_letters.reasons == []
         failing.clear()
@@ -440,7 +440,7 @@ class TestSetbacks:
         bench.put("odd")
         bench.intake.turn()
         failing["odd"] = StoreUnavailable("away")
-        for _ in range(2 * TRIES_MOST):
+        for _ in range(2 * MAX_TRIES):
             with pytest.raises(StoreUnavailable):
                 self.later(bench)
         failing.clear()
@@ -465,12 +465,12 @@ class TestSetbacks:
     ) -> None:
         """A bug in reading would hit every message: only one that others outrun is put aside."""
 
-        def read() -> Request:
+        def read() -> Submission:
             raise KeyError("secret")
 
         entry = Entry(b"x", read, lambda: bench.done.append("odd"), Source.QUEUE, redelivered)
         bench.intake.put(entry)
-        for n in range(TRIES_MOST):
+        for n in range(MAX_TRIES):
             self.later(bench, f"good-{n}")
         assert bench.world.dead_letters.reasons == ["the worker failed at it again and again: KeyError"]
         assert "odd" in bench.done

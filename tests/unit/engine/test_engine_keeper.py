@@ -12,11 +12,11 @@ from tests.doubles.world import World
 from worker.core.ports import Lease, Parking, Reason
 from worker.core.retry import Tally
 from worker.engine.dialler import Dialler
-from worker.engine.keeper import KEEP_SECONDS, KEPT_MOST_SECONDS, YOUNG_SECONDS, Hands, Keeper
+from worker.engine.keeper import KEEP_SECONDS, MAX_KEPT_SECONDS, YOUNG_SECONDS, Hands, Keeper
 from worker.engine.loops import LONGEST_PAUSE_SECONDS
 from worker.engine.recorder import Recorder
 from worker.redisio.connection import SOCKET_SECONDS
-from worker.wiring import LEASE_LEAST_SECONDS
+from worker.wiring import MIN_LEASE_SECONDS
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def ids(leases: list[Lease]) -> list[str]:
 
 def test_a_lease_leaves_its_holder_time_to_speak() -> None:
     """Once Redis is back: a loop's longest pause, a connection and an answer, whenever it had gone."""
-    least_left_seconds = LEASE_LEAST_SECONDS - YOUNG_SECONDS - KEEP_SECONDS - SOCKET_SECONDS
+    least_left_seconds = MIN_LEASE_SECONDS - YOUNG_SECONDS - KEEP_SECONDS - SOCKET_SECONDS
     assert least_left_seconds > LONGEST_PAUSE_SECONDS + 2 * SOCKET_SECONDS
 
 
@@ -57,7 +57,7 @@ def test_what_is_in_hand_for_a_while_is_kept(world: World, hands: Hands) -> None
 def test_what_never_ends_is_given_up(world: World, hands: Hands) -> None:
     """A call that is stuck does not keep its job for ever."""
     hands.take(world.lease("a"))
-    world.clock.advance(KEPT_MOST_SECONDS)
+    world.clock.advance(MAX_KEPT_SECONDS)
     assert hands.to_keep() == []
 
 
@@ -85,7 +85,7 @@ def test_a_decision_is_in_hand_until_it_is_on_record(world: World, hands: Hands)
     hands.take(lease)
     recorder.put(Parking(lease, Tally(), Reason.BACKOFF, 60.0), lambda: None)
     hands.let_go(lease)
-    for seconds in (YOUNG_SECONDS, KEPT_MOST_SECONDS, 100 * KEPT_MOST_SECONDS):
+    for seconds in (YOUNG_SECONDS, MAX_KEPT_SECONDS, 100 * MAX_KEPT_SECONDS):
         world.clock.advance(seconds)
         assert ids(hands.to_keep()) == ["a"]
     recorder.turn()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.doubles.samples import account, accounts
 from worker.broker.queues import TASK_NAME
-from worker.core.judging import MAX_MARKS, OVERLOADED, Broken, Rejected, Request, judge
+from worker.core.judging import MAX_MARKS, OVERLOADED, Broken, Rejected, Submission, judge
 from worker.inbound.messages import Envelope, read_plain, read_task
 
 JOB = {"id": "job-1", "account": "acme", "country": "1", "phone": "2125555555", "code": "4321"}
@@ -30,7 +30,7 @@ def test_a_number_given_twice_is_rejected_whatever_the_way_in(way: str) -> None:
         ),
         "plain": lambda: read_plain(envelope(FIELDS)),
     }[way]()
-    assert isinstance(request, Request)
+    assert isinstance(request, Submission)
     verdict = judge(request, accounts(account("acme")))
     assert isinstance(verdict, Rejected) and verdict.failure.fields == {"phone": "stands more than once"}
 
@@ -88,8 +88,8 @@ def test_task_that_is_no_job_keeps_its_id(body: str, headers: dict[str, str]) ->
 def test_content_type_of_json_is_known_in_any_spelling(content_type: str) -> None:
     """A job is not lost to what a producer's library writes behind its content type."""
     body = json.dumps(JOB).encode()
-    assert isinstance(read_plain(Envelope({}, content_type, body)), Request)
-    assert isinstance(read_task(Envelope(HEADERS, content_type, b"[[], " + body + b", {}]")), Request)
+    assert isinstance(read_plain(Envelope({}, content_type, body)), Submission)
+    assert isinstance(read_task(Envelope(HEADERS, content_type, b"[[], " + body + b", {}]")), Submission)
 
 
 @pytest.mark.parametrize(

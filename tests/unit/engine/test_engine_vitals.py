@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from tests.doubles.clocks import FakeClock
-from worker.engine.consumer_watch import LOSSES_MOST, LOSSES_WITHIN_SECONDS, ConsumerWatch
+from worker.engine.consumer_watch import LOSSES_WITHIN_SECONDS, MAX_LOSSES, ConsumerWatch
 from worker.engine.vitals import Vitals
 from worker.errors import BrokerUnavailable
 
@@ -102,7 +102,7 @@ def test_a_consumer_that_fails_at_each_start_is_in_trouble() -> None:
     clock = FakeClock()
     watch = ConsumerWatch(clock)
     for pause_seconds, trouble in ((LOSSES_WITHIN_SECONDS, None), (1.0, "again and again")):
-        for _loss in range(LOSSES_MOST):
+        for _loss in range(MAX_LOSSES):
             watch.attach(lambda: None)
             clock.advance(pause_seconds)
             watch.detach()

@@ -31,5 +31,5 @@ def anything(body: bytes) -> None:
         found = read(body)
         if isinstance(found, Response):
             assert found.ref()
-    except UNREADABLE as refusal:
-        assert refusal.__cause__ is None
+    except UNREADABLE as error:
+        assert error.__cause__ is None

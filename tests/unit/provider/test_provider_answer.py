@@ -9,7 +9,7 @@ from hypothesis import given
 
 from tests.unit.provider.reading import REF, ref_of, refs
 from worker.http.oddities import Oddity
-from worker.provider.answer import Failure, Neither, Response, read
+from worker.provider.answer import Neither, ProviderFailure, Response, read
 from worker.provider.bodies import Garbled, NoDocument
 
 SPELLINGS = [
@@ -79,18 +79,18 @@ def test_bare_ref_that_looks_like_a_number_is_a_ref(ref: str) -> None:
 )
 def test_error_is_read_with_its_message(body: bytes) -> None:
     """Code and message come out, in either format."""
-    assert read(body) == Failure("NO_POINTS", "No points left.")
+    assert read(body) == ProviderFailure("NO_POINTS", "No points left.")
 
 
 def test_message_in_another_encoding_does_not_hide_the_error() -> None:
     """A stray byte harms a letter of the message, no more."""
-    assert read(b'{"failed": {"error_code": "X", "error_msg": "\xe9"}}') == Failure("X", "�")
+    assert read(b'{"failed": {"error_code": "X", "error_msg": "\xe9"}}') == ProviderFailure("X", "�")
 
 
 @pytest.mark.parametrize("message", [b"", b', "error_msg": null', b', "error_msg": {"a": [1]}'])
 def test_error_without_a_message_is_an_error(message: bytes) -> None:
     """The code is what counts."""
-    assert read(b'{"failed": {"error_code": "X"%s}}' % message) == Failure("X", "")
+    assert read(b'{"failed": {"error_code": "X"%s}}' % message) == ProviderFailure("X", "")
 
 
 CONTRADICTIONS = [

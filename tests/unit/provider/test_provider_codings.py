@@ -35,8 +35,8 @@ def test_any_coded_bytes_are_decoded_or_refused(body: bytes, coding: str) -> Non
     """No bytes break the decoder."""
     try:
         assert len(decoded(body, coding)) <= ANSWER_BYTES
-    except Garbled as refusal:
-        assert refusal.__cause__ is None
+    except Garbled as error:
+        assert error.__cause__ is None
 
 
 @pytest.mark.parametrize("size", [ANSWER_BYTES + 1, 50_000_000])

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.provider.reading import REF, UNREADABLE, ref_of
 from worker.http.oddities import Oddity
 from worker.http.phases import ANSWER_BYTES
-from worker.provider.answer import Failure, read
+from worker.provider.answer import ProviderFailure, read
 
 REPAIRED = [
     # XML: a byte that it does not allow, in or beside the answer.
@@ -142,4 +142,4 @@ def test_long_body_that_cannot_be_read_takes_a_moment(text: str) -> None:
 def test_error_that_a_person_can_read_is_read(body: bytes, message: str) -> None:
     """An account without points is held, however its message or the empty half beside it is spelled (A3, A4)."""
     body += b"}" * (body.count(b"{") - body.count(b"}"))
-    assert read(body) == Failure("NO_POINTS", message)
+    assert read(body) == ProviderFailure("NO_POINTS", message)

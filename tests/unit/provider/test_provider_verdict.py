@@ -19,7 +19,7 @@ from worker.http.inbox import Reply
 from worker.http.oddities import Oddity
 from worker.provider.answer import Response
 from worker.provider.codes import CODE, Codes
-from worker.provider.publishing import MASK, MESSAGE_CHARACTERS, Redactor
+from worker.provider.publishing import MASK, MESSAGE_CHARACTERS, Cleaner
 from worker.provider.verdict import UNKNOWN_CODE, judged
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -27,7 +27,7 @@ JOB = Job(id="job-1", account="acme", country="44", phone="02075550199", code="4
 CODES = Codes(
     {"INVALID_TELEPHONE": "refused", "INVALID_KEY": "account", "E48213": "refused", "BUSY": "retry"}
 )
-REDACTOR = Redactor.of(JOB, KEY)
+REDACTOR = Cleaner.of(JOB, KEY)
 
 
 def verdict(status: int, body: bytes, **headers: str) -> CallError:
@@ -187,7 +187,7 @@ def test_number_cut_by_the_limit_is_masked_all_the_same() -> None:
 
 def test_short_trial_key_does_not_eat_ordinary_words() -> None:
     """A key named "key" is not masked in "INVALID_KEY"."""
-    assert Redactor.of(JOB, "key").publishable("The key is not valid.") == "The key is not valid."
+    assert Cleaner.of(JOB, "key").publishable("The key is not valid.") == "The key is not valid."
 
 
 def test_redactor_shows_no_secret_of_its_own() -> None:

@@ -33,8 +33,8 @@ def written(
     with under_way(exchange):
         try:
             link._write(b"0123456789")
-        except (OSError, NothingSent) as problem:
-            return exchange.phase, type(problem)
+        except (OSError, NothingSent) as error:
+            return exchange.phase, type(error)
     return exchange.phase, None
 
 

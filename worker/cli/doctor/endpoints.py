@@ -52,11 +52,11 @@ def _probe(origin: str, ca_file: Path | None) -> Finding:
         with socket.create_connection((host, port), CONNECT_SECONDS) as connection:
             if context is not None:
                 _shake_hands(context, connection, host)
-    except ConfigurationError as problem:
-        return Finding.fail("webhook", f"{origin} cannot be looked at: {problem}", "correct that file")
-    except (OSError, UnicodeError) as problem:
-        cause = cause_of(problem)
-        text = f"{origin} cannot be reached: {problem if cause is Cause.OTHER else cause}"
+    except ConfigurationError as error:
+        return Finding.fail("webhook", f"{origin} cannot be looked at: {error}", "correct that file")
+    except (OSError, UnicodeError) as error:
+        cause = cause_of(error)
+        text = f"{origin} cannot be reached: {error if cause is Cause.OTHER else cause}"
         return Finding.fail("webhook", text, _MENDS.get(cause, _MEND))
     return Finding.ok("webhook", f"{origin} is reachable")
 

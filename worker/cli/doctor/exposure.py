@@ -81,8 +81,8 @@ def _open_state(settings: Settings) -> Iterator[Finding]:
         if not folder.exists():
             return
         embedded.check_private(folder)
-    except embedded.EmbeddedServerError as problem:
-        yield Finding.fail("state folder", str(problem), "do so, or name another with CALLWORKER_STATE_DIR")
+    except embedded.EmbeddedServerError as error:
+        yield Finding.fail("state folder", str(error), "do so, or name another with CALLWORKER_STATE_DIR")
         return
     mode = stat.S_IMODE(folder.stat().st_mode)
     if mode & 0o077:

@@ -63,8 +63,8 @@ def _certificates(settings: Settings) -> Iterator[Finding]:
 
     try:
         check_certificates(settings)
-    except ConfigurationError as problem:
-        for line in problem.problems:
+    except ConfigurationError as error:
+        for line in error.problems:
             yield Finding.fail("certificates", line, "name a file with at least one certificate in PEM form")
 
 
@@ -72,5 +72,5 @@ def _open_files(settings: Settings) -> Iterator[Finding]:
     """Nothing is said where as many may be opened as the calls in flight need."""
     try:
         open_files.check(settings.concurrency)
-    except ConfigurationError as problem:
-        yield Finding.fail("open files", str(problem), "lower CONCURRENCY, or raise the limit")
+    except ConfigurationError as error:
+        yield Finding.fail("open files", str(error), "lower CONCURRENCY, or raise the limit")

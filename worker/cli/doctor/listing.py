@@ -70,5 +70,5 @@ def _followed(field: str, settings: Settings) -> tuple[str, str]:
             "state_dir": places.state_dir,
         }
         return str(embedded[field](settings)), f"{DEFAULT} (embedded server)"
-    except EmbeddedServerError as problem:
-        return f"({problem})", DEFAULT
+    except EmbeddedServerError as error:
+        return f"({error})", DEFAULT

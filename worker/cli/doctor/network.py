@@ -11,8 +11,8 @@ from urllib.request import ProxyHandler, build_opener
 from worker.cli.doctor.finding import Finding
 from worker.core.accounts import Account, Accounts
 from worker.errors import AccountProblem, CallError, ConfigurationError, Misconfigured
+from worker.provider import CallResult as ProviderResult
 from worker.provider import Codes, Connections, ProxStop
-from worker.provider import Result as ProviderResult
 from worker.settings import Settings
 
 CONNECT_SECONDS = 5.0
@@ -25,8 +25,8 @@ def provider(settings: Settings) -> Iterator[Finding]:
     port = address.port or (443 if address.scheme == "https" else 80)
     try:
         socket.create_connection((address.hostname or "", port), CONNECT_SECONDS).close()
-    except (OSError, UnicodeError) as problem:
-        text = f"{settings.proxstop_url} cannot be reached: {problem}"
+    except (OSError, UnicodeError) as error:
+        text = f"{settings.proxstop_url} cannot be reached: {error}"
         yield Finding.fail("provider", text, "check PROXSTOP_URL, name resolution and the firewall")
         return
     yield Finding.ok("provider", f"{settings.proxstop_url} is reachable")
@@ -57,18 +57,16 @@ def _balance(client: ProxStop, account: Account) -> Finding:
     name = f"balance of {account.name}"
     try:
         points = client.balance(account.api_key())
-    except ConfigurationError as problem:
-        return Finding.warn(name, f"not asked: {problem}", "set the key")
-    except AccountProblem as problem:
+    except ConfigurationError as error:
+        return Finding.warn(name, f"not asked: {error}", "set the key")
+    except AccountProblem as error:
         return Finding.fail(
-            name, str(problem), f"mend the account {account.name} with the provider, or its key"
+            name, str(error), f"mend the account {account.name} with the provider, or its key"
         )
-    except Misconfigured as problem:
-        return Finding.fail(
-            name, problem.message, "check PROXSTOP_URL, PROXSTOP_CA_FILE and the certificates"
-        )
-    except CallError as problem:
-        return Finding.warn(name, f"not told: {problem.message}", "try again; calls may work all the same")
+    except Misconfigured as error:
+        return Finding.fail(name, error.message, "check PROXSTOP_URL, PROXSTOP_CA_FILE and the certificates")
+    except CallError as error:
+        return Finding.warn(name, f"not told: {error.message}", "try again; calls may work all the same")
     if points <= 0:
         return Finding.fail(name, "no points left", f"buy points for account {account.name}")
     return Finding.ok(name, f"{points} points left")
@@ -84,13 +82,9 @@ def metrics_port(settings: Settings) -> Iterator[Finding]:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         socket.create_server((host, port), family=family).close()
         yield Finding.ok("metrics port", f"{host}:{port} is free")
-    except OSError as problem:
-        used = problem.errno == errno.EADDRINUSE
-        text = (
-            "is in use by another program"
-            if used
-            else f"cannot be listened on: {problem.strerror or problem}"
-        )
+    except OSError as error:
+        used = error.errno == errno.EADDRINUSE
+        text = "is in use by another program" if used else f"cannot be listened on: {error.strerror or error}"
         yield Finding.fail("metrics port", f"{host}:{port} {text}", PORT_MEND)
 
 

@@ -54,11 +54,11 @@ def store(settings: Settings) -> Iterator[Finding]:
             client.ping()
             try_rights(client)
             facts, wrong = _facts(client), _misused_by(client)
-    except ResponseError as problem:
-        yield Finding.fail("Redis", f"refuses: {redactor.text(str(problem))}", mend_of(problem, "REDIS_URL"))
+    except ResponseError as error:
+        yield Finding.fail("Redis", f"refuses: {redactor.text(str(error))}", mend_of(error, "REDIS_URL"))
         return
-    except (StoreUnavailable, ConfigurationError, embedded.EmbeddedServerError) as problem:
-        yield _absent(settings, problem)
+    except (StoreUnavailable, ConfigurationError, embedded.EmbeddedServerError) as error:
+        yield _absent(settings, error)
         return
     yield Finding.ok("Redis", f"answers at {mask_url(places.redis_url(settings))}")
     yield from _misused("Redis keys", wrong, "what stands in it is neither read nor added to")
@@ -102,8 +102,8 @@ def _absent(settings: Settings, problem: Exception) -> Finding:
         return Finding.fail("Redis", redactor.text(str(problem)), mend_of(problem, "REDIS_URL"))
     try:
         binary = embedded.find_binary()
-    except embedded.EmbeddedServerError as missing:
-        return Finding.fail("Redis", str(missing), "install one of these, or set REDIS_URL")
+    except embedded.EmbeddedServerError as error:
+        return Finding.fail("Redis", str(error), "install one of these, or set REDIS_URL")
     version = ".".join(map(str, binary.version))
     mend = "start `callworker run`, which starts the embedded server, or set REDIS_URL"
     return Finding.warn("Redis", f"the embedded server does not run; there is {binary.path}, {version}", mend)
@@ -134,8 +134,8 @@ def broker(settings: Settings) -> Iterator[Finding]:
         url = broker_url(settings)
         yield from _verification("broker TLS", url, broker_variable(settings))
         link = Link(url, [])
-    except (BrokerUnavailable, ConfigurationError, embedded.EmbeddedServerError) as problem:
-        yield _no_broker(settings, problem)
+    except (BrokerUnavailable, ConfigurationError, embedded.EmbeddedServerError) as error:
+        yield _no_broker(settings, error)
         return
     try:
         yield Finding.ok("broker", f"answers at {mask_url(url)}")
@@ -177,8 +177,8 @@ def _queues(link: Link) -> Finding:
         forbidden = _forbidden(link, missing)
         if link.confirms and not missing and not wrong:
             rights.try_rights(link.connection, TAKEN, RESULTS)
-    except BrokerUnavailable as problem:
-        return Finding.fail("queues", redactor.text(str(problem)), mend_of(problem, "BROKER_URL"))
+    except BrokerUnavailable as error:
+        return Finding.fail("queues", redactor.text(str(error)), mend_of(error, "BROKER_URL"))
     if wrong:
         return Finding.fail("queues", "; ".join(wrong), "as it says; meanwhile no worker starts")
     if forbidden:
@@ -199,8 +199,8 @@ def _keys(link: Link) -> Iterator[Finding]:
             link.channel.conn_or_acquire() as client,
         ):
             wrong = wrong_types(client, broker_keys.expected_types())
-    except BrokerUnavailable as problem:
-        yield Finding.fail("keys", redactor.text(str(problem)), "look at the broker's own log")
+    except BrokerUnavailable as error:
+        yield Finding.fail("keys", redactor.text(str(error)), "look at the broker's own log")
         return
     yield from _misused("keys", wrong, "nothing is taken from it or put into it")
 

@@ -39,5 +39,5 @@ def variables_named(settings: Settings) -> set[str]:
 def _celerys_own(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     try:
         refuse_celerys_own(settings, environ)
-    except ConfigurationError as problem:
-        yield Finding.fail("environment", str(problem), f"unset {CELERY_BROKER}")
+    except ConfigurationError as error:
+        yield Finding.fail("environment", str(error), f"unset {CELERY_BROKER}")

@@ -9,7 +9,7 @@
 -- Reply: {list of {tag, message, 1 if it was restored}, keys of a wrong type, 1 if there may be more now, else 0}
 
 -- So many at a time, twice as many each time: a large message is alone, unless small ones came before it.
-local chunk, CHUNK_MOST = 1, 8
+local chunk, MAX_CHUNK = 1, 8
 local most, most_bytes = tonumber(ARGV[1]), tonumber(ARGV[2])
 local whole, head = tonumber(ARGV[3]), tonumber(ARGV[4])
 
@@ -70,7 +70,7 @@ local function take(list, count)
     file(message, list)
   end
   large = large or not all_small
-  chunk = all_small and math.min(chunk * 2, CHUNK_MOST) or 1
+  chunk = all_small and math.min(chunk * 2, MAX_CHUNK) or 1
   return all_small and #messages == count
 end
 

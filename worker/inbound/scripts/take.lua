@@ -9,7 +9,7 @@
 --      1 if there may be more now, else 0}
 
 -- So many at a time, twice as many each time: a large entry is alone, unless small ones came before it.
-local chunk, CHUNK_MOST = 1, 8
+local chunk, MAX_CHUNK = 1, 8
 local group, consumer, field, idle, cursor = ARGV[1], ARGV[2], ARGV[3], ARGV[8], ARGV[9]
 local most, most_bytes, whole, head = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local reply, bytes, more = {}, 0, false
@@ -59,6 +59,6 @@ repeat
       reply[#reply + 1] = {entry[1], is_job, told}
     end
   end
-  chunk = math.min(chunk * 2, CHUNK_MOST)
+  chunk = math.min(chunk * 2, MAX_CHUNK)
 until is_full() or not more
 return {reply, wrong, cursor, more and 1 or 0}

@@ -10,7 +10,7 @@
 -- Reply: for each job in order {'seen', state, job, digest} | {'lease', …} (see lease_reply) | {'parked', reason, until (µs)}
 
 -- A longer field would make Redis keep the whole record in a form several times as large.
-local PACKED_MOST = 64
+local MAX_PACKED = 64
 
 local lease, ahead, generation = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 
@@ -27,7 +27,7 @@ end
 
 -- The job as arguments of HSET; a long one goes into a key of its own.
 local function as_field(id, job)
-  if #job <= PACKED_MOST then return 'job', job end
+  if #job <= MAX_PACKED then return 'job', job end
   redis.call('SET', payload_key(id), job)
 end
 

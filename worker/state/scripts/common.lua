@@ -11,16 +11,16 @@ local function enter(shard)
 end
 enter(KEYS[1])
 
-local AHEAD_MOST = 1000000
-local HISTORY_MOST = 4000
+local MAX_AHEAD = 1000000
+local MAX_HISTORY = 4000
 local EASES, EASE_LASTS = {0.02, 0.08}, 10000000
-local VALID_SHARE, VALID_MOST = 0.65, 2000000
+local VALID_SHARE, MAX_VALID = 0.65, 2000000
 
 -- Slots, waits and leases are timed by a clock of the store's own, NOW. It goes on with Redis' clock while workers ask, and
 -- by nothing where Redis' clock was set, or nobody could ask: no lease runs out in a time in which its holder could not
 -- speak. Where its key is lost it begins again, as Redis' time. Moments that people are told are NOW + LAG, Redis' own time;
 -- so is `expires`, which they may have named.
-local CLOCK, PAUSE_MOST, SAVED_AFTER = 'callworker:clock', 1000000, 200000
+local CLOCK, MAX_PAUSE, SAVED_AFTER = 'callworker:clock', 1000000, 200000
 local clock = redis.call('TIME')
 local TIME, NOW, BEGAN = clock[1] * 1000000 + clock[2], nil, nil
 
@@ -29,7 +29,7 @@ do
   local last, now, began = string.match(type(saved) == 'string' and saved or '', '^(%d+) (%d+) (%d+)$')
   local passed = last and TIME - last or -1
   NOW = now and tonumber(now) or TIME
-  if passed >= 0 and passed <= PAUSE_MOST then NOW = NOW + passed end
+  if passed >= 0 and passed <= MAX_PAUSE then NOW = NOW + passed end
   BEGAN = tonumber(began or NOW)
   if passed < 0 or passed >= SAVED_AFTER then
     redis.call('SET', CLOCK, string.format('%.0f %.0f %.0f', TIME, NOW, BEGAN))
@@ -94,7 +94,7 @@ local function line(at, step) return int(at / 1000) .. ' ' .. step .. '\n' end
 -- then: most records are of jobs that wait for the first time, and why they do is on record anyway.
 local function with_step(history, why, accepted, step)
   local before = history or why and line(accepted, 'waiting ' .. why) or ''
-  return string.sub(before .. line(NOW + LAG, step), -HISTORY_MOST)
+  return string.sub(before .. line(NOW + LAG, step), -MAX_HISTORY)
 end
 
 local function note(id, step)
@@ -106,7 +106,7 @@ end
 -- without cause it ends; what may still be late by then is paid for, as docs/decisions/0005 has it.
 local function ease(a)
   local margin = EASES[a.ease]
-  local valid = math.min(a.valid + math.floor(a.period * margin * VALID_SHARE), VALID_MOST)
+  local valid = math.min(a.valid + math.floor(a.period * margin * VALID_SHARE), MAX_VALID)
   if NOW - a.eased_at > EASE_LASTS then
     a.tat, a.ease = a.tat + valid, 0
     redis.call('HSET', limit_key(a.name), 'tat', int(a.tat), 'ease', 0)
@@ -137,7 +137,7 @@ local function load_account(name, pace, generation)
   }
   if a.ease > 0 then ease(a) end
   -- As `possible` in worker/core/limits.py. Written down, or it would move along with the clock and never be reached.
-  local latest = NOW + AHEAD_MOST + a.tolerance + a.interval
+  local latest = NOW + MAX_AHEAD + a.tolerance + a.interval
   if a.tat > latest then
     a.tat = latest
     redis.call('HSET', limit_key(name), 'tat', int(latest))

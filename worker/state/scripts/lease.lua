@@ -5,7 +5,7 @@
 -- ARGV 1 most  2 lease (µs)  3 how far ahead a slot may lie (µs)  4 the call's name, see `regain.lua`
 -- Reply: {now (µs), next moment at which an account is due (µs, 0: none), lease replies …}
 
-local SKIP_MOST = 100
+local MAX_SKIP = 100
 
 local most, lease, ahead = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local reply = {int(NOW), '0'}
@@ -14,7 +14,7 @@ local due_next
 -- The first job that is ready and can be dialled in time, when it became ready, and its fields. Those before it leave
 -- the lane; `reclaim` ends them.
 local function live_head(lane)
-  for _ = 1, SKIP_MOST do
+  for _ = 1, MAX_SKIP do
     local head = ask('ZRANGE', lane, 0, 0, 'WITHSCORES')
     if not head[1] or tonumber(head[2]) > NOW + ahead then return nil end
     local known, f = apart(fields_for_lease, head[1])
