@@ -86,7 +86,7 @@ def test_user_who_may_not_take_jobs_or_send_events_is_told_at_the_start(
     queues = list(
         servers.broker(Settings.from_env({"BROKER_URL": empty.url(user), "REDIS_URL": "redis://r"}))
     )[-1]
-    assert queues.grade is Grade.FAIL and place in queues.text and "rights" in queues.mend
+    assert queues.grade is Grade.FAIL and place in queues.text and "rights" in queues.remedy
 
 
 def test_asking_for_rights_takes_and_sends_nothing(empty: Node) -> None:

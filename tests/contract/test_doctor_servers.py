@@ -26,7 +26,7 @@ def with_wrong_password(url: str) -> str:
 def check_password_is_the_cause(found: list[Finding], variable: str) -> None:
     failed = [finding for finding in found if finding.grade is Grade.FAIL]
     assert len(failed) == 1
-    assert variable in failed[0].mend and "password" in failed[0].mend and "start" not in failed[0].mend
+    assert variable in failed[0].remedy and "password" in failed[0].remedy and "start" not in failed[0].remedy
     assert PASSWORD not in failed[0].text
     assert not any(words in failed[0].text for words in ("does not answer", "cannot be reached"))
 
@@ -47,7 +47,7 @@ def test_rights_that_a_start_needs_are_looked_at(redis_url: str) -> None:
         found = list(servers.store(settings))
         run("ACL", "DELUSER", "reader")
     assert [finding.grade for finding in found] == [Grade.FAIL]
-    assert "evalsha" in found[0].text and "rights" in found[0].mend
+    assert "evalsha" in found[0].text and "rights" in found[0].remedy
 
 
 def test_file_that_an_address_names_in_vain_is_no_server_that_is_away() -> None:
@@ -55,7 +55,7 @@ def test_file_that_an_address_names_in_vain_is_no_server_that_is_away() -> None:
     settings = Settings.from_env({"REDIS_URL": "rediss://localhost:1/0?ssl_ca_certs=/no/such/file"})
     for finding in (list(servers.store(settings))[-1], list(servers.broker(settings))[-1]):
         assert finding.grade is Grade.FAIL and finding.text.startswith("REDIS_URL: ssl_ca_certs")
-        assert finding.mend == "correct REDIS_URL, or what it names"
+        assert finding.remedy == "correct REDIS_URL, or what it names"
 
 
 def test_running_worker_lacks_no_queue_on_redis(redis_url: str) -> None:
@@ -75,14 +75,14 @@ def test_missing_virtual_host_is_told_as_such(amqp_url: str) -> None:
     """It is to be made, or another named (B4, D8)."""
     settings = Settings.from_env({"BROKER_URL": amqp_url.rstrip("/") + "/no-such", "REDIS_URL": "redis://r"})
     found = list(servers.broker(settings))
-    assert found[-1].grade is Grade.FAIL and "virtual host" in found[-1].mend
+    assert found[-1].grade is Grade.FAIL and "virtual host" in found[-1].remedy
 
 
 def test_missing_database_is_told_as_such(redis_url: str) -> None:
     """A number that the server does not have is no server that is away (D8)."""
     settings = Settings.from_env({"REDIS_URL": redis_url.removesuffix("/0") + "/99999"})
     found = list(servers.store(settings))
-    assert found[-1].grade is Grade.FAIL and "database" in found[-1].mend
+    assert found[-1].grade is Grade.FAIL and "database" in found[-1].remedy
 
 
 def test_receiver_is_trusted_as_its_deliveries_trust_it(tmp_path: Path, redis_url: str) -> None:

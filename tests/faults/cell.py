@@ -57,5 +57,5 @@ def meanwhile(fault: Callable[[Run], None], run: Run, *, jobs: int = JOBS) -> No
         sending = producer.submit(run.send, jobs, SENDING_SECONDS / jobs)
         run.pause(0, 0.5)
         fault(run)
-        run.mend()
+        run.repair()
         sending.result()

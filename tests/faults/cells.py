@@ -212,7 +212,7 @@ def reach(orders: Iterable[Sequence[Order]], run: Run, at_once: int = AT_ONCE) -
             unmet += done.left
             if not is_dead(done.worker) and not is_frozen(done.worker):
                 run.let_go(done.worker)
-    run.mend()
+    run.repair()
     return unmet
 
 
@@ -227,7 +227,7 @@ def ail(targets: Sequence[str], illness: Illness, run: Run, *, jobs: int = JOBS)
             run.last(0.3, 7)
         finally:
             for target in targets:
-                run.proxies[target].mend()
+                run.proxies[target].repair()
 
     meanwhile(fall_ill, run, jobs=jobs)
 

@@ -96,7 +96,7 @@ class Proxy:
         """Fall ill, or, by `Fault()`, be well again."""
         self._run(self._ail(fault))
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         self.ail(Fault())
 
     def part(self) -> None:

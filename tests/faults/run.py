@@ -69,7 +69,7 @@ class Run:
         for _ in range(count):
             self.jobs += self.bench.load.send(1, pause_seconds, self.endings)
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Note that the fault is over."""
         self.mended = time.time()
 

@@ -43,7 +43,7 @@ def _storm(broker: str, jobs: int, seed: int) -> Row:
             _kill(run, chance)
             row.trials += 1
             _raise_early(sending)
-        run.mend()
+        run.repair()
         run.drain(DRAINED_WITHIN_SECONDS)
         row.take(run.judge(), run.drains, run.fleet.deaths)
     print(sentence(row), *row.verdict.details[:20], sep="\n", flush=True)

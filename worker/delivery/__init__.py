@@ -1,11 +1,12 @@
-"""How terminal events leave: onto the results queue, and to the accounts' webhooks. Both at least once.
+"""How terminal events leave: to the results queue and to the accounts' webhooks, both at least once.
 
-results.py   events out to exchange `results`
-reader.py    events back from queue `results`, for people
-ports.py     a webhook delivery, and what the courier needs from outside
-courier.py   one delivery: look up, send, put on record
-webhooks.py  one POST
-deadline.py  an HTTP session that no subscriber can hold up
-signing.py   Standard Webhooks signatures
-schedule.py  how long until the next try
+ports     an event on its way out, a webhook delivery, and what relay and courier need
+relay     outbox to results queue, in order
+results   events out to exchange `results`
+reader    events back from queue `results`, for people
+courier   one delivery: look up, send, put on record
+webhooks  one signed POST
+deadline  an HTTP session with a deadline over the whole answer
+signing   Standard Webhooks signatures
+schedule  how long until the next attempt
 """

@@ -6,14 +6,15 @@
 The server listens on a Unix socket only, in a folder of mode 0700 that also holds its data. The first process
 that starts one on a folder owns it; later ones attach, and one of them starts it again when the owner leaves.
 
-    folder.py     which folder, which socket, which URLs
-    binary.py     which server program
-    locks.py      who owns the folder, who may run in it
-    launch.py     one server and its guard
-    guard.py      the process that ties the server to its parent
-    probe.py      does it answer
-    serverlog.py  why it did not start
-    server.py     EmbeddedServer: own, attach, take over
+    folder     which folder, which socket, which URLs
+    binary     which server program
+    locks      who owns the folder, who may run in it
+    launch     one server and its guard
+    guard      the process that ties the server to its parent
+    probe      does it answer
+    serverlog  why it did not start
+    server     EmbeddedServer: own, attach, take over
+    errors     the one error of this package
 """
 
 from __future__ import annotations

@@ -191,14 +191,14 @@ class EmbeddedServer:
         wait_seconds = _WATCH_SECONDS
         while not self._stopping.wait(wait_seconds):
             try:
-                self._mend()
+                self._revive()
                 wait_seconds = _WATCH_SECONDS
             # Whatever went wrong, a watcher that ended would leave the folder without a server for good.
             except Exception as error:
                 wait_seconds = min(wait_seconds * 2, _MAX_BACKOFF_SECONDS)
                 self._report(error)
 
-    def _mend(self) -> None:
+    def _revive(self) -> None:
         if self._launched is not None and self._launched.alive:
             return
         event = "embedded.restarted" if self.owner else "embedded.taken_over"

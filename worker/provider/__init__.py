@@ -1,20 +1,17 @@
-"""ProxStop's API over requests: the adapter behind `ports.Provider`.
+"""ProxStop's API over requests: the adapter behind `core.ports.Provider`.
 
-client.py       ProxStop: place_call and balance, the whole of what the rest of the program uses
-transport.py    one POST through requests; the phase reached decides what a fault means
-adapter.py      the requests adapter: urllib3's pool, with connections of ours
-connection.py   urllib3 connections that know the phase and hold the gate
-waiting.py      all that a request waits for, without holding up the other calls of its thread
-inbox.py        an HTTP answer read under a deadline and a size cap
-phases.py       the phases of one request
-answer.py       a body's bytes → a ref, or the provider's error
-bodies.py       bytes → plain objects: JSON in both spellings, XML, to the letter
-repair.py       the same, as a person would read it; loose_json.py and loose_xml.py beside it
-codings.py      content codings undone, whatever the head says of them
-oddities.py     what was unusual about an answer that was understood
-verdict.py      an answer, or an HTTP status without one → what happens next
-codes.py        the provider's error table, from config/provider_errors.toml
-redaction.py    foreign text → text that may be published
+client      ProxStop: place_call and balance, all that the rest of the program uses
+transport   one POST; the phase reached decides what a fault means
+verdict     what one answer means for the job
+answer      a body: a ref, the provider's error, a balance, or nothing
+bodies      bytes as plain objects: JSON in two spellings, and XML, to the letter
+repair      the same, read as a person would read it
+loose_json  JSON as people and careless servers write it
+loose_xml   XML that is nearly well-formed
+codings     content codings, whatever the head says
+codes       the provider's error table, from config/provider_errors.toml
+publishing  the provider's words, made fit to be published
+spellings   the spellings in which a number, PIN or key may be quoted
 """
 
 from worker.http.adapter import Connections

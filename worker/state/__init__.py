@@ -1,1 +1,23 @@
-"""Redis: the ledger of jobs with the limits, the outbox of events, the webhook schedule, and views of them all."""
+"""The state that all workers share, in Redis. scripts/README.md has the map of all keys.
+
+keys             names of keys
+key_types        what each key should hold
+lua              the scripts in scripts/
+ledger           jobs and limits: implements `core.ports.Ledger`
+admission        applications as the script `admit` takes them
+decisions        decisions as the scripts `settle` and `park` take them
+leases           leases as the scripts reply them
+claims           which account used an id first
+conflicts        another job under an id that was used before
+accounts_files   which accounts file is the newest among living workers
+offset           how Redis' clock differs from this process's clock
+steady           the store's own clock, for those who only read
+outbox           events not yet confirmed by the results queue
+refused_results  a broker that refuses events: one relay finds out, no worker dials
+deliveries       the webhook schedule
+dead_letters     messages that no event can answer
+suspects         messages that may have crashed a worker
+file_ids         the secret from which ids of file lines are made
+census           counts of what waits
+views            one job's story
+"""

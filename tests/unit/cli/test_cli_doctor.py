@@ -97,7 +97,7 @@ def test_everything_that_is_wrong_is_told_at_once(
     wrong = [check for check in told["checks"] if check["grade"] != "ok"]
     named = ("METRICS_PORT", "REDIS_URL", "LOG_LEVL", "ACME_KEY", "ACME_SECRET", "errors.toml")
     assert all(any(name in check["found"] for check in wrong) for name in named)
-    assert all(check["mend"] for check in wrong)
+    assert all(check["remedy"] for check in wrong)
     assert "tulip" not in result.output
     assert not {"Redis", "broker", "metrics port"} & {check["check"] for check in told["checks"]}
 
@@ -130,7 +130,7 @@ def test_limit_of_open_files_is_judged_as_at_start(tmp_path: Path, monkeypatch: 
 def test_misspelt_variable_is_a_warning(tmp_path: Path) -> None:
     """It may belong to another program, so that nothing fails; the name that was meant stands beside it (D8)."""
     found = list(variables.check(_settings(tmp_path), {}, {"ACCOUNT_FILE": "x", "ACME_KEY": "y"}))
-    assert [(finding.grade, finding.mend) for finding in found][1:] == [
+    assert [(finding.grade, finding.remedy) for finding in found][1:] == [
         (Grade.WARN, "did you mean ACCOUNTS_FILE?")
     ]
 
@@ -146,7 +146,7 @@ def test_missing_secrets_are_each_named(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.delenv("ACME_KEY", raising=False)
     found = [finding for finding in files.check(_settings(tmp_path)) if finding.grade is Grade.FAIL]
     assert ["ACME_KEY" in found[0].text, "ACME_SECRET" in found[1].text] == [True, True]
-    assert all(finding.mend for finding in found)
+    assert all(finding.remedy for finding in found)
 
 
 def test_present_secrets_are_well_and_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +191,7 @@ def test_unreachable_provider_is_a_failed_check(tmp_path: Path) -> None:
         pass
     found = list(network.provider(_settings(tmp_path, PROXSTOP_URL=f"http://127.0.0.1:{port}")))
     assert [finding.grade for finding in found] == [Grade.FAIL]
-    assert "PROXSTOP_URL" in found[0].mend
+    assert "PROXSTOP_URL" in found[0].remedy
 
 
 def test_receivers_of_webhooks_are_connected_to_once_each(
@@ -225,7 +225,7 @@ def test_receiver_that_cannot_be_reached_is_named_with_its_cause(tmp_path: Path)
         Cause.NAME,
         Cause.TLS,
     ]
-    assert all(finding.mend for finding in found)
+    assert all(finding.remedy for finding in found)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_key_file_that_others_may_read_or_change_is_warned_of(
     file.chmod(0o644)
     found = list(exposure.check(Settings.from_env({"ACCOUNTS_FILE": str(file), "REDIS_URL": "redis://r"})))
     assert [finding.grade for finding in found] == [Grade.WARN] * warned
-    assert all("chmod" in finding.mend and KEY not in finding.text for finding in found)
+    assert all("chmod" in finding.remedy and KEY not in finding.text for finding in found)
 
 
 def test_accounts_file_that_others_may_change_is_warned_of(tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_metrics_port_free_or_taken() -> None:
         taken = next(network.metrics_port(Settings.from_env({"METRICS_PORT": str(port)})))
     free = next(network.metrics_port(Settings.from_env({"METRICS_PORT": str(port)})))
     assert (taken.grade, free.grade) == (Grade.FAIL, Grade.OK)
-    assert "METRICS_PORT" in taken.mend
+    assert "METRICS_PORT" in taken.remedy
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_embedded_server_that_does_not_run_is_a_warning(run: Run) -> None:
         check["check"]: check for check in json.loads(run("doctor", "--offline", "--json").stdout)["checks"]
     }
     assert checks["Redis"]["grade"] in ("warn", "fail")
-    assert "callworker run" in checks["broker"]["mend"]
+    assert "callworker run" in checks["broker"]["remedy"]
     assert "provider" not in checks
 
 

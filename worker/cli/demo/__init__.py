@@ -1,15 +1,15 @@
 """`callworker demo`: the whole path on this machine, checked from outside.
 
-scenario.py     the jobs, and how each must end
-props.py        the shipped accounts, made-up keys and secrets, ports
-stage.py        embedded server, sandbox, webhook receiver, worker
-process.py      the worker, a real `callworker run`
-tied.py         what makes it end with the demo
-receiver.py     the webhook receiver
-performance.py  sends the jobs and watches
-display.py      progress while it runs
-verdict.py      what was expected against what was seen
-report.py       tables and JSON
+scenario     the jobs, and how each must end
+props        the shipped accounts, made-up keys and secrets, ports
+stage        embedded server, sandbox, webhook receiver, worker
+process      the worker, a real `callworker run`
+tied         what makes it end with the demo
+receiver     the webhook receiver
+performance  sends the jobs and watches
+display      progress while it runs
+verdict      what was expected against what was seen
+report       tables and JSON
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
 """`callworker doctor`: every setting with its source, then whether what it points to is there and fit.
 
-listing.py    the settings, secrets masked
-variables.py  wrong settings, variables that look like one
-files.py      accounts, keys, webhook secrets, the provider's error table
-exposure.py   what others could read or change
-servers.py    Redis, the broker and its queues
-network.py    the provider, the metrics port
-endpoints.py  the receivers of webhooks
+listing    the settings, secrets masked
+variables  wrong settings, variables that look like one
+files      accounts, keys, webhook secrets, the provider's error table
+exposure   what others could read or change
+servers    Redis, the broker and its queues
+network    the provider, the metrics port
+endpoints  the receivers of webhooks
+finding    what a check found
+remedies   what to do about a server that cannot be used
 """
 
 from __future__ import annotations
@@ -84,4 +86,4 @@ def _print(rows: Iterable[Listed], findings: Iterable[Finding]) -> None:
 
 def _row(finding: Finding) -> tuple[str | Text, ...]:
     grade = Text(finding.grade.value, style=STYLES[finding.grade])
-    return grade, finding.name, finding.text, finding.mend
+    return grade, finding.name, finding.text, finding.remedy

@@ -17,8 +17,8 @@ SECRETS_MEND = "set it right where the worker is started; producers need no keys
 def check(settings: Settings) -> Iterator[Finding]:
     """The accounts file, each account's key and webhook secrets, the provider's error table."""
     accounts, faults = Accounts.sound_part(settings.accounts_file)
-    mend = _accounts_mend(settings.accounts_file)
-    yield from (Finding.fail("accounts", fault, mend) for fault in faults)
+    remedy = _accounts_remedy(settings.accounts_file)
+    yield from (Finding.fail("accounts", fault, remedy) for fault in faults)
     if not faults:
         yield Finding.ok("accounts", f"{', '.join(accounts)} in {settings.accounts_file}")
     yield from _secrets(accounts)
@@ -27,7 +27,7 @@ def check(settings: Settings) -> Iterator[Finding]:
     yield from _open_files(settings)
 
 
-def _accounts_mend(path: Path) -> str:
+def _accounts_remedy(path: Path) -> str:
     if path.exists():
         return "correct that line; the README says under “Accounts” what may stand there"
     return "write that file, or name another with ACCOUNTS_FILE"
@@ -51,8 +51,8 @@ def _error_table(settings: Settings) -> Iterator[Finding]:
     try:
         Codes.load(settings.provider_errors_file)
     except ConfigurationError as error:
-        mend = "correct it, or name another with PROVIDER_ERRORS_FILE"
-        yield from (Finding.fail("error table", problem, mend) for problem in error.problems)
+        remedy = "correct it, or name another with PROVIDER_ERRORS_FILE"
+        yield from (Finding.fail("error table", problem, remedy) for problem in error.problems)
     else:
         yield Finding.ok("error table", str(settings.provider_errors_file))
 

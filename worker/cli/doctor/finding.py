@@ -17,24 +17,24 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check's outcome: what was looked at, what was found, and in one line how to mend it if need be."""
+    """One check's outcome: what was looked at, what was found, and in one line what to do about it if need be."""
 
     name: str
     grade: Grade
     text: str
-    mend: str = ""
+    remedy: str = ""
 
     @classmethod
     def ok(cls, name: str, text: str) -> Finding:
         return cls(name, Grade.OK, text)
 
     @classmethod
-    def warn(cls, name: str, text: str, mend: str) -> Finding:
-        return cls(name, Grade.WARN, text, mend)
+    def warn(cls, name: str, text: str, remedy: str) -> Finding:
+        return cls(name, Grade.WARN, text, remedy)
 
     @classmethod
-    def fail(cls, name: str, text: str, mend: str) -> Finding:
-        return cls(name, Grade.FAIL, text, mend)
+    def fail(cls, name: str, text: str, remedy: str) -> Finding:
+        return cls(name, Grade.FAIL, text, remedy)
 
     def as_dict(self) -> dict[str, Any]:
-        return {"check": self.name, "grade": self.grade, "found": self.text, "mend": self.mend}
+        return {"check": self.name, "grade": self.grade, "found": self.text, "remedy": self.remedy}

@@ -61,7 +61,7 @@ def _balance(client: ProxStop, account: Account) -> Finding:
         return Finding.warn(name, f"not asked: {error}", "set the key")
     except AccountProblem as error:
         return Finding.fail(
-            name, str(error), f"mend the account {account.name} with the provider, or its key"
+            name, str(error), f"correct the account {account.name} with the provider, or its key"
         )
     except Misconfigured as error:
         return Finding.fail(name, error.message, "check PROXSTOP_URL, PROXSTOP_CA_FILE and the certificates")

@@ -19,7 +19,7 @@ from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES
 from worker.broker.transports import weakness
 from worker.cli import places
 from worker.cli.doctor.finding import Finding
-from worker.cli.doctor.mends import mend_of
+from worker.cli.doctor.remedies import remedy_of
 from worker.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
 from worker.inbound import key_types as broker_keys
 from worker.preflight.greeting import TAKEN, try_rights
@@ -55,7 +55,7 @@ def store(settings: Settings) -> Iterator[Finding]:
             try_rights(client)
             facts, wrong = _facts(client), _misused_by(client)
     except ResponseError as error:
-        yield Finding.fail("Redis", f"refuses: {redactor.text(str(error))}", mend_of(error, "REDIS_URL"))
+        yield Finding.fail("Redis", f"refuses: {redactor.text(str(error))}", remedy_of(error, "REDIS_URL"))
         return
     except (StoreUnavailable, ConfigurationError, embedded.EmbeddedServerError) as error:
         yield _absent(settings, error)
@@ -99,14 +99,14 @@ def _verification(name: str, url: str, variable: str) -> Iterator[Finding]:
 
 def _absent(settings: Settings, problem: Exception) -> Finding:
     if not settings.embedded:
-        return Finding.fail("Redis", redactor.text(str(problem)), mend_of(problem, "REDIS_URL"))
+        return Finding.fail("Redis", redactor.text(str(problem)), remedy_of(problem, "REDIS_URL"))
     try:
         binary = embedded.find_binary()
     except embedded.EmbeddedServerError as error:
         return Finding.fail("Redis", str(error), "install one of these, or set REDIS_URL")
     version = ".".join(map(str, binary.version))
-    mend = "start `callworker run`, which starts the embedded server, or set REDIS_URL"
-    return Finding.warn("Redis", f"the embedded server does not run; there is {binary.path}, {version}", mend)
+    remedy = "start `callworker run`, which starts the embedded server, or set REDIS_URL"
+    return Finding.warn("Redis", f"the embedded server does not run; there is {binary.path}, {version}", remedy)
 
 
 def _fitness(facts: dict[str, Any]) -> Iterator[Finding]:
@@ -166,7 +166,7 @@ def _no_broker(settings: Settings, problem: Exception) -> Finding:
             "broker", "the embedded server does not run", "start `callworker run`, or set BROKER_URL"
         )
     variable = broker_variable(settings)
-    return Finding.fail("broker", text.replace("BROKER_URL:", f"{variable}:"), mend_of(problem, variable))
+    return Finding.fail("broker", text.replace("BROKER_URL:", f"{variable}:"), remedy_of(problem, variable))
 
 
 def _queues(link: Link) -> Finding:
@@ -178,7 +178,7 @@ def _queues(link: Link) -> Finding:
         if link.confirms and not missing and not wrong:
             rights.try_rights(link.connection, TAKEN, RESULTS)
     except BrokerUnavailable as error:
-        return Finding.fail("queues", redactor.text(str(error)), mend_of(error, "BROKER_URL"))
+        return Finding.fail("queues", redactor.text(str(error)), remedy_of(error, "BROKER_URL"))
     if wrong:
         return Finding.fail("queues", "; ".join(wrong), "as it says; meanwhile no worker starts")
     if forbidden:

@@ -17,7 +17,7 @@ _MENDS = {
 }
 
 
-def mend_of(problem: BaseException, variable: str) -> str:
+def remedy_of(problem: BaseException, variable: str) -> str:
     """For a server whose address is in `variable`."""
     if isinstance(problem, ConfigurationError):
         return f"correct {variable}, or what it names"

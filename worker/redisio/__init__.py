@@ -1,0 +1,10 @@
+"""Speaking to Redis, whatever is asked of it.
+
+connection  clients with bounded waits, and how an address is read
+runner      runs Lua scripts, many in one round trip
+lua         Lua scripts as files of a package
+written     whether Redis has written to its file what it answered
+primary     connections that end when the server is no longer the primary
+refusals    what Redis means by an error reply
+wrong_keys  keys that hold something else than they should
+"""
