@@ -39,11 +39,18 @@ class Place(NamedTuple):
         return f"redis://127.0.0.1:{self.address.port}/0"
 
     def fail_over(self) -> None:
-        """The new server takes over; the old one follows it, and keeps its clients."""
+        """The new server takes over once it has everything; the old one follows it and keeps its clients."""
+        wait_until(
+            lambda: _offset(self.new, "slave") >= _offset(self.old, "master"), "the new one has it all"
+        )
         self.new.replicaof("NO", "ONE")
         self.old.replicaof("127.0.0.1", self.new.connection_pool.connection_kwargs["port"])
         wait_until(lambda: self.old.info("replication")["master_link_status"] == "up", "the old one follows")
         self.address.target = self.new.connection_pool.connection_kwargs["port"]
+
+
+def _offset(server: Any, role: str) -> int:
+    return int(server.info("replication")[f"{role}_repl_offset"])
 
 
 @pytest.fixture

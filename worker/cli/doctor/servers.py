@@ -106,7 +106,9 @@ def _absent(settings: Settings, problem: Exception) -> Finding:
         return Finding.fail("Redis", str(error), "install one of these, or set REDIS_URL")
     version = ".".join(map(str, binary.version))
     remedy = "start `callworker run`, which starts the embedded server, or set REDIS_URL"
-    return Finding.warn("Redis", f"the embedded server does not run; there is {binary.path}, {version}", remedy)
+    return Finding.warn(
+        "Redis", f"the embedded server does not run; there is {binary.path}, {version}", remedy
+    )
 
 
 def _fitness(facts: dict[str, Any]) -> Iterator[Finding]:
