@@ -20,7 +20,8 @@ from ops.bench.waiting import STANDSTILL_SECONDS
 from tests.faults.servers import ServerTrouble
 from worker.core.accounts import Account
 from worker.core.jobs import Job
-from worker.core.ports import Application, Ledger, Source
+from worker.core.ports import Ledger
+from worker.core.records import Application, Source
 from worker.redisio.connection import connect
 from worker.state.ledger import RedisLedger
 from worker.state.lua import store_scripts

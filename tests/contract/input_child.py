@@ -31,7 +31,7 @@ from worker.broker.amqp_frames import Frames
 from worker.celery_edge.consumer import received_entry
 from worker.cli.jobfile import read_sheet
 from worker.core.judging import MAX_MESSAGE_BYTES
-from worker.core.ports import Source
+from worker.core.records import Source
 from worker.inbound.messages import read_plain, read_task
 from worker.inbound.stream import STREAM
 from worker.settings import Settings

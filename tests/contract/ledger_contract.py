@@ -14,13 +14,13 @@ from tests.doubles.clocks import FakeClock
 from tests.doubles.samples import account, application, expired, failed, job, placed, rejection
 from worker.core.accounts import Account, Endpoint
 from worker.core.events import Event
-from worker.core.ports import (
+from worker.core.ports import Ledger
+from worker.core.records import (
     Admission,
     Application,
     Due,
     Ending,
     Lease,
-    Ledger,
     Parked,
     Parking,
     Reason,

@@ -7,7 +7,7 @@ import pytest
 from tests.contract.ledger_contract import BROKEN, Bench
 from tests.doubles import decisions
 from tests.doubles.samples import account, application, job, placed, rejection
-from worker.core.ports import Application, Lease, Parked, Reason, Seen, Source, Standing
+from worker.core.records import Application, Lease, Parked, Reason, Seen, Source, Standing
 from worker.core.retry import Tally
 
 OTHER = {

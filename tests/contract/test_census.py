@@ -8,7 +8,7 @@ import redis
 from tests.doubles import decisions
 from tests.doubles.samples import account, application, placed
 from worker.core.accounts import Account, Endpoint
-from worker.core.ports import Lease, Reason
+from worker.core.records import Lease, Reason
 from worker.core.retry import Tally
 from worker.core.shards import shard_of
 from worker.state import keys

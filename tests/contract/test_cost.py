@@ -11,7 +11,7 @@ import redis
 
 from tests.doubles.samples import account, application, placed
 from worker.broker.queues import CALLS, TASK_QUEUES
-from worker.core.ports import Ending, Lease, Parked, Seen
+from worker.core.records import Ending, Lease, Parked, Seen
 from worker.core.retry import Tally
 from worker.core.shards import SHARDS
 from worker.delivery.ports import OutgoingEvent

@@ -12,7 +12,8 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from worker.core.ports import Source, Whole
+from worker.core.ports import Whole
+from worker.core.records import Source
 from worker.errors import StoreUnavailable
 from worker.privacy.harmless import to_send_again
 from worker.privacy.labelled import REDACTED

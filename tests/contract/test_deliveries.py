@@ -11,7 +11,7 @@ from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from tests.doubles.samples import account, application, placed
 from worker.core.accounts import Endpoint
-from worker.core.ports import Lease
+from worker.core.records import Lease
 from worker.core.retry import Tally
 from worker.delivery.ports import Delivery
 from worker.delivery.schedule import ATTEMPT_SECONDS

@@ -15,7 +15,7 @@ from tests.contract.forwarder import Forwarder
 from tests.contract.killable_redis import KillableRedis
 from tests.doubles.samples import account, application
 from worker.broker.queues import CALLS
-from worker.core.ports import Lease
+from worker.core.records import Lease
 from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue
 from worker.errors import StoreUnavailable

@@ -11,7 +11,7 @@ import redis
 
 from tests.doubles import decisions
 from tests.doubles.samples import account, application, failed, placed
-from worker.core.ports import Lease, Parked, Reason, Seen
+from worker.core.records import Lease, Parked, Reason, Seen
 from worker.core.retry import Tally
 from worker.errors import StoreUnavailable
 from worker.redisio.runner import ScriptCall

@@ -12,7 +12,7 @@ import redis
 from tests.conftest import free_port, wait_until
 from tests.contract.killable_redis import KillableRedis
 from tests.doubles.samples import account, application, placed
-from worker.core.ports import Ending, Lease, Recorded, Seen, Source
+from worker.core.records import Ending, Lease, Recorded, Seen, Source
 from worker.core.retry import Tally
 from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue

@@ -25,7 +25,7 @@ from tests.integration.stand_in import StandIn
 from worker.broker.declaring import declare
 from worker.broker.queues import INTAKE
 from worker.core.judging import Broken, Submission, Valid, decode, judge
-from worker.core.ports import Source
+from worker.core.records import Source
 from worker.inbound.messages import Envelope, read_plain
 
 JOB = {

@@ -23,7 +23,8 @@ from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from tests.doubles.memory_ledger import Limits, MemoryLedger, Store
 from tests.doubles.samples import account, application, expired, failed, placed, rejection
-from worker.core.ports import Admission, Lease, Ledger, Reason
+from worker.core.ports import Ledger
+from worker.core.records import Admission, Lease, Reason
 from worker.core.retry import Tally
 from worker.core.shards import shard_of
 from worker.errors import LeaseLost

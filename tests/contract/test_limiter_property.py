@@ -16,7 +16,7 @@ from tests.doubles.clocks import START_US, StoredClock, read_time_from_keys
 from tests.doubles.samples import account, application, placed
 from worker.core.accounts import Account
 from worker.core.limits import Pace, grant, parse_rate, possible
-from worker.core.ports import Lease
+from worker.core.records import Lease
 from worker.core.retry import Tally
 from worker.state.ledger import RedisLedger
 from worker.state.lua import store_scripts

@@ -9,7 +9,7 @@ import pytest
 
 from worker.core.accounts import Account, Accounts
 from worker.core.jobs import Job
-from worker.core.ports import Application, Lease, Seen, Source
+from worker.core.records import Application, Lease, Seen, Source
 from worker.errors import StoreUnavailable
 from worker.redisio.connection import connect
 from worker.redisio.runner import ScriptCall, Scripts

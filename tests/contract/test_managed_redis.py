@@ -14,7 +14,7 @@ from tests.contract.killable_redis import KillableRedis
 from tests.doubles import decisions
 from tests.doubles.samples import account, application, placed
 from worker.broker.queues import CALLS, TASK_QUEUES
-from worker.core.ports import Lease, Source
+from worker.core.records import Lease, Source
 from worker.core.retry import Tally
 from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue

@@ -9,7 +9,7 @@ import redis
 
 from tests.doubles import decisions
 from tests.doubles.samples import account, application, placed
-from worker.core.ports import Lease
+from worker.core.records import Lease
 from worker.core.retry import Tally
 from worker.core.shards import shard_of
 from worker.delivery.ports import OutgoingEvent

@@ -13,7 +13,7 @@ from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from tests.doubles.samples import account, expired, job, moment, placed
 from worker.core.jobs import Job
-from worker.core.ports import Application, Due, Reason, Source
+from worker.core.records import Application, Due, Reason, Source
 from worker.core.retry import Tally
 from worker.state import keys
 from worker.state.ledger import RedisLedger

@@ -15,7 +15,7 @@ from tests.contract.killable_redis import KillableRedis
 from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from tests.doubles.samples import account, application, failed, placed, rejection
-from worker.core.ports import Due, Lease, Parked, Reason, Seen
+from worker.core.records import Due, Lease, Parked, Reason, Seen
 from worker.core.retry import Tally
 from worker.errors import StoreUnavailable, WrongKey
 from worker.redisio.connection import connect

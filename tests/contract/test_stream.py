@@ -11,7 +11,8 @@ import redis
 
 from tests.doubles.clocks import FakeClock
 from worker.core.judging import Broken, Submission
-from worker.core.ports import Source, Whole
+from worker.core.ports import Whole
+from worker.core.records import Source
 from worker.errors import StoreUnavailable
 from worker.failpoints import FailpointReached
 from worker.inbound import stream

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from tests.doubles.samples import account, accounts, job, placed, rejection
 from worker.core.accounts import Account, Endpoint
-from worker.core.ports import Application, Ending, Lease, Parking, Reason, Recorded, Source
+from worker.core.records import Application, Ending, Lease, Parking, Reason, Recorded, Source
 from worker.core.retry import Tally
 from worker.core.shards import shard_of
 from worker.delivery.schedule import ATTEMPT_SECONDS

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from worker.core.accounts import Account
 from worker.core.events import Event
-from worker.core.ports import Decision, Ending, Lease, Ledger, Parking, Reason, Recorded
+from worker.core.ports import Ledger
+from worker.core.records import Decision, Ending, Lease, Parking, Reason, Recorded
 from worker.core.retry import Tally
 from worker.errors import LeaseLost
 

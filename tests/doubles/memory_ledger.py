@@ -12,7 +12,7 @@ from worker.core.accounts import Account
 from worker.core.events import Event, Status
 from worker.core.jobs import Job
 from worker.core.limits import Pace, grant, possible
-from worker.core.ports import (
+from worker.core.records import (
     Admission,
     Application,
     Decision,

@@ -8,7 +8,7 @@ from typing import Any
 from worker.core.accounts import Account, Accounts
 from worker.core.events import Event, Failure, Status, Subject, conclude
 from worker.core.jobs import Job
-from worker.core.ports import Application, Lease, Source
+from worker.core.records import Application, Lease, Source
 
 REF = "97A677DD3E0A42B8EA58D93D05BAC89F"
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from worker.core.events import Status
 from worker.core.jobs import Job
-from worker.core.ports import Lease, Reason, Seen, Source, Whole
+from worker.core.ports import Whole
+from worker.core.records import Lease, Reason, Seen, Source
 from worker.core.retry import Tally
 from worker.errors import CallError, StoreUnavailable
 

@@ -18,7 +18,8 @@ from worker.core.accounts import Account
 from worker.core.calling import Call
 from worker.core.jobs import Job
 from worker.core.judging import Submission
-from worker.core.ports import Gate, Lease, Source
+from worker.core.ports import Gate
+from worker.core.records import Lease, Source
 from worker.core.settling import Settler
 from worker.core.verify import Verification
 from worker.engine.recorder import Recorder

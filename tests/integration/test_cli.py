@@ -21,7 +21,7 @@ from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES, queue_of
 from worker.cli import program, waiting
 from worker.core.accounts import Accounts
 from worker.core.jobs import Job
-from worker.core.ports import Application, Lease, Parked, Reason, Source
+from worker.core.records import Application, Lease, Parked, Reason, Source
 from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue
 from worker.embedded import EmbeddedServer

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from worker.cli import COMMANDS
 from worker.core.events import Status
 from worker.core.jobs import EXTENDED_LANGUAGES, LANGUAGES, Job
-from worker.core.ports import Reason, Source
+from worker.core.records import Reason, Source
 from worker.delivery.ports import AttemptResult
 from worker.http.oddities import Oddity
 from worker.provider.client import CallResult

@@ -12,7 +12,7 @@ from tests.doubles.memory_ledger import MemoryLedger
 from tests.doubles.samples import REF, account, failed, job
 from tests.doubles.world import REQUEST_SECONDS, World
 from worker.core.calling import KEYLESS_WAIT_SECONDS
-from worker.core.ports import Lease, Reason
+from worker.core.records import Lease, Reason
 from worker.core.retry import Tally
 from worker.errors import ConfigurationError, LeaseLost, Redial, Retry, SlotLapsed, StoreUnavailable
 

@@ -23,7 +23,7 @@ from worker.core.judging import (
     judge,
     read_json,
 )
-from worker.core.ports import Source
+from worker.core.records import Source
 
 ACCOUNTS = accounts(account("acme", countries=["1", "44"]), account("globex"))
 JOB: dict[str, Any] = {

@@ -25,7 +25,7 @@ from tests.doubles.hostile import repeated, texts
 from worker.core.accounts import Accounts
 from worker.core.jobs import Job
 from worker.core.judging import Broken, Submission, decode, judge
-from worker.core.ports import Source
+from worker.core.records import Source
 from worker.http.retry_after import retry_after_seconds
 from worker.privacy.addresses import mask_addresses, mask_url
 from worker.privacy.harmless import harmless

@@ -7,7 +7,7 @@ import pytest
 from tests.doubles.samples import REF, account, job
 from tests.doubles.world import World
 from worker.core.events import Failure, Status
-from worker.core.ports import Reason
+from worker.core.records import Reason
 from worker.core.retry import Tally
 
 OWNER = account("acme", "10/s")

@@ -10,7 +10,7 @@ import pytest
 from tests.doubles.samples import REF, account, job
 from tests.doubles.world import World
 from worker.core.judging import Submission
-from worker.core.ports import Due, Reason, Seen, Source
+from worker.core.records import Due, Reason, Seen, Source
 from worker.core.verify import FOREIGN_ACCOUNT_WAIT_SECONDS
 from worker.errors import AccountProblem, Misconfigured, Redial, Refused, Retry, StoreUnavailable
 

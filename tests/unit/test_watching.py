@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 from tests.doubles.gates import OpenGate
 from worker.core.events import Status
 from worker.core.jobs import Job
-from worker.core.ports import Due, Gate, Lease, Reason, Seen, Slot, Source, Standing
+from worker.core.ports import Gate
+from worker.core.records import Due, Lease, Reason, Seen, Slot, Source, Standing
 from worker.core.retry import Tally
 from worker.delivery.ports import Attempt, AttemptResult
 from worker.errors import (

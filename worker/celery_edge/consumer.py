@@ -31,7 +31,8 @@ from worker.broker.refusal import refuses
 from worker.celery_edge.acknowledgements import Acknowledgements
 from worker.celery_edge.pacing import Pacing
 from worker.core.judging import Broken, Submission
-from worker.core.ports import Source, Whole
+from worker.core.ports import Whole
+from worker.core.records import Source
 from worker.engine.intake import Intake
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
 from worker.failpoints import hit

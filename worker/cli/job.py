@@ -9,7 +9,7 @@ from rich.text import Text
 from worker.cli import places
 from worker.cli.output import console, example, from_now, json_option, print_json, printable, table
 from worker.core.events import rfc3339
-from worker.core.ports import Reason
+from worker.core.records import Reason
 from worker.settings import Settings
 from worker.state.views import JobView, JobViews, Wait
 

@@ -7,6 +7,7 @@ shards    the parts into which all state is divided, by account
 limits    rate limits as arithmetic
 retry     how often a job may be tried, and how long apart
 repeats   whether a job under a used id is the same job or a conflict
+records   what goes to the ledger and what comes back
 ports     what the use case needs from outside
 judging   admit, reject or bury: what becomes of a message
 calling   one job on its way through the provider: attempts and pauses

@@ -9,7 +9,8 @@ from functools import partial
 
 from worker.core.accounts import Account
 from worker.core.events import Failure, Status
-from worker.core.ports import Lease, Parked, Provider, Reason, Waits
+from worker.core.ports import Provider, Waits
+from worker.core.records import Lease, Parked, Reason
 from worker.core.retry import repeated
 from worker.core.settling import Settler
 from worker.errors import (

@@ -13,7 +13,7 @@ from pydantic_core import from_json
 from worker.core.accounts import Account, Accounts
 from worker.core.events import Failure, Subject
 from worker.core.jobs import ACCOUNT_PATTERN, ID_PATTERN, REPEATED, Job, mask
-from worker.core.ports import Source
+from worker.core.records import Source
 from worker.core.repeats import content, raw_content
 from worker.errors import InvalidJob
 

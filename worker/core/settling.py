@@ -19,7 +19,8 @@ from tenacity import (
 
 from worker.core.accounts import Account
 from worker.core.events import Failure, Status, Subject, conclude
-from worker.core.ports import Decision, Ending, Lease, Ledger, Parked, Parking, Reason, Watch
+from worker.core.ports import Ledger, Watch
+from worker.core.records import Decision, Ending, Lease, Parked, Parking, Reason
 from worker.core.retry import Tally
 from worker.errors import StoreUnavailable, WrongKey
 

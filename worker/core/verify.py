@@ -19,18 +19,8 @@ from worker.core.accounts import Accounts
 from worker.core.calling import Call
 from worker.core.events import Event, Failure, Status, conclude
 from worker.core.judging import Broken, Rejected, Submission, Valid, judge
-from worker.core.ports import (
-    Application,
-    DeadLetters,
-    Lease,
-    Ledger,
-    Parked,
-    Provider,
-    Reason,
-    Seen,
-    Waits,
-    Watch,
-)
+from worker.core.ports import DeadLetters, Ledger, Provider, Waits, Watch
+from worker.core.records import Application, Lease, Parked, Reason, Seen
 from worker.core.settling import Settler
 from worker.failpoints import hit
 

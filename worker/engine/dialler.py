@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from worker.core.ports import Lease
+from worker.core.records import Lease
 from worker.engine.draining import drained
 from worker.engine.greenlets import Greenlets
 from worker.engine.keeper import Hands

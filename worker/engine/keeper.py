@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from worker.core.ports import Lease, Ledger
+from worker.core.ports import Ledger
+from worker.core.records import Lease
 
 KEEP_SECONDS = 3.0
 

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from worker.core.ports import Decision, Ending, Ledger, Recorded, Watch
+from worker.core.ports import Ledger, Watch
+from worker.core.records import Decision, Ending, Recorded
 from worker.engine.batches import fill
 from worker.engine.draining import drained
 from worker.engine.keeper import Hands

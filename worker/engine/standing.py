@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import Protocol
 
 from worker.core.accounts import Accounts
-from worker.core.ports import Ledger, Standing
+from worker.core.ports import Ledger
+from worker.core.records import Standing
 from worker.errors import WrongKey
 
 BEAT_SECONDS = 2.0

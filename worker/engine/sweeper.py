@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from worker.core.ports import Lease, Ledger
+from worker.core.ports import Ledger
+from worker.core.records import Lease
 from worker.core.verify import Verification
 from worker.engine.recorder import Recorder
 from worker.errors import StoreUnavailable

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from worker.core.judging import Broken, Submission
-from worker.core.ports import Source, Whole
+from worker.core.ports import Whole
+from worker.core.records import Source
 
 OVERHEAD_BYTES = 1024
 """What an entry takes beside its content, roughly."""

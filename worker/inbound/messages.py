@@ -28,7 +28,7 @@ from worker.core.judging import (
     read_json,
     read_once,
 )
-from worker.core.ports import Source
+from worker.core.records import Source
 from worker.privacy.scrubbing import starred
 
 JSON_TYPES = ("application/json", "json")

@@ -13,7 +13,7 @@ import redis
 
 from worker.broker.queues import CALLS, TASK_QUEUES
 from worker.core.judging import Broken, Submission
-from worker.core.ports import Source
+from worker.core.records import Source
 from worker.errors import StoreUnavailable
 from worker.failpoints import hit
 from worker.inbound.bell import Bell

@@ -11,7 +11,7 @@ from functools import partial
 import redis
 
 from worker.core.judging import MAX_MESSAGE_BYTES, TOO_LARGE, Broken, Submission, decode
-from worker.core.ports import Source
+from worker.core.records import Source
 from worker.errors import StoreUnavailable
 from worker.failpoints import hit
 from worker.inbound.bell import Bell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from worker.core.ports import Standing
+from worker.core.records import Standing
 from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from worker.core.ports import Application
+from worker.core.records import Application
 from worker.redisio.runner import ScriptCall
 from worker.state import keys
 

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from worker.core.limits import Pace
-from worker.core.ports import Reason
+from worker.core.records import Reason
 from worker.core.shards import SHARDS
 from worker.redisio.runner import store_errors
 from worker.state import keys

@@ -8,7 +8,7 @@ from typing import Any
 
 from worker.core import repeats
 from worker.core.jobs import Job
-from worker.core.ports import Seen
+from worker.core.records import Seen
 from worker.errors import StoreUnavailable
 from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys

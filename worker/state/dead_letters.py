@@ -14,7 +14,8 @@ from typing import Any
 import redis
 import structlog
 
-from worker.core.ports import Source, Whole
+from worker.core.ports import Whole
+from worker.core.records import Source
 from worker.errors import WrongKey
 from worker.privacy.harmless import harmless, harmless_id
 from worker.privacy.scrubbing import scrub

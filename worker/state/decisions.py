@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from worker.core import repeats
 from worker.core.accounts import Account
 from worker.core.events import Event, Status
-from worker.core.ports import Decision, Ending, Parking
+from worker.core.records import Decision, Ending, Parking
 from worker.redisio.runner import ScriptCall
 from worker.state import keys
 

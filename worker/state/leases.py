@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from worker.core.jobs import Job
-from worker.core.ports import Due, Lease, Reason, Slot
+from worker.core.records import Due, Lease, Reason, Slot
 from worker.core.retry import Tally
 from worker.state.offset import ClockOffset
 

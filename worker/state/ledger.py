@@ -13,7 +13,7 @@ from worker.core import repeats
 from worker.core.accounts import Account
 from worker.core.events import Event
 from worker.core.jobs import Job
-from worker.core.ports import (
+from worker.core.records import (
     Admission,
     Application,
     Decision,

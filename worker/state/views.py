@@ -16,7 +16,7 @@ import redis
 from worker.core.events import Status, rfc3339
 from worker.core.jobs import Job, mask
 from worker.core.limits import Pace
-from worker.core.ports import Reason
+from worker.core.records import Reason
 from worker.core.repeats import OTHER_ACCOUNT
 from worker.redisio.runner import store_errors
 from worker.state import keys

@@ -28,7 +28,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from worker import __version__
 from worker.core.events import Status
-from worker.core.ports import Reason, Source
+from worker.core.records import Reason, Source
 from worker.delivery.ports import AttemptResult
 from worker.http.oddities import Oddity
 from worker.provider.client import CallResult

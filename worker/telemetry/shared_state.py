@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from worker.core.ports import Reason
+from worker.core.records import Reason
 from worker.errors import BrokerUnavailable, StoreUnavailable
 from worker.telemetry.labels import HOLD_REASONS, OPERATOR_HOLD
 from worker.telemetry.metrics import Metrics, Snapshot, shared_gauge

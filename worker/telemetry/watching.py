@@ -13,7 +13,8 @@ from prometheus_client import Gauge
 
 from worker.core.events import Status, event_type
 from worker.core.jobs import Job
-from worker.core.ports import Gate, Lease, Provider, Reason, Seen, Source, Standing
+from worker.core.ports import Gate, Provider
+from worker.core.records import Lease, Reason, Seen, Source, Standing
 from worker.core.retry import Tally
 from worker.delivery.ports import Attempt
 from worker.errors import BrokerUnavailable, CallError, Misconfigured, Refused, StoreUnavailable, WrongKey

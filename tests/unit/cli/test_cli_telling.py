@@ -10,7 +10,7 @@ from rich.console import Console
 from worker.cli.job import describe_wait
 from worker.cli.output import printable, span, table
 from worker.cli.results import describe
-from worker.core.ports import Reason
+from worker.core.records import Reason
 from worker.state.views import Wait, _history
 
 DATA = {"id": "j1", "account": "acme", "phone": "******0123", "attempts": 2}

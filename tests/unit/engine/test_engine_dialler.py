@@ -13,7 +13,7 @@ from tests.conftest import wait_until
 from tests.doubles.samples import account
 from tests.doubles.watchers import NotedFaults
 from tests.doubles.world import World
-from worker.core.ports import Lease
+from worker.core.records import Lease
 from worker.engine.dialler import GATHERED_PART, MAX_STARTING, Dialler
 
 

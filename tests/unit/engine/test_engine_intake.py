@@ -15,7 +15,8 @@ from tests.doubles.samples import account
 from tests.doubles.watchers import CountedSuspects, NotedFaults
 from tests.doubles.world import World
 from worker.core.judging import Broken, Submission, decode
-from worker.core.ports import Lease, Source, Whole
+from worker.core.ports import Whole
+from worker.core.records import Lease, Source
 from worker.engine import intake as module
 from worker.engine.dialler import Dialler
 from worker.engine.intake import MAX_BATCH_BYTES, MAX_CRASHES, MAX_IN_HAND_BYTES, Intake

@@ -9,7 +9,7 @@ import pytest
 from tests.doubles.samples import account
 from tests.doubles.watchers import NotedFaults
 from tests.doubles.world import World
-from worker.core.ports import Lease, Parking, Reason
+from worker.core.records import Lease, Parking, Reason
 from worker.core.retry import Tally
 from worker.engine.dialler import Dialler
 from worker.engine.keeper import KEEP_SECONDS, MAX_KEPT_SECONDS, YOUNG_SECONDS, Hands, Keeper

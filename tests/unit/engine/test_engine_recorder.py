@@ -11,7 +11,7 @@ from tests.doubles.memory_ledger import MemoryLedger
 from tests.doubles.samples import account
 from tests.doubles.watchers import NotedFaults
 from tests.doubles.world import World
-from worker.core.ports import Decision, Lease, Parking, Reason, Recorded
+from worker.core.records import Decision, Lease, Parking, Reason, Recorded
 from worker.core.retry import Tally
 from worker.engine.recorder import Recorder
 from worker.errors import StoreUnavailable

@@ -8,7 +8,7 @@ from tests.doubles.memory_ledger import MemoryLedger
 from tests.doubles.samples import account, job
 from tests.doubles.watchers import NotedFaults
 from tests.doubles.world import World
-from worker.core.ports import Lease
+from worker.core.records import Lease
 from worker.core.verify import Verification
 from worker.engine.dialler import Dialler
 from worker.engine.releaser import IDLE_SECONDS, POLL_SECONDS, Releaser

@@ -10,7 +10,7 @@ from tests.doubles.clocks import FakeClock
 from tests.doubles.memory_ledger import MemoryLedger, Store
 from tests.doubles.samples import account, accounts
 from worker.core.accounts import Account
-from worker.core.ports import Standing
+from worker.core.records import Standing
 from worker.engine.standing import BEAT_SECONDS, DeclaredLimits
 from worker.errors import StoreUnavailable
 
