@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -15,11 +14,11 @@ from tests.doubles.memory_ledger import MemoryLedger, Store
 from tests.doubles.samples import REF, accounts, job
 from tests.doubles.watchers import NotedDeadLetters, NotedFaults, NotedWatch
 from worker.core.accounts import Account
-from worker.core.calling import Call
 from worker.core.jobs import Job
 from worker.core.judging import Submission
 from worker.core.ports import Gate
 from worker.core.records import Lease, Source
+from worker.core.retry import Backoff, backoff_seconds
 from worker.core.settling import Settler
 from worker.core.verify import Verification
 from worker.engine.recorder import Recorder
@@ -70,7 +69,9 @@ class MovedClock:
 class World:
     """Workers that share a store; `worker` numbers are for tests that need two."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *owners: Account) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, *owners: Account, wait: Backoff = backoff_seconds
+    ) -> None:
         monkeypatch.setenv("ACME_PROXSTOP_KEY", "0123456789abcdef0123456789abcdef")
         self.clock, self.store = FakeClock(), Store()
         self.ledger = MemoryLedger(self.store, self.clock)
@@ -87,8 +88,8 @@ class World:
             settler=self.settler,
             waits=MovedClock(self.clock),
             request_seconds=REQUEST_SECONDS,
+            wait=wait,
         )
-        monkeypatch.setattr("worker.core.verify.Call", partial(Call, clock=self.clock))
 
     def share(self, other: World) -> None:
         """Work on the other's store from now on, as a worker with another accounts file would."""

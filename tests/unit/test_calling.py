@@ -152,12 +152,9 @@ class TestStoreAway:
         assert len(world.provider.requests) == 1
 
     @pytest.mark.parametrize("word", ["record", "renew"])
-    def test_a_retry_waits_for_the_store(
-        self, world: World, monkeypatch: pytest.MonkeyPatch, word: str
-    ) -> None:
+    def test_a_retry_waits_for_the_store(self, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
         """Before the intent of the next attempt is on record nothing is sent."""
-        wait_seconds = 5.0 if word == "record" else 0.05
-        monkeypatch.setattr("worker.core.retry.backoff_seconds", lambda *_: wait_seconds)
+        world = World(monkeypatch, OWNER, wait=lambda *_: 5.0 if word == "record" else 0.05)
         left = self.broken(world, monkeypatch, word, 3)
         world.provider.answers = [Retry("503", sent=True)]
         world.dial([world.lease()])
@@ -165,12 +162,10 @@ class TestStoreAway:
         world.run(10)
         assert world.outcome() == ("call.placed", REF, 2)
 
-    def test_a_worker_that_ends_does_not_wait_for_ever(
-        self, world: World, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_worker_that_ends_does_not_wait_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Once it is closing the error is raised; the lease runs out, and the request counts as perhaps rung."""
+        world = World(monkeypatch, OWNER, wait=lambda *_: 0.05)
         world.settler.closing.set()
-        monkeypatch.setattr("worker.core.retry.backoff_seconds", lambda *_: 0.05)
         world.provider.answers = [Redial("no answer")]
         left = self.broken(world, monkeypatch, "renew", 1)
         with pytest.raises(StoreUnavailable):
@@ -214,13 +209,13 @@ class TestOwnFaults:
         assert world.outcome() == ("call.placed", REF, 1) and world.watch.named("retrying") == []
 
 
-def test_a_lost_lease_is_told_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_lease_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever word found it out."""
 
     def gone(*_: object, **__: object) -> None:
         raise LeaseLost("job-1")
 
-    monkeypatch.setattr("worker.core.retry.backoff_seconds", lambda *_: 0.05)
+    world = World(monkeypatch, OWNER, wait=lambda *_: 0.05)
     monkeypatch.setattr(MemoryLedger, "renew", gone)
     world.provider.answers = [Redial("no answer")]
     world.dial([world.lease()])

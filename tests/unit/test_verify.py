@@ -131,9 +131,9 @@ class TestWaiting:
         assert record.state == "waiting" and record.why is Reason.BACKOFF
         assert record.tally.not_rung == 1 and world.clock() < 1
 
-    def test_a_short_wait_is_slept_through(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_short_wait_is_slept_through(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Up to a tenth of a second the job stays in hand, and gets a fresh slot."""
-        monkeypatch.setattr("worker.core.retry.backoff_seconds", lambda *_: 0.1)
+        world = World(monkeypatch, OWNER, wait=lambda *_: 0.1)
         world.provider.answers = [busy()]
         world.dial([world.lease()])
         assert world.outcome() == ("call.placed", REF, 2)

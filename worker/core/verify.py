@@ -21,6 +21,7 @@ from worker.core.events import Event, Failure, Status, conclude
 from worker.core.judging import Broken, Rejected, Submission, Valid, judge
 from worker.core.ports import DeadLetters, Ledger, Provider, Waits, Watch
 from worker.core.records import Application, Lease, Parked, Reason, Seen
+from worker.core.retry import Backoff, backoff_seconds
 from worker.core.settling import Settler
 from worker.failpoints import hit
 
@@ -32,7 +33,7 @@ class Verification:
     """The use case and what it needs from outside. Thread-safe.
 
     `request_seconds` is the provider client's deadline for one request; `extended` takes the provider's older
-    fields too.
+    fields too; `wait` says how long to wait between two attempts.
     """
 
     ledger: Ledger
@@ -44,6 +45,7 @@ class Verification:
     waits: Waits
     request_seconds: float
     extended: bool = False
+    wait: Backoff = backoff_seconds
 
     def accept(self, requests: Sequence[Submission], may_dial: int) -> list[Lease]:
         """Put every request on record, for good. The leases, at most `may_dial`, are the caller's to dial.
@@ -81,6 +83,7 @@ class Verification:
             waits=self.waits,
             request_seconds=self.request_seconds,
             started=started,
+            wait=self.wait,
         ).run()
         hit("dial.after")
 
