@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from worker.core.events import Status, event_type
-from worker.core.jobs import ACCOUNT_PATTERN, ID_PATTERN, MASKED_DIGITS, NOTE_LENGTH, Job
+from worker.core.jobs import ACCOUNT_PATTERN, ID_PATTERN, MASKED_DIGITS, MAX_NOTE, Job
 from worker.provider.codes import CODE
-from worker.provider.publishing import MESSAGE_CHARACTERS
+from worker.provider.publishing import MAX_MESSAGE_CHARACTERS
 
 Schema = dict[str, Any]
 
@@ -25,7 +25,7 @@ INTEGERS = {"country": (1, 999), "phone": (10**4, 10**15 - 1), "code": (100, 999
 OLDER_PAGE_ONLY = "exttype"
 JOB = (
     "One call to place, as a producer sends it. A field that is null counts as absent. The worker also checks what a "
-    "schema cannot say: that no field stands more than once, that a number is written without a fraction (not 4711.0), "
+    "schema cannot say: that no field occurs more than once, that a number is written without a fraction (not 4711.0), "
     "that the accounts file allows account and country, and that a message has at most 64 KiB. One id is one call, "
     "however often it is sent. With PROXSTOP_EXTENDED=on the worker takes fields and values of the provider's older "
     "page that this schema refuses."
@@ -142,7 +142,7 @@ def _data(status: Status) -> Schema:
     return {
         "id": {"type": "string", "pattern": f"^{ID_PATTERN.pattern}$", "description": "The job's id."},
         "account": {"type": "string", "pattern": f"^{ACCOUNT_PATTERN.pattern}$"},
-        "note": _or_null({"type": "string", "maxLength": NOTE_LENGTH}, "The job's own `ref`, or null."),
+        "note": _or_null({"type": "string", "maxLength": MAX_NOTE}, "The job's own `ref`, or null."),
         **_number(rejected=rejected),
         "attempts": {
             "type": "integer",
@@ -173,7 +173,7 @@ def _or_null(schema: Schema, description: str) -> Schema:
 
 def _ref() -> Schema:
     described = "32 letters and digits; or whatever else stands alone in the provider's `response`, cleaned."
-    return {"type": "string", "minLength": 1, "maxLength": MESSAGE_CHARACTERS, "description": described}
+    return {"type": "string", "minLength": 1, "maxLength": MAX_MESSAGE_CHARACTERS, "description": described}
 
 
 def _error(status: Status) -> Schema:

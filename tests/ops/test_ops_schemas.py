@@ -157,7 +157,7 @@ def test_rule_beyond_a_schema_is_in_its_description(changes: dict[str, Any], wor
 def test_field_that_is_given_twice_is_described_as_refused() -> None:
     """A JSON reader gives a schema the last value alone; the worker sees both."""
     fields = decode(json.dumps(GOOD)[:-1] + ', "phone": "2125550000"}')
-    assert not is_job(fields) and "no field stands more than once" in schema(JOB)["description"]
+    assert not is_job(fields) and "no field occurs more than once" in schema(JOB)["description"]
 
 
 def test_task_may_leave_the_id_to_celery() -> None:

@@ -162,7 +162,7 @@ class TestRepeatedNames:
         assert not isinstance(given, Broken)
         verdict = judge(Submission(given, Source.STREAM), ACCOUNTS)
         assert isinstance(verdict, Rejected)
-        assert verdict.failure.fields == {name: "stands more than once"}
+        assert verdict.failure.fields == {name: "occurs more than once"}
         assert "2125550142" not in repr(verdict)
 
     @pytest.mark.parametrize("name", ["id", "account"])
@@ -170,7 +170,7 @@ class TestRepeatedNames:
         """There is no telling whose job it is (C9)."""
         given = decode(json.dumps(JOB)[:-1] + f', "{name}": "job-2"}}')
         assert not isinstance(given, Broken)
-        assert judge(Submission(given, Source.STREAM), ACCOUNTS) == Broken(f"{name}: stands more than once")
+        assert judge(Submission(given, Source.STREAM), ACCOUNTS) == Broken(f"{name}: occurs more than once")
 
     @pytest.mark.parametrize("text", ['{"a": NaN}', '{"a": [Infinity]}', '{"a": -Infinity}', "9" * 5000])
     def test_what_no_json_has_is_refused(self, text: str) -> None:

@@ -1,7 +1,7 @@
-"""The accounts file: who pays for a call, at what rate, and who is told what came of it.
+"""The accounts file: which API key pays for a call, at what rate, and which webhooks receive the event.
 
-Format: TOML, one table `accounts.NAME` per account. Source: docs/reference/contract.md, "Accounts file"; an example is
-`config/accounts.toml`.
+The format is TOML with one table `accounts.NAME` for each account. Source: docs/reference/contract.md, "Accounts
+file"; an example is `config/accounts.toml`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from pathlib import Path
@@ -46,15 +46,15 @@ def _one_or_many(value: object) -> object:
 
 
 def _variable(text: str) -> str:
-    """A name that an error may repeat: it is refused where somebody has written down the key or secret itself."""
+    """Check the name of a variable. A key or secret in its place is refused here, so errors may repeat the name."""
     if not _VARIABLE.fullmatch(text) or _CREDENTIAL.match(text):
-        raise ValueError("must be the name of an environment variable, not what it holds")
+        raise ValueError("must be the name of an environment variable, not its value")
     return text
 
 
 def _path(path: Path) -> Path:
     if _CREDENTIAL.match(str(path)):
-        raise ValueError("must be the path of a file, not what it holds")
+        raise ValueError("must be the path of a file, not its content")
     return path
 
 
@@ -71,9 +71,9 @@ class _Table(BaseModel):
 
 
 class Endpoint(_Table):
-    """A webhook subscriber: where, signed with which secrets, for which events.
+    """A webhook: the URL, the secrets that sign its events, and the events that it receives.
 
-    `secret_env` names environment variables that each hold one `whsec_…` secret; several while rotating.
+    `secret_env` names environment variables that each hold one `whsec_…` secret. List several while rotating.
     """
 
     url: Annotated[str, AfterValidator(http_url)]
@@ -83,14 +83,14 @@ class Endpoint(_Table):
 
     @cached_property
     def key(self) -> str:
-        """A short stable name of the URL, by which a waiting delivery finds its endpoint again."""
+        """A short stable name for the URL. A waiting delivery finds its endpoint by this name."""
         return hashlib.sha256(self.url.encode()).hexdigest()[:12]
 
     def wants(self, event_type: str) -> bool:
         return any(fnmatchcase(event_type, pattern) for pattern in self.events)
 
     def secrets(self, environ: Mapping[str, str] = os.environ) -> tuple[bytes, ...]:
-        """The signing keys, newest first as listed. Raises ConfigurationError that names each wrong variable."""
+        """The signing keys in the order of `secret_env`. Raises ConfigurationError, which names each wrong variable."""
         return tuple(every(partial(_signing_key, name, environ) for name in self.secret_env))
 
 
@@ -113,9 +113,7 @@ class Account(_Table):
     def _urls_differ(self) -> Self:
         urls = [endpoint.url for endpoint in self.webhooks]
         if len(set(urls)) < len(urls):
-            raise ValueError(
-                "webhooks must have different urls; put all event types of one url into one table"
-            )
+            raise ValueError("webhooks must have different urls; put all events of one url into one table")
         return self
 
     @cached_property
@@ -131,16 +129,19 @@ class Account(_Table):
         return self.countries is None or country in self.countries
 
     def api_key(self, environ: Mapping[str, str] = os.environ) -> str:
-        """The provider's key. Raises ConfigurationError that names the variable or file, never the key."""
+        """The provider's key. Raises ConfigurationError, which names the variable or file, never the key."""
         try:
             return api_key(self._key_text(environ))
         except (UnreadableFile, NotACredential) as error:
             raise ConfigurationError(f"account {self.name}: the {self._key_source} {error}") from None
 
     def secrets(self, environ: Mapping[str, str] = os.environ) -> list[str]:
-        """Its API key and webhook secrets, as text. Raises ConfigurationError with all that are not usable."""
-        key, hooks = every([partial(self._api_keys, environ), partial(self._hook_secrets, environ)])
-        return key + hooks
+        """The API key and the webhook secrets, as text. Raises ConfigurationError with a line for each unusable one."""
+        parts: list[Callable[[], list[str]]] = [
+            lambda: [self.api_key(environ)],
+            partial(self._hook_secrets, environ),
+        ]
+        return [secret for part in every(parts) for secret in part]
 
     @property
     def _key_source(self) -> str:
@@ -153,16 +154,13 @@ class Account(_Table):
             return read_text(self.api_key_file)
         return environ.get(self.api_key_env or "", "")
 
-    def _api_keys(self, environ: Mapping[str, str]) -> list[str]:
-        return [self.api_key(environ)]
-
     def _hook_secrets(self, environ: Mapping[str, str]) -> list[str]:
         try:
             keys = every(partial(endpoint.secrets, environ) for endpoint in self.webhooks)
         except ConfigurationError as error:
             raise error.under(f"account {self.name}: the ") from None
         given = [environ[name].strip() for endpoint in self.webhooks for name in endpoint.secret_env]
-        # Redaction must know a secret in the spelling that the operator chose, too.
+        # Redaction must also know a secret in the spelling that the operator chose.
         return list(dict.fromkeys([*given, *(canonical_secret(key) for found in keys for key in found)]))
 
     def endpoints_for(self, event_type: str) -> tuple[Endpoint, ...]:
@@ -186,7 +184,7 @@ class Accounts(Mapping[str, Account]):
 
     @cached_property
     def digest(self) -> str:
-        """What tells this file's contents from others': comments, order and what is left to the default apart."""
+        """A short hash of the contents. Comments, order and values equal to the default do not change it."""
         dump = {
             name: one.model_dump(mode="json", exclude_defaults=True) for name, one in self._accounts.items()
         }
@@ -194,7 +192,7 @@ class Accounts(Mapping[str, Account]):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read the file. Raises ConfigurationError: for each fault a line with the file, the place and the rule."""
+        """Read the file. Raises ConfigurationError with a line for each fault: the file, the place and the rule."""
         accounts, faults = cls.sound_part(path)
         if faults:
             raise ConfigurationError(*faults)
@@ -202,7 +200,7 @@ class Accounts(Mapping[str, Account]):
 
     @classmethod
     def sound_part(cls, path: Path) -> tuple[Self, list[str]]:
-        """The accounts of a file in which nothing is wrong, and a line for each fault of the file and the others."""
+        """The valid accounts of a file, and a line for each fault of the file or of its other accounts."""
         try:
             document = read_toml(path)
         except NotText as error:
@@ -217,20 +215,20 @@ class Accounts(Mapping[str, Account]):
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
-        """The accounts of a TOML document that is already read. Raises ConfigurationError."""
+        """The accounts of a TOML document that was read already. Raises ConfigurationError."""
         accounts, faults = _sound(document)
         if faults:
             raise ConfigurationError(*faults)
         return cls(accounts)
 
     def variables(self) -> set[str]:
-        """The environment variables that are named, for keys and webhook secrets."""
+        """The names of all environment variables that hold an API key or a webhook secret."""
         keys = {account.api_key_env for account in self.values() if account.api_key_env is not None}
         hooks = [hook for account in self.values() for hook in account.webhooks]
         return keys.union(*(hook.secret_env for hook in hooks))
 
     def secrets(self, environ: Mapping[str, str] = os.environ) -> list[str]:
-        """Every API key and webhook secret, as text. Raises ConfigurationError with all that are not usable."""
+        """Every API key and webhook secret, as text. Raises ConfigurationError with a line for each unusable one."""
         found = every(partial(account.secrets, environ) for account in self.values())
         return [secret for secrets in found for secret in secrets]
 
@@ -238,7 +236,7 @@ class Accounts(Mapping[str, Account]):
 def _sound(document: Mapping[str, Any]) -> tuple[dict[str, Account], list[str]]:
     tables = document.get("accounts")
     if not isinstance(tables, dict) or not tables or set(document) != {"accounts"}:
-        return {}, ["must hold tables [accounts.NAME], at least one, and nothing else"]
+        return {}, ["must hold at least one table [accounts.NAME], and nothing else"]
     accounts, faults = dict[str, Account](), list[str]()
     for name, table in tables.items():
         try:
@@ -254,28 +252,25 @@ def _account(name: str, table: object) -> Account:
     if not isinstance(table, dict):
         raise ConfigurationError(f"accounts.{name}: must be a table")
     if "name" in table:
-        raise ConfigurationError(
-            f"accounts.{name}.name: is not a field; the table's own name is the account's"
-        )
-    problems = (
-        [] if _has_one_key(table) else [f"accounts.{name}: needs exactly one of api_key_env and api_key_file"]
-    )
+        raise ConfigurationError(f"accounts.{name}.name: is not a field; the table's name is the account's")
+    problems = _key_faults(name, table)
     try:
         account = Account.model_validate(table | {"name": name})
-    except ValidationError as failed:
-        problems += [_line(name, error) for error in failed.errors(include_url=False, include_input=False)]
+    except ValidationError as error:
+        problems += [_line(name, fault) for fault in error.errors(include_url=False, include_input=False)]
     if problems:
         raise ConfigurationError(*problems)
     return account
 
 
-def _has_one_key(table: dict[str, Any]) -> bool:
-    return ("api_key_env" in table) != ("api_key_file" in table)
+def _key_faults(name: str, table: dict[str, Any]) -> list[str]:
+    has_one = ("api_key_env" in table) != ("api_key_file" in table)
+    return [] if has_one else [f"accounts.{name}: needs exactly one of api_key_env and api_key_file"]
 
 
-def _line(name: str, error: Any) -> str:
-    place = ".".join(str(part) for part in ("accounts", name, *error["loc"]))
-    return f"{place}: {error['msg'].removeprefix('Value error, ')}"
+def _line(name: str, fault: Any) -> str:
+    place = ".".join(str(part) for part in ("accounts", name, *fault["loc"]))
+    return f"{place}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 def _signing_key(name: str, environ: Mapping[str, str]) -> bytes:

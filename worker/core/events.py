@@ -1,4 +1,4 @@
-"""The terminal events: what became of a job, in the bytes that every subscriber receives.
+"""The terminal events: how a job ended, in the bytes that every subscriber receives.
 
     accepted ─> waiting <─> dialling ─> placed | failed | unknown | expired
     accepted ─> rejected
@@ -21,7 +21,7 @@ from worker.core.jobs import Job, mask
 
 
 class Status(StrEnum):
-    """How a job ended; the event's type is `call.` and this."""
+    """How a job ended. The event's type is `call.` and this word."""
 
     PLACED = "placed"
     FAILED = "failed"
@@ -32,7 +32,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there is no ref: the provider's code passed through, or one of the worker's own; `fields` for rejected."""
+    """Why there is no ref: the provider's code, unchanged, or one of the worker's own. A rejection has `fields`."""
 
     code: str
     message: str
@@ -45,7 +45,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The common fields of an event's `data`, as far as the job was readable. `phone` is masked already."""
+    """The common fields of an event's `data`, as far as the job was readable. `phone` is already masked."""
 
     id: str
     account: str
@@ -66,7 +66,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A terminal event; `body` is what is published, byte for byte, each time and everywhere."""
+    """A terminal event. `body` is published byte for byte, every time and everywhere."""
 
     id: str
     status: Status
@@ -78,7 +78,7 @@ class Event:
 
 
 def event_type(status: Status) -> str:
-    """Status.PLACED → "call.placed", also the routing key."""
+    """The type of an event, which is also its routing key: Status.PLACED → "call.placed"."""
     return f"call.{status}"
 
 
@@ -92,9 +92,9 @@ def conclude(
     finished_at_us: int,
     event_id: str | None = None,
 ) -> Event:
-    """The event for a job that ended: `outcome` is the provider's ref or the failure; times in Unix microseconds.
+    """Make the event of a job that ended. `outcome` is the provider's ref or the failure; times are Unix microseconds.
 
-    `event_id`: where it is to be another than one made up.
+    Without `event_id` the event gets a random id.
     """
     finished_at = rfc3339(finished_at_us)
     data: dict[str, Any] = {
@@ -108,19 +108,22 @@ def conclude(
         "finished_at": finished_at,
     }
     data |= {"ref": outcome} if isinstance(outcome, str) else {"error": outcome.as_dict()}
-    # No secret, but once in the world; unlike a UUID it asks the system for nothing. A forked process seeds anew.
+    # Unique but not secret. Unlike a UUID it needs no system call; a forked process seeds its generator again.
     event_id = event_id or f"evt_{random.getrandbits(128):032x}"
     body = {"id": event_id, "type": event_type(status), "timestamp": finished_at, "data": data}
     return Event(event_id, status, _encode(body))
 
 
 def rfc3339(unix_us: int) -> str:
-    """1763799330123456 → "2025-11-22T08:15:30.123Z"; before year 1 and after 9999 the first and the last second."""
+    """Format Unix microseconds: 1763799330123456 → "2025-11-22T08:15:30.123Z".
+
+    A time before year 1 or after 9999 becomes the first or the last second of that range.
+    """
     seconds, part_us = divmod(unix_us, 1_000_000)
     return f"{_to_the_second(seconds)}.{part_us // 1000:03}Z"
 
 
 @lru_cache(maxsize=128)
 def _to_the_second(unix_seconds: int) -> str:
-    """Of which a busy worker asks for the same few again and again."""
+    """Format a Unix second. It is cached because a busy worker asks for the same few seconds repeatedly."""
     return datetime.fromtimestamp(min(max(unix_seconds, _FIRST), _LAST), UTC).replace(tzinfo=None).isoformat()

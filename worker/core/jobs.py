@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Annotated, Any, Self
@@ -17,12 +18,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    StringConstraints,
+    GetCoreSchemaHandler,
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from worker.errors import InvalidJob
 
@@ -33,25 +34,29 @@ LANGUAGES = (
     "Japanese", "Korean", "Polish", "Portuguese", "Russian", "Spanish",
 )  # fmt: skip
 EXTENDED_LANGUAGES = ("Arabic", "Hindi", "Hungarian", "Romanian", "Ukranian", "Vietnamese")
-"""On an older page of the provider only, spelled as there; taken when the operator switches them on."""
+"""Languages that only an older page of the provider has, spelled as there; taken when the operator allows them."""
 DEFAULT_LANGUAGE = "English"
-NOTE_LENGTH = 255
+MAX_NOTE = 255
+"""Characters of `ref`."""
+MAX_EXTENSION = 20
+"""Characters of `ext`."""
 MASKED_DIGITS = 4
+"""The digits of a phone number that stay visible when it is masked."""
 
 REPEATED = object()
-"""The value of a name that stands more than once in a JSON object: no reader may choose between two numbers to ring."""
+"""The value of a name that occurs more than once in a JSON object: no reader may choose between two numbers to ring."""
 
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-"""A time outside of these counts as the nearer one: Redis' scripts compute with microseconds, and in doubles."""
+"""A time outside this range counts as its nearer end: the scripts in Redis compute with microseconds in doubles."""
 
 _PACKED = ("country", "phone", "code", "ref", "message", "expires_at", "ext", "exttype")
-"""What `Job.packed` keeps, in its order: what most jobs have comes first. Append only."""
+"""The fields that `Job.packed` keeps, in order: those that most jobs have come first. Append only."""
 _PLAIN = frozenset({"id", "account", "country", "phone", "code"})
 MAX_FIELDS_NAMED = 32
-"""In one error, those of a job first: a message can hold thousands of names."""
+"""Fields that one error names, those of a job first: a message can hold thousands of names."""
 
-HARMLESS_DIGITS = 2
-"""More of them in a foreign name, and it may be a PIN."""
+MAX_HARMLESS_DIGITS = 2
+"""An unknown name with more digits may be a PIN."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 _DIGIT = re.compile(r"[0-9]")
@@ -62,19 +67,26 @@ _RFC3339 = re.compile(
 )
 
 
-def _text(pattern: str) -> StringConstraints:
-    """Strings that match `pattern` whole. What is wrong with one is told by `_RULES`, not by pydantic."""
-    return StringConstraints(strict=True, pattern=f"^(?:{pattern})$")
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A field that holds a string which matches `pattern` as a whole; `rule` is the error for any other value."""
+
+    pattern: str
+    rule: str
+
+    def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
+        text = core_schema.str_schema(strict=True, pattern=f"^(?:{self.pattern})$")
+        return core_schema.custom_error_schema(text, "rule", custom_error_message=self.rule)
 
 
 def _spelled(pattern: str) -> WithJsonSchema:
-    """The JSON Schema of strings that match `pattern` whole."""
+    """The JSON Schema of strings that match `pattern` as a whole."""
     return WithJsonSchema({"type": "string", "pattern": f"^(?:{pattern})$"})
 
 
 def _note(value: object) -> str:
-    if not isinstance(value, str) or len(value) > NOTE_LENGTH or not _encodable(value):
-        raise PydanticCustomError("rule", "must be a string of at most 255 characters")
+    if not isinstance(value, str) or len(value) > MAX_NOTE or not _encodable(value):
+        raise PydanticCustomError("rule", "must be a string of at most {most} characters", {"most": MAX_NOTE})
     return value
 
 
@@ -91,8 +103,8 @@ def _language(value: object, info: ValidationInfo) -> str:
 
 def _extension(value: object, info: ValidationInfo) -> str:
     signs, rule = ("[0-9,]", "digits and commas") if _extended(info) else ("[0-9]", "digits")
-    if not isinstance(value, str) or not re.fullmatch(signs + "{1,20}", value):
-        raise PydanticCustomError("rule", "must be 1 to 20 {rule}", {"rule": rule})
+    if not isinstance(value, str) or not re.fullmatch(f"{signs}{{1,{MAX_EXTENSION}}}", value):
+        raise PydanticCustomError("rule", "must be 1 to {most} {rule}", {"most": MAX_EXTENSION, "rule": rule})
     return value
 
 
@@ -113,20 +125,20 @@ def _moment(value: object) -> datetime:
 
 
 def _instant(value: object) -> datetime:
-    """In UTC. Raises ValueError, or OverflowError where that takes a year before 1 or after 9999."""
+    """Read a time as UTC. Raises ValueError, or OverflowError for a year before 1 or after 9999 in UTC."""
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.astimezone(UTC)
     form = _RFC3339.fullmatch(value) if isinstance(value, str) else None
     if form is None:
         raise ValueError("not RFC 3339")
-    # A leap second, of which Python knows nothing, counts as the second after the one before it.
+    # Python knows no leap seconds: read the second before it and add one.
     leap = timedelta(seconds=form[1] == "60")
     spelled = f"{form[0][:17]}59{form[0][19:]}" if leap else form[0]
     return datetime.fromisoformat(spelled.upper()).astimezone(UTC) + leap
 
 
 def _encodable(text: str) -> bool:
-    """False for a lone surrogate, which JSON can spell and UTF-8 cannot carry."""
+    """Tell whether UTF-8 can carry the text. It cannot carry a lone surrogate, which JSON can spell."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -134,15 +146,15 @@ def _encodable(text: str) -> bool:
     return True
 
 
-Id = Annotated[str, _text(ID_PATTERN.pattern)]
-AccountName = Annotated[str, _text(ACCOUNT_PATTERN.pattern)]
-Country = Annotated[str, _text("[1-9][0-9]{0,2}")]
-Phone = Annotated[str, _text("[0-9]{5,15}")]
-Pin = Annotated[str, _text("[1-9][0-9]{2,4}")]
+Id = Annotated[str, _Text(ID_PATTERN.pattern, "must be 1 to 64 characters of A-Z a-z 0-9 _ : -")]
+AccountName = Annotated[str, _Text(ACCOUNT_PATTERN.pattern, "must be the name of an account")]
+Country = Annotated[str, _Text("[1-9][0-9]{0,2}", "must be a country calling code of 1 to 3 digits")]
+Phone = Annotated[str, _Text("[0-9]{5,15}", "must be 5 to 15 digits and nothing else")]
+Pin = Annotated[str, _Text("[1-9][0-9]{2,4}", "must be a number from 100 to 99999 without a leading zero")]
 # JSON Schema cannot read a validator of Python, so its rule is spelled beside it, without the provider's older page.
-Extension = Annotated[str, BeforeValidator(_extension), _spelled("[0-9]{1,20}")]
+Extension = Annotated[str, BeforeValidator(_extension), _spelled(f"[0-9]{{1,{MAX_EXTENSION}}}")]
 ExtensionType = Annotated[str, BeforeValidator(_extension_type)]
-Note = Annotated[str, BeforeValidator(_note), WithJsonSchema({"type": "string", "maxLength": NOTE_LENGTH})]
+Note = Annotated[str, BeforeValidator(_note), WithJsonSchema({"type": "string", "maxLength": MAX_NOTE})]
 Language = Annotated[str, BeforeValidator(_language), WithJsonSchema({"enum": list(LANGUAGES)})]
 Moment = Annotated[datetime, BeforeValidator(_moment), _spelled(_RFC3339.pattern)]
 
@@ -150,7 +162,7 @@ Moment = Annotated[datetime, BeforeValidator(_moment), _spelled(_RFC3339.pattern
 class Job(BaseModel):
     """One call to place: which account pays, which number rings, which PIN is spoken.
 
-    `repr()` and `str()` leave out the PIN and the number, so that no log line or traceback can carry them.
+    `repr()` and `str()` leave out the PIN and the number, so that no log line and no traceback can show them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -170,8 +182,8 @@ class Job(BaseModel):
     def parse(cls, fields: object, *, extended: bool = False) -> Self:
         """Check `fields` against the contract; a field that is null counts as absent.
 
-        `extended` also takes what only the provider's older page allows: `exttype`, commas in `ext`, six more
-        languages. Raises InvalidJob naming each field that is wrong, never its value.
+        `extended` also allows what only the provider's older page has: `exttype`, commas in `ext` and six more
+        languages. Raises InvalidJob, which names each wrong field, never its value.
         """
         if not isinstance(fields, Mapping):
             raise InvalidJob(
@@ -179,7 +191,7 @@ class Job(BaseModel):
             )
         context = {"extended": extended}
         try:
-            # As most jobs are given nothing has to be put right first.
+            # Most jobs are right as they are given.
             return cls.model_validate(fields, context=context)
         except ValidationError:
             given = {
@@ -194,8 +206,11 @@ class Job(BaseModel):
             raise InvalidJob("INVALID_JOB", "the job is not valid", dict(errors)) from None
 
     def packed(self) -> str:
-        """The job in few bytes, without its id and account: a JSON array of the fields that `_PACKED` names, null where
-        one is absent or the default, cut off behind the last that is not; times in Unix µs."""
+        """The job in few bytes, without its id and account.
+
+        This is a JSON array of the fields that `_PACKED` names. A field that is absent or has its default is null, and
+        nulls at the end are left out. Times are in Unix microseconds.
+        """
         if self.model_fields_set <= _PLAIN:
             # Digits need no escapes.
             return f'["{self.country}","{self.phone}","{self.code}"]'
@@ -211,9 +226,9 @@ class Job(BaseModel):
 
     @classmethod
     def unpacked(cls, job_id: str, account: str, text: str | bytes) -> Self:
-        """The job that `packed` wrote; or the one in a JSON object of all its fields, which an earlier version wrote.
+        """Read a job that `packed` wrote, or the JSON object of all fields that an earlier version wrote.
 
-        Raises ValueError (InvalidJob is one), TypeError or OverflowError where it is neither.
+        Raises ValueError (InvalidJob is one), TypeError or OverflowError for any other text.
         """
         found = json.loads(text)
         if isinstance(found, dict):
@@ -227,14 +242,14 @@ class Job(BaseModel):
 
 
 def mask(phone: str) -> str:
-    """The number with all but its last four digits starred: "2125555555" → "******5555"."""
+    """Replace all but the last four digits by stars: "2125555555" → "******5555"."""
     return "*" * max(len(phone) - MASKED_DIGITS, 0) + phone[-MASKED_DIGITS:]
 
 
 def name_of_unknown(name: object, place: int, what: str = "field") -> str:
-    """The name where it could be a field's, else its place, as "field 3": it may be a PIN or a number."""
+    """The name if it could be that of a field, else its place, as "field 3": it may be a PIN or a phone number."""
     harmless = (
-        isinstance(name, str) and _NAME.fullmatch(name) and len(_DIGIT.findall(name)) <= HARMLESS_DIGITS
+        isinstance(name, str) and _NAME.fullmatch(name) and len(_DIGIT.findall(name)) <= MAX_HARMLESS_DIGITS
     )
     return str(name) if harmless else f"{what} {place}"
 
@@ -243,22 +258,15 @@ def _field_errors(problem: ValidationError) -> dict[str, str]:
     errors: dict[str, str] = {}
     for error in problem.errors(include_url=False, include_input=False, include_context=False):
         name = str(error["loc"][0])
-        errors.setdefault(name, _WORDS.get(error["type"]) or _RULES.get(name, error["msg"]))
+        errors.setdefault(name, _WORDS.get(error["type"], error["msg"]))
     return errors
 
 
 def _repeats(given: Mapping[str, Any]) -> dict[str, str]:
-    return {name: "stands more than once" for name, value in given.items() if value is REPEATED}
+    return {name: "occurs more than once" for name, value in given.items() if value is REPEATED}
 
 
 _WORDS = {"missing": "is required", "extra_forbidden": "is not a field of a job"}
-_RULES = {
-    "id": "must be 1 to 64 characters of A-Z a-z 0-9 _ : -",
-    "account": "must be the name of an account",
-    "country": "must be a country calling code of 1 to 3 digits",
-    "phone": "must be 5 to 15 digits and nothing else",
-    "code": "must be a number from 100 to 99999 without a leading zero",
-}
 
 
 def _shown(name: object, place: int) -> str:
@@ -266,6 +274,6 @@ def _shown(name: object, place: int) -> str:
 
 
 def _digits(name: object, value: Any) -> Any:
-    """An integer written out, in a field that may be one. Anything else stays what it is, and wrong."""
+    """Write out an integer in a field that may be one. Any other value stays as it is, and is refused."""
     integer = name in _INTEGERS and isinstance(value, int) and not isinstance(value, bool)
     return str(value) if integer and abs(value) < 10**20 else value

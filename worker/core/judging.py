@@ -1,4 +1,4 @@
-"""Judges what came in: a job to admit, a job to reject with its reasons, or something too broken to answer."""
+"""Judges a message: a job to admit, a job to reject with reasons, or something too broken to answer."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from worker.errors import InvalidJob
 
 MAX_MESSAGE_BYTES = 64 * 1024
 MAX_MARKS = 2000
-"""Lists, objects and names in a message: decoded, each takes hundreds of bytes, however short it is."""
+"""Lists, objects and names in a message. Each takes hundreds of bytes once decoded, however short it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a producer sent: the fields as decoded, and the id that holds if they name none."""
+    """What a producer sent: the decoded fields, and the id to use if they name none."""
 
     fields: Mapping[str, Any]
     source: Source
@@ -41,9 +41,9 @@ class Valid:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A job with an id and an account's name that is not valid or not allowed: it ends as `call.rejected`.
+    """A job that has an id and an account's name, but is not valid or not allowed. It ends as `call.rejected`.
 
-    `content`: all it says, to tell a repeat from another job; see `worker.core.repeats`.
+    `content` is all that the job says, for telling a repeat from another job; see `worker.core.repeats`.
     """
 
     subject: Subject
@@ -53,9 +53,9 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Nothing that an event could answer: it goes to the dead letters, `reason` naming what is wrong.
+    """A message that no event can answer. It becomes a dead letter; `reason` names what is wrong.
 
-    `job_id` is the id that would have held if the fields name none.
+    `job_id` is the id to use if the fields name none.
     """
 
     reason: str
@@ -67,7 +67,7 @@ OVERLOADED = Broken(f"more than {MAX_MARKS} lists, objects and names")
 
 
 def read_json(text: bytes | str) -> Any:
-    """As `json.loads`, but quicker where pydantic's reader takes the text too. Raises ValueError, RecursionError."""
+    """Decode JSON as `json.loads` does, faster where pydantic can read it. Raises ValueError, RecursionError."""
     try:
         return from_json(text, cache_strings="keys")
     except ValueError:
@@ -75,15 +75,15 @@ def read_json(text: bytes | str) -> Any:
 
 
 def is_overloaded(text: bytes | str) -> bool:
-    """Whether a message holds far more lists, objects and names than any job."""
+    """Tell whether a message has far more lists, objects and names than any job."""
     marks: tuple[Any, ...] = (b"{", b"[", b":") if isinstance(text, bytes) else ("{", "[", ":")
     return sum(map(text.count, marks)) > MAX_MARKS
 
 
 def read_once(text: bytes | str) -> Any:
-    """As `read_json`, for what a producer has written: a name that stands more than once has the value REPEATED.
+    """Decode JSON that a producer wrote. A name that occurs more than once gets the value REPEATED.
 
-    Raises ValueError, also for NaN and Infinity, which no JSON has; RecursionError.
+    Raises ValueError, also for NaN and Infinity, which are not JSON, and RecursionError.
     """
     return _decode(text if isinstance(text, str) else text.decode(json.detect_encoding(text)))
 
@@ -97,14 +97,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 _decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant).decode
 
 
 def decode(body: bytes | str) -> dict[str, Any] | Broken:
-    """The fields of a plain JSON job."""
+    """Read the fields of a plain JSON job."""
     if len(body) > MAX_MESSAGE_BYTES:
         return TOO_LARGE
     if is_overloaded(body):
@@ -116,11 +116,11 @@ def decode(body: bytes | str) -> dict[str, Any] | Broken:
     return fields if isinstance(fields, dict) else Broken("not a JSON object")
 
 
-def judge(request: Submission, accounts: Accounts, *, extended: bool = False) -> Valid | Rejected | Broken:
-    """Check a request against the contract and the accounts file. Never raises."""
-    fields = request.fields
-    if fields.get("id") is None and request.default_id is not None:
-        fields = {**fields, "id": request.default_id}
+def judge(submission: Submission, accounts: Accounts, *, extended: bool = False) -> Valid | Rejected | Broken:
+    """Check a submission against the contract and the accounts file. Never raises."""
+    fields = submission.fields
+    if fields.get("id") is None and submission.default_id is not None:
+        fields = {**fields, "id": submission.default_id}
     try:
         job = Job.parse(fields, extended=extended)
     except InvalidJob as error:
@@ -144,14 +144,14 @@ def _unanswerable(fields: Mapping[str, Any]) -> Broken | None:
         if value is None:
             return Broken(f"{name}: is required")
         if value is REPEATED:
-            return Broken(f"{name}: stands more than once")
+            return Broken(f"{name}: occurs more than once")
         if not isinstance(value, str) or not pattern.fullmatch(value):
             return Broken(f"{name}: is not well-formed")
     return None
 
 
 def _rejected(fields: Mapping[str, Any], failure: Failure, content: str) -> Rejected:
-    """The common fields of the event as far as each is well-formed by itself."""
+    """Keep those common fields of the event that are well-formed."""
 
     def good(name: str) -> str | None:
         value = fields.get(name)

@@ -1,13 +1,13 @@
 """A rate limit as arithmetic: the generic cell rate algorithm (GCRA), with the time given as an argument.
 
-Each account has one number in Redis, its theoretical arrival time (TAT). A request's *slot* is a moment on the
-account's schedule; slots are `interval` apart, after at most `burst` together. What is limited is the moment of
-sending, which comes a little after the slot, so the schedule leaves room for that delay:
+Each account has one number in Redis, its theoretical arrival time (TAT). The *slot* of a request is a moment on the
+account's schedule. Up to `burst` slots may be at the same moment; after them slots are `interval` apart. The limit
+applies to the moment of sending. That comes a little after the slot, so the schedule leaves room for the delay:
 
     a window of one period P, ends included, holds at most floor((P + delay) / interval) + burst requests
 
 With the interval stretched by `MARGIN` this stays at `rate + burst` as long as each request leaves less than
-`interval + MARGIN * P` after its slot. A worker that is later than `valid` (well under that) gives the slot up.
+`interval + MARGIN * P` after its slot. A worker that is later than `valid` (well below that) gives the slot up.
 
 Source: ITU-T I.371, annex A (virtual scheduling algorithm).
 """
@@ -19,13 +19,13 @@ import re
 from dataclasses import dataclass, replace
 
 MARGIN = 0.006
-"""Share of the rate that is left unused, so that a late sender cannot break the limit."""
+"""The share of the rate that stays unused, so that a late sender cannot break the limit."""
 
 MAX_AHEAD_US = 1_000_000
-"""No slot is given further ahead than this; a schedule that lies beyond it was written by a clock set back since."""
+"""No slot is given further ahead than this. A schedule beyond it comes from a clock that was set back later."""
 
 EASES = (0.0, 0.02, 0.08)
-"""Further shares left unused, one step after the other, where slots lapse again and again on overloaded machines."""
+"""Further shares of the rate to leave unused, step by step, when slots keep lapsing on overloaded machines."""
 
 _VALID_SHARE, _MAX_VALID_US = 0.65, 2_000_000
 _CATCH_UP_SHARE, _MAX_CATCH_UP_US = 0.2, 100_000
@@ -37,9 +37,12 @@ _RATE = re.compile(r"([1-9][0-9]{0,5})/([smh])")
 class Pace:
     """An account's limit in the units of the scripts: whole microseconds.
 
-    `interval_us` between slots; `tolerance_us` how far a burst may run ahead of the schedule; `valid_us` how long
-    after its slot a request may still leave; `catch_up_us` how far the schedule may lag behind the clock before
-    what was missed is forfeit; `concurrency` requests in flight; `period_us` the rate's period.
+    - `interval_us`: between two slots
+    - `tolerance_us`: how far a burst may run ahead of the schedule
+    - `valid_us`: how long after its slot a request may still leave
+    - `catch_up_us`: how far the schedule may lag behind the clock; slots missed before that are lost
+    - `concurrency`: requests in flight
+    - `period_us`: the period of the rate
     """
 
     interval_us: int
@@ -64,7 +67,7 @@ class Pace:
         )
 
     def eased(self, step: int) -> Pace:
-        """The pace with a larger margin, and so with slots that are valid for longer; `step` counts in `EASES`."""
+        """The pace with a larger margin, so that slots are valid for longer. `step` is an index of `EASES`."""
         room_us = int(self.period_us * EASES[step] * _VALID_SHARE)
         return replace(
             self,
@@ -74,11 +77,11 @@ class Pace:
 
     @classmethod
     def unpacked(cls, text: str) -> Pace:
-        """The inverse of `packed`; also of the form without the period, which an earlier version wrote."""
+        """Read what `packed` wrote, or an earlier version without the period."""
         return cls(*(int(number) for number in text.split()))
 
     def packed(self) -> str:
-        """The form in which the scripts keep it: its six integers in order, separated by spaces."""
+        """The form that the scripts keep: the six integers in order, separated by spaces."""
         return (
             f"{self.interval_us} {self.tolerance_us} {self.valid_us} {self.catch_up_us} {self.concurrency} "
             f"{self.period_us}"
@@ -86,7 +89,7 @@ class Pace:
 
 
 def parse_rate(text: str) -> tuple[int, int]:
-    """ "60/m" → (60, 60_000_000): requests, and the period in microseconds. Raises ValueError with the rule."""
+    """Read a rate: "60/m" → 60 requests and a period of 60,000,000 µs. Raises ValueError with the rule."""
     match = _RATE.fullmatch(text)
     if not match:
         raise ValueError('must be a whole number from 1 to 999999 and a period, as "5/s", "60/m" or "100/h"')
@@ -94,15 +97,15 @@ def parse_rate(text: str) -> tuple[int, int]:
 
 
 def possible(tat_us: int, now_us: int, pace: Pace) -> int:
-    """The TAT to go on with: a clock that was set back must not stop an account until it has caught up."""
+    """The TAT to continue with: after a clock was set back, the account must not wait until it has caught up."""
     return min(tat_us, now_us + MAX_AHEAD_US + pace.tolerance_us + pace.interval_us)
 
 
 def grant(tat_us: int, now_us: int, ready_us: int, ahead_us: int, pace: Pace) -> tuple[int, int] | int:
-    """Give the next slot to a job that is ready at `ready_us`, if it comes within `ahead_us`.
+    """Give the next slot to a job that is ready at `ready_us`, if the slot is at most `ahead_us` ahead.
 
-    Returns (slot, new TAT), or, when the slot lies further ahead, only the moment of that slot. The scripts do the
-    same in `common.lua`; a property test holds the two together.
+    Returns (slot, new TAT), or only the moment of the slot when it is further ahead. The scripts do the same in
+    `common.lua`; a property test checks that the two agree.
     """
     slot_us = max(tat_us - pace.tolerance_us, now_us - pace.catch_up_us, min(tat_us, now_us), ready_us)
     if slot_us > now_us + ahead_us:

@@ -1,7 +1,7 @@
-"""Whether a job that comes under an id that was used before is that job again, or another one: a conflict.
+"""Tells a job that was sent again from another job under the same id, which is a conflict.
 
-`expires_at` does not count: a producer that sends a job again often counts its time anew. Nor does how a value is
-spelled: an integer is its digits, null and a default are absence.
+`expires_at` does not count, because a producer that sends a job again often computes it again. Spelling does not count
+either: an integer equals its digits, and null or a default equals an absent field.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import Any
 from worker.core.jobs import DEFAULT_LANGUAGE, Job
 
 DIGEST_CHARACTERS = 3
-"""Of 16 values each. So short that the number and the PIN cannot be found out from it, tried one after the other: of
-those that are possible, one in 4,096 fits. The price: as seldom, a conflict with a job that has ended is not seen."""
+"""Hexadecimal characters of a digest. It is so short that trying all numbers and PINs does not reveal the right ones:
+one in 4,096 fits. The price is that one in 4,096 conflicts with a job that has ended is not noticed."""
 
 OTHER_ACCOUNT = ("account",)
 OTHER_FIELDS = ("fields",)
-"""What differs where only a digest is left of the first one, or where one of the two is no valid job."""
+"""The difference that is named when only a digest of the first job is left, or one of the two is not valid."""
 
 _COMPARED = tuple(name for name in Job.model_fields if name not in ("id", "account", "expires_at"))
 
 
 def content(job: Job) -> str:
-    """All that makes two jobs of one id and account the same, the PIN included: for comparison, never to be kept."""
+    """All that makes two jobs with one id and account equal, including the PIN. Compare it; never store it."""
     return (job if job.expires_at is None else job.model_copy(update={"expires_at": None})).packed()
 
 
 def raw_content(fields: Mapping[str, Any]) -> str:
-    """The same of fields that are no valid job; never equal to that of a job. Does not raise."""
+    """The same for fields that are not a valid job. It never equals the content of a valid job. Never raises."""
     given = {
         str(name): str(value) if type(value) is int else value
         for name, value in fields.items()
@@ -43,16 +43,16 @@ def raw_content(fields: Mapping[str, Any]) -> str:
 
 
 def _kind(value: object) -> str:
-    """What JSON cannot spell, the same in every process."""
+    """Stand in for a value that JSON cannot spell, with the same text in every process."""
     return type(value).__name__
 
 
 def digest(job_id: str, account: str, of_content: str) -> str:
-    """What stays on record of `of_content` once the job has ended."""
+    """The digest of a job's content that stays on record once the job has ended."""
     text = f"{job_id}\n{account}\n{of_content}".encode(errors="surrogatepass")
     return hashlib.sha256(text).hexdigest()[:DIGEST_CHARACTERS]
 
 
 def differing(first: Job, second: Job) -> tuple[str, ...]:
-    """The names of the fields in which two jobs of one id and account differ."""
+    """The names of the fields in which two jobs with one id and account differ."""
     return tuple(name for name in _COMPARED if getattr(first, name) != getattr(second, name))

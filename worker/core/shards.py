@@ -8,5 +8,5 @@ SHARDS = 16
 
 
 def shard_of(account: str) -> int:
-    """The shard, 0 to 15, on which an account and all its jobs live."""
+    """The shard, 0 to 15, that holds an account and all its jobs."""
     return crc32(account.encode()) % SHARDS

@@ -19,7 +19,7 @@ from worker.core.jobs import (
     EXTENDED_LANGUAGES,
     ID_PATTERN,
     LANGUAGES,
-    NOTE_LENGTH,
+    MAX_NOTE,
     Job,
 )
 from worker.core.judging import MAX_MESSAGE_BYTES, is_overloaded, read_json
@@ -166,6 +166,6 @@ _KEPT: Mapping[str, Callable[[str], str]] = {
     "message": _language,
     "expires_at": _moment,
     "exttype": _extension_type,
-    "ref": lambda value: _words(value, NOTE_LENGTH),
+    "ref": lambda value: _words(value, MAX_NOTE),
 }
 """By field, what to keep of its value."""

@@ -17,7 +17,7 @@ from typing import Self
 from worker.core.jobs import Job
 from worker.provider.spellings import MAX_CHARACTERS, PAIRS, TOKEN, meanings, plain, unescaped
 
-MESSAGE_CHARACTERS = 300
+MAX_MESSAGE_CHARACTERS = 300
 MASK = "***"
 
 CUT_OFF = 128
@@ -56,7 +56,7 @@ class Cleaner:
             shown = masked if masked != reading else shown
         # Cut last: half a number would no longer be recognised.
         whole = max(len(text), len(read)) < MAX_CHARACTERS
-        return (shown if whole else shown[:-CUT_OFF])[:MESSAGE_CHARACTERS]
+        return (shown if whole else shown[:-CUT_OFF])[:MAX_MESSAGE_CHARACTERS]
 
     def is_quoted_in(self, ref: str) -> bool:
         """Whether a ref holds the key or the number, and so is none."""

@@ -120,7 +120,7 @@ def test_a_line_that_gives_a_field_twice_is_named(tmp_path: Path) -> None:
         '{"account": "acme", "country": "1", "phone": "2125555555", "code": "4321", "code": "4322"}\n'
     )
     jobs, problems = read(str(file), "jsonl", extended=False)
-    assert not jobs and problems == [f"{file}:1: code: stands more than once"]
+    assert not jobs and problems == [f"{file}:1: code: occurs more than once"]
 
 
 TABLE = "account,country,phone,code,ref\nacme,1,2125550123,4711,Grüße\n"

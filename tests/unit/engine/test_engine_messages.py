@@ -32,7 +32,7 @@ def test_a_number_given_twice_is_rejected_whatever_the_way_in(way: str) -> None:
     }[way]()
     assert isinstance(request, Submission)
     verdict = judge(request, accounts(account("acme")))
-    assert isinstance(verdict, Rejected) and verdict.failure.fields == {"phone": "stands more than once"}
+    assert isinstance(verdict, Rejected) and verdict.failure.fields == {"phone": "occurs more than once"}
 
 
 @pytest.mark.parametrize("name", ["task", "kwargs", "args"])

@@ -19,7 +19,7 @@ from worker.http.inbox import Reply
 from worker.http.oddities import Oddity
 from worker.provider.answer import Response
 from worker.provider.codes import CODE, Codes
-from worker.provider.publishing import MASK, MESSAGE_CHARACTERS, Cleaner
+from worker.provider.publishing import MASK, MAX_MESSAGE_CHARACTERS, Cleaner
 from worker.provider.verdict import UNKNOWN_CODE, judged
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -181,8 +181,8 @@ def test_other_numbers_stay(text: str) -> None:
 
 def test_number_cut_by_the_limit_is_masked_all_the_same() -> None:
     """Cut first and masked then, all but one of its digits would remain."""
-    message = REDACTOR.publishable("x" * (MESSAGE_CHARACTERS - 9) + " 2075550199")
-    assert "207" not in message and len(message) <= MESSAGE_CHARACTERS
+    message = REDACTOR.publishable("x" * (MAX_MESSAGE_CHARACTERS - 9) + " 2075550199")
+    assert "207" not in message and len(message) <= MAX_MESSAGE_CHARACTERS
 
 
 def test_short_trial_key_does_not_eat_ordinary_words() -> None:
@@ -212,7 +212,7 @@ def test_no_message_or_code_leaks_a_secret(words: list[str], code: list[str]) ->
     error = verdict(200, failed("".join(code) or "X", "".join(words)))
     for text in (error.code, error.message):
         assert not any(secret in text for secret in (JOB.phone, JOB.phone[1:], JOB.code, KEY))
-        assert text.isprintable() and len(text) <= MESSAGE_CHARACTERS
+        assert text.isprintable() and len(text) <= MAX_MESSAGE_CHARACTERS
         text.encode()
     assert CODE.fullmatch(error.code)
 
