@@ -1,4 +1,4 @@
-"""What the provider says in a body: a ref, an error, a balance, or nothing."""
+"""The content of a body: a ref, the provider's error, a balance, or nothing."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _ERROR_NAMES = {
     "error_code": ("error_code", "errorcode", "code", "error"),
     "error_msg": ("error_msg", "errormsg", "error_message", "errormessage", "message", "msg"),
 }
-"""The members of an error, and how else they are called."""
+"""The members of an error, each with the other names that it may have."""
 _LEADING_CODE = re.compile(r"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\b\W*(.*)", re.DOTALL)
 _BALANCE = re.compile(r"-?[0-9]{1,15}")
 _NO = ("", "false", "no", "none", "null", "0")
-"""How "there is none" is spelled where a whole `response` or `failed` might be."""
+"""The spellings of "there is none" in the place of a whole `response` or `failed`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A `response`: an object, or what stands in its place."""
+    """A `response`: an object, or any other value in its place."""
 
     members: Any
     _note: Note = field(default=unheard, repr=False, compare=False)
@@ -34,10 +34,9 @@ class Response:
     def ref(self) -> str:
         """The ref of a placed call, as the provider spelled it.
 
-        The documents say 32 characters. Anything else that stands alone in a response is a ref too, of which the note
-        hears: a response says that the phone rings, and one that is not understood would ring it again. Such a ref may
-        be of any length and hold anything. Raises Garbled where nothing is there, several things are, or
-        what is there is called an error.
+        The provider documents 32 characters. Any other single text in a response is a ref too, and the note hears of
+        it: a response says that the phone rings, and refusing it would ring the phone again. Such a ref may have any
+        length and content. Raises Garbled if the response holds nothing, several things, or something called an error.
         """
         found = _alone(self.members)
         if not found or self._is_error():
@@ -47,7 +46,7 @@ class Response:
         return found
 
     def _is_error(self) -> bool:
-        """True where what stands alone is called an error."""
+        """Tell whether the response has no `ref` but a member that is called an error."""
         names = self.members if isinstance(self.members, dict) and "ref" not in self.members else ()
         return any(name.startswith("error") for name in names)
 
@@ -68,15 +67,15 @@ class ProviderFailure:
 
 
 class Neither(Exception):
-    """A document with neither `response` nor `failed`."""
+    """Signals a document with neither `response` nor `failed`."""
 
 
 def read(body: bytes, note: Note = unheard) -> Response | ProviderFailure:
-    """The one answer in `body`, a document in JSON or XML; `note` hears what was odd about it.
+    """Read the one answer in `body`, a document in JSON or XML. `note` hears what was odd about it.
 
-    What is no answer by the letter is read a second time, as a person would read it. Raises NoDocument or Neither when
-    the body is no answer at all, and Garbled when it is one that contradicts itself or lacks what it must have. The
-    difference matters under HTTP 429 and 503.
+    A body that is not an answer by strict rules is read a second time, leniently. Raises NoDocument or Neither when
+    the body is not an answer at all, and Garbled when the answer contradicts itself or lacks a required part. The
+    difference matters for HTTP status 429 and 503.
     """
     try:
         return _answer(document(body), note)
@@ -100,7 +99,7 @@ def _answer(found: Document, note: Note) -> Response | ProviderFailure:
 
 
 def _only_full_one(halves: Document) -> tuple[str, Any]:
-    """The one that says anything, without what is empty in it: an empty half beside a full one is an absent one."""
+    """Find the half that says anything, and drop its empty parts. An empty half beside a full one counts as absent."""
     full = [(name, part) for name, half in halves.items() if (part := _full_part(half)) is not None]
     if len(full) > 1:
         full = [(name, part) for name, part in full if not _says_no(part)]
@@ -111,7 +110,7 @@ def _only_full_one(halves: Document) -> tuple[str, Any]:
 
 
 def _says_no(half: Any) -> bool:
-    """True for an error whose code is 0, and for a response that has the ref 0 alone."""
+    """Tell whether this is an error with the code 0, or a response that holds only the ref 0."""
     return isinstance(half, dict) and _is_no(
         half.get("error_code", half.get("ref") if len(half) == 1 else None)
     )
@@ -122,7 +121,7 @@ def _is_no(value: Any) -> bool:
 
 
 def _without_error(members: Document) -> tuple[str, Any]:
-    """A response without the words that there was no error; or the error that is all it holds."""
+    """Drop from a response the statement that there was no error, or return the error if it holds only that."""
     if _is_no(members.get("error_code")):
         return "response", {name: part for name, part in members.items() if name not in _ERROR_NAMES}
     if members.keys() == {"failed"}:
@@ -132,7 +131,7 @@ def _without_error(members: Document) -> tuple[str, Any]:
 
 
 def _failure(members: Any, note: Note) -> ProviderFailure:
-    """The error in `members`, an object or a text that begins with a code. Raises Garbled."""
+    """Read the error in `members`, an object or a text that begins with a code. Raises Garbled."""
     if isinstance(members, str):
         return _worded(members.strip())
     found = members if isinstance(members, dict) else {}
@@ -154,7 +153,7 @@ def _worded(text: str) -> ProviderFailure:
 
 
 def _renamed(members: Document) -> Document:
-    """`members` of an error under the names that they should have; of several for one the first counts."""
+    """Give the `members` of an error their proper names. Of several for one name the first counts."""
     plain = {name.lower().replace("-", "_"): part for name, part in reversed(members.items())}
     names = {
         name: [plain[other] for other in others if other in plain] for name, others in _ERROR_NAMES.items()
@@ -163,14 +162,14 @@ def _renamed(members: Document) -> Document:
 
 
 def _full_part(half: Any) -> Any:
-    """None for a half that says that there is none."""
+    """Drop the empty parts of a half. Returns None for a half that says that there is none."""
     return None if _is_no(half) else _pruned(half, MAX_DEPTH)
 
 
 def _pruned(value: Any, depth: int) -> Any:
-    """`value` without null, false, blanks, and objects and lists of nothing else; None where nothing is left.
+    """Drop null, false, blank texts, and objects and lists of nothing else. Returns None if nothing is left.
 
-    Raises Garbled for what is too deep.
+    Raises Garbled for a value that is nested too deeply.
     """
     if not depth:
         raise Garbled("it is too deep")
@@ -183,7 +182,7 @@ def _pruned(value: Any, depth: int) -> Any:
 
 
 def _alone(value: Any) -> str | None:
-    """The `ref` in `value`, from which all that is empty is gone, or else the one text that there is."""
+    """Find the `ref` in a pruned `value`, or else its only text. Returns None if there are several."""
     while isinstance(value, dict | list):
         parts = list(value.values()) if isinstance(value, dict) else value
         alone = parts[0] if len(parts) == 1 else None

@@ -1,6 +1,6 @@
-"""An answer's bytes as plain objects: JSON in both of its spellings, XML. Only what is well-formed is read here.
+"""Reads the bytes of an answer as plain objects: JSON in both of its spellings, and XML. Only well-formed text passes.
 
-Whatever the bytes are, `document` returns or raises `NoDocument` or `Garbled`, and nothing else.
+For any bytes `document` either returns, or raises `NoDocument` or `Garbled` and nothing else.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from defusedxml.ElementTree import fromstring
 
 SPACE = b" \t\r\n"
 MAX_DEPTH = 20
-"""Of nested objects or elements. What is deeper in XML is read as its text."""
+"""Levels of nested objects or elements. An element of XML at this depth is read as its text."""
 MAX_PARTS = 4000
-"""Signs and words of JSON, or tags of XML, that a second, slower reading looks at. An answer has a few dozen."""
+"""Signs and words of JSON, or tags of XML, that the second, slower reading looks at. An answer has a few dozen."""
 
 _SCHEMA_NAMES = ("nil", "type")
-"""Attributes of XML Schema: how the libraries of .NET and Java write that an element is empty, `xsi:nil="true"`."""
+"""Attributes of XML Schema. Libraries of .NET and Java mark an empty element by `xsi:nil="true"`."""
 
 Document = dict[str, Any]
-"""An object. Its leaves are strings (JSON also has None and booleans)."""
+"""An object. Its leaves are strings; in JSON they may also be None or booleans."""
 
 
 class NoDocument(Exception):
-    """The bytes are no document in either format: as an answer they say nothing."""
+    """Signals bytes that are not a document in either format, so the body says nothing."""
 
 
 class Garbled(Exception):
-    """A damaged or contradictory answer, from which nothing can be concluded. The message quotes none of it."""
+    """Signals a damaged or contradictory answer that allows no conclusion. The message quotes none of it."""
 
 
 def document(body: bytes) -> Document:
-    """The document in `body`, in the format that its first character shows.
+    """Read the document in `body`. Its first character shows the format.
 
-    Raises NoDocument, and Garbled where a key stands twice with different values.
+    Raises NoDocument, and Garbled if a key occurs twice with different values.
     """
     # Expat takes neither spaces nor a second mark before the declaration.
     body = body.lstrip(SPACE).removeprefix(BOM_UTF8).lstrip(SPACE)
@@ -51,13 +51,13 @@ def document(body: bytes) -> Document:
         raise NoDocument(type(error).__name__) from None
 
 
-# The documented example: {"response": {"ref": 97A677DD3E0A42B8EA58D93D05BAC89F}}. Quoted before the text is parsed,
-# since such a ref may also be a number (all digits, or 12E4567…) and would come out as another one.
+# The documented example: {"response": {"ref": 97A677DD3E0A42B8EA58D93D05BAC89F}}. The ref is quoted before the text is
+# parsed, because a ref that looks like a number (all digits, or 12E4567…) would be changed by the parser.
 _BARE_REF = re.compile(r'(?<!\\)("ref"\s*:\s*)([0-9A-Za-z]{32})(?=\s*[,}])')
 
 
 def _json(body: bytes) -> Document:
-    # Replacing what is not UTF-8 can harm a message, never a ref or a code.
+    # Replacing bytes that are not UTF-8 can harm a message, never a ref or a code.
     found = _parse(_BARE_REF.sub(_quoted, body.decode(errors="replace")))
     if not isinstance(found, dict):
         raise NoDocument("not an object")
@@ -79,9 +79,9 @@ def local_name(tag: str) -> str:
 
 
 def members(element: Element) -> str | Document:
-    """The element's children by name, else its text, else its attributes.
+    """The element's children by name, or if it has none its text, or if that is empty its attributes.
 
-    Raises Garbled where children of one name differ.
+    Raises Garbled if children with one name differ.
     """
     if len(element):
         return once((local_name(child.tag), _content(child)) for child in element)
@@ -99,7 +99,7 @@ def _content(element: Element, depth: int = MAX_DEPTH) -> Any:
 
 
 def once(pairs: Iterable[tuple[str, Any]]) -> Document:
-    """The pairs as a dict. Raises Garbled where one name has two values."""
+    """Make a dict of the pairs. Raises Garbled if one name has two values."""
     found: Document = {}
     for name, value in pairs:
         if found.setdefault(name, value) != value:

@@ -1,6 +1,6 @@
-"""ProxStop's telephone verification API, as far as the worker uses it.
+"""The part of ProxStop's telephone verification API that the worker uses.
 
-Source: the project's notes on the provider ("Placing a call", "Balance").
+Source: docs/explanation/provider.md ("Placing a call", "Balance").
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ACCEPT = {"json": "application/json", "xml": "application/xml, text/xml"}
 
 
 class CallResult(StrEnum):
-    """How one request ended that reached the network, or that this installation's fault kept from it."""
+    """How a request ended that reached the network, or that a fault of this installation stopped before that."""
 
     PLACED = "placed"
     REFUSED = "refused"
@@ -47,30 +47,30 @@ _RESULTS: dict[type[CallError], CallResult] = {
 
 
 class Observe(Protocol):
-    """Hears of each such request once: the job's account, how it ended, how long it took.
+    """Is called once for each such request with the job's account, the result and the time it took.
 
-    `seconds` counts from the gate's opening. Must not raise.
+    `seconds` counts from the opening of the gate. Must not raise.
     """
 
     def __call__(self, account: str, result: CallResult, seconds: float) -> None: ...
 
 
 class Remark(Protocol):
-    """Hears of each answer that was odd in some way, once. Must not raise."""
+    """Is called once for each answer that was odd in some way. Must not raise."""
 
     def __call__(self, job: Job, oddities: Collection[Oddity]) -> None: ...
 
 
 def _unremarked(job: Job, oddities: Collection[Oddity]) -> None:
-    """For those who do not need to know."""
+    """Ignore the remark: the default."""
 
 
 class ProxStop:
-    """The provider over HTTP: `ports.Provider`. One object serves any number of threads and greenlets,
-    and is made after a fork.
+    """The provider over HTTP, as `ports.Provider` wants it.
 
-    Resolving, connecting and TLS have min(5 s, timeout) together; all that follows the gate has `timeout_seconds`
-    together. Known weakness: a connection that the server closes in the instant of writing counts as "perhaps rung".
+    One object serves any number of threads and greenlets; make it after a fork. Name resolution, connecting and TLS
+    have min(5 s, timeout) together; everything after the gate has `timeout_seconds` together. Known weakness: if the
+    server closes the connection at the moment of writing, the call counts as "perhaps rung".
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class ProxStop:
         extended: bool = False,
         connections: Connections = ONE_CONNECTION,
     ) -> None:
-        """`extended` sends `exttype` too, which only the provider's older page knows. Raises ConfigurationError."""
+        """`extended` also sends `exttype`, which only the provider's older page has. Raises ConfigurationError."""
         self._transport = Transport(base_url, _ACCEPT[format], connections)
         self._call = self._transport.prepared(f"/telephonecall.{format}")
         self._balance = self._transport.prepared(f"/balance.{format}")
@@ -95,12 +95,12 @@ class ProxStop:
         self._extended = extended
 
     def place_call(self, job: Job, api_key: str, gate: Gate) -> str:
-        """Ask for one call; the provider's ref.
+        """Place one call, and return the provider's ref.
 
-        `gate` opens once, when the connection stands and before the request's first byte; what it raises is raised
-        as it is, and then nothing was sent. Raises Retry, Redial, Refused, AccountProblem, Misconfigured; and
-        SlotLapsed, nothing sent, when the moment that the gate gave has passed, or a kept connection was lost at the
-        gate and could not be replaced at once.
+        `gate` opens once, after the connection is made and before the first byte of the request. An error that it
+        raises passes unchanged, and then nothing was sent. Raises Retry, Redial, Refused, AccountProblem and
+        Misconfigured. Raises SlotLapsed, with nothing sent, when the moment that the gate gave has passed, or when a
+        kept connection was lost at the gate and could not be replaced at once.
         """
         exchange = self._exchange(gate)
         try:
@@ -117,14 +117,14 @@ class ProxStop:
                 self._remark(job, exchange.oddities)
 
     def balance(self, api_key: str) -> int:
-        """The points left on the account of `api_key`. Rings nobody. Raises as `place_call` does."""
+        """Ask for the points left on the account of `api_key`. Rings no phone. Raises as `place_call` does."""
         judge = partial(
             judged, take=Response.balance, codes=self._codes, redactor=partial(Cleaner.of, None, api_key)
         )
         return self._transport.post(self._balance, {"key": api_key}, self._exchange(_OpenGate()), judge)
 
     def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the kept connections."""
         self._transport.close()
 
     def _place(self, job: Job, api_key: str, exchange: Exchange) -> str:
@@ -149,7 +149,7 @@ class ProxStop:
 
 
 class _OpenGate:
-    """Balance enquiries ring nobody and wait for no slot."""
+    """The gate of a balance enquiry, which rings no phone and waits for no slot."""
 
     def connecting(self) -> None:
         return

@@ -16,20 +16,20 @@ from worker.errors import AccountProblem, CallError, ConfigurationError, Refused
 CLASSES = ("refused", "account", "retry")
 CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 MAX_CODE = 256
-"""Characters. What is longer spells no code."""
+"""Characters. A longer text is not compared with the table."""
 
 _SIGNS = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """`classes` maps a provider code to one of `CLASSES`."""
+    """The error table. `classes` maps a provider code to one of `CLASSES`."""
 
     classes: Mapping[str, str]
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The table in a TOML file, under `[codes]`. Raises ConfigurationError: a line for each fault."""
+        """Read the table `[codes]` of a TOML file. Raises ConfigurationError with a line for each fault."""
         try:
             table = read_toml(path)
         except UnreadableFile as error:
@@ -41,11 +41,11 @@ class Codes:
         return cls(dict(table["codes"]))
 
     def lists(self, code: str) -> bool:
-        """True for a code that the table classes."""
+        """Tell whether the table has the code."""
         return code in self.classes
 
     def listed(self, code: str) -> str:
-        """The code of the table that `code` spells in its own way, as `no points.` or `"No_Points"`; else `code`."""
+        """The code of the table that `code` means, spelled as `no points.` or `"No_Points"`; otherwise `code`."""
         if self.lists(code) or len(code) > MAX_CODE:
             return code
         plain = unicodedata.normalize("NFKC", html.unescape(code))
@@ -53,9 +53,9 @@ class Codes:
         return spelled if self.lists(spelled) else code
 
     def error(self, code: str, message: str, retry_after_seconds: float | None = None) -> CallError:
-        """What happens next after a well-formed `failed` answer: the phone was not rung.
+        """The error for a well-formed `failed` answer, which says that the phone was not rung.
 
-        A code that the table does not list is permanent, and marked as not known.
+        A code that the table does not have is permanent, and is marked as not known.
         """
         kind = self.classes.get(code)
         if kind == "account":

@@ -1,4 +1,4 @@
-"""Content codings, none of which was asked for: the body itself shows which it has, the header may be wrong."""
+"""Undoes content codings. The worker asks for none, and the header may be wrong, so the body itself decides."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from worker.http.phases import ANSWER_BYTES
 from worker.provider.bodies import SPACE, Garbled
 
 MAX_CODINGS = 3
-"""Undone one after the other: a proxy may compress what the server has compressed."""
+"""Codings that are undone one after the other: a proxy may compress what the server has already compressed."""
 
 _PADDING = SPACE + b"\0"
-"""May follow what was compressed: some servers fill up a block, or end a body with a line break."""
+"""Bytes that may follow the compressed data: some servers fill up a block, or end a body with a line break."""
 
 _GZIP_SIGNATURE = b"\x1f\x8b\x08"
 _ZLIB_OR_GZIP, _RAW_DEFLATE = zlib.MAX_WBITS | 32, -zlib.MAX_WBITS
@@ -21,13 +21,13 @@ _DOCUMENT_SIGNS = (b"{", b"[", b"<", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
 def decoded(body: bytes, content_encoding: str, note: Note = unheard) -> bytes:
-    """`body` without its content codings. What is plain stays as it is, whatever `content_encoding` says.
+    """Undo the content codings of `body`. A plain body stays as it is, whatever `content_encoding` says.
 
-    `note` hears Oddity.CODING where the two do not agree. Raises Garbled for more than 64 KiB, for a compressed body
-    that is cut short or damaged, and for one in a coding that is not known.
+    `note` hears Oddity.CODING if the two do not agree. Raises Garbled for more than 64 KiB, for a compressed body that
+    is cut short or damaged, and for an unknown coding.
     """
     if not content_encoding and body.startswith(_DOCUMENT_SIGNS):
-        return body  # As nearly all are.
+        return body  # The usual case.
     named = {name.strip().lower() for name in content_encoding.split(",")} - {"", "identity"}
     plain = _plain(body, named)
     if not (not named if plain is body else named and named <= _READABLE):
@@ -47,7 +47,7 @@ def _plain(body: bytes, named: set[str]) -> bytes:
 
 
 def _is_compressed(body: bytes, expected: bool) -> bool:
-    """False for what is certainly plain: most answers."""
+    """Tell whether the body may be compressed. Most answers are certainly plain."""
     return expected or not _may_be_document(body)
 
 
@@ -56,7 +56,7 @@ def _may_be_document(body: bytes) -> bool:
 
 
 def _inflated(body: bytes, expected: bool) -> bytes | None:
-    """`body` decompressed once; None where it is not compressed. Raises Garbled where it is, and is damaged."""
+    """Decompress `body` once. Returns None if it is not compressed; raises Garbled if it is and is damaged."""
     certain = body.startswith(_GZIP_SIGNATURE) or (expected and not _may_be_document(body))
     for window in (_ZLIB_OR_GZIP, _RAW_DEFLATE):
         try:
@@ -67,14 +67,14 @@ def _inflated(body: bytes, expected: bool) -> bytes | None:
             if certain:
                 raise
             continue
-        # Raw deflate has no sign of its own and no checksum: nearly any few bytes can be read as it.
+        # Raw deflate has no signature and no checksum: almost any few bytes can be read as raw deflate.
         if expected or window != _RAW_DEFLATE or _may_be_document(plain):
             return plain
     return None
 
 
 def _members(body: bytes, window: int) -> bytes:
-    """The content of all members, of which gzip allows several. Raises zlib.error and Garbled."""
+    """Decompress all members; gzip allows several. Raises zlib.error and Garbled."""
     plain = b""
     while True:
         stream = zlib.decompressobj(window)
@@ -85,4 +85,4 @@ def _members(body: bytes, window: int) -> bytes:
         if not body.strip(_PADDING):
             return plain
         if not body.startswith(_GZIP_SIGNATURE):
-            raise Garbled("more follows than was compressed")
+            raise Garbled("more data follows the compressed body")

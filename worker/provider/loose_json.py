@@ -1,7 +1,7 @@
-"""JSON as people and careless servers write it.
+"""Reads JSON as people and careless servers write it.
 
-Beside JSON by the letter: line breaks in strings, escapes that JSON does not know, single quotes, no quotes, quotes
-within a string, commas that are missing or too many, and text around the object.
+Besides proper JSON it takes line breaks in strings, unknown escapes, single quotes, missing quotes, quotes within a
+string, missing and superfluous commas, and text around the object.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from worker.provider.bodies import MAX_DEPTH, MAX_PARTS, Document, Garbled, NoDocument, once
 
-# Possessive, and a string that never ends is matched too: no part of the text is looked at twice.
+# Possessive quantifiers, and a string without an end matches too: no part of the text is scanned twice.
 _TOKEN = re.compile(
     r"""\s*+(?:(?P<sign>[{}\[\]:,])
     |"(?P<double>[^"\\]*+(?:\\.?[^"\\]*+)*+)(?P<ended>"|\Z)
@@ -29,7 +29,7 @@ _END = ""
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """A sign, or "" for the end; or a text, whose sign is "text". `end` is where it ends."""
+    """A token: a sign, "" for the end of the text, or "text" for a word. `end` is the index after it."""
 
     sign: str
     text: str = ""
@@ -38,13 +38,13 @@ class _Token:
 
 
 MAX_OBJECTS = 10
-"""One after the other in a text."""
+"""Objects that may follow one another in a text."""
 
 
 def read(text: str) -> Document:
-    """The first object of `text`, and those that follow it as long as a `response` or `failed` does.
+    """Read the first object of `text`, and further objects as long as a `response` or `failed` follows.
 
-    Raises NoDocument, and Garbled for a name with two values, or where another object should follow and does not.
+    Raises NoDocument, and Garbled for a name with two values or when a further object cannot be read.
     """
     start = text.find("{")
     if start < 0:
@@ -66,19 +66,19 @@ def _another(reader: _Reader, text: str, count: int) -> Document:
 
 
 class _Reader:
-    """Reads tokens one after the other; `here` is the one that was read last."""
+    """Reads one token after the other. `here` is the last one that was read."""
 
     def __init__(self, text: str, start: int) -> None:
         self._text, self.here, self._left = text, _Token(_END, end=start), MAX_PARTS
         self._next = [self._scan(start)]
 
     def object_from(self, start: int) -> Document:
-        """The object that begins at `start`, behind the one that was read last. Raises as `value` does."""
+        """Read the object that begins at `start`, after the token that was read last. Raises as `value` does."""
         self._next = [self._scan(start)]
         return self.object(MAX_DEPTH)
 
     def value(self, depth: int) -> Any:
-        """The value that comes next; None where none does. Raises NoDocument, for one that is too deep as well."""
+        """Read the next value; None if there is none. Raises NoDocument, also for a value that is nested too deeply."""
         if not depth:
             raise NoDocument("too deep")
         match self._peek().sign:
@@ -91,7 +91,7 @@ class _Reader:
         return None
 
     def object(self, depth: int) -> Document:
-        """The object that comes next. Raises as `value` does, and Garbled for a name with two values."""
+        """Read the next object. Raises as `value` does, and Garbled for a name with two values."""
         self._take()
         pairs = []
         while (token := self._take_after_commas()).sign != "}":
@@ -114,7 +114,7 @@ class _Reader:
             values.append(self.value(depth - 1))
 
     def _words(self) -> Any:
-        """Words up to the next sign, or up to the next name. Several are one string, which has quotes within it."""
+        """Read the words up to the next sign or name. Several words are one string that has quotes within it."""
         words = [self._take()]
         while self._peek().sign == "text" and self._peek(1).sign != ":":
             words.append(self._take())
@@ -156,7 +156,7 @@ class _Reader:
 
 
 def unescaped(text: str) -> str:
-    """What a string of JSON stands for; an escape that JSON does not know stands for its letter."""
+    """Undo the escapes of a JSON string. An unknown escape stands for its letter."""
     if "\\" not in text:
         return text
     plain = _ESCAPE.sub(lambda escape: _character(escape[1], escape[2]), text)

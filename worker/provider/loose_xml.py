@@ -1,4 +1,4 @@
-"""XML that is nearly well-formed: repaired as a text, then parsed once more. Document types stay forbidden."""
+"""Reads XML that is nearly well-formed: it repairs the text and parses it again. Document types stay forbidden."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker.provider.bodies import MAX_PARTS, Document, NoDocument, members
 
 _HALF = re.compile(r"</?(?:[\w.-]+:)?(?:response|failed)(?![\w.-])[^<>]*>", re.IGNORECASE)
 _DOCUMENT_TYPE = re.compile(r"<!\s*(?:DOCTYPE|ENTITY)", re.IGNORECASE)
-# Each of these stops at the next "<", or has a bounded length: a long text takes no longer than its length.
+# Each pattern stops at the next "<" or has a bounded length, so the time grows with the length of the text, no faster.
 _INSTRUCTION = re.compile(r"<\?[^<>]*>")
 _MARKUP = re.compile(r"</?(?:a|b|br|div|em|font|hr|i|p|span|strong|u)(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _TAG = re.compile(r"<(/?)(?:[\w.-]+:)?([A-Za-z_][\w.-]*)")
@@ -24,26 +24,26 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def mentions_a_half(text: str) -> bool:
-    """True where a tag `response` or `failed` is in the text."""
+    """Tell whether the text has a tag `response` or `failed`."""
     return bool(_HALF.search(text))
 
 
 def read(text: str) -> Document:
-    """Every `response` and `failed` of `text`, which has one. What is before the first and after the last is left out.
+    """Read every `response` and `failed` of `text`, and ignore the text before the first and after the last.
 
-    Raises NoDocument, and Garbled where one of them says a thing twice, differently.
+    Raises NoDocument, and Garbled if one of them gives one name two values.
     """
     if _DOCUMENT_TYPE.search(text) or text.count("<") > MAX_PARTS:
         raise NoDocument("a document type, or too many tags")
     try:
         root = fromstring(f"<answer>{_repaired(_between(text))}</answer>", forbid_dtd=True)
-    except Exception as error:  # the parsers have many ways to give up
+    except Exception as error:  # Parsers can fail in many ways.
         raise NoDocument(type(error).__name__) from None
     return {"answer": [{child.tag: members(child)} for child in root]}
 
 
 def _between(text: str) -> str:
-    """From the first tag of a half to the last, without comments, and with CDATA as plain text."""
+    """The text from the first tag of a half to the last, without comments, and with CDATA as plain text."""
     text = _comments_dropped(text)
     tags = list(_HALF.finditer(text))
     if not tags:
@@ -72,6 +72,6 @@ def _repaired(text: str) -> str:
 
 
 def _character(reference: re.Match[str]) -> str:
-    """What &#233; or &#xE9; stands for."""
+    """The character that a reference such as `&#233;` or `&#xE9;` stands for."""
     number = int(reference[1]) if reference[1] else int(reference[2], 16)
     return escape(chr(number)) if number <= sys.maxunicode else " "

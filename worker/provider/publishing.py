@@ -1,10 +1,10 @@
-"""Foreign text made fit to be published: the provider's words may quote the number, the PIN or the key.
+"""Cleans the provider's texts before they are published: they may quote the number, the PIN or the key.
 
-They are found in other digits, grouped in any way, backwards, in other case, escaped as in URLs, HTML, JSON or Python,
-and in base64 or hexadecimal, also one of the escapes over another or over these.
+These are found in other digits, grouped in any way, backwards, in another case, escaped as in URLs, HTML, JSON or
+Python, and in base64 or hexadecimal, and also under one escape on top of another.
 
-Known weakness: digits in words ("four three two one"), digits with letters between them, base32, base64 twice, bits,
-enciphered or compressed text, a part of a key, and a key shorter than eight characters.
+Known weakness: digits spelled as words ("four three two one"), digits with letters between them, base32, base64 twice,
+bits, encrypted or compressed text, a part of a key, and a key shorter than eight characters are not found.
 """
 
 from __future__ import annotations
@@ -21,47 +21,47 @@ MAX_MESSAGE_CHARACTERS = 300
 MASK = "***"
 
 CUT_OFF = 128
-"""Characters at the end of what was cut, where half a number could stand."""
+"""Characters to drop at the end of a text that was cut: half a number could be there."""
 
-_KEY_CHARACTERS = 8
-"""No key is shorter. Masking a shorter word, as "key" in a trial set-up, would eat ordinary ones."""
+_MIN_KEY = 8
+"""Characters. Real keys are longer; masking a shorter one, as "key" in a trial, would hide ordinary words."""
 
-_NUMBER_DIGITS = 7
-"""What has fewer may stand in a ref by chance."""
+_MIN_NUMBER = 7
+"""Digits. A shorter number may be part of a ref by chance."""
 
-# With whatever is neither letter nor digit in between: "(212) 555-5555" is one run.
+# Anything but letters may separate the digits: "(212) 555-5555" is one run.
 _DIGIT_RUN = re.compile(r"\d(?:[\W_]*+\d)*+")
 
 
 @dataclass(frozen=True, slots=True)
 class Cleaner:
-    """Knows what must not be published of one request. `repr()` shows none of it."""
+    """Knows what must not be published of one request. `repr()` does not show it."""
 
     numbers: tuple[str, ...] = field(repr=False)
     key: str = field(repr=False)
 
     @classmethod
     def of(cls, job: Job | None, api_key: str) -> Self:
-        """For a call's answer; without a job, for an answer that concerns the key alone."""
+        """Make a cleaner for a call's answer, or without a job for an answer that concerns only the key."""
         numbers = (job.phone.lstrip("0") or job.phone, job.code) if job else ()
-        return cls(numbers, api_key if len(api_key) >= _KEY_CHARACTERS else "")
+        return cls(numbers, api_key if len(api_key) >= _MIN_KEY else "")
 
     def publishable(self, text: str, mask: str = MASK) -> str:
-        """`text` on one line, without control signs, at most 300 characters, what is secret replaced by `mask`."""
+        """Clean `text`: one line of at most 300 characters without control signs, with secrets replaced by `mask`."""
         read = plain(text[:MAX_CHARACTERS])
         shown = self._masked(read, mask)
         for quoted_printable in (False, True):
             reading = unescaped(shown, quoted_printable=quoted_printable)
             masked = self._masked(reading, mask)
             shown = masked if masked != reading else shown
-        # Cut last: half a number would no longer be recognised.
+        # Cut last: half a number would not be recognised.
         whole = max(len(text), len(read)) < MAX_CHARACTERS
         return (shown if whole else shown[:-CUT_OFF])[:MAX_MESSAGE_CHARACTERS]
 
     def is_quoted_in(self, ref: str) -> bool:
-        """Whether a ref holds the key or the number, and so is none."""
+        """Tell whether a ref holds the key or the phone number, and so is not a ref."""
         said, key = ref.lower(), self.key.lower()
-        numbers = (number for number in self.numbers if len(number) >= _NUMBER_DIGITS)
+        numbers = (number for number in self.numbers if len(number) >= _MIN_NUMBER)
         return (bool(key) and (key in said or key[::-1] in said)) or any(number in said for number in numbers)
 
     def _masked(self, text: str, mask: str) -> str:
@@ -85,15 +85,13 @@ class Cleaner:
         return any(number in digits or number[::-1] in digits for number in self.numbers)
 
     def _is_coded_number(self, token: str) -> bool:
-        """The number itself in hexadecimal."""
+        """Tell whether the token is the number itself in hexadecimal."""
         hexadecimal = token.lower().removeprefix("0x").lstrip("0")
-        return any(
-            hexadecimal == f"{int(number):x}" for number in self.numbers if len(number) >= _NUMBER_DIGITS
-        )
+        return any(hexadecimal == f"{int(number):x}" for number in self.numbers if len(number) >= _MIN_NUMBER)
 
 
 @lru_cache(maxsize=64)
 def _spelled(key: str) -> re.Pattern[str]:
-    """The key in any case, forwards or backwards, grouped in any way."""
+    """A pattern for the key in any case, forwards or backwards, grouped in any way."""
     ways = (r"[\W_]*".join(map(re.escape, way)) for way in (key, key[::-1]))
     return re.compile("|".join(ways), re.IGNORECASE)

@@ -1,7 +1,7 @@
-"""A second, lenient reading of a body that cannot be read by the letter: as a person would read it.
+"""Reads a second time, leniently, a body that strict reading refused.
 
-The phone rings, or the account has no points left, whether or not a byte of the message beside it is well-formed.
-Nothing is made up: a document that is cut short stays unreadable. The time it takes grows with the length, no faster.
+The phone rings, or the account has no points left, whether or not every byte of the answer is well-formed. Nothing is
+invented: a document that is cut short stays unreadable. The time grows with the length of the body, no faster.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _MENTIONS_RESPONSE = re.compile(r'<\s*response\b|["\']?\bresponse["\']?\s*:', re
 
 
 def repaired(body: bytes) -> Document:
-    """The `response` and `failed` in `body`, wherever they are and in whatever case their names are spelled.
+    """Find the `response` and `failed` in `body`, at any place and with names in any case.
 
-    Raises NoDocument for what is no answer, and Garbled for one that contradicts itself, or for one that cannot be
-    read although it speaks of a `response`.
+    Raises NoDocument for a body that is not an answer, and Garbled for an answer that contradicts itself, or that
+    mentions a `response` and cannot be read.
     """
     text = _text(body)
     try:
         return once(_halves(_read(text)))
     except NoDocument:
         if _MENTIONS_RESPONSE.search(text):
-            raise Garbled("it speaks of a response and cannot be read") from None
+            raise Garbled("it mentions a response and cannot be read") from None
         raise NoDocument("neither JSON nor XML") from None
 
 
@@ -44,14 +44,14 @@ def _read(text: str) -> Document:
 
 
 def _text(body: bytes) -> str:
-    """The body's text. What is in no known encoding harms a letter of a message, never a ref or a code."""
+    """Decode the body. An unknown encoding can harm a letter of a message, never a ref or a code."""
     body = body.lstrip(SPACE)
     text = body.removeprefix(BOM_UTF8).decode(_encoding(body), errors="replace")
     return _unwrapped(text.strip("\ufeff\0 \t\r\n"))
 
 
 def _encoding(body: bytes) -> str:
-    """By its mark, or by which of its first letters are zero bytes."""
+    """Guess the encoding from the byte order mark, or from the zero bytes among the first four."""
     zeros = [not byte for byte in body[:4]]
     if body.startswith(BOM_UTF16_LE) or zeros == [False, True] * 2:
         return "utf-16-le"
@@ -61,7 +61,7 @@ def _encoding(body: bytes) -> str:
 
 
 def _unwrapped(text: str) -> str:
-    """A document that was encoded twice, once less: JSON within a string of JSON, XML within a text of XML."""
+    """Undo one encoding of a document that was encoded twice: JSON in a JSON string, or XML in the text of XML."""
     if text.startswith('"'):
         return loose_json.unescaped(text.strip('"'))
     if _ESCAPED_HALF.search(text) and not loose_xml.mentions_a_half(text):
@@ -70,7 +70,7 @@ def _unwrapped(text: str) -> str:
 
 
 def _halves(found: Any) -> Iterator[tuple[str, Any]]:
-    """The outermost `response` and `failed`, the keys within them in lower case."""
+    """Yield the outermost `response` and `failed`, with the keys in them in lower case."""
     waiting = [found]
     while waiting:
         value = waiting.pop()
@@ -84,7 +84,7 @@ def _halves(found: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _lowered(value: Any) -> Any:
-    """Raises Garbled where names that differ in case alone have two values."""
+    """Spell the names in lower case. Raises Garbled if names that differ only in case have different values."""
     if not isinstance(value, dict):
         return value
     return once((name.lower().replace("-", "_"), member) for name, member in value.items())

@@ -1,6 +1,6 @@
-"""The spellings in which somebody else's words may quote a number, PIN or key, undone.
+"""Undoes the spellings in which a foreign text may quote a number, PIN or key.
 
-Source of the list: what web frameworks and their logs do to the fields of a request that they show.
+Source of the list: the ways in which web frameworks and their logs show the fields of a request.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from contextlib import suppress
 from urllib.parse import unquote
 
 MAX_ROUNDS = 3
-"""How often a text may have been encoded, one coding over the other."""
+"""Encodings on top of one another that are undone."""
 
 MAX_CHARACTERS = 2048
-"""That are looked at. What is longer was not written for people; and one sign can stand for eighteen."""
+"""Characters that are examined. A longer text is not meant for people, and one character can expand to eighteen."""
 
 TOKEN = re.compile(r"[A-Za-z0-9+/_-]{4,}+")
-"""What may be a text in base64 or hexadecimal."""
+"""A word that may be a text in base64 or hexadecimal."""
 
 PAIRS = re.compile(r"\b[0-9A-Fa-f]{2}(?:[ :][0-9A-Fa-f]{2}){2,}+\b")
-"""Bytes in hexadecimal, one by one."""
+"""Bytes in hexadecimal with separators between them."""
 
 _ESCAPE = re.compile(r"(?<!\\)\\++(?:(?:u00|x)([0-9A-Fa-f]{2})|([0-3][0-7]{2}))")
 _QUOTED_PRINTABLE = re.compile(r"=([0-9A-F]{2})")
@@ -31,8 +31,11 @@ _SEPARATORS = re.compile(r"[/+_-]")
 
 
 def plain(text: str) -> str:
-    """One line. Compatibility forms and the digits of other scripts are made plain; control, format and lone surrogate
-    signs become spaces."""
+    """Put the text on one line and make it plain.
+
+    Compatibility forms and digits of other scripts become plain characters; control and format characters and lone
+    surrogates become spaces.
+    """
     signs = unicodedata.normalize("NFKC", text)[:MAX_CHARACTERS]
     return " ".join("".join(map(_plain, signs)).split())
 
@@ -44,20 +47,20 @@ def _plain(sign: str) -> str:
 
 
 def unescaped(text: str, *, quoted_printable: bool = False) -> str:
-    """Without the escapes of URLs, HTML, JSON and Python; or without these and those of quoted-printable.
+    """Undo the escapes of URLs, HTML, JSON and Python, and with `quoted_printable` those of quoted-printable too.
 
-    Apart, because in `k=%32%31` the latter take the digits behind the sign of equality for one of theirs.
+    This is a choice because in `k=%32%31` quoted-printable would take the digits after the equals sign for an escape.
     """
     for _ in range(MAX_ROUNDS):
         before, text = text, _ESCAPE.sub(_character, unquote(html.unescape(text)))
         if text == before:
             break
-    # Once: what it has undone may stand behind a sign of equality too.
+    # Only once: its result may follow an equals sign again.
     return plain(_QUOTED_PRINTABLE.sub(_quoted_sign, text) if quoted_printable else text)
 
 
 def meanings(token: str) -> Iterator[str]:
-    """What a token, or a part of it, would mean in base64 and in hexadecimal; mostly nonsense."""
+    """Yield what a token, or a part of it, would mean in base64 and in hexadecimal. Most results are nonsense."""
     for part in {token, *_SEPARATORS.split(token)}:
         standard = part.replace("-", "+").replace("_", "/")
         with suppress(ValueError):

@@ -1,6 +1,6 @@
-"""What one answer means for the job: the body decides first, the HTTP status only when the body says nothing.
+"""Decides what one answer means for the job: first by the body, by the HTTP status only if the body says nothing.
 
-Source: the table "Was the phone rung?" of the project's notes on the provider.
+Source: the table "Was the phone rung?" of docs/explanation/provider.md.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from worker.provider.codings import decoded
 from worker.provider.publishing import Cleaner
 
 UNKNOWN_CODE = "UNKNOWN_ERROR"
-"""Stands for a code that is not spelled as one; the message then begins with what came."""
+"""The code in place of one that is not spelled as a code. The message then begins with the text that came."""
 
 MAX_RETRY_AFTER_SECONDS = 300.0
 
@@ -32,9 +32,9 @@ Wanted = TypeVar("Wanted", str, int)
 def judged(
     reply: Reply, take: Callable[[answer.Response], Wanted], codes: Codes, redactor: Callable[[], Cleaner]
 ) -> Wanted:
-    """What `take` finds in the reply's `response`. Raises the CallError that fits any other reply.
+    """Return what `take` finds in the reply's `response`, or raise the CallError that fits.
 
-    `redactor` knows what no word of the provider's may show that is published.
+    `redactor` makes the Cleaner that takes secrets out of the provider's texts before they are published.
     """
     try:
         verdict: Wanted | CallError = _said(reply, take, codes, redactor)
@@ -43,7 +43,7 @@ def judged(
         verdict.cause = Cause.PROTOCOL
     except (NoDocument, answer.Neither):
         verdict = _by_status(reply)
-    # Out of the handlers: the exceptions there have frames that hold the body, which may quote the request.
+    # Raised outside the handlers: the exceptions there have frames that hold the body, which may quote the request.
     if isinstance(verdict, CallError):
         raise verdict
     return verdict
@@ -52,7 +52,7 @@ def judged(
 def _said(
     reply: Reply, take: Callable[[answer.Response], Wanted], codes: Codes, redactor: Callable[[], Cleaner]
 ) -> Wanted | CallError:
-    """What the body says. Raises NoDocument, Neither and Garbled."""
+    """Read the body. Raises NoDocument, Neither and Garbled."""
     note = reply.oddities.add
     found = answer.read(decoded(reply.body, reply.headers.get("Content-Encoding", ""), note), note)
     if isinstance(found, answer.ProviderFailure):
@@ -62,7 +62,7 @@ def _said(
 
 
 def _cleaned(ref: str, reply: Reply, redactor: Cleaner) -> str:
-    """A ref of no known shape may be long, any may quote the request. Raises Garbled where nothing is left of it."""
+    """Clean a ref that has no known shape or quotes the request. Raises Garbled if nothing is left of it."""
     if redactor.is_quoted_in(ref):
         reply.oddities.add(Oddity.REF)
     if Oddity.REF not in reply.oddities:
@@ -73,10 +73,10 @@ def _cleaned(ref: str, reply: Reply, redactor: Cleaner) -> str:
 
 
 def _by_status(reply: Reply) -> CallError:
-    """A reply without an answer in it.
+    """The error for a reply without an answer in it.
 
-    A 4xx most likely means that nothing was rung, but no page of the provider says so, and a proxy may have passed the
-    request on before it failed: only 429, 503 and a redirect are taken as "not rung".
+    A 4xx most likely means that no phone was rung, but no page of the provider says so, and a proxy may have passed the
+    request on before it failed. So only 429, 503 and a redirect count as "not rung".
     """
     if reply.status in _BUSY:
         return Retry(
@@ -88,7 +88,7 @@ def _by_status(reply: Reply) -> CallError:
         return Misconfigured(
             f"the provider redirects: HTTP status {reply.status}; check PROXSTOP_URL", sent=True
         )
-    return Redial(f"neither an answer nor an error came: HTTP status {reply.status}")
+    return Redial(f"the body holds neither an answer nor an error: HTTP status {reply.status}")
 
 
 def _wait_seconds(reply: Reply) -> float | None:
@@ -97,7 +97,7 @@ def _wait_seconds(reply: Reply) -> float | None:
 
 def _refusal(failure: answer.ProviderFailure, reply: Reply, codes: Codes, redactor: Cleaner) -> CallError:
     wait_seconds = _wait_seconds(reply)
-    # A code of the table is no secret, though its letters or digits may occur in one.
+    # A code of the table is not a secret, even if its letters or digits occur in one.
     code = codes.listed(failure.code)
     if not codes.lists(code):
         code = redactor.publishable(code, mask="X")
