@@ -13,7 +13,7 @@ from worker.broker.address import broker_url, redis_broker
 from worker.core.accounts import Accounts
 from worker.core.ports import Provider
 from worker.core.settling import Settler
-from worker.core.verify import Verification
+from worker.core.verify import Calls, Overdue, Reception
 from worker.delivery.courier import Courier
 from worker.delivery.relay import Relay
 from worker.delivery.results import ResultsQueue
@@ -193,18 +193,8 @@ class Wiring:
         return threading.Event()
 
     @cached_property
-    def verification(self) -> Verification:
-        return Verification(
-            ledger=self.ledger,
-            provider=self.provider,
-            accounts=self.accounts,
-            dead_letters=self.dead_letters,
-            watch=self.watching,
-            settler=Settler(self.ledger, self.recorder, self.watching, closing=self.closing),
-            waits=GivingWay(),
-            request_seconds=self._settings.proxstop_timeout,
-            extended=self._settings.extended,
-        )
+    def settler(self) -> Settler:
+        return Settler(self.ledger, self.recorder, self.watching, closing=self.closing)
 
     @cached_property
     def recorder(self) -> Recorder:
@@ -216,12 +206,16 @@ class Wiring:
 
     @cached_property
     def dialler(self) -> Dialler:
-        return Dialler(self._calls, self.verification.dial, self.watching, self.hands)
+        timeout = self._settings.proxstop_timeout
+        calls = Calls(self.accounts, self.provider, self.settler, GivingWay(), request_seconds=timeout)
+        return Dialler(self._calls, calls.dial, self.watching, self.hands)
 
     @cached_property
     def intake(self) -> Intake:
         suspects = RedisSuspects(self.client)
-        return Intake(self.verification, self.dead_letters, suspects, self.dialler, self.watching)
+        extended = self._settings.extended
+        reception = Reception(self.ledger, self.accounts, self.dead_letters, self.watching, extended)
+        return Intake(reception, self.dead_letters, suspects, self.dialler, self.watching)
 
     @cached_property
     def releaser(self) -> Loop:
@@ -230,7 +224,7 @@ class Wiring:
 
     @cached_property
     def sweeper(self) -> Sweeper:
-        return Sweeper(self.ledger, self.verification, self.recorder)
+        return Sweeper(self.ledger, Overdue(self.accounts, self.settler).decide, self.recorder)
 
     @cached_property
     def relay(self) -> Relay:

@@ -20,7 +20,7 @@ from worker.core.ports import Gate
 from worker.core.records import Lease, Source
 from worker.core.retry import Backoff, backoff_seconds
 from worker.core.settling import Settler
-from worker.core.verify import Verification
+from worker.core.verify import Calls, Overdue, Reception
 from worker.engine.recorder import Recorder
 from worker.errors import StoreUnavailable
 
@@ -79,26 +79,22 @@ class World:
         self.dead_letters = NotedDeadLetters()
         self.recorder = Recorder(self.ledger, self.watch, NotedFaults())
         self.settler = Settler(self.ledger, self.recorder, self.watch, self.clock)
-        self.verification = Verification(
-            ledger=self.ledger,
-            provider=self.provider,
-            accounts=accounts(*owners),
-            dead_letters=self.dead_letters,
-            watch=self.watch,
-            settler=self.settler,
-            waits=MovedClock(self.clock),
-            request_seconds=REQUEST_SECONDS,
-            wait=wait,
-        )
+        known = accounts(*owners)
+        self.reception = Reception(self.ledger, known, self.dead_letters, self.watch)
+        waits = MovedClock(self.clock)
+        self.calls = Calls(known, self.provider, self.settler, waits, REQUEST_SECONDS, wait)
+        self.overdue = Overdue(known, self.settler)
 
     def share(self, other: World) -> None:
         """Work on the other's store from now on, as a worker with another accounts file would."""
         self.store = other.store
         self.ledger.store = other.store
 
-    def accept(self, *jobs: Job, may_dial: int = 1) -> list[Lease]:
-        requests = [Submission(one.model_dump(mode="json", exclude_none=True), Source.CELERY) for one in jobs]
-        return self.verification.accept(requests, may_dial)
+    def accept(self, *jobs: Job, places: int = 1) -> list[Lease]:
+        submissions = [
+            Submission(one.model_dump(mode="json", exclude_none=True), Source.CELERY) for one in jobs
+        ]
+        return self.reception.accept(submissions, places)
 
     def lease(self, name: str = "job-1", **fields: Any) -> Lease:
         """The lease of a job that may go at once."""
@@ -109,13 +105,13 @@ class World:
         """Place the calls, and record what was decided."""
         try:
             for lease in leases:
-                self.verification.dial(lease)
+                self.calls.dial(lease)
         finally:
             self.record()
 
-    def recover(self, *leases: Lease) -> None:
+    def decide_overdue(self, *leases: Lease) -> None:
         for lease in leases:
-            self.verification.recover(lease)
+            self.overdue.decide(lease)
         self.record()
 
     def record(self) -> None:
@@ -128,7 +124,7 @@ class World:
         """Let a worker release and sweep until nothing waits, at most so long."""
         ends = self.clock() + seconds
         while self.clock() < ends:
-            self.recover(*self.ledger.reclaim(50))
+            self.decide_overdue(*self.ledger.reclaim(50))
             self.dial(self.ledger.lease_due(1).leases)
             self.clock.advance(step_seconds)
 

@@ -30,7 +30,7 @@ class TestSlots:
     def test_a_request_waits_for_its_slot(self, world: World) -> None:
         """Leased a little ahead, the request leaves when the slot opens, not before."""
         world.dial([world.lease("first")])
-        world.accept(job("second"), may_dial=0)
+        world.accept(job("second"), places=0)
         world.clock.advance(world.ledger.lease_due(0).wait_seconds)
         (lease,) = world.ledger.lease_due(1).leases
         assert lease.slot.opens > world.clock()
@@ -56,7 +56,7 @@ class TestSlots:
     def test_without_a_slot_the_job_goes_back(self, world: World) -> None:
         """When no slot comes at once the thread is given up, not slept on."""
         lease = world.lease(account_name="slow")
-        world.accept(job("next", "slow"), may_dial=0)
+        world.accept(job("next", "slow"), places=0)
         world.clock.advance(1.1)
         world.dial(world.ledger.lease_due(1).leases)
         world.clock.advance(0.1)

@@ -31,7 +31,7 @@ def test_an_event_tells_the_job_and_its_attempts(world: World) -> None:
 
 def test_no_job_ends_before_it_was_accepted(world: World) -> None:
     """Not even where Redis' clock was set back while it waited: no negative duration reaches a metric. (B6)"""
-    world.accept(job("a"), may_dial=0)
+    world.accept(job("a"), places=0)
     world.clock.set_store(-90)
     (lease,) = world.ledger.lease_due(1).leases
     world.settler.settle(lease, OWNER, Tally(sent=1), Status.PLACED, REF)

@@ -168,13 +168,13 @@ class TestWaiting:
 
     def test_a_flood_does_not_touch_another_account(self, world: World) -> None:
         """A job of a quiet account goes at once while a thousand wait elsewhere."""
-        world.accept(*(job(f"flood-{n}") for n in range(1000)), may_dial=1)
+        world.accept(*(job(f"flood-{n}") for n in range(1000)), places=1)
         world.dial([world.lease("single", account_name="globex")])
         assert world.outcome("single")[0] == "call.placed"
 
     def test_jobs_over_the_limit_go_in_order_at_their_rate(self, world: World) -> None:
         """Ten jobs at ten per second take about a second, in the order in which they came."""
-        world.dial(world.accept(*(job(f"job-{n}") for n in range(10)), may_dial=10))
+        world.dial(world.accept(*(job(f"job-{n}") for n in range(10)), places=10))
         world.run(2, step_seconds=0.01)
         assert [event["data"]["id"] for event in world.events()] == [f"job-{n}" for n in range(10)]
         gaps = [
@@ -206,10 +206,10 @@ class TestRecovery:
 
     def test_a_waiting_job_expires(self, world: World) -> None:
         """Its event says that the phone was never rung."""
-        world.accept(job(expires_at="2027-01-15T08:00:05Z"), may_dial=0)
+        world.accept(job(expires_at="2027-01-15T08:00:05Z"), places=0)
         world.clock.advance(5)
         (lease,) = world.ledger.reclaim(10)
-        world.recover(lease)
+        world.decide_overdue(lease)
         assert lease.due is Due.EXPIRED and world.outcome() == ("call.expired", "EXPIRED", 0)
 
     def test_a_lost_job_is_redialled_as_far_as_allowed(self, world: World) -> None:
@@ -230,7 +230,7 @@ class TestRecovery:
         """Two lost intents with one redial: the outcome cannot be known, and it is not dialled a third time."""
         world.lease()
         world.clock.advance(31)
-        world.recover(*world.ledger.reclaim(1))
+        world.decide_overdue(*world.ledger.reclaim(1))
         world.ledger.lease_due(1)
         world.clock.advance(31)
         world.run(10)
@@ -252,7 +252,7 @@ class TestRecovery:
         other.share(world)
         other.clock.advance(31)
         (lease,) = world.ledger.reclaim(10)
-        other.recover(lease)
+        other.decide_overdue(lease)
         assert world.store.records["job-1"].state == "waiting"
 
 
@@ -264,7 +264,7 @@ class TestAccept:
         ids = []
         for name in ("nosuch", "nosuch", "nobody"):
             fields = {"id": "a", "account": name, "country": "1", "phone": "2125555555", "code": "4321"}
-            world.verification.accept([Submission(fields, Source.CELERY)], 0)
+            world.reception.accept([Submission(fields, Source.CELERY)], 0)
             ids.append(world.store.outbox[-1][1].id)
             world.store.strangers.clear()
         assert ids[0] == ids[1] != ids[2] and len(world.store.outbox) == 3
@@ -280,7 +280,7 @@ class TestAccept:
             Submission(good | {"id": "bad", "code": "0"}, Source.CELERY),
             Submission(good, Source.STREAM),
         ]
-        leases = world.verification.accept(requests, 9)
+        leases = world.reception.accept(requests, 9)
         assert [lease.job.id for lease in leases] == ["good"]
         accepted = world.watch.named("accepted")
         assert ("acme", "good", Source.STREAM) in accepted and ("acme", "by-task", Source.CELERY) in accepted
@@ -293,13 +293,13 @@ class TestAccept:
 
     def test_task_s_id_goes_with_its_letter(self, world: World) -> None:
         """A Celery message without an account is no job yet, but has an id, which sending it again must keep (D7)."""
-        world.verification.accept([Submission({"country": "1"}, Source.CELERY, "task-1")], 1)
+        world.reception.accept([Submission({"country": "1"}, Source.CELERY, "task-1")], 1)
         assert world.dead_letters.job_ids == ["task-1"]
 
     def test_no_more_are_leased_than_there_are_threads(self, world: World) -> None:
         """The others are parked, with the reason."""
         jobs = [job(f"job-{n}", account_name) for n, account_name in enumerate(("acme", "globex", "once"))]
-        leases = world.accept(*jobs, may_dial=2)
+        leases = world.accept(*jobs, places=2)
         assert [lease.job.id for lease in leases] == ["job-0", "job-1"]
         ((name, reason, _),) = world.watch.named("parked")
         assert (name, reason) == ("job-2", Reason.CAPACITY)
@@ -311,7 +311,7 @@ class TestAccept:
         request = Submission(
             {"id": "bad", "account": "acme", "country": "1", "phone": "x", "code": "4321"}, Source.STREAM
         )
-        world.verification.accept([request], 0)
+        world.reception.accept([request], 0)
         data = world.event("bad")["data"]
         assert set(data["error"]["fields"]) == {"phone"} and data["phone"] is None
         assert "4321" not in str(world.event("bad"))

@@ -1,9 +1,13 @@
 """The use case: a job comes in, is admitted under its account's limits, dialled, and settled.
 
-    request ─> judge ─┬─> admit ─┬─────────> dial ─┬─> settle ─> outbox
-                      │          └─> lane ──────^  └─> lane
-                      ├─> reject ─────────────────────────────> outbox
-                      └─> bury (dead letters)
+    submission ─> judge ─┬─> admit ─┬─────────> dial ─┬─> settle ─> outbox
+                         │          └─> lane ──────^  └─> lane
+                         ├─> reject ─────────────────────────────> outbox
+                         └─> bury (dead letters)
+
+    Reception   from the submission to a lease, or to the lane, the outbox or the dead letters
+    Calls       from a lease through the provider to what is settled
+    Overdue     in place of a call: jobs that expired as they waited, and jobs whose worker was lost
 
 Nothing here knows Celery, Redis or requests; `worker.wiring` puts the adapters behind the ports.
 """
@@ -29,74 +33,32 @@ FOREIGN_ACCOUNT_WAIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Verification:
-    """The use case and what it needs from outside. Thread-safe.
-
-    `request_seconds` is the provider client's deadline for one request; `extended` takes the provider's older
-    fields too; `wait` says how long to wait between two attempts.
-    """
+class Reception:
+    """Puts submissions on record. Thread-safe. `extended` takes the provider's older fields too."""
 
     ledger: Ledger
-    provider: Provider
     accounts: Accounts
     dead_letters: DeadLetters
     watch: Watch
-    settler: Settler
-    waits: Waits
-    request_seconds: float
     extended: bool = False
-    wait: Backoff = backoff_seconds
 
-    def accept(self, requests: Sequence[Submission], may_dial: int) -> list[Lease]:
-        """Put every request on record, for good. The leases, at most `may_dial`, are the caller's to dial.
+    def accept(self, submissions: Sequence[Submission], places: int) -> list[Lease]:
+        """Put every submission on record. The leases, at most `places`, are the caller's to dial.
 
-        Raises StoreUnavailable; then any of the requests may be on record, and all may be given again.
+        Raises StoreUnavailable; then any of the submissions may be on record, and all may be given again.
         """
         applications: list[Application] = []
-        for request in requests:
-            match judge(request, self.accounts, extended=self.extended):
+        for submission in submissions:
+            match judge(submission, self.accounts, extended=self.extended):
                 case Valid(job, account):
-                    application = Application(job, account, request.source, len(applications) < may_dial)
-                    applications.append(application)
+                    may_dial = len(applications) < places
+                    applications.append(Application(job, account, submission.source, may_dial))
                 case Rejected() as rejected:
-                    self._reject(rejected, request)
+                    self._reject(rejected, submission)
                 case Broken(reason):
-                    job_id = request.default_id
-                    self.dead_letters.bury(reason, request.source, request.fields, job_id=job_id)
+                    job_id = submission.default_id
+                    self.dead_letters.bury(reason, submission.source, submission.fields, job_id=job_id)
         return self._admit(applications)
-
-    def dial(self, lease: Lease, started: Callable[[], None] = lambda: None) -> None:
-        """Place the call of a leased job: it ends, or goes back into its lane. `started`: see `Call`."""
-        hit("dial.before")
-        account = self.accounts.get(lease.job.account)
-        if account is None:
-            # Another version's accounts file knows the account; this worker must not decide about its jobs.
-            wait_seconds = FOREIGN_ACCOUNT_WAIT_SECONDS
-            self.settler.park(lease, lease.tally, Reason.HELD, wait_seconds, "account unknown to this worker")
-            return
-        self.watch.leased(lease)
-        Call(
-            lease,
-            account,
-            provider=self.provider,
-            settler=self.settler,
-            waits=self.waits,
-            request_seconds=self.request_seconds,
-            started=started,
-            wait=self.wait,
-        ).run()
-        hit("dial.after")
-
-    def recover(self, lease: Lease) -> None:
-        """Decide about a job that expired as it waited, or whose worker was lost."""
-        account, tally = self.accounts.get(lease.job.account), lease.tally
-        if lease.now_us(self.settler.clock()) >= lease.expires_at_us:
-            self.settler.settle_expired(lease, account, tally)
-        elif account is not None and account.budget.spent(tally):
-            failure = Failure("OUTCOME_UNKNOWN", "the worker was lost after it had begun to dial")
-            self.settler.settle(lease, account, tally, Status.UNKNOWN, failure)
-        else:
-            self.settler.park(lease, tally, Reason.BACKOFF, 0.0, "the worker was lost")
 
     def _admit(self, applications: Sequence[Application]) -> list[Lease]:
         leases: list[Lease] = []
@@ -115,15 +77,71 @@ class Verification:
                 leases.append(admission)
         return leases
 
-    def _reject(self, rejected: Rejected, request: Submission) -> None:
+    def _reject(self, rejected: Rejected, submission: Submission) -> None:
         subject, account = rejected.subject, self.accounts.get(rejected.subject.account)
         event = _rejection(rejected, event_id=_strangers_id(rejected) if account is None else None)
         seen = self.ledger.reject(subject.id, subject.account, account, event, rejected.content)
         if seen is not None:
             self.watch.repeated(subject.account, subject.id, seen)
             return
-        self.watch.accepted(subject.account, subject.id, request.source)
+        self.watch.accepted(subject.account, subject.id, submission.source)
         self.watch.finished(subject.id, subject.account, event.status, rejected.failure.code, 0.0)
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Places the calls of leased jobs. Thread-safe.
+
+    `request_seconds` is the provider client's deadline for one request; `wait` says how long to wait between two.
+    """
+
+    accounts: Accounts
+    provider: Provider
+    settler: Settler
+    waits: Waits
+    request_seconds: float
+    wait: Backoff = backoff_seconds
+
+    def dial(self, lease: Lease, started: Callable[[], None] = lambda: None) -> None:
+        """Place the call of a leased job: it ends, or goes back into its lane. `started`: see `Call`."""
+        hit("dial.before")
+        account = self.accounts.get(lease.job.account)
+        if account is None:
+            # Another version's accounts file knows the account; this worker must not decide about its jobs.
+            wait_seconds = FOREIGN_ACCOUNT_WAIT_SECONDS
+            self.settler.park(lease, lease.tally, Reason.HELD, wait_seconds, "account unknown to this worker")
+            return
+        self.settler.watch.leased(lease)
+        Call(
+            lease,
+            account,
+            provider=self.provider,
+            settler=self.settler,
+            waits=self.waits,
+            request_seconds=self.request_seconds,
+            started=started,
+            wait=self.wait,
+        ).run()
+        hit("dial.after")
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """Decides about jobs whose time or whose worker is gone. Thread-safe."""
+
+    accounts: Accounts
+    settler: Settler
+
+    def decide(self, lease: Lease) -> None:
+        """Decide about a job that expired as it waited, or whose worker was lost."""
+        account, tally = self.accounts.get(lease.job.account), lease.tally
+        if lease.now_us(self.settler.clock()) >= lease.expires_at_us:
+            self.settler.settle_expired(lease, account, tally)
+        elif account is not None and account.budget.spent(tally):
+            failure = Failure("OUTCOME_UNKNOWN", "the worker was lost after it had begun to dial")
+            self.settler.settle(lease, account, tally, Status.UNKNOWN, failure)
+        else:
+            self.settler.park(lease, tally, Reason.BACKOFF, 0.0, "the worker was lost")
 
 
 def _strangers_id(rejected: Rejected) -> str:

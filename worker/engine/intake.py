@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from worker.core.judging import Broken, Submission
 from worker.core.ports import DeadLetters, Suspects
-from worker.core.verify import Verification
+from worker.core.verify import Reception
 from worker.engine.batches import fill
 from worker.engine.dialler import Dialler
 from worker.engine.loops import STALLED_AFTER_SECONDS, Faults
@@ -39,14 +39,14 @@ class Intake:
 
     def __init__(
         self,
-        verification: Verification,
+        reception: Reception,
         dead_letters: DeadLetters,
         suspects: Suspects,
         dialler: Dialler,
         faults: Faults,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._verification, self._dead_letters, self._suspects = verification, dead_letters, suspects
+        self._reception, self._dead_letters, self._suspects = reception, dead_letters, suspects
         self._dialler, self._faults = dialler, faults
         self._entries: queue.SimpleQueue[Entry] = queue.SimpleQueue()
         self._batch: list[Entry] = []
@@ -123,26 +123,26 @@ class Intake:
 
     def _accept(self, entries: Sequence[Entry]) -> None:
         """Put them on record, or bury them; each is acknowledged as soon as that is done."""
-        requests = self._requests(entries)
-        if requests:
-            self._admit([request for _, request in requests])
-            self._settle([entry for entry, _ in requests])
+        submissions = self._submissions(entries)
+        if submissions:
+            self._admit([submission for _, submission in submissions])
+            self._settle([entry for entry, _ in submissions])
 
-    def _admit(self, requests: Sequence[Submission]) -> None:
-        places = self._dialler.reserve(len(requests))
+    def _admit(self, submissions: Sequence[Submission]) -> None:
+        places = self._dialler.reserve(len(submissions))
         handed_over = 0
         try:
-            leases = self._verification.accept(requests, places)
+            leases = self._reception.accept(submissions, places)
             for lease in leases:
                 self._dialler.submit(lease)
                 handed_over += 1
         finally:
             self._dialler.give_back(places - handed_over)
-        if len(leases) < len(requests):
+        if len(leases) < len(submissions):
             self.waiting()
         self._setbacks.others_passed()
 
-    def _requests(self, entries: Sequence[Entry]) -> list[tuple[Entry, Submission]]:
+    def _submissions(self, entries: Sequence[Entry]) -> list[tuple[Entry, Submission]]:
         hit("decode.before")
         contents = [(entry, entry.read()) for entry in entries]
         hit("decode.after")

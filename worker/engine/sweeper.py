@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from worker.core.ports import Ledger
 from worker.core.records import Lease
-from worker.core.verify import Verification
 from worker.engine.recorder import Recorder
 from worker.errors import StoreUnavailable
 
@@ -13,25 +14,25 @@ MAX_BATCH = 200
 
 
 class Sweeper:
-    """One turn recovers what is overdue; the recorder writes down what was decided."""
+    """One turn has `decide` called for each job that is overdue; the recorder writes down what was decided."""
 
-    def __init__(self, ledger: Ledger, verification: Verification, recorder: Recorder) -> None:
-        self._ledger, self._verification, self._recorder = ledger, verification, recorder
+    def __init__(self, ledger: Ledger, decide: Callable[[Lease], None], recorder: Recorder) -> None:
+        self._ledger, self._decide, self._recorder = ledger, decide, recorder
 
     def turn(self) -> float:
         """Seconds until the next look. Raises StoreUnavailable."""
         if self._recorder.backlog > MAX_BATCH:
             return POLL_SECONDS
         leases = self._ledger.reclaim(MAX_BATCH)
-        faults = [fault for lease in leases if (fault := self._recovered(lease))]
+        faults = [fault for lease in leases if (fault := self._fault_at(lease))]
         if faults:
             raise faults[0]
         return 0.0 if leases else POLL_SECONDS
 
-    def _recovered(self, lease: Lease) -> Exception | None:
+    def _fault_at(self, lease: Lease) -> Exception | None:
         """Decide about one job; one that breaks us must not take the others of its batch along."""
         try:
-            self._verification.recover(lease)
+            self._decide(lease)
         except StoreUnavailable:
             raise
         except Exception as error:

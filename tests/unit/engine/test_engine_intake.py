@@ -49,7 +49,7 @@ class Bench:
         self.done: list[str] = []
         self.clock = FakeClock()
         self.intake = Intake(
-            self.world.verification,
+            self.world.reception,
             self.world.dead_letters,
             self.suspects,
             self.dialler,

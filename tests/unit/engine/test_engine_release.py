@@ -9,7 +9,6 @@ from tests.doubles.samples import account, job
 from tests.doubles.watchers import NotedFaults
 from tests.doubles.world import World
 from worker.core.records import Lease
-from worker.core.verify import Verification
 from worker.engine.dialler import Dialler
 from worker.engine.releaser import IDLE_SECONDS, POLL_SECONDS, Releaser
 from worker.engine.sweeper import POLL_SECONDS as SWEEP_SECONDS
@@ -44,7 +43,7 @@ class TestReleaser:
 
     def test_what_is_due_is_handed_over(self, world: World) -> None:
         """As many as the limit allows; threads that were not needed are given back."""
-        world.accept(*(job(f"job-{n}") for n in range(5)), may_dial=0)
+        world.accept(*(job(f"job-{n}") for n in range(5)), places=0)
         dialler = Idle(4)
         assert Releaser(world.ledger, dialler).turn() == POLL_SECONDS
         assert dialler.leases == ["job-0", "job-1", "job-2"]
@@ -52,7 +51,7 @@ class TestReleaser:
 
     def test_it_wakes_when_the_next_slot_comes(self, world: World) -> None:
         """A slot nearer than the poll interval is not overslept."""
-        world.accept(*(job(f"job-{n}") for n in range(5)), may_dial=0)
+        world.accept(*(job(f"job-{n}") for n in range(5)), places=0)
         releaser = Releaser(world.ledger, Idle(9))
         releaser.turn()
         world.clock.advance(0.965)
@@ -60,7 +59,7 @@ class TestReleaser:
 
     def test_no_job_is_leased_without_a_thread(self, world: World) -> None:
         """A lease that must wait for a thread would lose its slot."""
-        world.accept(job("a"), may_dial=0)
+        world.accept(job("a"), places=0)
         dialler = Idle(1)
         dialler.reserve(1)
         assert Releaser(world.ledger, dialler).turn() == POLL_SECONDS
@@ -70,7 +69,7 @@ class TestReleaser:
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """None is lost over an outage."""
-        world.accept(job("a"), may_dial=0)
+        world.accept(job("a"), places=0)
 
         def away(*_: object) -> list[Lease]:
             raise StoreUnavailable("away")
@@ -86,17 +85,17 @@ class TestSweeper:
     """Jobs that nobody else ends."""
 
     def sweeper(self, world: World) -> Sweeper:
-        return Sweeper(world.ledger, world.verification, world.recorder)
+        return Sweeper(world.ledger, world.overdue.decide, world.recorder)
 
     def test_without_overdue_jobs_it_only_looks(self, world: World) -> None:
         """And again after its interval."""
-        world.accept(job("a"), may_dial=0)
+        world.accept(job("a"), places=0)
         assert self.sweeper(world).turn() == SWEEP_SECONDS
 
     def test_an_expired_job_ends(self, world: World) -> None:
         """Also in the first seconds; and where there was one, it looks again at once."""
         sweeper = self.sweeper(world)
-        world.accept(job("a", expires_at="2027-01-15T08:00:02Z"), may_dial=0)
+        world.accept(job("a", expires_at="2027-01-15T08:00:02Z"), places=0)
         world.clock.advance(2)
         assert sweeper.turn() == 0.0
         world.record()
@@ -127,21 +126,17 @@ class TestSweeper:
         world.record()
         assert world.outcome("a")[0] == "call.placed"
 
-    def test_a_job_that_breaks_it_takes_no_other_along(
-        self, world: World, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_job_that_breaks_it_takes_no_other_along(self, world: World) -> None:
         """The others of its batch are decided; the error is raised afterwards, for the loop to tell."""
-        whole = Verification.recover
 
-        def poisoned(verification: Verification, lease: Lease) -> None:
+        def poisoned(lease: Lease) -> None:
             if lease.job.id == "a":
                 raise ZeroDivisionError
-            whole(verification, lease)
+            world.overdue.decide(lease)
 
-        monkeypatch.setattr(Verification, "recover", poisoned)
-        world.accept(*(job(name, expires_at="2027-01-15T08:00:02Z") for name in "abc"), may_dial=0)
+        world.accept(*(job(name, expires_at="2027-01-15T08:00:02Z") for name in "abc"), places=0)
         world.clock.advance(2)
         with pytest.raises(ZeroDivisionError):
-            self.sweeper(world).turn()
+            Sweeper(world.ledger, poisoned, world.recorder).turn()
         world.record()
         assert [event["data"]["id"] for event in world.events()] == ["b", "c"]
