@@ -26,10 +26,10 @@ LOCK = $(BIN)/uv pip compile $(QUIET) --no-config --default-index https://pypi.o
 	--universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test deep faults storm bench check schemas lock ci clean
+.PHONY: help demo test deep faults storm bench check docs reference lock ci clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED) ## show real jobs travel the whole path on this machine, in under a minute
 	$(Q)$(BIN)/callworker demo
@@ -55,7 +55,10 @@ check: $(INSTALLED) ## check format, lint and types
 	$(Q)$(BIN)/ruff check $(QUIET) .
 	$(Q)$(BIN)/mypy
 
-schemas: $(INSTALLED) ## write the JSON Schemas in docs/reference from the models
+docs: $(INSTALLED) ## build the documentation as a site in build/docs; a broken link or any warning is an error
+	$(Q)$(BIN)/python -m ops.site
+
+reference: $(INSTALLED) ## write what docs/reference has from the code: JSON Schemas
 	$(Q)$(BIN)/python -m ops.schemas docs/reference
 
 lock: $(INSTALLED) ## write new lock files from pyproject.toml, keeping versions that still fit
@@ -66,7 +69,7 @@ ci: ## run what CI runs
 	$(Q).ci/run
 
 clean: ## remove the virtual environment, caches and built packages
-	$(Q)rm -rf $(VENV) ops/bench/.envs .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	$(Q)rm -rf $(VENV) ops/bench/.envs .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache build dist
 	$(Q)find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements-dev.lock pyproject.toml | $(BIN)/python

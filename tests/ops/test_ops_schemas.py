@@ -108,7 +108,7 @@ def ended(status: Status, outcome: str | Failure, subject: Subject) -> Event:
 
 @pytest.mark.parametrize("name", [JOB, EVENT])
 def test_schema_is_the_one_that_the_models_give(name: str) -> None:
-    """Whoever changes a model runs `make schemas` and sees what changes for producers and subscribers."""
+    """Whoever changes a model runs `make reference` and sees what changes for producers and subscribers."""
     assert schema(name) == json.loads(texts()[name])
 
 

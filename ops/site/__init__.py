@@ -1,0 +1,8 @@
+"""Builds the documentation as a site in build/docs: `python -m ops.site`. Settings and navigation: zensical.toml.
+
+staging    copies the documentation, and every file that it links to, to build/pages
+checking   looks for broken links, other hosts and unread Markdown in the built pages
+__main__   builds all of it; a warning ends it with exit status 1
+
+iframe-worker.js is a script of the site, not of this program.
+"""
