@@ -1,8 +1,10 @@
-"""A RabbitMQ of a test module's own, with users of fewer rights and TLS on a second port."""
+"""A RabbitMQ of a test's own: a plain node, or one with users of fewer rights and TLS on a second port."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -10,76 +12,150 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import amqp
 from kombu import Connection
 
-from tests.conftest import (
-    EXCHANGES,
-    QUEUES,
-    RABBITMQ_SCRIPT,
-    accepts_amqp,
-    free_port,
-    need_rabbitmq,
-    process,
-    rabbitmq_environ,
-    wait_until,
-)
+from tests.processes import absent, free_port, process, wait_until_served
 from tests.tls import Authority
+
+RABBITMQ_SCRIPT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+QUEUES = ("calls", *(f"calls.{shard}" for shard in range(16)), "calls.intake", "results")
+EXCHANGES = ("calls", "results")
+CONTROL_SECONDS = 180
+
+
+def need_rabbitmq(what: str = "a RabbitMQ of the test's own") -> None:
+    """Return where a node can be started; else as `absent`."""
+    if not (RABBITMQ_SCRIPT.exists() and shutil.which("epmd")):
+        absent(what)
+
+
+def empty_broker(url: str) -> None:
+    """Delete the program's queues and exchanges."""
+    with Connection(url) as connection, connection.channel() as channel:
+        for name in QUEUES:
+            channel.queue_delete(name)
+        for name in EXCHANGES:
+            channel.exchange_delete(name)
 
 
 @dataclass(frozen=True)
 class Node:
+    """A RabbitMQ node, on loopback alone, with a name service of its own. `environ` makes it so."""
+
+    port: int
+    environ: Mapping[str, str]
+
+    @classmethod
+    def configured(cls, folder: Path, settings: str = "", erlang: str = "") -> Node:
+        """A node that is yet to be started. `settings` are lines of its rabbitmq.conf, `erlang` arguments."""
+        (folder / "plugins").write_text("[].")
+        (folder / "rabbitmq.conf").write_text(f"disk_free_limit.absolute = 1MB\n{settings}")
+        port = free_port()
+        return cls(port, _environ(folder, port, erlang))
+
+    def url(self, user: str = "guest", vhost: str = "/") -> str:
+        return f"amqp://{user}:{user}@127.0.0.1:{self.port}/{vhost}"
+
+    def answers(self) -> bool:
+        try:
+            with amqp.Connection(f"127.0.0.1:{self.port}", connect_timeout=5):
+                return True
+        except (amqp.AMQPError, OSError):
+            return False
+
+    def empty(self) -> None:
+        """Delete the program's queues and exchanges."""
+        empty_broker(self.url())
+
+    @property
+    def name_service(self) -> list[str]:
+        """The command that the node needs to be running."""
+        return ["epmd", "-port", self.environ["ERL_EPMD_PORT"], "-address", "127.0.0.1"]
+
+    @property
+    def command(self) -> list[str]:
+        return [str(RABBITMQ_SCRIPT)]
+
+    def control(self, *words: str) -> None:
+        """Run a command of `rabbitmqctl`. Raises CalledProcessError if it fails."""
+        tool = RABBITMQ_SCRIPT.with_name("rabbitmqctl")
+        subprocess.run(
+            [tool, *words], env=dict(self.environ), check=True, capture_output=True, timeout=CONTROL_SECONDS
+        )
+
+
+@contextmanager
+def running(node: Node, folder: Path) -> Iterator[None]:
+    """Start a node and wait until it takes clients; end it afterwards."""
+    with (
+        process(node.name_service, folder, node.environ),
+        process(node.command, folder, node.environ) as server,
+    ):
+        wait_until_served(server, node.answers, folder)
+        yield
+
+
+@contextmanager
+def rabbitmq(settings: str = "", erlang: str = "") -> Iterator[Node]:
+    """A node that runs, and is gone afterwards; `settings` and `erlang` as in `Node.configured`."""
+    need_rabbitmq()
+    with tempfile.TemporaryDirectory(prefix="cw-rabbit-") as name:
+        node = Node.configured(Path(name), settings, erlang)
+        with running(node, Path(name)):
+            yield node
+
+
+def _environ(folder: Path, port: int, erlang: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "LANG": "C.UTF-8",
+        "HOME": str(folder),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_EPMD_PORT": str(free_port()),
+        "RABBITMQ_NODENAME": f"cw{os.getpid()}p{port}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(free_port()),
+        "RABBITMQ_CONF_ENV_FILE": str(folder / "no-such-file"),
+        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(folder / "log"),
+        "RABBITMQ_PID_FILE": str(folder / "pid"),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-kernel inet_dist_use_interface {{127,0,0,1}} +S 1:1 {erlang}",
+    }
+
+
+@dataclass(frozen=True)
+class GuardedNode(Node):
     """`guest` may do everything; `porter` may read and write, not configure, `writer` and `reader` only one of these.
 
     `least` has what the README asks for.
     """
 
-    port: int
     tls_port: int
     authority: Path
-    environ: Mapping[str, str]
-
-    def url(self, user: str = "guest", vhost: str = "/") -> str:
-        return f"amqp://{user}:{user}@127.0.0.1:{self.port}/{vhost}"
-
-    def empty(self) -> None:
-        """Delete the program's queues and exchanges."""
-        with Connection(self.url()) as connection, connection.channel() as channel:
-            for name in QUEUES:
-                channel.queue_delete(name)
-            for name in EXCHANGES:
-                channel.exchange_delete(name)
-
-    def control(self, *words: str) -> None:
-        """Run a command of `rabbitmqctl`."""
-        tool = RABBITMQ_SCRIPT.with_name("rabbitmqctl")
-        subprocess.run([tool, *words], env=dict(self.environ), check=True, capture_output=True, timeout=60)
 
 
 @contextmanager
-def rabbitmq_node() -> Iterator[Node]:
-    """A node that runs, and is gone afterwards."""
-    need_rabbitmq()
+def guarded_rabbitmq() -> Iterator[GuardedNode]:
+    """A node with these users and with TLS on a second port."""
+    tls_port = free_port()
     with tempfile.TemporaryDirectory(prefix="cw-rights-") as name:
-        folder, tls_port = Path(name), free_port()
-        port, environ = rabbitmq_environ(folder)
-        authority = Authority(folder, "ours")
-        _configure(folder, tls_port, authority)
-        epmd = ["epmd", "-port", environ["ERL_EPMD_PORT"], "-address", "127.0.0.1"]
-        with process(epmd, folder, environ), process([str(RABBITMQ_SCRIPT)], folder, environ) as server:
-            wait_until(lambda: server.poll() is not None or accepts_amqp(port), "RabbitMQ accepts a client")
-            assert server.poll() is None, (folder / "output").read_text(errors="replace")
-            yield Node(port, tls_port, authority.pair.certificate, environ)
+        authority = Authority(Path(name), "ours")
+        with rabbitmq(_settings(Path(name), tls_port, authority)) as node:
+            yield GuardedNode(node.port, node.environ, tls_port, authority.pair.certificate)
 
 
-def _configure(folder: Path, tls_port: int, authority: Authority) -> None:
+def _settings(folder: Path, tls_port: int, authority: Authority) -> str:
     pair, definitions = authority.issue("broker"), folder / "definitions.json"
     definitions.write_text(json.dumps(_definitions()))
-    with (folder / "rabbitmq.conf").open("a") as conf:
-        conf.write(
-            f"load_definitions = {definitions}\nlisteners.ssl.1 = 127.0.0.1:{tls_port}\n"
-            f"ssl_options.certfile = {pair.certificate}\nssl_options.keyfile = {pair.key}\n"
-            f"ssl_options.cacertfile = {authority.pair.certificate}\n"
-        )
+    return (
+        f"load_definitions = {definitions}\nlisteners.ssl.1 = 127.0.0.1:{tls_port}\n"
+        f"ssl_options.certfile = {pair.certificate}\nssl_options.keyfile = {pair.key}\n"
+        f"ssl_options.cacertfile = {authority.pair.certificate}\n"
+    )
 
 
 def _definitions() -> dict[str, object]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.conftest import absent
+from tests.processes import absent
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import redis
 from kombu import Connection
 
 from ops.bench.environments import PEERS, python_of
-from tests.conftest import free_port
 from tests.faults.servers import PROJECT
+from tests.processes import free_port
 from worker.producer import enqueue_many
 
 Kind = Literal["bare", "full"]

@@ -19,8 +19,8 @@ from amqp.exceptions import NotFound
 from kombu import Connection
 
 from ops.bench.provider import ANSWER
-from tests.conftest import free_port
 from tests.faults.servers import PROJECT, Rabbit, Server
+from tests.processes import free_port
 from worker.embedded import find_binary
 
 NGINX = """

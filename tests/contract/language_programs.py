@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.conftest import absent
+from tests.processes import absent
 
 ROOT = Path(__file__).parents[2]
 PRODUCERS = ROOT / "examples/producers"

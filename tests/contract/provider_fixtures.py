@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import absent
 from tests.contract.scripted_provider import Play, Script, ScriptedProvider, make_certificate
+from tests.processes import absent
 from worker.http import connection, phases
 from worker.network import trust
 
@@ -66,7 +66,7 @@ def deaf_port() -> Iterator[int]:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+def pass_seconds(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Moves the client's clock forward."""
     ahead = [0.0]
     for module in (connection, phases):

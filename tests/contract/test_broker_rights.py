@@ -3,13 +3,13 @@ where that is possible."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 
 import pytest
 from kombu import Connection, Exchange
 
-from tests.rabbit import Node, rabbitmq_node
+from tests.rabbit import GuardedNode
 from worker.broker.connection import Link
 from worker.broker.queues import queue_of
 from worker.cli.doctor import servers
@@ -27,15 +27,8 @@ JOB = {"id": "one", "account": "acme", "country": "1", "phone": "2125550123", "c
 EVENT = [OutgoingEvent("call.placed", "{}")]
 
 
-@pytest.fixture(scope="module")
-def node() -> Iterator[Node]:
-    """A RabbitMQ of this module's own."""
-    with rabbitmq_node() as node:
-        yield node
-
-
 @pytest.fixture
-def empty(node: Node) -> Node:
+def empty(node: GuardedNode) -> GuardedNode:
     """The node with none of the program's queues and exchanges."""
     node.empty()
     return node
@@ -54,20 +47,20 @@ def everything(url: str) -> None:
     assert list(read_results(url)) == ["{}"]
 
 
-def test_user_who_may_not_configure_uses_what_is_there(empty: Node) -> None:
+def test_user_who_may_not_configure_uses_what_is_there(empty: GuardedNode) -> None:
     """Every client works where all queues exist, although to declare them is refused (B4)."""
     ask_broker(empty.url(), "BROKER_URL")
     ask_broker(empty.url("porter"), "BROKER_URL")
     everything(empty.url("porter"))
 
 
-def test_rights_that_the_readme_asks_for_are_enough(empty: Node) -> None:
+def test_rights_that_the_readme_asks_for_are_enough(empty: GuardedNode) -> None:
     """Configure, write and read on the program's own names, and write on the default exchange."""
     ask_broker(empty.url("least"), "BROKER_URL")
     everything(empty.url("least"))
 
 
-def test_what_is_missing_and_may_not_be_made_is_named(empty: Node) -> None:
+def test_what_is_missing_and_may_not_be_made_is_named(empty: GuardedNode) -> None:
     """The line says which queue, and that the user may not make it."""
     with pytest.raises(ConfigurationError, match="BROKER_URL: .*'results'.*may not") as caught:
         ask_broker(empty.url("porter"), "BROKER_URL")
@@ -76,7 +69,7 @@ def test_what_is_missing_and_may_not_be_made_is_named(empty: Node) -> None:
 
 @pytest.mark.parametrize(("user", "place"), [("writer", "queue 'calls'"), ("reader", "exchange 'results'")])
 def test_user_who_may_not_take_jobs_or_send_events_is_told_at_the_start(
-    empty: Node, user: str, place: str
+    empty: GuardedNode, user: str, place: str
 ) -> None:
     """Nothing is dialled for an account whose events could not leave, and no worker waits in vain (B3, B4, D8)."""
     ask_broker(empty.url(), "BROKER_URL")
@@ -89,7 +82,7 @@ def test_user_who_may_not_take_jobs_or_send_events_is_told_at_the_start(
     assert queues.grade is Grade.FAIL and place in queues.text and "rights" in queues.remedy
 
 
-def test_asking_for_rights_takes_and_sends_nothing(empty: Node) -> None:
+def test_asking_for_rights_takes_and_sends_nothing(empty: GuardedNode) -> None:
     """What waits in a queue stays there as it is, and no event comes of the question (B4)."""
     ask_broker(empty.url(), "BROKER_URL")
     with Producer(empty.url()) as producer:
@@ -101,7 +94,7 @@ def test_asking_for_rights_takes_and_sends_nothing(empty: Node) -> None:
         assert message is not None and not message.delivery_info["redelivered"]
 
 
-def test_doctor_says_what_is_missing_and_may_not_be_made(empty: Node) -> None:
+def test_doctor_says_what_is_missing_and_may_not_be_made(empty: GuardedNode) -> None:
     """Where no worker of this user could start, `doctor` fails and says why; it makes no queue itself (B4, D8)."""
     settings = Settings.from_env({"BROKER_URL": empty.url("porter"), "REDIS_URL": "redis://r"})
     queues = list(servers.broker(settings))[-1]
@@ -117,7 +110,7 @@ def test_doctor_says_what_is_missing_and_may_not_be_made(empty: Node) -> None:
     [lambda node: node.url("guest").replace(":guest@", ":hunter2@"), lambda node: node.url(vhost="nowhere")],
 )
 def test_wrong_password_and_missing_virtual_host_are_refusals(
-    node: Node, wrong: Callable[[Node], str]
+    node: GuardedNode, wrong: Callable[[GuardedNode], str]
 ) -> None:
     """Both end a start with one line that names the variable, and are no broker that is away (B4)."""
     url = wrong(node)
@@ -130,7 +123,7 @@ def test_wrong_password_and_missing_virtual_host_are_refusals(
 
 @pytest.mark.parametrize("name", ["results", "calls"])
 @pytest.mark.parametrize("kind", ["fanout", "headers"])
-def test_exchange_of_another_type_is_named_with_both_types(empty: Node, name: str, kind: str) -> None:
+def test_exchange_of_another_type_is_named_with_both_types(empty: GuardedNode, name: str, kind: str) -> None:
     """At the start and by doctor; doctor makes none where none is (B3)."""
     wanted = {"results": "topic", "calls": "direct"}[name]
     assert _grade_of_queues(empty) == ("warn", "")
@@ -143,19 +136,19 @@ def test_exchange_of_another_type_is_named_with_both_types(empty: Node, name: st
     assert text.count(f"'{name}' is of type '{kind}'") == 1
 
 
-def _grade_of_queues(node: Node) -> tuple[str, str]:
+def _grade_of_queues(node: GuardedNode) -> tuple[str, str]:
     settings = Settings.from_env({"BROKER_URL": node.url()})
     (found,) = [finding for finding in servers.broker(settings) if finding.name == "queues"]
     return found.grade, "" if found.grade == "warn" else found.text
 
 
-def test_exchange_with_other_properties_is_used_as_it_is(empty: Node) -> None:
+def test_exchange_with_other_properties_is_used_as_it_is(empty: GuardedNode) -> None:
     """A topic exchange that is not durable, or has arguments, leads events to their queue all the same."""
     exchange(empty.url(), "results", "topic", durable=False, arguments={"alternate-exchange": "spare"})
     everything(empty.url())
 
 
-def test_exchange_that_was_replaced_is_a_refusal(empty: Node) -> None:
+def test_exchange_that_was_replaced_is_a_refusal(empty: GuardedNode) -> None:
     """Events that cannot leave any more are refused ones; once it is as it must be they leave (B3)."""
     with closing(ResultsQueue(empty.url())) as queue, Connection(empty.url()) as connection:
         queue.publish(EVENT)
@@ -170,7 +163,7 @@ def test_exchange_that_was_replaced_is_a_refusal(empty: Node) -> None:
         queue.publish(EVENT)
 
 
-def test_broker_speaks_tls_itself(empty: Node) -> None:
+def test_broker_speaks_tls_itself(empty: GuardedNode) -> None:
     """RabbitMQ's own TLS, without anything in between: the right authority is accepted, the system's is not."""
     url = f"amqps://guest:guest@localhost:{empty.tls_port}//"
     everything(f"{url}?cacertfile={empty.authority}")

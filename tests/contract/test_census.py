@@ -6,6 +6,7 @@ import pytest
 import redis
 
 from tests.doubles import decisions
+from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application, placed
 from worker.core.accounts import Account, Endpoint
 from worker.core.records import Lease, Reason
@@ -14,12 +15,11 @@ from worker.core.shards import shard_of
 from worker.state import keys
 from worker.state.census import AccountCount, Census
 from worker.state.ledger import RedisLedger
-from worker.state.lua import store_scripts
 
 
 @pytest.fixture
 def ledger(client: redis.Redis) -> RedisLedger:
-    return RedisLedger(store_scripts(client), lease_seconds=30, retention_seconds=3600)
+    return redis_ledger(client)
 
 
 def count(client: redis.Redis, name: str = "acme") -> AccountCount:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import redis
 
+from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application, placed
 from worker.broker.queues import CALLS, TASK_QUEUES
 from worker.core.records import Ending, Lease, Parked, Seen
@@ -61,7 +62,7 @@ class Bill:
 @pytest.fixture
 def scripts(client: redis.Redis) -> Counted:
     warm = Counted(client, source)
-    ledger = RedisLedger(warm, lease_seconds=30, retention_seconds=3600)
+    ledger = redis_ledger(warm)
     (lease,) = ledger.admit([application("warm", OWNER)])
     assert isinstance(lease, Lease)
     ledger.lease_due(1)
@@ -75,7 +76,7 @@ def scripts(client: redis.Redis) -> Counted:
 
 @pytest.fixture
 def ledger(scripts: Counted) -> RedisLedger:
-    return RedisLedger(scripts, lease_seconds=30, retention_seconds=3600)
+    return redis_ledger(scripts)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from tests.doubles import decisions
-from tests.doubles.clocks import StoredClock, read_time_from_keys
+from tests.doubles.clocks import StoredClock
+from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application, placed
 from worker.core.accounts import Endpoint
 from worker.core.records import Lease
@@ -17,7 +18,6 @@ from worker.delivery.ports import Delivery
 from worker.delivery.schedule import ATTEMPT_SECONDS
 from worker.state import keys
 from worker.state.deliveries import RedisDeliveries
-from worker.state.ledger import RedisLedger
 from worker.state.lua import store_scripts
 
 HOOKS = (
@@ -31,12 +31,6 @@ LEASE_SECONDS = 25
 
 
 @pytest.fixture
-def clock(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> StoredClock:
-    read_time_from_keys(monkeypatch)
-    return StoredClock(client)
-
-
-@pytest.fixture
 def store(client: redis.Redis, clock: StoredClock) -> RedisDeliveries:
     return RedisDeliveries(store_scripts(client), attempt_seconds=ATTEMPT_SECONDS)
 
@@ -46,9 +40,7 @@ def end(
 ) -> None:
     """Jobs that ended, each with its event for the hooks."""
     owner = OWNER.model_copy(update={"webhooks": hooks})
-    ledger = RedisLedger(
-        store_scripts(client), lease_seconds=30, retention_seconds=RETENTION_SECONDS, clock=clock
-    )
+    ledger = redis_ledger(client, clock)
     for lease in ledger.admit([application(name, owner) for name in names]):
         assert isinstance(lease, Lease)
         decisions.settle(ledger, lease, owner, Tally(sent=1), placed(lease))

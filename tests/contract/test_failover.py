@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import pytest
 import redis
 
-from tests.conftest import free_port, wait_until
 from tests.contract.forwarder import Forwarder
-from tests.contract.killable_redis import KillableRedis
+from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application
+from tests.processes import wait_until
+from tests.redis_server import RedisServer
 from worker.broker.queues import CALLS
 from worker.core.records import Lease
 from worker.delivery.ports import OutgoingEvent
@@ -21,8 +22,6 @@ from worker.delivery.results import ResultsQueue
 from worker.errors import StoreUnavailable
 from worker.inbound.redis_lists import RedisLists
 from worker.redisio.connection import connect
-from worker.state.ledger import RedisLedger
-from worker.state.lua import store_scripts
 
 OWNER = account(rate="1000/s", burst=50, concurrency=50)
 
@@ -58,10 +57,9 @@ def place(tmp_path: Path) -> Iterator[Place]:
     with ExitStack() as stack:
         clients = []
         for name in ("old", "new"):
-            port = free_port()
             (tmp_path / name).mkdir()
-            stack.enter_context(KillableRedis(tmp_path / name, port, "--repl-diskless-sync-delay", "0"))
-            clients.append(stack.enter_context(redis.Redis(port=port)))
+            server = stack.enter_context(RedisServer(tmp_path / name, "--repl-diskless-sync-delay", "0"))
+            clients.append(stack.enter_context(redis.Redis(port=server.port)))
         old, new = clients
         new.replicaof("127.0.0.1", old.connection_pool.connection_kwargs["port"])
         wait_until(lambda: new.info("replication")["master_link_status"] == "up", "the new one follows")
@@ -77,7 +75,7 @@ def client(place: Place) -> Iterator[redis.Redis]:
 
 def test_a_refusal_by_the_old_primary_leads_to_the_new_one(place: Place, client: redis.Redis) -> None:
     """One call fails and names the cause, though it had nothing to write; the next ones go to the new server. (B1)"""
-    ledger = RedisLedger(store_scripts(client), lease_seconds=30, retention_seconds=3600)
+    ledger = redis_ledger(client)
     ledger.admit([application("before", OWNER)])
     place.fail_over()
     with pytest.raises(StoreUnavailable, match="READONLY"):

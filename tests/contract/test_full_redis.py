@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from tests.doubles import decisions
+from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application, failed, placed
 from worker.core.records import Lease, Parked, Reason, Seen
 from worker.core.retry import Tally
@@ -17,7 +18,7 @@ from worker.errors import StoreUnavailable
 from worker.redisio.runner import ScriptCall
 from worker.state import keys
 from worker.state.admission import portions
-from worker.state.ledger import AHEAD_US, RedisLedger
+from worker.state.ledger import AHEAD_US
 from worker.state.lua import store_scripts
 from worker.state.outbox import RedisOutbox
 
@@ -30,7 +31,7 @@ class Bench:
 
     def __init__(self, client: redis.Redis) -> None:
         self.client, self.scripts = client, store_scripts(client)
-        self.ledger = RedisLedger(self.scripts, lease_seconds=30, retention_seconds=3600)
+        self.ledger = redis_ledger(self.scripts)
         (self.lease, self.other) = (self._go(name) for name in ("in-hand", "other"))
         # One that has no time left lies in front, to be taken out of the lane first.
         self._park("late", expires_at_us=self.lease.accepted_at_us + 1)

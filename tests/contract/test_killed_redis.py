@@ -9,16 +9,15 @@ from typing import Any
 import pytest
 import redis
 
-from tests.conftest import free_port, wait_until
-from tests.contract.killable_redis import KillableRedis
+from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application, placed
+from tests.processes import wait_until
+from tests.redis_server import RedisServer
 from worker.core.records import Ending, Lease, Recorded, Seen, Source
 from worker.core.retry import Tally
 from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue
 from worker.state.dead_letters import RedisDeadLetters
-from worker.state.ledger import RedisLedger
-from worker.state.lua import store_scripts
 
 ACME = account("acme", "10/s")
 SYNC_SECONDS = 1.5
@@ -29,11 +28,10 @@ class Slow:
     """A Redis on a slow disk, and the ledger on it."""
 
     def __init__(self, folder: Path) -> None:
-        port = free_port()
-        self.url = f"redis://127.0.0.1:{port}/0"
-        self.server = KillableRedis(folder, port, sync_seconds=SYNC_SECONDS)
+        self.server = RedisServer(folder, sync_seconds=SYNC_SECONDS)
+        self.url = self.server.url
         self.client = redis.Redis.from_url(self.url)
-        self.ledger = RedisLedger(store_scripts(self.client), lease_seconds=30, retention_seconds=3600)
+        self.ledger = redis_ledger(self.client)
 
     def sync(self) -> None:
         """Return when a sync has just begun."""

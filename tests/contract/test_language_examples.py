@@ -16,12 +16,12 @@ import redis
 from kombu import Connection
 from kombu.message import Message
 
-from tests.conftest import free_port
 from tests.contract.language_programs import ON_RABBITMQ, ON_REDIS, PRODUCERS, ROOT, Programs, prepared
 from tests.doubles.samples import account, accounts
 from tests.integration.outside import new_job
 from tests.integration.stack import Stack
 from tests.integration.stand_in import StandIn
+from tests.processes import free_port
 from worker.broker.declaring import declare
 from worker.broker.queues import INTAKE
 from worker.core.judging import Broken, Submission, Valid, decode, judge

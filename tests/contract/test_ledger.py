@@ -11,12 +11,12 @@ import redis
 from tests.contract.ledger_contract import LEASE_SECONDS, Bench, LedgerContract
 from tests.contract.producers_contract import ProducersContract
 from tests.doubles.clocks import FakeClock, StoredClock, read_time_from_keys
+from tests.doubles.ledgers import redis_ledger
 from tests.doubles.memory_ledger import MemoryLedger, Store
 from worker.core.shards import SHARDS
 from worker.redisio.connection import connect
 from worker.state import keys
 from worker.state.ledger import RedisLedger
-from worker.state.lua import store_scripts
 
 
 class TestMemoryLedger(LedgerContract, ProducersContract):
@@ -52,9 +52,7 @@ class TestRedisLedger(LedgerContract, ProducersContract):
 
 
 def ledger(client: redis.Redis, clock: FakeClock) -> RedisLedger:
-    return RedisLedger(
-        store_scripts(client), lease_seconds=LEASE_SECONDS, retention_seconds=3600, clock=clock
-    )
+    return redis_ledger(client, clock, lease_seconds=LEASE_SECONDS)
 
 
 def events(client: redis.Redis) -> list[str]:

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 from tests import depth
 from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock, read_time_from_keys
+from tests.doubles.ledgers import redis_ledger
 from tests.doubles.memory_ledger import Limits, MemoryLedger, Store
 from tests.doubles.samples import account, application, expired, failed, placed, rejection
 from worker.core.ports import Ledger
@@ -80,9 +81,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.hands: list[Hand] = []
 
     def _real_ledger(self) -> RedisLedger:
-        return RedisLedger(
-            self.scripts, lease_seconds=LEASE_SECONDS, retention_seconds=3600, clock=self.clock
-        )
+        return redis_ledger(self.scripts, self.clock, lease_seconds=LEASE_SECONDS)
 
     @rule(seconds=MOMENTS)
     def time_passes(self, seconds: float) -> None:

@@ -13,6 +13,7 @@ import redis
 
 from tests.doubles import decisions
 from tests.doubles.clocks import START_US, StoredClock, read_time_from_keys
+from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application, placed
 from worker.core.accounts import Account
 from worker.core.limits import Pace, grant, parse_rate, possible
@@ -90,16 +91,12 @@ OVERLOADED = 6
 """Standstills in a row after which slots are made wider."""
 
 
-def test_slots_become_wider_where_they_keep_lapsing(
-    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_slots_become_wider_where_they_keep_lapsing(ledger: RedisLedger, clock: StoredClock) -> None:
     """Standstills one after the other widen an account's slots as the model says; a while without ends that.
 
     What lapses within one standstill counts once, and one standstill alone changes nothing.
     """
-    read_time_from_keys(monkeypatch)
-    owner, clock = account("acme", "100/s", burst=9), StoredClock(client)
-    ledger = RedisLedger(store_scripts(client), lease_seconds=30, retention_seconds=3600, clock=clock)
+    owner = account("acme", "100/s", burst=9)
     (lease,) = ledger.admit([application("a", owner, expires_at_us=START_US * 2)])
     validities = list[int]()
     for _ in range(2 * OVERLOADED):
@@ -136,9 +133,7 @@ class Sender:
     ) -> None:
         self.clock, self._chance, self._owners, self._late_us = StoredClock(client), chance, owners, late_us
         scripts = store_scripts(client)
-        self._workers = [
-            RedisLedger(scripts, lease_seconds=30, retention_seconds=3600, clock=self.clock) for _ in range(3)
-        ]
+        self._workers = [redis_ledger(scripts, self.clock) for _ in range(3)]
         self.slots: dict[str, list[tuple[int, int]]] = defaultdict(list)
         self._count = 0
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.doubles.ledgers import redis_ledger
 from worker.core.accounts import Account, Accounts
 from worker.core.jobs import Job
 from worker.core.records import Application, Lease, Seen, Source
@@ -39,7 +40,7 @@ def scripts(redis_url: str) -> Iterator[Deaf]:
 
 @pytest.fixture
 def ledger(scripts: Deaf) -> RedisLedger:
-    return RedisLedger(scripts, lease_seconds=30, retention_seconds=3600)
+    return redis_ledger(scripts)
 
 
 @pytest.fixture

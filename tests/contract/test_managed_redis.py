@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import redis
 
-from tests.conftest import free_port
-from tests.contract.killable_redis import KillableRedis
 from tests.doubles import decisions
+from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application, placed
+from tests.redis_server import RedisServer
 from worker.broker.queues import CALLS, TASK_QUEUES
 from worker.core.records import Lease, Source
 from worker.core.retry import Tally
@@ -25,7 +25,6 @@ from worker.redisio.connection import connect
 from worker.redisio.written import wait_for_file
 from worker.state.census import Census
 from worker.state.dead_letters import RedisDeadLetters
-from worker.state.ledger import RedisLedger
 from worker.state.lua import store_scripts
 from worker.state.outbox import RedisOutbox
 
@@ -36,10 +35,9 @@ OPTIONAL = ("INFO", "CONFIG", "CLIENT", "SCRIPT", "MEMORY", "OBJECT", "KEYS", "D
 @pytest.fixture(scope="module")
 def renamed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """On which they have other names."""
-    port = free_port()
     options = [word for name in OPTIONAL for word in ("--rename-command", name, f"hidden-{name}")]
-    with KillableRedis(tmp_path_factory.mktemp("renamed"), port, *options):
-        yield f"redis://127.0.0.1:{port}/0"
+    with RedisServer(tmp_path_factory.mktemp("renamed"), *options) as server:
+        yield server.url
 
 
 @pytest.fixture
@@ -71,7 +69,7 @@ def client(url: str) -> Iterator[redis.Redis]:
 def test_a_job_is_admitted_settled_and_told_once(client: redis.Redis) -> None:
     """Without INFO nobody can ask whether the file has it; it counts as written, also the first time a script runs."""
     scripts = store_scripts(client)
-    ledger, outbox = RedisLedger(scripts, lease_seconds=30, retention_seconds=3600), RedisOutbox(scripts)
+    ledger, outbox = redis_ledger(scripts), RedisOutbox(scripts)
     (lease,) = ledger.admit([application("a", OWNER)])
     assert isinstance(lease, Lease)
     decisions.settle(ledger, lease, OWNER, Tally(sent=1), placed(lease))

@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from tests.doubles import decisions
+from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application, placed
 from worker.core.records import Lease
 from worker.core.retry import Tally
@@ -17,7 +18,6 @@ from worker.delivery.relay import POLL_SECONDS, Relay
 from worker.errors import BrokerUnavailable
 from worker.redisio.runner import Scripts
 from worker.state import keys
-from worker.state.ledger import RedisLedger
 from worker.state.lua import store_scripts
 from worker.state.outbox import RedisOutbox
 
@@ -32,7 +32,7 @@ def scripts(client: redis.Redis) -> Scripts:
 def record(scripts: Scripts, *names: str, owner: str = "acme") -> list[str]:
     """End a job of each name; the bodies of their events."""
     ledger, limits, bodies = (
-        RedisLedger(scripts, lease_seconds=30, retention_seconds=3600),
+        redis_ledger(scripts),
         account(owner),
         [],
     )

@@ -11,7 +11,6 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tests.conftest import wait_until
 from tests.contract.provider_caller import JOB, KEY, Caller
 from tests.contract.scripted_provider import (
     GOOD,
@@ -27,6 +26,7 @@ from tests.contract.scripted_provider import (
     in_turn,
     reply,
 )
+from tests.processes import wait_until
 from worker.core.jobs import Job
 from worker.errors import (
     AccountProblem,
@@ -247,24 +247,24 @@ def test_kept_connection_lost_while_writing_is_a_redial(play: Play, monkeypatch:
     assert len(provider.requests) == 1
 
 
-def test_connection_idle_too_long_is_replaced(play: Play, clock: Callable[[float], None]) -> None:
+def test_connection_idle_too_long_is_replaced(play: Play, pass_seconds: Callable[[float], None]) -> None:
     """A server may close an idle connection just as it is written to: it is not taken that far."""
     provider = play(answers(reply()))
     caller = Caller(provider.url)
     caller.call()
-    clock(connection.REUSE_SECONDS + 0.1)
+    pass_seconds(connection.REUSE_SECONDS + 0.1)
     assert caller.call() == REF
     assert provider.connections == 2
 
 
 def test_wait_at_the_gate_counts_as_idle_time(
-    play: Play, clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+    play: Play, pass_seconds: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kept connection that grew old at the gate is replaced, a new one is not."""
     monkeypatch.setattr(connection, "LATE_SECONDS", 5)
     provider = play(answers(reply()))
     caller = Caller(provider.url)
-    caller.at_gate = lambda: clock(connection.KEEP_SECONDS + 0.1)
+    caller.at_gate = lambda: pass_seconds(connection.KEEP_SECONDS + 0.1)
     assert caller.call() == REF
     assert provider.connections == 1
     assert caller.call() == REF

@@ -306,10 +306,10 @@ def test_slow_answer_is_a_redial_at_the_deadline(play: Play, script: Script) -> 
     assert SHORT * 0.9 < time.monotonic() - began < 2
 
 
-def test_deadline_begins_after_the_gate(play: Play, clock: Callable[[float], None]) -> None:
+def test_deadline_begins_after_the_gate(play: Play, pass_seconds: Callable[[float], None]) -> None:
     """Waiting for the slot is not the provider's time."""
     caller = Caller(play(answers(reply())).url)
-    caller.at_gate = lambda: clock(2 * LONG)
+    caller.at_gate = lambda: pass_seconds(2 * LONG)
     assert caller.call() == REF
 
 

@@ -10,30 +10,18 @@ import pytest
 import redis
 
 from tests.doubles import decisions
-from tests.doubles.clocks import StoredClock, read_time_from_keys
+from tests.doubles.clocks import StoredClock
 from tests.doubles.samples import account, expired, job, moment, placed
 from worker.core.jobs import Job
 from worker.core.records import Application, Due, Reason, Source
 from worker.core.retry import Tally
 from worker.state import keys
 from worker.state.ledger import RedisLedger
-from worker.state.lua import store_scripts
 from worker.state.views import JobView, JobViews
 
 SHARD = keys.prefix_of("acme")
 OWNER = account(rate="1/s", ttl=600)
 LONG = "é" * 255
-
-
-@pytest.fixture
-def clock(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> StoredClock:
-    read_time_from_keys(monkeypatch)
-    return StoredClock(client)
-
-
-@pytest.fixture
-def ledger(client: redis.Redis, clock: StoredClock) -> RedisLedger:
-    return RedisLedger(store_scripts(client), lease_seconds=30, retention_seconds=3600, clock=clock)
 
 
 @pytest.fixture

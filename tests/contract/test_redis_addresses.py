@@ -7,7 +7,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,13 +15,12 @@ from urllib.parse import quote
 import pytest
 import redis
 
-from tests.conftest import absent, free_port, process, wait_until
+from tests.redis_server import RedisServer
 from tests.tls import Authority, TlsDoor
 from worker.broker.connection import Link
 from worker.broker.queues import RESULTS, queue_of
 from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue
-from worker.embedded import EmbeddedServerError, find_binary
 from worker.errors import ConfigurationError
 from worker.preflight.greeting import ask_broker, ask_store
 from worker.producer import Producer
@@ -68,35 +67,18 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    try:
-        binary = str(find_binary().path)
-    except EmbeddedServerError:
-        absent("a Redis or Valkey server")
     with tempfile.TemporaryDirectory(prefix="cw-urls-") as name:
         folder = Path(name) / "a b%41"
         folder.mkdir()
         authority = Authority(folder, "ours")
-        made = Server(free_port(), 0, folder / "r.sock", authority.pair.certificate)
+        socket_path, hosts = folder / "r.sock", ["127.0.0.1", *(["::1"] if IPV6 else [])]
+        options = ("--bind", *hosts, "--unixsocket", str(socket_path), "--requirepass", PASSWORD)
         # A door speaks TLS, for not every Redis can.
         with (
-            process(_command(binary, made), folder) as running,
-            TlsDoor(made.port, authority.issue("s")) as door,
+            RedisServer(folder, *options) as running,
+            TlsDoor(running.port, authority.issue("s")) as door,
         ):
-            wait_until(lambda: running.poll() is not None or _answers(made), "Redis answers")
-            assert running.poll() is None, (folder / "output").read_text(errors="replace")
-            yield replace(made, tls_port=door.port)
-
-
-def _command(binary: str, server: Server) -> list[str]:
-    words = [binary, "--bind", "127.0.0.1", *(["::1"] if IPV6 else []), "--port", str(server.port)]
-    return [*words, "--unixsocket", str(server.socket_path), "--requirepass", PASSWORD, "--save", ""]
-
-
-def _answers(server: Server) -> bool:
-    try:
-        return bool(server.client(0).ping())
-    except redis.RedisError:
-        return False
+            yield Server(running.port, door.port, socket_path, authority.pair.certificate)
 
 
 WORKING = {

@@ -10,11 +10,11 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from tests.conftest import free_port
-from tests.contract.killable_redis import KillableRedis
 from tests.doubles import decisions
-from tests.doubles.clocks import StoredClock, read_time_from_keys
+from tests.doubles.clocks import StoredClock
+from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application, failed, placed, rejection
+from tests.redis_server import RedisServer
 from worker.core.records import Due, Lease, Parked, Reason, Seen
 from worker.core.retry import Tally
 from worker.errors import StoreUnavailable, WrongKey
@@ -30,19 +30,8 @@ SHARD = keys.prefix_of("acme")
 MAX_WAITING_BYTES = 900
 
 
-@pytest.fixture
-def clock(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> StoredClock:
-    read_time_from_keys(monkeypatch)
-    return StoredClock(client)
-
-
-@pytest.fixture
-def ledger(client: redis.Redis, clock: StoredClock) -> RedisLedger:
-    return RedisLedger(store_scripts(client), lease_seconds=30, retention_seconds=3600, clock=clock)
-
-
 def real_time(client: Any, lease_seconds: float = 30) -> RedisLedger:
-    return RedisLedger(store_scripts(client), lease_seconds=lease_seconds, retention_seconds=3600)
+    return redis_ledger(client, lease_seconds=lease_seconds)
 
 
 def go(ledger: RedisLedger, job_id: str = "a", **limits: Any) -> Lease:
@@ -119,8 +108,7 @@ class TestServer:
 
     def test_a_kill_of_the_server_loses_nothing_it_confirmed(self, tmp_path: Path) -> None:
         """With an append-only file, jobs, limits and fences outlive a SIGKILL, and calls in between are refused."""
-        port = free_port()
-        with KillableRedis(tmp_path, port) as server, connect(f"redis://127.0.0.1:{port}/0") as client:
+        with RedisServer(tmp_path) as server, connect(server.url) as client:
             ledger = real_time(client)
             lease = go(ledger, rate="1/h")
             assert isinstance(ledger.admit([application("b", account(rate="1/h"))])[0], Parked)

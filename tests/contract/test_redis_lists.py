@@ -13,12 +13,12 @@ import redis
 from kombu import Connection, Exchange, Queue
 
 from tests.doubles.clocks import FakeClock
+from tests.doubles.takers import Taker
 from worker.core.judging import Broken, Submission
 from worker.core.ports import Whole
 from worker.errors import StoreUnavailable
 from worker.failpoints import FailpointReached
 from worker.inbound import redis_queue
-from worker.inbound.entry import Entry
 from worker.inbound.listening import QUIET_SECONDS
 from worker.inbound.redis_lists import (
     FETCH_BYTES,
@@ -406,20 +406,6 @@ def test_a_lost_message_whose_list_is_spoiled_stays_filed(client: redis.Redis, l
     client.delete("calls")
     age(client, ABANDONED_SECONDS)
     assert lists.restore_older_than(ABANDONED_SECONDS)[:2] == (1, [])
-
-
-class Taker:
-    """Takes what an intake would."""
-
-    def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self.stuck, self.room_bytes = False, 2**24
-
-    def put(self, entry: Entry) -> None:
-        self.entries.append(entry)
-
-    def contents(self) -> list[Submission | Broken]:
-        return [entry.read() for entry in self.entries]
 
 
 class Worker:

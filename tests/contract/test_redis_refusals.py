@@ -19,12 +19,6 @@ EVENT = [OutgoingEvent("call.placed", "{}")]
 
 
 @pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(redis_url) as client:
-        yield client
-
-
-@pytest.fixture
 def user(client: redis.Redis, redis_url: str) -> Iterator[Callable[..., str]]:
     """Makes a user with rights, and gives the server's address for it."""
 

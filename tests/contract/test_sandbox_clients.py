@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 import requests
 
-from tests.conftest import absent
+from tests.processes import absent
 from worker.sandbox import Sandbox
 
 FORM = {

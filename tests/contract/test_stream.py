@@ -10,36 +10,19 @@ import pytest
 import redis
 
 from tests.doubles.clocks import FakeClock
+from tests.doubles.takers import Taker
 from worker.core.judging import Broken, Submission
 from worker.core.ports import Whole
 from worker.core.records import Source
 from worker.errors import StoreUnavailable
 from worker.failpoints import FailpointReached
 from worker.inbound import stream
-from worker.inbound.entry import Entry
 from worker.inbound.redis_lists import FETCH_BYTES
 from worker.inbound.stream import ABANDONED_MS, GROUP, STREAM, StreamSource
 from worker.inbound.upkeep import KEEP_SECONDS
 from worker.redisio.connection import connect
 
 JOB = {"id": "a", "account": "acme", "country": "1", "phone": "2125555555", "code": "4321"}
-
-
-class Taker:
-    """Takes what an intake would."""
-
-    def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self.stuck, self.room_bytes = False, 2**24
-
-    def put(self, entry: Entry) -> None:
-        self.entries.append(entry)
-
-    def contents(self) -> list[Submission | Broken]:
-        return [entry.read() for entry in self.entries]
-
-    def ids(self) -> list[str]:
-        return [content.fields["id"] for content in self.contents() if isinstance(content, Submission)]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from tests.doubles.clocks import StoredClock, read_time_from_keys
+from tests.doubles.clocks import StoredClock
 from tests.doubles.samples import account, accounts, job, placed, rejection
 from worker.core.accounts import Account, Endpoint
 from worker.core.records import Application, Ending, Lease, Parking, Reason, Recorded, Source
@@ -230,11 +230,8 @@ class Facts:
 
 
 @pytest.fixture
-def bench(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    read_time_from_keys(monkeypatch)
-    clock, scripts = StoredClock(client), store_scripts(client)
-    ledger = RedisLedger(scripts, lease_seconds=30, retention_seconds=3600, clock=clock)
-    return Bench(client, clock, scripts, ledger)
+def bench(client: redis.Redis, clock: StoredClock, ledger: RedisLedger) -> Bench:
+    return Bench(client, clock, store_scripts(client), ledger)
 
 
 @pytest.mark.parametrize("key", NAMES)

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import redis
 
-from tests.conftest import free_port
 from tests.faults.servers import STOP_SECONDS, Server, wait_for
+from tests.processes import free_port
 from worker.embedded import find_binary
 
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)

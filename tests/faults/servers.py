@@ -17,9 +17,10 @@ from typing import Self
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
-from tests.conftest import RABBITMQ_SCRIPT, accepts_amqp, free_port, rabbitmq_environ
 from tests.faults.forkserver import ForkServer
 from tests.integration.stack import Process
+from tests.processes import free_port
+from tests.rabbit import Node
 
 START_SECONDS, STOP_SECONDS = 180.0, 30.0
 MAX_STARTS = 3
@@ -141,13 +142,10 @@ class Rabbit(Server):
     """A RabbitMQ node whose queues are quorum queues, with a name service of its own."""
 
     def __init__(self, folder: Path) -> None:
-        port, environ = rabbitmq_environ(folder)
-        environ["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"] += f" -rabbit channel_tick_interval {TICK_MS}"
-        environ["RABBITMQ_NODENAME"] = f"cw{os.getpid()}p{port}@localhost"
-        super().__init__([str(RABBITMQ_SCRIPT)], folder, environ)
-        self.port, self._rabbit_environ = port, environ
-        names = ["epmd", "-port", environ["ERL_EPMD_PORT"], "-address", "127.0.0.1"]
-        self._names = Server(names, folder, environ)
+        node = Node.configured(folder, erlang=f"-rabbit channel_tick_interval {TICK_MS}")
+        super().__init__(node.command, folder, node.environ)
+        self._node, self.port = node, node.port
+        self._names = Server(node.name_service, folder, node.environ)
         self.vhost = "faults"
 
     def __enter__(self) -> Self:
@@ -163,10 +161,10 @@ class Rabbit(Server):
 
     @property
     def url(self) -> str:
-        return f"amqp://guest:guest@127.0.0.1:{self.port}/{self.vhost}"
+        return self._node.url(vhost=self.vhost)
 
     def answers(self) -> bool:
-        return accepts_amqp(self.port)
+        return self._node.answers()
 
     @contextmanager
     def consumer_timeout(self, seconds: float) -> Iterator[None]:
@@ -184,16 +182,11 @@ class Rabbit(Server):
 
     def _control(self, *arguments: str) -> None:
         """`rabbitmqctl`, for what AMQP cannot say."""
-        program = str(RABBITMQ_SCRIPT.with_name("rabbitmqctl"))
-        done = subprocess.run(
-            [program, *arguments],
-            check=False,
-            env=self._rabbit_environ,
-            capture_output=True,
-            timeout=START_SECONDS,
-        )
-        if done.returncode:
-            raise ServerTrouble(f"rabbitmqctl {arguments[0]}: {done.stderr.decode(errors='replace')[:300]}")
+        try:
+            self._node.control(*arguments)
+        except subprocess.CalledProcessError as error:
+            said = error.stderr.decode(errors="replace")[:300]
+            raise ServerTrouble(f"rabbitmqctl {arguments[0]}: {said}") from error
 
 
 @dataclass(frozen=True)

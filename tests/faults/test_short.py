@@ -9,7 +9,6 @@ from functools import partial
 
 import pytest
 
-from tests.conftest import SERVERS_ARE_REQUIRED, absent, need_rabbitmq
 from tests.faults.bench import Bench
 from tests.faults.cell import JOBS, meanwhile
 from tests.faults.cells import TARGETS, Order, ail, cells, cut, reach
@@ -20,6 +19,8 @@ from tests.faults.outages import PATIENT
 from tests.faults.proxy import Illness
 from tests.faults.redis_server import clock_can_be_set
 from tests.faults.run import Run
+from tests.processes import SERVERS_ARE_REQUIRED, absent
+from tests.rabbit import need_rabbitmq
 from worker.embedded import EmbeddedServerError, find_binary
 from worker.failpoints import POINTS
 

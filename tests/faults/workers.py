@@ -12,12 +12,12 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from tests.conftest import free_port
 from tests.faults.forkserver import Forked, ForkServer
 from tests.faults.namespace import Namespace
 from tests.faults.servers import ServerTrouble, wait_for
 from tests.faults.windows import Waking
 from tests.integration.stack import COMMANDS, Worker, spawn
+from tests.processes import free_port
 from worker.failpoints import VARIABLE
 
 READY_SECONDS, STOP_SECONDS = 60.0, 40.0

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from kombu import Connection
 
-from tests.conftest import EXCHANGES, QUEUES
-from tests.integration.stack import RedisServer, redis_server
+from tests.rabbit import empty_broker
+from tests.redis_server import RedisServer, redis_server
 
 BrokerUrl = Callable[[str], str]
 
@@ -25,15 +24,10 @@ def broker_url(request: pytest.FixtureRequest, own_redis: RedisServer) -> Broker
     """Gives the URL of a broker of a kind, "redis" or "amqp", with none of the project's queues in it."""
 
     def of(kind: str) -> str:
-        return own_redis.url if kind == "redis" else _emptied(str(request.getfixturevalue("amqp_server")))
+        if kind == "redis":
+            return own_redis.url
+        url: str = request.getfixturevalue("amqp_server")
+        empty_broker(url)
+        return url
 
     return of
-
-
-def _emptied(amqp_url: str) -> str:
-    with Connection(amqp_url) as connection, connection.channel() as channel:
-        for name in QUEUES:
-            channel.queue_delete(name)
-        for name in EXCHANGES:
-            channel.exchange_delete(name)
-    return amqp_url

@@ -17,7 +17,7 @@ import redis
 from celery import Celery
 from kombu.message import Message
 
-from tests.conftest import wait_until
+from tests.processes import wait_until
 
 RESULTS = kombu.Queue("results", kombu.Exchange("results", type="topic", durable=True), "#", durable=True)
 

@@ -8,20 +8,17 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-import redis
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import absent, free_port, wait_until
 from tests.integration.outside import Outside
-from worker.embedded import EmbeddedServerError, find_binary
+from tests.processes import free_port, wait_until
 
 PROJECT = Path(__file__).parents[2]
 COMMANDS = {
@@ -31,72 +28,6 @@ COMMANDS = {
 """The two ways to start a worker, as arguments of Python."""
 
 Accounts = Mapping[str, Mapping[str, Any]]
-
-
-class RedisServer:
-    """A Redis on a port of its own that can be stopped and started again with all that it held.
-
-    `environ` is added to its environment.
-    """
-
-    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None) -> None:
-        self._folder, self.port = folder, free_port()
-        self._environ = {**os.environ, **(environ or {})}
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        options = f"--bind 127.0.0.1 --port {self.port} --dir {self._folder} --appendonly yes"
-        command = [_redis_binary(), *options.split(), "--save", "", "--maxmemory-policy", "noeviction"]
-        self._process = subprocess.Popen(
-            command,
-            env=self._environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        wait_until(self._answers, "Redis answers", 20)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(20)
-            self._process = None
-
-    def freeze(self) -> None:
-        """It stays connected and answers nothing; what is sent meanwhile it reads when it is thawed."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
-
-    def _answers(self) -> bool:
-        try:
-            with redis.Redis.from_url(self.url) as client:
-                return bool(client.ping())
-        except redis.exceptions.RedisError:
-            return False
-
-
-def _redis_binary() -> str:
-    try:
-        return str(find_binary().path)
-    except EmbeddedServerError:
-        absent("a Redis or Valkey server")
-
-
-@contextmanager
-def redis_server(environ: Mapping[str, str] | None = None) -> Iterator[RedisServer]:
-    """A Redis that runs, and is gone with its data afterwards."""
-    with tempfile.TemporaryDirectory(prefix="cw-stack-") as name:
-        server = RedisServer(Path(name), environ)
-        server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
 
 
 class Process(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +13,13 @@ import amqp
 import pytest
 from kombu import Connection
 
-from tests.conftest import RABBITMQ_SCRIPT, accepts_amqp, need_rabbitmq, process, rabbitmq_environ, wait_until
 from tests.integration.conftest import BrokerUrl
 from tests.integration.outside import Job, new_job
-from tests.integration.stack import RedisServer, Stack, Worker
+from tests.integration.stack import Stack, Worker
 from tests.integration.stand_in import StandIn
+from tests.processes import wait_until
+from tests.rabbit import rabbitmq
+from tests.redis_server import RedisServer
 
 ACCOUNTS: dict[str, dict[str, Any]] = {"acme": {"rate": "200/s", "burst": 100}}
 TASK = {"task": "calls.verify", "id": "from-the-headers"}
@@ -195,17 +196,8 @@ def _exist(url: str) -> bool:
 @pytest.fixture
 def impatient_broker() -> Iterator[str]:
     """A RabbitMQ that closes a channel on which a message was not acknowledged for two seconds."""
-    need_rabbitmq()
-    with tempfile.TemporaryDirectory(prefix="cw-rabbit-") as name:
-        folder = Path(name)
-        port, environ = rabbitmq_environ(folder)
-        (folder / "rabbitmq.conf").write_text("disk_free_limit.absolute = 1MB\nconsumer_timeout = 2000\n")
-        environ["RABBITMQ_NODENAME"] = f"cwt{port}@localhost"
-        environ["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"] += " -rabbit channel_tick_interval 1000"
-        epmd = ["epmd", "-port", environ["ERL_EPMD_PORT"], "-address", "127.0.0.1"]
-        with process(epmd, folder, environ), process([str(RABBITMQ_SCRIPT)], folder, environ):
-            wait_until(lambda: accepts_amqp(port), "RabbitMQ accepts a client", 90)
-            yield f"amqp://guest:guest@127.0.0.1:{port}//"
+    with rabbitmq("consumer_timeout = 2000\n", "-rabbit channel_tick_interval 1000") as node:
+        yield node.url()
 
 
 def test_a_channel_that_the_broker_closes_is_opened_again(

@@ -11,19 +11,14 @@ import pytest
 import redis
 from kombu import Connection, Exchange
 
-from tests.conftest import wait_until
 from tests.integration.outside import new_job
-from tests.integration.stack import RedisServer, Stack, Worker
-from tests.rabbit import Node, rabbitmq_node
+from tests.integration.stack import Stack, Worker
+from tests.processes import wait_until
+from tests.rabbit import GuardedNode
+from tests.redis_server import RedisServer
 from worker.sandbox import Sandbox
 
 ACCOUNTS = {"acme": {"rate": "600/m", "concurrency": 20}}
-
-
-@pytest.fixture(scope="module")
-def node() -> Iterator[Node]:
-    with rabbitmq_node() as node:
-        yield node
 
 
 @pytest.fixture
@@ -33,7 +28,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def stack(tmp_path: Path, own_redis: RedisServer, node: Node, sandbox: Sandbox) -> Iterator[Stack]:
+def stack(tmp_path: Path, own_redis: RedisServer, node: GuardedNode, sandbox: Sandbox) -> Iterator[Stack]:
     node.empty()
     with redis.Redis.from_url(own_redis.url) as client:
         client.flushall()
@@ -57,7 +52,7 @@ def user(own_redis: RedisServer) -> Iterator[str]:
         run("ACL", "DELUSER", "least")
 
 
-def replaced(node: Node, kind: str) -> None:
+def replaced(node: GuardedNode, kind: str) -> None:
     """The exchange `results`, with another one of that type in its place."""
     with Connection(node.url()) as connection:
         connection.default_channel.exchange_delete("results")
@@ -83,7 +78,7 @@ def events(worker: Worker) -> list[str]:
         ("run", "certificate"),
     ],
 )
-def test_refusal_at_the_start_is_one_line(stack: Stack, node: Node, how: str, wrong: str) -> None:
+def test_refusal_at_the_start_is_one_line(stack: Stack, node: GuardedNode, how: str, wrong: str) -> None:
     """The worker ends with the variable's name and the cause, without a traceback (B3, B4, E3)."""
     url = {
         "password": node.url().replace(":guest@", ":hunter2@"),
@@ -101,7 +96,7 @@ def test_refusal_at_the_start_is_one_line(stack: Stack, node: Node, how: str, wr
     assert wrong != "type" or ("'direct'" in line and "'topic'" in line)
 
 
-def test_lines_before_the_start_are_log_lines_too(stack: Stack, node: Node) -> None:
+def test_lines_before_the_start_are_log_lines_too(stack: Stack, node: GuardedNode) -> None:
     """What is told while the servers are asked has the form of all other lines (D9)."""
     with Connection(node.url()) as connection:
         connection.default_channel.queue_delete("calls.intake")
@@ -123,7 +118,9 @@ def test_least_rights_are_enough_on_redis(
         assert "loop.failed" not in events(worker)
 
 
-def test_nothing_is_dialled_while_events_cannot_leave(stack: Stack, node: Node, sandbox: Sandbox) -> None:
+def test_nothing_is_dialled_while_events_cannot_leave(
+    stack: Stack, node: GuardedNode, sandbox: Sandbox
+) -> None:
     """The exchange is replaced while a worker runs: after the first event that came back no phone rings, `/readyz` says
     why, and all goes on once the exchange is as it must be (B3)."""
     worker = stack.start()
@@ -145,7 +142,7 @@ def test_nothing_is_dialled_while_events_cannot_leave(stack: Stack, node: Node, 
     assert events(worker).count("results.refused") == events(worker).count("results.accepted") == 1
 
 
-def test_refusal_while_running_is_told_once_and_waited_for(stack: Stack, node: Node) -> None:
+def test_refusal_while_running_is_told_once_and_waited_for(stack: Stack, node: GuardedNode) -> None:
     """The password is changed under a worker: it lives, tries ever more slowly, and comes back. The log tells the lost
     connection once, and the refusal behind it, which is the cause, once more (B4, D8)."""
     worker = stack.start()

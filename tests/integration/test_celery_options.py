@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.conftest import free_port
 from tests.integration.stack import COMMANDS, Worker, accounts_toml, api_key, key_name
+from tests.processes import free_port
 
 
 def test_options_that_stand_for_a_setting_are_heeded(tmp_path: Path, redis_url: str) -> None:

@@ -15,6 +15,7 @@ import redis
 from click.testing import CliRunner, Result
 
 from tests.doubles import decisions
+from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import REF, placed, rejection
 from worker.broker.connection import Link
 from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES, queue_of
@@ -30,7 +31,6 @@ from worker.settings import Settings
 from worker.state import keys
 from worker.state.dead_letters import RedisDeadLetters
 from worker.state.ledger import RedisLedger
-from worker.state.lua import store_scripts
 
 Run = Callable[..., Result]
 
@@ -84,7 +84,7 @@ def client(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Re
 @pytest.fixture
 def ledger(client: redis.Redis) -> RedisLedger:
     """The ledger on that store."""
-    return RedisLedger(store_scripts(client), lease_seconds=30, retention_seconds=3600)
+    return redis_ledger(client)
 
 
 def admit(ledger: RedisLedger, *ids: str, may_dial: bool = True, **fields: str) -> list[Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.conftest import wait_until
 from tests.integration.outside import new_job
-from tests.integration.stack import RedisServer, Stack
+from tests.integration.stack import Stack
+from tests.processes import wait_until
+from tests.redis_server import RedisServer
 from worker.sandbox import Sandbox
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import absent, wait_until
+from tests.processes import absent, wait_until
 from worker.embedded import EmbeddedServerError, find_binary
 
 MAX_SECONDS = 60

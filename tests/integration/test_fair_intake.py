@@ -10,8 +10,9 @@ from kombu import Connection
 
 from tests.integration.conftest import BrokerUrl
 from tests.integration.outside import new_job
-from tests.integration.stack import RedisServer, Stack
+from tests.integration.stack import Stack
 from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref
+from tests.redis_server import RedisServer
 from worker.broker.queues import queue_of
 from worker.producer import enqueue, enqueue_many
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import free_port, wait_until
+from tests.processes import free_port, wait_until
 from worker.settings import Settings
 
 README = Path(__file__).parents[2] / "README.md"

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import wait_until
 from tests.integration.outside import Job, Outside, in_seconds, new_job
 from tests.integration.receiver import Receiver
-from tests.integration.stack import RedisServer, Stack, Worker, api_key
+from tests.integration.stack import Stack, Worker, api_key
 from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref, refuses
+from tests.processes import wait_until
+from tests.redis_server import RedisServer
 
 PIN, BAD_PIN = "86753", "867530"
 SECRET = "whsec_" + base64.b64encode(b"nobody may see this one, ever").decode()

@@ -13,9 +13,10 @@ from typing import Any, Self
 
 import pytest
 
-from tests.conftest import wait_until
 from tests.integration.outside import Job, Outside, in_seconds, new_job
-from tests.integration.stack import RedisServer, Stack
+from tests.integration.stack import Stack
+from tests.processes import wait_until
+from tests.redis_server import RedisServer
 from worker.sandbox import Sandbox
 
 pytestmark = pytest.mark.alone

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.conftest import wait_until
 from tests.integration.outside import new_job
-from tests.integration.stack import RedisServer, Stack
+from tests.integration.stack import Stack
+from tests.processes import wait_until
+from tests.redis_server import RedisServer
 from worker.sandbox import Sandbox
 from worker.state import keys
 

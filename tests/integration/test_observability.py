@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import wait_until
 from tests.integration.outside import Job, Outside, new_job
 from tests.integration.receiver import Receiver
-from tests.integration.stack import RedisServer, Stack, Worker, api_key
+from tests.integration.stack import Stack, Worker, api_key
 from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref, refuses
+from tests.processes import wait_until
+from tests.redis_server import RedisServer
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 TYPES = {

@@ -14,8 +14,9 @@ import pytest
 
 from tests.integration.conftest import BrokerUrl
 from tests.integration.outside import Outside, in_seconds, new_job
-from tests.integration.stack import RedisServer, Stack, api_key
+from tests.integration.stack import Stack, api_key
 from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref, refuses
+from tests.redis_server import RedisServer
 
 ACCOUNTS: dict[str, dict[str, Any]] = {
     "acme": {"rate": "100/s", "burst": 50, "countries": ["1", "44", "972"]},

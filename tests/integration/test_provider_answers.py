@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import wait_until
 from tests.integration.outside import Outside, new_job
-from tests.integration.stack import RedisServer, Stack, Worker, api_key
+from tests.integration.stack import Stack, Worker, api_key
 from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref, refuses
+from tests.processes import wait_until
+from tests.redis_server import RedisServer
 
 FAST = {"rate": "200/s", "burst": 100}
 ACCOUNTS: dict[str, dict[str, Any]] = dict.fromkeys(("acme", "poor", "locked", "well"), FAST)

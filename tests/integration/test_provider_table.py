@@ -10,7 +10,8 @@ import pytest
 
 from tests.integration.conftest import BrokerUrl
 from tests.integration.outside import Job, in_seconds
-from tests.integration.stack import RedisServer, Stack
+from tests.integration.stack import Stack
+from tests.redis_server import RedisServer
 from worker.sandbox import Sandbox
 
 INSTALLATIONS = [("redis", "xml", "celery"), ("redis", "json", "run"), ("amqp", "json", "celery")]

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import redis
 
-from tests.conftest import absent, wait_until
 from tests.contract.forwarder import Forwarder
 from tests.integration.outside import Job, new_job
-from tests.integration.stack import RedisServer, Stack, redis_server
+from tests.integration.stack import Stack
 from tests.integration.stand_in import StandIn, gives_ref
+from tests.processes import absent, wait_until
+from tests.redis_server import RedisServer, redis_server
 
 ACCOUNTS: dict[str, dict[str, Any]] = {
     "once": {"rate": "200/s", "burst": 100, "redials": 0},

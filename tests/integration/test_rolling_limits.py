@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.conftest import wait_until
 from tests.integration.outside import new_job
-from tests.integration.stack import RedisServer, Stack, Worker, accounts_toml
+from tests.integration.stack import Stack, Worker, accounts_toml
+from tests.processes import wait_until
+from tests.redis_server import RedisServer
 from worker.core.accounts import Accounts
 from worker.sandbox import Sandbox
 from worker.state import keys

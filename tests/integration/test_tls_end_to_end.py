@@ -9,19 +9,14 @@ import pytest
 import redis
 
 from tests.integration.outside import new_job
-from tests.integration.stack import RedisServer, Stack
-from tests.rabbit import Node, rabbitmq_node
+from tests.integration.stack import Stack
+from tests.rabbit import GuardedNode
+from tests.redis_server import RedisServer
 from tests.tls import Authority, TlsDoor
 from worker.sandbox import Sandbox
 
 ACCOUNTS = {"acme": {"rate": "6000/m", "burst": 50, "concurrency": 50}}
 JOBS = [new_job(f"job-{n}") for n in range(100)]
-
-
-@pytest.fixture(scope="module")
-def node() -> Iterator[Node]:
-    with rabbitmq_node() as node:
-        yield node
 
 
 @pytest.fixture
@@ -36,7 +31,7 @@ def secured_redis(own_redis: RedisServer, tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("broker", ["redis", "amqp"])
 def test_jobs_and_events_travel_over_tls(
-    tmp_path: Path, own_redis: RedisServer, secured_redis: str, node: Node, broker: str
+    tmp_path: Path, own_redis: RedisServer, secured_redis: str, node: GuardedNode, broker: str
 ) -> None:
     """Every job that plain producers send is placed, and its event comes out, with either broker (E3)."""
     node.empty()

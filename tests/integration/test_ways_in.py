@@ -13,11 +13,12 @@ from typing import Any
 import amqp
 import pytest
 
-from tests.conftest import wait_until
 from tests.integration.conftest import BrokerUrl
 from tests.integration.outside import Job, Outside, new_job
-from tests.integration.stack import RedisServer, Stack, Worker
+from tests.integration.stack import Stack, Worker
 from tests.integration.stand_in import StandIn
+from tests.processes import wait_until
+from tests.redis_server import RedisServer
 
 ACCOUNTS: dict[str, dict[str, Any]] = {"acme": {"rate": "200/s", "burst": 100, "countries": ["1", "44"]}}
 WRONG: dict[str, tuple[dict[str, Any], str, set[str]]] = {

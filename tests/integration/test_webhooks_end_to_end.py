@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import wait_until
 from tests.integration.outside import Outside, new_job
 from tests.integration.receiver import Hook, Receiver
-from tests.integration.stack import RedisServer, Stack, Worker
+from tests.integration.stack import Stack, Worker
 from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref, refuses
+from tests.processes import wait_until
+from tests.redis_server import RedisServer
 
 SECRETS = {
     f"HOOK_{n}": "whsec_" + base64.b64encode(f"a secret of sorts, number {n}".encode()).decode()

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import free_port, wait_until
 from tests.integration.outside import new_job
-from tests.integration.stack import COMMANDS, PROJECT, RedisServer, Stack, Worker
+from tests.integration.stack import COMMANDS, PROJECT, Stack, Worker
 from tests.integration.stand_in import StandIn, gives_ref
+from tests.processes import free_port, wait_until
+from tests.redis_server import RedisServer
 
 JOBS = 60
 

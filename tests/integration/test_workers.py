@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import free_port, wait_until
 from tests.integration.conftest import BrokerUrl
 from tests.integration.outside import Job, new_job
-from tests.integration.stack import COMMANDS, RedisServer, Stack, Worker, redis_server, spawn
+from tests.integration.stack import COMMANDS, Stack, Worker, spawn
 from tests.integration.stand_in import StandIn, gives_ref
+from tests.processes import free_port, wait_until
+from tests.redis_server import RedisServer, redis_server
 from worker import __version__
 
 FAST = {"rate": "200/s", "burst": 100}

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import wait_until
 from tests.integration.outside import new_job
-from tests.integration.stack import PROJECT, RedisServer, Stack, Worker
+from tests.integration.stack import PROJECT, Stack, Worker
 from tests.integration.stand_in import StandIn
+from tests.processes import wait_until
+from tests.redis_server import RedisServer
 
 ACCOUNTS: dict[str, dict[str, Any]] = {"acme": {"rate": "200/s", "burst": 100}}
 

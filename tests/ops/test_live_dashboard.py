@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import absent, free_port, process, wait_until
 from tests.integration.outside import new_job
 from tests.integration.receiver import Receiver
-from tests.integration.stack import Stack, api_key, redis_server
+from tests.integration.stack import Stack, api_key
 from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref, refuses
 from tests.ops.dashboards import dashboard_queries
+from tests.processes import absent, free_port, process, wait_until
+from tests.redis_server import redis_server
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 QUERIES = dashboard_queries(rate_interval="20s", time_range="1m")

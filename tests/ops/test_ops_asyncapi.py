@@ -16,8 +16,8 @@ from jsonschema import Draft7Validator, Draft202012Validator
 from kombu import Connection
 from referencing import Registry, Resource
 
-from tests.conftest import absent
 from tests.ops.examples import REFERENCE
+from tests.processes import absent
 from worker.broker.queues import CALLS, INTAKE, RESULTS, RESULTS_EXCHANGE, SHARD_QUEUES, TASK_NAME, queue_of
 from worker.core.events import Status, event_type
 from worker.delivery.signing import verify

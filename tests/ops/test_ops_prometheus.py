@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import absent
 from tests.ops.dashboards import dashboard_queries
+from tests.processes import absent
 from worker.telemetry.metrics import Metrics, Snapshot
 from worker.telemetry.shared_state import SharedState
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.conftest import wait_until
 from tests.doubles.watchers import NotedFaults
+from tests.processes import wait_until
 from worker.engine import loops
 from worker.engine.loops import Loop
 from worker.errors import BrokerUnavailable, StoreUnavailable

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import wait_until
+from tests.processes import wait_until
 from worker.telemetry import outlet
 from worker.telemetry.outlet import Outlet
 

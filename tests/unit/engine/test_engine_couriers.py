@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 
-from tests.conftest import wait_until
 from tests.doubles.watchers import NotedFaults
+from tests.processes import wait_until
 from worker.delivery.courier import Courier
 from worker.delivery.ports import Delivery
 from worker.engine import couriers as module

@@ -9,10 +9,10 @@ from dataclasses import replace
 import gevent
 import pytest
 
-from tests.conftest import wait_until
 from tests.doubles.samples import account
 from tests.doubles.watchers import NotedFaults
 from tests.doubles.world import World
+from tests.processes import wait_until
 from worker.core.records import Lease
 from worker.engine.dialler import GATHERED_PART, MAX_STARTING, Dialler
 

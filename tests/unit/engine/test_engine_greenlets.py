@@ -9,7 +9,7 @@ from collections.abc import Callable
 import gevent
 import pytest
 
-from tests.conftest import wait_until
+from tests.processes import wait_until
 from worker.engine.greenlets import GivingWay, Greenlets
 from worker.engine.loops import STALLED_AFTER_SECONDS
 

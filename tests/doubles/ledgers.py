@@ -1,0 +1,23 @@
+"""The ledger on a real Redis as most tests want it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+
+from tests.doubles.clocks import FakeClock
+from worker.redisio.runner import Scripts
+from worker.state.ledger import RedisLedger
+from worker.state.lua import store_scripts
+
+LEASE_SECONDS, RETENTION_SECONDS = 30.0, 3600
+
+
+def redis_ledger(
+    store: redis.Redis | Scripts, clock: FakeClock | None = None, *, lease_seconds: float = LEASE_SECONDS
+) -> RedisLedger:
+    """One worker's ledger on `store`. Without a `clock` it reads the real time."""
+    scripts = store if isinstance(store, Scripts) else store_scripts(store)
+    own: Any = {"clock": clock} if clock else {}
+    return RedisLedger(scripts, lease_seconds=lease_seconds, retention_seconds=RETENTION_SECONDS, **own)

@@ -1,0 +1,110 @@
+"""A Redis of a test's own, which it may stop, freeze and kill."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import redis
+
+from tests.processes import absent, free_port, process, wait_until_served
+from worker.embedded import EmbeddedServerError, find_binary
+
+
+def redis_binary() -> str:
+    """The server that the embedded one would be; where there is none, as `absent`."""
+    try:
+        return str(find_binary().path)
+    except EmbeddedServerError:
+        absent("a Redis or Valkey server")
+
+
+class RedisServer:
+    """A Redis on a port of its own that can be ended and started again. A context manager: started by it.
+
+    It keeps an append-only file, synced each second, unless `options`, further ones of the server, say otherwise.
+    `environ` is added to its environment. `sync_seconds`: how much longer the disk takes for a sync; with any, strace
+    runs the server.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        environ: Mapping[str, str] | None = None,
+        sync_seconds: float = 0.0,
+    ) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._folder, self._options, self._sync_seconds = folder, options, sync_seconds
+        self._environ = {**os.environ, **(environ or {})}
+        self._running = ExitStack()
+        self._process: subprocess.Popen[bytes]
+
+    def start(self) -> None:
+        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder)]
+        kept = ["--appendonly", "yes", "--save", ""]
+        command = [*self._slowing(), redis_binary(), *options, *kept, *self._options]
+        self._process = self._running.enter_context(process(command, self._folder, self._environ))
+        wait_until_served(self._process, self.answers, self._folder)
+
+    def stop(self) -> None:
+        """As an operator stops it: what it holds is on its disk."""
+        self._running.close()
+
+    def kill(self) -> None:
+        """`kill -9`, of the server itself where strace runs it."""
+        with redis.Redis.from_url(self.url) as client:
+            facts: Any = client.info("server")
+        os.kill(facts["process_id"], signal.SIGKILL)
+        self._process.wait(20)
+        self._running.close()
+
+    def freeze(self) -> None:
+        """It stays connected and answers nothing; what is sent meanwhile it reads when it is thawed."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+    def answers(self) -> bool:
+        """Whether it serves clients, be it only those with a password."""
+        try:
+            with redis.Redis.from_url(self.url) as client:
+                return bool(client.ping())
+        except redis.AuthenticationError:
+            return True
+        except redis.RedisError:
+            return False
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _slowing(self) -> list[str]:
+        if not self._sync_seconds:
+            return []
+        if not shutil.which("strace"):
+            absent("strace")
+        inject = f"inject=fdatasync:delay_enter={self._sync_seconds * 1e6:.0f}"
+        return ["strace", "-f", "-qq", "-o", os.devnull, "-e", "trace=fdatasync", "-e", inject]
+
+
+@contextmanager
+def redis_server(environ: Mapping[str, str] | None = None) -> Iterator[RedisServer]:
+    """A Redis that runs, and is gone with its data afterwards."""
+    with (
+        tempfile.TemporaryDirectory(prefix="cw-redis-") as name,
+        RedisServer(Path(name), environ=environ) as server,
+    ):
+        yield server
