@@ -1,10 +1,8 @@
 -- Prelude of the scripts that hand out messages or put them back.
--- Guarantees: a message that is too large leaves Redis by its size and beginning alone; a key that holds something else than
--- it should is named, and keeps nothing else from going on.
 
 local MARK = 'callworker:cut:'
 
--- `text`, or where it is longer than `most` bytes the mark, its size, a colon and its first `head` bytes.
+-- Returns `text`; or, if it has more than `most` bytes, the mark, its size, a colon and its first `head` bytes.
 local function bounded(text, most, head)
   if #text <= most then return text end
   return MARK .. #text .. ':' .. string.sub(text, 1, head)
@@ -12,8 +10,8 @@ end
 
 local wrong = {}
 
--- What a command replies; nil where the key is of another type, which is noted. Any other error ends the script, in the words
--- that the server has for it when the command is not tried.
+-- Returns a command's reply; or nil if the key has another type, which goes into `wrong`. Any other error ends the script. The
+-- command is then repeated without `pcall`, because only so Redis adds its own words to the error.
 local function tolerant(command, key, ...)
   local reply = redis.pcall(command, key, ...)
   if type(reply) ~= 'table' or not reply.err then return reply end
@@ -22,7 +20,7 @@ local function tolerant(command, key, ...)
   return nil
 end
 
--- Whether a key is of this type, or not there.
+-- Returns whether a key has this type or does not exist, and whether it exists. Puts a key of another type into `wrong`.
 local function is_type(key, wanted)
   local found = redis.call('TYPE', key).ok
   if found == wanted or found == 'none' then return true, found ~= 'none' end

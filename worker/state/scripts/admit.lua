@@ -1,21 +1,25 @@
--- Records jobs that were not seen before; lets each go now or puts it into its account's lane.
--- Guarantees: one record per id; a job overtakes no ready job of its account, and jobs that come together keep their
--- order; with 'lease' the slot is taken and the intent to dial is on record; a job that waits is in its lane before it
--- is on record, so that an error in between leaves nothing that counts as seen and is in no lane.
+-- Records jobs whose ids were not seen before. Leases each at once, or puts it into its account's lane.
+-- Guarantees: an id has one record. A job never overtakes a ready job of its account, and jobs that come together keep their
+-- order. With a 'lease' reply, the slot is taken and the intent to dial is on record. A job that waits enters its lane
+-- before its record is written, so an error in between leaves no job that counts as seen and is in no lane.
 -- KEYS 1 shard prefix
--- ARGV 1 lease (µs)  2 how far ahead a slot may lie (µs)  3 generation of the caller's accounts file; then for each account
---      name  ttl (µs)  pace  how many of its jobs follow; and for each of these
---      id  the job as packed  expires_at (µs) or ''  '1': the caller can dial now
---      the call's name: a repeat under the same name gets the lease whose reply was lost; '' where it cannot have any
--- Reply: for each job in order {'seen', state, job, digest} | {'lease', …} (see lease_reply) | {'parked', reason, until (µs)}
+-- ARGV 1 lease (µs)  2 how far ahead a slot may be (µs)  3 generation of the caller's accounts file; then for each account
+--      name  ttl (µs)  pace  number of its jobs that follow; and for each of these jobs
+--      id  packed job  expires_at (µs) or ''  '1' if the caller can dial now  name of the request, '' if it may not lease:
+--      a repeat under the same name gets the lease whose reply was lost
+-- Reply: for each job in order {'seen', state, job, digest} | lease reply, see README.md | {'parked', reason, until (µs)}
 
--- A longer field would make Redis keep the whole record in a form several times as large.
+-- With a longer field, Redis would store the whole record in a form several times as large (bytes).
 local MAX_PACKED = 64
 
-local lease, ahead, generation = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local lease_us, ahead_us, generation = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 
--- The account while jobs are added: `ready` where one in its lane could go but for the limits, `parked` what is to join
--- the lane, with `scores` and `ends` as ZADD takes them.
+-- The moment from which the next parked job may go. Jobs of equal moments would have no order in a lane, so each gets one
+-- microsecond more. This does not outrun the clock: recording a job takes longer.
+local ready_at = NOW
+
+-- Loads an account for adding jobs: `ready` is true if a job in its lane could go but for the limits, `parked` holds the jobs
+-- that will join the lane, `scores` and `ends` are their arguments for ZADD, `known` has the replies for repeats.
 local function open_account(name, pace)
   local waiting = check('ZCARD', lane_key(name))
   local a = load_account(name, pace, generation)
@@ -25,42 +29,41 @@ local function open_account(name, pace)
   return a
 end
 
--- The job as arguments of HSET; a long one goes into a key of its own.
+-- Returns the job as arguments of HSET. Stores a long job in a key of its own instead.
 local function as_field(id, job)
   if #job <= MAX_PACKED then return 'job', job end
   redis.call('SET', payload_key(id), job)
 end
 
--- When the next to join the lane has its turn, counted in places.
+-- Estimates when the next job to join the lane has its turn (µs).
 local function turn(a)
-  return math.max(a.tat - a.tolerance, NOW) + (a.waiting + #a.parked) * a.interval
+  return math.max(a.tat - a.tolerance, ready_at) + (a.waiting + #a.parked) * a.interval
 end
 
 local function park(a, id, job, expires, slot)
   local why = a.hold and 'held' or (slot and not a.ready) and 'capacity' or 'rate_limit'
-  local until_us = why == 'held' and a.probe_at or why == 'rate_limit' and turn(a) or NOW
-  local now, ends, n = int(NOW + LAG), int(expires), #a.scores
-  a.scores[n + 1], a.scores[n + 2] = int(NOW), id
+  local until_us = why == 'held' and a.probe_at or why == 'rate_limit' and turn(a) or ready_at
+  local accepted, ends, n = int(ready_at + LAG), int(expires), #a.scores
+  a.scores[n + 1], a.scores[n + 2] = int(ready_at), id
   a.ends[n + 1], a.ends[n + 2] = ends, id
-  a.parked[#a.parked + 1] = {id, job, now, ends, why}
-  a.ready = true
-  -- Equals have no order in a lane. This does not outrun the clock: to record a job takes longer.
-  NOW = NOW + 1
+  a.parked[#a.parked + 1] = {id = id, job = job, accepted = accepted, expires = ends, why = why}
+  a.ready, ready_at = true, ready_at + 1
   return {'parked', why, told(until_us)}
 end
 
 local function go_or_park(a, id, job, expires, may_dial, call)
-  local slot, tat = next_slot(a, NOW, ahead)
+  local slot, tat = next_slot(a, NOW, ahead_us)
   if not slot or a.hold or a.ready or not may_dial or a.inflight >= a.concurrency or expires <= NOW + LAG then
     return park(a, id, job, expires, slot)
   end
   check('ZCARD', LEASES)
   local accepted, ends = int(NOW + LAG), int(expires)
   redis.call('HSET', job_key(id), 'account', a.name, 'accepted', accepted, 'expires', ends, as_field(id, job))
-  return begin(id, {[2] = accepted, [3] = ends, [9] = job, [10] = a.name}, a, slot, tat, lease, call)
+  local row = {[ACCEPTED] = accepted, [EXPIRES] = ends, [JOB] = job, [ACCOUNT] = a.name}
+  return begin(id, row, a, slot, tat, lease_us, call)
 end
 
--- A job that comes twice is the first one's repeat.
+-- Adds one job. An id that comes twice in one call is a repeat of the first.
 local function add(a, id, job, ...)
   if a.known[id] then return a.known[id] end
   local reply = go_or_park(a, id, job, ...)
@@ -70,13 +73,13 @@ end
 
 local function close_account(a)
   if #a.parked > 0 then
-    -- The first write for these jobs, and the only one that a wrong key could refuse.
+    -- This is the first write for these jobs, and the only one that a key of another type could refuse.
     ask('ZADD', EXPIRY, unpack(a.ends))
     redis.call('ZADD', lane_key(a.name), unpack(a.scores))
   end
   for _, p in ipairs(a.parked) do
-    redis.call('HSET', job_key(p[1]), 'account', a.name, 'accepted', p[3], 'expires', p[4],
-               'state', 'waiting', 'why', p[5], as_field(p[1], p[2]))
+    redis.call('HSET', job_key(p.id), 'account', a.name, 'accepted', p.accepted, 'expires', p.expires,
+               'state', 'waiting', 'why', p.why, as_field(p.id, p.job))
   end
   refresh(a)
 end
@@ -88,7 +91,7 @@ local function next_arguments(count)
   return unpack(ARGV, at - count, at - 1)
 end
 
--- The jobs of one account with what is on record of each, which is read before anything is written.
+-- Returns the jobs of one account, each with its reply if its id is on record. Reads all before anything is written.
 local function next_jobs(count)
   local jobs = {}
   for n = 1, count do

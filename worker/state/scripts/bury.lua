@@ -1,17 +1,19 @@
--- Puts a dead letter on the list; then takes the oldest off until the list is within both its bounds. The time does not
--- depend on the length of the list, but once: a list that an earlier version wrote is counted when it has no count yet.
--- A full Redis refuses it, and a key of another type fails it, before anything has changed.
+-- Puts a dead letter on the list, then removes the oldest letters until the list is within both its bounds.
+-- Guarantees: the list never ends above a bound, except that one letter may be larger than all bytes together. A full Redis,
+-- or a key of another type, refuses the letter before anything has changed. The time does not depend on the length of the
+-- list, except once: a list without a count, from an earlier version, is counted.
 -- KEYS 1 callworker:dead  2 {callworker:dead}:bytes
--- ARGV 1 the letter, as JSON  2 the most letters  3 the most bytes of all letters together
--- Reply: how many letters were taken off
+-- ARGV 1 the letter, as JSON  2 most letters  3 most bytes of all letters together
+-- Reply: how many letters were removed
 
-local list, count, most, most_bytes = KEYS[1], KEYS[2], tonumber(ARGV[2]), tonumber(ARGV[3])
+local list, count = KEYS[1], KEYS[2]
+local letter, most, most_bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
--- The bytes of all letters, without those at the old end that are beyond the bound: they are not even read.
+-- Counts the bytes of all letters. Removes the oldest ones beyond the bound without reading them.
 local function counted(letters)
   local bytes = 0
   for at = 0, letters - 1, 10 do
-    for _, letter in ipairs(redis.call('LRANGE', list, at, at + 9)) do bytes = bytes + #letter end
+    for _, one in ipairs(redis.call('LRANGE', list, at, at + 9)) do bytes = bytes + #one end
     if bytes > most_bytes then
       redis.call('LTRIM', list, 0, at + 9)
       return bytes
@@ -20,10 +22,10 @@ local function counted(letters)
   return bytes
 end
 
-local letters = redis.call('LPUSH', list, ARGV[1])
+local letters = redis.call('LPUSH', list, letter)
 local before = redis.pcall('GET', count)
 local bytes = letters > 1 and type(before) == 'string' and tonumber(before)
-bytes = bytes and bytes + #ARGV[1] or counted(letters)
+bytes = bytes and bytes + #letter or counted(letters)
 letters = redis.call('LLEN', list)
 
 local off = 0

@@ -1,8 +1,8 @@
--- Prelude of every script: key names, the clock, the limiter, and the steps that several scripts share.
+-- Prelude of the scripts: key names, the clock, the limiter, and the steps that several scripts share.
 
 local prefix, DUE, EXPIRY, LEASES, OUTBOX, DELIVERIES, PENDING, STRANGERS
 
--- From here on the names below mean those of this shard; a script with several shards enters one after the other.
+-- Sets the names above to the keys of one shard. A script that works on several shards enters one after the other.
 local function enter(shard)
   prefix = shard
   DUE, EXPIRY, LEASES = prefix .. 'due', prefix .. 'expiry', prefix .. 'leases'
@@ -16,10 +16,10 @@ local MAX_HISTORY = 4000
 local EASES, EASE_LASTS = {0.02, 0.08}, 10000000
 local VALID_SHARE, MAX_VALID = 0.65, 2000000
 
--- Slots, waits and leases are timed by a clock of the store's own, NOW. It goes on with Redis' clock while workers ask, and
--- by nothing where Redis' clock was set, or nobody could ask: no lease runs out in a time in which its holder could not
--- speak. Where its key is lost it begins again, as Redis' time. Moments that people are told are NOW + LAG, Redis' own time;
--- so is `expires`, which they may have named.
+-- Slots, waits and leases are timed by NOW, the store's own clock (µs). It advances with Redis' clock while workers ask. It
+-- stands still while Redis' clock is set or nobody can ask, so no lease runs out while its holder cannot speak. If its
+-- key is lost, it starts again at Redis' time. Moments shown to people are NOW + LAG, which is Redis' own time; so is
+-- `expires`, which a producer may have named.
 local CLOCK, MAX_PAUSE, SAVED_AFTER = 'callworker:clock', 1000000, 200000
 local clock = redis.call('TIME')
 local TIME, NOW, BEGAN = clock[1] * 1000000 + clock[2], nil, nil
@@ -34,8 +34,9 @@ do
   if passed < 0 or passed >= SAVED_AFTER then
     redis.call('SET', CLOCK, string.format('%.0f %.0f %.0f', TIME, NOW, BEGAN))
   else
-    -- Changes nothing, but is refused by a server without memory, which would let some writes through, and after one of
-    -- these all that follow, so that a call is dialled whose outcome it does not take; and by one that is no primary.
+    -- This write changes nothing. A server without memory refuses it, and so does one that is no primary. Without it, a
+    -- server without memory would accept some writes and then all that follow them: a call would be dialled whose outcome
+    -- the server does not take.
     redis.call('SETNX', CLOCK, '')
   end
 end
@@ -44,8 +45,9 @@ local LAG = TIME - NOW
 -- Lua would write a large number as 1.7e+15.
 local function int(number) return string.format('%.0f', number) end
 
--- What a command replies that only reads, or is the first to write. It ends the script, or the step that runs `apart`, where the key is not of our
--- type: whatever a step writes to it asks for or checks before its first write, so that nothing is left half done.
+-- Returns the reply of a command that only reads, or is the first write of a step. A key of another type ends the
+-- script, or the step that `apart` runs. Every step asks for or checks each key that it writes to before its first write,
+-- so that no step is left half done.
 local function ask(command, key, ...)
   local reply = redis.pcall(command, key, ...)
   if type(reply) ~= 'table' or not reply.err then return reply end
@@ -53,7 +55,7 @@ local function ask(command, key, ...)
   error('WRONGKEY ' .. key .. ' ' .. redis.call('TYPE', key).ok, 0)
 end
 
--- Asks each key once in a script, with a command that its type alone takes; the reply for the last one.
+-- Asks each key once per script, with a command that only the right type accepts. Returns the reply for the last key.
 local checked = {}
 local function check(command, ...)
   local found
@@ -64,7 +66,8 @@ local function check(command, ...)
   return found
 end
 
--- Runs a step; false where a wrong key stopped it before it had changed anything. That key is told, and others go on.
+-- Runs a step. Returns true and its reply; or false if a key of another type stopped it before it changed anything. Such
+-- a key is reported beside the script's reply, and the other steps go on.
 local WRONG = {}
 local function apart(step, ...)
   local done, reply = pcall(step, ...)
@@ -75,7 +78,7 @@ local function apart(step, ...)
   return false
 end
 
--- What a wrong key stops is looked at again after a pause, so that it does not stand in the way of what is behind it.
+-- Postpones work that a key of another type stopped, so that it does not block the work behind it (µs).
 local PUT_OFF = 1000000
 local function put_off(key, member) redis.call('ZADD', key, int(NOW + PUT_OFF), member) end
 
@@ -85,25 +88,27 @@ local function stranger_key(id) return prefix .. 'stranger:' .. id end
 local function lane_key(account) return prefix .. 'lane:' .. account end
 local function limit_key(account) return prefix .. 'limit:' .. account end
 
--- A moment of the store's clock as people read it; 0 stays 0.
+-- Formats a moment of the store's clock as Redis' own time (µs), for people; 0 stays 0.
 local function told(at) return int(at > 0 and at + LAG or 0) end
 
+-- Formats one line of a history.
 local function line(at, step) return int(at / 1000) .. ' ' .. step .. '\n' end
 
--- The job's history with one more step, from its fields `history`, `why` and `accepted`. Its first wait has no line until
--- then: most records are of jobs that wait for the first time, and why they do is on record anyway.
+-- Returns the history with one more step. The first wait gets its line only now, from `why` and `accepted`: most records
+-- belong to jobs that wait for the first time, and a shorter record takes less memory.
 local function with_step(history, why, accepted, step)
   local before = history or why and line(accepted, 'waiting ' .. why) or ''
   return string.sub(before .. line(NOW + LAG, step), -MAX_HISTORY)
 end
 
 local function note(id, step)
-  local f = redis.call('HMGET', job_key(id), 'history', 'why', 'accepted')
-  redis.call('HSET', job_key(id), 'history', with_step(f[1], f[2], f[3], step))
+  local history, why, accepted = unpack(redis.call('HMGET', job_key(id), 'history', 'why', 'accepted'))
+  redis.call('HSET', job_key(id), 'history', with_step(history, why, accepted, step))
 end
 
--- As `Pace.eased` in worker/core/limits.py: wider slots for an account whose workers come too late for its own. After a while
--- without cause it ends; what may still be late by then is paid for, as docs/decisions/0005 has it.
+-- Widens the slots of an account whose workers repeatedly miss them, like `Pace.eased` in worker/core/limits.py. Ends the
+-- easing after ten seconds without a cause; the schedule then skips the time by which a request may still be late, see
+-- docs/decisions/0005.
 local function ease(a)
   local margin = EASES[a.ease]
   local valid = math.min(a.valid + math.floor(a.period * margin * VALID_SHARE), MAX_VALID)
@@ -115,28 +120,28 @@ local function ease(a)
   end
 end
 
--- With `pace` as the caller's accounts file has it, that is the account's pace from now on, unless a newer file, of a higher
--- `generation`, has given it another. What `refresh` needs is checked.
+-- Reads an account's limits. `pace`, from the caller's accounts file, becomes the account's pace unless a newer file, with
+-- a higher `generation`, has given another. Also checks the keys that `refresh` writes to.
 local function load_account(name, pace, generation)
   check('ZCARD', lane_key(name), DUE)
-  local f = ask('HMGET', limit_key(name), 'pace', 'tat', 'inflight', 'hold', 'probe_at', 'probes', 'served', 'ease', 'eased_at',
-                'generation')
-  local ahead = pace and tonumber(generation) - tonumber(f[10] or 0) or -1
-  if ahead > 0 or ahead == 0 and f[1] ~= pace then
+  local on_record, tat, inflight, hold, probe_at, probes, served, eased, eased_at, pace_from = unpack(ask('HMGET',
+    limit_key(name), 'pace', 'tat', 'inflight', 'hold', 'probe_at', 'probes', 'served', 'ease', 'eased_at', 'generation'))
+  local newer_by = pace and tonumber(generation) - tonumber(pace_from or 0) or -1
+  if newer_by > 0 or newer_by == 0 and on_record ~= pace then
     redis.call('HSET', limit_key(name), 'pace', pace, 'generation', generation)
-    f[1] = pace
+    on_record = pace
   end
   local interval, tolerance, valid, catch_up, concurrency, period =
-    string.match(f[1] or '0 0 0 0 1 0', '(%d+) (%d+) (%d+) (%d+) (%d+) ?(%d*)')
+    string.match(on_record or '0 0 0 0 1 0', '(%d+) (%d+) (%d+) (%d+) (%d+) ?(%d*)')
   local a = {
     name = name, interval = tonumber(interval), tolerance = tonumber(tolerance), valid = tonumber(valid),
-    catch_up = tonumber(catch_up), concurrency = tonumber(concurrency), tat = tonumber(f[2] or 0),
-    inflight = tonumber(f[3] or 0), hold = f[4] or nil, probe_at = tonumber(f[5] or 0), probes = tonumber(f[6] or 0),
-    served = math.min(tonumber(f[7] or 0), NOW), ease = tonumber(f[8] or 0), eased_at = tonumber(f[9] or 0),
-    period = tonumber(period) or 0,
+    catch_up = tonumber(catch_up), concurrency = tonumber(concurrency), tat = tonumber(tat or 0),
+    inflight = tonumber(inflight or 0), hold = hold or nil, probe_at = tonumber(probe_at or 0),
+    probes = tonumber(probes or 0), served = math.min(tonumber(served or 0), NOW), ease = tonumber(eased or 0),
+    eased_at = tonumber(eased_at or 0), period = tonumber(period) or 0,
   }
   if a.ease > 0 then ease(a) end
-  -- As `possible` in worker/core/limits.py. Written down, or it would move along with the clock and never be reached.
+  -- Like `possible` in worker/core/limits.py. It is stored: otherwise it would move with the clock and never be reached.
   local latest = NOW + MAX_AHEAD + a.tolerance + a.interval
   if a.tat > latest then
     a.tat = latest
@@ -145,7 +150,7 @@ local function load_account(name, pace, generation)
   return a
 end
 
--- As `grant` in worker/core/limits.py: slot and new TAT, or nil and the moment of the slot that is still too far ahead.
+-- Like `grant` in worker/core/limits.py. Returns the slot and the new TAT; or nil and the slot, if that is too far ahead.
 local function next_slot(a, ready, ahead)
   local slot = math.max(a.tat - a.tolerance, NOW - a.catch_up, math.min(a.tat, NOW), ready)
   if slot > NOW + ahead then return nil, slot end
@@ -154,8 +159,8 @@ end
 
 local function may_probe(a) return a.probe_at > 0 and a.inflight == 0 end
 
--- Puts the account where it belongs in the index of accounts that could go. One that was just served stands behind all
--- that could go before: else, where threads are short, a backlog with a large burst would have every one of them.
+-- Updates the account's place in the index of accounts that could go. An account that was just served comes after all that
+-- could go before: otherwise, while threads are scarce, one backlog with a large burst would take every thread.
 local function refresh(a)
   local head = redis.call('ZRANGE', lane_key(a.name), 0, 0, 'WITHSCORES')
   if not head[1] or a.inflight >= a.concurrency or (a.hold and not may_probe(a)) then
@@ -172,48 +177,53 @@ local function set_inflight(a, count)
   redis.call('HSET', limit_key(a.name), 'inflight', a.inflight)
 end
 
+-- A job's row: its fields in the order in which `fields_for_lease` reads them.
+local FENCE, ACCEPTED, EXPIRES, SENT, NOT_RUNG, PERHAPS, WHY, SINCE, JOB, ACCOUNT, HISTORY, STATE =
+  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+
 local function fields_for_lease(id)
-  local f = ask('HMGET', job_key(id), 'fence', 'accepted', 'expires', 'sent', 'not_rung', 'perhaps', 'why', 'since',
-                'job', 'account', 'history', 'state')
-  f[9] = f[9] or ask('GET', payload_key(id))
-  return f
+  local row = ask('HMGET', job_key(id), 'fence', 'accepted', 'expires', 'sent', 'not_rung', 'perhaps', 'why', 'since',
+                  'job', 'account', 'history', 'state')
+  row[JOB] = row[JOB] or ask('GET', payload_key(id))
+  return row
 end
 
--- The reply for a lease, from the job's fields.
-local function lease_of(f, id, due, slot, valid, probe)
-  return {'lease', id, due, f[1], f[9], f[2], f[3], f[4] or '0', f[5] or '0',
-          f[6] or '0', int(NOW), int(slot), int(valid), probe and 1 or 0, f[7] or '', f[8] or f[2], f[10], int(LAG)}
+-- Returns the lease reply for a job's row. README.md lists its positions.
+local function lease_reply(row, id, due, slot, valid, probe)
+  return {'lease', id, due, row[FENCE], row[JOB], row[ACCEPTED], row[EXPIRES], row[SENT] or '0', row[NOT_RUNG] or '0',
+          row[PERHAPS] or '0', int(NOW), int(slot), int(valid), probe and 1 or 0, row[WHY] or '',
+          row[SINCE] or row[ACCEPTED], row[ACCOUNT], int(LAG)}
 end
 
-local function lease_reply(id, due, slot, valid, probe)
-  return lease_of(fields_for_lease(id), id, due, slot, valid, probe)
-end
-
--- Takes the slot, writes the intent and leases the job, whose fields are `f`, to the caller, who is known again by `call`.
-local function begin(id, f, a, slot, tat, lease, call)
+-- Takes the slot, writes the intent to dial and leases the job to the caller. `call` is the caller's name for this request:
+-- after a lost reply, the caller gets its leases again under the same name.
+local function begin(id, row, a, slot, tat, lease_us, call)
   a.tat, a.served, a.inflight = tat, NOW, a.inflight + 1
   redis.call('HSET', limit_key(a.name), 'tat', int(tat), 'served', int(NOW), 'inflight', a.inflight)
-  redis.call('ZADD', LEASES, int(NOW + lease), id)
-  f[1] = int((f[1] or 0) + 1)
-  redis.call('HSET', job_key(id), 'fence', f[1], 'state', 'dialling', 'call', call,
-             'history', with_step(f[11], f[7], f[2], 'dialling'))
-  if f[7] then redis.call('HDEL', job_key(id), 'why', 'since', 'judged') end
-  return lease_of(f, id, 'dial', slot, a.valid, a.hold)
+  redis.call('ZADD', LEASES, int(NOW + lease_us), id)
+  row[FENCE] = int((row[FENCE] or 0) + 1)
+  redis.call('HSET', job_key(id), 'fence', row[FENCE], 'state', 'dialling', 'call', call,
+             'history', with_step(row[HISTORY], row[WHY], row[ACCEPTED], 'dialling'))
+  if row[WHY] then redis.call('HDEL', job_key(id), 'why', 'since', 'judged') end
+  return lease_reply(row, id, 'dial', slot, a.valid, a.hold)
 end
 
--- The lease that `call` was given and never heard of, or nil. Its slot counts as gone by: the holder takes a new one.
+-- Returns the lease that `call` was given and never received, or nil. Its slot counts as past: the holder takes a new one.
 local function unheard(id, call)
-  local f = ask('HMGET', job_key(id), 'state', 'call')
-  if f[1] == 'dialling' and f[2] == call then return lease_reply(id, 'dial', NOW - 1, 0, false) end
+  local state, given_to = unpack(ask('HMGET', job_key(id), 'state', 'call'))
+  if state == 'dialling' and given_to == call then
+    return lease_reply(fields_for_lease(id), id, 'dial', NOW - 1, 0, false)
+  end
 end
 
--- What is on record of a job that is known: state, and the job as packed, or once it has ended its digest; or nil.
+-- Returns {'seen', state, job, digest} for a job on record, else nil. `job` is the packed job until the job ends, then '';
+-- `digest` is '' until then.
 local function as_seen(id)
-  local f = ask('HMGET', job_key(id), 'state', 'job', 'digest')
-  if f[1] then return {'seen', f[1], f[2] or not f[3] and ask('GET', payload_key(id)) or '', f[3] or ''} end
+  local state, job, digest = unpack(ask('HMGET', job_key(id), 'state', 'job', 'digest'))
+  if state then return {'seen', state, job or not digest and ask('GET', payload_key(id)) or '', digest or ''} end
 end
 
--- Puts a job into its lane, to go no sooner than `ready`; the account's index is left to `refresh`.
+-- Puts a job into its lane, to be leased no sooner than `ready`. Leaves the index of accounts to `refresh`.
 local function wait_in_lane(id, account, ready, expires, why, detail)
   redis.call('ZADD', lane_key(account), int(ready), id)
   redis.call('ZADD', EXPIRY, expires, id)
@@ -223,22 +233,23 @@ end
 
 local function in_hand(state) return state == 'dialling' or state == 'settling' end
 
--- Whether `fence` may speak for a job that has not ended, the job's state, and whether it speaks against a judgement. The
--- newest lease may; and the one whose holder was judged lost, until another dial begins: it knows, the judge supposes.
+-- Returns whether `fence` may decide about a job, the job's state, and whether its holder was judged lost. The newest
+-- lease may decide. So may the lease whose holder was judged lost, until the job is dialled again: its holder knows what
+-- happened, the judge only supposes it.
 local function holds(id, fence)
-  local f = ask('HMGET', job_key(id), 'fence', 'state', 'judged')
-  local judged = f[3] == fence and (f[2] == 'settling' or f[2] == 'waiting')
-  return judged or f[1] == fence and in_hand(f[2]), f[2], judged
+  local newest, state, judged = unpack(ask('HMGET', job_key(id), 'fence', 'state', 'judged'))
+  local was_judged = judged == fence and (state == 'settling' or state == 'waiting')
+  return was_judged or newest == fence and in_hand(state), state, was_judged
 end
 
--- Takes a job that was judged lost, and perhaps waits again, out of its judge's hands.
+-- Undoes the judgement that a job was lost, and takes the job out of the lane if it waits again.
 local function take_back(id, account)
   redis.call('HDEL', job_key(id), 'judged')
   redis.call('ZREM', lane_key(account), id)
   redis.call('ZREM', EXPIRY, id)
 end
 
--- Gives back lease and place in flight of a job in hand. True where the account had no other place.
+-- Gives back the lease and the place in flight of a job in hand. Returns true if the account had no other place free.
 local function release(id, a, state)
   local full = a.inflight >= a.concurrency
   redis.call('ZREM', LEASES, id)
@@ -250,6 +261,7 @@ local function set_tally(id, sent, not_rung, perhaps)
   redis.call('HSET', job_key(id), 'sent', sent, 'not_rung', not_rung, 'perhaps', perhaps)
 end
 
+-- Checks the keys that `conclude` writes to.
 local function check_way_out(endpoints)
   check('LLEN', OUTBOX)
   if endpoints ~= '' then
@@ -258,7 +270,7 @@ local function check_way_out(endpoints)
   end
 end
 
--- Writes the event, what has to be delivered, and the outcome; `...` are further fields of the record. After `check_way_out`.
+-- Writes the event, its deliveries and the outcome. `...` are further fields of the record. Call `check_way_out` first.
 local function conclude(id, account, status, event, retention_ms, endpoints, ...)
   redis.call('RPUSH', OUTBOX, 'call.' .. status .. ' ' .. event)
   for endpoint in string.gmatch(endpoints, '%S+') do

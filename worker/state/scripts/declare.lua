@@ -1,11 +1,14 @@
--- Makes an account's pace known, so that its backlog goes by it from now on. For a worker whose accounts file is the newest of
--- those that living workers have: a newer one's word, whose workers are gone, does not stand against it.
+-- Sets an account's pace, so that its waiting jobs follow it from now on. A worker calls it while no living worker has a newer
+-- accounts file.
+-- Guarantees: the pace replaces any other, also one from a newer file whose workers are gone.
 -- KEYS 1 shard prefix
 -- ARGV 1 account  2 pace  3 generation of the accounts file
--- Reply: nil
+-- Reply: nothing
 
-local key = limit_key(ARGV[1])
-check('ZCARD', lane_key(ARGV[1]), DUE)
+local name, pace, generation = unpack(ARGV)
+
+local key = limit_key(name)
+check('ZCARD', lane_key(name), DUE)
 check('HLEN', key)
-redis.call('HSET', key, 'pace', ARGV[2], 'generation', ARGV[3])
-refresh(load_account(ARGV[1]))
+redis.call('HSET', key, 'pace', pace, 'generation', generation)
+refresh(load_account(name))

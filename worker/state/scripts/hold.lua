@@ -1,18 +1,22 @@
--- Holds an account at the operator's word, or resumes it.
+-- Holds an account on an operator's order, or resumes it.
+-- Guarantees: a held account's jobs stay in their lane until an operator resumes it; no probe is made. Resuming ends every
+-- hold, also one that the provider's answers caused.
 -- KEYS 1 shard prefix
 -- ARGV 1 account  2 reason, '' to resume
--- Reply: 1 if something changed, else 0
+-- Reply: 1 if this changed anything, else 0
 
-local a = load_account(ARGV[1])
-local key = limit_key(a.name)
-if ARGV[2] == '' then
+local name, reason = unpack(ARGV)
+
+local a = load_account(name)
+local key = limit_key(name)
+if reason == '' then
   local was = redis.call('HDEL', key, 'hold', 'probe_at', 'probes')
   a.hold = nil
   refresh(a)
   return was > 0 and 1 or 0
 end
-if a.hold == ARGV[2] then return 0 end
-redis.call('HSET', key, 'hold', ARGV[2], 'probe_at', 0, 'probes', 0)
-a.hold, a.probe_at = ARGV[2], 0
+if a.hold == reason then return 0 end
+redis.call('HSET', key, 'hold', reason, 'probe_at', 0, 'probes', 0)
+a.hold, a.probe_at = reason, 0
 refresh(a)
 return 1

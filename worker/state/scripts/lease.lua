@@ -1,43 +1,45 @@
--- Leases the waiting jobs whose slot has come, at most ARGV[1], the longest due account first, one per account in turn.
--- Guarantees: with each lease its slot is taken and the intent to dial is on record; no slot goes to a job that expires
+-- Leases waiting jobs whose slots have come: the account that is due for longest first, one job per account in turn.
+-- Guarantees: with each lease, its slot is taken and the intent to dial is on record. No slot goes to a job that expires
 -- before the slot.
--- KEYS shard prefixes; the jobs of the first come first
--- ARGV 1 most  2 lease (µs)  3 how far ahead a slot may lie (µs)  4 the call's name, see `regain.lua`
--- Reply: {now (µs), next moment at which an account is due (µs, 0: none), lease replies …}
+-- KEYS shard prefixes; the jobs of the first shard come first
+-- ARGV 1 most leases  2 lease (µs)  3 how far ahead a slot may be (µs)  4 name of the request, see `regain.lua`
+-- Reply: {now (µs), when the next account is due (µs, 0: none), lease replies …, see README.md}
 
 local MAX_SKIP = 100
 
-local most, lease, ahead = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local most, lease_us, ahead_us, call = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+
 local reply = {int(NOW), '0'}
 local due_next
 
--- The first job that is ready and can be dialled in time, when it became ready, and its fields. Those before it leave
--- the lane; `reclaim` ends them.
+-- Returns the first job that is ready and can be dialled in time: its id, when it became ready (µs), and its row. Expired jobs
+-- before it leave the lane; `reclaim` ends them.
 local function live_head(lane)
   for _ = 1, MAX_SKIP do
     local head = ask('ZRANGE', lane, 0, 0, 'WITHSCORES')
-    if not head[1] or tonumber(head[2]) > NOW + ahead then return nil end
-    local known, f = apart(fields_for_lease, head[1])
-    if known and f[3] and tonumber(f[3]) > NOW + LAG + ahead then return head[1], tonumber(head[2]), f end
-    if known then redis.call('ZREM', lane, head[1]) else put_off(lane, head[1]) end
+    if not head[1] or tonumber(head[2]) > NOW + ahead_us then return nil end
+    local id, ready = head[1], tonumber(head[2])
+    local known, row = apart(fields_for_lease, id)
+    if known and row[EXPIRES] and tonumber(row[EXPIRES]) > NOW + LAG + ahead_us then return id, ready, row end
+    if known then redis.call('ZREM', lane, id) else put_off(lane, id) end
   end
 end
 
 local function lease_head(a)
   if a.inflight >= a.concurrency or (a.hold and not may_probe(a)) then return false end
-  -- An account without a slot is left as it is, whatever other accounts are due.
-  if not next_slot(a, a.hold and a.probe_at or 0, ahead) then return false end
-  local id, ready, f = live_head(lane_key(a.name))
+  -- An account without a slot is left alone; its lane is not read.
+  if not next_slot(a, a.hold and a.probe_at or 0, ahead_us) then return false end
+  local id, ready, row = live_head(lane_key(a.name))
   if not id then return false end
-  local slot, tat = next_slot(a, a.hold and math.max(ready, a.probe_at) or ready, ahead)
+  local slot, tat = next_slot(a, a.hold and math.max(ready, a.probe_at) or ready, ahead_us)
   if not slot then return false end
   redis.call('ZREM', lane_key(a.name), id)
   redis.call('ZREM', EXPIRY, id)
-  reply[#reply + 1] = begin(id, f, a, slot, tat, lease, ARGV[4])
+  reply[#reply + 1] = begin(id, row, a, slot, tat, lease_us, call)
   return true
 end
 
--- The jobs of an account whose turn it is: how many, at most `turn`.
+-- Leases at most `turn` jobs of one account. Returns how many.
 local function lease_some(name, turn)
   local a, leased = load_account(name), 0
   while leased < turn and lease_head(a) do leased = leased + 1 end
@@ -45,10 +47,10 @@ local function lease_some(name, turn)
   return leased
 end
 
--- One job for each account that is due; where no other one is, it need not wait for its turn. How many jobs in all, and
--- whether there may be more.
+-- Leases one job for each account that is due; an account that is due alone gets as many as it may. Returns the number of
+-- jobs, and whether there may be more.
 local function lease_round()
-  local due = ask('ZRANGEBYSCORE', DUE, '-inf', int(NOW + ahead), 'LIMIT', 0, most)
+  local due = ask('ZRANGEBYSCORE', DUE, '-inf', int(NOW + ahead_us), 'LIMIT', 0, most)
   if #due == 0 then return 0, false end
   check('ZCARD', LEASES, EXPIRY)
   local leased, put_aside = 0, false

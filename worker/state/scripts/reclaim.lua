@@ -1,50 +1,52 @@
--- Leases what nobody else will end: waiting jobs that expired, and jobs whose worker was lost with its lease.
--- A lost intent to dial counts as a request that may have rung. Such a lease gives no right to dial, and the holder of the one
--- that was lost may still speak: its fence is kept as `judged`.
+-- Leases jobs that nobody else will end: waiting jobs that expired, and jobs whose worker was lost with its lease.
+-- Guarantees: a lost intent to dial counts as a request that was sent and may have rung the phone. Such a lease gives no right
+-- to dial. The holder that was judged lost may still decide: its fence is kept as `judged`.
 -- KEYS shard prefixes
--- ARGV 1 most of each  2 lease (µs)  3 a worker's lease (µs): none has run out before the store's clock has gone for so long
--- Reply: list of lease replies
+-- ARGV 1 most of each kind  2 lease (µs)  3 a worker's lease (µs): nothing is judged lost until the store's clock has run for
+--      that long
+-- Reply: list of lease replies, see README.md
 
-local most_lost, most_expired = NOW - BEGAN < tonumber(ARGV[3]) and 0 or tonumber(ARGV[1]), tonumber(ARGV[1])
-local lease = tonumber(ARGV[2])
+local most, lease_us, worker_lease_us = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+
+local most_lost, most_expired = NOW - BEGAN < worker_lease_us and 0 or most, most
 local reply = {}
 
--- Leases the job, whose fields are `f`, to the caller; `...` are further fields of the record.
-local function take(id, f, a, due, ...)
-  f[1] = int((f[1] or 0) + 1)
-  redis.call('HSET', job_key(id), 'fence', f[1], 'state', 'settling', ...)
-  redis.call('ZADD', LEASES, int(NOW + lease), id)
+-- Leases the job to the caller; `...` are further fields of the record.
+local function take(id, row, a, due, ...)
+  row[FENCE] = int((row[FENCE] or 0) + 1)
+  redis.call('HSET', job_key(id), 'fence', row[FENCE], 'state', 'settling', ...)
+  redis.call('ZADD', LEASES, int(NOW + lease_us), id)
   refresh(a)
-  reply[#reply + 1] = lease_of(f, id, due, NOW, 0, false)
+  reply[#reply + 1] = lease_reply(row, id, due, NOW, 0, false)
 end
 
 local function take_lost(id)
-  local f = fields_for_lease(id)
-  if not in_hand(f[12]) then
-    -- No record: someone deleted it. It must not stop the others from being reclaimed.
+  local row = fields_for_lease(id)
+  if not in_hand(row[STATE]) then
+    -- Somebody deleted the record. That must not stop the others from being reclaimed.
     redis.call('ZREM', LEASES, id)
     return
   end
-  local a = load_account(f[10])
-  if f[12] == 'settling' then return take(id, f, a, 'lost') end
+  local a = load_account(row[ACCOUNT])
+  if row[STATE] == 'settling' then return take(id, row, a, 'lost') end
   set_inflight(a, a.inflight - 1)
-  f[4], f[6] = int((f[4] or 0) + 1), int((f[6] or 0) + 1)
-  take(id, f, a, 'lost', 'sent', f[4], 'perhaps', f[6], 'judged', f[1],
-       'history', with_step(f[11], f[7], f[2], 'lost'))
+  row[SENT], row[PERHAPS] = int((row[SENT] or 0) + 1), int((row[PERHAPS] or 0) + 1)
+  take(id, row, a, 'lost', 'sent', row[SENT], 'perhaps', row[PERHAPS], 'judged', row[FENCE],
+       'history', with_step(row[HISTORY], row[WHY], row[ACCEPTED], 'lost'))
 end
 
 local function take_expired(id)
-  local f = fields_for_lease(id)
-  local a = f[10] and load_account(f[10])
+  local row = fields_for_lease(id)
+  local a = row[ACCOUNT] and load_account(row[ACCOUNT])
   check('ZCARD', LEASES)
   redis.call('ZREM', EXPIRY, id)
   if a then
     redis.call('ZREM', lane_key(a.name), id)
-    take(id, f, a, 'expired')
+    take(id, row, a, 'expired')
   end
 end
 
--- What of `index` is due by `now`, at most `most`, each by itself; how many.
+-- Takes at most `most` members of `index` that are due by `now`, each in a step of its own. Returns how many were due.
 local function take_each(index, now, most, step)
   local due = ask('ZRANGEBYSCORE', index, '-inf', int(now), 'LIMIT', 0, most)
   for _, id in ipairs(due) do

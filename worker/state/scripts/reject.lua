@@ -1,12 +1,14 @@
--- Records a job that is not valid or not allowed as ended, unless its id was seen before.
+-- Records a job that is invalid or not allowed as ended, unless its id was seen before.
+-- Guarantees: record, event and deliveries are written in one step, once per id. A job on record stays unchanged.
 -- KEYS 1 shard prefix
 -- ARGV 1 id  2 account as named by the job  3 event  4 digest  5 retention (ms)  6 endpoint keys, separated by spaces
--- Reply: {1}, or {'seen', state, job, digest} where the id was seen and nothing was changed
+-- Reply: {1}, or {'seen', state, job, digest} if the id was seen before and nothing was changed
 
-local id = ARGV[1]
+local id, account, event, digest, retention_ms, endpoints = unpack(ARGV)
+
 local seen = as_seen(id)
 if seen then return seen end
-check_way_out(ARGV[6])
-conclude(id, ARGV[2], 'rejected', ARGV[3], ARGV[5], ARGV[6], 'account', ARGV[2], 'accepted', int(NOW + LAG), 'digest', ARGV[4],
-         'history', with_step(nil, nil, nil, 'rejected'))
+check_way_out(endpoints)
+conclude(id, account, 'rejected', event, retention_ms, endpoints, 'account', account, 'accepted', int(NOW + LAG),
+         'digest', digest, 'history', with_step(nil, nil, nil, 'rejected'))
 return {1}

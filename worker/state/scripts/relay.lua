@@ -1,10 +1,10 @@
--- Strikes off what was published and hands out what is next, to the one relay that owns a shard's outbox.
--- Guarantees: an event leaves the outbox only at the word of the relay that was given it, in order; a relay that
--- publishes nothing loses the outbox.
+-- Removes published events from the outboxes and returns the next ones, to the one relay that owns a shard's outbox.
+-- Guarantees: an event leaves the outbox only after the relay that was given it has reported it published, in order. A relay
+-- that publishes nothing loses the outbox.
 -- KEYS shard prefixes
--- ARGV 1 the relay's token  2 how long it owns the outbox from now (ms)  3 most of each shard
---      4… for each shard the events published since the last call
--- Reply: for each shard a list of 'TYPE BODY', empty where another relay owns the outbox or a key is wrong
+-- ARGV 1 the relay's token  2 how long it owns the outbox from now (ms)  3 most events of each shard
+--      4… for each shard, the number of events published since the last call
+-- Reply: for each shard a list of 'TYPE BODY'; empty if another relay owns the outbox or a key has another type
 
 local token, own_ms, last = ARGV[1], ARGV[2], tonumber(ARGV[3]) - 1
 

@@ -1,28 +1,31 @@
--- A fresh slot and intent for a job in hand whose slot lapsed or whose attempt failed; without a slot, back to the lane,
--- where its age gives it the place that it had.
+-- Gives a job in hand a new slot and intent after its slot lapsed or its attempt failed. If no slot comes at once, puts the job
+-- back into its lane, at the place of its age.
+-- Guarantees: the job keeps its lease and fence, or waits again; its tally is written in the same step. With a 'lease' reply,
+-- the slot is taken and the intent to dial is on record. An account whose slots repeatedly lapse gets wider slots.
 -- KEYS 1 shard prefix
--- ARGV 1 id  2 fence  3 account  4 lease (µs)  5 how far ahead a slot may lie (µs)  6 sent  7 not rung  8 perhaps rung
---      9 '1': the job is the probe of its account  10 pace
---      11 '1': the slot lapsed unused  12 generation of the caller's accounts file
--- Reply: {'lease', …} | {'parked', reason, until (µs)} | {'lost'}
+-- ARGV 1 id  2 fence  3 account  4 lease (µs)  5 how far ahead a slot may be (µs)  6 requests sent  7 not rung
+--      8 perhaps rung  9 '1' if the job is the probe of its account  10 pace  11 '1' if the slot lapsed unused
+--      12 generation of the caller's accounts file
+-- Reply: lease reply, see README.md | {'parked', reason, until (µs)} | {'lost'}
+
+local id, fence, name, lease_us, ahead_us, sent, not_rung, perhaps, is_probe, pace, lapsed, generation = unpack(ARGV)
 
 local LAPSES_MANY, LAPSES_APART, STANDSTILL = 5, 1000000, 100000
 
-local id, name = ARGV[1], ARGV[3]
-local held, state, judged = holds(id, ARGV[2])
+local held, state, judged = holds(id, fence)
 if not held or not judged and state ~= 'dialling' then return {'lost'} end
-local fields = fields_for_lease(id)
-local a = load_account(name, ARGV[10], ARGV[12])
+local row = fields_for_lease(id)
+local a = load_account(name, pace, generation)
 check('ZCARD', LEASES, EXPIRY)
-set_tally(id, ARGV[6], ARGV[7], ARGV[8])
-fields[4], fields[5], fields[6] = ARGV[6], ARGV[7], ARGV[8]
+set_tally(id, sent, not_rung, perhaps)
+row[SENT], row[NOT_RUNG], row[PERHAPS] = sent, not_rung, perhaps
 if judged then take_back(id, name) end
 
--- Where slots lapse again and again the account's slots are made wider, in one step or two. What lapses within one short
--- standstill of a machine counts once.
+-- Widens the account's slots by one step if slots lapse again and again. Lapses within one short standstill of a machine count
+-- once.
 local function note_lapse()
-  local f = redis.call('HMGET', limit_key(name), 'lapses', 'lapsed_at')
-  local lapses, since = tonumber(f[1] or 0), NOW - tonumber(f[2] or 0)
+  local before, lapsed_at = unpack(redis.call('HMGET', limit_key(name), 'lapses', 'lapsed_at'))
+  local lapses, since = tonumber(before or 0), NOW - tonumber(lapsed_at or 0)
   if since < STANDSTILL then return end
   lapses = since < LAPSES_APART and lapses + 1 or 1
   if lapses >= LAPSES_MANY then
@@ -32,24 +35,24 @@ local function note_lapse()
   redis.call('HSET', limit_key(name), 'lapses', lapses, 'lapsed_at', int(NOW))
 end
 
-if ARGV[11] == '1' then note_lapse() end
--- One that was judged lost has no place in flight any more.
-local slot, at
-if not judged then slot, at = next_slot(a, NOW, tonumber(ARGV[5])) end
-local probe = a.hold and a.probe_at > 0 and ARGV[9] == '1'
+if lapsed == '1' then note_lapse() end
+-- A job that was judged lost has no place in flight any more.
+local slot, tat
+if not judged then slot, tat = next_slot(a, NOW, tonumber(ahead_us)) end
+local probe = a.hold and a.probe_at > 0 and is_probe == '1'
 if slot and (probe or not a.hold) then
-  a.tat = at
-  redis.call('HSET', limit_key(name), 'tat', int(at))
-  redis.call('ZADD', LEASES, int(NOW + tonumber(ARGV[4])), id)
+  a.tat = tat
+  redis.call('HSET', limit_key(name), 'tat', int(tat))
+  redis.call('ZADD', LEASES, int(NOW + tonumber(lease_us)), id)
   note(id, 'dialling')
   refresh(a)
-  return lease_of(fields, id, 'dial', slot, a.valid, probe)
+  return lease_reply(row, id, 'dial', slot, a.valid, probe)
 end
 
 local why = a.hold and 'held' or 'rate_limit'
 local until_us = a.hold and a.probe_at or a.tat - a.tolerance
 release(id, a, state)
--- Its age on the store's clock; had Redis' clock been set since, it must not be in the future.
-wait_in_lane(id, name, math.min(fields[2] - LAG, NOW), fields[3], why, '')
+-- The job's age on the store's clock. It must not be in the future if Redis' clock has been set since.
+wait_in_lane(id, name, math.min(row[ACCEPTED] - LAG, NOW), row[EXPIRES], why, '')
 refresh(a)
 return {'parked', why, told(until_us)}

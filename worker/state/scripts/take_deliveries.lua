@@ -1,28 +1,30 @@
--- Leases the webhook deliveries that are due; one that is not concluded in time falls due again.
--- KEYS shard prefixes
--- ARGV 1 most  2 lease (µs)
--- Reply: list of {number of the shard among KEYS from 0, member, account, event}
+-- Leases webhook deliveries that are due.
+-- Guarantees: a delivery is given to one worker until its lease ends. One that is not concluded by then is due again.
+-- KEYS shard prefixes; the deliveries of the first shard come first
+-- ARGV 1 most deliveries  2 lease (µs)
+-- Reply: list of {place of the shard in KEYS, from 0; member; account; event}
+
+local most, lease_us = tonumber(ARGV[1]), tonumber(ARGV[2])
 
 local reply = {}
-local most = tonumber(ARGV[1])
 
-local function take(n, member)
-  local f = ask('HMGET', job_key(string.match(member, '^[^|]+')), 'account', 'event')
-  if f[2] then
-    redis.call('ZADD', DELIVERIES, int(NOW + tonumber(ARGV[2])), member)
-    reply[#reply + 1] = {n, member, f[1], f[2]}
+local function take(place, member)
+  local account, event = unpack(ask('HMGET', job_key(string.match(member, '^[^|]+')), 'account', 'event'))
+  if event then
+    redis.call('ZADD', DELIVERIES, int(NOW + lease_us), member)
+    reply[#reply + 1] = {place, member, account, event}
   else
-    -- The record outlived its retention; nothing is left to deliver.
+    -- The record's retention is over, so there is nothing left to deliver.
     redis.call('ZREM', DELIVERIES, member)
   end
 end
 
-local function take_from(n, shard)
+local function take_from(place, shard)
   enter(shard)
   for _, member in ipairs(ask('ZRANGEBYSCORE', DELIVERIES, '-inf', int(NOW), 'LIMIT', 0, most - #reply)) do
-    if not apart(take, n - 1, member) then put_off(DELIVERIES, member) end
+    if not apart(take, place, member) then put_off(DELIVERIES, member) end
   end
 end
 
-for n, shard in ipairs(KEYS) do apart(take_from, n, shard) end
+for n, shard in ipairs(KEYS) do apart(take_from, n - 1, shard) end
 return reply, WRONG

@@ -1,17 +1,20 @@
--- Tells that a job names an account that does not exist. Its id stays free, and what is remembered of it is bounded.
--- Guarantees: the event is written once for as long as it is remembered; a job on record under that id stands.
+-- Rejects a job that names an account that does not exist. Its id stays free.
+-- Guarantees: the event is written once while the job is remembered. A bounded number is remembered on each shard; the oldest
+-- is forgotten for the newest. A job on record under the id stays unchanged.
 -- KEYS 1 shard prefix
 -- ARGV 1 id  2 account as named by the job  3 event  4 digest  5 how long it is remembered (ms)
---      6 how many are remembered on a shard; the oldest is forgotten for the newest
--- Reply: {1}, or {'seen', state, job, digest} where it was told before, or the id is that of a job on record
+--      6 how many are remembered on a shard
+-- Reply: {1}, or {'seen', state, job, digest} if the job was rejected before or another job on record has the id
 
 local id, name, event, digest = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local keep_ms, most = tonumber(ARGV[5]), tonumber(ARGV[6])
 
 local seen = as_seen(id)
 if seen then return seen end
-local f = ask('HMGET', stranger_key(id), 'account', 'digest', 'told')
-if f[1] == name and f[2] == digest and NOW - f[3] < keep_ms * 1000 then return {'seen', 'rejected', '', digest} end
+local named, told_digest, told_at = unpack(ask('HMGET', stranger_key(id), 'account', 'digest', 'told'))
+if named == name and told_digest == digest and NOW - told_at < keep_ms * 1000 then
+  return {'seen', 'rejected', '', digest}
+end
 
 check_way_out('')
 check('ZCARD', STRANGERS)
