@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from worker.inbound import lua as broker
 from worker.redisio.lua import texts
 from worker.state import lua as store
+from worker.state.leases import LeaseReply
 
 SOURCES = {"worker.state": store.source, "worker.inbound": broker.source}
 
@@ -56,3 +58,9 @@ def test_script_reads_rows_by_name(text: str) -> None:
     assert not [line for line in code if re.search(r"\b(f|row|fields)\[[0-9]+\]", line)]
     numbered = [line for line in code if re.search(r"\b(ARGV|KEYS)\[[0-9]+\]", line)]
     assert all(line.startswith(("local ", "if ARGV[5]")) for line in numbered)
+
+
+def test_readme_lists_the_places_of_a_lease_reply() -> None:
+    """In the order in which `LeaseReply` reads them."""
+    readme = (files("worker.state") / "scripts" / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| [0-9]+ \| (\w+) \|", readme, re.MULTILINE) == list(LeaseReply._fields)

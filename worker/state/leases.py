@@ -1,9 +1,9 @@
-"""Leases as the scripts reply them, with their times on this process's own clock."""
+"""Reads the leases that the scripts reply, with their times on this process's own clock."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -15,61 +15,98 @@ from worker.state.offset import ClockOffset
 log = structlog.get_logger(__name__)
 
 Span = tuple[float, float]
-"""When calls were sent, and when their replies were there, on this process's monotonic clock."""
+"""When calls were sent and when their replies had arrived, in seconds of this process's monotonic clock."""
 
 _MICRO = 1_000_000
 
 
+class LeaseReply(NamedTuple):
+    """The places of a lease in a script's reply. scripts/README.md says what each holds."""
+
+    kind: Any
+    job_id: Any
+    due: Any
+    fence: Any
+    packed: Any
+    accepted: Any
+    expires: Any
+    sent: Any
+    not_rung: Any
+    perhaps: Any
+    now: Any
+    slot: Any
+    valid: Any
+    probe: Any
+    why: Any
+    since: Any
+    account: Any
+    lag: Any
+
+
 class LeaseReplies:
-    """Reads them; what each tells of Redis' clock serves the next. Thread-safe."""
+    """Reads lease replies. Each reply tells Redis' time, which makes the next ones more exact. Thread-safe."""
 
     def __init__(self) -> None:
         self._offset = ClockOffset()
 
     def learn(self, span: Span, now_us: int) -> None:
-        """A reply of that span said `now_us`."""
+        """Take note that a reply of that span named `now_us` as the time."""
         self._offset.learn(*span, now_us)
 
     def leases(self, rows: Sequence[list[Any]], span: Span, lease_us: int) -> list[Lease]:
-        """The leases that can be read. A job written by another version, in a form that this one does not know, must
-        not take the others along: its lease runs out, and a worker that can read it decides."""
+        """Read all leases that can be read.
+
+        A job that another version wrote in a form unknown to this one is logged and left out: its lease runs out, and
+        a worker that can read it decides.
+        """
         leases = []
         for row in rows:
             try:
                 leases.append(self.lease(row, span, lease_us))
             except (ValueError, TypeError, OverflowError) as error:
-                log.error("job.unreadable", job=text(row[1]), problem=type(error).__name__)
+                job_id = text(LeaseReply(*row).job_id)
+                log.error("job.unreadable", job=job_id, problem=type(error).__name__)
         return leases
 
     def lease(self, row: list[Any], span: Span, lease_us: int, job: Job | None = None) -> Lease:
-        """A reply of `lease_reply` in common.lua. Where the clocks leave a doubt, the slot is the shorter one."""
-        (_, job_id, due, fence, packed, accepted, expires, sent, not_rung, perhaps,
-         now, slot, valid, probe, why, since, account, lag) = row  # fmt: skip
-        now_us, slot_us, lag_us = int(now), int(slot), int(lag)
+        """Read one lease. Where the clocks leave a doubt, the slot is the shorter one.
+
+        `lease_us` is how long the lease lasts; `job` is the job that the caller asked for, if it asked for one. Raises
+        ValueError, TypeError or OverflowError for a job in an unknown form.
+        """
+        reply = LeaseReply(*row)
+        now_us, slot_us, lag_us = int(reply.now), int(reply.slot), int(reply.lag)
         offset = self._offset.learn(*span, now_us)
+        waited_us = max(now_us + lag_us - int(reply.since), 0) if reply.why else 0
         return Lease(
-            job=_job_of(job, packed) or Job.unpacked(text(job_id), text(account), packed),
-            fence=int(fence),
-            due=Due(text(due)),
-            tally=Tally(int(sent), int(not_rung), int(perhaps)),
-            accepted_at_us=int(accepted),
-            expires_at_us=int(expires),
+            job=_job_of(reply, job),
+            fence=int(reply.fence),
+            due=Due(text(reply.due)),
+            tally=Tally(int(reply.sent), int(reply.not_rung), int(reply.perhaps)),
+            accepted_at_us=int(reply.accepted),
+            expires_at_us=int(reply.expires),
             clock_offset_us=round(offset.least_us) + lag_us,
             slot=Slot(
                 opens=max((slot_us - offset.least_us) / _MICRO, span[1]),
-                closes=(slot_us + int(valid) - offset.most_us) / _MICRO,
+                closes=(slot_us + int(reply.valid) - offset.most_us) / _MICRO,
                 lease_ends=(now_us + lease_us - offset.most_us) / _MICRO,
             ),
-            probe=bool(probe),
-            waited_for=Reason(text(why)) if why else None,
-            waited_seconds=max(now_us + lag_us - int(since), 0) / _MICRO if why else 0.0,
+            probe=bool(reply.probe),
+            waited_for=Reason(text(reply.why)) if reply.why else None,
+            waited_seconds=waited_us / _MICRO,
         )
 
 
-def _job_of(known: Job | None, packed: bytes) -> Job | None:
-    """The job in hand, if it is the one on record: under a lost reply's name another one of its id may have come."""
-    return known if known is not None and known.packed().encode() == packed else None
+def _job_of(reply: LeaseReply, known: Job | None) -> Job:
+    """Return `known` if it is the job on record, else the job on record.
+
+    They differ if another job of the same id came under the name of a request whose reply was lost.
+    """
+    if known is not None and known.packed().encode() == reply.packed:
+        return known
+    return Job.unpacked(text(reply.job_id), text(reply.account), reply.packed)
 
 
 def text(value: Any) -> str:
+    """Decode a string of a reply."""
     return value.decode() if isinstance(value, bytes) else str(value)
