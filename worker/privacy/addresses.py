@@ -1,10 +1,10 @@
-"""Addresses of servers and the passwords in them, whatever signs these hold.
+"""Hides the passwords in the addresses of servers, whatever characters they contain.
 
-Libraries cut a URL at the first `/`, `#` or `?`, and people put such signs into passwords as they are. So everything up
-to the last `@` counts as name and password here, and nothing is shown where that is not certain.
+Libraries cut a URL at the first `/`, `#` or `?`, but people put these characters into passwords unescaped. So all text
+up to the last `@` counts as user and password here, and nothing is shown in doubtful cases.
 
-Known weakness: `http://user:80/x@host` is taken for a host `user`, its port and a path; and in running text a password
-ends at a blank or a quote.
+Known weakness: `http://user:80/x@host` counts as a host `user` with a port and a path. In running text a password ends
+at a space or a quote.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _PARAMETER = re.compile(rf"([?&;]{_SECRET_NAME}=)[^&\s\"'<>]++", re.IGNORECASE)
 
 
 def mask_addresses(text: str) -> str:
-    """`text` with the passwords of all addresses in it hidden."""
+    """Hide the passwords of all addresses in `text`."""
     if "@" in text and "//" in text.replace("\\", ""):
         text = _ADDRESS.sub(_masked, text)
     return _PARAMETER.sub(r"\g<1>" + REDACTED, text) if "=" in text else text
 
 
 def mask_url(url: str) -> str:
-    """One address, or several with `;` between them, for people: without passwords; of a query only the names."""
+    """Show one address, or several separated by `;`, without passwords. Of a query only the names are shown."""
     return ";".join(map(_masked_url, _NEXT_ADDRESS.split(url)))
 
 
 def passwords(url: str) -> Iterator[str]:
-    """Every password in an address, as written and as meant, in each way in which a library could read it."""
+    """Yield every password in an address, as written and unquoted, for each way in which a library could read it."""
     for address in _NEXT_ADDRESS.split(url):
         rest = address.partition("://")[2]
         name = rest.rpartition("@")[0]
@@ -62,7 +62,7 @@ def _masked_url(url: str) -> str:
 
 
 def _names(query: str) -> str:
-    """The names in a query, up to one of a secret: what follows that may be a part of it."""
+    """The names in a query, up to the first name of a secret: the rest may be a part of that secret."""
     shown = []
     for pair in filter(None, query.split("&")):
         name, equals, _ = pair.partition("=")
@@ -73,7 +73,7 @@ def _names(query: str) -> str:
 
 
 def _masked(address: re.Match[str]) -> str:
-    """Of running text: of a query only what has a telling name is hidden, later."""
+    """Hide the password of an address in running text. `mask_addresses` hides the secrets of a query later."""
     rest, before = address["rest"], address.string[max(address.start() - 8, 0) : address.start()]
     web = before.lower().endswith(("http", "https"))
     parts = _NEXT_ADDRESS.split(rest)

@@ -1,10 +1,10 @@
-"""What a dead letter keeps of a message: the values of a job's own harmless fields, and the names of the others.
+"""Chooses the parts of a message that a dead letter may keep: the values of a job's harmless fields, and other names.
 
-In a message that no event can answer, a PIN or a number may stand under any name, as a name, in a list, or in no JSON
-at all. So nothing is searched for: a value is kept where it is a job's own field and has that field's form, and
-everything else is left out or starred.
+In a message that no event can answer, a PIN or a phone number may be under any name, in a name, in a list, or in text
+that is not JSON. So nothing is searched for: a value is kept if it belongs to a job's own field and has that field's
+form. Everything else is left out or replaced by stars.
 
-Known weakness: a PIN spelled out in words, in text that is no JSON, is kept; and so is one of one to three digits under
+Known weakness: in text that is not JSON a PIN spelled out in words is kept. So is a PIN of one to three digits under
 `country`.
 """
 
@@ -28,7 +28,7 @@ from worker.privacy.redaction import redactor
 from worker.privacy.scrubbing import starred
 
 MAX_TEXT = 2048
-"""Characters that are kept of a message without fields."""
+"""Characters to keep of a message without fields."""
 
 MAX_NAMES, MAX_NAME, MAX_DEPTH = 40, 64, 4
 
@@ -40,7 +40,10 @@ _NUMBER = re.compile(r"^[0-9]+$|^[0-9](?:[._:-][0-9]){2,4}$|[0-9](?:[._:-]?[0-9]
 
 
 def harmless(content: Mapping[str, Any] | bytes) -> Any:
-    """What may be kept of a message: a dict of its fields, else a text. At most some kilobytes. May raise anything."""
+    """Reduce a message to a dict of its harmless fields, or to a text. It has a few kilobytes at most.
+
+    May raise any exception.
+    """
     if isinstance(content, Mapping):
         return _fields(content)
     if len(content) > MAX_MESSAGE_BYTES or is_overloaded(content):
@@ -53,13 +56,13 @@ def harmless(content: Mapping[str, Any] | bytes) -> Any:
 
 
 def harmless_id(job_id: str | None) -> str:
-    """A job's id where it can be kept as it is, else nothing: what is starred in part is no id."""
+    """The id of a job if all of it may be kept, else an empty text: an id with stars in it is not an id."""
     kept = "" if job_id is None or not ID_PATTERN.fullmatch(job_id) else _KEPT["id"](job_id)
     return kept if kept == job_id else ""
 
 
 def to_send_again(content: object) -> tuple[dict[str, Any], list[str]]:
-    """The fields of `harmless` that stand as they came, and the names of those of a job that do not."""
+    """Split what `harmless` kept: the fields that are unchanged, and the names of job fields that are not."""
     fields = content if isinstance(content, dict) else {}
     own = {name: value for name, value in fields.items() if name in Job.model_fields and value is not None}
     whole = {name: value for name, value in own.items() if _is_whole(name, value)}
@@ -72,7 +75,7 @@ def _is_whole(name: str, value: object) -> bool:
 
 
 def _document(document: Any) -> Any:
-    """A Celery message's keyword arguments; of positional ones only how many."""
+    """Keep the keyword arguments of a Celery message, and the number of its positional ones."""
     match document:
         case [list() as args, dict() as kwargs, *_]:
             return _fields(kwargs) | ({"positional": len(args)} if args else {})
@@ -97,7 +100,7 @@ def _field(name: Any, value: Any) -> Any:
 
 
 def _shape(value: Any, depth: int) -> Any:
-    """A value whose content is left out; of nested ones the names are told."""
+    """Leave out the content of a value, but keep the names in nested objects."""
     if value is None or isinstance(value, bool):
         return value
     if depth < MAX_DEPTH and isinstance(value, Mapping):
@@ -117,7 +120,7 @@ def _name(name: Any) -> str:
 
 
 def _words(text: str, most: int) -> str:
-    """What is left of a text, at most `most` characters, without secrets, and each word in which a PIN could stand."""
+    """The first `most` characters of a text, without secrets and with stars for each word that could hide a PIN."""
     return starred(redactor.text(text[:most]))
 
 
@@ -168,4 +171,4 @@ _KEPT: Mapping[str, Callable[[str], str]] = {
     "exttype": _extension_type,
     "ref": lambda value: _words(value, MAX_NOTE),
 }
-"""By field, what to keep of its value."""
+"""The function that decides, for each field, what to keep of its value."""

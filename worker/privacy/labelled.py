@@ -1,8 +1,7 @@
-"""Values that stand behind a label, as in `code=4321`, `"phone": "2125550142"` or `<key>…</key>`.
+"""Hides values after a label, as in `code=4321`, `"phone": "2125550142"` or `<key>…</key>`.
 
-Linear in time and memory: a label is found by itself, its value is read once, and where that turns out to be none, the
-search goes on behind the label. A value longer than `MAX_INNOCENT` is always taken for one, so that few signs are read
-again.
+Time and memory are linear: a label is found without its value, the value is read once, and if it is not a value, the
+search continues after the label. Text longer than `MAX_INNOCENT` always counts as a value, so little is read again.
 """
 
 from __future__ import annotations
@@ -16,17 +15,17 @@ from worker.core.jobs import MASKED_DIGITS, mask
 REDACTED = "[redacted]"
 
 MAX_INNOCENT = 128
-"""Characters. What is longer and stands behind a label is hidden, even where it could be prose or source code."""
+"""Characters. Anything longer after a label is hidden, even if it could be prose or source code."""
 
 MAX_LABELS = 1000
-"""Behind so many labels in one text the rest of it is left out."""
+"""Labels in one text. The text after that many is left out."""
 
 MAX_NAME = 64
-"""Characters of a field's name, counted from its end, by which it is judged; and the most of a number."""
+"""Characters at the end of a field's name that are looked at, and of a phone number."""
 
 
 class Label(Enum):
-    """What a name says of its value."""
+    """The kind of secret that a field's name announces."""
 
     PHONE = auto()
     PIN = auto()
@@ -48,25 +47,53 @@ _ERROR_CODE = re.compile(r"EXPIRED|[A-Z]{2,32}+(?:_[A-Z]{1,32}+)++")
 _LONG_KEY = 16
 
 QUOTE = r"""\\{0,64}+(?:["']|%22|%27|&quot;)"""
-_START = r"(?:(?<![A-Za-z0-9_])(?<![A-Za-z0-9]-)|(?<=\\[nrt])|(?<=%2[2670]))"
-_NAME = rf"(?:[A-Za-z0-9_-]{{0,40}}[_-])?(?:{_PHONE}|{_PIN}|{_CREDENTIAL})|code|apikey|cookie"
+"""A quote, also escaped in JSON, a URL or HTML."""
 _STEMS = ("phone", "msisdn", "mobile", "pin", "otp", "code", "key", "secret", "pass", "token", "cookie")
-_PAIR = r",(?=[\sbu]{0,8}+\\{0,64}+[\"'][^\"',]{0,200}[0-9])"
-# Atomic groups, where possessive ones would do from Python 3.11.5 on (gh-106052): before, they pass over lookaheads.
-_VALUE = (
-    r"(?(q)(?>(?:(?!(?P=q))(?:\\.|.))*)|"
-    r"(?:\[(?!redacted\])[^\]]*+\]?|\([^)]*+\)?|\{[^}]*+\}?|(?>(?:[^\s&,;\"'<>()\[\]{}%]++|%(?!2[26C]|7D))+)))"
-)
+"""Words of which each label contains one: looking for a word costs far less than for a pattern."""
+# Atomic groups stand where possessive quantifiers would do from Python 3.11.5 on: before, these skip lookaheads
+# (gh-106052).
 _LABELLED = re.compile(
-    rf"(?P<lead>{_START}(?P<name>{_NAME})"
-    rf"(?:{QUOTE}\s*+(?P<quoted>:|=>|=|{_PAIR}|%3A)|(?P<bare>\s*+(?:==?|%3D)|:|>))(?:\s|%20|\+)*+"
-    rf"(?:[bu]?(?P<q>{QUOTE}))?)(?P<value>{_VALUE})",
-    re.IGNORECASE | re.DOTALL,
+    rf"""
+    (?:                                             # A label begins
+        (?<![A-Za-z0-9_])(?<![A-Za-z0-9]-)          # where a word begins,
+        | (?<=\\[nrt])                              # after an escaped line break or tab,
+        | (?<=%2[2670])                             # or after a quote, an ampersand or a space in a URL.
+    )
+    (?P<name>
+        (?:[A-Za-z0-9_-]{{0,40}}[_-])?              # any prefix: my_pin
+        (?:{_PHONE}|{_PIN}|{_CREDENTIAL})
+        | code | apikey | cookie
+    )
+    (?:
+        {QUOTE} \s*+                                # "code": 1  'code' => 1  "code"=1  %22code%22%3A1
+        (?P<quoted> : | => | = | %3A
+            | ,(?=[\sbu]{{0,8}}+\\{{0,64}}+["'][^"',]{{0,200}}[0-9])    # ("code", "4321"): a pair that has a digit
+        )
+        | (?P<bare> \s*+(?:==?|%3D) | : | > )       # code=1  code = 1  code%3D1  code: 1  <code>1
+    )
+    (?:\s|%20|\+)*+
+    (?:[bu]?(?P<q>{QUOTE}))?                        # The value may be quoted, also as bytes: b'…'
+    (?P<value>
+        (?(q)
+            (?>(?:(?!(?P=q))(?:\\.|.))*)            # quoted: all up to the same quote, with escapes
+            | (?:
+                \[(?!redacted\])[^\]]*+\]?          # a list, unless it was hidden already
+                | \([^)]*+\)?                       # a tuple
+                | \{{[^}}]*+\}}?                    # an object, in braces
+                | (?>(?:                            # one word, up to the end of a field in a form or a URL
+                    [^\s&,;"'<>()\[\]{{}}%]++
+                    | %(?!2[26C]|7D)
+                )+)
+            )
+        )
+    )
+    """,
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 
 
 def hide_labelled(text: str) -> str:
-    """`text` without the values behind labels."""
+    """Hide the values after labels in `text`."""
     words = text.lower()
     if not any(word in words for word in _STEMS):
         return text
@@ -92,19 +119,19 @@ def _label(name: str) -> Label | None:
 
 
 def label(name: str) -> Label | None:
-    """What a field called `name` holds that must be hidden; None where the name is harmless."""
+    """The kind of secret in a field called `name`, or None if the name is harmless."""
     return _label(name[-MAX_NAME:])
 
 
 def hidden(kind: Label, value: str) -> str:
-    """What to show instead of `value`, which stood under a label of this kind."""
+    """The text to show instead of a `value` with a label of this kind."""
     if kind is Label.PHONE:
         return masked(value)
     return value if kind is Label.PIN and _ERROR_CODE.fullmatch(value) else REDACTED
 
 
 def masked(value: str) -> str:
-    """A phone number, however written, as its last four digits; what is too short or long for that disappears."""
+    """Reduce a phone number in any spelling to its last four digits. If it is too short or too long, hide all of it."""
     if len(value) > MAX_NAME:
         return REDACTED
     if _MASKED.fullmatch(value):
@@ -119,7 +146,7 @@ _DIGIT = re.compile(r"\d")
 
 
 def _is_value(match: re.Match[str]) -> Label | None:
-    """What to hide a value as; None for source code (`code=code`) and prose (`unknown key: color`) that look alike."""
+    """The kind of a value to hide, or None for similar source code (`code=code`) and prose (`unknown key: color`)."""
     value, kind = match["value"], label(match["name"])
     if not value or value == REDACTED:
         return None
@@ -135,7 +162,7 @@ def _says_something(name: str, value: str, match: re.Match[str]) -> bool:
     if match["bare"] == ":" and name == "key":
         return len(value) >= _LONG_KEY
     if match["bare"] == ":" and name == "code":
-        return False  # "error code: 503" or a PIN: the search for spoken PINs tells
+        return False  # "error code: 503" or a PIN: the search for spoken PINs decides.
     bare_word = match["bare"] is not None and match["q"] is None
     if bare_word and label(name) is not Label.SECRET:
         return digits

@@ -1,11 +1,11 @@
-"""Redaction at the root: the last step before a log line is rendered, whoever wrote the line.
+"""Redaction at the root: the last step before a log line is rendered, for the lines of all libraries.
 
-`redactor` is a structlog processor. By field name, by registered secret and by the shapes of
-`worker.privacy.scrubbing` it empties every value of the line, nested ones too, and the text of tracebacks. It never
+`redactor` is a structlog processor. It hides secrets in every value of the line, also in nested values and in
+tracebacks: by the name of the field, by registered secret, and by the shapes of `worker.privacy.scrubbing`. It never
 raises.
 
-Known weakness: see `worker.privacy.scrubbing`. A bare PIN of three to five digits under a name that says nothing
-(`log.info("x", n="1234")`) cannot be told from a count; nor a phone number that a producer uses as its job's id.
+Known weakness: see `worker.privacy.scrubbing`. A PIN of three to five digits under a name without meaning
+(`log.info("x", n="1234")`) looks like a count, and a phone number that a producer uses as a job's id looks like an id.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from worker.privacy.addresses import passwords
 from worker.privacy.labelled import REDACTED, Label, hidden, label, masked
 from worker.privacy.scrubbing import MAX_TEXT, bounded, scrub
 
-SHORTEST_SECRET = 4
-"""Shorter registered secrets are ignored: hiding every "a" would hide everything."""
+MIN_SECRET = 4
+"""Characters. Shorter registered secrets are ignored: hiding every "a" would hide everything."""
 
 MAX_FIELD, MAX_DEPTH = 64 * 1024, 8
-"""Characters of one field of a line with all that is in it, and how many values may be in one another."""
+"""Characters of one field of a line with all that it contains, and levels of nested values."""
 
 NODE_SIZE = 32
-"""What a value takes of a field's room beside its text."""
+"""Characters that each value counts in addition to its text."""
 
 CUT = "[cut]"
 
@@ -53,7 +53,7 @@ _PLAIN_NAMES = frozenset(
     }
     | {"ref", "source", "thread", "timestamp", "version", "worker"}
 )
-"""Fields whose value may be a long number without being a phone's."""
+"""Fields whose value may be a long number that is not a phone number."""
 
 _DIGIT = re.compile(r"\d")
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9_:.@/+-]{1,128}")
@@ -63,7 +63,7 @@ _NUMBER_NAME = re.compile(
 
 
 class Room:
-    """What a field may still take of a line: a structure that holds parts of itself many times over must end too."""
+    """Counts the space that a field may still take, so that a structure that repeats parts of itself ends too."""
 
     __slots__ = ("_left",)
 
@@ -71,7 +71,7 @@ class Room:
         self._left = MAX_FIELD
 
     def admit(self, items: Iterable[Any]) -> Iterator[Any]:
-        """The items that there is room for, and CUT where one had to be left out."""
+        """Yield the items that fit, and CUT in place of the rest."""
         for item in items:
             if self._left <= 0:
                 yield CUT
@@ -80,43 +80,43 @@ class Room:
             yield item
 
     def spend(self, item: object) -> None:
-        """Count what a value takes."""
+        """Count the space of a value."""
         self._left -= NODE_SIZE + (min(len(item), MAX_TEXT) if isinstance(item, str | bytes) else 0)
 
 
 class Redactor:
-    """Knows the secrets of this process and keeps them, PINs and phone numbers out of log lines."""
+    """Keeps the secrets of this process, PINs and phone numbers out of log lines."""
 
     def __init__(self) -> None:
         self._secrets: tuple[str, ...] = ()
-        self._shortest = SHORTEST_SECRET
+        self._shortest = MIN_SECRET
 
     def register(self, secret: str) -> None:
-        """Hide `secret`, an API key, password or `whsec_…` secret, and its encoded forms, from now on."""
-        forms = {form for form in _forms(secret.strip()) if len(form) >= SHORTEST_SECRET}
+        """Hide `secret` and its encoded forms from now on: an API key, a password or a `whsec_…` secret."""
+        forms = {form for form in _forms(secret.strip()) if len(form) >= MIN_SECRET}
         if forms.issubset(self._secrets):
             return
         self._secrets = tuple(sorted(forms.union(self._secrets), key=len, reverse=True))
-        self._shortest = min(map(len, self._secrets), default=SHORTEST_SECRET)
+        self._shortest = min(map(len, self._secrets), default=MIN_SECRET)
 
     def text(self, text: str) -> str:
-        """`text` without registered secrets and whatever `scrub` finds."""
+        """Hide registered secrets, and all that `scrub` finds, in `text`."""
         if len(text) <= MAX_TEXT:
             return scrub(self._without_secrets(text))
         return bounded(text, lambda part: scrub(self._without_secrets(part)))
 
     def __call__(self, _: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        """The structlog processor. Names that begin with an underscore are structlog's own and pass."""
+        """Redact a line as a structlog processor. Names with a leading underscore are structlog's own and pass."""
         return {name: value if name[:1] == "_" else self.field(name, value) for name, value in line.items()}
 
     def field(self, name: str, value: object, depth: int = 0, room: Room | None = None) -> Any:
-        """What to print for a field: text, numbers, lists and dicts only, safe for any JSON encoder.
+        """The value to print for a field: only text, numbers, lists and dicts, safe for any JSON encoder.
 
-        `room` is that of the value around this one.
+        `room` is the room of the enclosing value.
         """
         try:
             return self._named(name, value, depth, room)
-        except Exception:  # a foreign __repr__ or __str__ may do anything
+        except Exception:  # A foreign __repr__ or __str__ may do anything.
             return "[unprintable]"
 
     def _named(self, name: str, value: object, depth: int, room: Room | None) -> Any:
@@ -181,25 +181,25 @@ def register_secret(secret: str) -> None:
 
 
 def _label_of(item: object, before: object) -> str:
-    """What stands before an item of a sequence, which may be its label, as in ("code", "1234")."""
+    """The item before an item of a sequence, which may be its label, as in ("code", "1234")."""
     scalar = isinstance(item, str | bytes | int) and _DIGIT.search(_plain_text(item)) is not None
     return _plain_text(before) if scalar and isinstance(before, str | bytes) else ""
 
 
 ADDRESSES = ("BROKER_URL", "CELERY_BROKER_URL", "PROXSTOP_URL", "REDIS_URL")
 KNOWN_PASSWORDS = frozenset({"guest", "rabbitmq", "redis", "valkey"})
-"""No secrets: what brokers come with. Hiding these words would hide the names of servers in every line."""
+"""Default passwords of brokers. They are not secret, and hiding them would hide the names of servers in every line."""
 
 
 def register_passwords(environ: Mapping[str, str] = os.environ) -> None:
-    """Keep the passwords in the addresses of the environment out of every line, as written and as meant."""
+    """Keep the passwords in the addresses of the environment out of every line, as written and unquoted."""
     for name in ADDRESSES:
         for password in set(passwords(environ.get(name, ""))) - KNOWN_PASSWORDS:
             redactor.register(password)
 
 
 def masked_number(number: int) -> int | str:
-    """A whole number of 7 to 15 digits, which may be a phone's, masked; others as they are, the longest as text."""
+    """Mask an integer of 7 to 15 digits, which may be a phone number. Others stay; the longest become text."""
     if abs(number) < 10**6:
         return number
     return masked(str(abs(number))) if abs(number) < 10**15 else f"{number}"
@@ -210,7 +210,7 @@ def _number(number: float) -> float | str:
 
 
 def _plain_text(value: object) -> str:
-    """The text of a value that is about to be searched."""
+    """The text of a value, ready to be searched."""
     if isinstance(value, bytes | bytearray | memoryview):
         return _decoded(bytes(value))
     if isinstance(value, str):
@@ -223,7 +223,7 @@ def _plain_text(value: object) -> str:
 
 
 def _decoded(data: bytes) -> str:
-    """The text in `data`; nothing of what is not text, a pickle for one."""
+    """Decode `data`. Nothing is shown of binary data such as a pickle."""
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -231,7 +231,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _forms(secret: str) -> set[str]:
-    """The ways in which a secret may be spelled: as it is, quoted, in base64, and what its own base64 means."""
+    """The spellings of a secret: as it is, quoted, in base64, and decoded if it is base64 itself."""
     encoded = secret.removeprefix("whsec_")
     forms = {secret, encoded, quote(secret, safe=""), base64.b64encode(secret.encode()).decode().rstrip("=")}
     if encoded == secret:

@@ -1,22 +1,22 @@
-"""Takes PINs, phone numbers, keys and passwords out of text, by the labels and shapes that they come in.
+"""Takes PINs, phone numbers, keys and passwords out of text, by their labels and shapes.
 
-What is found, in free text, JSON, Python's repr, form bodies, URLs and XML:
+This is hidden in free text, JSON, Python's repr, form bodies, URLs and XML:
 
     scheme://user:pass@          the password; see `worker.privacy.addresses`
-    key= "token": 'secret':      the value after the label, whatever it is; see `worker.privacy.labelled`
-    code= "code": <pin> PIN is   the value; a provider's error code (`INVALID_KEY`) stays
+    key= "token": 'secret':      any value after the label; see `worker.privacy.labelled`
+    code= "code": <pin> PIN is   the value, except a provider's error code (`INVALID_KEY`)
     phone= "phone":              all but the last four digits
-    7 to 15 digits in a row      as a phone number, unless its shape is known to be something else
+    7 to 15 digits in a row      all but the last four, unless the shape is known to be something else
     +1 (212) 555-0142            the same, and 212-555-0142, (212) 555-0142, 212.555.0142
     args= kwargs= body=          the rest of the line; all of a message that Celery dumps
     whsec_…, Bearer …, base64 of JSON, pickles
 
-Time and memory are linear in the length of a text, of which no more than `MAX_TEXT` characters are looked at and kept:
-what decides about one part of it must not depend on how much else somebody has sent.
+Time and memory are linear in the length of a text. At most `MAX_TEXT` characters are examined and kept: the decision
+about one part must not depend on the amount of other text.
 
-Known weakness: a PIN that stands alone ("1234"), a number shorter than seven digits without a label, one in another
-country's spelling without a plus sign, and a secret in a URL's path look like anything else and stay. Digits that are
-not a phone number (a Unix time in a sentence) are masked all the same.
+Known weakness: a PIN without a label ("1234"), a number of less than seven digits without a label, a number in the
+spelling of another country without a plus sign, and a secret in the path of a URL are not found. Digits that are not a
+phone number (a Unix time in a sentence) are masked nevertheless.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_TEXT = 16 * 1024
 """Characters."""
 
 CUT_OFF = 512
-"""Characters at the end of a text that was cut, where half of a secret could stand."""
+"""Characters to drop at the end of a text that was cut: half of a secret could be there."""
 
 _CUTS = (
     (
@@ -61,7 +61,7 @@ _CUTS = (
         REDACTED,
     ),
 )
-"""Each with words in small letters of which one must be there: looking for a word costs far less than for a pattern."""
+"""Patterns, each with words in lower case of which the text must hold one: finding a word is faster than a pattern."""
 
 _SPOKEN = re.compile(
     r"(?P<before>\b[a-z]{1,32}+[ -])?\b(?P<lead>(?:code|pin)(?: is|:)?\s{0,3}[\"']?)(?P<value>[0-9]{3,6})(?![0-9])",
@@ -72,14 +72,26 @@ _OTHER_CODES = frozenset(
 )
 
 _DIGITS = re.compile(
-    r"(?P<keep>Task [\w.]{1,64}+\[[\w:-]{1,64}+\]"
-    r"|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-    r"|0x[0-9A-Fa-f]++|[0-9A-Fa-f]{32,}+|\bpid[ =:]{1,2}[0-9]{1,7}\b|\b[0-9]{1,10} bytes\b"
-    r"|\b1[5-9][0-9]{11}-[0-9]{1,6}\b|\b1[5-9][0-9]{8}\.[0-9]{2,24}+\b"
-    r"|\b[0-9]{1,6}\.[0-9]{1,24}+(?=(?:e-[0-9]{1,3}+)? ?(?:s|ms|seconds)\b))"
-    r"|(?P<number>\+[0-9][0-9 ()-]{5,24}[0-9]|(?<![0-9])[0-9]{7,15}+(?![0-9])"
-    r"|(?<![0-9A-Za-z_.-])(?:\([0-9]{3}\) ?|[0-9]{3}[ .-])[0-9]{3}[ .-][0-9]{4}(?![0-9A-Za-z_]))"
+    r"""
+    (?P<keep>
+        Task\ [\w.]{1,64}+\[[\w:-]{1,64}+\]                             # Task calls.verify[its id]
+        | [0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}          # a UUID
+        | 0x[0-9A-Fa-f]++ | [0-9A-Fa-f]{32,}+                           # a hexadecimal number or a hash
+        | \bpid[ =:]{1,2}[0-9]{1,7}\b | \b[0-9]{1,10}\ bytes\b
+        | \b1[5-9][0-9]{11}-[0-9]{1,6}\b                                # the id of a stream's entry
+        | \b1[5-9][0-9]{8}\.[0-9]{2,24}+\b                              # a Unix time with a fraction
+        | \b[0-9]{1,6}\.[0-9]{1,24}+(?=(?:e-[0-9]{1,3}+)?\ ?(?:s|ms|seconds)\b)     # a duration
+    )
+    | (?P<number>
+        \+[0-9][0-9 ()-]{5,24}[0-9]                                     # +1 (212) 555-0142
+        | (?<![0-9])[0-9]{7,15}+(?![0-9])
+        | (?<![0-9A-Za-z_.-])(?:\([0-9]{3}\)\ ?|[0-9]{3}[ .-])          # (212) 555-0142 or 212-555-0142
+            [0-9]{3}[ .-][0-9]{4}(?![0-9A-Za-z_])
+    )
+    """,
+    re.VERBOSE,
 )
+"""Numbers that stay, and numbers that are masked if they have seven digits or more."""
 
 _LONG_NUMBER = re.compile(r"[0-9(][0-9 ().-]{5,}+")
 _WORD = re.compile(r"[^\W_]++")
@@ -89,19 +101,19 @@ _WORTH_A_LOOK = re.compile(r"[0-9=:<\"'\\]|Bearer|whsec")
 
 
 def scrub(text: str) -> str:
-    """`text` without what the module's head lists; doing it twice changes nothing more."""
+    """Hide in `text` what the head of this module lists. Doing it twice changes nothing more."""
     return _scrubbed(text) if len(text) <= MAX_TEXT else bounded(text, _scrubbed)
 
 
 def bounded(text: str, clean: Callable[[str], str]) -> str:
-    """What `clean` makes of the first `MAX_TEXT` characters of a longer text, and that the rest was cut off."""
+    """Apply `clean` to the first `MAX_TEXT` characters of a longer text, and say that the rest was cut off."""
     return f"{clean(text[:MAX_TEXT])[:-CUT_OFF]} [cut: {len(text) // 1000} thousand characters in all]"
 
 
 def starred(text: str) -> str:
-    """`text` with stars for each word in which a PIN or number could be spelled: in digits, or in base64.
+    """Replace by stars each word that could spell a PIN or a number, in digits or in base64.
 
-    What stays is words of letters in one case or camelCase, and what stands between words.
+    Words of letters in one case or in camelCase stay, and so does everything between words.
     """
     return _WORD.sub(lambda word: word[0] if _is_harmless(word[0]) else "*" * len(word[0]), text)
 
