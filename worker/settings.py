@@ -1,6 +1,6 @@
 """Every setting of the program, read from the environment: the one place with names, defaults and rules.
 
-Source: docs/reference/contract.md, "Settings"; the README says what each one means.
+Source: docs/reference/contract.md, "Settings". docs/reference/settings.md is written from here (`make reference`).
 """
 
 from __future__ import annotations
@@ -126,34 +126,110 @@ LogLevel = Annotated[
 
 
 class Settings(BaseModel):
-    """The program's settings; a field's alias is its environment variable."""
+    """The program's settings; a field's alias is its environment variable, its description what it means."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    broker_url: Annotated[str, AfterValidator(_broker_url)] | None = Field(None, alias="BROKER_URL")
-    amqp_queue_type: QueueType | None = Field(None, alias="AMQP_QUEUE_TYPE")
-    redis_url: Annotated[str, AfterValidator(_redis_url)] | None = Field(None, alias="REDIS_URL")
-    state_dir: Path | None = Field(None, alias="CALLWORKER_STATE_DIR")
+    broker_url: Annotated[str, AfterValidator(_broker_url)] | None = Field(
+        None,
+        alias="BROKER_URL",
+        description="Where jobs come from and events go. Unset: the server of `REDIS_URL`.",
+    )
+    amqp_queue_type: QueueType | None = Field(
+        None,
+        alias="AMQP_QUEUE_TYPE",
+        description="Type of the queues on RabbitMQ. Unset: the virtual host's default.",
+    )
+    redis_url: Annotated[str, AfterValidator(_redis_url)] | None = Field(
+        None,
+        alias="REDIS_URL",
+        description="The Redis that holds limits, ledger, lanes and outbox. Unset: an embedded server.",
+    )
+    state_dir: Path | None = Field(
+        None,
+        alias="CALLWORKER_STATE_DIR",
+        description="Folder for the embedded server's data and socket. Unset: `$XDG_STATE_HOME/callworker`, else "
+        "`~/.local/state/callworker`.",
+    )
     proxstop_url: Annotated[str, AfterValidator(_provider_url)] = Field(
-        "https://api.proxstop.com", alias="PROXSTOP_URL"
+        "https://api.proxstop.com", alias="PROXSTOP_URL", description="Address of the provider."
     )
-    proxstop_format: AnswerFormat = Field("xml", alias="PROXSTOP_FORMAT")
-    proxstop_timeout: Seconds = Field(15.0, alias="PROXSTOP_TIMEOUT")
-    proxstop_extended: Switch = Field("off", alias="PROXSTOP_EXTENDED")
-    proxstop_keepalive: Switch = Field("on", alias="PROXSTOP_KEEPALIVE")
-    proxstop_ca_file: Path | None = Field(None, alias="PROXSTOP_CA_FILE")
-    accounts_file: Path = Field(DEFAULT_ACCOUNTS_FILE, alias="ACCOUNTS_FILE")
+    proxstop_format: AnswerFormat = Field(
+        "xml",
+        alias="PROXSTOP_FORMAT",
+        description="The format that the provider is asked for. Both are always understood.",
+    )
+    proxstop_timeout: Seconds = Field(
+        15.0,
+        alias="PROXSTOP_TIMEOUT",
+        description="Time limit of one request, from its first byte to the answer's last. Connecting has as much "
+        "again, at most 5 s.",
+    )
+    proxstop_extended: Switch = Field(
+        "off",
+        alias="PROXSTOP_EXTENDED",
+        description="`on` takes the fields and languages of the provider's older page too.",
+    )
+    proxstop_keepalive: Switch = Field(
+        "on",
+        alias="PROXSTOP_KEEPALIVE",
+        description="`off` gives each call a connection of its own, at the price of a handshake.",
+    )
+    proxstop_ca_file: Path | None = Field(
+        None,
+        alias="PROXSTOP_CA_FILE",
+        description="PEM file with certificates of a private authority, trusted for the provider beside the public "
+        "ones.",
+    )
+    accounts_file: Path = Field(
+        DEFAULT_ACCOUNTS_FILE,
+        alias="ACCOUNTS_FILE",
+        description="The accounts file. It is read at start: restart the workers after a change.",
+    )
     provider_errors_file: Path = Field(
-        default_factory=lambda: config_file("provider_errors.toml"), alias="PROVIDER_ERRORS_FILE"
+        default_factory=lambda: config_file("provider_errors.toml"),
+        alias="PROVIDER_ERRORS_FILE",
+        description="Table of the provider's error codes: what each means for the job.",
     )
-    metrics_host: Annotated[str, AfterValidator(_host)] = Field("127.0.0.1", alias="METRICS_HOST")
-    metrics_port: Port = Field(9808, alias="METRICS_PORT")
-    log_level: LogLevel = Field("INFO", alias="LOG_LEVEL")
-    log_format: LogFormat = Field("json", alias="LOG_FORMAT")
-    concurrency: Count = Field(50, alias="CONCURRENCY")
-    grace_seconds: Seconds = Field(30.0, alias="SHUTDOWN_GRACE")
-    results_backlog: Annotated[int, _whole(1, 100_000_000)] = Field(100_000, alias="RESULTS_BACKLOG")
-    retention_seconds: Annotated[int, _whole(3600, 366 * 86400)] = Field(7 * 86400, alias="LEDGER_RETENTION")
+    metrics_host: Annotated[str, AfterValidator(_host)] = Field(
+        "127.0.0.1",
+        alias="METRICS_HOST",
+        description="Address on which `/metrics`, `/livez` and `/readyz` are served.",
+    )
+    metrics_port: Port = Field(
+        9808,
+        alias="METRICS_PORT",
+        description="Port of `/metrics`, `/livez` and `/readyz`. Each worker of a machine needs its own.",
+    )
+    log_level: LogLevel = Field("INFO", alias="LOG_LEVEL", description="The least level that is logged.")
+    log_format: LogFormat = Field(
+        "json",
+        alias="LOG_FORMAT",
+        description="`json`: one object a line. `console`: coloured lines for people. Both on standard error.",
+    )
+    concurrency: Count = Field(
+        50,
+        alias="CONCURRENCY",
+        description="Calls in flight in this process. Each may need an open file; the start fails where the limit "
+        "(`ulimit -n`) is too low.",
+    )
+    grace_seconds: Seconds = Field(
+        30.0,
+        alias="SHUTDOWN_GRACE",
+        description="How long a worker that was told to stop waits for calls in flight.",
+    )
+    results_backlog: Annotated[int, _whole(1, 100_000_000)] = Field(
+        100_000,
+        alias="RESULTS_BACKLOG",
+        description="Events that the results queue may leave unconfirmed. Above it no worker dials until half of them "
+        "are out.",
+    )
+    retention_seconds: Annotated[int, _whole(3600, 366 * 86400)] = Field(
+        7 * 86400,
+        alias="LEDGER_RETENTION",
+        description="How many seconds the record of an ended job is kept, and its id remembered. The default is 7 "
+        "days.",
+    )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:

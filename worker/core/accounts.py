@@ -9,61 +9,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from worker.configuration.credentials import NotACredential, api_key, canonical_secret, signing_key
 from worker.configuration.textfiles import NotText, UnreadableFile, read_text, read_toml
 from worker.configuration.urls import http_url
+from worker.core.account_fields import CallingCode, FilePath, Names, Rate, Variable, Whole
 from worker.core.jobs import ACCOUNT_PATTERN
 from worker.core.limits import Pace, parse_rate
 from worker.core.retry import Budget
 from worker.errors import ConfigurationError, every
 from worker.settings import example_accounts
-
-
-def _rate(text: str) -> str:
-    parse_rate(text)
-    return text
-
-
-def _one_or_many(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-def _variable(text: str) -> str:
-    """Check the name of a variable. A key or secret in its place is refused here, so errors may repeat the name."""
-    if not _VARIABLE.fullmatch(text) or _CREDENTIAL.match(text):
-        raise ValueError("must be the name of an environment variable, not its value")
-    return text
-
-
-def _path(path: Path) -> Path:
-    if _CREDENTIAL.match(str(path)):
-        raise ValueError("must be the path of a file, not its content")
-    return path
-
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
-_CREDENTIAL = re.compile(r"(?:v1,)?wh(?:sec|sk|pk)_|[0-9A-Fa-f]{32,}$", re.IGNORECASE)
-
-Variable = Annotated[str, AfterValidator(_variable)]
-Whole = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
-Names = Annotated[tuple[Variable, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
 
 
 class _Table(BaseModel):
@@ -76,10 +38,21 @@ class Endpoint(_Table):
     `secret_env` names environment variables that each hold one `whsec_…` secret. List several while rotating.
     """
 
-    url: Annotated[str, AfterValidator(http_url)]
-    secret_env: Names
-    events: Annotated[tuple[str, ...], Field(min_length=1)] = ("call.*",)
-    ca_file: Path | None = None
+    url: Annotated[str, AfterValidator(http_url)] = Field(
+        description="Address, `http://` or `https://`, without user name, token before `@` or fragment: it is shown in "
+        "lists and logs. Each webhook of an account needs a distinct one."
+    )
+    secret_env: Names = Field(
+        description="Name of the environment variable that holds the secret: `whsec_` and standard base64 of at "
+        "least 16 bytes. A list of names while a secret is rotated."
+    )
+    events: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        ("call.*",), description="Types of events that are sent there; `*` stands for any characters."
+    )
+    ca_file: Path | None = Field(
+        None,
+        description="PEM file with certificates of a private authority, trusted beside the public ones.",
+    )
 
     @cached_property
     def key(self) -> str:
@@ -98,16 +71,28 @@ class Account(_Table):
     """One provider account and its limits. Each field: docs/reference/contract.md, "Accounts file"."""
 
     name: str
-    api_key_env: Variable | None = None
-    api_key_file: Annotated[Path, AfterValidator(_path)] | None = None
-    rate: Annotated[str, AfterValidator(_rate)]
-    burst: Whole = 1
-    concurrency: Whole = 20
-    ttl: Whole = 600
-    attempts: Whole = 5
-    redials: Annotated[int, Field(strict=True, ge=0, le=100)] = 1
-    countries: tuple[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}$")], ...] | None = None
-    webhooks: tuple[Endpoint, ...] = ()
+    api_key_env: Variable | None = Field(
+        None, description="Name of the environment variable that holds the provider's API key."
+    )
+    api_key_file: FilePath | None = Field(
+        None, description="File that holds the API key alone. An account has this or `api_key_env`, not both."
+    )
+    rate: Rate = Field(
+        description="Most requests to the provider in a period: 1 to 999999, then `/s`, `/m` or `/h`."
+    )
+    burst: Whole = Field(
+        1, description="How many requests may go back to back. No window holds more than `rate` + `burst`."
+    )
+    concurrency: Whole = Field(20, description="Requests in flight at once, over all workers.")
+    ttl: Whole = Field(600, description="Seconds until a job without `expires_at` expires.")
+    attempts: Whole = Field(5, description="Tries per job while the phone has certainly not rung.")
+    redials: Annotated[int, Field(strict=True, ge=0, le=100)] = Field(
+        1, description="Further requests after one that may have rung the phone."
+    )
+    countries: tuple[CallingCode, ...] | None = Field(
+        None, description="Calling codes that may be dialled. Unset: all."
+    )
+    webhooks: tuple[Endpoint, ...] = Field((), description="Who is told of the account's events; see below.")
 
     @model_validator(mode="after")
     def _urls_differ(self) -> Self:

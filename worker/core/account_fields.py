@@ -1,0 +1,47 @@
+"""The fields that an account is made of, each with its check.
+
+What is refused is never repeated where it could be a key or secret that was written in place of its name.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from worker.core.limits import parse_rate
+
+
+def _rate(text: str) -> str:
+    parse_rate(text)
+    return text
+
+
+def _one_or_many(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _variable(text: str) -> str:
+    """Check the name of a variable. A key or secret in its place is refused here, so errors may repeat the name."""
+    if not _VARIABLE.fullmatch(text) or _CREDENTIAL.match(text):
+        raise ValueError("must be the name of an environment variable, not its value")
+    return text
+
+
+def _path(path: Path) -> Path:
+    if _CREDENTIAL.match(str(path)):
+        raise ValueError("must be the path of a file, not its content")
+    return path
+
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+_CREDENTIAL = re.compile(r"(?:v1,)?wh(?:sec|sk|pk)_|[0-9A-Fa-f]{32,}$", re.IGNORECASE)
+
+Variable = Annotated[str, AfterValidator(_variable)]
+Whole = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+Names = Annotated[tuple[Variable, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
+FilePath = Annotated[Path, AfterValidator(_path)]
+Rate = Annotated[str, AfterValidator(_rate)]
+CallingCode = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}$")]
