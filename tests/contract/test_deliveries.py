@@ -17,7 +17,7 @@ from worker.core.retry import Tally
 from worker.delivery.ports import Delivery
 from worker.delivery.schedule import ATTEMPT_SECONDS
 from worker.state import keys
-from worker.state.deliveries import RedisDeliveries
+from worker.state.deliveries import Destination, RedisDeliveries, count_pending
 from worker.state.lua import store_scripts
 
 HOOKS = (
@@ -178,3 +178,22 @@ def test_no_more_are_taken_than_asked_for(
     for _ in range(5):
         taken += [delivery.job_id for delivery in store.take(4)]
     assert sorted(taken) == list("abcde")
+
+
+def test_waiting_deliveries_are_counted_by_destination(
+    client: redis.Redis, clock: StoredClock, store: RedisDeliveries
+) -> None:
+    """In all shards, also those that are leased; one whose record is gone is no longer counted."""
+    end(client, clock, "a", "b", "gone", hooks=HOOKS)
+    client.delete(f"{SHARD}job:gone")
+    other = account("globex", "1000/s", burst=100, webhooks=HOOKS[:1])
+    ledger = redis_ledger(client, clock)
+    (lease,) = ledger.admit([application("c", other)])
+    assert isinstance(lease, Lease)
+    decisions.settle(ledger, lease, other, Tally(sent=1), placed(lease))
+    store.take(2)
+    assert count_pending(client) == {
+        Destination("acme", HOOKS[0].key): 2,
+        Destination("acme", HOOKS[1].key): 2,
+        Destination("globex", HOOKS[0].key): 1,
+    }

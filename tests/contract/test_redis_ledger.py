@@ -19,11 +19,9 @@ from worker.core.records import Due, Lease, Parked, Reason, Seen
 from worker.core.retry import Tally
 from worker.errors import StoreUnavailable, WrongKey
 from worker.redisio.connection import connect
-from worker.redisio.runner import ScriptCall
-from worker.state import keys
+from worker.state import holds, keys
 from worker.state.admission import MAX_JOBS
 from worker.state.ledger import STRANGER_MS, RedisLedger
-from worker.state.lua import store_scripts
 from worker.state.views import JobViews
 
 SHARD = keys.prefix_of("acme")
@@ -297,15 +295,14 @@ class TestOperatorsHold:
         self, ledger: RedisLedger, clock: StoredClock, client: redis.Redis
     ) -> None:
         """No probe, however long it takes; and all go on afterwards."""
-        operator = store_scripts(client)
         ledger.admit([application("a", account(), may_dial=False)])
-        assert operator.run(ScriptCall("hold", SHARD, ("acme", "invoice open"))) == 1
-        assert operator.run(ScriptCall("hold", SHARD, ("acme", "invoice open"))) == 0
+        assert holds.hold(client, "acme", "invoice open")
+        assert not holds.hold(client, "acme", "invoice open")
         assert ledger.admit([application("b", account())]) == [Parked(Reason.HELD, 0)]
         clock.advance(300)
         assert release(ledger) == []
-        assert operator.run(ScriptCall("hold", SHARD, ("acme", ""))) == 1
-        assert operator.run(ScriptCall("hold", SHARD, ("acme", ""))) == 0
+        assert holds.resume(client, "acme")
+        assert not holds.resume(client, "acme")
         assert [lease.probe for lease in release(ledger)] == [False]
 
     def test_a_call_under_way_does_not_end_the_operators_hold(
@@ -315,7 +312,7 @@ class TestOperatorsHold:
         decisions.hold(ledger, go(ledger, burst=5), Tally(sent=1), "NO_POINTS")
         clock.advance(5)
         (probe,) = release(ledger)
-        store_scripts(client).run(ScriptCall("hold", SHARD, ("acme", "operator")))
+        holds.hold(client, "acme", "operator")
         decisions.settle(ledger, probe, account(), Tally(sent=1), placed(probe))
         assert client.hmget(f"{SHARD}limit:acme", ["hold", "probe_at"]) == [b"operator", b"0"]
 
@@ -324,7 +321,7 @@ class TestOperatorsHold:
     ) -> None:
         """A call in flight that finds the account without points leaves the operator's hold as it is."""
         lease = go(ledger)
-        store_scripts(client).run(ScriptCall("hold", SHARD, ("acme", "operator")))
+        holds.hold(client, "acme", "operator")
         decisions.hold(ledger, lease, Tally(sent=1), "NO_POINTS")
         clock.advance(600)
         assert client.hget(f"{SHARD}limit:acme", "hold") == b"operator"

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
+import redis
 
 from worker.cli import places
 from worker.cli.output import console, example, json_option, print_json, say, span, table
 from worker.core.accounts import Account
-from worker.redisio.runner import ScriptCall
 from worker.settings import Settings
-from worker.state import keys
+from worker.state import holds
 from worker.state.census import AccountCount, Census
-from worker.state.lua import store_scripts
 from worker.telemetry.labels import OPERATOR_HOLD
 
 COLUMNS = ("account", "rate", "burst", "in flight", "waiting", "why", "oldest", "webhooks", "held")
@@ -47,7 +48,8 @@ def command(ctx: click.Context, as_json: bool) -> None:
 def hold(name: str, reason: str) -> None:
     """Let no job of account NAME be dialled until `resume`; jobs go on being accepted, and expire."""
     why = f"{OPERATOR_HOLD}: {' '.join(reason.split())}" if reason.strip() else OPERATOR_HOLD
-    changed = _set_hold(name, why)
+    with _store(name) as client:
+        changed = holds.hold(client, name, why)
     say(f"{name} is held ({why})" if changed else f"{name} was held already ({why})")
 
 
@@ -55,12 +57,14 @@ def hold(name: str, reason: str) -> None:
 @click.argument("name")
 def resume(name: str) -> None:
     """End the hold on account NAME, whoever set it."""
-    changed = _set_hold(name, "")
+    with _store(name) as client:
+        changed = holds.resume(client, name)
     say(f"{name} is resumed" if changed else f"{name} was not held")
 
 
-def _set_hold(name: str, why: str) -> bool:
-    """Hold the account, or resume it where `why` is empty; whether that changed anything."""
+@contextmanager
+def _store(name: str) -> Iterator[redis.Redis]:
+    """Open the store for a change to account `name`. Raises UsageError if the accounts file has no such account."""
     settings = Settings.from_env()
     with places.store(settings) as client:
         accounts = places.accounts(settings)
@@ -68,7 +72,7 @@ def _set_hold(name: str, why: str) -> bool:
             raise click.UsageError(
                 f"no account {name!r} in the accounts file; there are {', '.join(accounts)}"
             )
-        return bool(store_scripts(client).run(ScriptCall("hold", keys.prefix_of(name), (name, why))))
+        yield client
 
 
 def _row(account: Account, count: AccountCount) -> tuple[object, ...]:

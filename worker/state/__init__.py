@@ -14,6 +14,7 @@ offset           how Redis' clock differs from this process's clock
 steady           the store's own clock, for those who only read
 outbox           events not yet confirmed by the results queue
 refused_results  a broker that refuses events: one relay finds out, no worker dials
+holds            holds that an operator sets and ends
 deliveries       the webhook schedule
 dead_letters     messages that no event can answer
 suspects         messages that may have crashed a worker

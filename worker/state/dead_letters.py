@@ -83,6 +83,12 @@ class RedisDeadLetters:
         else:
             log.warning("message.dead", **told)
 
+    def count(self) -> int:
+        """Return how many letters there are. Raises StoreUnavailable."""
+        with store_errors():
+            letters: Any = self._client.llen(keys.DEAD)
+        return int(letters)
+
     def newest(self, most: int) -> list[DeadLetter]:
         """The newest `most`. Raises StoreUnavailable."""
         with store_errors():

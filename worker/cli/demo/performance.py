@@ -18,7 +18,7 @@ from worker.delivery.reader import read_results
 from worker.producer import Producer
 from worker.redisio.connection import connect
 from worker.sandbox import ServedRequest
-from worker.state import keys
+from worker.state.dead_letters import RedisDeadLetters
 
 DEADLINE_SECONDS = 45.0
 SURPLUS_SECONDS = 1.0
@@ -134,7 +134,6 @@ def _by_number(served: Sequence[ServedRequest]) -> Mapping[str, Sequence[ServedR
 
 def _read_the_rest(stage: Stage, seen: Seen) -> None:
     with connect(stage.server.url) as client:
-        letters: Any = client.llen(keys.DEAD)
-    seen.dead_letters = letters
+        seen.dead_letters = RedisDeadLetters(client).count()
     seen.metrics, seen.log = stage.worker.metrics(), stage.worker.log_text()
     seen.complaints = stage.worker.complaints(most=10)
