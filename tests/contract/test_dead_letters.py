@@ -17,7 +17,7 @@ from worker.core.records import Source
 from worker.errors import StoreUnavailable
 from worker.privacy.harmless import to_send_again
 from worker.privacy.labelled import REDACTED
-from worker.state import dead_letters, keys
+from worker.state import keys
 from worker.state.dead_letters import RedisDeadLetters
 
 JOB = {"account": "acme", "country": "1", "phone": "2125555555", "code": "4321", "ref": "hello"}
@@ -224,19 +224,17 @@ def test_a_letter_is_found_and_dropped_by_its_id(letters: RedisDeadLetters) -> N
     assert [letter.reason for letter in letters.newest(9)] == ["second"]
 
 
-def test_the_oldest_letters_make_room(letters: RedisDeadLetters, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_letters_make_room(client: redis.Redis) -> None:
     """A flood of broken messages cannot fill the store."""
-    monkeypatch.setattr(dead_letters, "MAX_KEEP", 3)
+    letters = RedisDeadLetters(client, max_keep=3)
     for n in range(5):
         letters.bury(f"reason {n}", Source.CELERY, b"x")
     assert [letter.reason for letter in letters.newest(9)] == ["reason 4", "reason 3", "reason 2"]
 
 
-def test_letters_are_bounded_in_bytes_together(
-    client: redis.Redis, letters: RedisDeadLetters, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_letters_are_bounded_in_bytes_together(client: redis.Redis) -> None:
     """The oldest go first, whatever the size of each; dropping one makes room for another (E8)."""
-    monkeypatch.setattr(dead_letters, "MAX_KEEP_BYTES", 2000)
+    letters = RedisDeadLetters(client, max_keep_bytes=2000)
     for n in range(20):
         letters.bury(f"reason {n}", Source.CELERY, b"x" * 100)
         assert counted(client) == stored_bytes(client) <= 2000
@@ -246,11 +244,9 @@ def test_letters_are_bounded_in_bytes_together(
     assert counted(client) == stored_bytes(client)
 
 
-def test_letters_of_an_earlier_version_are_counted_once(
-    client: redis.Redis, letters: RedisDeadLetters, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_letters_of_an_earlier_version_are_counted_once(client: redis.Redis) -> None:
     """A list without its count, and a count without its list, are put right by the next letter."""
-    monkeypatch.setattr(dead_letters, "MAX_KEEP_BYTES", 50_000)
+    letters = RedisDeadLetters(client, max_keep_bytes=50_000)
     old = {"id": "1", "at": 1.0, "source": "celery", "reason": "old", "content": "x" * 1000, "more": 1}
     client.rpush(keys.DEAD, *[json.dumps(old | {"id": str(n)}) for n in range(200)])
     letters.bury("new", Source.CELERY, b"x")

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import Metric
 
 from worker.errors import ConfigurationError
-from worker.telemetry import pages
 from worker.telemetry.health import HealthServer
+from worker.telemetry.pages import MAX_CLIENTS, Bounds
 
 
 class Worker:
@@ -46,12 +46,19 @@ def worker() -> Worker:
 
 
 @pytest.fixture
-def server(worker: Worker) -> Iterator[HealthServer]:
-    """A server on a free port of loopback."""
-    server = HealthServer("127.0.0.1", 0, worker.registry, worker.live, worker.ready)
+def server(request: pytest.FixtureRequest, worker: Worker) -> Iterator[HealthServer]:
+    """A server on a free port of loopback, with its usual bounds or those that the test is parametrized with."""
+    bounds: Bounds | None = getattr(request, "param", None)
+    server = HealthServer("127.0.0.1", 0, worker.registry, worker.live, worker.ready, bounds=bounds)
     server.start()
     yield server
     server.stop()
+
+
+def bounded(**bounds: float) -> pytest.MarkDecorator:
+    """A test of a server with these bounds."""
+    name = " ".join(f"{name}={value}" for name, value in bounds.items())
+    return pytest.mark.parametrize("server", [Bounds(**bounds)], indirect=True, ids=[name])  # type: ignore[arg-type]
 
 
 def ask(server: HealthServer, path: str, method: str = "GET") -> tuple[int, str, str]:
@@ -241,16 +248,15 @@ def test_one_address_has_only_its_own_places(
 ) -> None:
     """A crowd at one address does not send away those of another who are still writing (E9)."""
     (early,) = crowd(1, b"GET /livez HTTP/1.0\r\n", "127.0.0.2")
-    crowd(pages.MAX_CLIENTS, b"", "127.0.0.3")
+    crowd(MAX_CLIENTS, b"", "127.0.0.3")
     early.sendall(b"\r\n")
     assert early.recv(15) == b"HTTP/1.0 200 OK"
 
 
-def test_oldest_of_the_slow_goes_first(
-    server: HealthServer, crowd: Callable[..., list[socket.socket]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@bounded(max_clients_per_address=2)
+@pytest.mark.usefixtures("server")
+def test_oldest_of_the_slow_goes_first(crowd: Callable[..., list[socket.socket]]) -> None:
     """A newcomer is let in; who has asked already is not sent away for one who has not (E9)."""
-    monkeypatch.setattr(pages, "MAX_CLIENTS_PER_ADDRESS", 2)
     first, second = crowd(2, b"GET /livez HTTP/1.0\r\n")
     (third,) = crowd(1, b"GET /livez HTTP/1.0\r\n")
     assert is_hung_up_on(first)
@@ -259,22 +265,20 @@ def test_oldest_of_the_slow_goes_first(
         assert client.recv(15) == b"HTTP/1.0 200 OK"
 
 
+@bounded(max_clients=10)
 def test_crowd_from_everywhere_gives_way_too(
-    server: HealthServer, crowd: Callable[..., list[socket.socket]], monkeypatch: pytest.MonkeyPatch
+    server: HealthServer, crowd: Callable[..., list[socket.socket]]
 ) -> None:
     """Where each address has one place and all are taken, the oldest goes (E9)."""
-    monkeypatch.setattr(pages, "MAX_CLIENTS", 10)
     slow = [crowd(1, b"", f"127.0.1.{number}")[0] for number in range(1, 11)]
     assert ask(server, "/livez")[0] == 200
     assert is_hung_up_on(slow[0])
 
 
+@bounded(head_seconds=0.05)
 @pytest.mark.parametrize("sent", SLOW.values(), ids=SLOW.keys())
-def test_client_that_dawdles_is_hung_up_on(
-    server: HealthServer, monkeypatch: pytest.MonkeyPatch, sent: bytes
-) -> None:
+def test_client_that_dawdles_is_hung_up_on(server: HealthServer, sent: bytes) -> None:
     """A request that does not come ends its connection by the server's hand, so that none can pile up (E9)."""
-    monkeypatch.setattr(pages, "HEAD_SECONDS", 0.05)
     with connected(server) as client:
         client.sendall(sent)
         assert is_hung_up_on(client)

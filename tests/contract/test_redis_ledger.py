@@ -344,11 +344,9 @@ def dump(client: Any) -> bytes:
 class TestStrangers:
     """Jobs of accounts that do not exist."""
 
-    def test_strangers_take_a_bounded_memory(
-        self, client: redis.Redis, ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_strangers_take_a_bounded_memory(self, client: redis.Redis, clock: StoredClock) -> None:
         """However many there are: the newest are remembered, for minutes, and no id is claimed (E7)."""
-        monkeypatch.setattr("worker.state.ledger.MAX_STRANGERS", 20)
+        ledger = redis_ledger(client, clock, max_strangers=20)
         for n in range(100):
             turn_away(ledger, f"job-{n}")
         shard = keys.prefix_of("nosuch")

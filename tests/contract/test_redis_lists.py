@@ -18,7 +18,6 @@ from worker.core.judging import Broken, Submission
 from worker.core.ports import Whole
 from worker.errors import StoreUnavailable
 from worker.failpoints import FailpointReached
-from worker.inbound import redis_queue
 from worker.inbound.listening import QUIET_SECONDS
 from worker.inbound.redis_lists import (
     FETCH_BYTES,
@@ -411,9 +410,9 @@ def test_a_lost_message_whose_list_is_spoiled_stays_filed(client: redis.Redis, l
 class Worker:
     """One worker's queue, with a clock of its own."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, **bounds: int) -> None:
         self.taker, self.clock, self.calls = Taker(), FakeClock(), 0
-        self.queue = RedisQueue(client, self.taker, lambda: self.calls, self.clock)
+        self.queue = RedisQueue(client, self.taker, lambda: self.calls, self.clock, **bounds)
 
     def later(self, seconds: float) -> None:
         self.clock.advance(seconds)
@@ -553,16 +552,13 @@ class TestRedisQueue:
         worker.queue.turn()
         assert is_filed(client) == (0, 0)
 
-    def test_a_backlog_of_lost_messages_is_put_back_without_a_pause(
-        self, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_backlog_of_lost_messages_is_put_back_without_a_pause(self, client: redis.Redis) -> None:
         """Several workers may have died at once."""
-        monkeypatch.setattr(redis_queue, "MAX_IN_HAND", 0)
         client.hset(
             UNACKED, mapping={f"tag{n}": '[{"n": 1},"calls","calls"]' for n in range(MAX_RESTORE + 7)}
         )
         client.zadd(INDEX, {f"tag{n}": 1 for n in range(MAX_RESTORE + 7)})
-        worker = Worker(client)
+        worker = Worker(client, max_in_hand=0)
         worker.queue.turn()
         worker.queue.turn()
         assert len(queued(client)) == MAX_RESTORE + 7

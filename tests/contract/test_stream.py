@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -16,20 +16,11 @@ from worker.core.ports import Whole
 from worker.core.records import Source
 from worker.errors import StoreUnavailable
 from worker.failpoints import FailpointReached
-from worker.inbound import stream
 from worker.inbound.redis_lists import FETCH_BYTES
-from worker.inbound.stream import ABANDONED_MS, GROUP, STREAM, StreamSource
-from worker.inbound.upkeep import KEEP_SECONDS
-from worker.redisio.connection import connect
+from worker.inbound.stream import GROUP, STREAM, StreamSource
+from worker.inbound.upkeep import ABANDONED_SECONDS, KEEP_SECONDS
 
 JOB = {"id": "a", "account": "acme", "country": "1", "phone": "2125555555", "code": "4321"}
-
-
-@pytest.fixture
-def client(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
-    monkeypatch.setattr(stream, "LISTEN_SECONDS", 0.02)
-    with connect(redis_url) as connected:
-        yield connected
 
 
 @pytest.fixture
@@ -47,8 +38,10 @@ def intake(client: redis.Redis, taker: Taker, clock: FakeClock) -> StreamSource:
     return worker_on(client, taker, clock)
 
 
-def worker_on(client: redis.Redis, taker: Taker, clock: FakeClock | None = None) -> StreamSource:
-    return StreamSource(client, taker, clock or FakeClock())
+def worker_on(
+    client: redis.Redis, taker: Taker, clock: FakeClock | None = None, **bounds: Any
+) -> StreamSource:
+    return StreamSource(client, taker, clock or FakeClock(), listen_seconds=0.02, **bounds)
 
 
 def turn_later(intake: StreamSource, clock: FakeClock) -> None:
@@ -111,41 +104,34 @@ def test_workers_share_the_stream(client: redis.Redis, intake: StreamSource, tak
     assert sorted(taker.ids() + other.ids()) == list("abcd")
 
 
-def test_a_lost_workers_entries_are_claimed(
-    client: redis.Redis, intake: StreamSource, taker: Taker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lost_workers_entries_are_claimed(client: redis.Redis, taker: Taker) -> None:
     """What a worker took and never finished goes to another, said to be redelivered, and can be finished there."""
     lost = Taker()
     add(client, "a")
     worker_on(client, lost).turn()
     assert lost.ids() == ["a"]
-    monkeypatch.setattr(stream, "ABANDONED_MS", 0)
-    intake.turn()
+    worker_on(client, taker, abandoned_seconds=0).turn()
     assert taker.ids() == ["a"] and taker.entries[0].redelivered
     taker.entries[0].done()
     assert client.xlen(STREAM) == 0 and pending(client) == 0
 
 
 def test_a_worker_does_not_claim_what_it_has_in_hand(
-    client: redis.Redis,
-    intake: StreamSource,
-    taker: Taker,
-    clock: FakeClock,
-    monkeypatch: pytest.MonkeyPatch,
+    client: redis.Redis, taker: Taker, clock: FakeClock
 ) -> None:
     """However long an entry of its own takes, it is not handed over twice."""
-    monkeypatch.setattr(stream, "ABANDONED_MS", 0)
+    intake = worker_on(client, taker, clock, abandoned_seconds=0)
     add(client, "a")
     for _ in range(5):
         turn_later(intake, clock)
     assert taker.ids() == ["a"]
 
 
-def age(client: redis.Redis, milliseconds: int) -> None:
+def age(client: redis.Redis, seconds: float) -> None:
     """Let no consumer have seen its pending entries for so long."""
     for entry in cast(Any, client.xpending_range(STREAM, GROUP, "-", "+", 1000)):
         name, entry_id = entry["consumer"], entry["message_id"]
-        client.xclaim(STREAM, GROUP, name, 0, [entry_id], idle=milliseconds, justid=True)
+        client.xclaim(STREAM, GROUP, name, 0, [entry_id], idle=round(seconds * 1000), justid=True)
 
 
 def test_a_living_workers_entries_are_left_to_it(
@@ -159,7 +145,7 @@ def test_a_living_workers_entries_are_left_to_it(
     add(client, "unheard")
     ((_, [(unheard, _)]),) = cast(Any, client.xreadgroup(GROUP, own_name(client), {STREAM: ">"}, 1))
     for _ in range(3):
-        age(client, ABANDONED_MS)
+        age(client, ABANDONED_SECONDS)
         turn_later(slow_worker, slow_clock)
         turn_later(intake, clock)
     assert taker.ids() + slow.ids()[1:] == ["unheard"]
@@ -175,7 +161,7 @@ def test_a_worker_whose_intake_is_stuck_is_relieved(
     stuck_worker = worker_on(client, stuck, its_clock)
     stuck_worker.turn()
     stuck.stuck, stuck.room_bytes = True, 0
-    age(client, ABANDONED_MS)
+    age(client, ABANDONED_SECONDS)
     add(client, "b")
     turn_later(stuck_worker, its_clock)
     assert stuck.ids() == ["a"]
@@ -203,7 +189,7 @@ def test_after_an_outage_the_living_speak_first(
                 turn_later(worker, its_clock)
     finally:
         client.replicaof("NO", "ONE")
-    age(client, ABANDONED_MS)
+    age(client, ABANDONED_SECONDS)
     intake.turn()
     slow.turn()
     for _ in range(2):
@@ -211,18 +197,15 @@ def test_after_an_outage_the_living_speak_first(
     assert taker.ids() == []
 
 
-def test_many_abandoned_entries_are_claimed_without_a_pause(
-    client: redis.Redis, intake: StreamSource, taker: Taker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_abandoned_entries_are_claimed_without_a_pause(client: redis.Redis, taker: Taker) -> None:
     """Batch after batch, up to what a worker can hold."""
-    monkeypatch.setattr(stream, "MAX_BATCH", 2)
+    intake = worker_on(client, taker, max_batch=2, max_in_hand=4)
     for name in "abcde":
         add(client, name)
-    lost = worker_on(client, Taker())
+    lost = worker_on(client, Taker(), max_batch=2)
     for _ in range(3):
         lost.turn()
-    age(client, ABANDONED_MS)
-    monkeypatch.setattr(stream, "MAX_IN_HAND", 4)
+    age(client, ABANDONED_SECONDS)
     for _ in range(3):
         intake.turn()
     assert taker.ids() == list("abcd")
@@ -262,12 +245,9 @@ def test_an_entry_with_two_jobs_is_broken(client: redis.Redis, intake: StreamSou
     assert b'"b"' in taker.entries[0].raw and b'"a"' in taker.entries[0].raw
 
 
-def test_a_worker_takes_no_more_than_it_can_hold(
-    client: redis.Redis, intake: StreamSource, taker: Taker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_takes_no_more_than_it_can_hold(client: redis.Redis, taker: Taker) -> None:
     """With as many in hand as may be, the rest stays in the stream for others."""
-    monkeypatch.setattr(stream, "MAX_IN_HAND", 3)
-    monkeypatch.setattr(stream, "MAX_BATCH", 2)
+    intake = worker_on(client, taker, max_batch=2, max_in_hand=3)
     for name in "abcdefg":
         add(client, name)
     for _ in range(5):
@@ -292,26 +272,20 @@ def test_a_stream_that_was_deleted_is_made_anew(
     assert taker.ids() == ["a", "b"]
 
 
-def test_an_entry_that_was_trimmed_is_no_job(
-    client: redis.Redis, intake: StreamSource, taker: Taker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_entry_that_was_trimmed_is_no_job(client: redis.Redis, taker: Taker) -> None:
     """What a producer's MAXLEN cut away while a lost worker had it is neither claimed nor buried."""
     add(client, "a")
     worker_on(client, Taker()).turn()
     client.xtrim(STREAM, maxlen=0, approximate=False)
-    monkeypatch.setattr(stream, "ABANDONED_MS", 0)
-    intake.turn()
+    worker_on(client, taker, abandoned_seconds=0).turn()
     assert taker.entries == []
 
 
 def test_an_acknowledgement_that_fails_is_made_up_for(
-    client: redis.Redis,
-    intake: StreamSource,
-    taker: Taker,
-    clock: FakeClock,
-    monkeypatch: pytest.MonkeyPatch,
+    client: redis.Redis, taker: Taker, clock: FakeClock
 ) -> None:
     """With Redis away the entry stays pending, nothing is raised, and it is claimed and finished later."""
+    intake = worker_on(client, taker, clock, abandoned_seconds=0)
     add(client, "a")
     intake.turn()
     client.replicaof("127.0.0.1", "1")
@@ -320,7 +294,6 @@ def test_an_acknowledgement_that_fails_is_made_up_for(
     finally:
         client.replicaof("NO", "ONE")
     assert pending(client) == 1
-    monkeypatch.setattr(stream, "ABANDONED_MS", 0)
     turn_later(intake, clock)
     taker.entries[-1].done()
     assert len(taker.entries) == 2 and client.xlen(STREAM) == 0
@@ -395,7 +368,7 @@ def test_leaving_a_stream_that_is_gone_is_no_error(client: redis.Redis, intake: 
 
 
 def test_consumers_of_lost_workers_are_removed(
-    client: redis.Redis, intake: StreamSource, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis, intake: StreamSource, taker: Taker, clock: FakeClock
 ) -> None:
     """Those that have been idle for long and have nothing pending; never one with an entry in hand.
 
@@ -410,8 +383,7 @@ def test_consumers_of_lost_workers_are_removed(
     lost = set(consumers(client)).difference([holding])
     intake.turn()
     assert len(lost) == 3 and lost < set(consumers(client))
-    monkeypatch.setattr(stream, "LOST_CONSUMER_MS", 0)
-    turn_later(intake, clock)
+    turn_later(worker_on(client, taker, clock, lost_consumer_seconds=0), clock)
     assert not lost & set(consumers(client)) and holding in consumers(client) and pending(client) == 1
 
 
@@ -457,16 +429,14 @@ def test_entries_too_large_are_handed_over_by_size_and_beginning(
         assert entry.raw == text[:8192].encode()
 
 
-def test_a_lost_workers_large_entries_are_claimed_cut(
-    client: redis.Redis, intake: StreamSource, taker: Taker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lost_workers_large_entries_are_claimed_cut(client: redis.Redis, taker: Taker) -> None:
     """As they are read, so they are claimed: by size and beginning (E6)."""
     client.xadd(STREAM, {"job": "y" * (8 * 2**20), "other": "z"})
     client.xadd(STREAM, {"jab": "y" * (8 * 2**20)})
     lost = worker_on(client, Taker())
     lost.turn()
     lost.turn()
-    monkeypatch.setattr(stream, "ABANDONED_MS", 0)
+    intake = worker_on(client, taker, abandoned_seconds=0)
     for _ in range(3):
         intake.turn()
     assert [entry.cut.size for entry in taker.entries if entry.cut] == [8 * 2**20, 8 * 2**20 + 4]

@@ -14,10 +14,10 @@ from worker.state.lua import store_scripts
 LEASE_SECONDS, RETENTION_SECONDS = 30.0, 3600
 
 
-def redis_ledger(
-    store: redis.Redis | Scripts, clock: FakeClock | None = None, *, lease_seconds: float = LEASE_SECONDS
-) -> RedisLedger:
-    """One worker's ledger on `store`. Without a `clock` it reads the real time."""
+def redis_ledger(store: redis.Redis | Scripts, clock: FakeClock | None = None, **options: Any) -> RedisLedger:
+    """One worker's ledger on `store`, with `options` of RedisLedger. Without a `clock` it reads the real time."""
     scripts = store if isinstance(store, Scripts) else store_scripts(store)
-    own: Any = {"clock": clock} if clock else {}
-    return RedisLedger(scripts, lease_seconds=lease_seconds, retention_seconds=RETENTION_SECONDS, **own)
+    usual: dict[str, Any] = {"lease_seconds": LEASE_SECONDS, "retention_seconds": RETENTION_SECONDS}
+    if clock is not None:
+        usual["clock"] = clock
+    return RedisLedger(scripts, **usual | options)

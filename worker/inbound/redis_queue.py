@@ -50,13 +50,15 @@ class RedisQueue:
         taker: Taker,
         calls: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        max_in_hand: int = MAX_IN_HAND,
     ) -> None:
         """`calls`: how many the process has begun so far."""
         self._lists = RedisLists(client, [queue.name for queue in TASK_QUEUES], CALLS.name)
         self._taker, self._upkeep, self._calls, self._clock = taker, Upkeep(clock), calls, clock
         self._seen = calls(), clock()
         self._listening = Listening(Bell(client, CALLS.name), LISTEN_SECONDS, clock)
-        self._batch = MAX_BATCH
+        self._batch, self._max_in_hand = MAX_BATCH, max_in_hand
         self._lock = threading.Lock()
         self._in_hand: set[bytes] = set()
         self._done: list[bytes] = []
@@ -90,7 +92,8 @@ class RedisQueue:
 
     def _room(self) -> int:
         """For how many messages; half as many after each reply that did not come, which may have been too long."""
-        return min(self._batch, max(MAX_IN_HAND - len(self._in_hand), 0)) if self._taker.room_bytes > 0 else 0
+        free = max(self._max_in_hand - len(self._in_hand), 0)
+        return min(self._batch, free) if self._taker.room_bytes > 0 else 0
 
     @property
     def _bytes(self) -> int:

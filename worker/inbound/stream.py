@@ -28,8 +28,7 @@ MAX_IN_HAND = 1000
 LISTEN_SECONDS = 1.0
 IDLE_SECONDS, BUSY_SECONDS, WRONG_SECONDS = 0.004, 0.02, 1.0
 """The pause after a look that found nothing; with entries in hand; and where the key holds something else."""
-ABANDONED_MS = int(ABANDONED_SECONDS * 1000)
-LOST_CONSUMER_MS = 3_600_000
+LOST_CONSUMER_SECONDS = 3600.0
 _START = b"0-0"
 
 
@@ -43,15 +42,27 @@ class StreamSource:
     """
 
     def __init__(
-        self, client: redis.Redis, taker: Taker, clock: Callable[[], float] = time.monotonic
+        self,
+        client: redis.Redis,
+        taker: Taker,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        max_batch: int = MAX_BATCH,
+        max_in_hand: int = MAX_IN_HAND,
+        listen_seconds: float = LISTEN_SECONDS,
+        abandoned_seconds: float = ABANDONED_SECONDS,
+        lost_consumer_seconds: float = LOST_CONSUMER_SECONDS,
     ) -> None:
         self._client, self._taker, self._upkeep = client, taker, Upkeep(clock)
+        self._max_batch, self._max_in_hand = max_batch, max_in_hand
+        self._abandoned_ms = round(abandoned_seconds * 1000)
+        self._lost_consumer_ms = round(lost_consumer_seconds * 1000)
         self._consumer = uuid.uuid4().hex
         self._in_hand: set[bytes] = set()
         self._cursor = _START
-        self._batch = MAX_BATCH
+        self._batch = max_batch
         self._scripts = Scripts(client, source)
-        self._listening = Listening(Bell(client, STREAM), LISTEN_SECONDS, clock)
+        self._listening = Listening(Bell(client, STREAM), listen_seconds, clock)
         self.wrong: frozenset[str] = frozenset()
 
     def turn(self) -> float:
@@ -66,7 +77,7 @@ class StreamSource:
             self._upkeep.interrupted()
             self._listening.stir()
             raise
-        self._batch = min(self._batch * 2, MAX_BATCH)
+        self._batch = min(self._batch * 2, self._max_batch)
         if more:
             return 0.0
         return WRONG_SECONDS if self.wrong else BUSY_SECONDS if self._in_hand else IDLE_SECONDS
@@ -83,7 +94,7 @@ class StreamSource:
         """
         self._listening.close()
         with suppress(StoreUnavailable):
-            self._set_idle(ABANDONED_MS)
+            self._set_idle(self._abandoned_ms)
             self._forget_consumers(self._consumer)
 
     def _keep(self) -> None:
@@ -95,14 +106,14 @@ class StreamSource:
         self._scripts.run(ScriptCall("set_idle", STREAM, [GROUP, self._consumer, idle_ms, *self._in_hand]))
 
     def _forget_consumers(self, leaving: str) -> None:
-        self._scripts.run(ScriptCall("forget_consumers", STREAM, [GROUP, LOST_CONSUMER_MS, leaving]))
+        self._scripts.run(ScriptCall("forget_consumers", STREAM, [GROUP, self._lost_consumer_ms, leaving]))
 
     def _take_over(self) -> bool:
         """Claim what is abandoned, up to a batch; False while there may be more."""
         self._forget_consumers("")
         if self._is_full:
             return True
-        self._take(ABANDONED_MS, redelivered=True)
+        self._take(self._abandoned_ms, redelivered=True)
         return bool(self._cursor == _START)
 
     def _take_new(self) -> bool:
@@ -114,12 +125,11 @@ class StreamSource:
 
     @property
     def _is_full(self) -> bool:
-        return len(self._in_hand) >= MAX_IN_HAND or self._taker.room_bytes <= 0
+        return len(self._in_hand) >= self._max_in_hand or self._taker.room_bytes <= 0
 
     def _take(self, idle_ms: int | str, *, redelivered: bool) -> bool:
-        most = min(self._batch, MAX_BATCH)
-        most_bytes = min(FETCH_BYTES * most // MAX_BATCH, self._taker.room_bytes)
-        bounds = (most, most_bytes, MAX_MESSAGE_BYTES, HEAD_BYTES)
+        most_bytes = min(FETCH_BYTES * self._batch // self._max_batch, self._taker.room_bytes)
+        bounds = (self._batch, most_bytes, MAX_MESSAGE_BYTES, HEAD_BYTES)
         arguments = [GROUP, self._consumer, FIELD, *bounds, idle_ms, self._cursor]
         entries, wrong, cursor, more = self._scripts.run(ScriptCall("take", STREAM, arguments))
         self._cursor = cursor

@@ -54,12 +54,15 @@ class DeadLetter:
 class RedisDeadLetters:
     """A list in Redis, newest first, of dead letters as JSON objects.
 
-    Neither PIN nor number nor secret is written. The oldest letters go when there are more than `MAX_KEEP`, or when
-    they are larger together than `MAX_KEEP_BYTES`. Each has at most `MAX_CONTENT_BYTES` of content.
+    Neither PIN nor number nor secret is written. The oldest letters go when there are more than `max_keep`, or when
+    they are larger together than `max_keep_bytes`. Each has at most `MAX_CONTENT_BYTES` of content.
     """
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(
+        self, client: redis.Redis, *, max_keep: int = MAX_KEEP, max_keep_bytes: int = MAX_KEEP_BYTES
+    ) -> None:
         self._client, self._scripts = client, store_scripts(client)
+        self._max_keep, self._max_keep_bytes = max_keep, max_keep_bytes
 
     def bury(
         self,
@@ -77,7 +80,7 @@ class RedisDeadLetters:
         told = {"letter": letter.id, "source": letter.source, "reason": letter.reason, "size": letter.size}
         text = json.dumps(asdict(letter))
         try:
-            self._scripts.run(ScriptCall("bury", _KEYS, (text, MAX_KEEP, MAX_KEEP_BYTES)))
+            self._scripts.run(ScriptCall("bury", _KEYS, (text, self._max_keep, self._max_keep_bytes)))
         except WrongKey:
             log.error("message.dead_and_not_kept", redis_key=keys.DEAD, **told)
         else:
@@ -97,7 +100,7 @@ class RedisDeadLetters:
 
     def find(self, letter_id: str) -> DeadLetter | None:
         """The letter of that id, if it is there. Raises StoreUnavailable."""
-        return next((letter for letter in self.newest(MAX_KEEP) if letter.id == letter_id), None)
+        return next((letter for letter in self.newest(self._max_keep) if letter.id == letter_id), None)
 
     def drop(self, letter_id: str) -> bool:
         """Take a letter off the list; False if there is none of that id. Raises StoreUnavailable."""

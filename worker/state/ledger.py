@@ -59,12 +59,14 @@ class RedisLedger:
         lease_seconds: float,
         retention_seconds: int,
         clock: Callable[[], float] = time.monotonic,
+        max_strangers: int = MAX_STRANGERS,
     ) -> None:
         self._scripts = scripts
         self._claims = Claims(scripts, retention_seconds * 1000)
         self._lease_us = int(lease_seconds * _MICRO)
         self._retention_ms = retention_seconds * 1000
         self._clock, self._replies = clock, LeaseReplies()
+        self._max_strangers = max_strangers
         self._turns = itertools.count()
         self._unheard: dict[str, str] = {}
         self._unanswered: list[str] = []
@@ -169,7 +171,7 @@ class RedisLedger:
         digest = repeats.digest(job_id, account_name, content)
         if account is None:
             owner = self._claims.owner(job_id) or account_name
-            args = (job_id, account_name, event.body, digest, STRANGER_MS, MAX_STRANGERS)
+            args = (job_id, account_name, event.body, digest, STRANGER_MS, self._max_strangers)
             call = ScriptCall("turn_away", keys.prefix_of(account_name), args)
         else:
             (owner,) = self._claims.owners([Claim(job_id, account_name)])

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from worker.errors import ConfigurationError
-from worker.telemetry.pages import MAX_CLIENTS, PLAIN, Page, PageServer
+from worker.telemetry.pages import MAX_CLIENTS, PLAIN, Bounds, Page, PageServer
 
 Problems = Callable[[], list[str]]
 
@@ -33,7 +33,14 @@ class HealthServer:
     """
 
     def __init__(
-        self, host: str, port: int, registry: CollectorRegistry, live: Problems, ready: Problems
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        live: Problems,
+        ready: Problems,
+        *,
+        bounds: Bounds | None = None,
     ) -> None:
         self._host, self._port = host, port
         self._server = PageServer(
@@ -41,7 +48,8 @@ class HealthServer:
                 "/metrics": lambda: _exposition(registry),
                 "/livez": lambda: _verdict(live),
                 "/readyz": lambda: _verdict(ready),
-            }
+            },
+            bounds or Bounds(),
         )
 
     @property

@@ -45,9 +45,12 @@ class Outlet:
         *,
         dropped: Callable[[], object] = lambda: None,
         recovered: Callable[[int], object] = lambda _: None,
+        max_lines: int = MAX_LINES,
+        max_characters: int = MAX_CHARACTERS,
     ) -> None:
         self._descriptor, self._encoding = descriptor, encoding
         self._dropped, self._recovered = dropped, recovered
+        self._max_lines, self._max_characters = max_lines, max_characters
         self._begin()
         os.register_at_fork(after_in_child=self._begin)
 
@@ -63,7 +66,7 @@ class Outlet:
     def write(self, line: str) -> None:
         """Take a line, or drop it where too much waits already. Never blocks."""
         characters = self._taken_characters + len(line) - self._done_characters
-        if characters > MAX_CHARACTERS or self._taken_lines - self._done_lines >= MAX_LINES:
+        if characters > self._max_characters or self._taken_lines - self._done_lines >= self._max_lines:
             self._lost_here += 1
             self._dropped()
             return

