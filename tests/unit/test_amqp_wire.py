@@ -6,11 +6,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from amqp.transport import TCPTransport
 
-from worker.broker.amqp_wire import Wire, written_together
+from worker.broker.amqp_frames import Frames
+from worker.broker.amqp_wire import Wire, ease, written_together
 from worker.errors import BrokerUnavailable
 
 
@@ -128,3 +130,39 @@ def test_nothing_goes_out_after_an_error() -> None:
         raise BrokerUnavailable
     transport.write(b"two")
     assert transport.written == [b"two"]
+
+
+def over_tcp(near: socket.socket) -> Any:
+    """A connection of py-amqp's as it is once its transport is there."""
+    transport = TCPTransport("127.0.0.1:5672")
+    transport.sock, transport._quick_recv, transport._write = near, near.recv, near.sendall
+    return SimpleNamespace(transport=transport, on_inbound_frame=None, on_inbound_method=None)
+
+
+def test_a_transport_over_tcp_reads_and_writes_through_the_wire(ends: Ends) -> None:
+    """And the connection has the frames taken as they come."""
+    near, far = ends
+    connection = over_tcp(near)
+    ease(connection)
+    transport = connection.transport
+    assert isinstance(transport.sock, Wire) and isinstance(connection.on_inbound_frame, Frames)
+    transport.write(b"out")
+    far.sendall(b"in")
+    assert (far.recv(9), transport._quick_recv(9)) == (b"out", b"in")
+
+
+def test_a_transport_that_is_built_otherwise_is_left_alone(ends: Ends) -> None:
+    """A version of py-amqp with other attributes is slower with it, and works."""
+    near, _ = ends
+    connection = over_tcp(near)
+    del connection.transport._quick_recv
+    ease(connection)
+    assert connection.transport.sock is near and isinstance(connection.on_inbound_frame, Frames)
+
+
+def test_frames_go_out_one_by_one_where_they_cannot_be_kept() -> None:
+    """A version of py-amqp that writes in another way still publishes."""
+    written: list[bytes] = []
+    with written_together(cast(Any, SimpleNamespace(transport=SimpleNamespace(write=written.append)))):
+        written.append(b"one")
+    assert written == [b"one"]

@@ -18,6 +18,9 @@ from worker.core.judging import MAX_MESSAGE_BYTES
 
 READ_BYTES = 65_536
 
+_REPLACED = ("sock", "_quick_recv", "_write")
+"""Attributes of py-amqp's transport over TCP."""
+
 
 class Wire:
     """A socket that sets a timeout when it is needed, and reads ahead where its owner reads on until nothing is left.
@@ -62,19 +65,39 @@ class Wire:
 
 
 def ease(connection: amqp.Connection) -> None:
-    """Give a connection that was just made `Frames`, and a `Wire`; with TLS its socket keeps bytes of its own and
-    stays as it is."""
+    """Give a connection that was just made `Frames`, and its transport a `Wire`.
+
+    The transport stays as it is with TLS, whose socket keeps bytes of its own, and where a version of py-amqp has other
+    attributes: that costs speed alone.
+    """
     connection.on_inbound_frame = Frames(connection, connection.on_inbound_method, MAX_MESSAGE_BYTES)
     transport = connection.transport
-    if isinstance(transport, TCPTransport):
+    if isinstance(transport, TCPTransport) and all(hasattr(transport, name) for name in _REPLACED):
         wire = Wire(transport.sock)
         transport.sock, transport._quick_recv, transport._write = wire, wire.recv, wire.sendall
 
 
+def publish_unasked(connection: amqp.Connection) -> None:
+    """Keep py-amqp from looking before each message whether the broker takes none for now.
+
+    A broker that takes none does not confirm either, and that is waited for. py-amqp holds no capabilities of a broker
+    that has sent none.
+    """
+    capabilities = connection.client_properties.get("capabilities")
+    if capabilities is not None:
+        capabilities["connection.blocked"] = False
+
+
 @contextmanager
 def written_together(connection: amqp.Connection) -> Iterator[None]:
-    """Within, frames are kept, and written at its end in one go; not where it ends by an exception."""
+    """Within, frames are kept, and written at its end in one go; not where it ends by an exception.
+
+    Where a version of py-amqp has no `_write` to be replaced, each frame is written by itself.
+    """
     transport, frames = connection.transport, bytearray()
+    if not hasattr(transport, "_write"):
+        yield
+        return
     write, transport._write = transport._write, frames.extend
     try:
         yield

@@ -6,7 +6,7 @@ address that no transport understands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
@@ -18,7 +18,7 @@ from kombu.exceptions import KombuError
 from kombu.transport import virtual
 from redis.exceptions import RedisError, ResponseError
 
-from worker.broker.amqp_wire import ease
+from worker.broker.amqp_wire import ease, publish_unasked
 from worker.broker.declaring import declare
 from worker.broker.refusal import refuses
 from worker.broker.transports import BrokerConnection
@@ -30,6 +30,9 @@ ANSWER_SECONDS = 10.0
 
 # AttributeError: py-amqp on a connection that was lost. KeyError: kombu's Redis channel, dropped meanwhile.
 BROKER_ERRORS = (AMQPError, MessageNacked, KombuError, RedisError, OSError, AttributeError, KeyError)
+
+Bindings = Callable[[str], Sequence[Sequence[str]]]
+"""The bindings of the exchange of that name: of each its routing key, a pattern, and the queue's name."""
 
 _COMMAND_ECHO = " of pipeline caused error: "
 
@@ -75,11 +78,9 @@ class Link:
         wire = self.connection.connection
         if isinstance(wire, amqp.Connection):
             ease(wire)
+            publish_unasked(wire)
             # py-amqp's own read_timeout is swallowed by its read loop; the socket's is not.
-            wire.transport.sock.settimeout(ANSWER_SECONDS)
-            # It would look before each message whether the broker takes none for now; one that does not, does not
-            # confirm either, and that is waited for.
-            wire.client_properties["capabilities"]["connection.blocked"] = False
+            wire.sock.settimeout(ANSWER_SECONDS)
         return self.connection.channel()
 
     def declare(self, queues: Iterable[Queue]) -> None:
@@ -104,18 +105,18 @@ class Link:
         """True on AMQP, where a publish is only on its way until the broker confirms it."""
         return isinstance(self.channel, amqp.Channel)
 
-    @contextmanager
-    def bindings_read_once(self) -> Iterator[None]:
-        """Within, the bindings of an exchange are asked for once: kombu on Redis asks for each message, which takes
-        longer than all else of publishing it."""
-        if isinstance(self.channel, virtual.Channel):
-            vars(self.channel)["get_table"] = cache(self.channel.get_table)
-        try:
-            yield
-        finally:
-            vars(self.channel).pop("get_table", None)
+    def bindings(self) -> Bindings:
+        """Return what reads the bindings of an exchange, of each only once: on Redis every look is a round trip.
 
-    def intact(self) -> bool:
+        For a batch, not for longer, and not on AMQP, where only the broker knows them.
+        """
+        return cache(self._bindings_of)
+
+    def _bindings_of(self, exchange: str) -> Sequence[Sequence[str]]:
+        found: Sequence[Sequence[str]] = self.channel.get_table(exchange)
+        return found
+
+    def intact(self, bindings: Bindings) -> bool:
         """False where the broker forgot the bindings: kombu keeps them in Redis, and a message without is
         dropped.
 
@@ -125,11 +126,7 @@ class Link:
         if not isinstance(self.channel, virtual.Channel):
             return True
         with broker_errors("the broker does not answer"):
-            return all(self._bound(queue) for queue in self.queues if queue.exchange.name)
-
-    def _bound(self, queue: Queue) -> bool:
-        wanted = (queue.routing_key, queue.name)
-        return any((key, name) == wanted for key, _, name in self.channel.get_table(queue.exchange.name))
+            return all(_is_bound(queue, bindings) for queue in self.queues if queue.exchange.name)
 
     def wait_until_written(self) -> None:
         """Return when a broker that is Redis has in its file what it has taken; others confirm no sooner.
@@ -148,6 +145,11 @@ class Link:
     def abandon(self) -> None:
         """Let go of a connection that failed, without a word to the broker."""
         let_go(self.connection)
+
+
+def _is_bound(queue: Queue, bindings: Bindings) -> bool:
+    wanted = (queue.routing_key, queue.name)
+    return any((key, name) == wanted for key, _, name in bindings(queue.exchange.name))
 
 
 def establish(connection: Connection) -> None:

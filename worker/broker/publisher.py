@@ -12,7 +12,7 @@ from kombu.transport import redis
 
 from worker.broker.amqp_wire import written_together
 from worker.broker.confirms import Confirms
-from worker.broker.connection import Link, broker_errors, connection_to
+from worker.broker.connection import Bindings, Link, broker_errors, connection_to
 from worker.broker.message import PERSISTENT, Message
 from worker.broker.redis_outbound import RedisOutbound
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
@@ -102,10 +102,10 @@ class _Session:
     def send(self, batch: Sequence[Message], queues: Collection[Queue]) -> bool:
         """Return when the broker has them all; False, and nothing sent, if it forgot where they go."""
         self.link.declare(queues)
-        with self.link.bindings_read_once():
-            if not self.link.intact():
-                return False
-            self._outbound.send(batch)
+        bindings = self.link.bindings()
+        if not self.link.intact(bindings):
+            return False
+        self._outbound.send(batch, bindings)
         if self._confirms is not None:
             self._confirms.wait()
         self.link.wait_until_written()
@@ -119,7 +119,7 @@ class _Outbound:
         self._channel, self._confirms = channel, confirms
         self._producer: Any = kombu.Producer(channel)
 
-    def send(self, batch: Sequence[Message]) -> None:
+    def send(self, batch: Sequence[Message], _: Bindings) -> None:
         """Raises what kombu and the libraries under it raise; then any part of the batch may be out."""
         together = written_together(self._channel.connection) if self._confirms is not None else nullcontext()
         with together:

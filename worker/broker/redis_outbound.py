@@ -11,11 +11,12 @@ import json
 import uuid
 from base64 import b64encode
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from redis.exceptions import ResponseError
 
+from worker.broker.connection import Bindings
 from worker.broker.message import PERSISTENT, Message
 
 NORMAL_PRIORITY = 0
@@ -32,9 +33,9 @@ class RedisOutbound:
         self._channel = channel
         self._tags = map(f"{uuid.uuid4()}-{{}}".format, itertools.count())
 
-    def send(self, batch: Sequence[Message]) -> None:
+    def send(self, batch: Sequence[Message], bindings: Bindings) -> None:
         """One round trip; a queue's messages stay in order. A message that no queue is bound for goes nowhere."""
-        queues_of = cache(self._queues)
+        queues_of = cache(partial(self._queues, bindings))
         lists: dict[str, list[str]] = {}
         for message in batch:
             packed = envelope(message, next(self._tags))
@@ -49,11 +50,11 @@ class RedisOutbound:
                 if isinstance(reply, Exception):
                     raise reply
 
-    def _queues(self, exchange: str, routing_key: str) -> list[str]:
+    def _queues(self, bindings: Bindings, exchange: str, routing_key: str) -> list[str]:
         if not exchange:
             return [routing_key]
-        kind, bindings = self._channel.typeof(exchange), self._channel.get_table(exchange)
-        return sorted(kind.lookup(bindings, exchange, routing_key, None))
+        kind = self._channel.typeof(exchange)
+        return sorted(kind.lookup(bindings(exchange), exchange, routing_key, None))
 
 
 def envelope(message: Message, tag: str) -> str:

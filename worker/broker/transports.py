@@ -148,22 +148,9 @@ class RedisTransport(redis.Transport):
 
 
 def _amqp(url: str) -> Arguments:
-    try:
-        parts, fragment = url_to_parts(url), urlsplit(url).fragment
-    except ValueError:
-        raise ValueError(UNREADABLE) from None
-    if fragment:
-        raise ValueError("holds a #, after which nothing is read; write it as %23")
-    if "@" in urlsplit(url).path:
-        raise ValueError(UNREADABLE)
-    options, secured = _options(parts.query), parts.scheme == "amqps"
-    if not secured and options.keys() & _SECURE:
-        raise ValueError("has options of TLS, which only amqps:// can heed")
-    if options.keys() - _PLAIN - _SECURE:
-        known = ", ".join(sorted(_PLAIN))
-        raise ValueError(
-            f"has an option that is not known; allowed are {known}, and with amqps:// those of TLS"
-        )
+    parts = _amqp_parts(url)
+    secured = parts.scheme == "amqps"
+    options = _options(parts.query, secured=secured)
     security = {"server_hostname": parts.hostname or "localhost"} | {
         name: value for name, value in options.items() if name in _SECURE
     }
@@ -181,7 +168,32 @@ def _amqp(url: str) -> Arguments:
     }
 
 
-def _options(query: Mapping[str, str]) -> Arguments:
+def _amqp_parts(url: str) -> Any:
+    """The parts of an address as kombu names them. Raises ValueError."""
+    try:
+        parts, fragment = url_to_parts(url), urlsplit(url).fragment
+    except ValueError:
+        raise ValueError(UNREADABLE) from None
+    if fragment:
+        raise ValueError("holds a #, after which nothing is read; write it as %23")
+    if "@" in urlsplit(url).path:
+        raise ValueError(UNREADABLE)
+    return parts
+
+
+def _options(query: Mapping[str, str], *, secured: bool) -> Arguments:
+    options = _read_options(query)
+    if not secured and options.keys() & _SECURE:
+        raise ValueError("has options of TLS, which only amqps:// can heed")
+    if options.keys() - _PLAIN - _SECURE:
+        known = ", ".join(sorted(_PLAIN))
+        raise ValueError(
+            f"has an option that is not known; allowed are {known}, and with amqps:// those of TLS"
+        )
+    return options
+
+
+def _read_options(query: Mapping[str, str]) -> Arguments:
     made = {}
     for given, text in query.items():
         name = ALIASES.get(given, given)

@@ -42,4 +42,4 @@ class BeatStep(bootsteps.StartStopStep):
 def _cut(consumer: Any) -> None:
     """End the connection under the consumer's feet: it wakes with an error, and Celery connects anew."""
     with suppress(OSError, AttributeError):
-        consumer.connection.connection.transport.sock.shutdown(socket.SHUT_RDWR)
+        consumer.connection.connection.sock.shutdown(socket.SHUT_RDWR)
