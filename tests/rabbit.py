@@ -131,7 +131,7 @@ def _environ(folder: Path, port: int, erlang: str) -> dict[str, str]:
 class GuardedNode(Node):
     """`guest` may do everything; `porter` may read and write, not configure, `writer` and `reader` only one of these.
 
-    `least` has what the README asks for.
+    `least` has what docs/reference/settings.md asks for.
     """
 
     tls_port: int

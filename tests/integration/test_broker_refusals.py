@@ -109,7 +109,7 @@ def test_lines_before_the_start_are_log_lines_too(stack: Stack, node: GuardedNod
 def test_least_rights_are_enough_on_redis(
     tmp_path: Path, own_redis: RedisServer, sandbox: Sandbox, user: str
 ) -> None:
-    """A Redis user with the keys and commands that the README names is enough for store and broker."""
+    """A Redis user with the keys and commands that docs/reference/settings.md names is enough for store and broker."""
     with Stack(tmp_path, user, own_redis.url, sandbox.url, ACCOUNTS, BROKER_URL=user) as stack:
         worker = stack.start()
         stack.outside.send(new_job("one"))

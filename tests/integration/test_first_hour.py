@@ -1,4 +1,4 @@
-"""What a newcomer types first: the block of the README, and `callworker dev`, each in a process group of its own."""
+"""What a newcomer types first: the pages' commands and `callworker dev`, each in a process group of its own."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ from pathlib import Path
 import pytest
 
 from tests.processes import free_port, wait_until
+from worker.cli.dev import ACCOUNTS
 from worker.settings import Settings
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+BY_HAND = ROOT / "docs/how-to/use-the-sandbox.md"
+TUTORIAL = ROOT / "docs/tutorial/first-call.md"
+WEBHOOK_PORT = "8808"
 CALLWORKER = [sys.executable, "-m", "worker.cli"]
 JOB = ("--account", "acme", "--country", "1", "--phone", "2125550123", "--code", "4711")
 ENQUEUE = ("enqueue", *JOB, "--wait")
@@ -78,17 +82,15 @@ def started(command: list[str], tmp_path: Path, environ: dict[str, str]) -> Iter
                 group.wait(30)
 
 
-def block(heading: str) -> str:
-    """The first block of shell commands under a heading of the README, as it stands."""
-    section = README.read_text(encoding="utf-8").partition(f"## {heading}\n")[2]
-    found = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
-    assert found is not None
-    return found[1]
+def blocks(page: Path, heading: str) -> list[str]:
+    """The blocks of shell commands under a heading of a page, word for word."""
+    section = page.read_text(encoding="utf-8").partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
 
 
 def script_and_command(tmp_path: Path) -> tuple[str, list[str]]:
-    """The README's block, and what runs it: as it stands where it has a network of its own; else with a free port."""
-    text, file = block("Try it by hand"), str(tmp_path / "block")
+    """The page's block, and what runs it: word for word where it has a network of its own; else with a free port."""
+    (text,), file = blocks(BY_HAND, "Part by part"), str(tmp_path / "block")
     if may_have_a_network():
         return text, [*OWN_NETWORK, "bash", "-e", file]
     port = free_port()
@@ -96,8 +98,8 @@ def script_and_command(tmp_path: Path) -> tuple[str, list[str]]:
     return text, ["bash", "-e", file]
 
 
-def test_readme_s_first_commands_work_as_they_stand(tmp_path: Path, environ: dict[str, str]) -> None:
-    """Pasted in one go, the block of "Try it by hand" places a call and prints it twice: commands wait for a server
+def test_commands_of_the_page_work_word_for_word(tmp_path: Path, environ: dict[str, str]) -> None:
+    """Pasted in one go, the block of "Part by part" places a call and prints it twice: commands wait for a server
     that is only starting, and `results` for an event that is on its way (D3)."""
     script, command = script_and_command(tmp_path)
     (tmp_path / "block").write_text(script, encoding="utf-8")
@@ -127,6 +129,32 @@ def test_dev_needs_nothing_and_other_commands_find_it(tmp_path: Path, environ: d
         assert dev.wait(60) == 0, told
     server = _exports(told)["REDIS_URL"].removeprefix("unix://")
     wait_until(lambda: not _listens(server), "the embedded server has ended")
+
+
+def test_tutorial_s_receiver_prints_the_event(tmp_path: Path, environ: dict[str, str]) -> None:
+    """The tutorial's step with the webhook: `dev` signs with the secret that the shell names, and the receiver of
+    the examples verifies the event and prints it."""
+    port = str(free_port())
+    webhook, dev, receiver, call = [
+        block.replace(WEBHOOK_PORT, port).replace("examples/", f"{ROOT}/examples/")
+        for block in blocks(TUTORIAL, "5. Receive events with a webhook")[:4]
+    ]
+    _give_dev_its_accounts(tmp_path)
+    environ = {name: value for name, value in environ.items() if name != "METRICS_PORT"}
+    environ["PATH"] = f"{Path(sys.executable).parent}:{environ['PATH']}"
+    subprocess.run(["bash", "-ec", webhook], env=environ, check=True)
+    receiver = receiver.replace(". .venv/bin/activate\n", "")
+    (there := tmp_path / "receiver").mkdir()
+    with started(["bash", "-ec", receiver], there, environ), started(["bash", "-ec", dev], tmp_path, environ):
+        subprocess.run(["bash", "-c", call], env=environ, timeout=LONGEST_SECONDS, check=False)
+        wait_until(lambda: "INVALID_TELEPHONE" in (there / "out").read_text(), "the event is printed")
+        assert '"id": "order-4713"' in (there / "out").read_text()
+
+
+def _give_dev_its_accounts(home: Path) -> None:
+    folder = home / ".local/state/callworker-dev"
+    folder.mkdir(parents=True, mode=0o700)
+    (folder / "accounts.toml").write_text(ACCOUNTS, encoding="utf-8")
 
 
 def _run(words: Sequence[str], environ: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -64,7 +64,7 @@ POOL = (
 GLOBAL_REFUSED: Mapping[str, str] = {
     "result_backend": "there are no Celery results; use the results queue or `callworker job`",
     "loader": "the app has its own",
-    "config": "settings are environment variables of their own, which the README lists",
+    "config": "settings are environment variables of their own, which docs/reference/settings.md lists",
 }
 """Of `celery` itself, before the command."""
 
@@ -133,7 +133,7 @@ def _refusals(ctx: click.Context, given: Mapping[str, Given], args: list[str]) -
         if problem := _problem(name, option.value):
             yield f"{option.spelled}: {problem}"
     for word in args:
-        yield f"{word}: is not an option; settings are environment variables, which the README lists"
+        yield f"{word}: is not an option; settings are environment variables, which docs/reference/settings.md lists"
 
 
 def _of_program(ctx: click.Context) -> Iterator[str]:

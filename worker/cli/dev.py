@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from worker.cli import places
-from worker.cli.demo.props import HOST, free_port, is_free, made_up
+from worker.cli.demo.props import HOST, endpoints, free_port, is_free, made_up
 from worker.cli.output import example, say
 from worker.cli.run import work
 from worker.core.accounts import Accounts
@@ -56,7 +56,7 @@ def _accounts_file(folder: Path) -> Path:
 
 
 def _set_environment(folder: Path, accounts_file: Path, sandbox_url: str) -> None:
-    """Let the worker see nothing of the shell's own servers and keys: whatever is dialled here is made up."""
+    """Hide the shell's own servers and keys from the worker: everything that is dialled here is made up."""
     for name in ("REDIS_URL", "BROKER_URL"):
         os.environ.pop(name, None)
     os.environ |= {
@@ -65,9 +65,15 @@ def _set_environment(folder: Path, accounts_file: Path, sandbox_url: str) -> Non
         "PROXSTOP_URL": sandbox_url,
         "METRICS_HOST": HOST,
         "METRICS_PORT": str(_free(METRICS_PORT) or free_port()),
-        **made_up(Accounts.load(accounts_file)),
+        **_credentials(Accounts.load(accounts_file)),
     }
     os.environ.setdefault("LOG_FORMAT", "console")
+
+
+def _credentials(accounts: Accounts) -> dict[str, str]:
+    """Made-up keys and secrets. The shell's webhook secrets are kept: the receiver must know them too."""
+    shared = {name for hook in endpoints(accounts) for name in hook.secret_env if os.environ.get(name)}
+    return {name: value for name, value in made_up(accounts).items() if name not in shared}
 
 
 def _free(port: int) -> int:

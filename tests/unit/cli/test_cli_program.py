@@ -86,7 +86,7 @@ def test_misspelled_word_is_answered_with_the_one_that_is_near(
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shell_completes_commands_and_options(shell: str) -> None:
-    """The script that the README names is given, and completes what has been typed so far (D10)."""
+    """The script that docs/reference/commands.md names is given, and completes what has been typed so far (D10)."""
     environ = {**os.environ, "_CALLWORKER_COMPLETE": f"{shell}_source"}
     script = subprocess.run(CALLWORKER, env=environ, capture_output=True, text=True, check=True).stdout
     assert f"_CALLWORKER_COMPLETE={shell}_complete" in script

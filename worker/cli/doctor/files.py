@@ -29,7 +29,7 @@ def check(settings: Settings) -> Iterator[Finding]:
 
 def _accounts_remedy(path: Path) -> str:
     if path.exists():
-        return "correct that line; the README says under “Accounts” what may stand there"
+        return "correct that line; docs/reference/accounts.md says what each field may hold"
     return "write that file, or name another with ACCOUNTS_FILE"
 
 

@@ -7,7 +7,7 @@ from worker.network.causes import Cause, cause_of
 
 _MENDS = {
     Cause.PASSWORD: "correct the user name and password in {variable}, or the server's own",
-    Cause.RIGHTS: "give this user the rights that the README names under “Addresses of Redis and the broker”",
+    Cause.RIGHTS: "give this user the rights that docs/reference/settings.md names",
     Cause.PLACE: "name a database or virtual host in {variable} that is there and that this user may use",
     Cause.TLS: "compare the scheme of {variable}, the server's certificate and its host name",
     Cause.NAME: "correct the host in {variable}, or the machine's name service",
