@@ -12,7 +12,7 @@ from amqp import spec
 from amqp.exceptions import UnexpectedFrame
 from amqp.serialization import dumps, loads
 
-from worker.broker.amqp_frames import HEAD_BYTES, USED_OF_PY_AMQP, Frames, Received
+from worker.broker.amqp_frames import HEAD_BYTES, Frames, Received
 
 MAX = 20_000
 
@@ -47,16 +47,6 @@ class Wire:
         received = self.dispatched[-1][3].body
         assert isinstance(received, Received)
         return received
-
-
-@pytest.mark.parametrize(("owner", "names"), USED_OF_PY_AMQP.items())
-def test_library_still_has_what_is_used_of_it(owner: Any, names: tuple[str, ...]) -> None:
-    """An upgrade of py-amqp that takes one of these away must change `worker/broker/amqp_frames.py` with it."""
-    message = owner() if owner.__name__ == "Message" else owner
-    missing = [name for name in names if not hasattr(message, name)]
-    assert not missing, (
-        f"py-amqp's {owner.__name__} no longer has {missing}: see worker/broker/amqp_frames.py"
-    )
 
 
 @pytest.mark.parametrize("body", [b"", b"x", b"x" * 9000])

@@ -22,13 +22,6 @@ from amqp.exceptions import UnexpectedFrame
 HEAD_BYTES = 8192
 """What is kept of a body that is too large."""
 
-USED_OF_PY_AMQP = {
-    amqp.Connection: ("on_inbound_frame", "on_inbound_method"),
-    amqp.Message: ("properties",),
-    spec.Basic: ("Deliver", "GetOk", "Return"),
-}
-"""What is used of the library beyond its documentation. A test says so when an upgrade takes it away."""
-
 _METHOD, _HEADER, _BODY, _HEARTBEAT = 1, 2, 3, 8
 _HEADER_BYTES = 12
 _NO_NAMES = b"\x00\x00"
