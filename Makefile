@@ -58,8 +58,9 @@ check: $(INSTALLED) ## check format, lint and types
 docs: $(INSTALLED) ## build the documentation as a site in build/docs; a broken link or any warning is an error
 	$(Q)$(BIN)/python -m ops.site
 
-reference: $(INSTALLED) ## write what docs/reference has from the code: JSON Schemas
+reference: $(INSTALLED) ## write what docs/reference has from the code: settings, commands, metrics, accounts, errors, JSON Schemas
 	$(Q)$(BIN)/python -m ops.schemas docs/reference
+	$(Q)$(BIN)/python -m ops.reference docs/reference
 
 lock: $(INSTALLED) ## write new lock files from pyproject.toml, keeping versions that still fit
 	$(Q)$(LOCK) --output-file requirements.lock pyproject.toml

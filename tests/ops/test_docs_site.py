@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from ops.site.__main__ import not_in_navigation
 from ops.site.checking import problems
 from ops.site.staging import everything, stage
 
 ROOT = Path(__file__).parents[2]
 
+FOLDER = "docs"
 FAULTS = {
     '<a href="gone.html">x</a>': "link gone.html: there is no such file",
     '<a href="other.html#gone">x</a>': "link other.html#gone: the page has no such anchor",
@@ -57,7 +59,7 @@ def test_site_has_what_the_documentation_links_to_and_nothing_else(tmp_path: Pat
     texts = {
         "README.md": "[a](docs/./a.md) [site](https://x.example/b.md) `[code](code.py)`\n```md\n[c](code.py)\n```\n",
         "CONTRIBUTING.md": "", "SECURITY.md": "", "CHANGELOG.md": "[outside](../outside.md) [gone](gone.md)",
-        "/".join(("docs", "a.md")): "[program](../program.py#top)", "program.py": "", "code.py": "",
+        FOLDER + "/a.md": "[program](../program.py#top)", "program.py": "", "code.py": "",
     }  # fmt: skip
     for name, text in texts.items():
         (root / name).write_text(text, encoding="utf-8")
@@ -66,6 +68,11 @@ def test_site_has_what_the_documentation_links_to_and_nothing_else(tmp_path: Pat
     stage(root, pages)
     found = {path.relative_to(pages).as_posix() for path in pages.rglob("*") if path.is_file()}
     assert found == texts.keys() - {"code.py"} | {"assets/iframe-worker.js"}
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    """A reader of the site finds each page without the search."""
+    assert not_in_navigation(ROOT) == []
 
 
 def test_site_holds_no_file_that_is_not_kept_with_the_project() -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 
 import pytest
-from prometheus_client import generate_latest
-from prometheus_client.parser import text_string_to_metric_families
 
+from ops.reference.metrics import own_metrics
 from worker.cli import COMMANDS
 from worker.core.events import Status
 from worker.core.jobs import EXTENDED_LANGUAGES, LANGUAGES, Job
@@ -23,8 +21,6 @@ from worker.sandbox.behaviours import TABLE
 from worker.settings import Settings
 from worker.state.dead_letters import DeadLetter
 from worker.telemetry.labels import RetryReason
-from worker.telemetry.metrics import Metrics, Snapshot
-from worker.telemetry.shared_state import SharedState
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = (ROOT / "docs/reference/contract.md").read_text(encoding="utf-8")
@@ -51,19 +47,6 @@ def rows(section: str) -> list[list[str]]:
 def named(section: str) -> dict[str, list[str]]:
     """The further cells by the name in backticks that begins a row."""
     return {row[0].strip("`"): row[1:] for row in rows(section) if row[0].startswith("`")}
-
-
-def own_metrics() -> Iterator[tuple[str, str, set[str]]]:
-    """Name, type and labels of each metric, as Prometheus reads them."""
-    metrics = Metrics()
-    metrics.initialise(["acme"])
-    metrics.wrong_keys.labels("calls")
-    metrics.loop_failures.labels("relay")
-    SharedState(metrics, lambda: Snapshot({}, {}, {}, {}, 0), lambda: {"calls": 0})
-    for family in text_string_to_metric_families(generate_latest(metrics.registry).decode()):
-        if family.name.startswith("callworker_"):
-            name = family.name.removeprefix("callworker_") + ("_total" if family.type == "counter" else "")
-            yield name, family.type, set(family.samples[0].labels) - {"le"}
 
 
 def sources() -> list[Path]:
@@ -94,7 +77,7 @@ def test_contract_has_each_metric_with_type_and_labels() -> None:
         for name, cells in named("Metrics").items()
         if cells[0].startswith(("counter", "gauge", "histogram"))
     }
-    assert told == {name: (kind, labels) for name, kind, labels in own_metrics()}
+    assert told == {metric.name: (metric.kind, set(metric.labels)) for metric in own_metrics()}
 
 
 @pytest.mark.parametrize("label", LABELS)

@@ -32,8 +32,8 @@ MAX_PEEK = 100
 def command(follow: bool, peek: bool, most: int | None, as_json: bool) -> None:
     """Take events from the queue `results` and print them, one a line, oldest first.
 
-    What is printed here is gone from the queue, unless with --peek; --json prints each event as it was published, other
-    signs than those of ASCII as JSON's escapes.
+    Printed events are gone from the queue, except with --peek, which RabbitMQ counts as a redelivery. --json prints
+    each event as it was published, with JSON's escapes in place of characters outside ASCII.
     """
     from worker.delivery.reader import peek_results, read_results
 

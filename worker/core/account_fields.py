@@ -41,7 +41,11 @@ _CREDENTIAL = re.compile(r"(?:v1,)?wh(?:sec|sk|pk)_|[0-9A-Fa-f]{32,}$", re.IGNOR
 
 Variable = Annotated[str, AfterValidator(_variable)]
 Whole = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
-Names = Annotated[tuple[Variable, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
+Names = Annotated[
+    tuple[Variable, ...],
+    BeforeValidator(_one_or_many, json_schema_input_type=str | tuple[str, ...]),
+    Field(min_length=1),
+]
 FilePath = Annotated[Path, AfterValidator(_path)]
 Rate = Annotated[str, AfterValidator(_rate)]
 CallingCode = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}$")]

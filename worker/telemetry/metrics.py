@@ -42,13 +42,13 @@ WAIT_SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 """A job's wait or whole life: from at once to an hour; a job expires after 600 s unless its account says otherwise."""
 
 
-_SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
+SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
     "jobs_waiting": ("Shared: jobs that wait in a lane, by why.", ("account", "reason")),
     "oldest_waiting_seconds": ("Shared: how long the oldest waiting job has waited.", ("account",)),
     "account_held": ("Shared: 1 while the account is held for this reason.", ("account", "reason")),
     "webhook_pending": ("Shared: webhook deliveries still to be made.", ("account",)),
     "results_unpublished": ("Shared: events that the results queue has not confirmed.", ()),
-    "queue_depth": ("Shared: messages in a queue of the broker.", ("queue",)),
+    "queue_depth": ("Shared: messages in a queue of the broker that no worker has taken yet.", ("queue",)),
     "store_up": ("1 if Redis answered this scrape.", ()),
     "broker_up": ("1 if the broker answered this scrape.", ()),
 }
@@ -72,7 +72,7 @@ class Snapshot:
 
 def shared_gauge(name: str) -> GaugeMetricFamily:
     """An empty gauge of the shared state, to be filled for one scrape."""
-    text, labels = _SHARED[name]
+    text, labels = SHARED[name]
     return GaugeMetricFamily(f"callworker_{name}", text, labels=labels)
 
 
@@ -105,7 +105,8 @@ class Metrics:
             collector(registry=self.registry)
         self.accounts_files = self._gauge(
             "accounts_files",
-            "Different accounts files of the workers that live: 1, but for a rolling deploy.",
+            "Different accounts files of all living workers: 1, except during a rolling deploy (log: "
+            "`accounts.files_differ`).",
         )
         self.build = Info("callworker_build", "The running version.", registry=self.registry)
         self.build.info({"version": __version__})
@@ -113,10 +114,12 @@ class Metrics:
             "last_progress_timestamp_seconds", "Unix time when a loop of this process last did its round."
         )
         self.log_lines_dropped = self._counter(
-            "log_lines_dropped", "Log lines that were dropped because nobody read the log."
+            "log_lines_dropped",
+            "Log lines that were dropped because nobody read the log (log, once it is read again: "
+            "`log.lines_dropped`).",
         )
         self.loop_failures = self._counters(
-            "loop_failures", "Rounds of a loop that ended in an error nobody foresaw.", "loop"
+            "loop_failures", "Rounds of a loop that ended in a fault of the program itself.", "loop"
         )
 
     def _declare_jobs(self) -> None:
@@ -124,11 +127,14 @@ class Metrics:
             "jobs_accepted", "Jobs accepted, by the way they came in.", "account", "source"
         )
         self.duplicates = self._counters(
-            "duplicates", "Jobs dropped because their id was accepted before.", "account"
+            "duplicates",
+            "Jobs dropped because their id was accepted before, conflicts among them.",
+            "account",
         )
         self.conflicts = self._counters(
             "conflicts",
-            "Dropped jobs that are not the one that has their id: other fields, or account.",
+            "Dropped jobs that differ from the first job with their id, by the account of the later one (log: "
+            "`job.conflict`).",
             "account",
         )
         self.jobs_finished = self._counters(
@@ -152,16 +158,25 @@ class Metrics:
             "provider_request_seconds", "One request to the provider, until its answer.", EXCHANGE_SECONDS
         )
         self.provider_errors = self._counters(
-            "provider_errors", "Refusals by the provider's error code.", "account", "code"
+            "provider_errors",
+            "Refusals by the provider's error code; `unknown` for a code that no table lists.",
+            "account",
+            "code",
         )
         self.provider_oddities = self._counters(
-            "provider_oddities", "Answers that were odd and understood, by what was odd.", "account", "oddity"
+            "provider_oddities",
+            "Answers that were unusual and understood, by what was unusual (log: `provider.odd_answer`).",
+            "account",
+            "oddity",
         )
         self.retries = self._counters(
             "retries", "Further requests that were decided on, by why.", "account", "reason"
         )
         self.wrong_keys = self._gauge(
-            "wrong_keys", "1 for each key of a Redis broker that holds something else than it should.", "key"
+            "wrong_keys",
+            "1 for each key of a Redis broker that has a wrong type: nothing is taken from it until an operator "
+            "corrects it.",
+            "key",
         )
         self.calls_in_flight = self._gauge(
             "calls_in_flight", "Requests to the provider that this process has under way."

@@ -1,0 +1,50 @@
+"""The tables of an account's fields and of a webhook's, from the models that read the file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ops.reference.tables import code, table
+from worker.core.accounts import Account, Endpoint
+
+NAME = "name"
+"""The account's name: the table's own in the file."""
+
+
+def account_fields() -> str:
+    """A row for each field of `[accounts.NAME]`."""
+    return _fields(Account)
+
+
+def webhook_fields() -> str:
+    """A row for each field of `[[accounts.NAME.webhooks]]`."""
+    return _fields(Endpoint)
+
+
+def _fields(model: type[Account] | type[Endpoint]) -> str:
+    schema = model.model_json_schema()
+    rows = [
+        (code(name), _default(name, field, schema), _type(field), field.get("description", ""))
+        for name, field in schema["properties"].items()
+        if name != NAME
+    ]
+    return table(("field", "default", "type", "meaning"), rows)
+
+
+def _default(name: str, field: dict[str, Any], schema: dict[str, Any]) -> str:
+    if name in schema["required"]:
+        return "required"
+    return "" if field["default"] in (None, []) else code(json.dumps(field["default"]))
+
+
+def _type(field: dict[str, Any]) -> str:
+    return ", or ".join(_form(form) for form in field.get("anyOf", [field]) if form.get("type") != "null")
+
+
+def _form(form: dict[str, Any]) -> str:
+    if form["type"] == "integer":
+        return f"whole number, {form['minimum']} to {form['maximum']}"
+    if form["type"] == "array":
+        return "tables" if "$ref" in form["items"] else "list of strings"
+    return "path" if form.get("format") == "path" else "string"

@@ -1,0 +1,69 @@
+"""The reference says what the code says: its sections are what `make reference` writes, and nothing is left out."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ops.reference.__main__ import write
+from ops.reference.sections import SECTIONS, filled, sections_of
+from ops.schemas import CODES
+from worker.core.accounts import Account, Endpoint
+from worker.provider.verdict import UNKNOWN_CODE
+from worker.settings import Settings
+
+REFERENCE = Path(__file__).parents[2] / "docs/reference"
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted(REFERENCE.glob("*.md"))}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_the_one_that_the_code_gives(name: str) -> None:
+    """A setting, command, metric or field that is changed is told: `make reference` writes it."""
+    assert filled(PAGES[name]) == PAGES[name]
+
+
+def test_each_section_is_on_one_page() -> None:
+    """What the generator knows is shown once."""
+    shown = [section for text in PAGES.values() for section in sections_of(text)]
+    assert sorted(shown) == sorted(SECTIONS)
+
+
+def test_only_the_sections_of_a_page_are_replaced(tmp_path: Path) -> None:
+    """Text around them stays; what was in them goes; a page without any is left alone."""
+    section = "<!-- from the code: {} -->\n{}<!-- end -->\n"
+    page = (
+        "# A\n" + section.format("causes", "old\n") + "between\n" + section.format("settings", "") + "last\n"
+    )
+    (tmp_path / "a.md").write_text(page, encoding="utf-8")
+    (tmp_path / "b.md").write_text("# B\n", encoding="utf-8")
+    write(tmp_path)
+    parts = [f"\n{SECTIONS[name]()}\n\n" for name in ("causes", "settings")]
+    expected = page.replace("old\n", parts[0]).replace("settings -->\n", f"settings -->\n{parts[1]}")
+    assert (tmp_path / "a.md").read_text(encoding="utf-8") == expected
+    assert (tmp_path / "b.md").read_text(encoding="utf-8") == "# B\n"
+
+
+@pytest.mark.parametrize("model", [Settings, Account, Endpoint])
+def test_each_field_is_described(model: type[Settings] | type[Account] | type[Endpoint]) -> None:
+    """A field without a description would be an empty cell; an account's name is the table's own."""
+    bare = [name for name, field in model.model_fields.items() if not field.description]
+    assert bare == (["name"] if model is Account else [])
+
+
+def test_example_of_the_accounts_file_has_every_field() -> None:
+    """Each once, but for the file that may hold a key in place of a variable."""
+    found = re.search(r"```toml\n(.*?)```", PAGES["accounts.md"], re.DOTALL)
+    assert found is not None
+    (account,) = tomllib.loads(found[1])["accounts"].values()
+    assert account.keys() == Account.model_fields.keys() - {"name", "api_key_file"}
+    assert account["webhooks"][0].keys() == Endpoint.model_fields.keys()
+
+
+def test_each_code_of_the_worker_is_explained() -> None:
+    """The codes of the schema, and the two that stand beside the provider's own."""
+    known = {code for form in CODES.values() for code in form.get("enum", [form.get("const")]) if code}
+    told = re.findall(r"^\| `([A-Z_]+)` \| `call\.", PAGES["errors.md"], re.MULTILINE)
+    assert set(told) == known | {"PROVIDER_UNAVAILABLE", UNKNOWN_CODE}
