@@ -20,6 +20,8 @@ from worker.core.records import (
     Application,
     Due,
     Ending,
+    Foreign,
+    Known,
     Lease,
     Parked,
     Parking,
@@ -57,12 +59,12 @@ class Bench:
     def admit(self, job_id: str, owner: Account, **fields: Any) -> Admission:
         return self.ledger.admit([application(job_id, owner, **fields)])[0]
 
-    def reject(self, job_id: str, owner: Account, event: Event | None = None) -> Seen | None:
+    def reject(self, job_id: str, owner: Account, event: Event | None = None) -> Known | None:
         """Refuse a job that is not valid."""
         told = event or rejection(job_id, owner.name)
         return self.ledger.reject(job_id, owner.name, owner, told, BROKEN)
 
-    def turn_away(self, job_id: str) -> Seen | None:
+    def turn_away(self, job_id: str) -> Known | None:
         """Refuse a job of an account that does not exist."""
         return self.ledger.reject(job_id, "nosuch", None, rejection(job_id, "nosuch"), BROKEN)
 
@@ -126,7 +128,7 @@ class AdmissionContract:
     def test_a_repeated_id_under_another_account_is_one_call(self, bench: Bench) -> None:
         """The account that used an id first keeps it."""
         bench.go("job-1", account("acme"))
-        assert bench.admit("job-1", account("globex")) == Seen("another account's", ("account",))
+        assert bench.admit("job-1", account("globex")) == Foreign()
         assert bench.ledger.lease_due(0).wait_seconds == math.inf
 
     def test_an_ended_job_is_still_known(self, bench: Bench) -> None:
@@ -140,7 +142,7 @@ class AdmissionContract:
         one, two = account("acme", "1/s"), account("globex", "1/s")
         batch = [application(*given) for given in (("a", one), ("b", two), ("c", one), ("a", two))]
         admissions = bench.ledger.admit(batch)
-        assert [type(admission) for admission in admissions] == [Lease, Lease, Parked, Seen]
+        assert [type(admission) for admission in admissions] == [Lease, Lease, Parked, Foreign]
         assert bench.ledger.admit([]) == []
 
     def test_a_job_over_the_rate_waits_for_its_slot(self, bench: Bench) -> None:
@@ -771,7 +773,7 @@ class RejectContract:
         """A broken repeat of an accepted job does not end that job."""
         lease = bench.go("a", account())
         assert bench.reject("a", account()) == Seen("dialling", ("fields",))
-        assert bench.reject("a", account("globex")) == Seen("another account's", ("account",))
+        assert bench.reject("a", account("globex")) == Foreign()
         decisions.settle(bench.ledger, lease, account(), Tally(sent=1), placed(lease))
         assert len(bench.events()) == 1
 

@@ -7,7 +7,7 @@ import pytest
 from tests.contract.ledger_contract import BROKEN, Bench
 from tests.doubles import decisions
 from tests.doubles.samples import account, application, job, placed, rejection
-from worker.core.records import Application, Lease, Parked, Reason, Seen, Source, Standing
+from worker.core.records import Application, Foreign, Lease, Parked, Reason, Seen, Source, Standing
 from worker.core.retry import Tally
 
 OTHER = {
@@ -71,7 +71,7 @@ class ConflictContract:
     def test_an_account_that_comes_second_within_a_batch_is_told(self, bench: Bench) -> None:
         """Two accounts that use one id in one batch: the second has the conflict (D5)."""
         batch = [application("a", account("acme")), application("a", account("globex"))]
-        assert bench.ledger.admit(batch)[1] == Seen("another account's", ("account",))
+        assert bench.ledger.admit(batch)[1] == Foreign()
 
     def test_another_job_under_the_id_of_a_rejected_one_is_a_conflict(self, bench: Bench) -> None:
         """A job that was put right needs a new id, and its producer is told; the same broken one is a repeat (D5)."""
@@ -187,7 +187,7 @@ class StrangerContract:
     def test_a_stranger_ends_no_job_of_another_account(self, bench: Bench) -> None:
         """An id that is in use gets no event under another name: the stranger's job is a conflict (E7)."""
         bench.go("a", account())
-        assert bench.turn_away("a") == Seen("another account's", ("account",))
+        assert bench.turn_away("a") == Foreign()
         assert bench.events() == []
 
     def test_a_job_whose_account_was_removed_stands(self, bench: Bench) -> None:

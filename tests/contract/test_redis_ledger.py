@@ -15,7 +15,7 @@ from tests.doubles.clocks import StoredClock
 from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application, failed, placed, rejection
 from tests.redis_server import RedisServer
-from worker.core.records import Due, Lease, Parked, Reason, Seen
+from worker.core.records import Due, Foreign, Known, Lease, Parked, Reason, Seen
 from worker.core.retry import Tally
 from worker.errors import StoreUnavailable, WrongKey
 from worker.redisio.connection import connect
@@ -212,7 +212,7 @@ class TestBatch:
         assert all(isinstance(answer, Parked) for answer in answers[7:300])
         places = [int(answer.until_us) for answer in answers[7:300:7] if isinstance(answer, Parked)]
         assert places == sorted(places)
-        assert answers[300:] == [Seen("dialling"), Seen("another account's", ("account",))]
+        assert answers[300:] == [Seen("dialling"), Foreign()]
 
     def test_an_error_in_between_leaves_no_record_without_a_lane(
         self, client: redis.Redis, ledger: RedisLedger
@@ -364,5 +364,5 @@ class TestStrangers:
         assert view.event is not None and [step.name for step in view.history] == ["rejected"]
 
 
-def turn_away(ledger: RedisLedger, job_id: str) -> Seen | None:
+def turn_away(ledger: RedisLedger, job_id: str) -> Known | None:
     return ledger.reject(job_id, "nosuch", None, rejection(job_id, "nosuch"), "{}")

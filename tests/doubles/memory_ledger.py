@@ -18,6 +18,8 @@ from worker.core.records import (
     Decision,
     Due,
     Ending,
+    Foreign,
+    Known,
     Lease,
     Parked,
     Parking,
@@ -191,7 +193,7 @@ class MemoryLedger:
 
     def reject(
         self, job_id: str, account_name: str, account: Account | None, event: Event, content: str
-    ) -> Seen | None:
+    ) -> Known | None:
         self._available()
         if job_id in self.store.records:
             return self._seen(job_id, account_name, content)
@@ -211,10 +213,10 @@ class MemoryLedger:
         self.store.outbox.append((account_name, event))
         return None
 
-    def _seen(self, job_id: str, account_name: str, content: str, job: Job | None = None) -> Seen:
+    def _seen(self, job_id: str, account_name: str, content: str, job: Job | None = None) -> Known:
         known = self.store.records[job_id]
         if known.job.account != account_name:
-            return Seen("another account's", repeats.OTHER_ACCOUNT)
+            return Foreign()
         if known.event is None and job is not None:
             return Seen(known.state, repeats.differing(known.job, job))
         same = known.digest() == repeats.digest(job_id, account_name, content)

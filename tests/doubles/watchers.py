@@ -8,7 +8,7 @@ from typing import Any
 from worker.core.events import Status
 from worker.core.jobs import Job
 from worker.core.ports import Whole
-from worker.core.records import Lease, Reason, Seen, Source
+from worker.core.records import Known, Lease, Reason, Source
 from worker.core.retry import Tally
 from worker.errors import CallError, StoreUnavailable
 
@@ -25,8 +25,8 @@ class NotedWatch:
     def accepted(self, account: str, job_id: str, source: Source) -> None:
         self.facts.append(("accepted", (account, job_id, source)))
 
-    def repeated(self, account: str, job_id: str, seen: Seen) -> None:
-        self.facts.append(("repeated", (account, job_id, seen)))
+    def repeated(self, account: str, job_id: str, known: Known) -> None:
+        self.facts.append(("repeated", (account, job_id, known)))
 
     def parked(self, job: Job, reason: Reason, until_us: int) -> None:
         self.facts.append(("parked", (job.id, reason, until_us)))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.broker.amqp_properties import Foreign, Properties, read_properties
+from worker.broker.amqp_properties import Properties, Undecoded, read_properties
 
 WANTED = {b"task": "task", b"id": "id"}
 
@@ -79,11 +79,11 @@ def test_depth_costs_nothing() -> None:
         (b"I" + pack(">i", -5), -5),
         (b"t\x01", True),
         (b"V", None),
-        (b"F" + long(b""), Foreign("F")),
-        (b"A" + long(b"V"), Foreign("A")),
-        (b"x" + long(b"abc"), Foreign("x")),
-        (b"T" + pack(">Q", 2**60), Foreign("T")),
-        (b"d" + pack(">d", 1.5), Foreign("d")),
+        (b"F" + long(b""), Undecoded("F")),
+        (b"A" + long(b"V"), Undecoded("A")),
+        (b"x" + long(b"abc"), Undecoded("x")),
+        (b"T" + pack(">Q", 2**60), Undecoded("T")),
+        (b"d" + pack(">d", 1.5), Undecoded("d")),
     ],
 )
 def test_a_header_of_any_type_has_a_value(value: bytes, read: Any) -> None:

@@ -13,7 +13,7 @@ from tests.doubles.gates import OpenGate
 from worker.core.events import Status
 from worker.core.jobs import Job
 from worker.core.ports import Gate
-from worker.core.records import Due, Lease, Reason, Seen, Slot, Source, Standing
+from worker.core.records import Due, Foreign, Lease, Reason, Seen, Slot, Source, Standing
 from worker.core.retry import Tally
 from worker.delivery.ports import Attempt, AttemptResult
 from worker.errors import (
@@ -81,6 +81,10 @@ FACTS: dict[str, tuple[Callable[[Watching], None], str, str, str, dict[str, str]
     ),
     "conflict": (
         lambda w: w.repeated("acme", "job-1", Seen("placed", ("phone", "code"))),
+        "job.conflict", "warning", "conflicts_total", {"account": "acme"},
+    ),
+    "conflict with another account's job": (
+        lambda w: w.repeated("acme", "job-1", Foreign()),
         "job.conflict", "warning", "conflicts_total", {"account": "acme"},
     ),
     "leased after a wait": (

@@ -51,7 +51,7 @@ _INTEGERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
+class Undecoded:
     """A header's value that is neither text nor a whole number: only its type is told."""
 
     type: str
@@ -115,7 +115,7 @@ def _value(kind: str, raw: bytes, start: int, end: int) -> Any:
         return _text(raw[start:end])
     if kind in _INTEGERS:
         return unpack_from(_INTEGERS[kind], raw, start)[0]
-    return None if kind == "V" else Foreign(kind)
+    return None if kind == "V" else Undecoded(kind)
 
 
 def _short(raw: bytes, at: int) -> tuple[bytes, int]:

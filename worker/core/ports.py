@@ -13,12 +13,12 @@ from worker.core.records import (
     Admission,
     Application,
     Decision,
+    Known,
     Lease,
     Parked,
     Reason,
     Recorded,
     Released,
-    Seen,
     Source,
     Standing,
 )
@@ -66,7 +66,7 @@ class Ledger(Protocol):
 
     def reject(
         self, job_id: str, account_name: str, account: Account | None, event: Event, content: str
-    ) -> Seen | None:
+    ) -> Known | None:
         """Record a job that is not allowed as ended, unless its id was seen before; None where it was recorded.
 
         Where `account` is None, as no worker knows it, the id stays free: what is remembered is that the event was
@@ -164,7 +164,7 @@ class Watch(Protocol):
 
     def accepted(self, account: str, job_id: str, source: Source) -> None: ...
 
-    def repeated(self, account: str, job_id: str, seen: Seen) -> None: ...
+    def repeated(self, account: str, job_id: str, known: Known) -> None: ...
 
     def parked(self, job: Job, reason: Reason, until_us: int) -> None: ...
 

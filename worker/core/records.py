@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from worker.core.accounts import Account
 from worker.core.events import Event
 from worker.core.jobs import Job
+from worker.core.repeats import OTHER_ACCOUNT
 from worker.core.retry import Tally
 
 
@@ -85,17 +86,31 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A job of this id was accepted before; its state is given, and it stands.
+    """A job of this account and id is on record already, in `state`; it stays as it is and the newcomer is dropped.
 
-    `differs` names what the newcomer has not in common with it, see `worker.core.repeats`: a conflict, which is noted
-    at the first one's record. Empty for the same job again.
+    `differs` names the fields in which the newcomer differs, see `worker.core.repeats`. It is empty for a repeat of the
+    same job; otherwise this is a conflict, which is noted at the first job's record.
     """
 
     state: str
     differs: tuple[str, ...] = ()
 
 
-Admission = Lease | Parked | Seen
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A job of another account was the first to use this id.
+
+    The newcomer is dropped. This is a conflict, which is noted at the first job's record; its state is not shown.
+    """
+
+    state: ClassVar[str] = "another account's"
+    differs: ClassVar[tuple[str, ...]] = OTHER_ACCOUNT
+
+
+Known = Seen | Foreign
+"""The id was used before."""
+
+Admission = Lease | Parked | Known
 
 
 @dataclass(frozen=True, slots=True)

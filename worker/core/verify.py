@@ -24,7 +24,7 @@ from worker.core.calling import Call
 from worker.core.events import Event, Failure, Status, conclude
 from worker.core.judging import Broken, Rejected, Submission, Valid, judge
 from worker.core.ports import DeadLetters, Ledger, Provider, Waits, Watch
-from worker.core.records import Application, Lease, Parked, Reason, Seen
+from worker.core.records import Application, Known, Lease, Parked, Reason
 from worker.core.retry import Backoff, backoff_seconds
 from worker.core.settling import Settler
 from worker.failpoints import hit
@@ -67,7 +67,7 @@ class Reception:
         hit("admit.after")
         for application, admission in zip(applications, admissions, strict=True):
             job = application.job
-            if isinstance(admission, Seen):
+            if isinstance(admission, Known):
                 self.watch.repeated(job.account, job.id, admission)
                 continue
             self.watch.accepted(job.account, job.id, application.source)

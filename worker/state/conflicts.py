@@ -1,4 +1,4 @@
-"""Tells a repeat from a conflict: another job under an id that was used before. Notes conflicts at the first one."""
+"""Tells a repeat of a job from a conflict: another job under an id that was used before. Notes conflicts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from worker.errors import StoreUnavailable
 from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
 
-ANOTHER_ACCOUNTS = Seen("another account's", repeats.OTHER_ACCOUNT)
-
 
 def seen_by_job(reply: list[Any], job: Job) -> Seen:
-    """What `as_seen` in common.lua replied, for a valid job that came under the same id and account."""
+    """Compare a valid job with the job on record under its id and account; `reply` is that of `as_seen` in common.lua.
+
+    After the first job has ended, only a digest of three characters is left of it: one conflict in 4,096 then looks
+    like a repeat.
+    """
     _, state, packed, digest = (part.decode() for part in reply)
     if packed:
         return Seen(state, () if packed == job.packed() else _differing(packed, job))
@@ -25,7 +27,7 @@ def seen_by_job(reply: list[Any], job: Job) -> Seen:
 
 
 def seen_by_content(reply: list[Any], job_id: str, account: str, content: str) -> Seen:
-    """The same for a job that is not allowed."""
+    """Compare a job that is not allowed, like `seen_by_job`; `content` is what the job says, see `core.repeats`."""
     _, state, packed, digest = (part.decode() for part in reply)
     first = _unpacked(packed, job_id, account) if packed else None
     if first is not None:
@@ -34,10 +36,12 @@ def seen_by_content(reply: list[Any], job_id: str, account: str, content: str) -
 
 
 def note(scripts: Scripts, found: Iterable[tuple[str, str]]) -> None:
-    """Leave word at the first jobs, given as (account that has the id, id), as far as Redis takes it."""
+    """Note conflicts at the first jobs, each given as (account that has the id, id).
+
+    Does not raise StoreUnavailable: the caller's leases and results are worth more than the note, which is then lost.
+    """
     calls = [ScriptCall("conflict", keys.prefix_of(owner), (job_id,)) for owner, job_id in found]
     if calls:
-        # What the caller has to tell, and its leases, are worth more than the note.
         with suppress(StoreUnavailable):
             scripts.run_all(calls)
 
@@ -48,7 +52,7 @@ def _differing(packed: str, job: Job) -> tuple[str, ...]:
 
 
 def _unpacked(packed: str, job_id: str, account: str) -> Job | None:
-    """None for a form that this version does not know."""
+    """Return the job, or None for a form that this version does not know."""
     try:
         return Job.unpacked(job_id, account, packed)
     except (ValueError, TypeError, OverflowError):
@@ -56,6 +60,6 @@ def _unpacked(packed: str, job_id: str, account: str) -> Job | None:
 
 
 def _by_digest(digest: str, job_id: str, account: str, content: str) -> tuple[str, ...]:
-    """An earlier version left no digest; then nobody can tell."""
+    """Compare with a digest. An earlier version left none; the job then counts as a repeat."""
     same = not digest or digest == repeats.digest(job_id, account, content)
     return () if same else repeats.OTHER_FIELDS

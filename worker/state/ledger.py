@@ -1,4 +1,14 @@
-"""The ledger on Redis: implements `ports.Ledger` with the scripts of this package."""
+"""The ledger in Redis: implements `core.ports.Ledger` with the scripts of this package.
+
+A method turns its arguments into script calls, runs all of them in one round trip, and turns the replies into the
+records of `core.records`. The other modules of this package know the forms: `admission` and `decisions` of what goes
+to the scripts, `leases` and `conflicts` of what comes back. Each script is atomic, the calls of a method together are
+not.
+
+The ledger adds one thing of its own: the names of requests. A script may have leased jobs although its reply was lost,
+and then no worker would know that it has them. So each request that can lease has a random name, which the script
+writes to the jobs that it leases; under the same name they are given again.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +27,13 @@ from worker.core.records import (
     Admission,
     Application,
     Decision,
+    Foreign,
+    Known,
     Lease,
     Parked,
     Reason,
     Recorded,
     Released,
-    Seen,
     Standing,
 )
 from worker.core.retry import Tally
@@ -36,21 +47,22 @@ from worker.state.decisions import endpoints
 from worker.state.leases import LeaseReplies, Span, text
 
 AHEAD_US = 20_000
-"""How far ahead of its slot a job may be leased: covers the way from Redis to the dialling thread."""
+"""How far ahead of its slot a job may be leased: the time it takes to get from Redis to the dialling thread."""
 
 RECLAIM_LEASE_US = 15_000_000
-STRANGER_MS, MAX_STRANGERS = 600_000, 500
-"""How long, and of each shard how many, rejected jobs of accounts that do not exist are remembered: for redelivery."""
+"""How long a lease of `reclaim` lasts. Such a job only has to be decided, not dialled."""
+
+STRANGER_MS = 600_000
+"""How long a rejected job of an account that does not exist is remembered, in case its message comes again."""
+
+MAX_STRANGERS = 500
+"""How many such jobs are remembered on each shard, unless another number is given."""
 
 _MICRO = 1_000_000
 
 
 class RedisLedger:
-    """Jobs, lanes and limits in Redis. Thread-safe but for `lease_due`, which is one thread's own.
-
-    `lease_seconds` is how long a worker may keep a job for one attempt, `retention_seconds` how long the record of
-    an ended job stays.
-    """
+    """Jobs, lanes and limits in Redis. Thread-safe, except that only one thread may call `lease_due`."""
 
     def __init__(
         self,
@@ -61,6 +73,9 @@ class RedisLedger:
         clock: Callable[[], float] = time.monotonic,
         max_strangers: int = MAX_STRANGERS,
     ) -> None:
+        """`lease_seconds` is how long a worker may keep a job for one attempt; `retention_seconds` is how long the
+        record of an ended job is kept; `max_strangers` is how many rejected jobs of accounts that do not exist are
+        remembered on each shard."""
         self._scripts = scripts
         self._claims = Claims(scripts, retention_seconds * 1000)
         self._lease_us = int(lease_seconds * _MICRO)
@@ -73,20 +88,23 @@ class RedisLedger:
         self._generation = 0
 
     def announce(self, file: str) -> Standing:
-        """See ports.Ledger; one round trip."""
+        """See ports.Ledger. Takes one round trip."""
         self._generation, standing = accounts_files.announce(self._scripts, file)
         return standing
 
     def declare(self, accounts: Iterable[Account]) -> None:
-        """See ports.Ledger; one round trip."""
+        """See ports.Ledger. Takes one round trip."""
         self._scripts.run_all([
             ScriptCall("declare", keys.prefix_of(account.name), (account.name, account.pace.packed(), self._generation))
             for account in accounts
         ])  # fmt: skip
 
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
-        """See ports.Ledger; two round trips, however many applications; a third where ids were seen before, and a
-        fourth where other jobs have them."""
+        """See ports.Ledger. Takes two round trips, however many applications there are.
+
+        A third round trip follows if ids were used before, and a fourth if there are conflicts. If the script's reply
+        is lost, the next `admit` of the same job gets its lease.
+        """
         owners = self._claims.owners([
             Claim(one.job.id, one.account.name, one.job.expires_at, one.account.ttl) for one in applications
         ])  # fmt: skip
@@ -95,23 +113,104 @@ class RedisLedger:
         try:
             replies, span = self._timed([call for call, _ in calls])
         except Exception:
-            # Some may have been leased, whatever became of the others.
+            # Any of them may have been leased, whatever happened to the others.
             for n, name in names.items():
                 if name:
                     self._unheard.setdefault(applications[n].job.id, name)
             raise
-        admissions: list[Admission] = [conflicts.ANOTHER_ACCOUNTS] * len(applications)
+        admissions: list[Admission] = [Foreign()] * len(applications)
         for (_, places), rows in zip(calls, replies, strict=True):
             for n, reply in zip(places, rows, strict=True):
                 admissions[n] = self._admission(reply, applications[n].job, span)
         self._note_conflicts(applications, admissions, owners)
         return admissions
 
+    def lease_due(self, most: int) -> Released:
+        """See ports.Ledger. Takes one round trip, and begins with another shard each time.
+
+        If the reply is lost, the next call first asks for the leases that it contained.
+        """
+        leases = self._regain()
+        name = secrets.token_hex(8)
+        args = (max(most - len(leases), 0), self._lease_us, AHEAD_US, name)
+        try:
+            (reply,), span = self._timed([ScriptCall("lease", keys.prefixes(next(self._turns)), args)])
+        except StoreUnavailable:
+            self._unanswered.append(name)
+            if not leases:
+                raise
+            return Released(leases, 0.0)
+        now_us, due_us, *rows = reply
+        self._replies.learn(span, int(now_us))
+        leases += self._replies.leases(rows, span, self._lease_us)
+        return Released(leases, _wait_seconds(int(now_us), int(due_us)))
+
+    def renew(self, lease: Lease, account: Account, tally: Tally, *, lapsed: bool = False) -> Lease | Parked:
+        """See ports.Ledger. Takes one round trip."""
+        args = (lease.job.id, lease.fence, account.name, self._lease_us, AHEAD_US,
+                tally.sent, tally.not_rung, tally.perhaps_rung,
+                int(lease.probe), account.pace.packed(), int(lapsed), self._generation)  # fmt: skip
+        (reply,), span = self._timed([ScriptCall("renew", keys.prefix_of(account.name), args)])
+        if text(reply[0]) == "lost":
+            raise LeaseLost(lease.job.id)
+        return self._lease_or_parked(reply, lease.job, span)
+
+    def record(self, decisions: Sequence[Decision]) -> list[Recorded]:
+        """See ports.Ledger. Takes one round trip; the jobs of a shard that end share one script call."""
+        calls = decisions_as_calls(decisions, self._retention_ms)
+        replies = self._scripts.run_all([call for call, _ in calls])
+        found = {
+            place: Recorded(reply)
+            for (_, places), rows in zip(calls, replies, strict=True)
+            for place, reply in zip(places, rows, strict=True)
+        }
+        return [found[place] for place in range(len(decisions))]
+
+    def reject(
+        self, job_id: str, account_name: str, account: Account | None, event: Event, content: str
+    ) -> Known | None:
+        """See ports.Ledger. Takes two round trips, and a third for a conflict."""
+        digest = repeats.digest(job_id, account_name, content)
+        if account is None:
+            owner = self._claims.owner(job_id) or account_name
+            args = (job_id, account_name, event.body, digest, STRANGER_MS, self._max_strangers)
+            call = ScriptCall("turn_away", keys.prefix_of(account_name), args)
+        else:
+            (owner,) = self._claims.owners([Claim(job_id, account_name)])
+            ended = (job_id, account_name, event.body, digest, self._retention_ms, endpoints(account, event))
+            call = ScriptCall("reject", keys.prefix_of(account_name), ended)
+        known: Known | None = Foreign()
+        if owner == account_name:
+            reply = self._scripts.run(call)
+            known = (
+                conflicts.seen_by_content(reply, job_id, account_name, content) if len(reply) > 1 else None
+            )
+        if known is not None and known.differs:
+            conflicts.note(self._scripts, [(owner, job_id)])
+        return known
+
+    def keep(self, leases: Sequence[Lease]) -> None:
+        """See ports.Ledger. Takes one round trip."""
+        args: dict[str, list[str | bytes | float]] = {}
+        for lease in leases:
+            shard = keys.prefix_of(lease.job.account)
+            args.setdefault(shard, [self._lease_us]).extend((lease.job.id, lease.fence))
+        self._scripts.run_all([ScriptCall("keep", shard, words) for shard, words in args.items()])
+
+    def reclaim(self, most: int) -> list[Lease]:
+        """See ports.Ledger. Takes one round trip, and begins with another shard each time."""
+        args = (most, RECLAIM_LEASE_US, self._lease_us)
+        (rows,), span = self._timed([ScriptCall("reclaim", keys.prefixes(next(self._turns)), args)])
+        return self._replies.leases(rows, span, RECLAIM_LEASE_US)
+
     def _names(self, applications: Sequence[Application], owners: Sequence[str]) -> dict[int, str]:
-        """The name of each application's call, by its place; those whose id is another account's have none."""
-        call = secrets.token_hex(8)
+        """Name the request for each application, by its place; leave out ids that another account has.
+
+        The name is the one whose reply was lost, if there was one; "" if the job may not be leased at once.
+        """
+        request = secrets.token_hex(8)
         return {
-            n: self._unheard.pop(one.job.id, f"{call}:{n}" if one.may_dial else "")
+            n: self._unheard.pop(one.job.id, f"{request}:{n}" if one.may_dial else "")
             for n, one in enumerate(applications)
             if owners[n] == one.account.name
         }
@@ -124,87 +223,18 @@ class RedisLedger:
             (
                 (owner, one.job.id)
                 for one, admission, owner in zip(applications, admissions, owners, strict=True)
-                if isinstance(admission, Seen) and admission.differs
+                if isinstance(admission, Known) and admission.differs
             ),
         )
 
-    def lease_due(self, most: int) -> Released:
-        """See ports.Ledger; one round trip. The shards take turns in being first."""
-        leases = self._regain()
-        name = secrets.token_hex(8)
-        args = (max(most - len(leases), 0), self._lease_us, AHEAD_US, name)
-        try:
-            (reply,), span = self._timed([ScriptCall("lease", keys.prefixes(next(self._turns)), args)])
-        except StoreUnavailable:
-            self._unanswered.append(name)
-            if not leases:
-                raise
-            return Released(leases, 0.0)
-        self._replies.learn(span, int(reply[0]))
-        return Released(leases + self._replies.leases(reply[2:], span, self._lease_us), _wait_seconds(reply))
-
-    def renew(self, lease: Lease, account: Account, tally: Tally, *, lapsed: bool = False) -> Lease | Parked:
-        args = (lease.job.id, lease.fence, account.name, self._lease_us, AHEAD_US,
-                tally.sent, tally.not_rung, tally.perhaps_rung,
-                int(lease.probe), account.pace.packed(), int(lapsed), self._generation)  # fmt: skip
-        (reply,), span = self._timed([ScriptCall("renew", keys.prefix_of(account.name), args)])
-        admission = self._admission(reply, lease.job, span)
-        if isinstance(admission, Seen):
-            raise LeaseLost(lease.job.id)
-        return admission
-
-    def record(self, decisions: Sequence[Decision]) -> list[Recorded]:
-        """See ports.Ledger; one round trip, in which the jobs of a shard that end go together."""
-        calls = decisions_as_calls(decisions, self._retention_ms)
-        replies = self._scripts.run_all([call for call, _ in calls])
-        found = {
-            place: Recorded(reply)
-            for (_, places), rows in zip(calls, replies, strict=True)
-            for place, reply in zip(places, rows, strict=True)
-        }
-        return [found[place] for place in range(len(decisions))]
-
-    def reject(
-        self, job_id: str, account_name: str, account: Account | None, event: Event, content: str
-    ) -> Seen | None:
-        """See ports.Ledger; two round trips, and a third for a conflict."""
-        digest = repeats.digest(job_id, account_name, content)
-        if account is None:
-            owner = self._claims.owner(job_id) or account_name
-            args = (job_id, account_name, event.body, digest, STRANGER_MS, self._max_strangers)
-            call = ScriptCall("turn_away", keys.prefix_of(account_name), args)
-        else:
-            (owner,) = self._claims.owners([Claim(job_id, account_name)])
-            ended = (job_id, account_name, event.body, digest, self._retention_ms, endpoints(account, event))
-            call = ScriptCall("reject", keys.prefix_of(account_name), ended)
-        seen: Seen | None = conflicts.ANOTHER_ACCOUNTS
-        if owner == account_name:
-            reply = self._scripts.run(call)
-            seen = conflicts.seen_by_content(reply, job_id, account_name, content) if len(reply) > 1 else None
-        if seen is not None and seen.differs:
-            conflicts.note(self._scripts, [(owner, job_id)])
-        return seen
-
-    def keep(self, leases: Sequence[Lease]) -> None:
-        """See ports.Ledger; one round trip."""
-        args: dict[str, list[str | bytes | float]] = {}
-        for lease in leases:
-            shard = keys.prefix_of(lease.job.account)
-            args.setdefault(shard, [self._lease_us]).extend((lease.job.id, lease.fence))
-        self._scripts.run_all([ScriptCall("keep", shard, words) for shard, words in args.items()])
-
-    def reclaim(self, most: int) -> list[Lease]:
-        args = (most, RECLAIM_LEASE_US, self._lease_us)
-        (rows,), span = self._timed([ScriptCall("reclaim", keys.prefixes(next(self._turns)), args)])
-        return self._replies.leases(rows, span, RECLAIM_LEASE_US)
-
     def _timed(self, calls: Sequence[ScriptCall]) -> tuple[list[Any], Span]:
+        """Run `calls`; return the replies, and when the round trip began and ended."""
         sent = self._clock()
         replies = self._scripts.run_all(calls)
         return replies, (sent, self._clock())
 
     def _regain(self) -> list[Lease]:
-        """The leases of calls whose replies were lost: nobody else knows of them, and nothing was sent."""
+        """Ask for the leases whose replies were lost. No other worker knows of them, and nothing was sent."""
         leases: list[Lease] = []
         while self._unanswered:
             try:
@@ -218,18 +248,21 @@ class RedisLedger:
         return leases
 
     def _admission(self, reply: list[Any], job: Job, span: Span) -> Admission:
-        kind = text(reply[0])
-        if kind == "lease":
-            return self._replies.lease(reply, span, self._lease_us, job)
-        if kind == "parked":
-            return Parked(Reason(text(reply[1])), int(reply[2]))
-        if kind == "seen":
+        if text(reply[0]) == "seen":
             return conflicts.seen_by_job(reply, job)
-        return Seen("")
+        return self._lease_or_parked(reply, job, span)
+
+    def _lease_or_parked(self, reply: list[Any], job: Job, span: Span) -> Lease | Parked:
+        if text(reply[0]) == "lease":
+            return self._replies.lease(reply, span, self._lease_us, job)
+        _, reason, until_us = reply
+        return Parked(Reason(text(reason)), int(until_us))
 
 
-def _wait_seconds(reply: list[Any]) -> float:
-    """From the head of a reply of lease.lua: when to ask again. Halfway into what may be leased ahead, so that one
-    question brings the slots of some milliseconds and none is asked for too late."""
-    now_us, due_us = int(reply[0]), int(reply[1])
+def _wait_seconds(now_us: int, due_us: int) -> float:
+    """Return when to ask again for due jobs; infinite if no account is due (`due_us` is 0).
+
+    The moment is in the middle of `AHEAD_US`, so that one request gets the slots of several milliseconds and none is
+    asked for too late.
+    """
     return max(due_us - now_us - AHEAD_US // 2, 0) / _MICRO if due_us else math.inf

@@ -14,7 +14,7 @@ from prometheus_client import Gauge
 from worker.core.events import Status, event_type
 from worker.core.jobs import Job
 from worker.core.ports import Gate, Provider
-from worker.core.records import Lease, Reason, Seen, Source, Standing
+from worker.core.records import Known, Lease, Reason, Source, Standing
 from worker.core.retry import Tally
 from worker.delivery.ports import Attempt
 from worker.errors import BrokerUnavailable, CallError, Misconfigured, Refused, StoreUnavailable, WrongKey
@@ -55,16 +55,16 @@ class Watching:
         self._metrics.jobs_accepted.labels(self._metrics.account(account), source).inc()
         self._log.debug("job.accepted", job=job_id, account=account, source=source)
 
-    def repeated(self, account: str, job_id: str, seen: Seen) -> None:
-        """`account` is the newcomer's; a conflict counts among the repeats, too, as it is dropped like them."""
+    def repeated(self, account: str, job_id: str, known: Known) -> None:
+        """Count a job that is dropped; `account` is its own. A conflict counts as a repeat too."""
         label = self._metrics.account(account)
         self._metrics.duplicates.labels(label).inc()
-        if not seen.differs:
-            self._log.info("job.repeated", job=job_id, account=account, state=seen.state)
+        if not known.differs:
+            self._log.info("job.repeated", job=job_id, account=account, state=known.state)
             return
         self._metrics.conflicts.labels(label).inc()
         self._log.warning(
-            "job.conflict", job=job_id, account=account, state=seen.state, differs=", ".join(seen.differs)
+            "job.conflict", job=job_id, account=account, state=known.state, differs=", ".join(known.differs)
         )
 
     def parked(self, job: Job, reason: Reason, until_us: int) -> None:
