@@ -9,6 +9,7 @@
     SlotLapsed                 nothing was sent: the slot under the rate limit went by first
     LeaseLost                  another worker owns the job by now: touch nothing
     StoreUnavailable           Redis does not answer: dial nothing, wait
+    StoreFault                 Redis answered with an error that is the same tomorrow: a fault of ours
     WrongKey                   a key in Redis is not of our type: what needs it waits, all else goes on
     BrokerUnavailable          the broker does not take or confirm a message: keep it, try later
     └── BrokerRefused          it answers, and says no: only an operator can change that
@@ -106,6 +107,10 @@ class LeaseLost(Exception):
 
 class StoreUnavailable(Exception):
     """Redis, the store of limits and ledger, does not answer or refuses to write."""
+
+
+class StoreFault(Exception):
+    """Redis answered with an error that waiting does not change, such as one in a script of ours."""
 
 
 class WrongKey(Exception):

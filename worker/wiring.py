@@ -20,6 +20,7 @@ from worker.delivery.results import ResultsQueue
 from worker.delivery.schedule import ATTEMPT_SECONDS
 from worker.delivery.webhooks import WebhookSender
 from worker.engine.backlog import Backlog
+from worker.engine.consumer_watch import ConsumerWatch
 from worker.engine.couriers import Couriers
 from worker.engine.dialler import Dialler
 from worker.engine.engine import Engine
@@ -31,7 +32,7 @@ from worker.engine.recorder import Recorder
 from worker.engine.releaser import Releaser
 from worker.engine.standing import DeclaredLimits
 from worker.engine.sweeper import Sweeper
-from worker.engine.vitals import Vitals
+from worker.engine.watchdog import Turning, Watchdog
 from worker.inbound.depth import QueueDepths
 from worker.inbound.redis_queue import RedisQueue
 from worker.inbound.stream import StreamSource
@@ -51,6 +52,7 @@ from worker.state.suspects import RedisSuspects
 from worker.telemetry import outlet
 from worker.telemetry.health import HealthServer
 from worker.telemetry.metrics import Metrics
+from worker.telemetry.readiness import Readiness
 from worker.telemetry.shared_state import SharedState
 from worker.telemetry.watching import InFlight, Watching
 
@@ -74,27 +76,25 @@ class Wiring:
     @cached_property
     def engine(self) -> Engine:
         """All of a worker but Celery, not started yet."""
-        takers, carriers = self._takers(), self._carriers()
-        self.vitals.loops = (*takers, self.dialler.thread, *carriers)
-        self.vitals.sources = [source for _, source in self.sources]
         self.dialler.freed = self.recorder.room = self.intake.waiting = self.releaser.wake
         self.recorder.ended = self.relaying.wake
-        self.watching.back = partial(_wake, [*takers, *carriers])
+        self.watching.back = partial(_wake, [*self.takers, *self.carriers])
         return Engine(
             intake=self.intake,
             dialler=self.dialler,
             recorder=self.recorder,
-            takers=takers,
+            takers=self.takers,
             sources=[source for _, source in self.sources],
-            carriers=carriers,
+            carriers=[*self.carriers, self.watchdog],
             sinks=[self.relay],
             closing=self.closing,
             services=[self.health],
-            vitals=self.vitals,
+            consumer=self.consumer,
             faults=self.watching,
         )
 
-    def _takers(self) -> list[Loop]:
+    @cached_property
+    def takers(self) -> list[Loop]:
         return [
             self._loop("intake", self.intake.turn),
             self.releaser,
@@ -103,13 +103,13 @@ class Wiring:
             self._loop("backlog", self.backlog.turn),
         ]
 
-    def _carriers(self) -> list[Loop]:
+    @cached_property
+    def carriers(self) -> list[Loop]:
         return [
             self._loop("recorder", self.recorder.turn),
             self._loop("keeper", Keeper(self.ledger, self.hands).turn),
             self.relaying,
             self._loop("couriers", self.couriers.turn),
-            self._loop("vitals", self.vitals.beat),
         ]
 
     @cached_property
@@ -258,22 +258,22 @@ class Wiring:
         return Census(self.client)
 
     @cached_property
-    def vitals(self) -> Vitals:
-        depths = QueueDepths(broker_url(self._settings))
-        return Vitals(
-            self.client,
-            depths,
-            self.redis_broker,
-            list(self.accounts),
-            self.watching,
-            lambda: self.backlog.refusal,
-        )
+    def consumer(self) -> ConsumerWatch:
+        return ConsumerWatch()
+
+    @cached_property
+    def watchdog(self) -> Watchdog:
+        threads: list[Turning] = [*self.takers, self.dialler.thread, *self.carriers]
+        return Watchdog(threads, [source for _, source in self.sources], self.consumer, self.watching)
 
     @cached_property
     def health(self) -> HealthServer:
-        SharedState(self.metrics, self.vitals.snapshot, self.vitals.queue_depths)
+        depths, registry = QueueDepths(broker_url(self._settings)), self.metrics.registry
+        accounts = partial(self.census.accounts, list(self.accounts))
+        registry.register(SharedState(self.metrics, accounts, self.census.unpublished, depths.read))
+        ready = Readiness(self.watchdog, lambda: self.backlog.refusal, self.client, depths.read)
         host, port = self._settings.metrics_host, self._settings.metrics_port
-        return HealthServer(host, port, self.metrics.registry, self.vitals.live, self.vitals.ready)
+        return HealthServer(host, port, registry, self.watchdog.live, ready.problems)
 
     def _loop(self, name: str, turn: Callable[[], float]) -> Loop:
         return Loop(name, turn, self.watching)

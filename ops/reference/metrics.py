@@ -10,7 +10,7 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from ops.reference.tables import code, codes, table
-from worker.telemetry.metrics import SHARED, Metrics, Snapshot
+from worker.telemetry.metrics import SHARED, Metrics
 from worker.telemetry.shared_state import SharedState
 
 PREFIX = "callworker_"
@@ -53,7 +53,7 @@ def _filled() -> Metrics:
     metrics.initialise(["acme"])
     metrics.wrong_keys.labels("calls")
     metrics.loop_failures.labels("relay")
-    SharedState(metrics, lambda: Snapshot({}, {}, {}, {}, 0), lambda: {"calls": 0})
+    metrics.registry.register(SharedState(metrics, lambda: [], lambda: 0, lambda: {"calls": 0}))
     return metrics
 
 

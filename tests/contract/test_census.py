@@ -9,11 +9,11 @@ from tests.doubles import decisions
 from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application, placed
 from worker.core.accounts import Account, Endpoint
-from worker.core.records import Lease, Reason
+from worker.core.records import AccountCount, Lease, Reason
 from worker.core.retry import Tally
 from worker.core.shards import shard_of
 from worker.state import keys
-from worker.state.census import AccountCount, Census
+from worker.state.census import Census
 from worker.state.ledger import RedisLedger
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.ops.dashboards import dashboard_queries
 from tests.processes import absent
-from worker.telemetry.metrics import Metrics, Snapshot
+from worker.telemetry.metrics import Metrics
 from worker.telemetry.shared_state import SharedState
 
 OPS = Path(__file__).parents[2] / "ops"
@@ -37,7 +37,7 @@ def exported() -> dict[str, list[dict[str, str]]]:
     metrics = Metrics()
     metrics.initialise(["acme"])
     metrics.loop_failures.labels("relay")
-    SharedState(metrics, lambda: Snapshot({}, {}, {}, {}, 0), lambda: {"calls": 0})
+    metrics.registry.register(SharedState(metrics, lambda: [], lambda: 0, lambda: {"calls": 0}))
     samples: dict[str, list[dict[str, str]]] = {}
     for family in metrics.registry.collect():
         for sample in family.samples:

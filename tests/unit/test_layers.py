@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "state": "core delivery errors privacy redisio",
     "inbound": "broker core errors failpoints privacy redisio",
     "telemetry": "core delivery errors http network privacy provider redisio",
-    "engine": "core delivery errors failpoints inbound network privacy redisio state telemetry",
+    "engine": "core delivery errors failpoints inbound network telemetry",
     # The doors, and what puts all of it together.
     "producer": "broker core errors settings",
     "preflight": "broker core errors network provider redisio settings state",
@@ -49,6 +49,7 @@ LIBRARIES = {
     "core": {"pydantic", "pydantic_core", "tenacity"},
     "errors": set[str](),
     "failpoints": set[str](),
+    "engine": {"gevent", "structlog"},
 }
 """All the libraries that these rooms may use. Celery, Redis and requests are the adapters' business."""
 
@@ -104,6 +105,7 @@ def test_room_imports_what_the_table_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_room_uses_no_other_library(name: str) -> None:
-    """The core knows pydantic, in which jobs are checked, and tenacity, which drives a call's attempts."""
+    """The core has pydantic, in which jobs are checked, and tenacity, which drives attempts; the engine has gevent,
+    in which calls share a thread."""
     names = {library.split(".")[0] for path in SOURCES if room(path) == name for library in imported(path)}
     assert names - sys.stdlib_module_names - {"worker"} <= LIBRARIES[name]

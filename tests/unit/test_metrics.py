@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from worker import __version__
-from worker.core.records import Reason
+from worker.core.records import AccountCount, Reason
 from worker.errors import (
     AccountProblem,
     BrokerUnavailable,
@@ -20,7 +20,7 @@ from worker.errors import (
     StoreUnavailable,
 )
 from worker.telemetry.labels import RetryReason
-from worker.telemetry.metrics import Metrics, Snapshot
+from worker.telemetry.metrics import Metrics
 from worker.telemetry.shared_state import KEPT_SECONDS, SharedState
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -49,24 +49,30 @@ CONTRACT = {
     "last_progress_timestamp_seconds": set(),
 }
 
-NOTHING = Snapshot({}, {}, {}, {}, 0)
+
+def count(
+    name: str, *, oldest: float = 0.0, hold: str | None = None, pending: int = 0, **waiting: int
+) -> AccountCount:
+    """An account with jobs `waiting` by reason."""
+    return AccountCount(name, {Reason(why): jobs for why, jobs in waiting.items()}, oldest, 0, hold, pending)
 
 
 class Shared:
     """What the store and the broker answer; counts how often they are asked. An exception is raised."""
 
     def __init__(self) -> None:
-        self.snapshot: Snapshot | Exception = NOTHING
+        self.counts: Sequence[AccountCount] | Exception = ()
+        self.unpublished = 0
         self.depths: Mapping[str, int] | Exception = {"calls": 0}
         self.now, self.asked = 100.0, 0
 
-    def read_store(self) -> Snapshot:
+    def read_accounts(self) -> Sequence[AccountCount]:
         self.asked += 1
-        if isinstance(self.snapshot, Exception):
-            raise self.snapshot
-        return self.snapshot
+        if isinstance(self.counts, Exception):
+            raise self.counts
+        return self.counts
 
-    def read_broker(self) -> Mapping[str, int]:
+    def read_depths(self) -> Mapping[str, int]:
         if isinstance(self.depths, Exception):
             raise self.depths
         return self.depths
@@ -82,7 +88,11 @@ def metrics(shared: Shared) -> Metrics:
     """Metrics for accounts acme and beta, with shared state."""
     metrics = Metrics()
     metrics.initialise(["acme", "beta"])
-    SharedState(metrics, shared.read_store, shared.read_broker, clock=lambda: shared.now)
+    metrics.registry.register(
+        SharedState(
+            metrics, shared.read_accounts, lambda: shared.unpublished, shared.read_depths, lambda: shared.now
+        )
+    )
     return metrics
 
 
@@ -170,13 +180,11 @@ def test_retry_reason_tells_whether_the_phone_may_have_rung(error: CallError, re
 
 def test_shared_state_is_read_at_each_scrape(metrics: Metrics, shared: Shared) -> None:
     """Counts by account and reason, 0 for what the store does not mention."""
-    shared.snapshot = Snapshot(
-        waiting={("acme", Reason.HELD): 3},
-        oldest_waiting_seconds={"acme": 12.5},
-        held={"acme": "NO_POINTS", "beta": "operator"},
-        webhook_pending={"beta": 2},
-        results_unpublished=7,
-    )
+    shared.counts = [
+        count("acme", held=3, oldest=12.5, hold="NO_POINTS"),
+        count("beta", hold="operator", pending=2),
+    ]
+    shared.unpublished = 7
     shared.depths = {"calls": 5, "results": 0}
     samples = scrape(metrics)
     assert value(samples, "jobs_waiting", account="acme", reason="held") == 3
@@ -194,13 +202,10 @@ def test_shared_state_is_read_at_each_scrape(metrics: Metrics, shared: Shared) -
 
 def test_accounts_taken_out_of_the_file_are_counted_together(metrics: Metrics, shared: Shared) -> None:
     """Their jobs still wait and must be seen: added up, the oldest of them, held with an unusual code."""
-    shared.snapshot = Snapshot(
-        waiting={("old", Reason.BACKOFF): 2, ("older", Reason.BACKOFF): 3},
-        oldest_waiting_seconds={"old": 5.0, "older": 4.0},
-        held={"old": "SURPRISE"},
-        webhook_pending={"old": 1, "older": 1},
-        results_unpublished=0,
-    )
+    shared.counts = [
+        count("old", backoff=2, oldest=5.0, hold="SURPRISE", pending=1),
+        count("older", backoff=3, oldest=4.0, pending=1),
+    ]
     samples = scrape(metrics)
     assert value(samples, "jobs_waiting", account="(unknown)", reason="backoff") == 5
     assert value(samples, "oldest_waiting_seconds", account="(unknown)") == 5
@@ -211,7 +216,7 @@ def test_accounts_taken_out_of_the_file_are_counted_together(metrics: Metrics, s
 @pytest.mark.parametrize("error", [StoreUnavailable("away"), RuntimeError("a fault of ours")])
 def test_scrape_goes_on_without_the_store(metrics: Metrics, shared: Shared, error: Exception) -> None:
     """Its series are missing, not zero; all others are there."""
-    shared.snapshot = error
+    shared.counts = error
     samples = scrape(metrics)
     assert value(samples, "store_up") == 0 and value(samples, "broker_up") == 1
     absent = {
@@ -235,7 +240,7 @@ def test_scrape_goes_on_without_the_broker(metrics: Metrics, shared: Shared) -> 
 def test_store_is_asked_once_a_second_at_most(metrics: Metrics, shared: Shared) -> None:
     """Several scrapers, or one that hurries, do not load Redis; a failure is remembered as well."""
     scrape(metrics)
-    shared.snapshot = StoreUnavailable("away")
+    shared.counts = StoreUnavailable("away")
     shared.now += KEPT_SECONDS / 2
     assert value(scrape(metrics), "store_up") == 1 and shared.asked == 1
     shared.now += KEPT_SECONDS

@@ -22,11 +22,10 @@ class BeatStep(bootsteps.StartStopStep):
         self._timer: Any = None
 
     def start(self, consumer: Any) -> None:
-        watch = consumer.controller.engine.vitals.consumer
-        watch.attach(lambda: _cut(consumer))
+        consumer.watch.attach(lambda: _cut(consumer))
 
         def beat() -> None:
-            watch.beat()
+            consumer.watch.beat()
             consumer.turns()
 
         self._timer = consumer.timer.call_repeatedly(BEAT_SECONDS, beat)
@@ -36,7 +35,7 @@ class BeatStep(bootsteps.StartStopStep):
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
-            consumer.controller.engine.vitals.consumer.detach()
+            consumer.watch.detach()
 
 
 def _cut(consumer: Any) -> None:

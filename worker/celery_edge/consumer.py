@@ -33,6 +33,7 @@ from worker.celery_edge.pacing import Pacing
 from worker.core.judging import Broken, Submission
 from worker.core.ports import Whole
 from worker.core.records import Source
+from worker.engine.consumer_watch import ConsumerWatch
 from worker.engine.intake import Intake
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
 from worker.failpoints import hit
@@ -117,7 +118,7 @@ class CallConsumer(Consumer):
 
     def _failed(self, problem: BrokerUnavailable) -> None:
         self._failing = True
-        self.controller.engine.vitals.consumer.failed(problem)
+        self.watch.failed(problem)
         self.controller.engine.faults.loop_failed(LOOP, problem)
 
     def turns(self) -> None:
@@ -143,6 +144,12 @@ class CallConsumer(Consumer):
         return [
             KombuConsumer(channel, [INTAKE], on_message=callback, prefetch_count=PREFETCH, auto_declare=False)
         ]
+
+    @property
+    def watch(self) -> ConsumerWatch:
+        """The engine's watch over this consumer."""
+        watch: ConsumerWatch = self.controller.engine.consumer
+        return watch
 
     @property
     def _intake(self) -> Intake:

@@ -12,9 +12,10 @@ import redis
 from worker.cli import places
 from worker.cli.output import console, example, json_option, print_json, say, span, table
 from worker.core.accounts import Account
+from worker.core.records import AccountCount
 from worker.settings import Settings
 from worker.state import holds
-from worker.state.census import AccountCount, Census
+from worker.state.census import Census
 from worker.telemetry.labels import OPERATOR_HOLD
 
 COLUMNS = ("account", "rate", "burst", "in flight", "waiting", "why", "oldest", "webhooks", "held")

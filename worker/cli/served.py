@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from redis.exceptions import ResponseError
-
 from worker.cli import places
 from worker.cli.output import say
 from worker.core.accounts import Accounts
 from worker.core.jobs import Job
-from worker.errors import ConfigurationError, StoreUnavailable
+from worker.errors import ConfigurationError, StoreFault, StoreUnavailable
 from worker.settings import Settings
 from worker.state.census import Census
 
@@ -44,6 +42,6 @@ def waiting(settings: Settings, names: Collection[str]) -> Mapping[str, int]:
     try:
         with places.store(settings) as client:
             counts = Census(client).accounts(list(names))
-    except (StoreUnavailable, ResponseError):
+    except (StoreFault, StoreUnavailable):
         return {}
     return {count.name: sum(count.waiting.values()) for count in counts}

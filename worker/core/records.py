@@ -180,3 +180,18 @@ class Standing(NamedTuple):
     newest: bool
     returned: bool
     files: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCount:
+    """One account as it stands: jobs `waiting` by reason, age of the longest waiting in seconds, calls in flight.
+
+    `hold` is why the account is held, or None; `pending` are webhook deliveries that wait.
+    """
+
+    name: str
+    waiting: dict[Reason, int]
+    oldest_seconds: float
+    in_flight: int
+    hold: str | None
+    pending: int

@@ -17,5 +17,5 @@ backlog         stops dialling while outcomes cannot leave
 couriers        webhook deliveries that are due
 draining        waits for what is under way when the worker stops
 consumer_watch  notices a consumer that is not connected or no longer turns
-vitals          what a worker says of itself and of the shared state
+watchdog        notices threads that no longer turn
 """

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from worker.engine.consumer_watch import ConsumerWatch
 from worker.engine.dialler import Dialler
 from worker.engine.intake import Intake
-from worker.engine.loops import Faults, Loop
+from worker.engine.loops import Faults
 from worker.engine.recorder import Recorder
-from worker.engine.vitals import Vitals
 
 JOIN_SECONDS = 2.0
 
@@ -32,6 +32,16 @@ class Service(Protocol):
     def start(self) -> None: ...
 
     def stop(self) -> None: ...
+
+
+class Thread(Protocol):
+    """Something that runs in a thread of its own; `stop` returns at once."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def join(self, timeout_seconds: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +70,13 @@ class Engine:
     intake: Intake
     dialler: Dialler
     recorder: Recorder
-    takers: Sequence[Loop]
+    takers: Sequence[Thread]
     sources: Sequence[End]
-    carriers: Sequence[Loop]
+    carriers: Sequence[Thread]
     sinks: Sequence[End]
     closing: threading.Event
     services: Sequence[Service]
-    vitals: Vitals
+    consumer: ConsumerWatch
     faults: Faults
 
     def start(self) -> None:
@@ -99,7 +109,7 @@ class Engine:
         return left
 
 
-def _stop(loops: Sequence[Loop]) -> None:
+def _stop(loops: Sequence[Thread]) -> None:
     for loop in loops:
         loop.stop()
     for loop in loops:

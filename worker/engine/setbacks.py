@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from redis.exceptions import RedisError
-
-from worker.errors import WrongKey
+from worker.errors import StoreFault, WrongKey
 from worker.inbound.entry import Entry
 
 MAX_TRIES = 7
@@ -57,7 +55,7 @@ class Setbacks:
         setback.tries += 1
         others_pass, setback.passed = self._passed > setback.passed, self._passed
         setback.due = now + min(FIRST_PAUSE_SECONDS * 2 ** (setback.tries - 1), LONGEST_PAUSE_SECONDS)
-        return setback.tries >= MAX_TRIES and others_pass and not isinstance(error, RedisError | WrongKey)
+        return setback.tries >= MAX_TRIES and others_pass and not isinstance(error, StoreFault | WrongKey)
 
     def over(self, entry: Entry) -> None:
         """It is on record, or buried."""

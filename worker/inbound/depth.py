@@ -1,4 +1,4 @@
-"""How many messages lie in the broker's queues; also the answer to whether the broker answers."""
+"""How many messages are in the broker's queues; also the answer to whether the broker answers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class QueueDepths:
         with broker_errors("the broker does not tell its queues' depths"):
             if isinstance(link.channel, redis.Channel):
                 return _lengths(link.channel)
-            # On anything but AMQP a stream takes the place of the plain intake queue.
+            # On a broker that is neither there is no way in for plain jobs.
             queues = [*TASK_QUEUES, RESULTS, *([INTAKE] if link.confirms else [])]
             link.declare(queues)
             return {
@@ -59,15 +59,16 @@ class QueueDepths:
 
 
 def _lengths(channel: Any) -> dict[str, int]:
-    """In one round trip. Raises what redis-py raises."""
+    """Ask in one round trip; a stream takes the place of the queue of plain jobs. Raises what redis-py raises."""
     lists = [(queue.name, suffix) for queue in (*TASK_QUEUES, RESULTS) for suffix in PRIORITY_SUFFIXES]
     with channel.conn_or_acquire() as client, client.pipeline(transaction=False) as pipeline:
         for name, suffix in lists:
             pipeline.llen(name + suffix)
+        pipeline.xlen(INTAKE.name)
         lengths = pipeline.execute(raise_on_error=False)
     depths: Counter[str] = Counter()
     wrong = set()
-    for (name, _), length in zip(lists, lengths, strict=True):
+    for (name, _), length in zip([*lists, (INTAKE.name, "")], lengths, strict=True):
         if isinstance(length, ResponseError) and "WRONGTYPE" in str(length):
             wrong.add(name)
         elif isinstance(length, Exception):

@@ -10,6 +10,7 @@ from functools import partial
 
 import redis
 
+from worker.broker.queues import INTAKE
 from worker.core.judging import MAX_MESSAGE_BYTES, TOO_LARGE, Broken, Submission, decode
 from worker.core.records import Source
 from worker.errors import StoreUnavailable
@@ -22,7 +23,7 @@ from worker.inbound.redis_lists import FETCH_BYTES, HEAD_BYTES, uncut
 from worker.inbound.upkeep import ABANDONED_SECONDS, Upkeep
 from worker.redisio.runner import ScriptCall, Scripts, store_errors
 
-STREAM, GROUP, FIELD = "calls.intake", "callworker", "job"
+STREAM, GROUP, FIELD = INTAKE.name, "callworker", "job"
 MAX_BATCH = 200
 MAX_IN_HAND = 1000
 LISTEN_SECONDS = 1.0

@@ -14,7 +14,7 @@ import redis
 from hiredis import pack_command
 from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, RedisError, ResponseError
 
-from worker.errors import StoreUnavailable, WrongKey
+from worker.errors import StoreFault, StoreUnavailable, WrongKey
 from worker.redisio.refusals import code_of
 from worker.redisio.written import telling, wait_for_file
 from worker.redisio.wrong_keys import WrongKeys, wrong_key
@@ -170,7 +170,7 @@ def _beside(reply: Any) -> Sequence[bytes]:
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turns redis-py's errors into StoreUnavailable or WrongKey; an error in a script of ours stays what it is."""
+    """Turn redis-py's errors into StoreUnavailable, WrongKey or, where the fault is ours, StoreFault."""
     try:
         yield
     except ResponseError as error:
@@ -180,7 +180,7 @@ def store_errors() -> Iterator[None]:
             raise found from error
         if isinstance(error, NoPermissionError):
             raise StoreUnavailable(f"Redis refuses: {error}") from error
-        raise
+        raise StoreFault(str(error)) from error
     except AuthenticationError as error:
         raise StoreUnavailable(f"Redis refuses: {error}") from error
     except (RedisError, OSError) as error:

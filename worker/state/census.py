@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import redis
 
 from worker.core.limits import Pace
-from worker.core.records import Reason
+from worker.core.records import AccountCount, Reason
 from worker.core.shards import SHARDS
 from worker.redisio.runner import store_errors
 from worker.state import keys
 from worker.state.steady import steady_us
-
-
-@dataclass(frozen=True, slots=True)
-class AccountCount:
-    """One account as it stands: jobs `waiting` by reason, age of the longest waiting in seconds, calls in flight.
-
-    `hold` is why the account is held, or None; `pending` are webhook deliveries that wait.
-    """
-
-    name: str
-    waiting: dict[Reason, int]
-    oldest_seconds: float
-    in_flight: int
-    hold: str | None
-    pending: int
 
 
 class Census:

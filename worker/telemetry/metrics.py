@@ -8,8 +8,7 @@ them, not `sum`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from typing import Generic, TypeVar
 
@@ -52,22 +51,6 @@ SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
     "store_up": ("1 if Redis answered this scrape.", ()),
     "broker_up": ("1 if the broker answered this scrape.", ()),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What the store holds for all workers together, at one moment. Accounts that are left out have nothing.
-
-    `waiting`: jobs in lanes by (account, reason). `oldest_waiting_seconds`: by account. `held`: the code each held
-    account is held for. `webhook_pending`: deliveries not yet made, by account. `results_unpublished`: events in
-    the outboxes.
-    """
-
-    waiting: Mapping[tuple[str, Reason], int]
-    oldest_waiting_seconds: Mapping[str, float]
-    held: Mapping[str, str]
-    webhook_pending: Mapping[str, int]
-    results_unpublished: int
 
 
 def shared_gauge(name: str) -> GaugeMetricFamily:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from worker.core.records import Reason
+from worker.core.records import AccountCount, Reason
 from worker.errors import BrokerUnavailable, StoreUnavailable
 from worker.telemetry.labels import HOLD_REASONS, OPERATOR_HOLD
-from worker.telemetry.metrics import Metrics, Snapshot, shared_gauge
+from worker.telemetry.metrics import Metrics, shared_gauge
 
 KEPT_SECONDS = 1.0
 
@@ -23,11 +23,12 @@ log = structlog.get_logger(__name__)
 
 
 class SharedState:
-    """A Prometheus collector; made, it is part of `metrics.registry`.
+    """A Prometheus collector, to be registered where `metrics` are.
 
-    `read_store` may raise StoreUnavailable and `read_broker`, which gives each queue's depth, BrokerUnavailable:
-    then the series that hang on it are missing from the scrape, and `callworker_store_up` or
-    `callworker_broker_up` is 0. Answers and failures are kept for a second, however many ask.
+    `accounts` and `unpublished`, the number of events that the results queue has not confirmed, may raise
+    StoreUnavailable; `depths`, which gives the messages by queue, BrokerUnavailable. Then the series that hang on it
+    are missing from the scrape, and `callworker_store_up` or `callworker_broker_up` is 0. Answers and failures are kept
+    for a second, however many ask.
 
     Known weakness: a scrape takes as long as both readers, so each must give up well before Prometheus does (10 s).
     """
@@ -35,42 +36,49 @@ class SharedState:
     def __init__(
         self,
         metrics: Metrics,
-        read_store: Callable[[], Snapshot],
-        read_broker: Callable[[], Mapping[str, int]],
+        accounts: Callable[[], Sequence[AccountCount]],
+        unpublished: Callable[[], int],
+        depths: Callable[[], Mapping[str, int]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._metrics = metrics
-        self._store = _Kept("store", read_store, clock)
-        self._broker = _Kept("broker", read_broker, clock)
-        metrics.registry.register(self)
+        self._store = _Kept("store", lambda: (accounts(), unpublished()), clock)
+        self._broker = _Kept("broker", depths, clock)
 
     def describe(self) -> list[Metric]:
         """Nothing: registering must not read the store."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        snapshot, depths = self._store.get(), self._broker.get()
-        yield _filled("store_up", [((), float(snapshot is not None))])
+        stored, depths = self._store.get(), self._broker.get()
+        yield _filled("store_up", [((), float(stored is not None))])
         yield _filled("broker_up", [((), float(depths is not None))])
-        if snapshot is not None:
-            yield from self._of_store(snapshot)
+        if stored is not None:
+            yield from self._of_store(*stored)
         if depths is not None:
             yield _filled("queue_depth", [((queue,), float(depth)) for queue, depth in depths.items()])
 
-    def _of_store(self, now: Snapshot) -> Iterator[Metric]:
+    def _of_store(self, counts: Sequence[AccountCount], unpublished: int) -> Iterator[Metric]:
+        """Several accounts may share a label: their counts are added up, and the oldest of their jobs counts."""
         reasons = [(name, str(reason)) for name in self._names() for reason in Reason]
-        waiting = (((self._label(name), str(reason)), count) for (name, reason), count in now.waiting.items())
+        waiting = (
+            ((self._label(one.name), str(reason)), count)
+            for one in counts
+            for reason, count in one.waiting.items()
+        )
         yield _filled("jobs_waiting", _summed(reasons, waiting).items())
-        oldest: dict[tuple[str, ...], float] = {(name,): 0.0 for name in self._names()}
-        for name, seconds in now.oldest_waiting_seconds.items():
-            oldest[(self._label(name),)] = max(seconds, oldest[(self._label(name),)])
-        yield _filled("oldest_waiting_seconds", oldest.items())
-        held = {(self._label(name), self._hold_reason(code)) for name, code in now.held.items()}
+        oldest = dict.fromkeys(self._names(), 0.0)
+        for one in counts:
+            oldest[self._label(one.name)] = max(one.oldest_seconds, oldest[self._label(one.name)])
+        yield _filled("oldest_waiting_seconds", (((name,), seconds) for name, seconds in oldest.items()))
+        held = {
+            (self._label(one.name), self._hold_reason(one.hold)) for one in counts if one.hold is not None
+        }
         usual = {(name, reason) for name in self._names() for reason in HOLD_REASONS}
         yield _filled("account_held", [(pair, float(pair in held)) for pair in sorted(usual | held)])
-        pending = (((self._label(name),), count) for name, count in now.webhook_pending.items())
+        pending = (((self._label(one.name),), one.pending) for one in counts)
         yield _filled("webhook_pending", _summed([(name,) for name in self._names()], pending).items())
-        yield _filled("results_unpublished", [((), float(now.results_unpublished))])
+        yield _filled("results_unpublished", [((), float(unpublished))])
 
     def _hold_reason(self, code: str) -> str:
         """An operator's own words follow the word `operator`."""

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from redis.exceptions import NoPermissionError
 
 from tests.doubles.clocks import FakeClock
 from tests.doubles.samples import account
@@ -22,7 +21,7 @@ from worker.engine.dialler import Dialler
 from worker.engine.intake import MAX_BATCH_BYTES, MAX_CRASHES, MAX_IN_HAND_BYTES, Intake
 from worker.engine.loops import STALLED_AFTER_SECONDS
 from worker.engine.setbacks import LONGEST_PAUSE_SECONDS, MAX_TRIES
-from worker.errors import StoreUnavailable, WrongKey
+from worker.errors import StoreFault, StoreUnavailable, WrongKey
 from worker.inbound.entry import Entry
 
 JOB = {"account": "acme", "country": "1", "phone": "2125555555", "code": "4321"}
@@ -412,7 +411,7 @@ class TestSetbacks:
 
     def test_an_error_of_redis_never_counts(self, bench: Bench, failing: dict[str, Exception]) -> None:
         """However long it lasts and whatever else gets through."""
-        failing["a"] = NoPermissionError("this user has no permissions")
+        failing["a"] = StoreFault("user_script:3: attempt to index a nil value")
         bench.put("a")
         for n in range(3 * MAX_TRIES):
             self.later(bench, f"good-{n}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
-from worker.errors import StoreUnavailable
+from worker.errors import StoreFault, StoreUnavailable
 from worker.redisio.refusals import code_of
 from worker.redisio.runner import store_errors
 
@@ -40,8 +40,9 @@ def test_a_server_that_cannot_write_now_is_unavailable(problem: ResponseError, c
 
 
 @pytest.mark.parametrize("problem", [reply[0] for reply in REPLIES if not reply[1]])
-def test_a_fault_of_ours_stays_one(problem: ResponseError) -> None:
+def test_a_fault_of_ours_is_called_one(problem: ResponseError) -> None:
     """It would be the same tomorrow."""
     assert code_of(problem) is None
-    with pytest.raises(ResponseError), store_errors():
+    with pytest.raises(StoreFault) as raised, store_errors():
         raise problem
+    assert raised.value.__cause__ is problem

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from worker.broker.queues import INTAKE
 from worker.cli.demo.receiver import Received
 from worker.cli.demo.scenario import BROKEN_MESSAGES, Planned
 from worker.cli.demo.stage import Stage
@@ -23,7 +24,6 @@ from worker.state.dead_letters import RedisDeadLetters
 DEADLINE_SECONDS = 45.0
 SURPLUS_SECONDS = 1.0
 """How long to go on looking, after everything has come, for what should not come."""
-STREAM = "calls.intake"
 
 
 @dataclass
@@ -105,7 +105,7 @@ def send(stage: Stage, jobs: Sequence[Planned]) -> None:
         producer.enqueue_many(checked)
     with connect(stage.server.url) as client:
         for fields in plain:
-            client.xadd(STREAM, {"job": json.dumps(fields)})
+            client.xadd(INTAKE.name, {"job": json.dumps(fields)})
 
 
 def wanted_webhooks(accounts: Accounts, jobs: Sequence[Planned]) -> dict[str, int]:

@@ -20,7 +20,7 @@ from worker.broker.transports import weakness
 from worker.cli import places
 from worker.cli.doctor.finding import Finding
 from worker.cli.doctor.remedies import remedy_of
-from worker.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
+from worker.errors import BrokerUnavailable, ConfigurationError, StoreFault, StoreUnavailable
 from worker.inbound import key_types as broker_keys
 from worker.preflight.greeting import TAKEN, try_rights
 from worker.privacy.addresses import mask_url
@@ -54,7 +54,7 @@ def store(settings: Settings) -> Iterator[Finding]:
             client.ping()
             try_rights(client)
             facts, wrong = _facts(client), _misused_by(client)
-    except ResponseError as error:
+    except StoreFault as error:
         yield Finding.fail("Redis", f"refuses: {redactor.text(str(error))}", remedy_of(error, "REDIS_URL"))
         return
     except (StoreUnavailable, ConfigurationError, embedded.EmbeddedServerError) as error:

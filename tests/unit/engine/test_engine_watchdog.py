@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
@@ -10,8 +11,9 @@ import redis
 
 from tests.doubles.clocks import FakeClock
 from worker.engine.consumer_watch import LOSSES_WITHIN_SECONDS, MAX_LOSSES, ConsumerWatch
-from worker.engine.vitals import Vitals
+from worker.engine.watchdog import Watchdog
 from worker.errors import BrokerUnavailable
+from worker.telemetry.readiness import Readiness
 
 
 class Loop:
@@ -24,22 +26,18 @@ class Loop:
         self.name, self.stalled = name, False
 
 
-class Bench:
-    """Vitals over two loops, and what they told."""
+class Told:
+    """What a watchdog told."""
 
     def __init__(self) -> None:
-        self.rounds, self.told = 0, list[tuple[str, str]]()
+        self.rounds, self.stalls = 0, list[tuple[str, str]]()
         self.wrong: frozenset[str] = frozenset()
-        self.vitals = Vitals(MagicMock(), MagicMock(), None, [], self)
-        self.vitals.consumer.attach(lambda: None)
-        self.intake, self.relay = Loop("intake"), Loop("relay")
-        self.vitals.loops = (self.intake, self.relay)
 
     def progress(self) -> None:
         self.rounds += 1
 
     def stalled(self, loop: str, where: str) -> None:
-        self.told.append((loop, where))
+        self.stalls.append((loop, where))
 
     def restarted(self, loop: str) -> None:
         raise AssertionError("no loop is started again")
@@ -47,32 +45,50 @@ class Bench:
     def wrong_keys(self, keys: frozenset[str]) -> None:
         self.wrong = keys
 
+    def loop_failed(self, loop: str, error: Exception) -> None:
+        raise AssertionError from error
+
+    def loop_recovered(self, loop: str) -> None:
+        raise AssertionError("nothing has failed")
+
+
+class Bench:
+    """A watchdog over two loops and a connected consumer, with a store and a broker that answer."""
+
+    def __init__(self, *sources: Any) -> None:
+        self.told, self.consumer = Told(), ConsumerWatch()
+        self.consumer.attach(lambda: None)
+        self.intake, self.relay = Loop("intake"), Loop("relay")
+        self.watchdog = Watchdog((self.intake, self.relay), sources, self.consumer, self.told)
+        self.store, self.ask_broker = MagicMock(), MagicMock()
+
+    def ready(self) -> list[str]:
+        return Readiness(self.watchdog, lambda: None, self.store, self.ask_broker).problems()
+
 
 def test_a_stall_is_told_once_and_makes_the_process_unlive() -> None:
     """As long as it lasts, with the place at which it is; a turn that goes on is no second thread's business (E1)."""
     bench = Bench()
-    bench.vitals.beat()
-    assert (bench.vitals.live(), bench.rounds) == ([], 1)
+    bench.watchdog.beat()
+    assert (bench.watchdog.live(), bench.told.rounds) == ([], 1)
     bench.intake.stalled = True
     for _ in range(3):
-        bench.vitals.beat()
-        assert bench.vitals.live() == ["intake stalled"]
-    assert bench.told == [("intake", "scrubbing.py:12 scrub")] and bench.rounds == 1
+        bench.watchdog.beat()
+        assert bench.watchdog.live() == ["intake stalled"]
+    assert bench.told.stalls == [("intake", "scrubbing.py:12 scrub")] and bench.told.rounds == 1
     bench.intake.stalled = False
-    bench.vitals.beat()
-    assert (bench.vitals.live(), bench.rounds) == ([], 2)
+    bench.watchdog.beat()
+    assert (bench.watchdog.live(), bench.told.rounds) == ([], 2)
 
 
 def test_readiness_names_each_part_that_fails_and_why() -> None:
     """A wrong password and a broker that is away are told apart, without a word of what the libraries said (D8)."""
-    client, depths = MagicMock(), MagicMock()
-    client.ping.side_effect = redis.exceptions.AuthenticationError("tulip")
+    bench = Bench()
+    bench.store.ping.side_effect = redis.exceptions.AuthenticationError("tulip")
     away = BrokerUnavailable("tulip")
     away.__cause__ = ConnectionRefusedError("tulip")
-    depths.read.side_effect = away
-    vitals = Vitals(client, depths, None, [], Bench())
-    vitals.consumer.attach(lambda: None)
-    assert vitals.ready() == [
+    bench.ask_broker.side_effect = away
+    assert bench.ready() == [
         "Redis cannot be used: the user name or password is refused",
         "the broker cannot be used: nothing listens there",
     ]
@@ -83,18 +99,18 @@ def test_a_second_stall_is_told_again() -> None:
     bench = Bench()
     for stalled in (True, False, True):
         bench.intake.stalled = stalled
-        bench.vitals.beat()
+        bench.watchdog.beat()
     bench.relay.stalled = True
-    bench.vitals.beat()
-    assert [name for name, _ in bench.told] == ["intake", "intake", "relay"]
+    bench.watchdog.beat()
+    assert [name for name, _ in bench.told.stalls] == ["intake", "intake", "relay"]
 
 
 def test_a_worker_whose_consumer_is_not_connected_is_not_ready() -> None:
     """Nothing comes from the broker then, however well all else is (E2)."""
     bench = Bench()
-    assert bench.vitals.ready() == []
-    bench.vitals.consumer.detach()
-    assert bench.vitals.ready() == ["the consumer is not connected to the broker"]
+    assert bench.ready() == []
+    bench.consumer.detach()
+    assert bench.ready() == ["the consumer is not connected to the broker"]
 
 
 def test_a_consumer_that_fails_at_each_start_is_in_trouble() -> None:
@@ -115,12 +131,11 @@ def test_a_consumer_that_fails_at_each_start_is_in_trouble() -> None:
 @pytest.mark.parametrize("blocked", [False, True])
 def test_keys_that_hold_something_else_are_told(blocked: bool) -> None:
     """Of all ways in together; the worker is not ready where one of these ways takes nothing for it (B8)."""
-    bench = Bench()
-    bench.vitals.sources = [
+    bench = Bench(
         SimpleNamespace(wrong=frozenset({"calls.7"}), blocked=blocked),
         SimpleNamespace(wrong=frozenset(), blocked=False),
-    ]
-    bench.vitals.beat()
-    assert bench.wrong == {"calls.7"}
+    )
+    bench.watchdog.beat()
+    assert bench.told.wrong == {"calls.7"}
     told = ["the key calls.7 holds something else than it should"]
-    assert bench.vitals.ready() == (told if blocked else [])
+    assert bench.ready() == (told if blocked else [])
