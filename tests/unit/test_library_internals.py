@@ -45,7 +45,7 @@ USES = (
         "to write all frames of a batch at once; it is to call `_write`"),
     Use("amqp", "amqp.connection.Connection", "on_inbound_frame on_inbound_method bytes_recv transport",
         "broker/amqp_wire.py broker/amqp_frames.py", "to take messages from frames without decoding them"),
-    Use("amqp", "amqp.connection.Connection", "client_properties", "broker/amqp_wire.py",
+    Use("amqp", "amqp.connection.Connection", "negotiate_capabilities", "broker/transports.py",
         "to keep `basic_publish` from reading the socket before each message"),
     Use("amqp", "amqp.connection.Connection", "server_properties", "broker/rights.py cli/doctor/servers.py",
         "to ask only RabbitMQ about rights, and to tell the broker's version"),

@@ -77,17 +77,6 @@ def ease(connection: amqp.Connection) -> None:
         transport.sock, transport._quick_recv, transport._write = wire, wire.recv, wire.sendall
 
 
-def publish_unasked(connection: amqp.Connection) -> None:
-    """Keep py-amqp from looking before each message whether the broker takes none for now.
-
-    A broker that takes none does not confirm either, and that is waited for. py-amqp holds no capabilities of a broker
-    that has sent none.
-    """
-    capabilities = connection.client_properties.get("capabilities")
-    if capabilities is not None:
-        capabilities["connection.blocked"] = False
-
-
 @contextmanager
 def written_together(connection: amqp.Connection) -> Iterator[None]:
     """Within, frames are kept, and written at its end in one go; not where it ends by an exception.

@@ -18,7 +18,7 @@ from kombu.exceptions import KombuError
 from kombu.transport import virtual
 from redis.exceptions import RedisError, ResponseError
 
-from worker.broker.amqp_wire import ease, publish_unasked
+from worker.broker.amqp_wire import ease
 from worker.broker.declaring import declare
 from worker.broker.refusal import refuses
 from worker.broker.transports import BrokerConnection
@@ -78,7 +78,6 @@ class Link:
         wire = self.connection.connection
         if isinstance(wire, amqp.Connection):
             ease(wire)
-            publish_unasked(wire)
             # py-amqp's own read_timeout is swallowed by its read loop; the socket's is not.
             wire.sock.settimeout(ANSWER_SECONDS)
         return self.connection.channel()

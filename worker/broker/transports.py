@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 import amqp.transport
@@ -217,6 +217,13 @@ class _Secured(amqp.transport.SSLTransport):
 
 
 class _AmqpConnection(pyamqp.Connection):
+    negotiate_capabilities: ClassVar[Mapping[str, bool]] = {
+        **pyamqp.Connection.negotiate_capabilities,
+        "connection.blocked": False,
+    }
+    """A broker that takes no messages for now need not say so: it confirms none either, and that is waited for. With
+    this capability py-amqp would read the socket before each message."""
+
     def Transport(self, host: str, seconds: float, ssl: Any, *times: Any, **more: Any) -> Any:  # noqa: N802
         if not ssl:
             return super().Transport(host, seconds, ssl, *times, **more)
