@@ -248,9 +248,7 @@ class Wiring:
     def couriers(self) -> Couriers:
         deliveries = RedisDeliveries(self.scripts, attempt_seconds=ATTEMPT_SECONDS)
 
-        def courier() -> Courier:
-            return Courier(self.accounts, WebhookSender(), deliveries, self.watching)
-
+        courier = Courier(self.accounts, WebhookSender(), deliveries, self.watching, GivingWay())
         return Couriers(courier, deliveries, self.watching)
 
     @cached_property
@@ -263,7 +261,8 @@ class Wiring:
 
     @cached_property
     def watchdog(self) -> Watchdog:
-        threads: list[Turning] = [*self.takers, self.dialler.thread, *self.carriers]
+        greenlets = [self.dialler.thread, self.couriers.thread]
+        threads: list[Turning] = [*self.takers, *greenlets, *self.carriers]
         return Watchdog(threads, [source for _, source in self.sources], self.consumer, self.watching)
 
     @cached_property

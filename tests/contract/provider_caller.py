@@ -12,9 +12,9 @@ from worker.errors import (
     CallError,
     Retry,
 )
-from worker.http.adapter import ONE_CONNECTION
 from worker.http.oddities import Oddity
 from worker.provider import CallResult, Codes, Connections, ProxStop
+from worker.provider.transport import ONE_CONNECTION
 
 KEY = "0123456789abcdef0123456789abcdef"
 JOB = Job(id="job-1", account="acme", country="1", phone="2125550199", code="48213")

@@ -242,7 +242,7 @@ def test_kept_connection_lost_while_writing_is_a_redial(play: Play, monkeypatch:
     caller = Caller(provider.url)
     caller.call()
     departure.happen()
-    monkeypatch.setattr(connection.PhasedHTTPConnection, "_is_silent", lambda _: True)
+    monkeypatch.setattr(connection.Connection, "_is_silent", lambda _: True)
     assert isinstance(caller.fails(), Redial)
     assert len(provider.requests) == 1
 

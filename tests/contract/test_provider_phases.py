@@ -39,7 +39,8 @@ from worker.errors import (
     Refused,
     Retry,
 )
-from worker.http import connection, waiting
+from worker.http import addresses as resolving
+from worker.http import connection
 from worker.provider import CallResult
 
 # Certainly not rung: nothing was written.
@@ -62,7 +63,7 @@ def test_unresolved_name_is_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(waiting, "getaddrinfo", unknown)
+    monkeypatch.setattr(resolving, "getaddrinfo", unknown)
     caller = Caller("http://provider.invalid")
     error = caller.fails()
     assert was_not_sent(error, caller)
@@ -71,7 +72,7 @@ def test_unresolved_name_is_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_slow_resolver_ends_within_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name service that does not answer holds up a call no longer than a silent address would."""
-    monkeypatch.setattr(waiting, "getaddrinfo", lambda *_: gevent.sleep(30))
+    monkeypatch.setattr(resolving, "getaddrinfo", lambda *_: gevent.sleep(30))
     caller = Caller("http://provider.invalid", timeout_seconds=SHORT)
     began = time.monotonic()
     error = caller.fails()
@@ -92,7 +93,7 @@ def test_connect_timeout_is_a_retry(deaf_port: int) -> None:
 
 def resolve_to(monkeypatch: pytest.MonkeyPatch, ports: list[int]) -> None:
     entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
-    monkeypatch.setattr(waiting, "getaddrinfo", lambda *_: entries)
+    monkeypatch.setattr(resolving, "getaddrinfo", lambda *_: entries)
 
 
 def test_many_dead_addresses_share_one_bound(deaf_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +170,7 @@ def test_reset_seen_by_the_first_write_is_a_retry(play: Play, monkeypatch: pytes
     """A reset that comes after the last look: the write itself fails, so that nothing was sent."""
     departure = Departure(reset=True)
     provider = play(departure)
-    monkeypatch.setattr(connection.PhasedHTTPConnection, "_is_silent", lambda _: True)
+    monkeypatch.setattr(connection.Connection, "_is_silent", lambda _: True)
     caller = Caller(provider.url)
     caller.at_gate = departure.happen
     assert was_not_sent(caller.fails(), caller)

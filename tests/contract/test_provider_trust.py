@@ -24,7 +24,7 @@ from worker.errors import (
     Cause,
     Misconfigured,
 )
-from worker.http import waiting
+from worker.http import addresses
 from worker.network import trust
 from worker.provider import CallResult, Connections
 
@@ -111,5 +111,5 @@ def test_unknown_name_and_closed_port_say_why(monkeypatch: pytest.MonkeyPatch) -
         port = listener.getsockname()[1]
     found, message = cause_of(Caller(f"http://127.0.0.1:{port}"))
     assert (found, message.endswith("ConnectionRefusedError: Connection refused")) == (Cause.CONNECT, True)
-    monkeypatch.setattr(waiting, "getaddrinfo", lambda *_: [])
+    monkeypatch.setattr(addresses, "getaddrinfo", lambda *_: [])
     assert cause_of(Caller("http://provider.invalid"))[0] is Cause.NAME

@@ -8,18 +8,21 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from email.utils import formatdate
 from pathlib import Path
 
+import gevent
 import pytest
 
 from worker import __version__
 from worker.core.accounts import Endpoint
+from worker.delivery import webhooks
 from worker.delivery.ports import Attempt, AttemptResult
 from worker.delivery.signing import verify
 from worker.delivery.webhooks import WebhookSender
 from worker.errors import Cause, ConfigurationError
+from worker.http import addresses
 
 pytest_plugins = ["tests.contract.provider_fixtures"]
 
@@ -409,6 +412,57 @@ def test_each_exchange_has_its_own_deadline(hasty: WebhookSender) -> None:
     with subscriber(behaviour) as server:
         assert send(hasty, server.url).result is AttemptResult.DELIVERED
         assert send(hasty, server.url).result is AttemptResult.TIMEOUT
+
+
+def test_deadline_covers_the_resolution_of_the_name(
+    hasty: WebhookSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name service that does not answer holds up an attempt no longer than a silent receiver would."""
+    monkeypatch.setattr(addresses, "getaddrinfo", lambda *_: gevent.sleep(30))
+    attempt = send(hasty, "http://receiver.invalid/")
+    assert (attempt.result, attempt.cause) == (AttemptResult.TIMEOUT, Cause.TIMEOUT)
+    assert attempt.seconds < 5
+
+
+@pytest.mark.parametrize(("connect_seconds", "total_seconds"), [(0.3, 30), (30, 0.3)])
+def test_deadline_covers_all_addresses_of_a_name(
+    deaf_port: int, monkeypatch: pytest.MonkeyPatch, connect_seconds: float, total_seconds: float
+) -> None:
+    """Twenty silent addresses take no longer than one, and no longer than either bound."""
+    entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", deaf_port))] * 20
+    monkeypatch.setattr(addresses, "getaddrinfo", lambda *_: entries)
+    sender = WebhookSender(ENVIRON, connect_seconds=connect_seconds, total_seconds=total_seconds)
+    attempt = send(sender, "http://receiver.invalid/")
+    assert (attempt.result, attempt.cause) == (AttemptResult.TIMEOUT, Cause.TIMEOUT)
+    assert attempt.seconds < 5
+
+
+def test_silent_receiver_holds_up_no_other(sender: WebhookSender) -> None:
+    """Deliveries of one thread, each in a greenlet, go on while one of them waits for its answer."""
+    over = threading.Event()
+
+    def silence(sock: socket.socket) -> None:
+        over.wait(30)
+
+    with subscriber(silence) as silent, subscriber(answering("200 OK")) as quick:
+        waiting = gevent.spawn(send, sender, silent.url)
+        attempts = [gevent.spawn(send, sender, quick.url) for _ in range(16)]
+        for attempt in attempts:
+            assert attempt.get(timeout=10).result is AttemptResult.DELIVERED
+        assert not waiting.ready() and len(silent.requests) == 1
+        over.set()
+        waiting.kill()
+
+
+def test_connections_are_kept_to_the_newest_receivers(sender: WebhookSender) -> None:
+    """However many endpoints there are, those of the oldest are closed."""
+    with ExitStack() as exits:
+        servers = [
+            exits.enter_context(subscriber(answering("200 OK"))) for _ in range(webhooks.MAX_RECEIVERS + 1)
+        ]
+        for server in [*servers, servers[-1], servers[0]]:
+            assert send(sender, server.url).result is AttemptResult.DELIVERED
+        assert [server.connections for server in servers] == [2] + [1] * webhooks.MAX_RECEIVERS
 
 
 def test_environment_and_cookies_play_no_part(sender: WebhookSender, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,11 +22,11 @@ MAY_IMPORT = {
     # The ways to the outside.
     "network": "errors",
     "redisio": "errors network",
-    "http": "core errors failpoints network",
+    "http": "core errors failpoints",
     "privacy": "core",
     "embedded": "",
     "broker": "core embedded errors network redisio settings",
-    "provider": "configuration core errors http",
+    "provider": "configuration core errors http network",
     "delivery": "broker core errors failpoints http network",
     "state": "core delivery errors privacy redisio",
     "inbound": "broker core errors failpoints privacy redisio",
@@ -50,8 +50,10 @@ LIBRARIES = {
     "errors": set[str](),
     "failpoints": set[str](),
     "engine": {"gevent", "structlog"},
+    "delivery": {"structlog"},
 }
-"""All the libraries that these rooms may use. Celery, Redis and requests are the adapters' business."""
+"""All the libraries that these rooms may use. Celery, Redis and requests are the adapters' business; a webhook goes out
+by the HTTP client of `http/`."""
 
 SOURCES = sorted((ROOT / "worker").rglob("*.py"))
 

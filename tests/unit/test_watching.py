@@ -309,11 +309,12 @@ def test_the_first_loop_that_gets_through_wakes_the_others(watching: Watching) -
     assert [line["event"] for line in lines] == ["store.unavailable", "store.back"]
 
 
-def test_service_that_goes_again_is_said_again(watching: Watching) -> None:
-    """Even where one loop never told of its recovery."""
+@pytest.mark.parametrize("loop", ["dial", "webhook"])
+def test_service_that_goes_again_is_said_again(watching: Watching, loop: str) -> None:
+    """Even where a call or a delivery noticed the outage, which never tells of a recovery."""
     with capture_logs() as lines:
         for _ in range(2):
-            watching.loop_failed("dial", StoreUnavailable("away"))
+            watching.loop_failed(loop, StoreUnavailable("away"))
             watching.loop_failed("relay", StoreUnavailable("away"))
             watching.loop_recovered("relay")
     assert [line["event"] for line in lines] == ["store.unavailable", "store.back"] * 2

@@ -6,7 +6,6 @@ results   events out to exchange `results`
 reader    events back from queue `results`, for people
 courier   one delivery: look up, send, put on record
 webhooks  one signed POST
-deadline  an HTTP session with a deadline over the whole answer
 signing   Standard Webhooks signatures
 schedule  how long until the next attempt
 """

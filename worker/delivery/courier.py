@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
 from worker.core.accounts import Accounts, Endpoint
+from worker.core.ports import Waits
 from worker.delivery.ports import Attempt, AttemptResult, Delivery, DeliveryStore, DeliveryWatch, Sender
 from worker.delivery.schedule import next_wait_seconds
 from worker.failpoints import hit
@@ -17,7 +19,10 @@ log = structlog.get_logger(__name__)
 
 
 class Courier:
-    """Carries deliveries out, one at a time. For one thread if its sender is."""
+    """Carries out deliveries, any number at once.
+
+    The store keeps its caller waiting, so it is spoken to through `waits`, which lets other deliveries go on meanwhile.
+    """
 
     def __init__(
         self,
@@ -25,6 +30,7 @@ class Courier:
         sender: Sender,
         store: DeliveryStore,
         watch: DeliveryWatch,
+        waits: Waits,
         *,
         unix_clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
@@ -33,6 +39,7 @@ class Courier:
         self._sender = sender
         self._store = store
         self._watch = watch
+        self._waits = waits
         self._unix_clock = unix_clock
         self._jitter = jitter
 
@@ -51,7 +58,7 @@ class Courier:
         )
         endpoint = self._endpoint(delivery)
         if endpoint is None:
-            self._store.give_up(delivery)
+            self._waits.aside(partial(self._store.give_up, delivery))
             bound.warning("webhook.given_up", reason="endpoint_gone")
             return
         hit("delivery.before")
@@ -67,16 +74,16 @@ class Courier:
 
     def _record(self, delivery: Delivery, attempt: Attempt, bound: structlog.stdlib.BoundLogger) -> None:
         if attempt.result is AttemptResult.DELIVERED:
-            self._store.delivered(delivery)
+            self._waits.aside(partial(self._store.delivered, delivery))
             bound.info("webhook.delivered")
             return
         wait_seconds = next_wait_seconds(delivery.attempt, self._jitter())
         if wait_seconds is None:
-            self._store.give_up(delivery)
+            self._waits.aside(partial(self._store.give_up, delivery))
             bound.error("webhook.given_up", reason="attempts_spent")
             return
         wait_seconds = max(wait_seconds, attempt.retry_after_seconds or 0.0)
-        self._store.again(delivery, wait_seconds)
+        self._waits.aside(partial(self._store.again, delivery, wait_seconds))
         bound.warning("webhook.failed", wait_seconds=round(wait_seconds, 1))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 CONNECT_SECONDS = 5.0
 ATTEMPT_SECONDS = 15.0
-"""From the connection's first packet to the answer's status."""
+"""One attempt has so long, from the resolution of the name to the end of the answer, and so long of it to connect."""
 
 WAITS_SECONDS = (5, 30, 2 * 60, 10 * 60, 30 * 60, 3600, 3 * 3600, 6 * 3600, 12 * 3600)
 JITTER_SHARE = 0.1

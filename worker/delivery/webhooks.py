@@ -4,41 +4,42 @@ from __future__ import annotations
 
 import os
 import ssl
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
-from http.client import HTTPException
 from pathlib import Path
-
-import requests
-from urllib3.exceptions import HTTPError
+from urllib.parse import urlsplit
 
 from worker import __version__
 from worker.core.accounts import Endpoint
-from worker.delivery.deadline import Deadline, bounded_session
 from worker.delivery.ports import Attempt, AttemptResult
 from worker.delivery.schedule import ATTEMPT_SECONDS, CONNECT_SECONDS, MAX_RETRY_AFTER_SECONDS
 from worker.delivery.signing import sign
 from worker.errors import Cause
 from worker.http import faults
+from worker.http.answer import Answer
+from worker.http.client import Client
+from worker.http.phases import Exchange
+from worker.http.request import prepared, with_body
 from worker.http.retry_after import retry_after_seconds
 from worker.network import trust
 
-ANSWER_BYTES = 4096
-"""Read of an answer, so that its connection can serve the next delivery; the content does not matter."""
+MAX_BODY_BYTES = 4096
+"""Read of an answer's body, so that its connection can serve the next delivery; the content does not matter."""
 
-NETWORK_ERRORS = (requests.RequestException, HTTPError, HTTPException, OSError, UnicodeError)
+MAX_RECEIVERS, MAX_KEPT = 10, 16
+"""Servers to which connections are kept, the newest ones, and how many to each."""
 
 
 class WebhookSender:
-    """Posts events to endpoints, over connections that are kept for the next one. For one thread only.
+    """Posts events to endpoints. Any number of greenlets of one thread use it at once.
 
-    Only a 2xx status is success, whatever its body; a redirect is a failure. Nothing of secret or body is
-    logged. Source: Standard Webhooks 1.0.0, "Webhook headers", "Sending webhooks". Known weakness: see
-    `bounded_session`.
+    Connections are kept for the next event to the same server. Only a 2xx status is success, whatever its body; a
+    redirect is a failure. Nothing of secret or body is logged. Source: Standard Webhooks 1.0.0, "Webhook headers",
+    "Sending webhooks". Known weakness: the first delivery to an endpoint with a `ca_file` of its own reads it in the
+    thread of all deliveries.
     """
 
     def __init__(
@@ -48,69 +49,73 @@ class WebhookSender:
         connect_seconds: float = CONNECT_SECONDS,
         total_seconds: float = ATTEMPT_SECONDS,
     ) -> None:
+        """`total_seconds` bound one attempt, from its name's resolution to the end of its answer; `connect_seconds`
+        bound the part of it in which a connection is made.
+        """
         self._environ = environ
-        self._connect_seconds = connect_seconds
-        self._total_seconds = total_seconds
-        self._deadline = Deadline()
-        self._sessions: dict[Path | None, requests.Session] = {}
+        self._connect_seconds, self._total_seconds = connect_seconds, total_seconds
+        self._clients: dict[tuple[str, str, Path | None], Client] = {}
 
     def send(self, endpoint: Endpoint, event_id: str, body: bytes, unix_seconds: int) -> Attempt:
         """POST `body` to the endpoint, signed with its secrets as of `unix_seconds`; how that ended.
 
-        Raises ConfigurationError when a secret is not in the environment; nothing for network or endpoint.
+        Raises ConfigurationError when a secret is not in the environment, or the endpoint's `ca_file` is of no use;
+        nothing for network or endpoint.
         """
         signature = sign(endpoint.secrets(self._environ), event_id, unix_seconds, body)
         headers = _headers(event_id, unix_seconds, signature)
-        started = time.monotonic()
+        exchange = Exchange(self._connect_seconds, self._total_seconds)
         try:
-            answer = self._post(endpoint, headers, body)
-        except NETWORK_ERRORS as error:
-            return _failed(error, time.monotonic() - started)
-        status, wish = answer.status_code, _wish_seconds(answer, unix_seconds)
-        return Attempt(_result(status), time.monotonic() - started, status, wish)
+            answer = self._post(endpoint, headers, body, exchange)
+        except faults.FAULTS as error:
+            return _failed(error, exchange.seconds)
+        wish = _wish_seconds(answer, unix_seconds)
+        return Attempt(_result(answer.status), exchange.seconds, answer.status, wish)
 
     def close(self) -> None:
         """Close the kept connections."""
-        for session in self._sessions.values():
-            session.close()
+        for client in self._clients.values():
+            client.close()
 
-    def _session(self, ca_file: Path | None) -> requests.Session:
-        if ca_file not in self._sessions:
-            self._sessions[ca_file] = bounded_session(self._deadline, _tls(ca_file))
-        return self._sessions[ca_file]
+    def _post(
+        self, endpoint: Endpoint, headers: Mapping[str, str], body: bytes, exchange: Exchange
+    ) -> Answer:
+        request = with_body(prepared(endpoint.url, headers), body)
+        held = self._client(str(request.url), endpoint.ca_file).send(request, exchange)
+        # The status has come and decides; a body that breaks off or drips changes nothing.
+        with suppress(*faults.FAULTS):
+            held.whole(MAX_BODY_BYTES)
+        held.release()
+        return held.answer
 
-    def _post(self, endpoint: Endpoint, headers: Mapping[str, str], body: bytes) -> requests.Response:
-        session = self._session(endpoint.ca_file)
-        self._deadline.start(self._total_seconds)
-        with session.post(
-            endpoint.url,
-            data=body,
-            headers=headers,
-            timeout=(self._connect_seconds, self._total_seconds),
-            allow_redirects=False,
-            stream=True,
-        ) as answer:
-            # The status has come and decides; a body that breaks off or drips changes nothing.
-            with suppress(*NETWORK_ERRORS):
-                answer.raw.read(ANSWER_BYTES, decode_content=False)
-            return answer
+    def _client(self, url: str, ca_file: Path | None) -> Client:
+        """The client for a server, which is the newest from now on; the oldest gives way to it."""
+        server = (*urlsplit(url)[:2], ca_file)
+        client = self._clients.pop(server, None)
+        if client is None:
+            tls = _tls(ca_file) if url.startswith("https:") else None
+            client = Client(url, kept=MAX_KEPT, tls=tls)
+        self._clients[server] = client
+        if len(self._clients) > MAX_RECEIVERS:
+            self._clients.pop(next(iter(self._clients))).close()
+        return client
 
 
 @cache
 def _tls(ca_file: Path | None) -> ssl.SSLContext:
-    """One for all threads, kept while the program runs: reading the certificates takes long."""
+    """One context for all, kept while the program runs: reading the certificates takes long."""
     return trust.context(ca_file, "ca_file")
 
 
 def _failed(problem: Exception, seconds: float) -> Attempt:
-    began = faults.root(problem)
-    cause = Cause.TIMEOUT if isinstance(problem, requests.Timeout | TimeoutError) else faults.cause(began)
+    cause = faults.cause(problem)
     result = AttemptResult.TIMEOUT if cause is Cause.TIMEOUT else AttemptResult.UNREACHABLE
-    return Attempt(result, seconds, cause=cause, problem=faults.word(began))
+    return Attempt(result, seconds, cause=cause, problem=faults.word(problem))
 
 
 def _headers(event_id: str, unix_seconds: int, signature: str) -> dict[str, str]:
     return {
+        "accept-encoding": "identity",
         "content-type": "application/json",
         "user-agent": f"callworker/{__version__}",
         "webhook-id": event_id,
@@ -125,9 +130,9 @@ def _result(status: int) -> AttemptResult:
     return AttemptResult.REDIRECTED if 300 <= status < 400 else AttemptResult.REFUSED
 
 
-def _wish_seconds(answer: requests.Response, unix_seconds: int) -> float | None:
+def _wish_seconds(answer: Answer, unix_seconds: int) -> float | None:
     """The wish in `Retry-After` of a 429 or 503; no other status speaks of when to come back."""
-    if answer.status_code not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+    if answer.status not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         return None
     now = datetime.fromtimestamp(unix_seconds, UTC)
     return retry_after_seconds(answer.headers.get("retry-after"), now, MAX_RETRY_AFTER_SECONDS)

@@ -6,15 +6,14 @@ intake          puts messages on record in batches, and then acknowledges them
 batches         what has come together in a queue, as one batch
 setbacks        messages at which the worker failed, and when each is tried again
 dialler         the calls in flight, all in the dial thread
-greenlets       many calls in one thread
-pool            threads that do not hold up the end of the process
+greenlets       many calls or deliveries in one thread
 keeper          keeps the leases of jobs in hand
 recorder        takes decisions to the ledger, many in one round trip
 releaser        leases waiting jobs when their slots come
 standing        keeps the limits of the newest accounts file in force
 sweeper         ends expired jobs and decides about lost ones
 backlog         stops dialling while outcomes cannot leave
-couriers        webhook deliveries that are due
+couriers        the webhook deliveries in flight, all in the courier thread
 draining        waits for what is under way when the worker stops
 consumer_watch  notices a consumer that is not connected or no longer turns
 watchdog        notices threads that no longer turn

@@ -1,88 +1,105 @@
-"""urllib3 connections that know how far the request has come.
+"""A connection that knows how far the request on it has come.
 
-What they change: the request is put together, then the gate is passed, then it is written in one go; every wait
-has a share of one deadline; the answer is read whole, within the size cap, before anyone may use the connection again.
+It is urllib3's, so that urllib3's pool can hold it, but it sends and reads in its own way: the request is put together,
+then the gate is passed, then the request is written in one go; every wait has a share of the exchange's deadline.
+urllib3's own `connect`, `request` and `getresponse` are not used.
 """
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
-from collections.abc import Mapping
 from functools import partial
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 
-import urllib3.connection
-from urllib3.util.connection import allowed_gai_family
+import requests
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from worker.errors import SlotLapsed
-from worker.failpoints import hit, is_armed
-from worker.http.heads import Headers
-from worker.http.inbox import BoundedAnswer, Reply
-from worker.http.phases import Exchange, NothingSent, Phase, current
-from worker.http.waiting import connect, once_writable, resolve
+from worker.failpoints import is_armed
+from worker.http.addresses import Address, addresses
+from worker.http.answer import Answer
+from worker.http.phases import Exchange, Phase
+from worker.http.request import message
+from worker.http.waiting import connect, once_writable, shake_hands
 
 REUSE_SECONDS, KEEP_SECONDS = 3.0, 4.0
-"""The longest that a connection may lie idle when it is taken, and when it is written to: servers commonly close
-theirs after 5 s or more. What lies between the two is room for the gate: to reconnect behind it makes a request late.
+"""The longest that a connection may have been idle when it is taken, and when it is written to: servers commonly close
+theirs after 5 s or more. The time between the two is for the gate: to reconnect behind it makes a request late.
 """
 
 LATE_SECONDS = 0.002
 """How long a reconnection behind the gate may take. What is sent later misses its slot, and could break the limit."""
 
 
-class CertificateRefused(Exception):
-    """The server's certificate is not one to be trusted; the message says why."""
+class Connection(HTTPConnection):
+    """Plain HTTP. For one request at a time."""
 
+    def __init__(self, host: str, port: int | None = None, **kwargs: Any) -> None:
+        super().__init__(host, port, **kwargs)
+        # As it was given: the library takes a dot from its end.
+        self._name = host
+        self._idle_since, self._used = 0.0, False
 
-class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
-    """Plain HTTP. Used by one thread or greenlet at a time, for the exchange under way there."""
+    def ask(self, request: requests.PreparedRequest, exchange: Exchange) -> Answer:
+        """Connect if need be, pass the gate, write the request and read the head of its answer.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._idle_since = 0.0
-        self._used = False
+        Writes nothing, and can serve the next request, where it raises the exchange's refusal. All that can be done
+        before the gate is done there: a slot is short, and what comes behind the gate makes the request late.
+        """
+        if self.sock is None:
+            exchange.reach("connect.before")
+            self.open(exchange)
+            exchange.reach("connect.after")
+        outgoing = message(request)
+        exchange.phase = Phase.READY
+        exchange.pass_gate()
+        self._be_there(exchange)
+        exchange.start_sending()
+        self._write(outgoing, exchange)
+        exchange.reach("answer.before")
+        return Answer(self.sock, exchange)
 
-    def connect(self) -> None:
+    def open(self, exchange: Exchange) -> None:
         """Resolve and connect within the exchange's connect bound."""
-        current().start_connecting()
-        super().connect()
-        self._idle_since = monotonic()
-        self._used = False
-
-    def _new_conn(self) -> socket.socket:
-        exchange = current()
+        exchange.start_connecting()
         exchange.phase = Phase.RESOLVING
-        found = resolve(self._dns_host.strip("[]"), self.port, allowed_gai_family(), exchange)
+        found = addresses(self._name, self.port, exchange)
         exchange.phase = Phase.CONNECTING
-        return self._first_to_answer(found)
+        self.sock = self._first_to_answer(found, exchange)
+        self._idle_since, self._used = monotonic(), False
 
-    def _first_to_answer(self, found: list[Any]) -> socket.socket:
-        """A socket to the first address that takes the connection; each gets its share of the time left."""
-        problem: OSError = socket.gaierror(socket.EAI_NONAME, "the name has no address")
-        for tried, (family, kind, protocol, _, address) in enumerate(found):
-            share_seconds = current().remaining_seconds() / (len(found) - tried)
+    def rest(self) -> None:
+        """Note that a request is over, and that the next one may come."""
+        self._idle_since, self._used = monotonic(), True
+
+    @property
+    def is_connected(self) -> bool:
+        """False for a connection that is closed, was lost, or was idle too long. urllib3 asks before each reuse."""
+        return self.sock is not None and self._idle_seconds() < REUSE_SECONDS and self._is_silent()
+
+    def _first_to_answer(self, found: list[Address], exchange: Exchange) -> socket.socket:
+        """A socket to the first address that takes the connection; each has its share of the time left."""
+        problem: OSError
+        for tried, address in enumerate(found):
+            share_seconds = exchange.remaining_seconds() / (len(found) - tried)
             try:
-                return self._open(socket.socket(family, kind, protocol), address, share_seconds)
+                return self._connected(address, share_seconds)
             except OSError as error:
                 problem = error
         raise problem
 
-    def _open(self, sock: socket.socket, address: Any, seconds: float) -> socket.socket:
+    def _connected(self, address: Address, seconds: float) -> socket.socket:
+        sock = socket.socket(address.family, address.kind, address.protocol)
         try:
             for option in self.socket_options or ():
                 sock.setsockopt(*option)
-            connect(sock, address, seconds)
+            connect(sock, address.place, seconds)
         except BaseException:
             sock.close()
             raise
         return sock
-
-    @property
-    def is_connected(self) -> bool:
-        """False for a connection that is closed, was lost, or lay idle too long. urllib3 asks before each reuse."""
-        return self.sock is not None and self._idle_seconds() < REUSE_SECONDS and self._is_silent()
 
     def _idle_seconds(self) -> float:
         return monotonic() - self._idle_since
@@ -100,116 +117,61 @@ class PhasedHTTPConnection(urllib3.connection.HTTPConnection):
             return False
         return False
 
-    def request(  # type: ignore[override]
-        self, method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None, **_: Any
-    ) -> None:
-        """Connect if need be, build the request, pass the gate, write. Writes nothing if the gate refuses.
+    def _be_there(self, exchange: Exchange) -> None:
+        """Reconnect if a kept connection was lost, or idle too long, while the gate was shut.
 
-        All that can be done before the gate is: a slot is short, and what comes after the gate makes the request late.
-        `body` is bytes; `headers` are all there are, Host included.
-        """
-        exchange = current()
-        if self.sock is None:
-            hit("connect.before")
-            self.connect()
-            hit("connect.after")
-        outgoing = _message(method, url, headers or {}, body)
-        exchange.phase = Phase.READY
-        if exchange.gate_opens() and self._stands_in_time(exchange):
-            exchange.start_sending()
-            self._write(outgoing)
-
-    def _stands_in_time(self, exchange: Exchange) -> bool:
-        """Reconnect if a kept connection was lost, or lay idle too long, while the gate was shut.
-
-        False, with SlotLapsed as the refusal, if that took too long. A new connection is not replaced: a server that
-        drops those is ill, and to write on the next one would turn "certainly not rung" into "perhaps". Raises
-        NothingSent.
+        Raises SlotLapsed where that took too long. A new connection is not replaced: a server that drops those is ill,
+        and to write on the next one would turn "certainly not rung" into "perhaps". Raises ConnectionAbortedError.
         """
         if self._used and not (self._idle_seconds() < KEEP_SECONDS and self._is_silent()):
-            self.sock.close()
-            self.connect()
+            self.close()
+            self.open(exchange)
             exchange.phase = Phase.READY
-            if exchange.seconds > LATE_SECONDS:
-                exchange.refusal = SlotLapsed("the connection was lost at the gate")
-                return False
+            if exchange.gate is not None and exchange.seconds > LATE_SECONDS:
+                exchange.lapse("the connection was lost at the gate")
         if not self._used and not self._is_silent():
-            raise NothingSent
-        return True
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the connection was lost before it was used")
 
-    def _write(self, data: bytes) -> None:
-        exchange = current()
-        hit("first_byte.before")
-        if exchange.lapsed():
-            return
+    def _write(self, data: bytes, exchange: Exchange) -> None:
+        exchange.reach("first_byte.before")
+        exchange.check_slot()
         if isinstance(self.sock, ssl.SSLSocket):
             # A failed write may have put a part of its record on the wire.
             exchange.phase = Phase.FIRST_BYTE
         unsent = memoryview(data)
         while unsent:
-            count = self._send_some(_next_part(unsent), exchange)
+            part = _next_part(unsent, exchange)
+            count = once_writable(self.sock, partial(self.sock.send, part), exchange)
+            exchange.phase = Phase.FIRST_BYTE
             if len(unsent) == len(data):
-                hit("first_byte.after")
+                exchange.reach("first_byte.after")
             unsent = unsent[count:]
         exchange.phase = Phase.WRITTEN
-        hit("last_byte.after")
-
-    def _send_some(self, data: memoryview, exchange: Exchange) -> int:
-        try:
-            count = once_writable(self.sock, partial(self.sock.send, data), exchange)
-        except OSError as error:
-            if exchange.sent:
-                raise
-            raise NothingSent from error
-        exchange.phase = Phase.FIRST_BYTE
-        return count
-
-    def getresponse(self) -> Reply:  # type: ignore[override]
-        """The answer, read whole. Only after a `request` that the gate let through."""
-        exchange = current()
-        hit("answer.before")
-        answer = BoundedAnswer(self.sock, exchange)
-        answer.begin()
-        exchange.phase = Phase.STATUS_READ
-        body = answer.read_whole()
-        exchange.phase = Phase.BODY_READ
-        hit("answer.after")
-        exchange.oddities |= answer.oddities()
-        if answer.will_close:
-            self.close()
-        self._idle_since = monotonic()
-        self._used = True
-        return Reply(answer.status, cast(Headers, answer.headers), body, exchange.oddities)
+        exchange.reach("last_byte.after")
 
 
-def _message(method: str, url: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"{method} {url} HTTP/1.1\r\n{fields}\r\n".encode("latin-1") + body
-
-
-def _next_part(unsent: memoryview) -> memoryview:
+def _next_part(unsent: memoryview, exchange: Exchange) -> memoryview:
     """All of it, in one go; but where a fault is to come before the last byte, that byte is written by itself."""
-    if not is_armed("last_byte.before"):
+    if exchange.gate is None or not is_armed("last_byte.before"):
         return unsent
     if len(unsent) > 1:
         return unsent[:-1]
-    hit("last_byte.before")
+    exchange.reach("last_byte.before")
     return unsent
 
 
-class PhasedHTTPSConnection(PhasedHTTPConnection, urllib3.connection.HTTPSConnection):
-    """HTTPS: as above, with the handshake inside the connect bound."""
+class SecureConnection(Connection, HTTPSConnection):
+    """HTTPS: the same, with the handshake inside the connect bound."""
 
-    def connect(self) -> None:
-        """Resolve, connect and shake hands. Raises CertificateRefused."""
-        try:
-            super().connect()
-        except ssl.SSLCertVerificationError as error:
-            raise CertificateRefused(error.verify_message) from error
+    ssl_context: ssl.SSLContext
 
-    def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
-        current().phase = Phase.TLS
-        # A socket that never waits is refused by the library, which cannot know that the handshake does.
-        sock.settimeout(current().remaining_seconds())
-        return sock
+    def open(self, exchange: Exchange) -> None:
+        """Resolve, connect and shake hands. Raises SSLCertVerificationError for a certificate that is not trusted."""
+        super().open(exchange)
+        exchange.phase = Phase.TLS
+        name = self.host.partition("%")[0]
+        self.sock = self.ssl_context.wrap_socket(
+            self.sock, server_hostname=name, do_handshake_on_connect=False
+        )
+        shake_hands(self.sock, exchange)
+        self._idle_since = monotonic()

@@ -1,4 +1,4 @@
-"""Why an HTTP request came to nothing, in a word of ours and in the library's, for whoever has to find the fault."""
+"""Why an HTTP request came to nothing, in one word of ours and in the library's words."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import http.client
 import socket
 import ssl
 
-import requests
-from urllib3.exceptions import LocationValueError
-
 from worker.errors import Cause
+from worker.http.request import UnusableAddress
 
 MAX_WORD_CHARACTERS = 120
 
+FAULTS = (OSError, http.client.HTTPException, UnicodeError, UnusableAddress)
+"""What network and server can bring about: no address, no connection, no time, no HTTP."""
+
 _CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Cause], ...] = (
-    ((socket.gaierror, UnicodeError, LocationValueError, requests.exceptions.InvalidURL), Cause.NAME),
+    ((socket.gaierror, UnicodeError, UnusableAddress), Cause.NAME),
     (ssl.SSLError, Cause.TLS),
     (TimeoutError, Cause.TIMEOUT),
     (http.client.HTTPException, Cause.PROTOCOL),
@@ -22,30 +23,23 @@ _CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Caus
 )
 
 
-def root(problem: BaseException, outer: BaseException | None = None) -> BaseException:
-    """Where `problem` began; `outer` is what the caller was handling already."""
-    while (deeper := problem.__cause__ or problem.__context__) not in (None, outer):
-        problem = deeper
-    return problem
+def cause(error: BaseException) -> Cause:
+    """The cause that `error` tells of."""
+    return next((cause for kinds, cause in _CAUSES if isinstance(error, kinds)), Cause.PROTOCOL)
 
 
-def cause(began: BaseException) -> Cause:
-    """The cause of what began as `began`."""
-    return next((cause for kinds, cause in _CAUSES if isinstance(began, kinds)), Cause.PROTOCOL)
-
-
-def word(began: BaseException) -> str:
-    """What the library said: its error's name, and the system's or the TLS library's own words.
+def word(error: BaseException) -> str:
+    """The error's name, and the system's or the TLS library's own words.
 
     Other words are left out, since they may quote what was sent or what came.
     """
-    said = _said(began)
-    return f"{type(began).__name__}: {said}"[:MAX_WORD_CHARACTERS] if said else type(began).__name__
+    said = _said(error)
+    return f"{type(error).__name__}: {said}"[:MAX_WORD_CHARACTERS] if said else type(error).__name__
 
 
-def _said(began: BaseException) -> str:
-    if isinstance(began, ssl.SSLCertVerificationError):
-        return began.verify_message
-    if isinstance(began, ssl.SSLError):
-        return (began.reason or "").replace("_", " ").lower()
-    return (began.strerror or "") if isinstance(began, OSError) else ""
+def _said(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "").replace("_", " ").lower()
+    return (error.strerror or "") if isinstance(error, OSError) else ""

@@ -1,23 +1,24 @@
 """How far one request has come: the fact that tells "certainly not rung" from "perhaps rung".
 
-The exception's type cannot tell: a silent TLS handshake and a lost answer both end in a read timeout, and a reset
+The type of an exception cannot tell: a silent TLS handshake and a lost answer both end in a read timeout, and a reset
 looks alike before and after the request was read.
 """
 
 from __future__ import annotations
 
 import math
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import IntEnum
+from http.client import HTTPException
 from time import monotonic
 
 from worker.core.ports import Gate
 from worker.errors import SlotLapsed
+from worker.failpoints import hit
 from worker.http.oddities import Oddity
 
-ANSWER_BYTES = 64 * 1024
-"""The most that an answer may measure, status line and headers included, and its body again once decoded."""
+MAX_ANSWER_BYTES = 64 * 1024
+"""The longest answer that is read, status line and headers included; its body may be as long again once decoded."""
 
 
 class Phase(IntEnum):
@@ -34,34 +35,36 @@ class Phase(IntEnum):
     BODY_READ = 8
 
 
-class NothingSent(Exception):
-    """The connection was lost before it took the first byte. Not an OSError: urllib3 swallows some of those."""
-
-
-class TooLarge(Exception):
-    """The answer is longer than `ANSWER_BYTES`."""
+class TooLarge(HTTPException):
+    """The answer is longer than its bound."""
 
 
 @dataclass(slots=True)
 class Exchange:
     """One request and its answer: the phase reached, and the bounds on time and size.
 
-    `connect_seconds` bounds resolving, connecting and TLS together, `answer_seconds` everything after the gate.
-    On the monotonic clock, `opened` is when the gate opened and `ends` when the present stretch runs out.
-    `closes` is the latest moment for the first byte, as the gate said.
-    `oddities` are those of the answer. `refusal` is why nothing may be written: what the gate raised, or SlotLapsed.
+    `connect_seconds` bounds resolving, connecting and TLS together. `answer_seconds` bounds all that follows the gate;
+    without a `gate` it bounds the whole request, names and connections included.
+
+    `opened` is the moment from which `answer_seconds` count, `closes` the latest moment for the first byte, as the gate
+    said, and `ends` the end of the stretch under way; all are moments of the monotonic clock. `refusal` is the reason
+    for which nothing may be written: what the gate raised, or SlotLapsed. `oddities` are those of the answer.
     """
 
-    gate: Gate
     connect_seconds: float
     answer_seconds: float
+    gate: Gate | None = None
     phase: Phase = Phase.STARTING
     refusal: Exception | None = None
     opened: float = 0.0
     closes: float = math.inf
     ends: float = 0.0
-    room_bytes: int = ANSWER_BYTES
+    room_bytes: int = MAX_ANSWER_BYTES
     oddities: set[Oddity] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        if self.gate is None:
+            self.opened = monotonic()
 
     @property
     def sent(self) -> bool:
@@ -70,71 +73,57 @@ class Exchange:
 
     @property
     def seconds(self) -> float:
-        """Time since the gate opened; 0 if it never did."""
+        """Time since `opened`; 0 while the gate has not opened."""
         return monotonic() - self.opened if self.opened else 0.0
 
-    def gate_opens(self) -> bool:
-        """Call the gate and note when it closes; False, with its exception as `refusal`, when it raises."""
+    def pass_gate(self) -> None:
+        """Ask the gate and note when it closes. Raises what the gate raises, and keeps it as `refusal`."""
+        if self.gate is None:
+            return
         try:
             closes = self.gate.opens()
         except Exception as error:
             self.refusal = error
-            return False
+            raise
         self.opened = monotonic()
         self.closes = math.inf if closes is None else closes
-        return True
 
-    def lapsed(self) -> bool:
-        """True, with SlotLapsed as `refusal`, once the gate has closed: asked last before the first byte."""
-        if monotonic() <= self.closes:
-            return False
-        self.refusal = SlotLapsed("the slot went by between the gate and the first byte")
-        return True
+    def check_slot(self) -> None:
+        """The last question before the first byte. Raises SlotLapsed once the gate has closed."""
+        if monotonic() > self.closes:
+            self.lapse("the slot went by between the gate and the first byte")
+
+    def lapse(self, reason: str) -> None:
+        """Raise SlotLapsed, and keep it as `refusal`."""
+        self.refusal = SlotLapsed(reason)
+        raise self.refusal
 
     def start_connecting(self) -> None:
-        """Behind the gate, when a lost connection is replaced, the answer's deadline holds as well."""
-        self.gate.connecting()
+        """Begin the stretch of a connection; behind the gate the answer's deadline bounds it as well."""
+        if self.gate is not None:
+            self.gate.connecting()
         self.ends = monotonic() + self.connect_seconds
         if self.opened:
             self.ends = min(self.ends, self.opened + self.answer_seconds)
 
     def start_sending(self) -> None:
+        """Begin the stretch of request and answer."""
         self.ends = self.opened + self.answer_seconds
 
     def remaining_seconds(self) -> float:
-        """What is left of the present stretch, above zero. Raises TimeoutError when nothing is."""
+        """What is left of the stretch under way, above zero. Raises TimeoutError when nothing is left."""
         remaining = self.ends - monotonic()
         if remaining <= 0:
             raise TimeoutError("deadline passed")
         return remaining
 
     def take(self, count: int) -> None:
-        """Count bytes of the answer. Raises TooLarge over the cap."""
+        """Count bytes of the answer. Raises TooLarge over the bound."""
         self.room_bytes -= count
         if self.room_bytes < 0:
             raise TooLarge
 
-
-_under_way: ContextVar[Exchange] = ContextVar("exchange")
-
-
-class under_way:  # noqa: N801 (used as a function)
-    """Within it, `exchange` is the one that this call's connection works on.
-
-    A context variable, of which each thread and each greenlet has its own, because requests and urllib3 carry nothing
-    of ours down to the connection.
-    """
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-
-    def __enter__(self) -> None:
-        self._before = _under_way.set(self._exchange)
-
-    def __exit__(self, *_: object) -> None:
-        _under_way.reset(self._before)
-
-
-def current() -> Exchange:
-    """The exchange under way in this thread or greenlet."""
-    return _under_way.get()
+    def reach(self, point: str) -> None:
+        """Pass a failpoint. The failpoints are places in a call, so a request without a gate passes none."""
+        if self.gate is not None:
+            hit(point)

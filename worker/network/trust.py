@@ -25,6 +25,7 @@ def context(ca_file: Path | None, setting: str, environ: Mapping[str, str] = os.
     """
     files, folder = _public(environ)
     made = ssl.create_default_context(cafile=files, capath=folder)
+    made.set_alpn_protocols(["http/1.1"])
     if ca_file is not None:
         check(ca_file, setting)
         made.load_verify_locations(cafile=ca_file)

@@ -14,8 +14,8 @@ publishing  the provider's texts, cleaned so that they can be published
 spellings   the spellings in which a number, PIN or key may be quoted
 """
 
-from worker.http.adapter import Connections
 from worker.provider.client import CallResult, Observe, ProxStop
 from worker.provider.codes import Codes
+from worker.provider.transport import Connections
 
 __all__ = ["CallResult", "Codes", "Connections", "Observe", "ProxStop"]

@@ -13,13 +13,12 @@ from typing import Literal, Protocol
 from worker.core.jobs import Job
 from worker.core.ports import Gate
 from worker.errors import AccountProblem, CallError, Misconfigured, Redial, Refused, Retry
-from worker.http.adapter import ONE_CONNECTION, Connections
 from worker.http.oddities import Oddity
 from worker.http.phases import Exchange
 from worker.provider.answer import Response
 from worker.provider.codes import Codes
 from worker.provider.publishing import Cleaner
-from worker.provider.transport import Transport
+from worker.provider.transport import ONE_CONNECTION, Connections, Transport
 from worker.provider.verdict import judged
 
 MAX_CONNECT_SECONDS = 5.0
@@ -117,11 +116,14 @@ class ProxStop:
                 self._remark(job, exchange.oddities)
 
     def balance(self, api_key: str) -> int:
-        """Ask for the points left on the account of `api_key`. Rings no phone. Raises as `place_call` does."""
+        """Ask for the points left on the account of `api_key`. Rings no phone and waits for no gate.
+
+        The whole enquiry has `timeout_seconds`. Raises as `place_call` does, but for SlotLapsed.
+        """
         judge = partial(
             judged, take=Response.balance, codes=self._codes, redactor=partial(Cleaner.of, None, api_key)
         )
-        return self._transport.post(self._balance, {"key": api_key}, self._exchange(_OpenGate()), judge)
+        return self._transport.post(self._balance, {"key": api_key}, self._exchange(), judge)
 
     def close(self) -> None:
         """Close the kept connections."""
@@ -133,9 +135,8 @@ class ProxStop:
         )
         return self._transport.post(self._call, self._form(job, api_key), exchange, judge)
 
-    def _exchange(self, gate: Gate) -> Exchange:
-        connect_seconds = min(MAX_CONNECT_SECONDS, self._timeout_seconds)
-        return Exchange(gate, connect_seconds=connect_seconds, answer_seconds=self._timeout_seconds)
+    def _exchange(self, gate: Gate | None = None) -> Exchange:
+        return Exchange(min(MAX_CONNECT_SECONDS, self._timeout_seconds), self._timeout_seconds, gate)
 
     def _form(self, job: Job, api_key: str) -> dict[str, str]:
         form = {"key": api_key, "country": job.country, "phone": job.phone, "code": job.code}
@@ -146,13 +147,3 @@ class ProxStop:
             "ref": job.ref,
         }
         return form | {name: value for name, value in optional.items() if value is not None}
-
-
-class _OpenGate:
-    """The gate of a balance enquiry, which rings no phone and waits for no slot."""
-
-    def connecting(self) -> None:
-        return
-
-    def opens(self) -> None:
-        return

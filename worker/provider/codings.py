@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 
 from worker.http.oddities import Note, Oddity, unheard
-from worker.http.phases import ANSWER_BYTES
+from worker.http.phases import MAX_ANSWER_BYTES
 from worker.provider.bodies import SPACE, Garbled
 
 MAX_CODINGS = 3
@@ -78,8 +78,8 @@ def _members(body: bytes, window: int) -> bytes:
     plain = b""
     while True:
         stream = zlib.decompressobj(window)
-        plain += stream.decompress(body, ANSWER_BYTES + 1 - len(plain))
-        if len(plain) > ANSWER_BYTES or not stream.eof:
+        plain += stream.decompress(body, MAX_ANSWER_BYTES + 1 - len(plain))
+        if len(plain) > MAX_ANSWER_BYTES or not stream.eof:
             raise Garbled("it is cut short or too large once decoded")
         body = stream.unused_data
         if not body.strip(_PADDING):

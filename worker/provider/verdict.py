@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from worker.errors import CallError, Cause, Misconfigured, Redial, Retry
-from worker.http.inbox import Reply
+from worker.http.answer import Reply
 from worker.http.oddities import Oddity
 from worker.http.retry_after import retry_after_seconds
 from worker.provider import answer

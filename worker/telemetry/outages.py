@@ -9,8 +9,8 @@ from worker.network.causes import Cause
 LASTING = frozenset({Cause.PASSWORD, Cause.RIGHTS, Cause.PLACE, Cause.TLS})
 """What only an operator can change. It often shows behind a lost connection, when the next one is refused."""
 
-CALLS = "dial"
-"""Calls are no loop, and do not tell of their recovery."""
+NO_LOOPS = frozenset({"dial", "webhook"})
+"""Calls and deliveries are no loops, and do not tell of their recovery."""
 
 
 class Outages:
@@ -24,7 +24,7 @@ class Outages:
     def begin(self, loop: str, trouble: str, cause: Cause) -> bool:
         """Note a failure of `loop`. True if it is news: the first of an outage, or the first with a lasting cause."""
         with self._lock:
-            if loop != CALLS:
+            if loop not in NO_LOOPS:
                 self._of_loops[loop] = trouble
             news = trouble not in self._told or cause in LASTING - self._told[trouble]
             self._told.setdefault(trouble, set()).add(cause)

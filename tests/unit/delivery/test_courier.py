@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 import structlog
@@ -28,6 +30,7 @@ ACCOUNTS = Accounts.parse(
 )
 TWO = ACCOUNTS["acme"].webhooks[1]
 DELIVERY = Delivery(3, "acme", "job-1", "evt_1", b'{"secret":"body"}', TWO.key, attempt=1)
+T = TypeVar("T")
 FAILURES = [result for result in AttemptResult if result is not AttemptResult.DELIVERED]
 
 
@@ -68,13 +71,29 @@ class Watch:
         self.heard.append((account, attempt))
 
 
+class AtOnce:
+    """Waits for nobody: what is to be done aside is done in place."""
+
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError("a courier does not sleep")
+
+    def aside(self, work: Callable[[], T]) -> T:
+        return work()
+
+
 class Round:
     """A courier among doubles."""
 
     def __init__(self, attempt: Attempt, store: Store | None = None) -> None:
         self.sender, self.store, self.watch = Sender(attempt), store or Store(), Watch()
         self._courier = Courier(
-            ACCOUNTS, self.sender, self.store, self.watch, unix_clock=lambda: 1234.9, jitter=lambda: 0.0
+            ACCOUNTS,
+            self.sender,
+            self.store,
+            self.watch,
+            AtOnce(),
+            unix_clock=lambda: 1234.9,
+            jitter=lambda: 0.0,
         )
 
     def deliver(self, delivery: Delivery = DELIVERY) -> None:

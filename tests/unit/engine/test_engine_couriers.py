@@ -1,33 +1,37 @@
-"""The webhook threads: as many deliveries as there are threads, each on its own, and none that fails ends one."""
+"""Webhook deliveries: as many at once as there are places, each by itself, and none that fails takes a place along."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import cast
 
+import gevent
 import pytest
 
 from tests.doubles.watchers import NotedFaults
 from tests.processes import wait_until
+from worker.core.accounts import Accounts, Endpoint
 from worker.delivery.courier import Courier
-from worker.delivery.ports import Delivery
-from worker.engine import couriers as module
+from worker.delivery.ports import Attempt, AttemptResult, Delivery
 from worker.engine.couriers import POLL_SECONDS, Couriers
+from worker.engine.greenlets import GivingWay
 from worker.errors import ConfigurationError, StoreUnavailable
 
 WAIT_SECONDS = 30
+PLACES = 3
 
 
-def delivery(number: int) -> Delivery:
-    return Delivery(0, "acme", f"job-{number}", f"evt_{number}", b"{}", "key", attempt=1)
+def delivery(number: int, endpoint_key: str = "key") -> Delivery:
+    return Delivery(0, "acme", f"job-{number}", f"evt_{number}", b"{}", endpoint_key, attempt=1)
 
 
 class Store:
     """Has `due` deliveries, and notes how many it was asked for."""
 
-    def __init__(self, due: int) -> None:
-        self.due = [delivery(number) for number in range(due)]
+    def __init__(self, due: list[Delivery]) -> None:
+        self.due = due
         self.asked: list[int] = []
         self.away = False
 
@@ -49,27 +53,21 @@ class Store:
 
 
 class Post:
-    """Couriers whose deliveries end when `open` is set; which courier had which, and what fails."""
+    """A courier whose deliveries end when `open` is set; which thread carried which out, and what fails."""
 
     def __init__(self, store: Store) -> None:
         self.faults = NotedFaults()
         self.open = threading.Event()
-        self.made: list[int] = []
         self.begun: list[tuple[int, str]] = []
         self.ended: list[str] = []
         self.failing: dict[str, Exception] = {}
-        self.refusals: list[Exception] = []
-        self.couriers = Couriers(self._courier, store, self.faults)
-
-    def _courier(self) -> Courier:
-        if self.refusals:
-            raise self.refusals.pop()
-        self.made.append(threading.get_ident())
-        return cast(Courier, self)
+        self.couriers = Couriers(cast(Courier, self), store, self.faults, PLACES)
 
     def deliver(self, delivery: Delivery) -> None:
         self.begun.append((threading.get_ident(), delivery.job_id))
-        self.open.wait(WAIT_SECONDS)
+        ends = time.monotonic() + WAIT_SECONDS
+        while not self.open.is_set() and time.monotonic() < ends:
+            gevent.sleep(0.001)
         try:
             if error := self.failing.get(delivery.job_id):
                 raise error
@@ -81,24 +79,14 @@ class Post:
 
         def done() -> bool:
             self.couriers.turn()
-            return len(self.ended) + len(self.refused) >= count
+            return len(self.ended) >= count
 
         wait_until(done, f"{count} deliveries have ended")
-
-    @property
-    def refused(self) -> list[Exception]:
-        return [error for _, error in self.faults.failed if isinstance(error, ConfigurationError)]
-
-
-@pytest.fixture(autouse=True)
-def threads(monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(module, "THREADS", 3)
-    return 3
 
 
 @pytest.fixture
 def store() -> Store:
-    return Store(due=5)
+    return Store([delivery(number) for number in range(5)])
 
 
 @pytest.fixture
@@ -108,26 +96,26 @@ def post(store: Store) -> Iterator[Post]:
     post.open.set()
 
 
-def test_deliveries_go_out_side_by_side(store: Store, post: Post, threads: int) -> None:
-    """As many as there are threads; a subscriber that is slow holds up its own thread only."""
+def test_deliveries_go_out_side_by_side(store: Store, post: Post) -> None:
+    """As many as there are places, all in one thread; a subscriber that is slow holds up its own delivery only."""
     assert post.couriers.turn() == 0.0
-    wait_until(lambda: len(post.begun) == threads, "all threads have one")
-    assert store.asked == [threads] and len({thread for thread, _ in post.begun}) == threads
+    wait_until(lambda: len(post.begun) == PLACES, "all places have one")
+    assert store.asked == [PLACES] and len({thread for thread, _ in post.begun}) == 1
+    assert post.begun[0][0] != threading.get_ident()
     assert post.ended == []
 
 
-def test_none_is_leased_without_a_thread(store: Store, post: Post) -> None:
+def test_none_is_leased_without_a_place(store: Store, post: Post) -> None:
     """Its lease would run while it waits; the next look is soon."""
     post.couriers.turn()
     assert 0 < post.couriers.turn() < POLL_SECONDS
     assert len(store.asked) == 1 and len(store.due) == 2
 
 
-def test_all_go_out_in_the_end(store: Store, post: Post) -> None:
-    """Threads that are done take the rest, with the courier that each of them has: connections are kept that way."""
+def test_all_go_out_in_the_end(post: Post) -> None:
+    """Places that are free again take the rest."""
     post.turn_until_done(5)
     assert sorted(post.ended) == [f"job-{number}" for number in range(5)]
-    assert len(post.made) == len(set(post.made)) and {thread for thread, _ in post.begun} == set(post.made)
 
 
 def test_without_deliveries_it_only_looks(post: Post, store: Store) -> None:
@@ -138,30 +126,69 @@ def test_without_deliveries_it_only_looks(post: Post, store: Store) -> None:
 
 
 def test_a_store_that_is_away_is_told_to_the_loop(post: Post, store: Store) -> None:
-    """It tries again; no thread is lost over it."""
+    """It tries again; no place is lost over it."""
     store.away = True
     for _ in range(9):
         with pytest.raises(StoreUnavailable):
             post.couriers.turn()
     store.away = False
     post.couriers.turn()
-    assert store.asked == [3]
+    assert store.asked == [PLACES]
 
 
-def test_a_delivery_that_fails_takes_no_thread_along(store: Store, post: Post, threads: int) -> None:
-    """Whatever was raised is told; all threads serve on."""
-    post.failing = {f"job-{number}": StoreUnavailable("away") for number in range(4)}
-    post.failing["job-4"] = ZeroDivisionError()
+def test_a_delivery_that_fails_takes_no_place_along(store: Store, post: Post) -> None:
+    """Whatever was raised is told, and falls due again by itself; all places serve on."""
+    post.failing = {f"job-{number}": StoreUnavailable("away") for number in range(3)}
+    post.failing |= {"job-3": ConfigurationError("no secret"), "job-4": ZeroDivisionError()}
     post.turn_until_done(5)
     wait_until(lambda: len(post.faults.failed) == 5, "five failures are told")
     assert {loop for loop, _ in post.faults.failed} == {"webhook"}
-    store.due = [delivery(number) for number in range(9, 9 + threads)]
-    wait_until(lambda: post.couriers.turn() == 0.0, "all threads are free")
-    assert store.asked[-1] == threads
+    store.due = [delivery(number) for number in range(9, 9 + PLACES)]
+    wait_until(lambda: post.couriers.turn() == 0.0, "all places are free")
+    assert store.asked[-1] == PLACES
 
 
-def test_a_courier_that_cannot_be_made_is_made_later(store: Store, post: Post) -> None:
-    """That delivery falls due again by itself, and the thread tries anew at the next one."""
-    post.refusals = [ConfigurationError("no secret"), ConfigurationError("no secret")]
-    post.turn_until_done(5)
-    assert len(post.refused) == 2 and len(post.ended) == 3
+class SlowStore(Store):
+    """Takes its time over each word that a courier has for it, which comes from `threads`."""
+
+    def __init__(self, due: list[Delivery], until: Callable[[], object]) -> None:
+        super().__init__(due)
+        self._until = until
+        self.threads: list[int] = []
+
+    def delivered(self, delivery: Delivery) -> None:
+        self.threads.append(threading.get_ident())
+        self._until()
+
+
+class Sent:
+    """A sender of no effort, and in which threads it sent."""
+
+    def __init__(self) -> None:
+        self.threads: list[int] = []
+
+    def send(self, endpoint: Endpoint, event_id: str, body: bytes, unix_seconds: int) -> Attempt:
+        self.threads.append(threading.get_ident())
+        return Attempt(AttemptResult.DELIVERED, 0.0, 204)
+
+
+class Unwatched:
+    def webhook_attempted(self, account: str, attempt: Attempt) -> None: ...
+
+
+def test_a_store_that_is_slow_holds_up_no_other_delivery() -> None:
+    """While one delivery is put on record, the others are sent: a courier speaks to the store aside."""
+    hook = {"url": "https://one.example/", "secret_env": "ONE"}
+    accounts = Accounts.parse({"accounts": {"acme": {"api_key_env": "K", "rate": "1/s", "webhooks": [hook]}}})
+    key = accounts["acme"].webhooks[0].key
+    sent = Sent()
+    store = SlowStore(
+        [delivery(number, key) for number in range(PLACES)],
+        lambda: wait_until(lambda: len(sent.threads) == PLACES, "all are sent"),
+    )
+    faults = NotedFaults()
+    courier = Courier(accounts, sent, store, Unwatched(), GivingWay())
+    Couriers(courier, store, faults, PLACES).turn()
+    wait_until(lambda: len(store.threads) == PLACES, "all are on record")
+    assert len(set(sent.threads)) == 1 and not set(sent.threads) & set(store.threads)
+    assert faults.failed == []

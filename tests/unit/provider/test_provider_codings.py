@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.provider.reading import REF
 from worker.http.oddities import Oddity
-from worker.http.phases import ANSWER_BYTES
+from worker.http.phases import MAX_ANSWER_BYTES
 from worker.provider.bodies import Garbled
 from worker.provider.codings import decoded
 
@@ -34,12 +34,12 @@ def test_content_codings_are_undone(body: bytes, coding: str) -> None:
 def test_any_coded_bytes_are_decoded_or_refused(body: bytes, coding: str) -> None:
     """No bytes break the decoder."""
     try:
-        assert len(decoded(body, coding)) <= ANSWER_BYTES
+        assert len(decoded(body, coding)) <= MAX_ANSWER_BYTES
     except Garbled as error:
         assert error.__cause__ is None
 
 
-@pytest.mark.parametrize("size", [ANSWER_BYTES + 1, 50_000_000])
+@pytest.mark.parametrize("size", [MAX_ANSWER_BYTES + 1, 50_000_000])
 def test_body_too_large_once_decoded_is_refused(size: int) -> None:
     """A few KiB that would become many."""
     with pytest.raises(Garbled):

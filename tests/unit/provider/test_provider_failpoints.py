@@ -7,36 +7,26 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.doubles.gates import OpenGate
 from worker.failpoints import FailpointReached
-from worker.http.connection import PhasedHTTPConnection
-from worker.http.phases import Exchange, Phase, under_way
+from worker.http.connection import Connection
+from worker.http.phases import Exchange, Phase
 
 REQUEST = b"0123456789"
-
-
-class Gate:
-    """Always open."""
-
-    def connecting(self) -> None:
-        return
-
-    def opens(self) -> None:
-        return
 
 
 class Line:
     """A connection on one end of a pair of sockets, and what comes out at the other."""
 
     def __init__(self, here: socket.socket, there: socket.socket) -> None:
-        self.link, self._there = PhasedHTTPConnection("127.0.0.1"), there
+        self.link, self._there = Connection("127.0.0.1"), there
         self.link.sock = here
-        self.exchange = Exchange(Gate(), connect_seconds=5, answer_seconds=5, phase=Phase.READY)
+        self.exchange = Exchange(5, 5, OpenGate(), phase=Phase.READY)
 
     def write(self) -> None:
-        self.exchange.gate_opens()
+        self.exchange.pass_gate()
         self.exchange.start_sending()
-        with under_way(self.exchange):
-            self.link._write(REQUEST)
+        self.link._write(REQUEST, self.exchange)
 
     def received(self) -> bytes:
         self._there.settimeout(0)
@@ -94,3 +84,11 @@ def test_a_request_that_nobody_wants_to_break_goes_out_in_one_write(
     monkeypatch.setattr(socket.socket, "send", send)
     line.write()
     assert writes == [len(REQUEST)]
+
+
+def test_failpoints_are_places_in_a_call(line: Line, armed: Callable[[str], None]) -> None:
+    """A request without a gate, such as a webhook's, passes none, so that a fault comes at the call it is meant for."""
+    armed("first_byte.before=raise last_byte.before=raise")
+    line.exchange = Exchange(5, 5, phase=Phase.READY)
+    line.write()
+    assert (line.received(), line.exchange.phase) == (REQUEST, Phase.WRITTEN)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.provider.reading import REF, UNREADABLE, ref_of
 from worker.http.oddities import Oddity
-from worker.http.phases import ANSWER_BYTES
+from worker.http.phases import MAX_ANSWER_BYTES
 from worker.provider.answer import ProviderFailure, read
 
 REPAIRED = [
@@ -109,7 +109,7 @@ def test_long_body_that_cannot_be_read_takes_a_moment(text: str) -> None:
     """Whatever 64 KiB hold, reading them twice takes a moment: calls share a thread (A3, A4)."""
     began = time.process_time()
     with pytest.raises(UNREADABLE):
-        ref_of(text.encode()[:ANSWER_BYTES])
+        ref_of(text.encode()[:MAX_ANSWER_BYTES])
     assert time.process_time() - began < 0.5
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from worker.core.jobs import Job
 from worker.errors import CallError, Misconfigured, Redial, Refused, Retry
-from worker.http.inbox import Reply
+from worker.http.answer import Reply
 from worker.http.oddities import Oddity
 from worker.provider.answer import Response
 from worker.provider.codes import CODE, Codes

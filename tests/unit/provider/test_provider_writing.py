@@ -8,8 +8,8 @@ import ssl
 import pytest
 
 from tests.doubles.gates import OpenGate
-from worker.http.connection import PhasedHTTPConnection
-from worker.http.phases import Exchange, NothingSent, Phase, under_way
+from worker.http.connection import Connection
+from worker.http.phases import Exchange, Phase
 
 
 def written(
@@ -25,23 +25,22 @@ def written(
 
     monkeypatch.setattr(kind, "send", send)
     monkeypatch.setattr(kind, "settimeout", lambda *_: None)
-    link = PhasedHTTPConnection("127.0.0.1")
+    link = Connection("127.0.0.1")
     monkeypatch.setattr(link, "sock", kind.__new__(kind))
-    exchange = Exchange(OpenGate(), connect_seconds=1, answer_seconds=1, phase=Phase.READY)
-    exchange.gate_opens()
+    exchange = Exchange(1, 1, OpenGate(), phase=Phase.READY)
+    exchange.pass_gate()
     exchange.start_sending()
-    with under_way(exchange):
-        try:
-            link._write(b"0123456789")
-        except (OSError, NothingSent) as error:
-            return exchange.phase, type(error)
+    try:
+        link._write(b"0123456789", exchange)
+    except OSError as error:
+        return exchange.phase, type(error)
     return exchange.phase, None
 
 
 @pytest.mark.parametrize(
     ("takes", "phase", "raised"),
     [
-        ((), Phase.READY, NothingSent),
+        ((), Phase.READY, ConnectionResetError),
         ((4,), Phase.FIRST_BYTE, ConnectionResetError),
         ((4, 5), Phase.FIRST_BYTE, ConnectionResetError),
         ((4, 6), Phase.WRITTEN, None),
@@ -62,9 +61,21 @@ def test_failed_first_write_behind_tls_may_have_sent_something(monkeypatch: pyte
 
 def test_reconnection_behind_the_gate_is_within_the_answers_deadline() -> None:
     """What follows the gate has one deadline, so that a lease which covers it covers everything."""
-    exchange = Exchange(OpenGate(), connect_seconds=5, answer_seconds=1)
+    exchange = Exchange(5, 1, OpenGate())
     exchange.start_connecting()
     assert exchange.remaining_seconds() > 1
-    assert exchange.gate_opens()
+    exchange.pass_gate()
     exchange.start_connecting()
     assert exchange.remaining_seconds() <= 1
+
+
+def test_without_a_gate_one_deadline_covers_names_and_connections() -> None:
+    """A webhook's attempt has so many seconds in all, of which connecting may take a part."""
+    exchange = Exchange(5, 1)
+    exchange.start_connecting()
+    assert exchange.remaining_seconds() <= 1
+    exchange = Exchange(1, 5)
+    exchange.start_connecting()
+    assert exchange.remaining_seconds() <= 1
+    exchange.start_sending()
+    assert 1 < exchange.remaining_seconds() <= 5

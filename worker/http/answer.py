@@ -1,0 +1,159 @@
+"""The answer to a request, read under the request's deadline and bounds.
+
+Source: RFC 9110, 15.2 (interim answers); RFC 9112, 4 (status line), 6.3 (length of a body), 7.1 (chunks) and 9.3 (the
+end of a connection).
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from worker.http.heads import Headers
+from worker.http.oddities import Oddity
+from worker.http.phases import Exchange, Phase, TooLarge
+from worker.http.waiting import once_readable
+
+MAX_INTERIM_ANSWERS = 100
+
+_STATUS_LINE = re.compile(rb"\s*HTTP/(0\.9|1\.[0-9]+)\s+([1-9][0-9]{2})(?:\s.*)?", re.DOTALL)
+_CHUNK_SIZE = re.compile(rb"\s*([0-9A-Fa-f]{1,16})\s*(?:;.*)?", re.DOTALL)
+_SWITCHING_PROTOCOLS = 101
+_WITHOUT_BODY = (_SWITCHING_PROTOCOLS, http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED)
+
+
+class _Incoming(io.RawIOBase):
+    """A socket's bytes: each read waits no longer than the exchange has left, and counts what came.
+
+    A socket's own timeout starts again with each byte, so that a drip would be read for ever.
+    """
+
+    def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
+        self._sock, self._exchange = sock, exchange
+        self.ended = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Raises TimeoutError and TooLarge. None, as for a socket that has nothing, once `ended` is set."""
+        if self.ended:
+            return None
+        count = once_readable(self._sock, partial(self._sock.recv_into, buffer), self._exchange)
+        self._exchange.take(count)
+        return count
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer that was read whole. `headers` are looked up in any case of letters; `body` is not yet decoded.
+
+    `oddities` are those noticed so far; the reader of the body adds to them.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    oddities: set[Oddity] = field(default_factory=set)
+
+
+class Answer:
+    """The answer to a POST: its head once it is made, then its body.
+
+    `closes` says that nothing can follow it on its connection.
+    """
+
+    def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
+        """Read the head, past all interim answers. Raises HTTPException, for too many of these too, and OSError."""
+        self._exchange, self._incoming = exchange, _Incoming(sock, exchange)
+        self._stream = io.BufferedReader(self._incoming)
+        self._interim_answers = 0
+        self.status, self.headers, self.closes = self._head()
+        exchange.phase = Phase.STATUS_READ
+
+    def body(self, most_bytes: int) -> bytes:
+        """The body as sent, whole. Raises IncompleteRead for one cut short, TooLarge, TimeoutError, and HTTPException
+        for one of two lengths, whose end nobody can tell. Bytes that follow the body may be a stray answer's: SURPLUS.
+        """
+        if self.headers.contradictory:
+            raise http.client.HTTPException("two lengths")
+        body = self._whole(most_bytes)
+        self._exchange.phase = Phase.BODY_READ
+        self._exchange.oddities |= self._oddities()
+        return body
+
+    def _oddities(self) -> set[Oddity]:
+        self._incoming.ended = True
+        seen = {
+            Oddity.HEAD: self._interim_answers > 0 or self.headers.odd,
+            Oddity.SURPLUS: bool(self._stream.peek(1)),
+        }
+        return {oddity for oddity, is_so in seen.items() if is_so}
+
+    def _head(self) -> tuple[int, Headers, bool]:
+        while self._interim_answers <= MAX_INTERIM_ANSWERS:
+            version, status = self._status_line()
+            headers = Headers.read(self._stream)
+            if not 100 <= status < 200 or status == _SWITCHING_PROTOCOLS:
+                return status, headers, _closes(version, status, headers)
+            self._interim_answers += 1
+        raise http.client.HTTPException("too many interim answers")
+
+    def _status_line(self) -> tuple[bytes, int]:
+        line = self._stream.readline()
+        if not line:
+            raise http.client.RemoteDisconnected("closed without an answer")
+        matched = _STATUS_LINE.fullmatch(line)
+        if matched is None:
+            raise http.client.BadStatusLine("")
+        return matched[1], int(matched[2])
+
+    def _whole(self, most_bytes: int) -> bytes:
+        if self.status in _WITHOUT_BODY:
+            return b""
+        if self.headers.chunked:
+            return b"".join(self._chunks(most_bytes))
+        if (length := self.headers.length) is not None:
+            return self._exactly(length, most_bytes)
+        body = self._stream.read(most_bytes + 1)
+        if len(body) > most_bytes:
+            raise TooLarge
+        return body
+
+    def _chunks(self, most_bytes: int) -> Iterator[bytes]:
+        while size := self._chunk_size():
+            yield self._exactly(size, most_bytes)
+            most_bytes -= size
+            if self._stream.readline().strip():
+                raise http.client.IncompleteRead(b"")
+        while self._stream.readline().strip():
+            """A field of the trailer, of which nothing is of use."""
+
+    def _chunk_size(self) -> int:
+        matched = _CHUNK_SIZE.fullmatch(self._stream.readline())
+        if matched is None:
+            raise http.client.IncompleteRead(b"")
+        return int(matched[1], 16)
+
+    def _exactly(self, size: int, most_bytes: int) -> bytes:
+        if size > most_bytes:
+            raise TooLarge
+        data = self._stream.read(size)
+        if len(data) < size:
+            raise http.client.IncompleteRead(b"")
+        return data
+
+
+def _closes(version: bytes, status: int, headers: Headers) -> bool:
+    """True where the server closes the connection behind the answer, or speaks another protocol from then on."""
+    connection = headers.get("connection", "").lower()
+    if "keep-alive" not in connection if version < b"1.1" else "close" in connection:
+        return True
+    ends = headers.chunked or headers.length is not None or status in _WITHOUT_BODY
+    return status == _SWITCHING_PROTOCOLS or not ends
