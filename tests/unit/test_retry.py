@@ -142,6 +142,27 @@ def test_other_ends_are_not_repeated(error: CallError) -> None:
     assert requests == 1 and outcome is error
 
 
+def test_wait_is_asked_with_all_that_it_depends_on() -> None:
+    """The attempts that all workers have made, and what the provider asked for with the last one."""
+    tally, asked = Tally(not_rung=2), list[object]()
+    ends: list[CallError] = [Retry("429", sent=True, retry_after_seconds=7.0), Redial("reset")]
+
+    def dial() -> str:
+        nonlocal tally
+        if not ends:
+            return "ref"
+        error = ends.pop(0)
+        tally = tally.after(error)
+        raise error
+
+    def wait(*facts: object) -> float:
+        asked.append(facts)
+        return 3.0
+
+    assert repeated(dial, Budget(9, 9), lambda: tally, asked.append, wait=wait) == "ref"
+    assert asked == [(3, 7.0), 3.0, (4, None), 3.0]
+
+
 def test_pause_is_told_the_wait_and_may_leave_the_loop() -> None:
     """Long waits are spent in the lane: the exception of `pause` comes through as it is."""
     waits: list[float] = []

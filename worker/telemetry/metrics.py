@@ -80,7 +80,9 @@ class Metrics:
         self._accounts: frozenset[str] = frozenset()
         self._declare_process()
         self._declare_jobs()
+        self._declare_times()
         self._declare_provider()
+        self._declare_calls()
         self._declare_delivery()
 
     def _declare_process(self) -> None:
@@ -123,6 +125,8 @@ class Metrics:
         self.jobs_finished = self._counters(
             "jobs_finished", "Jobs that ended, by terminal status.", "account", "status"
         )
+
+    def _declare_times(self) -> None:
         self.job_seconds = self._histograms(
             "job_seconds", "From a job's acceptance to its end.", WAIT_SECONDS, "account"
         )
@@ -152,6 +156,8 @@ class Metrics:
             "account",
             "oddity",
         )
+
+    def _declare_calls(self) -> None:
         self.retries = self._counters(
             "retries", "Further requests that were decided on, by why.", "account", "reason"
         )
