@@ -55,7 +55,7 @@ def test_file_that_an_address_names_in_vain_is_no_server_that_is_away() -> None:
     settings = Settings.from_env({"REDIS_URL": "rediss://localhost:1/0?ssl_ca_certs=/no/such/file"})
     for finding in (list(servers.store(settings))[-1], list(servers.broker(settings))[-1]):
         assert finding.grade is Grade.FAIL and finding.text.startswith("REDIS_URL: ssl_ca_certs")
-        assert finding.remedy == "correct REDIS_URL, or what it names"
+        assert finding.remedy == "correct REDIS_URL, or the file that it names"
 
 
 def test_running_worker_lacks_no_queue_on_redis(redis_url: str) -> None:

@@ -163,7 +163,7 @@ def test_job_tells_of_conflicts(run: Run, ledger: RedisLedger) -> None:
     admit(ledger, "taken")
     told = view(run, "taken")
     assert told["conflicts"] == 1 and _seconds_until(told["last_conflict_at"]) == pytest.approx(0, abs=30)
-    assert "1 other job came under this id" in run("job", "taken").stdout
+    assert "1 other job with this id came" in run("job", "taken").stdout
 
 
 @pytest.mark.parametrize("ended", [True, False])
@@ -174,7 +174,7 @@ def test_enqueue_that_waits_tells_a_conflict(run: Run, ledger: RedisLedger, ende
         settle(ledger, lease)
     result = run(*ENQUEUE, "--id", "taken", "--wait")
     assert result.exit_code == 1 and result.stdout == "" and result.stderr.count("\n") == 1
-    assert "'taken' is another job's, which stands; this one was dropped" in result.stderr
+    assert "another job has the id 'taken' already; this one was dropped" in result.stderr
     assert result.stderr.endswith("differs in: fields\n" if ended else "differs in: code\n")
 
 
@@ -194,8 +194,8 @@ def test_enqueue_that_waits_without_a_worker_ends_in_time_and_says_so(
     result = run(*ENQUEUE, "--id", "alone", "--wait", "--timeout", "0.5")
     assert result.exit_code == 1
     meanwhile, last = result.stderr.splitlines()
-    assert "job alone: no worker has taken it" in meanwhile
-    assert "has not ended within 0.5 s: no worker has taken it: does one run?" in last
+    assert "job alone: no worker has accepted it" in meanwhile
+    assert "has not ended within 0.5 s: no worker has accepted it; if none is running" in last
 
 
 def test_enqueue_that_waits_tells_what_the_job_waits_for(
@@ -287,7 +287,7 @@ def test_hold_of_an_unknown_account_is_wrong_usage(run: Run) -> None:
     """A name that is not in the accounts file is refused with those that are."""
     result = run("accounts", "hold", "nobody")
     assert result.exit_code == 2
-    assert "there are acme" in result.stderr
+    assert "it has acme" in result.stderr
 
 
 def test_accounts_show_limits_and_backlog(run: Run, ledger: RedisLedger) -> None:

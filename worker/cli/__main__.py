@@ -1,4 +1,4 @@
-"""`python -m worker.cli` is `callworker`."""
+"""Makes `python -m worker.cli` the same as `callworker`."""
 
 from __future__ import annotations
 

@@ -28,10 +28,10 @@ COLUMNS = ("account", "rate", "burst", "in flight", "waiting", "why", "oldest", 
 @json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """Show every account: its limits, what waits and why, and whether it is held."""
+    """Show every account: its limits, its waiting jobs and why they wait, and whether it is held."""
     if ctx.invoked_subcommand is not None:
         if as_json:
-            raise click.UsageError("--json belongs to `callworker accounts` alone")
+            raise click.UsageError("--json is only for `callworker accounts` without a subcommand")
         return
     settings = Settings.from_env()
     with places.store(settings) as client:
@@ -45,9 +45,9 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
 @command.command("hold", epilog=example("callworker accounts hold acme --reason 'invoice open'"))
 @click.argument("name")
-@click.option("--reason", default="", help="Shown wherever the hold is.")
+@click.option("--reason", default="", help="A note that is shown together with the hold.")
 def hold(name: str, reason: str) -> None:
-    """Let no job of account NAME be dialled until `resume`; jobs go on being accepted, and expire."""
+    """Stop all calls of account NAME until `resume`. Jobs are still accepted, wait, and may expire."""
     why = f"{OPERATOR_HOLD}: {' '.join(reason.split())}" if reason.strip() else OPERATOR_HOLD
     with _store(name) as client:
         changed = holds.hold(client, name, why)
@@ -57,7 +57,7 @@ def hold(name: str, reason: str) -> None:
 @command.command("resume", epilog=example("callworker accounts resume acme"))
 @click.argument("name")
 def resume(name: str) -> None:
-    """End the hold on account NAME, whoever set it."""
+    """End the hold on account NAME, whether an operator or the worker set it."""
     with _store(name) as client:
         changed = holds.resume(client, name)
     say(f"{name} is resumed" if changed else f"{name} was not held")
@@ -70,9 +70,7 @@ def _store(name: str) -> Iterator[redis.Redis]:
     with places.store(settings) as client:
         accounts = places.accounts(settings)
         if name not in accounts:
-            raise click.UsageError(
-                f"no account {name!r} in the accounts file; there are {', '.join(accounts)}"
-            )
+            raise click.UsageError(f"no account {name!r} in the accounts file; it has {', '.join(accounts)}")
         yield client
 
 

@@ -1,4 +1,4 @@
-"""`callworker dead`: messages that came in and that no event could answer."""
+"""`callworker dead`: messages that no event could answer."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from worker.state.dead_letters import DeadLetter, RedisDeadLetters
 
 @click.group(epilog=example("callworker dead list"))
 def command() -> None:
-    """Messages that no event could answer, each with its reason: list, show, replay, drop."""
+    """List, show, replay or drop messages that no event could answer, each with its reason."""
 
 
 @command.command("list", epilog=example("callworker dead list --max 5", "callworker dead list --json"))
 @click.option(
-    "--max", "most", type=click.IntRange(1), default=50, show_default=True, help="The newest so many."
+    "--max", "most", type=click.IntRange(1), default=50, show_default=True, help="Show at most so many."
 )
 @json_option
 def list_(most: int, as_json: bool) -> None:
-    """List dead letters, newest first; PINs, numbers and keys are taken out before they are kept."""
+    """List dead letters, newest first. They are stored without PINs, phone numbers and keys."""
     with _letters() as letters:
         found = letters.newest(most)
     if as_json:
@@ -48,7 +48,7 @@ def list_(most: int, as_json: bool) -> None:
 @click.argument("letter_id", metavar="LETTER")
 @json_option
 def show(letter_id: str, as_json: bool) -> None:
-    """Show one dead letter whole."""
+    """Show one dead letter in full."""
     with _letters() as letters:
         document = _document(_found(letters, letter_id))
     if as_json:
@@ -67,22 +67,22 @@ def show(letter_id: str, as_json: bool) -> None:
     "given",
     multiple=True,
     metavar="FIELD=VALUE",
-    help="A field to correct or to give again; - is asked for out of sight.",
+    help="Correct a field, or give it again. For the value -, you are asked for it without echo.",
 )
 def replay(letter_id: str, given: tuple[str, ...]) -> None:
-    """Send a dead letter's job again and drop the letter.
+    """Send the job of a dead letter again and drop the letter.
 
-    A letter keeps neither PIN nor number, so both must be given with --set, and whatever was wrong as well. With
-    --set FIELD=- the value is asked for, or read from a line of standard input: what stands on the command line other
-    users of the machine can see. With --set FIELD= a field is left out. The job keeps its id, also where that was the
-    id of a Celery task.
+    A letter keeps neither the PIN nor the phone number, so give both with --set, together with a correct value for each
+    field that was wrong. With --set FIELD=- you are asked for the value, or it is read from a line of standard input:
+    other users of the machine can see a command line. With --set FIELD= the field is left out. The job keeps its id,
+    even if that was the id of a Celery task.
     """
     from worker.producer import Producer
 
     settings = Settings.from_env()
     with _letters() as letters:
         letter = _found(letters, letter_id)
-        job = _job(settings, _mended(letter, given))
+        job = _job(settings, _corrected(letter, given))
         with Producer(places.broker(settings)) as producer:
             producer.enqueue(job)
         letters.drop(letter_id)
@@ -92,7 +92,7 @@ def replay(letter_id: str, given: tuple[str, ...]) -> None:
 @command.command("drop", epilog=example("callworker dead drop 5f2c01aa"))
 @click.argument("letter_ids", metavar="LETTER...", nargs=-1, required=True)
 def drop(letter_ids: tuple[str, ...]) -> None:
-    """Drop dead letters for good."""
+    """Drop dead letters. They cannot be restored."""
     with _letters() as letters:
         for letter_id in letter_ids:
             if not letters.drop(letter_id):
@@ -114,9 +114,9 @@ def _found(letters: RedisDeadLetters, letter_id: str) -> DeadLetter:
 
 
 def _job(settings: Settings, fields: dict[str, Any]) -> Job:
-    """Raises InvalidJob, and UsageError for a job that no worker would take."""
+    """Make the job. Raises InvalidJob, and UsageError for a job that a worker would reject."""
     if "id" not in fields:
-        say("callworker: the letter holds no id: the job gets a new one, and is a call of its own", err=True)
+        say("callworker: the letter has no id, so the job gets a new one and counts as a new call", err=True)
         fields = {**fields, "id": f"job_{uuid.uuid4().hex}"}
     job = parse_given(fields, extended=settings.extended)
     for name, problem in unserved(job, accounts_at_hand(settings)).items():
@@ -124,8 +124,8 @@ def _job(settings: Settings, fields: dict[str, Any]) -> Job:
     return job
 
 
-def _mended(letter: DeadLetter, given: tuple[str, ...]) -> dict[str, Any]:
-    """The job to send. Raises UsageError where a field must be given again, for the letter does not keep it."""
+def _corrected(letter: DeadLetter, given: tuple[str, ...]) -> dict[str, Any]:
+    """The fields to send. Raises UsageError if a field is missing because the letter does not keep it."""
     fields, not_kept = to_send_again(letter.content)
     assigned = dict(map(_assignment, given))
     for name in sorted({"code", "phone", *not_kept} - assigned.keys()):

@@ -1,4 +1,4 @@
-"""`callworker dev`: embedded server, sandbox and worker in one process, to play and to develop against."""
+"""`callworker dev`: an embedded server, the sandbox and a worker in one process, for trials and development."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ ENQUEUE = "callworker enqueue --account acme --country 1 --phone 2125550123 --co
 
 @click.command(epilog=example("callworker dev", ENQUEUE))
 def command() -> int:
-    """Run a worker, the sandbox provider and an embedded server until Ctrl-C; nobody is really called.
+    """Run a worker, the sandbox provider and an embedded server until Ctrl-C. No real phone is called.
 
-    It has accounts, keys and data of its own, so that nothing has to be prepared. In another terminal the other
-    commands find it by themselves, unless a REDIS_URL is set there or `callworker run` has its server up.
+    It has its own accounts, keys and data, so nothing has to be prepared. The other commands, in another terminal, find
+    it by themselves, unless REDIS_URL is set there or the embedded server of `callworker run` is running.
     """
     folder = places.dev_folder(Settings.from_env()).expanduser().absolute()
     accounts_file = _accounts_file(folder)
@@ -56,7 +56,7 @@ def _accounts_file(folder: Path) -> Path:
 
 
 def _set_environment(folder: Path, accounts_file: Path, sandbox_url: str) -> None:
-    """Hide the shell's own servers and keys from the worker: everything that is dialled here is made up."""
+    """Hide the shell's servers and keys from the worker, so that it only ever uses the made-up ones."""
     for name in ("REDIS_URL", "BROKER_URL"):
         os.environ.pop(name, None)
     os.environ |= {
@@ -77,18 +77,18 @@ def _credentials(accounts: Accounts) -> dict[str, str]:
 
 
 def _free(port: int) -> int:
-    """The port, or 0 where another program has it."""
+    """The port, or 0 if another program uses it."""
     return port if is_free(port) else 0
 
 
 def _lines(folder: Path, accounts_file: Path, sandbox_url: str) -> Iterator[str]:
-    """What a person types next."""
+    """Yield the lines that tell a person what to do next."""
     redis_url = shlex.quote(socket_url(folder))
-    yield f"sandbox   {sandbox_url}, and what it was asked: {sandbox_url}/_requests"
-    yield f"accounts  {accounts_file}; change them and start again"
+    yield f"sandbox   {sandbox_url}; its requests: {sandbox_url}/_requests"
+    yield f"accounts  {accounts_file}; to change them, edit the file and start again"
     yield "In another terminal:"
     yield f"  {ENQUEUE}"
     yield "  callworker results"
-    yield "First, where REDIS_URL is set or `callworker run` has its server up, and for programs of your own:"
+    yield "For your own programs, or if REDIS_URL is set there or `callworker run` is running, first enter:"
     yield f"  unset BROKER_URL; export REDIS_URL={redis_url} ACCOUNTS_FILE={shlex.quote(str(accounts_file))}"
-    yield "Ctrl-C ends all of it."
+    yield "Ctrl-C ends everything."

@@ -1,4 +1,4 @@
-"""Signals to end, so that what is under way is finished, handed back or told first."""
+"""Handles the signals that end a command, so that work in progress is finished, handed back or reported first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def any_end_like_ctrl_c() -> Iterator[None]:
-    """Within, SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does. For the main thread alone."""
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does. Works in the main thread only."""
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, _interrupt) for number in numbers}
     try:

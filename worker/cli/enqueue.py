@@ -1,4 +1,4 @@
-"""`callworker enqueue`: jobs in, for people."""
+"""`callworker enqueue`: sends jobs from flags or from a file."""
 
 from __future__ import annotations
 
@@ -32,64 +32,77 @@ OF_A_FILE = ("format_", "skip_invalid", "new_ids")
         "generate-jobs | callworker enqueue --file - --format jsonl",
     )
 )
-@click.option("--account", help="Name in the accounts file.")
-@click.option("--country", help="Calling code, 1 to 3 digits.")
-@click.option("--phone", help="Number with area code, digits only.")
+@click.option("--account", help="The name of an account in the accounts file.")
+@click.option("--country", help="The country calling code, 1 to 3 digits.")
+@click.option("--phone", help="The number with its area code, digits only.")
 @click.option(
-    "--code", help="The PIN that is spoken. - reads it from a prompt or standard input, out of sight of ps."
+    "--code",
+    help="The PIN to speak. With - it is read from a prompt or standard input, so that ps cannot show it.",
 )
-@click.option("--ext", help="Extension to dial.")
-@click.option("--message", help="Language spoken, in any case; else English.")
-@click.option("--ref", help="A note of your own, given back in the event.")
+@click.option("--ext", help="The extension to dial.")
+@click.option("--message", help="The language to speak; upper and lower case are equal. [default: English]")
+@click.option("--ref", help="A note of your own, returned in the event.")
 @click.option(
     "--expires-at",
     metavar="TIME",
-    help="RFC 3339 time, or a span from now as 90s, 10m, 2h; else the account's ttl.",
+    help="An RFC 3339 time, or a span from now such as 90s, 10m or 2h. [default: the account's ttl]",
 )
-@click.option("--id", help="Idempotency key: one id is one call. Made up if absent.")
-@click.option("--file", help="Many jobs from a file; - is standard input.")
-@click.option("--format", "format_", type=click.Choice(["jsonl", "csv"]), help="Else by the file's suffix.")
-@click.option("--skip-invalid", is_flag=True, help="Send the valid lines of a file although others are not.")
+@click.option("--id", help="The idempotency key: one id is one call. [default: a random id]")
+@click.option("--file", help="Send many jobs from this file; - is standard input.")
 @click.option(
-    "--new-ids", is_flag=True, help="Lines without an id are new calls, also if they were sent before."
-)
-@click.option(
-    "--wait", is_flag=True, help="Wait until the job has ended, and print its event; 1 unless placed."
+    "--format",
+    "format_",
+    type=click.Choice(["jsonl", "csv"]),
+    help="The format of the file. [default: by its suffix]",
 )
 @click.option(
-    "--timeout", type=click.FloatRange(0), metavar="SECONDS", help="Wait no longer than that; then 1."
+    "--skip-invalid", is_flag=True, help="Send the valid lines of a file even if others are not valid."
+)
+@click.option(
+    "--new-ids", is_flag=True, help="Treat lines without an id as new calls, even if they were sent before."
+)
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Wait until the job has ended and print its event. The exit status is 1 unless the call was placed.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="With --wait: give up after this time, with exit status 1.",
 )
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
-    """Send one job from flags, or many from a file; print their ids.
+    """Send one job from flags, or many from a file, and print their ids.
 
-    A file holds one JSON object a line (.jsonl), or a table with the fields' names in its first line (.csv), where an
-    empty cell counts as absent. Flags beside --file are for the lines that leave that field out. Unless every line is
-    valid, nothing is sent.
+    A file holds one JSON object per line (.jsonl), or a table whose first line names the fields (.csv). An empty cell
+    of a table counts as absent. Flags given together with --file apply to the lines that lack that field. Nothing is
+    sent unless every line is valid.
 
-    A line without an id gets one that follows from what it says, so that a file that is sent again is no second call;
-    equal lines of one file are calls of their own.
+    A line without an id gets one that is computed from its content, so sending a file again places no second call.
+    Equal lines of one file are separate calls.
     """
     fields = {name: options[name] for name in FIELDS if options[name] is not None}
     given = {name for name, value in options.items() if value not in (None, False)}
     settings = Settings.from_env()
     if options["file"] is None:
-        _refuse(given.intersection(OF_A_FILE), "to --file")
+        _refuse(given.intersection(OF_A_FILE), "only for --file")
         ctx.exit(_send_one(settings, fields, options))
-    _refuse(given.intersection(OF_ONE_JOB), "to one job, not to --file")
+    _refuse(given.intersection(OF_ONE_JOB), "for one job, not for --file")
     ctx.exit(_send_file(settings, fields, options))
 
 
 def _refuse(misplaced: Iterable[str], whose: str) -> None:
     flags = ", ".join(sorted(f"--{name.strip('_').replace('_', '-')}" for name in misplaced))
     if flags:
-        raise click.UsageError(f"{flags}: belongs {whose}")
+        raise click.UsageError(f"{flags}: is {whose}")
 
 
 def _send_one(settings: Settings, fields: dict[str, str], options: dict[str, Any]) -> int:
     if options["timeout"] is not None and not options["wait"]:
-        raise click.UsageError("--timeout belongs to --wait")
+        raise click.UsageError("--timeout needs --wait")
     job = _one_job(settings, fields)
     broker_url = places.broker(settings)
     for name, problem in unserved(job, accounts_at_hand(settings)).items():
@@ -107,7 +120,7 @@ def _send_one(settings: Settings, fields: dict[str, str], options: dict[str, Any
 def _one_job(settings: Settings, fields: dict[str, str]) -> Job:
     missing = [f"--{name}" for name in REQUIRED if name not in fields]
     if missing:
-        raise click.UsageError(f"missing {', '.join(missing)}; or give many jobs with --file")
+        raise click.UsageError(f"missing {', '.join(missing)}; to send many jobs, use --file")
     try:
         return parse_given({"id": _made_up_id(), **_with_code(fields)}, extended=settings.extended)
     except InvalidJob as error:

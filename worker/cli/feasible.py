@@ -1,4 +1,4 @@
-"""How many of the jobs that are about to be sent must expire, because their account's rate does not reach so far."""
+"""Computes how many jobs must expire because the rate of their account is too low to call them in time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker.core.limits import parse_rate
 
 
 def warnings(jobs: Iterable[Job], accounts: Accounts, waiting: Mapping[str, int]) -> Iterator[str]:
-    """A line for each account of which some jobs cannot be called in time; `waiting` counts what it has in its lane."""
+    """Yield a line for each account with jobs that cannot be called in time. `waiting` counts the jobs in its lane."""
     by_account: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         by_account[job.account].append(job)
@@ -21,13 +21,15 @@ def warnings(jobs: Iterable[Job], accounts: Accounts, waiting: Mapping[str, int]
         if late := count_late(own, account, ahead, time.time()):
             yield (
                 f"warning: account {name}: about {late:,} of {len(own):,} jobs cannot be called before they expire, at "
-                f"{account.rate} with {ahead:,} waiting; give them a later expires_at, or the account a longer ttl"
+                f"{account.rate} with {ahead:,} waiting; use a later expires_at, or a longer ttl for the account"
             )
 
 
 def count_late(jobs: Sequence[Job], account: Account, ahead: int, now: float) -> int:
-    """How many expire before their turn: `ahead` jobs go first, then these in their order, none waiting for another
-    reason. `now` is Unix time; a job that has expired takes no turn."""
+    """Count the jobs that expire before their turn, if only the rate delays them.
+
+    `ahead` jobs go first, then these in their order; an expired job takes no turn. `now` is Unix time in seconds.
+    """
     requests, period_us = parse_rate(account.rate)
     turn, late = ahead, 0
     for job in jobs:

@@ -1,9 +1,9 @@
-"""Ids for the lines of a file that has none: the same line of the same file has the same id again.
+"""Makes ids for lines without an id: the same line of the same file gets the same id every time.
 
-An id stands in logs, and phone and PIN together are few enough to be guessed one after the other. So ids follow from
-what a line says and a secret that Redis keeps. Where the broker is not Redis and no REDIS_URL is set, there is none:
-then they follow from the line and from a digest of the whole file that takes a tenth of a second, so that each guess
-takes as long; and a changed file has other ids throughout.
+An id appears in logs, and there are few enough phone numbers and PINs to try all of them. So an id is computed from the
+content of the line and a secret that Redis keeps. If the broker is not Redis and no REDIS_URL is set, there is no such
+secret. Then a digest of the whole file takes its place. It takes a tenth of a second to compute, so each guess takes as
+long; and after any change of the file all its ids are different.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ DIGITS = 32
 
 
 class FileIds:
-    """Hands out ids by what lines say. Equal lines of one file are different jobs: each also counts those before it."""
+    """Makes ids from the content of lines. Equal lines are different jobs: the id also counts the equal ones before."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         self._seen: Counter[bytes] = Counter()
 
     def next(self, job: Job, expires_at: object) -> str:
-        """The id of the next line that says this job, whose own id does not count, and that time, as it was spelled."""
+        """The id of the next line with this job and this spelling of the time. The id in `job` is ignored."""
         line = self._digest(f"{job.account}\n{content(job)}\n{expires_at}")
         self._seen[line] += 1
         return f"file_{self._digest(f'{line.hex()} {self._seen[line]}').hex()[:DIGITS]}"
@@ -40,7 +40,7 @@ class FileIds:
 
 
 def secret_for(settings: Settings, whole: bytes) -> bytes:
-    """The secret for the file of these bytes. Raises StoreUnavailable."""
+    """The secret for a file with the content `whole`. Raises StoreUnavailable."""
     url = redis_broker(settings) or settings.redis_url
     return (shared_secret(url) if url else None) or _stretched(whole)
 

@@ -1,4 +1,4 @@
-"""A job's fields as people write them: languages in any case, spans for times, numbers that a spreadsheet broke."""
+"""Reads a job's fields as people write them: languages in any case, time spans, numbers changed by a spreadsheet."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from worker.errors import InvalidJob
 _NUMBERS = ("country", "phone", "code", "ext")
 _DECIMAL = re.compile(r"[0-9]+[.,][0-9]*")
 _ROUNDED = re.compile(r"[0-9]+([.,][0-9]+)?[eE][+-]?[0-9]+")
-_CURE = "write it as text, with all its digits"
+_REMEDY = "write it as text, with all its digits"
 _SPAN = re.compile(r"([0-9]{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LANGUAGES = {name.lower(): name for name in LANGUAGES + EXTENDED_LANGUAGES}
 
 
 def parse_given(fields: Mapping[str, Any], *, extended: bool) -> Job:
-    """The job. A span, as `10m`, is a time from now. Raises InvalidJob, which says what a spreadsheet broke."""
+    """Read a job. A span such as `10m` counts from now. Raises InvalidJob, which names damage by a spreadsheet."""
     try:
         return Job.parse({name: _meant(name, value) for name, value in fields.items()}, extended=extended)
     except InvalidJob as error:
@@ -33,7 +33,7 @@ def parse_given(fields: Mapping[str, Any], *, extended: bool) -> Job:
 
 
 def hidden(name: str) -> str:
-    """A value from a prompt that does not show it, or a line of standard input where that is no terminal."""
+    """Ask for a value without showing it, or read a line of standard input if that is not a terminal."""
     if not sys.stdin.isatty():
         return sys.stdin.readline().strip()
     typed: str = click.prompt(name, hide_input=True, err=True)
@@ -50,15 +50,13 @@ def _meant(name: str, value: Any) -> Any:
 
 
 def _explained(name: str, value: Any, rule: str) -> str:
-    """The rule; or what a spreadsheet, or a program that takes digits for a number, has made of the field."""
+    """The rule, or how a spreadsheet or another program that reads digits as a number changed the field."""
     if name == "expires_at":
-        return f"{rule}, or a span from now, as 10m"
+        return f"{rule}, or a span from now, such as 10m"
     if name not in _NUMBERS:
         return rule
     if _ROUNDED.fullmatch(str(value)):
-        return f"is a number that a spreadsheet has rounded, as 5.5E+09; {_CURE}"
-    return (
-        f"is a number that a spreadsheet has broken, as 1.0; {_CURE}"
-        if _DECIMAL.fullmatch(str(value))
-        else rule
-    )
+        return f"is a number that a spreadsheet has rounded, such as 5.5E+09; {_REMEDY}"
+    if _DECIMAL.fullmatch(str(value)):
+        return f"is a number that a spreadsheet has changed, such as 1.0; {_REMEDY}"
+    return rule

@@ -1,4 +1,4 @@
-"""`callworker job ID`: where one job stands."""
+"""`callworker job ID`: shows one job."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from worker.state.views import JobView, JobViews, Wait
 @click.argument("job_id", metavar="ID")
 @json_option
 def command(job_id: str, as_json: bool) -> None:
-    """Show a job's state and history, and if it waits: why and until when."""
+    """Show a job's state and history, and if it waits, why and until when."""
     with places.store(Settings.from_env()) as client:
         view = JobViews(client).find(job_id)
     if view is None:
         raise click.ClickException(
-            f"no record of a job {job_id!r}: no worker has taken it yet, or its record has expired"
+            f"no record of a job {job_id!r}: no worker has accepted it yet, or its record has expired"
         )
     if as_json:
         print_json(view.as_dict())
@@ -38,7 +38,7 @@ def _for_people(view: JobView) -> RenderableType:
 
 
 def _facts(view: JobView) -> dict[str, str]:
-    """What there is to say, by name, in reading order; what is not known is empty."""
+    """The facts about a job by name, in reading order. An unknown one is empty."""
     number = f"+{view.country} {view.phone}" if view.country and view.phone else view.phone or ""
     requests = f"{view.sent}" + (f", {view.perhaps_rung} of them may have rung" if view.perhaps_rung else "")
     return {
@@ -61,7 +61,7 @@ def _conflicts(view: JobView) -> str:
     if view.conflict_us is None:
         return ""
     jobs = "1 other job" if view.conflicts == 1 else f"{view.conflicts} other jobs"
-    return f"{jobs} came under this id, dropped; the last {_moment(view.conflict_us)}"
+    return f"{jobs} with this id came, dropped; the last {_moment(view.conflict_us)}"
 
 
 def _outcome(view: JobView) -> dict[str, str]:
@@ -73,7 +73,7 @@ def _outcome(view: JobView) -> dict[str, str]:
 
 
 def describe_wait(wait: Wait) -> str:
-    """One line for a person: the reason, and until when."""
+    """Describe a wait for a person: the reason, and until when."""
     until = _moment(wait.until_us)
     ahead = f", {wait.ahead} before it" if wait.ahead else ""
     match wait.reason:
@@ -82,7 +82,7 @@ def describe_wait(wait: Wait) -> str:
         case Reason.BACKOFF:
             return f"its next attempt, until {until}{ahead}"
         case Reason.CAPACITY:
-            return f"the end of another call of the account, all places are taken{ahead}"
+            return f"the end of another call of the account, whose concurrency is used up{ahead}"
         case Reason.HELD if until:
             return f"its account, held ({wait.hold}); one job tries again {until}{ahead}"
         case _:

@@ -1,4 +1,4 @@
-"""Files of jobs, as JSON Lines or CSV: every line checked, every bad one named."""
+"""Reads files of jobs, in JSON Lines or CSV. It checks every line and names every invalid one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WITHOUT_ID = "without-id"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A valid line: its number, the fields as they were given, and the job, whose id is made up if none was given."""
+    """A valid line: its number, the fields as given, and the job. A job without an id has a placeholder as its id."""
 
     number: int
     given: Mapping[str, Any]
@@ -38,7 +38,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What was read: `name` as errors call the file, its bytes, the valid lines, and a text for each other one."""
+    """A file that was read: its name in errors, its bytes, the valid lines, and a text for each invalid one."""
 
     name: str
     content: bytes
@@ -47,17 +47,19 @@ class Sheet:
 
 
 def format_of(file: str, given: Format | None) -> Format:
-    """The format named, else the one that the suffix tells. Raises UsageError where neither does."""
+    """The given format, or the one that the suffix shows. Raises UsageError if there is neither."""
     found = given or SUFFIXES.get(Path(file).suffix.lower())
     if found is None:
-        raise click.UsageError("--format jsonl or --format csv is needed: the file's name does not tell")
+        raise click.UsageError(
+            "give --format jsonl or --format csv: the file's name does not show the format"
+        )
     return found
 
 
 def read_sheet(file: str, format: Format, defaults: Mapping[str, str], *, extended: bool) -> Sheet:
-    """All of a file, "-" for standard input, with `defaults` for what a line leaves out.
+    """Read a whole file; "-" is standard input. `defaults` apply to the fields that a line leaves out.
 
-    Raises ClickException for a table without a good first line, or text that is not UTF-8; OSError.
+    Raises ClickException for a table without a valid first line and for text that is not UTF-8, and OSError.
     """
     name = "standard input" if file == "-" else file
     content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
@@ -72,7 +74,7 @@ def read_sheet(file: str, format: Format, defaults: Mapping[str, str], *, extend
 
 
 def told(problem: InvalidJob) -> str:
-    """The errors of one job on one line."""
+    """The errors of one job, in one line of text."""
     return "; ".join(f"{field}: {text}" for field, text in problem.fields.items())
 
 
@@ -100,7 +102,7 @@ def _object(line: str) -> dict[str, Any] | str:
 def _line(number: int, row: dict[str, Any] | str, defaults: Mapping[str, str], *, extended: bool) -> Line:
     if isinstance(row, str):
         raise InvalidJob("INVALID_JOB", "the line is not valid", {"line": row})
-    # The line's own fields come first: one without a harmless name is told by its place.
+    # The line's own fields come first: an error names an unknown field by its place.
     given = {**row, **{name: value for name, value in defaults.items() if row.get(name) is None}}
     with_id = given if given.get("id") is not None else {**given, "id": WITHOUT_ID}
     return Line(number, given, parse_given(with_id, extended=extended))

@@ -1,4 +1,4 @@
-"""CSV tables as spreadsheets write them: with empty rows and columns, another separator, no line of column names."""
+"""Reads CSV tables as spreadsheets write them, with empty rows and columns, and explains what is wrong with others."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from worker.core.jobs import Job, name_of_unknown
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 _EXCEL_S_OWN = re.compile(r"\A\s*sep=,\r?\n", re.IGNORECASE)
-"""A first line that tells Excel the separator, and is none of the table."""
+"""A first line that tells Excel the separator; it is not part of the table."""
 
 Row = tuple[int, dict[str, str] | str]
-"""The line's number, and its cells by column, or what is wrong with it."""
+"""The number of a line, and its cells by column or a text that says what is wrong with it."""
 
 
 def table_rows(text: str, name: str) -> Iterator[Row]:
-    """Each row that holds anything; empty cells count as absent. `name` is the file's, for errors.
+    """Yield each row that is not empty. Empty cells count as absent. `name` is the file's name in errors.
 
-    Raises ClickException where the first line does not name the columns of jobs, or the text is not CSV. No cell of
-    that line is repeated unless it could be the name of a field: it may be a job.
+    Raises ClickException if the first line does not name the columns of jobs, or the text is not CSV. The error quotes
+    a cell of that line only if it could be the name of a field, because the line may be a job.
     """
     table = csv.reader(io.StringIO(_EXCEL_S_OWN.sub("\n", text), newline=""), strict=True)
     filled = ((table.line_num, [cell.strip() for cell in row]) for row in table)
@@ -37,7 +37,7 @@ def table_rows(text: str, name: str) -> Iterator[Row]:
         _check_columns(columns, head, f"{name}:{number}")
         yield from ((number, _by_column(columns, row)) for number, row in rows)
     except csv.Error as error:
-        raise click.ClickException(f"{name}:{table.line_num}: is not a CSV table: {error}") from None
+        raise click.ClickException(f"{name}:{table.line_num}: not a CSV table: {error}") from None
 
 
 def _refuse_other_separator(text: str, name: str) -> None:
@@ -57,7 +57,7 @@ def _check_columns(columns: Sequence[str], head: Sequence[str], place: str) -> N
         if column and column not in Job.model_fields
     ]
     doubled = sorted({column for column in named if named.count(column) > 1})
-    known = f"known are {', '.join(Job.model_fields)}"
+    known = f"the known ones are {', '.join(Job.model_fields)}"
     if not named:
         problem = "no columns"
     elif len(unknown) == len(named):

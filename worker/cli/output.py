@@ -1,4 +1,4 @@
-"""How commands print: lines and tables for people, JSON for machines. Nothing printed here can move the cursor."""
+"""Prints lines and tables for people and JSON for machines. Nothing printed here can move the cursor."""
 
 from __future__ import annotations
 
@@ -23,40 +23,40 @@ json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=Tr
 
 
 def example(*lines: str) -> str:
-    """The end of a command's help text."""
+    """The example at the end of a command's help text."""
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def say(text: object, *, err: bool = False) -> None:
-    """Print one line, whatever its text holds; with `err` to standard error."""
+    """Print any text as one line, with `err` to standard error."""
     _write(printable(str(text)), sys.stderr if err else sys.stdout)
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on one line of ASCII."""
+    """Print a value as JSON, on one line of ASCII."""
     _write(_in_ascii(json.dumps(value)), sys.stdout)
 
 
 def print_document(text: str) -> None:
-    """A JSON document that is text already, on one line of ASCII and else as it is; any other text as a string."""
+    """Print a text that is JSON on one line of ASCII, otherwise unchanged; print any other text as a JSON string."""
     _write(_in_ascii(text if _is_json(text) else json.dumps(text)), sys.stdout)
 
 
 def spell_out_what_has_no_sign() -> None:
-    """From now on a sign that the terminal's encoding does not have is printed as an escape and raises nothing."""
+    """Print characters that the encoding of the terminal lacks as escapes from now on, instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def flush() -> None:
-    """Write what was printed. Raises OSError where it is not taken, as by a full disk."""
+    """Write out what was printed. Raises OSError if that fails, for example on a full disk."""
     if sys.stdout is not None:
         sys.stdout.flush()
 
 
 def drop_what_is_not_taken() -> None:
-    """Python would try again when it ends, and complain in words of its own."""
+    """Discard output that cannot be written. Otherwise Python would try again at its end and print a traceback."""
     try:
         flush()
     except OSError:
@@ -64,7 +64,7 @@ def drop_what_is_not_taken() -> None:
 
 
 def _write(line: str, stream: TextIO) -> None:
-    # Without a stream named click would write UTF-8 to a terminal in ASCII.
+    # Without an explicit stream click would write UTF-8 to an ASCII terminal.
     click.echo(line, file=stream)
 
 
@@ -77,7 +77,7 @@ def _is_json(text: str) -> bool:
 
 
 def _in_ascii(document: str) -> str:
-    """Outside of strings a JSON document has no signs but ASCII; a line break there is only a space."""
+    """Escape all but ASCII. Outside its strings a JSON document has only ASCII, and a line break there is a space."""
     return "".join(sign if " " <= sign <= "~" else _escaped(sign) for sign in document)
 
 
@@ -87,7 +87,7 @@ def _escaped(sign: str) -> str:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console as wide as the terminal, or wide enough for whole lines where there is none."""
+    """A console as wide as the terminal, or wide enough for whole lines if there is no terminal."""
     from rich.console import Console
 
     found = Console(stderr=stderr, highlight=False)
@@ -97,7 +97,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str | None = None) -> Table:
-    """A plain table; cells are shown as they are, never read as markup."""
+    """A plain table. Cells are shown as they are, never interpreted as markup."""
     from rich.table import Table
 
     result = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
@@ -115,12 +115,12 @@ def _text(cell: object) -> Text:
 
 
 def printable(text: str) -> str:
-    """The text with control signs spelled out: foreign text must not move the cursor or forge a line."""
+    """Escape control characters: foreign text must not move the cursor or forge a line."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def span(seconds: float) -> str:
-    """12.3 → "12 s", 200 → "3 min 20 s", 7300 → "2 h 1 min"."""
+    """Format a duration: 12.3 → "12 s", 200 → "3 min 20 s", 7300 → "2 h 1 min"."""
     whole = round(seconds)
     if whole < 60:
         return f"{seconds:.1f} s" if 0 < seconds < 10 else f"{whole} s"
@@ -130,6 +130,6 @@ def span(seconds: float) -> str:
 
 
 def from_now(unix_us: int) -> str:
-    """ "in 12 s" or "12 s ago"."""
+    """Format a time relative to now, as "in 12 s" or "12 s ago"."""
     seconds = unix_us / 1_000_000 - time.time()
     return f"in {span(seconds)}" if seconds > 0 else f"{span(-seconds)} ago"

@@ -1,4 +1,4 @@
-"""Where the store and the broker are, found from the settings, with an error that says what to do."""
+"""Finds the store and the broker from the settings. Its errors say what to do."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ from worker.redisio.runner import store_errors
 from worker.settings import Settings
 
 STARTING_SECONDS = 15.0
-"""How long a command waits for an embedded server, which a worker that has just been started may not have up yet."""
+"""How long a command waits for an embedded server: a worker that was just started may not have it ready yet."""
 
 QUIET_SECONDS = 1.0
-"""After how much of that the person is told what is waited for."""
+"""After this time of waiting the person is told why."""
 
 _POLL_SECONDS = 0.1
 
 
 def here(settings: Settings) -> Settings:
-    """The settings; where they name no server and only the embedded one of `callworker dev` runs, its settings."""
+    """The settings, or those of `callworker dev` if they name no server and only its embedded server is running."""
     if not settings.embedded or settings.broker_url is not None or _answers(state_dir(settings)):
         return settings
     return _dev(settings) if _answers(dev_folder(settings)) else settings
 
 
 def state_dir(settings: Settings) -> Path:
-    """The embedded server's folder."""
+    """The folder of the embedded server."""
     return settings.state_dir or embedded.default_state_dir()
 
 
 def dev_folder(settings: Settings) -> Path:
-    """Where `callworker dev` keeps its data: beside a worker's own, which may hold jobs that are meant."""
+    """The folder of `callworker dev`, apart from that of `callworker run`, which may hold real jobs."""
     usual = state_dir(settings)
     return usual.with_name(f"{usual.name}-dev")
 
 
 def dev_accounts_file(folder: Path) -> Path:
-    """The accounts of `callworker dev`."""
+    """The accounts file of `callworker dev`."""
     return folder / "accounts.toml"
 
 
 def redis_url(settings: Settings) -> str:
-    """The store's address. Starts nothing."""
+    """The address of the store. Starts nothing."""
     return settings.redis_url or embedded.socket_url(state_dir(settings))
 
 
 def store(settings: Settings) -> redis.Redis:
-    """A client for the store, which answers; an embedded one is waited for. Raises StoreUnavailable."""
+    """Connect to the store, waiting for an embedded server to answer. Raises StoreUnavailable."""
     client = connect(redis_url(_started(settings)))
     try:
         _ask(client)
@@ -66,18 +66,18 @@ def store(settings: Settings) -> redis.Redis:
 
 
 def broker(settings: Settings) -> str:
-    """The broker's address; where that is the embedded server, it answers. Raises StoreUnavailable."""
+    """The address of the broker. If that is the embedded server, wait until it answers. Raises StoreUnavailable."""
     return address.broker_url(_started(settings) if settings.broker_url is None else settings)
 
 
 def accounts(settings: Settings) -> Accounts:
-    """The accounts of the worker whose server answers. Raises ConfigurationError."""
+    """Load the accounts of the worker whose server answers. Raises ConfigurationError."""
     return Accounts.load(here(settings).accounts_file)
 
 
 def not_running(settings: Settings) -> str:
-    """The line for a person whose embedded server does not run."""
-    return f"no embedded server runs in {state_dir(settings)}: start `callworker run`, or set REDIS_URL"
+    """The line that tells a person that no embedded server is running."""
+    return f"no embedded server is running in {state_dir(settings)}: start `callworker run`, or set REDIS_URL"
 
 
 def _dev(settings: Settings) -> Settings:
@@ -91,11 +91,11 @@ def _dev(settings: Settings) -> Settings:
 
 @cache
 def _tell_of_dev(folder: Path) -> None:
-    say(f"callworker: this is the server of `callworker dev`, in {folder}", err=True)
+    say(f"callworker: using the server of `callworker dev`, in {folder}", err=True)
 
 
 def _started(settings: Settings) -> Settings:
-    """The settings of the embedded server that answers, which is waited for; others come back as they are."""
+    """Wait for the embedded server to answer and return its settings. Settings with REDIS_URL return unchanged."""
     if not settings.embedded:
         return settings
     begun, told = time.monotonic(), False

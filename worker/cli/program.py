@@ -1,4 +1,4 @@
-"""The command group: finds commands by name, and turns whatever goes wrong into one line and an exit status."""
+"""The command group: finds commands by name, and turns every error into one line and an exit status."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from worker.cli.output import drop_what_is_not_taken, flush, say, spell_out_what
 
 
 class Program(click.Group):
-    """Commands that are modules of this package, each with its `command`; `lines` maps names to one line of help.
+    """A group of commands. Each is a module of this package with a `command`; `lines` maps names to a line of help.
 
-    Nothing is imported before it is used: the help text comes from `lines`.
+    A command is imported only when it is used: the list in the help text comes from `lines`.
     """
 
     def __init__(self, lines: Mapping[str, str], **options: Any) -> None:
@@ -27,15 +27,15 @@ class Program(click.Group):
         self._lines = dict(lines)
         click.version_option(__version__, prog_name="callworker")(self)
         click.option(
-            "--no-color", is_flag=True, expose_value=False, callback=_colorless, help="As NO_COLOR=1 does."
+            "--no-color", is_flag=True, expose_value=False, callback=_colorless, help="Same as NO_COLOR=1."
         )(self)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names in the order in which they were given."""
+        """List the names in the given order."""
         return list(self._lines)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, imported now."""
+        """Import the command of that name."""
         if cmd_name not in self._lines:
             return None
         command: click.Command = import_module(f"worker.cli.{cmd_name}").command
@@ -44,7 +44,7 @@ class Program(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does; a name that is not there is answered with those that are near to it."""
+        """Find the command as click does, and suggest similar names for an unknown one."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -53,12 +53,12 @@ class Program(click.Group):
             raise click.UsageError(error.message.rstrip(".") + hint, ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list in the help text."""
+        """Write the list of commands into the help text."""
         with formatter.section("Commands"):
             formatter.write_dl(list(self._lines.items()))
 
     def main(self, *args: Any, **options: Any) -> NoReturn:
-        """Run one command line and exit; nothing that goes wrong shows a traceback."""
+        """Run one command line and exit. No error shows a traceback."""
         options |= {"prog_name": "callworker", "standalone_mode": False}
         spell_out_what_has_no_sign()
         try:

@@ -23,22 +23,24 @@ MAX_PEEK = 100
         "callworker results --max 10 --json | jq .data.id",
     )
 )
-@click.option("--follow", is_flag=True, help="Wait for more, until Ctrl-C.")
+@click.option("--follow", is_flag=True, help="Wait for more events until Ctrl-C.")
 @click.option(
-    "--peek", is_flag=True, help=f"Only look: take nothing. The oldest {MAX_PEEK}, unless --max is given."
+    "--peek",
+    is_flag=True,
+    help=f"Leave the events in the queue. Shows the oldest {MAX_PEEK}, unless --max is given.",
 )
 @click.option("--max", "most", type=click.IntRange(1), metavar="N", help="Stop after N events.")
 @json_option
 def command(follow: bool, peek: bool, most: int | None, as_json: bool) -> None:
-    """Take events from the queue `results` and print them, one a line, oldest first.
+    """Take events from the queue `results` and print them, one per line, oldest first.
 
-    Printed events are gone from the queue, except with --peek, which RabbitMQ counts as a redelivery. --json prints
-    each event as it was published, with JSON's escapes in place of characters outside ASCII.
+    Printed events are gone from the queue, except with --peek, which RabbitMQ counts as a redelivery. With --json each
+    event is printed as it was published, with all characters outside ASCII as JSON escapes.
     """
     from worker.delivery.reader import peek_results, read_results
 
     if peek and follow:
-        raise click.UsageError("--peek and --follow exclude each other")
+        raise click.UsageError("--peek and --follow cannot be used together")
     broker = places.broker(Settings.from_env())
     found = peek_results(broker, most or MAX_PEEK) if peek else read_results(broker, follow=follow, most=most)
     with any_end_like_ctrl_c():
@@ -48,7 +50,7 @@ def command(follow: bool, peek: bool, most: int | None, as_json: bool) -> None:
 
 
 def _print_all(bodies: Iterable[str], as_json: bool) -> int:
-    """Print each event; how many there were."""
+    """Print each event, and return their number."""
     number = 0
     for body in bodies:
         print_document(body) if as_json else say(describe(body))
@@ -57,7 +59,7 @@ def _print_all(bodies: Iterable[str], as_json: bool) -> int:
 
 
 def describe(body: str) -> str:
-    """One line for a person; a body that is no event of ours is shown as it is."""
+    """Describe an event in one line for a person. Any other body is shown as it is."""
     try:
         event = json.loads(body)
         return _line(event["timestamp"], event["type"].removeprefix("call."), event["data"])

@@ -16,17 +16,19 @@ from worker.cli.output import example, say
         "METRICS_PORT=9809 REDIS_URL=redis://redis:6379/0 callworker run --concurrency 100",
     )
 )
-@click.option("-c", "--concurrency", metavar="N", help="Calls in flight at once; else CONCURRENCY.")
+@click.option("-c", "--concurrency", metavar="N", help="Calls in flight at once. [default: CONCURRENCY]")
 @click.option(
-    "--metrics-port", metavar="PORT", help="Port of /metrics, /livez and /readyz; else METRICS_PORT."
+    "--metrics-port",
+    metavar="PORT",
+    help="The port of /metrics, /livez and /readyz. [default: METRICS_PORT]",
 )
 @click.option(
-    "--ephemeral", is_flag=True, help="An embedded server of its own, whose data goes when it ends."
+    "--ephemeral", is_flag=True, help="Use a separate embedded server whose data is deleted at the end."
 )
 def command(concurrency: str | None, metrics_port: str | None, ephemeral: bool) -> int:
-    """Run a worker until Ctrl-C or SIGTERM; calls under way are brought to their end first.
+    """Run a worker until Ctrl-C or SIGTERM. It finishes the calls in progress before it ends.
 
-    Everything else is set in the environment; `callworker doctor` shows it.
+    Everything else is set by environment variables; `callworker doctor` shows them.
     """
     from worker.celery_edge.starting import settings_or_exit
 

@@ -1,4 +1,4 @@
-"""A file of jobs on its way: what is wrong is told first, and a file that was broken off can be sent again."""
+"""Sends a file of jobs. It reports all errors first, and an interrupted file can be sent again."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from worker.core.jobs import Job
 from worker.core.repeats import content
 from worker.settings import Settings
 
-BAD_LINES_SHOWN = 20
-AGAIN = "run it again, repeats are dropped"
-NOT_AGAIN = "run again with the rest alone: with --new-ids repeats are further calls"
+MAX_LINES_SHOWN = 20
+AGAIN = "run it again; jobs that were sent already are dropped"
+NOT_AGAIN = "run it again with only the other lines: with --new-ids a repeated line is a new call"
 
 
 def send_sheet(settings: Settings, sheet: Sheet, options: Mapping[str, Any]) -> int:
-    """Send the jobs of a file and print their ids; the exit status.
+    """Send the jobs of a file and print their ids. Returns the exit status.
 
-    `options` are those of the command. Raises ClickException where lines are not valid, BrokerUnavailable.
+    `options` are those of the command. Raises ClickException if lines are not valid, and BrokerUnavailable.
     """
     broker_url = places.broker(settings)
     accounts = accounts_at_hand(settings)
@@ -47,7 +47,7 @@ def send_sheet(settings: Settings, sheet: Sheet, options: Mapping[str, Any]) -> 
 
 
 def _sifted(sheet: Sheet, accounts: Accounts | None) -> tuple[list[Line], list[str]]:
-    """The lines to send, and a text for each other one."""
+    """Split the lines into those to send, and a text for each other one."""
     lines, problems, first = [], list(sheet.problems), dict[str, Line]()
     for line in sheet.lines:
         wrong = unserved(line.job, accounts) or _conflict(line, first)
@@ -59,21 +59,21 @@ def _sifted(sheet: Sheet, accounts: Accounts | None) -> tuple[list[Line], list[s
 
 
 def _conflict(line: Line, first: dict[str, Line]) -> Mapping[str, str]:
-    """An id that another job of the file has: the worker would drop the later one."""
+    """The error for an id that another job of the file has: the worker would drop the later one."""
     if not line.has_id:
         return {}
     other = first.setdefault(line.job.id, line)
     same = other.job.account == line.job.account and content(other.job) == content(line.job)
-    return {} if same else {"id": f"is that of another job, in line {other.number}"}
+    return {} if same else {"id": f"is already used by another job, in line {other.number}"}
 
 
 def _report(problems: Sequence[str], *, skip: bool) -> None:
-    for problem in problems[:BAD_LINES_SHOWN]:
+    for problem in problems[:MAX_LINES_SHOWN]:
         say(f"callworker: {problem}", err=True)
     if problems and not skip:
-        more = len(problems) - BAD_LINES_SHOWN
+        more = len(problems) - MAX_LINES_SHOWN
         shown = f" ({more} more not shown)" if more > 0 else ""
-        raise click.ClickException(f"nothing was sent; lines that are not valid: {len(problems)}{shown}")
+        raise click.ClickException(f"nothing was sent; invalid lines: {len(problems)}{shown}")
 
 
 def _with_ids(settings: Settings, whole: bytes, lines: Sequence[Line], *, new: bool) -> list[Job]:

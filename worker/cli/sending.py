@@ -1,4 +1,4 @@
-"""Jobs on their way to the broker, with progress."""
+"""Sends jobs to the broker and shows the progress."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from worker.errors import BrokerUnavailable
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What is told of a job that the broker has; `phone` is masked."""
+    """The facts that are printed about a job once the broker has it. `phone` is masked."""
 
     id: str
     account: str
@@ -32,13 +32,13 @@ class Sent:
 
 
 def tell(job: Job, *, as_json: bool) -> None:
-    """Print the id of a job that the broker has."""
+    """Print the id of a job once the broker has it."""
     sent = Sent.of(job)
     print_json(sent.as_dict()) if as_json else say(sent.id)
 
 
 def send(broker_url: str, jobs: Sequence[Job], *, progress: Callable[[int], object] | None = None) -> None:
-    """Send all jobs; with `progress` tell standard error, and call it with, how many the broker has.
+    """Send all jobs. With `progress`, call it with the number that the broker has, and show that on standard error.
 
     Raises BrokerUnavailable.
     """
@@ -53,9 +53,9 @@ def send(broker_url: str, jobs: Sequence[Job], *, progress: Callable[[int], obje
 
 
 def send_all(broker_url: str, jobs: Sequence[Job], *, told: Callable[[Job], object], again: str) -> None:
-    """Send all jobs, and tell of each that the broker has, however this ends.
+    """Send all jobs, and call `told` for each that the broker has, also after an interruption.
 
-    Where it is broken off, the person hears how many were sent, and `again`. Raises BrokerUnavailable, Interrupted.
+    The error of an interruption says how many were sent, and then `again`. Raises BrokerUnavailable, Interrupted.
     """
     sent = 0
 

@@ -1,4 +1,4 @@
-"""What can be known of a job before it is sent: from the accounts file, where it is at hand, and the store."""
+"""Checks a job before it is sent, as far as the accounts file and the store are available."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.state.census import Census
 
 
 def accounts_at_hand(settings: Settings) -> Accounts | None:
-    """The accounts, or None where no readable file of them is here, as on many a producer's machine."""
+    """Load the accounts, or return None if there is no readable file, as on many machines of producers."""
     file = places.here(settings).accounts_file
     if not file.exists():
         return None
@@ -26,17 +26,17 @@ def accounts_at_hand(settings: Settings) -> Accounts | None:
 
 
 def unserved(job: Job, accounts: Accounts | None) -> Mapping[str, str]:
-    """The field for which a worker would reject the job at once, with the reason; empty if there is none."""
+    """The field for which a worker would reject the job, with the reason. Empty if there is none."""
     if accounts is None:
         return {}
     account = accounts.get(job.account)
     if account is None:
-        return {"account": f"is not in the accounts file; there are {', '.join(accounts)}"}
+        return {"account": f"is not in the accounts file; it has {', '.join(accounts)}"}
     return {} if account.may_dial(job.country) else {"country": "is not among the countries of the account"}
 
 
 def waiting(settings: Settings, names: Collection[str]) -> Mapping[str, int]:
-    """How many jobs of each account wait in its lane; empty where the store is not within reach."""
+    """The number of jobs that wait in the lane of each account. Empty if the store cannot be reached."""
     if settings.embedded and settings.broker_url is not None:
         return {}
     try:

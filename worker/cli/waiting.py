@@ -1,4 +1,4 @@
-"""One job that is waited for: until it has ended, with a word on why that takes long."""
+"""Waits for one job to end, and says why if that takes long."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from worker.state.views import JobView, JobViews
 POLL_SECONDS = 0.2
 
 QUIET_SECONDS = 5.0
-"""After how long the person is told why the job has not ended."""
+"""After this time the person is told why the job has not ended."""
 
-NOT_TAKEN = "no worker has taken it: does one run? `callworker run` starts one"
+NOT_TAKEN = "no worker has accepted it; if none is running, start one with `callworker run`"
 
 
 def wait_for_end(settings: Settings, job: Job, *, timeout_seconds: float | None, as_json: bool) -> int:
-    """Print the job's event when it has ended; 0 if it was placed, else 1.
+    """Print the event of the job when it has ended. Returns 0 if the call was placed, otherwise 1.
 
-    Raises click.ClickException where another job has its id, or it has not ended in time.
+    Raises click.ClickException if another job has the id, or the job has not ended in time.
     """
     with places.store(settings) as client:
         view = _Wait(JobViews(client), job, timeout_seconds).ended()
@@ -39,7 +39,7 @@ def wait_for_end(settings: Settings, job: Job, *, timeout_seconds: float | None,
 
 
 class _Wait:
-    """The wait for one job's end."""
+    """Waits for the end of one job."""
 
     def __init__(self, views: JobViews, job: Job, timeout_seconds: float | None) -> None:
         self._views, self._job = views, job
@@ -47,7 +47,7 @@ class _Wait:
         self._told: str | None = None
 
     def ended(self) -> JobView:
-        """The job's view once it has ended."""
+        """Wait until the job has ended, and return its view."""
         while True:
             found = self._views.find(self._job.id)
             self._refuse_conflict()
@@ -60,17 +60,17 @@ class _Wait:
     def _refuse_conflict(self) -> None:
         if differs := self._views.differs(self._job):
             raise click.ClickException(
-                f"conflict: the id {self._job.id!r} is another job's, which stands; this one was dropped, "
-                f"for it differs in: {', '.join(differs)}"
+                f"conflict: another job has the id {self._job.id!r} already; this one was dropped, "
+                f"because it differs in: {', '.join(differs)}"
             )
 
     def _tell(self, view: JobView | None) -> None:
-        """Tell why the job has not ended, once for each reason. Raises ClickException where the time is up."""
+        """Tell why the job has not ended, once for each reason. Raises ClickException when the time is up."""
         waited = time.monotonic() - self._begun
         if self._timeout_seconds is not None and waited >= self._timeout_seconds:
             raise click.ClickException(
                 f"job {self._job.id} has not ended within {span(self._timeout_seconds)}: {_reason(view)}; "
-                f"`callworker job {self._job.id}` shows what becomes of it"
+                f"`callworker job {self._job.id}` shows its state"
             )
         kind = "not taken" if view is None else f"{view.state} {view.wait and view.wait.reason}"
         if waited > QUIET_SECONDS and kind != self._told:

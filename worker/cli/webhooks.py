@@ -1,4 +1,4 @@
-"""`callworker webhooks`: deliveries that wait, by account and endpoint."""
+"""`callworker webhooks`: waiting deliveries by account and endpoint."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ COLUMNS = ("account", "endpoint", "url", "pending")
 
 @click.group(epilog=example("callworker webhooks list"))
 def command() -> None:
-    """Show webhook deliveries that wait for their next attempt."""
+    """Show the webhook deliveries that wait for their next attempt."""
 
 
 @command.command("list", epilog=example("callworker webhooks list", "callworker webhooks list --json"))
 @json_option
 def list_(as_json: bool) -> None:
-    """List every endpoint of the accounts file and how many deliveries wait for it."""
+    """List every endpoint of the accounts file with the number of deliveries that wait for it."""
     settings = Settings.from_env()
     with places.store(settings) as client:
         rows = _rows(places.accounts(settings), count_pending(client))
@@ -46,5 +46,5 @@ def _rows(accounts: Accounts, pending: Counter[Destination]) -> list[tuple[Any, 
 
 
 def _without_query(url: str) -> str:
-    """The address without its query, where tokens stand."""
+    """The URL without its query, which may hold tokens."""
     return urlsplit(url)._replace(query="").geturl()

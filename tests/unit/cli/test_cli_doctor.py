@@ -257,7 +257,7 @@ def test_folder_in_which_others_may_replace_a_file_is_warned_of(tmp_path: Path) 
     """The file's own mode is of no use then, unless the folder is one like /tmp, where each has his own (E15)."""
     settings = _settings(tmp_path, REDIS_URL="redis://r")
     tmp_path.chmod(0o777)
-    assert ["in place of" in finding.text for finding in exposure.check(settings)] == [True]
+    assert ["can replace" in finding.text for finding in exposure.check(settings)] == [True]
     tmp_path.chmod(0o1777)
     assert list(exposure.check(settings)) == []
 

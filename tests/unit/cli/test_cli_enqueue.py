@@ -101,7 +101,7 @@ def test_file_goes_with_no_flag_of_a_single_job(run: Run, sent: list[Job], extra
     """--file and what can only be one job's exclude each other; --account was one, and is a default now (D10)."""
     result = run("enqueue", "--file", "jobs.csv", *extra)
     assert result.exit_code == 2
-    assert f"{extra[0]}: belongs to one job" in one_line(result)
+    assert f"{extra[0]}: is for one job" in one_line(result)
 
 
 @pytest.mark.parametrize("extra", [("--skip-invalid",), ("--new-ids",), ("--format", "csv")])
@@ -109,7 +109,7 @@ def test_one_job_goes_with_no_flag_of_a_file(run: Run, sent: list[Job], extra: t
     """What is said of files needs one."""
     result = run(*FLAGS, "--code", "4711", *extra)
     assert result.exit_code == 2
-    assert f"{extra[0]}: belongs to --file" in one_line(result)
+    assert f"{extra[0]}: is only for --file" in one_line(result)
 
 
 def test_flags_are_defaults_for_a_file(run: Run, sent: list[Job]) -> None:
@@ -155,7 +155,9 @@ def test_file_that_is_broken_off_tells_how_far_it_came(
     broker.failure = failure
     broken = run("enqueue", "--file", "-", "--format", "csv", input=SAME)
     assert broken.exit_code == status
-    assert "2 of 3 sent; run it again, repeats are dropped" in broken.stderr.splitlines()[-1]
+    assert (
+        "2 of 3 sent; run it again; jobs that were sent already are dropped" in broken.stderr.splitlines()[-1]
+    )
     broker.failure = None
     assert ids(run("enqueue", "--file", "-", "--format", "csv", input=SAME))[:2] == ids(broken)
 
@@ -165,7 +167,7 @@ def test_id_that_two_different_jobs_of_a_file_have_is_told(run: Run, sent: list[
     table = CSV.partition("acme,1,nonsense")[0]
     result = run("enqueue", "--file", "-", "--format", "csv", input=table + "acme,1,2125550199,4711,a\n")
     assert result.exit_code == 1
-    assert "standard input:3: id: is that of another job, in line 2" in result.stderr
+    assert "standard input:3: id: is already used by another job, in line 2" in result.stderr
     assert (
         run("enqueue", "--file", "-", "--format", "csv", input=table + "acme,1,2125550123,4711,a\n").exit_code
         == 0
@@ -181,7 +183,7 @@ def accounts_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("accounts_file")
 @pytest.mark.parametrize(
-    ("flag", "value", "told"), [("account", "nosuch", "there are acme"), ("country", "44", "countries")]
+    ("flag", "value", "told"), [("account", "nosuch", "it has acme"), ("country", "44", "countries")]
 )
 def test_job_that_no_worker_would_take_is_refused_at_once(
     run: Run, sent: list[Job], flag: str, value: str, told: str

@@ -53,5 +53,5 @@ def test_worker_s_own_server_wins_over_that_of_dev(tmp_path: Path, dev: Path) ->
 
 def test_server_that_does_not_come_is_told_in_time(tmp_path: Path) -> None:
     """The wait for a server that is starting has an end."""
-    with pytest.raises(StoreUnavailable, match="no embedded server runs in"):
+    with pytest.raises(StoreUnavailable, match="no embedded server is running in"):
         places.store(settings(tmp_path))

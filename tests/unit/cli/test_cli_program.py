@@ -173,7 +173,7 @@ def test_no_embedded_server_is_told_with_what_to_do(run: Run, words: tuple[str, 
         (BrokerUnavailable("amqp://u:hunter22@broker is away"), "[redacted]"),
         (OSError(errno.EADDRINUSE, "Address already in use"), "the port is in use"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "jobs.csv"), "jobs.csv: No such file"),
-        (KeyError("lost"), "a fault of the program"),
+        (KeyError("lost"), "a bug in callworker"),
         (click.ClickException("two\nlines"), "two lines"),
     ],
 )
@@ -215,7 +215,9 @@ def test_sandbox_on_a_taken_port_is_one_line() -> None:
             check=False,
         )
     assert done.returncode == 1
-    assert done.stderr.splitlines() == ["callworker: the port is in use: choose another with --port"]
+    assert done.stderr.splitlines() == [
+        "callworker: the port is in use: end the program that uses it, or choose another with --port"
+    ]
 
 
 def test_worker_with_a_missing_accounts_file_is_one_line(tmp_path: Path) -> None:

@@ -2,13 +2,13 @@
 
 scenario     the jobs, and how each must end
 props        the shipped accounts, made-up keys and secrets, ports
-stage        embedded server, sandbox, webhook receiver, worker
+stage        the embedded server, the sandbox, the webhook receiver and the worker
 process      the worker, a real `callworker run`
-tied         what makes it end with the demo
+tied         ends the worker together with the demo
 receiver     the webhook receiver
-performance  sends the jobs and watches
+performance  sends the jobs and watches the outcome
 display      progress while it runs
-verdict      what was expected against what was seen
+verdict      compares the outcome with the plan
 report       tables and JSON
 """
 
@@ -24,10 +24,11 @@ from worker.cli.output import console, example, json_option, print_json, say
 @json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """Show real jobs travel the real path, in well under a minute; nothing outside this machine is asked.
+    """Send jobs through a real worker and check the outcome. Takes less than a minute and stays on this machine.
 
-    Starts an embedded server, the sandbox provider, a webhook receiver and a worker, sends jobs of three accounts that
-    end in every way there is, and compares what became of them with what had to. Exit status 0 only if all is right.
+    Starts an embedded server, the sandbox provider, a webhook receiver and a worker. Sends jobs of three accounts that
+    end in every possible way, and compares each outcome with the expected one. The exit status is 0 only if all is
+    right.
     """
     from worker.cli.demo.display import display
     from worker.cli.demo.performance import perform

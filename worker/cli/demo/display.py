@@ -1,4 +1,4 @@
-"""What a person sees while the demo runs: a live table on a terminal, else a line now and then."""
+"""Shows the progress of the demo: a live table on a terminal, otherwise a line every two seconds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Show = Callable[[Seen], None]
 
 @contextmanager
 def display(jobs: Sequence[Planned], metrics_url: str) -> Iterator[Show]:
-    """Gives the function that shows the state of things, on standard error."""
+    """Yield the function that shows the progress on standard error."""
     out = console(stderr=True)
     if out.is_terminal:
         with Live(console=out, auto_refresh=False, transient=True) as live:
@@ -33,7 +33,7 @@ def display(jobs: Sequence[Planned], metrics_url: str) -> Iterator[Show]:
 
 
 class _Lines:
-    """One line every two seconds."""
+    """Prints one line every two seconds."""
 
     def __init__(self, total: int, tell: Callable[[str], None]) -> None:
         self._total, self._tell, self._next_seconds = total, tell, 0.0
@@ -45,7 +45,7 @@ class _Lines:
 
 
 def summary(total: int, seen: Seen) -> str:
-    """The state of things in one line."""
+    """The progress in one line."""
     requests = sum(map(len, seen.calls.values()))
     ended, webhooks = len(seen.events), len(seen.webhooks)
     return f"{ended} of {total} jobs ended, {requests} requests to the provider, {webhooks} webhooks"

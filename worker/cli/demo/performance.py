@@ -1,4 +1,4 @@
-"""The demo's run: sends the jobs, and watches from outside what becomes of them."""
+"""Runs the demo: sends the jobs, and watches their outcome from outside."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from worker.state.dead_letters import RedisDeadLetters
 
 DEADLINE_SECONDS = 45.0
 SURPLUS_SECONDS = 1.0
-"""How long to go on looking, after everything has come, for what should not come."""
+"""How long to keep watching after everything has come, for events that should not come."""
 
 
 @dataclass
 class Seen:
-    """What came of the jobs: events by job, calls by number, webhooks, letters; `bodies` by event id.
+    """The outcome as seen from outside: events by job, bodies by event id, calls by number, webhooks, dead letters.
 
-    An event that was published twice under one id counts once; `metrics` is the worker's page, read at the end.
+    An event that was published twice with one id counts once. `metrics` is the worker's page, read at the end.
     """
 
     seconds: float = 0.0
@@ -50,11 +50,11 @@ class Seen:
 
 
 class _Over(Exception):
-    """Everything came, or the time is up."""
+    """Signals that everything has come, or that the time is up."""
 
 
 def perform(stage: Stage, jobs: Sequence[Planned], show: Callable[[Seen], None]) -> Seen:
-    """Send `jobs` and read the results queue until all have ended; `show` is called several times a second."""
+    """Send `jobs` and read the results queue until all have ended. Calls `show` several times a second."""
     audience = _Audience(stage, jobs, show)
     send(stage, jobs)
     try:
@@ -67,7 +67,7 @@ def perform(stage: Stage, jobs: Sequence[Planned], show: Callable[[Seen], None])
 
 
 class _Audience:
-    """Looks at the parts whenever the results queue is empty, and says when it is over."""
+    """Looks at the parts whenever the results queue is empty, and decides when the demo is over."""
 
     def __init__(self, stage: Stage, jobs: Sequence[Planned], show: Callable[[Seen], None]) -> None:
         self.seen = Seen()
@@ -76,7 +76,7 @@ class _Audience:
         self._complete_seconds: float | None = None
 
     def look(self) -> None:
-        """Take in what the sandbox and the receiver have, and show it."""
+        """Collect what the sandbox and the receiver have seen, and show it."""
         self.seen.seconds = time.monotonic() - self._started
         self.seen.calls = _by_number(self._stage.sandbox.requests())
         self.seen.webhooks = self._stage.receiver.received()
@@ -98,7 +98,7 @@ class _Audience:
 
 
 def send(stage: Stage, jobs: Sequence[Planned]) -> None:
-    """Jobs as a Python producer sends them, and some plain ones as any other language might."""
+    """Send most jobs as a Python producer does, and some as plain JSON, as a program in another language does."""
     checked = [job.fields for job in jobs if not job.case.plain for _ in range(job.case.copies)]
     plain = [job.fields for job in jobs if job.case.plain] + list(BROKEN_MESSAGES)
     with Producer(stage.server.broker_url) as producer:
@@ -109,7 +109,7 @@ def send(stage: Stage, jobs: Sequence[Planned]) -> None:
 
 
 def wanted_webhooks(accounts: Accounts, jobs: Sequence[Planned]) -> dict[str, int]:
-    """How many events each account's endpoints must get."""
+    """The number of events that the endpoints of each account must receive."""
     counts = dict.fromkeys(accounts, 0)
     for job in jobs:
         if job.case.account in accounts:
@@ -119,7 +119,7 @@ def wanted_webhooks(accounts: Accounts, jobs: Sequence[Planned]) -> dict[str, in
 
 
 def is_complete(accounts: Accounts, jobs: Sequence[Planned], seen: Seen) -> bool:
-    """Whether every job has ended, and as many webhooks came as should, the one that was asked for twice included."""
+    """Tell whether every job has ended and all webhooks came, including the one that is delivered twice."""
     wanted = sum(wanted_webhooks(accounts, jobs).values())
     return len(seen.webhooks) > wanted and all(job.id in seen.events for job in jobs)
 

@@ -21,13 +21,13 @@ READY_SECONDS = 25.0
 STOP_SECONDS = 12.0
 _POLL_SECONDS = 0.1
 
-# A proxy in the environment is not meant for this machine's own addresses.
+# A proxy in the environment must not be used for addresses of this machine.
 _opener = build_opener(ProxyHandler({}))
 
 
 @dataclass(frozen=True)
 class WorkerProcess:
-    """A worker under way; `base_url` is where its metrics and health are, `log` where its lines go."""
+    """A running worker. `base_url` serves its metrics and health, and `log` is the file of its log lines."""
 
     process: subprocess.Popen[bytes]
     base_url: str
@@ -42,25 +42,25 @@ class WorkerProcess:
         return self.process.poll() is None
 
     def metrics(self) -> str:
-        """The metrics page; empty if it does not come."""
+        """Fetch the metrics page. Empty if that fails."""
         return self._page("/metrics")
 
     def log_text(self) -> str:
-        """What has been logged so far."""
+        """The log so far."""
         return self.log.read_text(errors="replace")
 
     def complaints(self, most: int) -> list[str]:
-        """The last so many log lines of warnings and errors, and what is no log line at all."""
+        """The last lines of the log that are warnings, errors, or not log lines at all."""
         lines = [line for line in self.log_text().splitlines() if _is_complaint(line)]
         return lines[-most:]
 
     def await_ready(self) -> None:
-        """Return once it is ready for work. Raises ClickException with its last word if that does not come."""
+        """Wait until the worker is ready. Raises ClickException with its last line if it does not start."""
         ends = time.monotonic() + READY_SECONDS
         while not self._page("/readyz"):
             if not self.alive or time.monotonic() > ends:
-                last = (self.log_text().strip().splitlines() or ["without a word"])[-1]
-                raise click.ClickException(f"the worker does not start: {last}")
+                last = (self.log_text().strip().splitlines() or ["it logged nothing"])[-1]
+                raise click.ClickException(f"the worker did not start: {last}")
             time.sleep(_POLL_SECONDS)
 
     def stop(self) -> None:
@@ -81,9 +81,9 @@ class WorkerProcess:
 
 @contextmanager
 def worker_process(environ: Mapping[str, str], log: Path) -> Iterator[WorkerProcess]:
-    """Run a worker with `environ` and none of this shell's own settings; ends it afterwards.
+    """Run a worker with `environ` and none of this shell's settings, and end it afterwards.
 
-    It is in a session of its own, so that a Ctrl-C comes to it only through here.
+    The worker has its own session, so that Ctrl-C reaches it only through this process.
     """
     ours = {str(field.alias) for field in Settings.model_fields.values()}
     inherited = {name: value for name, value in os.environ.items() if name not in ours}

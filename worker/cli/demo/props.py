@@ -1,4 +1,4 @@
-"""What the demo needs before anything runs: the shipped accounts, made-up keys and secrets, free ports."""
+"""Prepares the demo: the shipped accounts, made-up keys and secrets, free ports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Props:
-    """`environ` names the files and holds the keys and secrets; `hook_port` is where the webhooks go."""
+    """The prepared parts. `environ` names the files and holds keys and secrets; `hook_port` receives the webhooks."""
 
     accounts: Accounts
     environ: Mapping[str, str]
@@ -31,14 +31,14 @@ class Props:
         return [account.api_key(self.environ) for account in self.accounts.values()]
 
     def hook_secrets(self) -> dict[str, Sequence[bytes]]:
-        """The signing keys by path of the webhook's address."""
+        """The signing keys by the path of the webhook's URL."""
         return {urlsplit(hook.url).path: hook.secrets(self.environ) for hook in endpoints(self.accounts)}
 
 
 def gather(folder: Path) -> Props:
-    """Read the shipped accounts; where their webhooks' port is taken, write a copy with another into `folder`.
+    """Read the shipped accounts. If the port of their webhooks is in use, write a copy with another port to `folder`.
 
-    Raises ConfigurationError where the shipped file is no longer what the demo needs.
+    Raises ConfigurationError if the shipped file was changed so that it does not fit the demo.
     """
     file = _shipped("accounts.toml")
     accounts = _fit(Accounts.load(file), file)
@@ -59,13 +59,13 @@ def endpoints(accounts: Accounts) -> list[Endpoint]:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on at the moment."""
+    """A port of this machine that is free at the moment."""
     with closing(socket.create_server((HOST, 0))) as listener:
         return int(listener.getsockname()[1])
 
 
 def _shipped(name: str) -> Path:
-    """The file that comes with the program; a folder `config` where the demo is started may be in production."""
+    """The file that comes with the program, not one in the current folder, which may be in production use."""
     found = (folder / name for folder in CONFIG_FOLDERS[1:] if (folder / name).is_file())
     return next(found, CONFIG_FOLDERS[0] / name).resolve()
 
@@ -75,7 +75,7 @@ def _fit(accounts: Accounts, file: Path) -> Accounts:
     places = {(urlsplit(hook.url).hostname, urlsplit(hook.url).port) for hook in endpoints(accounts)}
     if missing or len(places) != 1 or next(iter(places))[0] != HOST:
         raise ConfigurationError(
-            f"{file} is no longer the example that the demo needs, with accounts acme, globex and initech "
+            f"{file} was changed: the demo needs the shipped example, with accounts acme, globex and initech "
             f"and all webhooks on one port of {HOST}"
         )
     return accounts
@@ -94,7 +94,7 @@ def is_free(port: int) -> bool:
 
 
 def made_up(accounts: Accounts) -> dict[str, str]:
-    """A key for each account and a secret for each webhook, under the names that the accounts file gives."""
+    """Make up a key for each account and a secret for each webhook, under the names in the accounts file."""
     keys = {
         account.api_key_env: secrets.token_hex(16) for account in accounts.values() if account.api_key_env
     }

@@ -1,4 +1,4 @@
-"""A webhook receiver as a subscriber would write it: checks the signature, keeps ids, drops repeats."""
+"""A webhook receiver as a subscriber would write it: it checks the signature, keeps ids and drops repeats."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any, Self
 
 from worker.delivery.signing import InvalidSignature, verify
 
-LARGEST_BODY_BYTES = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One POST: where, which event, its bytes; whether its signature held, and whether it came before."""
+    """One POST: its path, the event's id, its bytes, whether the signature was valid and whether it is a repeat."""
 
     path: str
     event_id: str
@@ -28,10 +28,10 @@ class Received:
 
 
 class Receiver:
-    """Listens on `host` and `port`; `secrets` are the signing keys by path. A context manager.
+    """Listens on `host` and `port` as a context manager. `secrets` are the signing keys by path.
 
-    The first event is taken and answered with 503 all the same, as if the answer had been lost: the worker must send
-    it again, and the receiver drop it as a repeat. Raises OSError if the address cannot be had.
+    The first event is kept but answered with 503, as if the answer had been lost: the worker must send it again, and
+    the receiver must drop it as a repeat. Raises OSError if it cannot listen on the address.
     """
 
     def __init__(self, host: str, port: int, secrets: Mapping[str, Sequence[bytes]]) -> None:
@@ -42,16 +42,16 @@ class Receiver:
 
     @property
     def port(self) -> int:
-        """The port that is listened on."""
+        """The port that the receiver listens on."""
         return int(self._server.server_address[1])
 
     def received(self) -> list[Received]:
-        """Everything so far, in order of arrival."""
+        """All requests so far, in order of arrival."""
         with self._lock:
             return list(self._received)
 
     def take(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
-        """Judge one POST and keep it; the HTTP status of the answer. `headers` are named in lower case."""
+        """Check one POST and keep it. Returns the HTTP status to answer. The names of `headers` are in lower case."""
         verified = self._verified(path, headers, body)
         event_id = headers.get("webhook-id", "")
         with self._lock:
@@ -83,7 +83,7 @@ class Receiver:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    # Another program on the port must be noticed, not shared with.
+    # Another program on the port must cause an error, not share the port.
     allow_reuse_port = False
     block_on_close = False
 
@@ -93,7 +93,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that left in the middle is no news."""
+        """Ignore a client that closed the connection early."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -102,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 10
 
     def do_POST(self) -> None:
-        length = min(int(self.headers.get("Content-Length", 0)), LARGEST_BODY_BYTES)
+        length = min(int(self.headers.get("Content-Length", 0)), MAX_BODY_BYTES)
         headers = {name.lower(): value for name, value in self.headers.items()}
         status = self.server.receiver.take(self.path, headers, self.rfile.read(length))
         self.send_response(status)
@@ -110,4 +110,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the demo tells what came."""
+        """Log nothing: the demo reports what came."""

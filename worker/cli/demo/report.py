@@ -1,4 +1,4 @@
-"""The demo's last word: what became of which jobs, limits and rates, refs, webhooks."""
+"""The report of the demo: the outcome of the jobs, limits and rates, refs, webhooks."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from worker.cli.demo.verdict import AccountRow, CaseRow, Verdict, expected
 from worker.cli.output import table
 from worker.core.events import Status, event_type
 
-REFS_SHOWN = 3
-PROBLEMS_SHOWN = 20
+MAX_REFS = 3
+MAX_PROBLEMS = 20
 
 
 def for_people(
     jobs: Sequence[Planned], seen: Seen, verdict: Verdict, metrics_url: str
 ) -> Iterator[RenderableType]:
-    """The report, part by part."""
-    columns = ["what the job was", "jobs", "must end as", "did", "requests"]
-    yield table(columns, _case_lines(verdict.cases), title="\nJobs, and what became of them")
+    """Yield the report part by part."""
+    columns = ["kind of job", "jobs", "must end as", "did", "requests"]
+    yield table(columns, _case_lines(verdict.cases), title="\nJobs and their outcome")
     yield table(["outcome", "expected", "seen"], _outcomes(jobs, seen), title="\nBy outcome")
-    columns = ["account", "limit", "most at once", "sustained", "webhooks", ""]
+    columns = ["account", "limit", "most in a period", "sustained", "webhooks", ""]
     yield table(
         columns, map(_account_cells, verdict.accounts), title="\nLimits, measured at the provider; webhooks"
     )
-    yield table(["job", "ref"], list(_refs(jobs, seen))[:REFS_SHOWN], title="\nSome refs")
-    yield f"\nMessages too broken to be answered, kept as dead letters: {seen.dead_letters}"
+    yield table(["job", "ref"], list(_refs(jobs, seen))[:MAX_REFS], title="\nSome refs")
+    yield f"\nMessages that no event can answer, kept as dead letters: {seen.dead_letters}"
     yield f"Metrics page while it ran: {metrics_url}"
     yield from _last_word(len(jobs), seen, verdict)
 
 
 def for_machines(jobs: Sequence[Planned], seen: Seen, verdict: Verdict, metrics_url: str) -> dict[str, Any]:
-    """The same as one JSON object."""
+    """The report as one JSON object."""
     return {
         "ok": verdict.ok,
         "problems": list(verdict.problems),
@@ -56,7 +56,7 @@ def _mark(ok: bool) -> Text:
 
 
 def _case_lines(rows: Sequence[CaseRow]) -> Iterator[Sequence[str | Text]]:
-    """The kinds of jobs, under the name of their account."""
+    """Yield the kinds of jobs, grouped by account."""
     account = ""
     for row in rows:
         if row.case.account != account:
@@ -75,7 +75,7 @@ def _case_cells(row: CaseRow) -> tuple[str | Text, ...]:
 
 
 def short(told: str) -> str:
-    """An outcome without an error code that says no more than the status."""
+    """The outcome without an error code that only repeats the status."""
     status, _, code = told.partition(" ")
     return status if code in ("OUTCOME_UNKNOWN", "EXPIRED") else told
 
@@ -107,11 +107,11 @@ def _refs(jobs: Sequence[Planned], seen: Seen) -> Iterator[tuple[str, str]]:
 
 def _last_word(total: int, seen: Seen, verdict: Verdict) -> Iterator[RenderableType]:
     if verdict.ok:
-        told = f"\nAll {total} jobs ended as they had to, no limit was exceeded, every webhook was verified"
+        told = f"\nAll {total} jobs ended as expected, no limit was exceeded, every webhook was verified"
         yield Text(f"{told} ({seen.seconds:.0f} s).", style="bold green")
         return
-    yield Text(f"\n{len(verdict.problems)} things are not as they had to be:", style="bold red")
-    yield from (Text(f"  {problem}") for problem in verdict.problems[:PROBLEMS_SHOWN])
+    yield Text(f"\nProblems: {len(verdict.problems)}", style="bold red")
+    yield from (Text(f"  {problem}") for problem in verdict.problems[:MAX_PROBLEMS])
     if seen.complaints:
         yield Text("\nThe worker's last warnings and errors:", style="bold")
         yield from (Text(f"  {line}") for line in seen.complaints)

@@ -1,6 +1,6 @@
-"""The demo's jobs: what each is, and how it must end.
+"""The jobs of the demo, and how each must end.
 
-What happens to a call is chosen by the last four digits of its number, see `worker/sandbox/behaviours.py`.
+The last four digits of a phone number choose how its call ends; see `worker/sandbox/behaviours.py`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from worker.core.events import Status
 
 NO_SUCH_ACCOUNT = "umbrella"
 BROKEN_MESSAGES = ({"account": "acme", "country": "1"},)
-"""Too broken to be answered by an event: they must end as dead letters."""
+"""Messages that no event can answer: they must end as dead letters."""
 
 Requests = Callable[[Account], int]
 
 
 def requests(count: int) -> Requests:
-    """So many, whatever the account."""
+    """The same number of requests for every account."""
     return lambda _: count
 
 
@@ -30,21 +30,21 @@ NEVER, ONCE = requests(0), requests(1)
 
 
 def every_dial(account: Account) -> int:
-    """All that may ring the phone."""
+    """All requests that may ring the phone."""
     return 1 + account.redials
 
 
 def every_attempt(account: Account) -> int:
-    """All that certainly did not ring the phone."""
+    """All attempts of a job whose phone certainly did not ring."""
     return account.attempts
 
 
 @dataclass(frozen=True)
 class Case:
-    """`count` jobs of one kind. `sent` is how many requests each must cost, `error` the code it must end with.
+    """`count` jobs of one kind. `sent` is the number of requests that each must cost, `error` its error code.
 
-    `ending` are the number's last digits, by default of a number that works. `plain` jobs come in as plain JSON, as
-    from a foreign producer that checks nothing; each of the others is enqueued `copies` times.
+    `ending` holds the last digits of the phone number, by default those of a number that works. `plain` jobs are sent
+    as plain JSON, as by a foreign producer without checks; each of the others is enqueued `copies` times.
     """
 
     story: str
@@ -101,7 +101,7 @@ CASES = (
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One job of a case, with the fields to send; `phone` is its own, so that the sandbox can tell it from others."""
+    """One job of a case, with the fields to send. Its `phone` is unique, so that the sandbox can tell jobs apart."""
 
     case: Case
     id: str
@@ -110,7 +110,7 @@ class Planned:
 
 
 def plan() -> list[Planned]:
-    """All jobs, in the order in which they are to be sent; PINs are made up anew."""
+    """All jobs in the order of sending, with random PINs."""
     cases = [case for case in CASES for _ in range(case.count)]
     return [_planned(case, number) for number, case in enumerate(cases, start=1)]
 

@@ -1,4 +1,4 @@
-"""Everything that the demo runs on: an embedded server, the sandbox, a webhook receiver and a worker."""
+"""Starts everything that the demo runs on: an embedded server, the sandbox, a webhook receiver and a worker."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Stage:
 
 @contextmanager
 def set_up() -> Iterator[Stage]:
-    """Start all parts; end them in the reverse order, whatever happens.
+    """Start all parts, and always end them in reverse order.
 
-    Raises EmbeddedServerError, ConfigurationError, OSError, or ClickException if the worker does not start.
+    Raises EmbeddedServerError, ConfigurationError, OSError, and ClickException if the worker does not start.
     """
     with tempfile.TemporaryDirectory(prefix="callworker-demo-") as name:
         props = gather(Path(name))

@@ -1,8 +1,8 @@
-"""`callworker run`, tied to the process that holds the other end of its standard input.
+"""Runs `callworker run`, tied to the process that holds the other end of its standard input.
 
     python -m worker.cli.demo.tied
 
-However that process ends, the worker is asked to end too, and does so at the latest some seconds later.
+When that process ends in any way, the worker is asked to end too, and ends within a few seconds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ GRACE_SECONDS = 10.0
 
 
 def _follow() -> None:
-    # Not sys.stdin: a thread that waits in it would upset the interpreter's own end.
+    # Not sys.stdin: a thread that waits for it would disturb the interpreter's shutdown.
     while os.read(0, 512):
         continue
     os.kill(os.getpid(), signal.SIGTERM)

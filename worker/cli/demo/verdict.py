@@ -1,4 +1,4 @@
-"""Whether the demo went as it had to, job by job and account by account; requests are counted at the sandbox."""
+"""Compares the outcome of the demo with the plan, by job and by account. Requests are counted at the sandbox."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PERIOD_NAMES = {"s": "second", "m": "minute", "h": "hour"}
 
 @dataclass(frozen=True, slots=True)
 class CaseRow:
-    """One kind of job: what was expected and what was seen, how often; requests per job, and what is wrong."""
+    """One kind of job: how often each outcome was seen, how many jobs cost how many requests, and whether all is ok."""
 
     case: Case
     ended: Mapping[str, int]
@@ -27,10 +27,10 @@ class CaseRow:
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """One account's limit against what the sandbox measured; times in seconds.
+    """The limit of one account, and what the sandbox measured; times are in seconds.
 
-    `most` is the highest number of requests in any window of the rate's period, ends included; `allowed` the limit of
-    it. `sustained` is the rate per second without the first burst, None for too few requests.
+    `most` is the highest number of requests in any window of one period, ends included, and `allowed` is its limit.
+    `sustained` is the rate per second without the first burst, or None if there were too few requests.
     """
 
     account: Account
@@ -51,7 +51,7 @@ class AccountRow:
 
 @dataclass(frozen=True)
 class Verdict:
-    """All rows, and every problem as a sentence; none means that all went as it had to."""
+    """All rows, and a sentence for every problem. Without a problem the demo succeeded."""
 
     cases: Sequence[CaseRow]
     accounts: Sequence[AccountRow]
@@ -63,7 +63,7 @@ class Verdict:
 
 
 def judge(props: Props, jobs: Sequence[Planned], seen: Seen) -> Verdict:
-    """Compare what was planned with what was seen."""
+    """Compare the plan with the outcome."""
     cases = [_case_row(case, group, props, seen) for case, group in _grouped(jobs)]
     accounts = [_account_row(account, props, jobs, seen) for account in props.accounts.values()]
     problems = [*_of_jobs(props, jobs, seen), *_of_accounts(accounts), *_of_the_whole(props, jobs, seen)]
@@ -71,7 +71,7 @@ def judge(props: Props, jobs: Sequence[Planned], seen: Seen) -> Verdict:
 
 
 def most_in_any_window(moments: Sequence[float], window_seconds: float) -> int:
-    """The most of `moments` (seconds, ascending) that any window of that length holds, both ends included."""
+    """The highest number of `moments` (seconds, ascending) in any window of that length, both ends included."""
     most = first = 0
     for last, moment in enumerate(moments):
         while moment - moments[first] > window_seconds:
@@ -81,7 +81,7 @@ def most_in_any_window(moments: Sequence[float], window_seconds: float) -> int:
 
 
 def outcome(job: Planned, seen: Seen) -> str:
-    """How a job ended: its status, with the error's code if there is one; all of them if there are several."""
+    """How a job ended: its status and error code, or all of them if it ended several times."""
     told = []
     for event in seen.events.get(job.id, {}).values():
         error = event["data"].get("error")
@@ -90,7 +90,7 @@ def outcome(job: Planned, seen: Seen) -> str:
 
 
 def expected(case: Case) -> str:
-    """The outcome as `outcome` spells it."""
+    """The expected outcome, spelled as `outcome` does."""
     return f"{case.status.value} {case.error}".strip()
 
 
@@ -111,7 +111,7 @@ def _case_row(case: Case, group: Sequence[Planned], props: Props, seen: Seen) ->
 
 
 def _wrong(job: Planned, props: Props, seen: Seen) -> str:
-    """What is wrong with a job, or nothing."""
+    """Say what is wrong with a job. Empty if nothing is."""
     if outcome(job, seen) != expected(job.case):
         return f"{job.id} ended as {outcome(job, seen)}, not {expected(job.case)}"
     account = props.accounts.get(job.case.account)
@@ -129,7 +129,7 @@ def _of_jobs(props: Props, jobs: Sequence[Planned], seen: Seen) -> Iterator[str]
         if account and rung > 1 + account.redials:
             yield f"{job.id} may have rung {rung} times"
     for stranger in seen.events.keys() - {job.id for job in jobs}:
-        yield f"an event came for {stranger}, which nobody enqueued"
+        yield f"an event came for {stranger}, which was not enqueued"
 
 
 def _account_row(account: Account, props: Props, jobs: Sequence[Planned], seen: Seen) -> AccountRow:
@@ -175,10 +175,10 @@ def _of_the_whole(props: Props, jobs: Sequence[Planned], seen: Seen) -> Iterator
         yield f"there are {seen.dead_letters} dead letters, not {len(BROKEN_MESSAGES)}"
     finished = _finished_total(seen.metrics)
     if finished != len(jobs):
-        yield f"the metrics page tells of {finished} finished jobs, not {len(jobs)}"
+        yield f"the metrics page counts {finished} finished jobs, not {len(jobs)}"
     hidden = [job.phone for job in jobs] + props.api_keys() + [f"{v}" for v in _secrets(props)]
     if any(secret in seen.log or secret in "".join(seen.bodies.values()) for secret in hidden):
-        yield "a whole number, a key or a secret stands in the worker's log or in an event"
+        yield "a whole phone number, a key or a secret appears in the worker's log or in an event"
 
 
 def _secrets(props: Props) -> list[str]:

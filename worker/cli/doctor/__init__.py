@@ -1,14 +1,14 @@
-"""`callworker doctor`: every setting with its source, then whether what it points to is there and fit.
+"""`callworker doctor`: lists every setting with its source, and checks everything that the settings point to.
 
-listing    the settings, secrets masked
-variables  wrong settings, variables that look like one
+listing    the settings, with secrets masked
+variables  wrong settings, and variables that look like a setting
 files      accounts, keys, webhook secrets, the provider's error table
-exposure   what others could read or change
+exposure   files and connections that other people could read or change
 servers    Redis, the broker and its queues
 network    the provider, the metrics port
 endpoints  the receivers of webhooks
-finding    what a check found
-remedies   what to do about a server that cannot be used
+finding    the outcome of one check
+remedies   advice for a server that cannot be used
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ STYLES = {Grade.OK: "green", Grade.WARN: "yellow", Grade.FAIL: "bold red"}
 
 
 @click.command(epilog=example("callworker doctor", "callworker doctor --offline --json"))
-@click.option("--offline", is_flag=True, help="Ask neither the provider nor receivers of webhooks.")
+@click.option("--offline", is_flag=True, help="Do not connect to the provider or to receivers of webhooks.")
 @json_option
 @click.pass_context
 def command(ctx: click.Context, offline: bool, as_json: bool) -> None:
-    """Show every setting and check what it points to; exit status 1 if anything is wrong.
+    """Show every setting and check what it points to. The exit status is 1 if anything is wrong.
 
-    Asks the provider for each account's balance, one request each that rings nobody, and connects to the receivers of
-    webhooks without sending anything.
+    Asks the provider for the balance of each account, one request each, which rings no phone. Connects to the receivers
+    of webhooks without sending anything.
     """
     settings, wrong, findings = examine(offline=offline)
     rows = listed(settings, wrong)
@@ -50,7 +50,7 @@ def command(ctx: click.Context, offline: bool, as_json: bool) -> None:
 
 
 Check = tuple[Callable[[Settings], Iterator[Finding]], frozenset[str]]
-"""What is looked at, and the variables without which that makes no sense."""
+"""A check, and the variables that must be valid for it to make sense."""
 
 ON_THIS_MACHINE: tuple[Check, ...] = (
     (files.check, frozenset()),
@@ -66,7 +66,7 @@ OUTSIDE: tuple[Check, ...] = (
 
 
 def examine(*, offline: bool) -> tuple[Settings, dict[str, str], list[Finding]]:
-    """The settings, with the default where one is wrong; a line for each wrong one; every finding."""
+    """Run the checks. Returns the settings, with defaults for wrong ones; a line for each wrong one; the findings."""
     settings, wrong = Settings.sound_part()
     checks = ON_THIS_MACHINE if offline else ON_THIS_MACHINE + OUTSIDE
     sensible = [check for check, needed in checks if not needed & wrong.keys()]

@@ -1,6 +1,6 @@
-"""The webhooks' receivers: does the name have an address, does somebody listen, is the certificate a good one.
+"""Checks the receivers of webhooks: the name has an address, the port is open, the certificate is valid.
 
-Nothing is sent to them: a receiver would take a request of any kind for an event, or count it as an attack.
+Nothing is sent to them: a receiver could take any request for an event, or count it as an attack.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from worker.settings import Settings
 CONNECT_SECONDS = 5.0
 MAX_AT_ONCE = 16
 
-_MENDS = {
-    Cause.TLS: "correct the host in that url, the receiver's certificate, or name a private authority as its ca_file",
-    Cause.NAME: "correct the host in that url, or the machine's name service",
+_REMEDIES = {
+    Cause.TLS: "correct the host in that url or the receiver's certificate, or name a private authority as its ca_file",
+    Cause.NAME: "correct the host in that url, or the machine's name resolution",
 }
-_MEND = "start the receiver, or look at its address and at the firewall; meanwhile its deliveries wait"
+_OTHER_REMEDY = "start the receiver, or check its address and the firewall; meanwhile its deliveries wait"
 
 
 def check(settings: Settings) -> Iterator[Finding]:
-    """A finding for each place that webhooks go to."""
+    """Yield a finding for each server that receives webhooks."""
     try:
         accounts = Accounts.load(settings.accounts_file)
     except ConfigurationError:
-        # Said already by the check of the files.
+        # The check of the files has reported this.
         return
     hooks = [hook for account in accounts.values() for hook in account.webhooks]
     places = dict.fromkeys((shown_origin(hook.url), hook.ca_file) for hook in hooks)
@@ -53,11 +53,11 @@ def _probe(origin: str, ca_file: Path | None) -> Finding:
             if context is not None:
                 _shake_hands(context, connection, host)
     except ConfigurationError as error:
-        return Finding.fail("webhook", f"{origin} cannot be looked at: {error}", "correct that file")
+        return Finding.fail("webhook", f"{origin} cannot be checked: {error}", "correct that file")
     except (OSError, UnicodeError) as error:
         cause = cause_of(error)
         text = f"{origin} cannot be reached: {error if cause is Cause.OTHER else cause}"
-        return Finding.fail("webhook", text, _MENDS.get(cause, _MEND))
+        return Finding.fail("webhook", text, _REMEDIES.get(cause, _OTHER_REMEDY))
     return Finding.ok("webhook", f"{origin} is reachable")
 
 

@@ -1,4 +1,4 @@
-"""What others could read or change: files with keys, the state folder, and what leaves this machine in the clear."""
+"""Checks what other people could read or change: files with keys, the state folder, unencrypted connections."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from worker.errors import ConfigurationError
 from worker.settings import Settings
 
 WRITABLE, SECRET = 0o022, 0o027
-"""Rights of others that a file of settings, and one with a key, should not give. A group may read a key: so Kubernetes
-mounts secrets."""
+"""Modes that a file of settings, and a file with a key, should not have. A group may read a key, because Kubernetes
+mounts secrets like that."""
 
 
 def check(settings: Settings) -> Iterator[Finding]:
-    """A warning for each file, folder and address; nothing is said of those that are as they should be."""
+    """Yield a warning for each file, folder and address that is not as it should be."""
     try:
         accounts = Accounts.load(settings.accounts_file)
     except ConfigurationError:
@@ -43,7 +43,7 @@ def _open_file(path: Path, unwanted: int) -> Iterator[Finding]:
     try:
         status = path.stat()
     except (OSError, ValueError):
-        # Said already by the check of the files.
+        # The check of the files has reported this.
         return
     mode = stat.S_IMODE(status.st_mode)
     if mode & unwanted:
@@ -59,7 +59,7 @@ def _open_file(path: Path, unwanted: int) -> Iterator[Finding]:
 def _open_folder(folder: Path) -> Iterator[Finding]:
     mode = folder.stat().st_mode
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-        text = f"every user can put other files into {folder} in place of those that are read there"
+        text = f"every user can replace the files in {folder}"
         yield Finding.warn("file rights", text, f"chmod o-w {folder}")
 
 
@@ -82,9 +82,11 @@ def _open_state(settings: Settings) -> Iterator[Finding]:
             return
         embedded.check_private(folder)
     except embedded.EmbeddedServerError as error:
-        yield Finding.fail("state folder", str(error), "do so, or name another with CALLWORKER_STATE_DIR")
+        yield Finding.fail(
+            "state folder", str(error), "do that, or name another folder in CALLWORKER_STATE_DIR"
+        )
         return
     mode = stat.S_IMODE(folder.stat().st_mode)
     if mode & 0o077:
         text = f"{folder} is open to other users: its mode is {mode:04o}"
-        yield Finding.warn("state folder", text, "the next start of a worker closes it")
+        yield Finding.warn("state folder", text, "restart the worker, which makes it private")

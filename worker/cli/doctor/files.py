@@ -1,4 +1,4 @@
-"""The operator's files, and the secrets that they name."""
+"""Checks the operator's files, and the secrets that they name."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from worker.errors import ConfigurationError
 from worker.preflight import open_files
 from worker.settings import Settings
 
-SECRETS_MEND = "set it right where the worker is started; producers need no keys"
+SECRETS_REMEDY = "correct it in the worker's environment; a producer needs no keys"
 
 
 def check(settings: Settings) -> Iterator[Finding]:
-    """The accounts file, each account's key and webhook secrets, the provider's error table."""
+    """Check the accounts file, each account's key and webhook secrets, and the provider's error table."""
     accounts, faults = Accounts.sound_part(settings.accounts_file)
     remedy = _accounts_remedy(settings.accounts_file)
     yield from (Finding.fail("accounts", fault, remedy) for fault in faults)
@@ -30,7 +30,7 @@ def check(settings: Settings) -> Iterator[Finding]:
 def _accounts_remedy(path: Path) -> str:
     if path.exists():
         return "correct that line; docs/reference/accounts.md says what each field may hold"
-    return "write that file, or name another with ACCOUNTS_FILE"
+    return "write that file, or name another in ACCOUNTS_FILE"
 
 
 def _secrets(accounts: Accounts) -> Iterator[Finding]:
@@ -39,7 +39,7 @@ def _secrets(accounts: Accounts) -> Iterator[Finding]:
             account.secrets()
         except ConfigurationError as error:
             yield from (
-                Finding.fail(f"secrets of {name}", problem, SECRETS_MEND) for problem in error.problems
+                Finding.fail(f"secrets of {name}", problem, SECRETS_REMEDY) for problem in error.problems
             )
         else:
             yield Finding.ok(f"secrets of {name}", f"API key, {len(account.webhooks)} webhook(s)")
@@ -51,14 +51,14 @@ def _error_table(settings: Settings) -> Iterator[Finding]:
     try:
         Codes.load(settings.provider_errors_file)
     except ConfigurationError as error:
-        remedy = "correct it, or name another with PROVIDER_ERRORS_FILE"
+        remedy = "correct it, or name another file in PROVIDER_ERRORS_FILE"
         yield from (Finding.fail("error table", problem, remedy) for problem in error.problems)
     else:
         yield Finding.ok("error table", str(settings.provider_errors_file))
 
 
 def _certificates(settings: Settings) -> Iterator[Finding]:
-    """Nothing where all files of certificates are of use, or none is named."""
+    """Check the files of certificates. Yields nothing if all are usable, or none is named."""
     from worker.preflight.checks import check_certificates
 
     try:
@@ -69,7 +69,7 @@ def _certificates(settings: Settings) -> Iterator[Finding]:
 
 
 def _open_files(settings: Settings) -> Iterator[Finding]:
-    """Nothing is said where as many may be opened as the calls in flight need."""
+    """Check the limit of open files. Yields nothing if it is high enough for the calls in flight."""
     try:
         open_files.check(settings.concurrency)
     except ConfigurationError as error:

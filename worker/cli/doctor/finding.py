@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The outcome of one check."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Grade(StrEnum):
-    """OK; WARN works but may hurt later; FAIL does not work."""
+    """The grade of a finding: OK, WARN (it works, but may cause trouble later) or FAIL (it does not work)."""
 
     OK = "ok"
     WARN = "warn"
@@ -17,7 +17,7 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check's outcome: what was looked at, what was found, and in one line what to do about it if need be."""
+    """The outcome of one check: the subject, the grade, what was found, and what to do about it."""
 
     name: str
     grade: Grade

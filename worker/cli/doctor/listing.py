@@ -1,4 +1,4 @@
-"""The settings as an operator may see them: name, value, where the value comes from."""
+"""Lists the settings for an operator: name, value, and the source of the value."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENVIRONMENT, DEFAULT = "environment", "default"
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One setting; `value` holds no secret."""
+    """One setting. `value` contains no secret."""
 
     name: str
     value: str
@@ -32,7 +32,7 @@ class Listed:
 def listed(
     settings: Settings, wrong: Collection[str] = (), environ: Mapping[str, str] = os.environ
 ) -> list[Listed]:
-    """Every setting by its variable's name; `wrong` are those whose value is not valid."""
+    """List every setting by the name of its variable. `wrong` names those with an invalid value."""
     return [
         _wrong(str(info.alias), environ)
         if info.alias in wrong
@@ -42,10 +42,10 @@ def listed(
 
 
 def _wrong(name: str, environ: Mapping[str, str]) -> Listed:
-    """A value that may be a secret under a wrong name is not shown."""
+    """List a setting with an invalid value. The value is not shown if it could be a secret."""
     given = environ.get(name, "").strip()
     harmless = not name.endswith("_URL") and re.fullmatch(r"[A-Za-z0-9.+-]{1,12}", given)
-    return Listed(name, given if harmless else "(not valid, and so not shown)", ENVIRONMENT)
+    return Listed(name, given if harmless else "(not valid, therefore not shown)", ENVIRONMENT)
 
 
 def _listed(field: str, name: str, settings: Settings, environ: Mapping[str, str]) -> Listed:
@@ -56,7 +56,7 @@ def _listed(field: str, name: str, settings: Settings, environ: Mapping[str, str
 
 
 def _followed(field: str, settings: Settings) -> tuple[str, str]:
-    """The value of a setting that is absent, and what it follows from."""
+    """The value of a setting that is not set, and its source."""
     if field == "broker_url" and not settings.embedded:
         return mask_url(address.broker_url(settings)), f"{DEFAULT} (REDIS_URL)"
     if field == "amqp_queue_type":

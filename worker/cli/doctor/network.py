@@ -1,4 +1,4 @@
-"""The provider and the metrics port, asked over the network."""
+"""Checks the provider and the metrics port over the network."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from worker.provider import Codes, Connections, ProxStop
 from worker.settings import Settings
 
 CONNECT_SECONDS = 5.0
-PORT_MEND = "set METRICS_PORT to another port from 1 to 65535"
+PORT_REMEDY = "set METRICS_PORT to another port from 1 to 65535"
 
 
 def provider(settings: Settings) -> Iterator[Finding]:
-    """Reachable, and each account's key taken, as the balance call tells."""
+    """Check that the provider can be reached, and by a balance call that it accepts each account's key."""
     address = urlsplit(settings.proxstop_url)
     port = address.port or (443 if address.scheme == "https" else 80)
     try:
@@ -33,7 +33,7 @@ def provider(settings: Settings) -> Iterator[Finding]:
     try:
         client, accounts = _client(settings), Accounts.load(settings.accounts_file)
     except ConfigurationError:
-        # Said already by the check of the files.
+        # The check of the files has reported this.
         return
     yield from (_balance(client, account) for account in accounts.values())
 
@@ -50,7 +50,7 @@ def _client(settings: Settings) -> ProxStop:
 
 
 def _unobserved(account: str, result: ProviderResult, seconds: float) -> None:
-    """A balance enquiry is no call; nothing counts it."""
+    """Ignore a balance enquiry: it is not a call."""
 
 
 def _balance(client: ProxStop, account: Account) -> Finding:
@@ -61,19 +61,19 @@ def _balance(client: ProxStop, account: Account) -> Finding:
         return Finding.warn(name, f"not asked: {error}", "set the key")
     except AccountProblem as error:
         return Finding.fail(
-            name, str(error), f"correct the account {account.name} with the provider, or its key"
+            name, str(error), f"check account {account.name} at the provider, or correct its key"
         )
     except Misconfigured as error:
         return Finding.fail(name, error.message, "check PROXSTOP_URL, PROXSTOP_CA_FILE and the certificates")
     except CallError as error:
-        return Finding.warn(name, f"not told: {error.message}", "try again; calls may work all the same")
+        return Finding.warn(name, f"no answer: {error.message}", "try again; calls may work nevertheless")
     if points <= 0:
         return Finding.fail(name, "no points left", f"buy points for account {account.name}")
     return Finding.ok(name, f"{points} points left")
 
 
 def metrics_port(settings: Settings) -> Iterator[Finding]:
-    """Free, or served by a worker."""
+    """Check that the metrics port is free, or served by a worker."""
     host, port = settings.metrics_host, settings.metrics_port
     if _worker_answers(host, port):
         yield Finding.ok("metrics port", f"a worker serves http://{host}:{port}/metrics")
@@ -85,7 +85,7 @@ def metrics_port(settings: Settings) -> Iterator[Finding]:
     except OSError as error:
         used = error.errno == errno.EADDRINUSE
         text = "is in use by another program" if used else f"cannot be listened on: {error.strerror or error}"
-        yield Finding.fail("metrics port", f"{host}:{port} {text}", PORT_MEND)
+        yield Finding.fail("metrics port", f"{host}:{port} {text}", PORT_REMEDY)
 
 
 def _worker_answers(host: str, port: int) -> bool:

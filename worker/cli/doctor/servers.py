@@ -1,4 +1,4 @@
-"""Redis and the broker: there, new enough, set so that nothing is lost, and with the queues."""
+"""Checks Redis and the broker: they answer, are new enough, lose nothing with their settings, and have the queues."""
 
 from __future__ import annotations
 
@@ -31,21 +31,22 @@ from worker.settings import Settings
 from worker.state import key_types as store_keys
 from worker.state.key_types import wrong_types
 
-OLDEST = (6, 2)
+MIN_REDIS = (6, 2)
 LIMITS_REDELIVERY = 4
+"""The first major version of RabbitMQ with a limit of redeliveries."""
 LIMIT_NOTE = (
-    "; a quorum queue drops what was redelivered 20 times unless a policy forbids it: see ops/README.md"
+    "; a quorum queue drops a message after 20 redeliveries unless a policy forbids it: see ops/README.md"
 )
-EVICTION_MEND = (
-    "set `maxmemory-policy noeviction` in Redis: it may drop jobs and limits when its memory is full"
+EVICTION_REMEDY = (
+    "set `maxmemory-policy noeviction` in Redis: otherwise a full Redis may drop jobs and limits"
 )
-AOF_MEND = (
-    "set `appendonly yes` in Redis: without it a restart loses what was accepted since the last snapshot"
+AOF_REMEDY = (
+    "set `appendonly yes` in Redis: otherwise a restart loses all jobs accepted since the last snapshot"
 )
 
 
 def store(settings: Settings) -> Iterator[Finding]:
-    """Reachable, version, eviction, persistence."""
+    """Check that Redis can be reached, and its version, eviction and persistence."""
     register_passwords()
     try:
         url = places.redis_url(settings)
@@ -55,23 +56,23 @@ def store(settings: Settings) -> Iterator[Finding]:
             try_rights(client)
             facts, wrong = _facts(client), _misused_by(client)
     except StoreFault as error:
-        yield Finding.fail("Redis", f"refuses: {redactor.text(str(error))}", remedy_of(error, "REDIS_URL"))
+        yield Finding.fail("Redis", f"refused: {redactor.text(str(error))}", remedy_of(error, "REDIS_URL"))
         return
     except (StoreUnavailable, ConfigurationError, embedded.EmbeddedServerError) as error:
         yield _absent(settings, error)
         return
     yield Finding.ok("Redis", f"answers at {mask_url(places.redis_url(settings))}")
-    yield from _misused("Redis keys", wrong, "what stands in it is neither read nor added to")
+    yield from _misused("Redis keys", wrong, "it is neither read nor written")
     if facts is None:
         yield Finding.warn(
-            "Redis version", "not told: INFO is refused", "allow INFO, or look at version and settings"
+            "Redis version", "unknown: INFO is refused", "allow INFO, or check version and settings yourself"
         )
     else:
         yield from _fitness(facts)
 
 
 def _facts(client: redis.Redis) -> dict[str, Any] | None:
-    """What the server says of itself; None where it does not say."""
+    """The server's own information, or None if this user may not ask for it."""
     try:
         facts: Any = client.info("everything")
     except ResponseError:
@@ -80,7 +81,7 @@ def _facts(client: redis.Redis) -> dict[str, Any] | None:
 
 
 def _misused_by(client: redis.Redis) -> Mapping[str, tuple[str, str]]:
-    """Keys of ours that hold something else; none where the server does not say what a key holds."""
+    """The keys of ours with a wrong type. Empty if this user may not ask for types."""
     try:
         return wrong_types(client, store_keys.expected_types())
     except ResponseError:
@@ -88,49 +89,49 @@ def _misused_by(client: redis.Redis) -> Mapping[str, tuple[str, str]]:
 
 
 def _verification(name: str, url: str, variable: str) -> Iterator[Finding]:
-    """A warning where an address has TLS and leaves out a part of what makes it safe."""
+    """Yield a warning if an address uses TLS without all of its checks."""
     with suppress(ValueError):
         if weak := weakness(url):
-            text = f"{weak}: whoever stands between can read passwords, PINs and numbers"
+            text = f"{weak}: somebody on the network path can read passwords, PINs and phone numbers"
             yield Finding.warn(
-                name, text, f"give the authority as ssl_ca_certs in {variable}, or as SSL_CERT_FILE"
+                name, text, f"name the authority by ssl_ca_certs in {variable}, or by SSL_CERT_FILE"
             )
 
 
-def _absent(settings: Settings, problem: Exception) -> Finding:
+def _absent(settings: Settings, error: Exception) -> Finding:
     if not settings.embedded:
-        return Finding.fail("Redis", redactor.text(str(problem)), remedy_of(problem, "REDIS_URL"))
+        return Finding.fail("Redis", redactor.text(str(error)), remedy_of(error, "REDIS_URL"))
     try:
         binary = embedded.find_binary()
-    except embedded.EmbeddedServerError as error:
-        return Finding.fail("Redis", str(error), "install one of these, or set REDIS_URL")
+    except embedded.EmbeddedServerError as missing:
+        return Finding.fail("Redis", str(missing), "install one of these, or set REDIS_URL")
     version = ".".join(map(str, binary.version))
     remedy = "start `callworker run`, which starts the embedded server, or set REDIS_URL"
     return Finding.warn(
-        "Redis", f"the embedded server does not run; there is {binary.path}, {version}", remedy
+        "Redis", f"the embedded server is not running; it would use {binary.path}, {version}", remedy
     )
 
 
 def _fitness(facts: dict[str, Any]) -> Iterator[Finding]:
     version = str(facts.get("redis_version", ""))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if numbers >= OLDEST:
+    if numbers >= MIN_REDIS:
         yield Finding.ok("Redis version", version)
     else:
-        yield Finding.fail("Redis version", version or "not told", "install version 6.2 or newer")
+        yield Finding.fail("Redis version", version or "unknown", "install version 6.2 or newer")
     policy = facts.get("maxmemory_policy")
     if policy == "noeviction":
         yield Finding.ok("Redis eviction", "noeviction")
     else:
-        yield Finding.fail("Redis eviction", f"maxmemory-policy is {policy or 'not told'}", EVICTION_MEND)
+        yield Finding.fail("Redis eviction", f"maxmemory-policy is {policy or 'unknown'}", EVICTION_REMEDY)
     if facts.get("aof_enabled"):
         yield Finding.ok("Redis persistence", "append-only file")
     else:
-        yield Finding.warn("Redis persistence", "no append-only file", AOF_MEND)
+        yield Finding.warn("Redis persistence", "no append-only file", AOF_REMEDY)
 
 
 def broker(settings: Settings) -> Iterator[Finding]:
-    """Reachable, version, queues made."""
+    """Check that the broker can be reached, and its version and queues."""
     register_passwords()
     try:
         url = broker_url(settings)
@@ -151,24 +152,25 @@ def broker(settings: Settings) -> Iterator[Finding]:
 
 
 def broker_version(server: Mapping[str, Any]) -> Finding:
-    """`server`: what an AMQP broker says of itself. No policy can be seen from here, so that it is only spoken of.
+    """Report the version. `server` holds the properties that an AMQP broker sends.
 
-    Source: "Quorum Queues Now Have a Default Redelivery Limit" in the release notes of RabbitMQ 4.0.
+    A client cannot see policies, so the finding only mentions the limit of redeliveries. Source: "Quorum Queues Now
+    Have a Default Redelivery Limit" in the release notes of RabbitMQ 4.0.
     """
-    product, version = server.get("product", "a broker of unknown make"), str(server.get("version", ""))
+    product, version = server.get("product", "an unknown broker"), str(server.get("version", ""))
     major = version.partition(".")[0]
     limited = product == "RabbitMQ" and major.isdigit() and int(major) >= LIMITS_REDELIVERY
     return Finding.ok("broker version", f"{product} {version}{LIMIT_NOTE if limited else ''}")
 
 
-def _no_broker(settings: Settings, problem: Exception) -> Finding:
-    text = redactor.text(str(problem))
+def _no_broker(settings: Settings, error: Exception) -> Finding:
+    text = redactor.text(str(error))
     if settings.broker_url is None and settings.embedded:
         return Finding.warn(
-            "broker", "the embedded server does not run", "start `callworker run`, or set BROKER_URL"
+            "broker", "the embedded server is not running", "start `callworker run`, or set BROKER_URL"
         )
     variable = broker_variable(settings)
-    return Finding.fail("broker", text.replace("BROKER_URL:", f"{variable}:"), remedy_of(problem, variable))
+    return Finding.fail("broker", text.replace("BROKER_URL:", f"{variable}:"), remedy_of(error, variable))
 
 
 def _queues(link: Link) -> Finding:
@@ -182,56 +184,59 @@ def _queues(link: Link) -> Finding:
     except BrokerUnavailable as error:
         return Finding.fail("queues", redactor.text(str(error)), remedy_of(error, "BROKER_URL"))
     if wrong:
-        return Finding.fail("queues", "; ".join(wrong), "as it says; meanwhile no worker starts")
+        return Finding.fail("queues", "; ".join(wrong), "do that; until then no worker starts")
     if forbidden:
-        text = f"not there, and this user may not configure them: {', '.join(forbidden)}"
-        return Finding.fail("queues", text, "give this user that right, or make them with another user")
+        text = f"missing, and this user may not create them: {', '.join(forbidden)}"
+        return Finding.fail("queues", text, "give this user the right to configure, or create them otherwise")
     if missing:
         return Finding.warn(
-            "queues", f"not there yet: {', '.join(missing)}", "the first worker that starts makes them"
+            "queues", f"not created yet: {', '.join(missing)}", "the first worker that starts creates them"
         )
     return Finding.ok("queues", ", ".join(queue.name for queue in wanted))
 
 
 def _keys(link: Link) -> Iterator[Finding]:
-    """Keys of a Redis broker that hold something else than they should."""
+    """Yield a finding for each key of a Redis broker that has a wrong type."""
     try:
         with (
-            broker_errors("the broker does not tell what its keys hold"),
+            broker_errors("the broker does not tell the types of its keys"),
             link.channel.conn_or_acquire() as client,
         ):
             wrong = wrong_types(client, broker_keys.expected_types())
     except BrokerUnavailable as error:
         yield Finding.fail("keys", redactor.text(str(error)), "look at the broker's own log")
         return
-    yield from _misused("keys", wrong, "nothing is taken from it or put into it")
+    yield from _misused("keys", wrong, "it is neither read nor written")
 
 
 def _misused(check: str, wrong: Mapping[str, tuple[str, str]], meanwhile: str) -> Iterator[Finding]:
-    """`wrong`: by their keys, what they hold and what they should."""
+    """Yield a finding for each key in `wrong`, which maps it to its type and the expected type."""
     for key, (held, wanted) in wrong.items():
         text = f"{key} is a {held} where a {wanted} is expected; {meanwhile}"
-        yield Finding.fail(check, text, f"rename or delete the key {key}; it is used again at once")
+        yield Finding.fail(check, text, f"rename or delete the key {key}; no restart is needed")
 
 
 def _wrong_exchanges(link: Link) -> list[str]:
-    """Exchanges of another type, in words."""
+    """A text for each exchange that has another type."""
     exchanges = (CALLS.exchange, RESULTS.exchange) if link.confirms else ()
     with broker_errors("the broker does not tell its exchanges"):
         return [told for exchange in exchanges if (told := wrong_type(link.connection, exchange))]
 
 
 def _forbidden(link: Link, missing: list[str]) -> list[str]:
-    """Those of the `missing` queues that no worker of this user could make."""
+    """The `missing` queues that a worker with this user may not create."""
     if not link.confirms:
         return []
-    with broker_errors("the broker does not tell rights"):
+    with broker_errors("the broker does not tell the rights of this user"):
         return [name for name in missing if not may_make(link.connection, name)]
 
 
 def _exists(link: Link, queue: Any) -> bool:
-    """On AMQP the broker tells. On Redis an empty queue leaves no trace but the binding of its exchange, and workers
-    need that of `results` alone: no other queue can be missing."""
+    """Tell whether a queue exists.
+
+    On AMQP the broker knows. On Redis an empty queue leaves no trace except the binding of its exchange, and workers
+    need only the binding of `results`, so no other queue can be missing.
+    """
     with broker_errors("the broker does not tell its queues"):
         if not link.confirms:
             return queue is not RESULTS or any(

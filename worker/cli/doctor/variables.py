@@ -1,4 +1,4 @@
-"""The settings themselves, and variables that look like one."""
+"""Checks the settings themselves, and variables that look like a setting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from worker.settings import Settings
 def check(
     settings: Settings, wrong: Mapping[str, str], environ: Mapping[str, str] = os.environ
 ) -> Iterator[Finding]:
-    """A finding for each line of `wrong`, and for each variable that nothing reads although it was surely meant."""
+    """Yield a finding for each line of `wrong`, and for each variable that looks like a misspelt setting."""
     for line in wrong.values():
         yield Finding.fail("settings", line, "correct that variable")
     if not wrong:
@@ -28,7 +28,7 @@ def check(
 
 
 def variables_named(settings: Settings) -> set[str]:
-    """The variables that the accounts file names; none where it cannot be read."""
+    """The variables that the accounts file names. Empty if the file cannot be read."""
     try:
         accounts = Accounts.load(settings.accounts_file)
     except ConfigurationError:
