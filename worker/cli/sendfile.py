@@ -35,7 +35,7 @@ def send_sheet(settings: Settings, sheet: Sheet, options: Mapping[str, Any]) -> 
     accounts = accounts_at_hand(settings)
     lines, problems = _sifted(sheet, accounts)
     _report(problems, skip=options["skip_invalid"])
-    jobs = _with_ids(settings, sheet.content, lines, new=options["new_ids"])
+    jobs = _with_ids(places.here(settings), sheet.content, lines, new=options["new_ids"])
     if accounts is not None:
         _warn(settings, jobs, accounts)
     again = NOT_AGAIN if options["new_ids"] else AGAIN
