@@ -12,6 +12,7 @@ import redis
 from hypothesis import settings
 
 from tests import depth
+from tests.processes import SERVERS_ARE_REQUIRED
 from tests.rabbit import GuardedNode, empty_broker, guarded_rabbitmq, need_rabbitmq, rabbitmq
 from tests.redis_server import RedisServer
 from worker import failpoints
@@ -19,6 +20,19 @@ from worker import failpoints
 # Other work beside a test must not fail it: what an example may cost is for the tests that measure it.
 settings.register_profile("callworker", max_examples=depth.examples(20), deadline=None)
 settings.load_profile("callworker")
+
+
+ENDURANCE = pytest.mark.skip(reason="takes long: name its file, or set CALLWORKER_REQUIRE_SERVERS=1 as CI does")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests marked `endurance`, but in CI, with `-m endurance`, and where their file is named."""
+    if SERVERS_ARE_REQUIRED or "endurance" in config.option.markexpr:
+        return
+    named = {Path(config.invocation_params.dir, word.partition("::")[0]).resolve() for word in config.args}
+    for item in items:
+        if item.get_closest_marker("endurance") and item.path not in named:
+            item.add_marker(ENDURANCE)
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ def assert_rung_once(stack: Stack, provider: StandIn, jobs: list[Job], seconds: 
     assert provider.rung(*(job["phone"] for job in jobs)) == [1] * len(jobs)
 
 
+@pytest.mark.endurance
 @pytest.mark.parametrize("how", ["stopped", "frozen"])
 def test_what_calls_came_to_while_redis_was_away_is_told(
     make_stack: MakeStack, provider: StandIn, exits: ExitStack, how: str

@@ -181,6 +181,7 @@ def test_start_and_end_of_a_worker_are_a_line_each(make_stack: MakeStack, broker
     ]
 
 
+@pytest.mark.endurance
 @pytest.mark.parametrize("broker", ["redis", "amqp"])
 def test_jobs_of_a_killed_worker_are_recovered(make_stack: MakeStack, provider: StandIn, broker: str) -> None:
     """kill -9 with calls in flight: no job is lost, and none is dialled more often than its account's redials allow."""
