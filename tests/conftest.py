@@ -22,7 +22,9 @@ settings.register_profile("callworker", max_examples=depth.examples(20), deadlin
 settings.load_profile("callworker")
 
 
-ENDURANCE = pytest.mark.skip(reason="takes long: name its file, or set CALLWORKER_REQUIRE_SERVERS=1 as CI does")
+ENDURANCE = pytest.mark.skip(
+    reason="takes long: name its file, or set CALLWORKER_REQUIRE_SERVERS=1 as CI does"
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import redis
 
-from tests.processes import absent, free_port, process, wait_until_served
+from tests.processes import absent, free_port, process, wait_until, wait_until_served
 from worker.embedded import EmbeddedServerError, find_binary
 
 
@@ -108,3 +108,30 @@ def redis_server(environ: Mapping[str, str] | None = None) -> Iterator[RedisServ
         RedisServer(Path(name), environ=environ) as server,
     ):
         yield server
+
+
+def follow(replica: Any, primary: Any) -> None:
+    """Make one server the replica of another; returns once it has all that is there. Both are clients."""
+    for server in (primary, replica):
+        server.config_set("repl-diskless-sync-delay", "0")
+    replica.replicaof("127.0.0.1", _port(primary))
+    wait_until(lambda: replica.info("replication")["master_link_status"] == "up", "the replica follows")
+
+
+def fail_over(primary: Any, replica: Any) -> None:
+    """Make the replica the primary once it has everything; the other one follows it and keeps its clients.
+
+    A replica that is promoted sooner has lost what was on its way.
+    """
+    wait_until(lambda: _offset(replica, "slave") >= _offset(primary, "master"), "the replica has everything")
+    replica.replicaof("NO", "ONE")
+    primary.replicaof("127.0.0.1", _port(replica))
+    wait_until(lambda: primary.info("replication")["master_link_status"] == "up", "the old primary follows")
+
+
+def _port(client: Any) -> int:
+    return int(client.connection_pool.connection_kwargs["port"])
+
+
+def _offset(client: Any, role: str) -> int:
+    return int(client.info("replication")[f"{role}_repl_offset"])

@@ -13,8 +13,7 @@ import redis
 from tests.contract.forwarder import Forwarder
 from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application
-from tests.processes import wait_until
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, fail_over, follow
 from worker.broker.queues import CALLS
 from worker.core.records import Lease
 from worker.delivery.ports import OutgoingEvent
@@ -38,18 +37,9 @@ class Place(NamedTuple):
         return f"redis://127.0.0.1:{self.address.port}/0"
 
     def fail_over(self) -> None:
-        """The new server takes over once it has everything; the old one follows it and keeps its clients."""
-        wait_until(
-            lambda: _offset(self.new, "slave") >= _offset(self.old, "master"), "the new one has it all"
-        )
-        self.new.replicaof("NO", "ONE")
-        self.old.replicaof("127.0.0.1", self.new.connection_pool.connection_kwargs["port"])
-        wait_until(lambda: self.old.info("replication")["master_link_status"] == "up", "the old one follows")
+        """The address leads to the new server, which has everything; the old one keeps its clients."""
+        fail_over(self.old, self.new)
         self.address.target = self.new.connection_pool.connection_kwargs["port"]
-
-
-def _offset(server: Any, role: str) -> int:
-    return int(server.info("replication")[f"{role}_repl_offset"])
 
 
 @pytest.fixture
@@ -58,11 +48,10 @@ def place(tmp_path: Path) -> Iterator[Place]:
         clients = []
         for name in ("old", "new"):
             (tmp_path / name).mkdir()
-            server = stack.enter_context(RedisServer(tmp_path / name, "--repl-diskless-sync-delay", "0"))
+            server = stack.enter_context(RedisServer(tmp_path / name))
             clients.append(stack.enter_context(redis.Redis(port=server.port)))
         old, new = clients
-        new.replicaof("127.0.0.1", old.connection_pool.connection_kwargs["port"])
-        wait_until(lambda: new.info("replication")["master_link_status"] == "up", "the new one follows")
+        follow(new, old)
         address = stack.enter_context(Forwarder(old.connection_pool.connection_kwargs["port"]))
         yield Place(old, new, address)
 

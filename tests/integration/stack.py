@@ -87,6 +87,12 @@ class Worker:
         """Everything that it printed and logged so far."""
         return self._output.read_text(encoding="utf-8", errors="replace")
 
+    def told(self, *names: str) -> list[dict[str, Any]]:
+        """The log lines in JSON so far, or those of the events named. A line that is half written is left out."""
+        whole = (line for line in self.output.splitlines(keepends=True) if line.endswith("\n"))
+        lines = [json.loads(line) for line in whole if line.startswith("{")]
+        return [line for line in lines if not names or line.get("event") in names]
+
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of one of its pages; status 0 where nobody listens."""
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from tests.integration.outside import new_job
@@ -29,9 +28,9 @@ def test_a_conflict_is_told_in_log_and_metrics_and_rings_nobody(
         wait_until(lambda: worker.metric("duplicates_total") == 3, "each repeat is counted")
         assert worker.metric("conflicts_total", account="acme") == 1
         assert worker.metric("conflicts_total", account="globex") == 1
-        lines = [json.loads(line) for line in worker.output.splitlines()]
-        told = [line for line in lines if line["event"] == "job.conflict"]
-        assert [(line["level"], line["account"], line["differs"]) for line in told] == [
+        wait_until(lambda: len(worker.told("job.conflict")) == 2, "each conflict is told")
+        told = [(line["level"], line["account"], line["differs"]) for line in worker.told("job.conflict")]
+        assert told == [
             ("warning", "acme", "fields"),
             ("warning", "globex", "account"),
         ]

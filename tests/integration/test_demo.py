@@ -86,5 +86,5 @@ def test_stopped_demo_leaves_nothing_behind(
     finally:
         demo.kill()
         demo.communicate()
-    wait_until(lambda: list(tmp_path.iterdir()) == [], "the folders are gone", 10)
-    wait_until(lambda: left_behind(tmp_path) == [], "all processes are gone", 10)
+    wait_until(lambda: list(tmp_path.iterdir()) == [], "the folders are gone")
+    wait_until(lambda: left_behind(tmp_path) == [], "all processes are gone")

@@ -49,7 +49,7 @@ def test_a_job_behind_anothers_flood_is_called_before_the_flood_is_taken(
         stack.outside.redis.flushall()
         enqueue_many((new_job(f"flood-{n}", FLOODING) for n in range(FLOOD)), broker_url=url)
         enqueue(job, broker_url=url)
-        stack.launch()
+        stack.start()
         stack.outside.wait(["behind"])
     assert provider.rung(job["phone"]) == [1]
     assert left[0] > FLOOD / 2

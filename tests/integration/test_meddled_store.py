@@ -40,8 +40,8 @@ def test_a_key_that_is_put_right_again_cost_no_event_and_no_second_call(
             client.rename(SHARD + name, "aside")
         client.set(SHARD + name, "meddled with")
         running.outside.stream(*here, *there)
-        running.outside.wait((job["id"] for job in there), 20)
-        wait_until(lambda: f"{SHARD}{name}" in worker.output, "the key is told", 10)
+        running.outside.wait(job["id"] for job in there)
+        wait_until(lambda: f"{SHARD}{name}" in worker.output, "the key is told")
         client.delete(SHARD + name)
         if client.exists("aside"):
             client.rename("aside", SHARD + name)

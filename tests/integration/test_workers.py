@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ import pytest
 from tests.integration.conftest import BrokerUrl
 from tests.integration.outside import Job, new_job
 from tests.integration.stack import COMMANDS, Stack, Worker, spawn
-from tests.integration.stand_in import StandIn, gives_ref
+from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref
 from tests.processes import free_port, wait_until
 from tests.redis_server import RedisServer, redis_server
 from worker import __version__
@@ -41,6 +41,9 @@ WRONG_SETTINGS = {
     "LOG_FORMAT": "xml",
     "CONCURRENCY": "none",
 }
+HELD_SECONDS = 20.0
+"""Less than the time that a worker gives an answer."""
+
 MakeStack = Callable[..., Stack]
 
 
@@ -64,6 +67,21 @@ def make_stack(
             return stack
 
         yield make
+
+
+class Held:
+    """Keeps the provider's answers back until they are released, so that a test knows what is in flight."""
+
+    def __init__(self, provider: StandIn) -> None:
+        self._released = threading.Event()
+        provider.script = self._answer
+
+    def release(self) -> None:
+        self._released.set()
+
+    def _answer(self, _: Asked) -> Reply:
+        self._released.wait(HELD_SECONDS)
+        return gives_ref()
 
 
 def errors_of(worker: Worker) -> list[str]:
@@ -112,13 +130,17 @@ def test_open_files_that_calls_need_are_allowed_or_missed_at_once(
 
 def test_workers_that_differ_in_their_port_share_the_work(make_stack: MakeStack, provider: StandIn) -> None:
     """Three workers, started alike but for METRICS_PORT, all dial, and each job once."""
-    provider.script = lambda asked: gives_ref(wait_seconds=0.2)
+    answers = Held(provider)
     stack = make_stack(CONCURRENCY="4")
     workers = [stack.launch(how) for how in ("celery", "celery", "run")]
     for worker in workers:
         worker.wait_until_ready()
     jobs = [new_job(f"shared-{n}") for n in range(90)]
     stack.outside.send(*jobs)
+    wait_until(
+        lambda: len(provider.asked) >= 3 * 4, "as many calls as all three have places for are in flight"
+    )
+    answers.release()
     stack.outside.wait(job["id"] for job in jobs)
     assert set(provider.rung(*(job["phone"] for job in jobs))) == {1}
     assert all(worker.metric("provider_requests_total") > 0 for worker in workers)
@@ -141,19 +163,21 @@ def test_terminated_worker_finishes_its_calls(
     make_stack: MakeStack, provider: StandIn, broker: str, how: str
 ) -> None:
     """SIGTERM with calls in flight: these end as usual, nothing new begins, exit status 0; another does the rest."""
-    provider.script = lambda asked: gives_ref(wait_seconds=1.5)
+    answers = Held(provider)
     stack = make_stack(broker, CONCURRENCY="10")
     worker = stack.start(how)
     jobs = [new_job(f"term-{n}") for n in range(25)]
     stack.outside.send(*jobs)
-    wait_until(lambda: len(provider.asked) >= 10, "ten calls are in flight", 20)
+    wait_until(lambda: len(provider.asked) >= 10, "ten calls are in flight")
     worker.terminate()
+    wait_until(lambda: worker.get("/readyz")[0] != 200, "it is about to end")
+    answers.release()
     assert worker.exit_status() == 0
     in_flight = [job["id"] for job in jobs if provider.requests(job["phone"])]
     assert len(in_flight) == 10
-    assert {event["type"] for event in stack.outside.wait(in_flight, 5).values()} == {"call.placed"}
+    assert {event["type"] for event in stack.outside.wait(in_flight).values()} == {"call.placed"}
     stack.start(how)
-    events = stack.outside.wait((job["id"] for job in jobs), 20)
+    events = stack.outside.wait(job["id"] for job in jobs)
     assert Counter(event["type"] for event in events.values()) == {"call.placed": 25}
     assert set(provider.rung(*(job["phone"] for job in jobs))) == {1}
 
@@ -165,12 +189,10 @@ def test_start_and_end_of_a_worker_are_a_line_each(make_stack: MakeStack, broker
     worker = stack.start()
     job = new_job("line")
     stack.outside.send(job)
-    stack.outside.wait([job["id"]], 20)
+    stack.outside.wait([job["id"]])
     worker.terminate()
     assert worker.exit_status() == 0
-    lines = [json.loads(line) for line in worker.output.splitlines() if line.startswith("{")]
-    (start,) = (line for line in lines if line["event"] == "worker.started")
-    (end,) = (line for line in lines if line["event"] == "worker.stopped")
+    (start,), (end,) = worker.told("worker.started"), worker.told("worker.stopped")
     assert (start["version"], start["accounts"], start["places"]) == (__version__, "acme, once, steady", 7)
     assert start["broker"] == broker
     assert [end[name] for name in ("calls", "handed_back", "calls_unfinished", "outcomes_unrecorded")] == [
@@ -253,4 +275,5 @@ def test_an_error_at_taking_a_message_does_not_end_the_worker(
     job = new_job("a")
     stack.outside.send(job)
     assert stack.outside.wait(["a"])["a"]["type"] == "call.placed"
-    assert f"failpoint {point} reached" in worker.output and worker.process.poll() is None
+    wait_until(lambda: f"failpoint {point} reached" in worker.output, "the error is told")
+    assert worker.process.poll() is None
