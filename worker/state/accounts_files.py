@@ -1,4 +1,4 @@
-"""Which accounts file the living workers have, and whose is the newest. Why: docs/decisions/0014."""
+"""Tells which accounts files living workers have, and which one is the newest. See docs/decisions/0014."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
 
 LIVES_MS = 15_000
-"""A worker that has not spoken for so long is gone: several of its words were lost, or it was stopped."""
+"""A worker counts as gone that long after its last report: it was stopped, or several of its reports were lost."""
 
 KEPT_MS = 30 * 86_400_000
+"""How long a file is remembered that no living worker has."""
 
 
 class Announced(NamedTuple):
-    """A file's number among those that were ever seen, newer ones having higher numbers, and how it stands."""
+    """What the store says of an accounts file. A file that was first seen later has a higher `generation`."""
 
     generation: int
     standing: Standing
 
 
 def announce(scripts: Scripts, file: str) -> Announced:
-    """Say that a worker lives that has `file`, a digest of its contents. Raises StoreUnavailable, WrongKey."""
+    """Report that a living worker has `file`, a digest of its content. Raises StoreUnavailable or WrongKey."""
     reply = scripts.run(ScriptCall("files", keys.FILES, (file, LIVES_MS, KEPT_MS)))
     generation, newest, lapsed, files = (int(part) for part in reply)
     return Announced(generation, Standing(bool(newest), bool(lapsed), files))

@@ -1,4 +1,4 @@
-"""Applications as the script `admit` takes them: those of one shard together, up to a number that holds up no one."""
+"""Turns applications into calls of the script `admit`: those of one shard together, in portions of limited size."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ from worker.redisio.runner import ScriptCall
 from worker.state import keys
 
 MAX_JOBS = 32
-"""Jobs in one call of the script: Redis serves nobody else meanwhile, for a third of a millisecond."""
+"""Most jobs in one call of the script. Redis serves nobody else meanwhile: about a third of a millisecond."""
 
 _MICRO = 1_000_000
 
 
 @dataclass(slots=True)
 class Portion:
-    """What goes in one call: its arguments, and the places of its jobs among the applications, in order."""
+    """One call in the making: its arguments, and the places of its jobs among the applications, in order."""
 
     args: list[str | bytes | float]
     places: list[int] = field(default_factory=list)
 
     @property
     def room(self) -> int:
+        """How many more jobs the call may take."""
         return MAX_JOBS - len(self.places)
 
 
 def portions(
     applications: Sequence[Application], names: Mapping[int, str], *args: int
 ) -> list[tuple[ScriptCall, list[int]]]:
-    """Calls of `admit` that begin with `args`, each with the places of the applications that its replies are for.
+    """Return the calls of `admit`, each with the places of the applications that its replies belong to.
 
-    `names`: for each place that is to be admitted the call's name, see the script. Within an account the order stays.
+    Only the places in `names` are admitted; `names` gives the name of the request for each, see the script. `args` are
+    the first arguments of every call. The order within an account is kept.
     """
     shards: dict[str, list[Portion]] = {}
     for account, places in _by_account(applications, names):
@@ -60,7 +62,7 @@ def _by_account(
 def _add(
     portion: Portion, places: Sequence[int], applications: Sequence[Application], names: Mapping[int, str]
 ) -> None:
-    """Jobs of one account; the limits are those of the first's."""
+    """Add jobs of one account to a portion. The limits come from the first application."""
     account = applications[places[0]].account
     portion.args += (account.name, account.ttl * _MICRO, account.pace.packed(), len(places))
     for place in places:

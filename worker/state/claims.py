@@ -1,4 +1,4 @@
-"""Claims of ids: which account used an id first. Why there are any: docs/decisions/0007."""
+"""Claims of ids: which account used an id first. See docs/decisions/0007."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DAY_MS = 86_400_000
 
 
 class Claim(NamedTuple):
-    """The wish of `account` to use an id, for a job that is over in `ttl_seconds` or, if later, at `expires_at`."""
+    """A request to use an id for a job that ends in `ttl_seconds` or at `expires_at`, whichever is later."""
 
     job_id: str
     account: str
@@ -23,15 +23,16 @@ class Claim(NamedTuple):
 
 
 class Claims:
-    """Claims in Redis. Each lasts for `retention_ms` and a day after its job is over. Thread-safe."""
+    """Claims in Redis. A claim lasts until `retention_ms` and a day after the end of its job. Thread-safe."""
 
     def __init__(self, scripts: Scripts, retention_ms: int) -> None:
         self._scripts, self._keep_ms = scripts, retention_ms + _DAY_MS
 
     def owners(self, claims: Sequence[Claim]) -> list[str]:
-        """The account that has each id, now or since before. Raises StoreUnavailable.
+        """Claim each id unless it is claimed already. Returns the account that has it.
 
-        One round trip; one more for ids that were claimed before, whether a repeat or another account's.
+        Takes one round trip, and a second if any id was claimed before, by this or another account. Raises
+        StoreUnavailable or WrongKey; then any of the ids may be claimed.
         """
         now_ms = time.time_ns() // 1_000_000
         commands = [self._first(claim, now_ms) for claim in claims]
@@ -45,12 +46,12 @@ class Claims:
         return owners
 
     def owner(self, job_id: str) -> str | None:
-        """The account that has an id, if any; nothing is claimed. Raises StoreUnavailable."""
+        """Return the account that has an id, or None. Claims nothing. Raises StoreUnavailable or WrongKey."""
         (owner,) = self._scripts.run_commands([("GET", keys.claim(job_id))])
         return None if owner is None else owner.decode()
 
     def _first(self, claim: Claim, now_ms: int) -> Command:
-        """The claim of an id that nobody has, as almost all are: no script is needed for it."""
+        """Claim an id that nobody has. Almost all are new, and for these no script is needed."""
         ends_ms = now_ms + claim.ttl_seconds * 1000
         if claim.expires_at is not None:
             ends_ms = max(ends_ms, int(claim.expires_at.timestamp() * 1000))
@@ -58,6 +59,6 @@ class Claims:
 
 
 def _owner(first: Command) -> ScriptCall:
-    """Who has the id; the claimant, should nobody have it any more."""
+    """Ask who has the id, or claim it if its claim has just ended. `first` is the command that found it claimed."""
     _, key, account, _, ends_ms, _ = first
     return ScriptCall("claim", str(key), (account, ends_ms))

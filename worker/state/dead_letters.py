@@ -1,4 +1,4 @@
-"""The dead letters: what came in and cannot be answered by an event, with the reason."""
+"""Keeps dead letters: messages that no event can answer, each with the reason."""
 
 from __future__ import annotations
 
@@ -28,17 +28,19 @@ log = structlog.get_logger(__name__)
 MAX_KEEP = 100_000
 MAX_KEEP_BYTES = 64 * 1024 * 1024
 MAX_CONTENT_BYTES = 8192
+"""Most bytes of a letter's content, as JSON. Of a larger content only size and digest are kept."""
 
 _KEYS = (keys.DEAD, keys.DEAD_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """`at` is Unix seconds. `content` holds the job's fields where they could be read, else a text; see `harmless`.
+    """A message that was put aside. `at` is in Unix seconds.
 
-    `size` is that of the message in bytes, 0 where only its fields were at hand. `sha256` tells which message it was
-    where nothing else of it is kept. Beside a job's fields it would let a PIN be found by trying all of them.
-    `job_id` is the id under which the job came where its fields name none, as far as it is harmless.
+    `content` is the job's fields if they could be read, else a text, see `harmless`; or None if it could not be kept.
+    `size` is the size of the message in bytes, or 0 if only its fields were available. `sha256` identifies a message of
+    which nothing else is kept; it is left empty beside a job's fields, because it would allow finding the PIN by trying
+    all of them. `job_id` is the id under which the job came, if its fields contain none and the id is harmless.
     """
 
     id: str
@@ -52,15 +54,15 @@ class DeadLetter:
 
 
 class RedisDeadLetters:
-    """A list in Redis, newest first, of dead letters as JSON objects.
+    """A list of dead letters in Redis, newest first. Implements `ports.DeadLetters`. Thread-safe.
 
-    Neither PIN nor number nor secret is written. The oldest letters go when there are more than `max_keep`, or when
-    they are larger together than `max_keep_bytes`. Each has at most `MAX_CONTENT_BYTES` of content.
+    No PIN, phone number or secret is written. Each letter has at most `MAX_CONTENT_BYTES` of content.
     """
 
     def __init__(
         self, client: redis.Redis, *, max_keep: int = MAX_KEEP, max_keep_bytes: int = MAX_KEEP_BYTES
     ) -> None:
+        """Remove the oldest letters when there are more than `max_keep`, or more than `max_keep_bytes` together."""
         self._client, self._scripts = client, store_scripts(client)
         self._max_keep, self._max_keep_bytes = max_keep, max_keep_bytes
 
@@ -72,9 +74,10 @@ class RedisDeadLetters:
         whole: Whole | None = None,
         job_id: str | None = None,
     ) -> None:
-        """See ports.DeadLetters. No content makes it fail: of what cannot be kept, size and digest are.
+        """See ports.DeadLetters. Takes one round trip. Raises StoreUnavailable.
 
-        Where the list's key holds something else, the log line is all that is kept.
+        Never fails because of the content: if it cannot be kept, its size and digest are. If the list's key has another
+        type, only the log line is kept.
         """
         letter = replace(_letter(reason, source, content, whole), job_id=harmless_id(job_id))
         told = {"letter": letter.id, "source": letter.source, "reason": letter.reason, "size": letter.size}
@@ -93,17 +96,17 @@ class RedisDeadLetters:
         return int(letters)
 
     def newest(self, most: int) -> list[DeadLetter]:
-        """The newest `most`. Raises StoreUnavailable."""
+        """Return the newest `most` letters. Raises StoreUnavailable."""
         with store_errors():
             rows: Any = self._client.lrange(keys.DEAD, 0, most - 1)
         return [_read(row) for row in rows]
 
     def find(self, letter_id: str) -> DeadLetter | None:
-        """The letter of that id, if it is there. Raises StoreUnavailable."""
+        """Return the letter with that id, or None. Reads the whole list. Raises StoreUnavailable."""
         return next((letter for letter in self.newest(self._max_keep) if letter.id == letter_id), None)
 
     def drop(self, letter_id: str) -> bool:
-        """Take a letter off the list; False if there is none of that id. Raises StoreUnavailable."""
+        """Remove a letter; False if there is none with that id. Reads the whole list. Raises StoreUnavailable."""
         with store_errors():
             rows: Any = self._client.lrange(keys.DEAD, 0, -1)
         row = next((row for row in rows if json.loads(row)["id"] == letter_id), None)
@@ -117,7 +120,7 @@ def _letter(
     if whole is not None and not content:
         return DeadLetter(*head, content=None, size=whole.size, sha256=whole.sha256)
     size = whole.size if whole else len(content) if isinstance(content, bytes) else 0
-    # Whatever is wrong with the content, a loop in it or a lack of memory, must not bring the message back for ever.
+    # An error in the content, such as a loop or a lack of memory, must not bring the message back again and again.
     with suppress(Exception):
         kept = harmless(content)
         if len(json.dumps(kept)) <= MAX_CONTENT_BYTES:
@@ -132,5 +135,5 @@ _NAMES = frozenset(field.name for field in fields(DeadLetter))
 
 
 def _read(row: bytes) -> DeadLetter:
-    """A letter, which another version may have written."""
+    """Read a letter. Ignores fields that only another version knows."""
     return DeadLetter(**{name: value for name, value in json.loads(row).items() if name in _NAMES})

@@ -1,4 +1,4 @@
-"""What workers decided about jobs in hand, as the scripts `settle` and `park` take it."""
+"""Turns what workers decided about jobs in hand into calls of the scripts `settle` and `park`."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from worker.redisio.runner import ScriptCall
 from worker.state import keys
 
 FIRST_PROBE_US, LAST_PROBE_US = 5_000_000, 60_000_000
+"""The first and the longest pause before a held account is probed; the pause doubles with each probe that fails."""
+
 _ANSWERED = (Status.PLACED, Status.FAILED)
-"""Ends of a probe that say that the provider takes the account's requests again."""
+"""Statuses of a probe that show that the provider takes the account's requests again."""
 
 _MICRO = 1_000_000
 
 
 def calls(decisions: Sequence[Decision], retention_ms: int) -> list[tuple[ScriptCall, list[int]]]:
-    """Calls of the scripts, each with the places of its jobs among the decisions; one ends all that end on a shard."""
+    """Return the script calls, each with the places of its jobs among the decisions. All jobs that end on a shard share
+    one call. `retention_ms` is how long the record of an ended job is kept."""
     return [*_endings(decisions, retention_ms), *_parkings(decisions)]
 
 
 def endpoints(account: Account | None, event: Event) -> str:
-    """Which of the account's endpoints want the event, as the scripts take them."""
+    """Return the keys of the account's endpoints that want the event, separated by spaces, as the scripts take them."""
     return " ".join(endpoint.key for endpoint in account.endpoints_for(event.type)) if account else ""
 
 
@@ -47,7 +50,7 @@ def _parkings(decisions: Sequence[Decision]) -> Iterator[tuple[ScriptCall, list[
 
 
 def _ending(decision: Ending) -> tuple[str | int, ...]:
-    """A job's arguments of settle.lua."""
+    """Return the arguments of settle.lua for one job."""
     lease, tally, event = decision.lease, decision.tally, decision.event
     answered = int(lease.probe and event.status in _ANSWERED)
     return (lease.job.id, lease.fence, lease.job.account, event.status, event.body,

@@ -1,4 +1,7 @@
-"""The secret from which ids of lines follow: kept beside the ids that are remembered, and lost with them alone."""
+"""Keeps the secret from which ids of lines in files are made.
+
+The secret is in the same Redis as the ids that are remembered, so it is lost only together with them.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,9 @@ SECRET_BYTES = 32
 
 
 def shared_secret(redis_url: str) -> bytes | None:
-    """The secret of all producers on that Redis, made at the first call; None where this user may not read or write it,
-    or its key holds something else.
+    """Return the secret that all producers on that Redis share; the first call creates it.
 
-    Raises StoreUnavailable.
+    Returns None if this user may not read or write it, or if its key holds another type. Raises StoreUnavailable.
     """
     with connect(redis_url) as client, store_errors():
         try:

@@ -1,4 +1,4 @@
-"""What the keys of the store hold, or should; for `doctor`. `scripts/README.md` has the map of all of them."""
+"""Knows which type each key of the store should have; for `doctor`. `scripts/README.md` has the map of all keys."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OF_ALL = {
 
 
 def expected_types() -> dict[str, str]:
-    """The type of every key whose name is known without the names of accounts and jobs."""
+    """Return the type of every key whose name does not contain an account or a job."""
     return {
         **_OF_ALL,
         **{f"{prefix}{name}": kind for prefix in keys.prefixes() for name, kind in _OF_A_SHARD.items()},
@@ -38,9 +38,9 @@ def expected_types() -> dict[str, str]:
 
 
 def wrong_types(client: redis.Redis, expected: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """By the keys that hold something else than `expected`: what they hold, and what they should.
+    """Find the keys of another type than expected. Returns {key: (type found, type expected)}.
 
-    Raises what redis-py raises.
+    Takes one round trip. Raises what redis-py raises.
     """
     with client.pipeline(transaction=False) as pipeline:
         for key in expected:

@@ -1,4 +1,4 @@
-"""Names of keys in Redis. `scripts/README.md` has the map of what each holds."""
+"""Names of keys in Redis. `scripts/README.md` says what each key holds."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ FILE_IDS = "callworker:file-ids"
 
 
 def prefix(shard: int) -> str:
-    """What every key of a shard begins with; the braces keep a shard on one node of a cluster."""
+    """Return the prefix of a shard's keys. The braces keep a shard on one node of a cluster."""
     return f"callworker:{{{shard}}}:"
 
 
 def prefixes(turn: int = 0) -> list[str]:
-    """The prefixes of all shards, with another one first at each `turn`, so that none comes last for ever."""
+    """Return the prefixes of all shards. `turn` selects the first one; callers count it up, so that all take turns."""
     return [prefix((turn + n) % SHARDS) for n in range(SHARDS)]
 
 
 def prefix_of(account: str) -> str:
+    """Return the prefix of the shard that holds an account."""
     return prefix(shard_of(account))
 
 
 def strangers(job_id: str) -> list[str]:
-    """Where a rejected job may be remembered that named an account which does not exist."""
+    """Return all keys under which a rejected job of an account that does not exist may be remembered."""
     return [f"{prefix(shard)}stranger:{job_id}" for shard in range(SHARDS)]
 
 
 def claim(job_id: str) -> str:
-    """The key that says which account used an id first."""
+    """Return the key that says which account used an id first."""
     return f"callworker:id:{job_id}"

@@ -11,20 +11,21 @@ from worker.redisio.runner import Scripts
 
 _TEXTS = texts("worker.state")
 _ALONE = ("bury", "claim", "drop_letter")
-"""Scripts that need nothing of the prelude."""
+"""Scripts that use nothing of the prelude `common`."""
 
 _WHEN_FULL = ("settle", "park", "keep", "relay", "end_delivery")
-"""What a server without memory must take too. Whatever leads to a call it must refuse."""
+"""Scripts that a server without memory must run too, because they end what was begun. Such a server must refuse the
+others, which lead to calls."""
 
 
 def store_scripts(client: redis.Redis) -> Scripts:
-    """The scripts of this package on the Redis of `client`."""
+    """Return a runner for the scripts of this package on the Redis of `client`."""
     return Scripts(client, source)
 
 
 @cache
 def source(name: str) -> str:
-    """A script as Redis gets it: the preludes, unless it needs none, and its own file."""
+    """Return a script's text as Redis gets it: its preludes, then its own file."""
     preludes = () if name in _ALONE else ("common",)
     if name in _WHEN_FULL:
         preludes = ("when_full", *preludes)

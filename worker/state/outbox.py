@@ -1,4 +1,4 @@
-"""The outbox: events that are on record and not yet confirmed by the results queue."""
+"""The outbox in Redis: events that are on record and not yet confirmed by the results queue."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from worker.state import keys
 
 
 class RedisOutbox:
-    """Implements `delivery.ports.Outbox`: one relay's view of all shards' outboxes; for one thread.
+    """Implements `delivery.ports.Outbox` for one relay, over all shards; for one thread.
 
-    A shard's outbox has one owner at a time, for `own_seconds` from its last word, so events of one account leave in
-    order. After a crash, or a pause longer than that, the next owner publishes again what was not struck off.
+    A shard's outbox has one owner at a time, so the events of one account leave in order. A relay owns it until
+    `own_seconds` after it last reported events published. After a crash or a longer pause, the next owner publishes
+    again what was not reported: subscribers may see repeats. `most` bounds the events of one shard in a batch.
     """
 
     def __init__(self, scripts: Scripts, *, own_seconds: float = 10.0, most: int = 200) -> None:
@@ -23,17 +24,20 @@ class RedisOutbox:
         self._published = [0] * SHARDS
 
     def next(self) -> dict[int, list[OutgoingEvent]]:
-        """What to publish now, by shard, in order; strikes off what `published` was told. Raises StoreUnavailable."""
+        """Remove what was reported with `published`; return the next events by shard, in order. Takes one round trip.
+
+        Raises StoreUnavailable; what was reported is then forgotten, and its events come again.
+        """
         told, self._published = self._published, [0] * SHARDS
         args: list[str | int] = [self._token, self._own_ms, self._most, *told]
         batches = self._scripts.run(ScriptCall("relay", keys.prefixes(), args))
-        return {n: [_recorded(row) for row in batch] for n, batch in enumerate(batches) if batch}
+        return {n: [_event(row) for row in batch] for n, batch in enumerate(batches) if batch}
 
     def published(self, shard: int, count: int) -> None:
-        """The first `count` events of the batch last given for `shard` are confirmed."""
+        """Report that the first `count` events of the last batch of `shard` are confirmed; `next` passes it on."""
         self._published[shard] = count
 
 
-def _recorded(row: bytes) -> OutgoingEvent:
+def _event(row: bytes) -> OutgoingEvent:
     kind, _, body = row.partition(b" ")
     return OutgoingEvent(kind.decode(), body.decode())

@@ -1,6 +1,6 @@
-"""The store's own clock, as the scripts keep it in `common.lua`, for those who only read.
+"""Reads the store's own clock, which the scripts keep, see `common.lua` and docs/decisions/0013.
 
-It goes on with Redis' clock while workers ask, and by nothing where Redis' clock was set, or nobody could ask. Lanes,
+It advances with Redis' clock while workers ask, and stands still while Redis' clock is set or nobody can ask. Lanes,
 slots, probes and leases are timed by it.
 """
 
@@ -9,13 +9,16 @@ from __future__ import annotations
 import re
 
 MAX_PAUSE_US = 1_000_000
-"""Redis' clock moved by more, or backwards: it was set, or nobody asked."""
+"""If Redis' clock has moved by more than this or backwards, it was set or nobody asked: the store's clock stood still."""
 
 _SAVED = re.compile(rb"(\d+) (\d+) \d+")
 
 
 def steady_us(saved: bytes | None, redis_time: tuple[int, int]) -> int:
-    """The store's clock at the moment of `TIME`; `saved` is what its key holds. Microseconds."""
+    """Return the store's clock (µs) at `redis_time`, a reply of TIME; `saved` is the value of its key.
+
+    Without a readable value it is Redis' own time.
+    """
     time_us = redis_time[0] * 1_000_000 + redis_time[1]
     found = _SAVED.fullmatch(saved or b"")
     if found is None:

@@ -1,6 +1,6 @@
-"""One job's story as people ask for it, read from the store; nothing is changed.
+"""Reads the state and history of one job from the store, for people. Changes nothing.
 
-The PIN is never in a view, the phone number only masked.
+A view never contains the PIN, and the phone number only masked.
 """
 
 from __future__ import annotations
@@ -28,22 +28,23 @@ _STEP = re.compile(r"([0-9]{13}) (\S+) ?(.*)")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of a job's history; `at_us` in Unix microseconds, whole milliseconds."""
+    """One line of a job's history. `at_us` is in Unix microseconds, rounded to whole milliseconds."""
 
     at_us: int
     name: str
     detail: str
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the step as a JSON object."""
         return {"at": rfc3339(self.at_us), "step": self.name, "detail": self.detail}
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Why a job waits now, since when, and until when as far as that can be known (Unix microseconds).
+    """Why a job waits now, since when, and probably until when (Unix microseconds).
 
-    `until_us` is when its slot comes if nothing goes wrong before; None where only an operator's word or the end of
-    another call can tell. `ahead` counts the jobs before it in its lane, `hold` is why its account is held.
+    `until_us` is when its slot comes if nothing goes wrong before then. It is None if that depends on an operator or on
+    the end of another call. `ahead` counts the jobs before it in its lane. `hold` is why its account is held, or None.
     """
 
     reason: Reason
@@ -53,6 +54,7 @@ class Wait:
     hold: str | None
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the wait as a JSON object; times as RFC 3339."""
         until = None if self.until_us is None else rfc3339(self.until_us)
         since = rfc3339(self.since_us)
         return {"reason": self.reason, "since": since, "until": until, "ahead": self.ahead, "hold": self.hold}
@@ -60,11 +62,11 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job as it stands; times in Unix microseconds. `state` is the ledger's word, a final one once it ended.
+    """A job as it is now; times in Unix microseconds. `state` is the ledger's, once the job has ended its final status.
 
-    `sent` counts requests that left; `perhaps_rung` those that may have rung the phone. `conflicts` counts other jobs
-    that came under this id and were dropped, the last at `conflict_us`. `event` is the published
-    body once the job has ended, `wait` is there while it waits.
+    `sent` counts the requests that were sent, `perhaps_rung` those that may have rung the phone. `conflicts` counts
+    other jobs that came under this id and were dropped; the last came at `conflict_us`. `event` is the published event
+    once the job has ended. `wait` is set while the job waits.
     """
 
     id: str
@@ -86,9 +88,11 @@ class JobView:
 
     @property
     def ended(self) -> bool:
+        """Whether the job has its final status."""
         return self.state in tuple(Status)
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the view as a JSON object; times as RFC 3339."""
         return {
             "id": self.id,
             "account": self.account,
@@ -116,7 +120,7 @@ class JobViews:
         self._client = client
 
     def find(self, job_id: str) -> JobView | None:
-        """The job's view, in two round trips; None where no record of it is kept. Raises StoreUnavailable."""
+        """Return the job's view, or None if there is no record. Takes two round trips. Raises StoreUnavailable."""
         with store_errors():
             owner: Any = self._client.get(keys.claim(job_id))
             row = self._stranger(job_id) if owner is None else self._row(job_id, owner.decode())
@@ -124,9 +128,9 @@ class JobViews:
         return _view(job_id, record, row) if record else None
 
     def differs(self, job: Job) -> tuple[str, ...]:
-        """The names of what `job` has not in common with the one that has its id, see `worker.core.repeats`.
+        """Compare `job` with the job on record under its id: name the fields that differ, see `worker.core.repeats`.
 
-        Empty where it is the same one, or none is on record. In three round trips. Raises StoreUnavailable.
+        Empty if it is the same job, or none is on record. Takes three round trips. Raises StoreUnavailable.
         """
         with store_errors():
             owner: Any = self._client.get(keys.claim(job.id))
@@ -141,14 +145,14 @@ class JobViews:
         return seen_by_job([b"seen", state, packed or long_job or b"", digest or b""], job).differs
 
     def _stranger(self, job_id: str) -> list[Any]:
-        """The record of a job whose account does not exist; empty where there is none."""
+        """Read the record of a job whose account does not exist; empty if there is none."""
         with self._client.pipeline(transaction=False) as pipeline:
             for key in keys.strangers(job_id):
                 pipeline.hgetall(key)
             return [next(filter(None, pipeline.execute()), {})]
 
     def _row(self, job_id: str, account: str) -> list[Any]:
-        """The job's record, its account's limit fields, its rank and score in the lane, the clocks, a long job."""
+        """Read the job's record, its account's limits, its rank and score in the lane, both clocks, and a long job."""
         prefix = keys.prefix_of(account)
         with self._client.pipeline(transaction=True) as pipeline:
             pipeline.hgetall(f"{prefix}job:{job_id}")
@@ -194,12 +198,12 @@ def _moment(record: Mapping[str, str], name: str) -> int | None:
 
 
 def _first_wait(record: Mapping[str, str]) -> str:
-    """The line that `note` in common.lua writes when the first wait is over."""
+    """Return the line that `with_step` in common.lua adds when the first wait is over."""
     return f"{int(record['accepted']) / 1000:.0f} waiting {record['why']}" if "why" in record else ""
 
 
 def _history(text: str) -> tuple[Step, ...]:
-    """The steps on record; an old one that was cut off in the middle is left out."""
+    """Parse a history. Leaves out an old step that was cut off in the middle."""
     found = (_STEP.fullmatch(line) for line in text.splitlines())
     return tuple(Step(int(step[1]) * 1000, step[2], step[3]) for step in found if step)
 
@@ -212,7 +216,10 @@ def _wait(
     clock: tuple[int, int],
     steady: bytes | None,
 ) -> Wait:
-    """Why and until when: by the lane and the account's limit as they are now, not as they were when it was parked."""
+    """Say why and until when a job waits, from its lane and its account's limits as they are now.
+
+    They may have changed since the job was parked.
+    """
     now_us, ahead = steady_us(steady, clock), rank or 0
     lag_us = clock[0] * 1_000_000 + clock[1] - now_us
     ready_us = int(score or now_us)
