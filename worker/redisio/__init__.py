@@ -1,4 +1,4 @@
-"""Speaking to Redis, whatever is asked of it.
+"""Connections to Redis and Lua scripts on it, for the store and for a Redis broker.
 
 connection  clients with bounded waits, and how an address is read
 runner      runs Lua scripts, many in one round trip

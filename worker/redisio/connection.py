@@ -1,6 +1,6 @@
-"""Clients for Redis, with bounded waits, and how the address of a Redis is read: as redis-py documents it.
+"""Makes clients for Redis with bounded waits, and reads addresses of Redis as redis-py documents them.
 
-The store's clients, those of a broker that is a Redis, and kombu's (`broker.transports`) are all made from it.
+The store's clients, those of a Redis broker, and kombu's (`broker.transports`) are all made from it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from worker.network import tls
 from worker.redisio.primary import PrimaryConnection, PrimarySSLConnection, PrimaryUnixConnection
 
 SOCKET_SECONDS = 5.0
+"""The longest wait for a connection, and for an answer."""
 
 UNREADABLE = "cannot be read; write signs like / # ? @ : % in user names and passwords as %2F %23 …"
 
@@ -33,7 +34,8 @@ LEAST = {
     "health_check_interval": 0,
     "max_connections": 40,
 }
-"""A worker that ran out of connections would take Redis to be away."""
+"""The smallest values of options. With fewer connections a worker could run out of them, and would consider Redis
+unreachable."""
 
 _parse: Callable[[str], Parameters] = parse_url
 _CLASSES = {"redis": PrimaryConnection, "rediss": PrimarySSLConnection, "unix": PrimaryUnixConnection}
@@ -42,14 +44,14 @@ _DECIDED_HERE = {
     "decode_responses", "encoding", "encoding_errors", "legacy_responses", "lib_name", "lib_version", "protocol",
     "retry_on_error", "retry_on_timeout", "socket_keepalive", "socket_read_size",
 }  # fmt: skip
-"""Taken without effect: this program reads raw bytes of RESP 2, and repeats no command by itself."""
+"""Options that are accepted and ignored: this program reads raw bytes of RESP 2 and repeats no command."""
 
 
 def connect(url: str, *, variable: str = "REDIS_URL") -> redis.Redis:
-    """A client for `url` (redis://, rediss://, unix://) whose calls end within 5 s.
+    """Return a client for `url` (redis://, rediss://, unix://) whose calls end within `SOCKET_SECONDS`.
 
-    It never repeats a command by itself: a script whose answer was lost may have run. Raises ConfigurationError,
-    which names `variable`.
+    It never repeats a command: a script whose answer was lost may have run. Connects at its first command. Raises
+    ConfigurationError, which names `variable`, for an address that cannot be read.
     """
     try:
         arguments = bounded(parameters(url), SOCKET_SECONDS, SOCKET_SECONDS)
@@ -59,7 +61,7 @@ def connect(url: str, *, variable: str = "REDIS_URL") -> redis.Redis:
 
 
 def bounded(given: Mapping[str, Any], answer_seconds: float, connect_seconds: float) -> Parameters:
-    """The arguments of a pool from those of an address, whose own timeouts count where they are shorter."""
+    """Return the arguments of a connection pool. Timeouts in the address count only if they are shorter."""
     made = {"socket_timeout": answer_seconds, "socket_connect_timeout": connect_seconds} | dict(given)
     made["socket_timeout"] = min(made["socket_timeout"], answer_seconds)
     made["socket_connect_timeout"] = min(made["socket_connect_timeout"], connect_seconds)
@@ -67,7 +69,7 @@ def bounded(given: Mapping[str, Any], answer_seconds: float, connect_seconds: fl
 
 
 def parameters(url: str) -> Parameters:
-    """What `url` says. Raises ValueError, whose text repeats nothing that could be a part of a password."""
+    """Read an address. Raises ValueError; its text repeats nothing that could be part of a password."""
     spelled = _respelled(url)
     try:
         given, parts = _parse(spelled), urlsplit(spelled)
@@ -85,7 +87,7 @@ def parameters(url: str) -> Parameters:
 
 
 def _respelled(url: str) -> str:
-    """kombu's `redis+socket:///path?virtual_host=1` is `unix:///path?db=1` to redis-py."""
+    """Spell kombu's `redis+socket:///path?virtual_host=1` as redis-py does: `unix:///path?db=1`."""
     scheme, mark, rest = url.partition("://")
     if scheme.lower() != "redis+socket":
         return scheme.lower() + mark + rest
@@ -93,7 +95,7 @@ def _respelled(url: str) -> str:
 
 
 def _check_place(parts: SplitResult, *, named: bool) -> None:
-    """`named`: the number of the database was found."""
+    """Check the part before the options. `named` says whether a database number was found in it."""
     path = parts.path.strip("/")
     if parts.fragment:
         raise ValueError("holds a #, after which nothing is read; write it as %23")

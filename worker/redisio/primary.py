@@ -1,8 +1,8 @@
-"""Connections that end with the server's time as a primary.
+"""Connections that end when their server is no longer the primary.
 
-After a failover the address leads to another server, but what is connected stays connected to the old one, which goes
-on answering, and refuses writes at most. So its first refusal ends all connections of this process to that address:
-each is made again when it is next used, whatever it belongs to, a pool or kombu.
+After a failover the address leads to another server, but open connections still go to the old one, which answers and at
+most refuses writes. So the first such refusal ends all connections of this process to that address. Each is made again
+when it is next used, in redis-py's pools and in kombu's.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from redis.exceptions import ResponseError
 from worker.redisio.refusals import NO_PRIMARY, code_of
 
 _refusals: Counter[tuple[Any, ...]] = Counter()
-"""How often a server has refused as one that is no primary, by its address."""
+"""How many refusals of a server that is no primary have ended its connections, by address."""
 
 
 class _Leaving:
-    """For a class of redis-py's connections to inherit first."""
+    """Mixin for redis-py's connection classes; must be the first base class."""
 
     _joined = 0
 
@@ -37,7 +37,7 @@ class _Leaving:
         try:
             return self._base.read_response(*args, **options)
         except ResponseError as error:
-            # Of several that are told the same thing, the first one counts.
+            # Several connections may get the same refusal; only the first one counts.
             if code_of(error) in NO_PRIMARY and self._joined == _refusals[self._address]:
                 _refusals[self._address] += 1
             raise
@@ -53,12 +53,12 @@ class _Leaving:
 
 
 class PrimaryConnection(_Leaving, Connection):
-    """Over TCP."""
+    """A connection over TCP."""
 
 
 class PrimarySSLConnection(_Leaving, SSLConnection):
-    """Over TLS."""
+    """A connection over TLS."""
 
 
 class PrimaryUnixConnection(_Leaving, UnixDomainSocketConnection):
-    """Over a socket of this machine."""
+    """A connection over a Unix socket."""

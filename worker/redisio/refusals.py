@@ -1,4 +1,4 @@
-"""What Redis means by an error reply: by its code, which stands first, or within the words of a script that met it.
+"""Tells what Redis means by an error reply, from the code at its start or within the text of a script's error.
 
 Source: Redis 6.2 `luaRedisGenericCommand` and `evalGenericCommand` in scripting.c ("ERR Error running script (call to
 f_…): @user_script:1: -OOM command not allowed …"); Redis 7 keeps the code in front. redis-py cuts off the codes for
@@ -13,10 +13,10 @@ from redis import exceptions
 from redis.exceptions import RedisError, ResponseError
 
 NO_PRIMARY = {"READONLY", "MASTERDOWN", "NOREPLICAS", "UNBLOCKED"}
-"""Of a server that is no primary any more, or is being replaced: where its address leads by now, another may be."""
+"""Codes of a server that is no longer the primary or is being replaced. Its address may already lead to another."""
 
 NOT_NOW = NO_PRIMARY | {"OOM", "MISCONF", "BUSY", "LOADING", "CLUSTERDOWN", "TRYAGAIN", "NOSCRIPT"}
-"""Of a server that is up but cannot serve a write at the moment."""
+"""Codes of a server that is up but cannot take a write at the moment."""
 
 _CLASSES: dict[type[RedisError], str] = {
     exceptions.ReadOnlyError: "READONLY",
@@ -29,10 +29,10 @@ _CLASSES: dict[type[RedisError], str] = {
 _WORDS = re.compile(rf"(?:^|: ?)-?({'|'.join(sorted(NOT_NOW))}) ")
 
 
-def code_of(problem: ResponseError) -> str | None:
-    """One of `NOT_NOW`, or None for any other error."""
+def code_of(error: ResponseError) -> str | None:
+    """Return one of `NOT_NOW`, or None for any other error."""
     for kind, code in _CLASSES.items():
-        if isinstance(problem, kind):
+        if isinstance(error, kind):
             return code
-    found = _WORDS.search(str(problem))
+    found = _WORDS.search(str(error))
     return found[1] if found else None

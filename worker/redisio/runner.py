@@ -1,4 +1,4 @@
-"""Runs the Lua scripts: many in one round trip, loaded when Redis does not know them yet."""
+"""Runs Lua scripts: many in one round trip, loaded when Redis does not know them yet."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from worker.redisio.written import telling, wait_for_file
 from worker.redisio.wrong_keys import WrongKeys, wrong_key
 
 FRESH_SECONDS = 1.0
-"""For so long a connection that was used is taken to stand, without a look that costs as much as a small script."""
+"""A connection that was used within this time is used again without a check, which would cost as much as a small
+script."""
 
 Command = tuple[str | bytes | float, ...]
-"""A command of Redis, word by word."""
+"""A Redis command, as its words."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptCall:
-    """One script with its key, or its keys where it goes over several shards, and its arguments."""
+    """A run of one script: its name, its key or keys, and its arguments."""
 
     script: str
     keys: str | Sequence[str]
@@ -36,7 +37,7 @@ class ScriptCall:
 
 
 class Scripts:
-    """Scripts on one Redis; `text_of` gives each by its name. Thread-safe."""
+    """Runs scripts on one Redis; `text_of` returns the text of a script by its name. Thread-safe."""
 
     def __init__(self, client: redis.Redis, text_of: Callable[[str], str]) -> None:
         self._client, self._source = client, text_of
@@ -45,14 +46,14 @@ class Scripts:
         self._wrong_keys = WrongKeys()
 
     def run(self, call: ScriptCall) -> Any:
-        """The reply of one script. Raises StoreUnavailable."""
+        """Run one script and return its reply. Raises StoreUnavailable or WrongKey, see `run_all`."""
         return self.run_all([call])[0]
 
     def run_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        """The replies of `calls`, sent in one round trip; each script is atomic, the whole is not.
+        """Run scripts in one round trip and return their replies. Each script is atomic, all together are not.
 
-        What they wrote is in Redis' file then: a Redis that is killed knows it again. Raises StoreUnavailable or
-        WrongKey; then any of the scripts may have run.
+        Returns once Redis' file has what they wrote, so that a Redis that is killed does not forget it. Raises
+        StoreUnavailable or WrongKey; then any of the scripts may have run.
         """
         with store_errors():
             commands = [self._command(call) for call in calls]
@@ -68,38 +69,42 @@ class Scripts:
             return [reply for reply, *_ in replies]
 
     def run_commands(self, commands: Sequence[Command]) -> list[Any]:
-        """As `run_all`, of commands that need no script; the second word of each is its key."""
+        """Run commands without a script, like `run_all`, but without waiting for Redis' file.
+
+        The second word of each command is its key.
+        """
         with store_errors():
             return self._all_good(self._send(commands), [str(words[1]) for words in commands])
 
     def _all_good(self, replies: list[Any], keys: Sequence[str]) -> list[Any]:
-        """The replies. Wrong keys are told, whether they stopped a script or a part of it; the first error is raised.
+        """Return `replies` if none is an error, else raise the first error.
 
-        `keys`: of each the one that is meant where Redis names none.
+        Logs every key of another type, whether it stopped a whole script or a step of it. `keys` has the key of each
+        command, for errors that name none.
         """
-        problems = [
+        errors = [
             wrong_key(reply, key) or reply
             for reply, key in zip(replies, keys, strict=True)
             if isinstance(reply, Exception)
         ]
-        for found in (*problems, *(wrong_key(word) for reply in replies for word in _beside(reply))):
+        for found in (*errors, *(wrong_key(word) for reply in replies for word in _beside(reply))):
             if isinstance(found, WrongKey):
                 self._wrong_keys.tell(found)
-        if problems:
-            raise problems[0]
+        if errors:
+            raise errors[0]
         return replies
 
     def _send(self, commands: Sequence[Command]) -> list[Any]:
-        """Each command's reply, or the error with which Redis answered it.
+        """Send all commands in one write. Returns for each its reply, or the error with which Redis answered it.
 
-        Past redis-py's pipeline, which takes several times as long as Redis does, and in one write.
+        Does not use redis-py's pipeline, which takes several times as long as Redis does.
         """
         connection = self._connection()
         try:
             connection.send_packed_command([b"".join([_packed(words) for words in commands])])
             replies = [_reply(connection) for _ in commands]
         except BaseException:
-            # What is still on its way would be taken for the answer to the next call.
+            # Otherwise replies that still arrive would be taken for those of the next call.
             connection.disconnect()
             self._client.connection_pool.release(connection)
             raise
@@ -107,7 +112,7 @@ class Scripts:
         return replies
 
     def _connection(self) -> Any:
-        """One that was used just now, else one of redis-py's pool, which looks whether it still stands."""
+        """Take a connection that was used just now, else one from redis-py's pool, which checks it first."""
         pool = self._client.connection_pool
         try:
             connection, used_at = self._fresh.pop()
@@ -125,9 +130,9 @@ class Scripts:
     def _whole(
         self, calls: Sequence[ScriptCall], commands: Sequence[Command], places: Sequence[int]
     ) -> list[Command]:
-        """The commands at `places`, the first of each script with its text, by which Redis knows it for the next ones.
+        """Return the commands at `places`, for scripts that Redis does not know: the first of each with its text.
 
-        Not with SCRIPT LOAD, which not every server allows.
+        From that one on Redis knows the script. SCRIPT LOAD is not used because some servers do not allow it.
         """
         known: set[str] = set()
         whole = []
@@ -164,7 +169,7 @@ def _reply(connection: Any) -> Any:
 
 
 def _beside(reply: Any) -> Sequence[bytes]:
-    """The wrong keys that a script got around, see `apart` in common.lua."""
+    """Return the keys of another type that a script skipped, see `apart` in common.lua."""
     return reply[2] if isinstance(reply, list) and len(reply) > 2 else ()
 
 

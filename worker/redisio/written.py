@@ -1,8 +1,8 @@
-"""Whether Redis has written to its file what it has answered.
+"""Finds out whether Redis has written to its file what it has answered.
 
-With `appendfsync everysec`, its default, it puts writes off, up to 2 s, while the last second's sync is under way, but
-not its answers: killed then, it forgets what it has said. What is not written yet must have no consequence elsewhere,
-no call, no acknowledgement at another broker, no event.
+With `appendfsync everysec`, the default, Redis delays writes by up to 2 s while the sync of the last second is under
+way, but it does not delay its answers. If it is killed then, it forgets what it has answered. An answer that is not yet
+written must have no consequence elsewhere: no call, no acknowledgement at another broker, no event.
 
 Source: `flushAppendOnlyFile` in aof.c of Redis 7 and of Valkey, which runs before answers are sent.
 """
@@ -17,24 +17,26 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 MAX_PUT_OFF_SECONDS = 2.5
-"""Redis writes after 2 s, however long the sync takes."""
+"""The longest wait. Redis writes after 2 s at the latest, however long the sync takes."""
 
 LOOK_SECONDS = 0.001
+"""The pause between two questions while waiting."""
 
 
 def puts_writes_off(facts: Any) -> bool:
-    """From `INFO persistence`: whether a sync is under way. If none is, all before is in the file with the answer.
+    """Tell from the reply of `INFO persistence` whether a sync is under way, so that writes are delayed.
 
-    So it counts where nothing is told of it.
+    If none is, everything before the reply is in the file. A reply that does not say counts as none.
     """
     pending = facts.get("aof_pending_bio_fsync") if isinstance(facts, Mapping) else 0
     return isinstance(pending, int) and pending > 0
 
 
 def telling(script: str) -> str:
-    """`script`, whose reply comes as {reply, 1 where `puts_writes_off`, else 0, what it returned beside the reply}.
+    """Wrap `script` so that it replies {reply, 1 or 0, second value}.
 
-    Where INFO is refused, in whatever way, that is 0.
+    The number is 1 if writes are delayed, see `puts_writes_off`, and 0 if not or if INFO is refused. The second value
+    is what the script returned beside its reply.
     """
     return f"""local function run()
 {script}
@@ -47,16 +49,17 @@ return {{reply or false, put_off and 1 or 0, beside}}
 
 
 def wait_until_written(puts_off: Callable[[], bool], sleep: Callable[[float], None] = time.sleep) -> None:
-    """Return once `puts_off` says no, or it must have been written anyway. Raises what `puts_off` raises."""
+    """Return once `puts_off` returns False, or after `MAX_PUT_OFF_SECONDS`. Raises what `puts_off` raises."""
     ends = time.monotonic() + MAX_PUT_OFF_SECONDS
     while puts_off() and time.monotonic() < ends:
         sleep(LOOK_SECONDS)
 
 
 def wait_for_file(client: Any) -> None:
-    """Wait so for what a client of redis-py was answered. Raises redis-py's errors of a connection.
+    """Block until Redis has written everything that it has answered to `client`, a client of redis-py.
 
-    A server that refuses to tell, as the user may not ask or the command was renamed, is not waited for.
+    Returns at once if the server refuses INFO, because the user may not run it or it was renamed. Raises redis-py's
+    connection errors.
     """
     with suppress(ResponseError):
         wait_until_written(lambda: puts_writes_off(client.info("persistence")))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 MAX_PAUSE_US = 1_000_000
-"""If Redis' clock has moved by more than this or backwards, it was set or nobody asked: the store's clock stood still."""
+"""If Redis' clock has moved by more or backwards, it was set or nobody asked, so the store's clock stood still."""
 
 _SAVED = re.compile(rb"(\d+) (\d+) \d+")
 
