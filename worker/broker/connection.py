@@ -7,7 +7,7 @@ address that no transport understands.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -15,7 +15,7 @@ import amqp
 from amqp.exceptions import AMQPError, MessageNacked
 from kombu import Connection, Queue
 from kombu.exceptions import KombuError
-from kombu.transport import virtual
+from kombu.transport import redis, virtual
 from redis.exceptions import RedisError, ResponseError
 
 from worker.broker.amqp_wire import ease
@@ -104,6 +104,16 @@ class Link:
         """True on AMQP, where a publish is only on its way until the broker confirms it."""
         return isinstance(self.channel, amqp.Channel)
 
+    @property
+    def is_redis(self) -> bool:
+        """True where the broker is a Redis; `redis_client` speaks to it."""
+        return isinstance(self.channel, redis.Channel)
+
+    def redis_client(self) -> AbstractContextManager[Any]:
+        """Return a client over the connections of the channel, for a `with` statement. Its errors are redis-py's."""
+        client: AbstractContextManager[Any] = self.channel.conn_or_acquire()
+        return client
+
     def bindings(self) -> Bindings:
         """Return what reads the bindings of an exchange, of each only once: on Redis every look is a round trip.
 
@@ -132,7 +142,7 @@ class Link:
 
         Raises BrokerUnavailable.
         """
-        if hasattr(self.channel, "client"):
+        if self.is_redis:
             with broker_errors("the broker does not answer"):
                 wait_for_file(self.channel.client)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import kombu
 from kombu import Queue
-from kombu.transport import redis
 
 from worker.broker.amqp_wire import written_together
 from worker.broker.confirms import Confirms
@@ -94,9 +93,7 @@ class _Session:
         self.link = link
         self._confirms = Confirms(link.channel) if link.confirms else None
         self._outbound: RedisOutbound | _Outbound = (
-            RedisOutbound(link.channel)
-            if isinstance(link.channel, redis.Channel)
-            else _Outbound(link.channel, self._confirms)
+            RedisOutbound(link.channel) if link.is_redis else _Outbound(link.channel, self._confirms)
         )
 
     def send(self, batch: Sequence[Message], queues: Collection[Queue]) -> bool:

@@ -73,14 +73,15 @@ def peek_results(broker_url: str, most: int) -> list[str]:
     link = Link(broker_url, [RESULTS])
     try:
         with broker_errors("the results cannot be read"):
-            return _stored(link, most) if hasattr(link.channel, "client") else _borrowed(link, most)
+            return _stored(link, most) if link.is_redis else _borrowed(link, most)
     finally:
         with suppress(BrokerUnavailable):
             link.close()
 
 
 def _stored(link: Link, most: int) -> list[str]:
-    rows = link.channel.client.lrange(RESULTS.name, -most, -1)
+    with link.redis_client() as client:
+        rows = client.lrange(RESULTS.name, -most, -1)
     return [_text(link.channel.message_to_python(json.loads(row)).body) for row in reversed(rows)]
 
 

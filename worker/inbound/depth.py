@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import Any
 
-from kombu.transport import redis
 from redis.exceptions import ResponseError
 
 from worker.broker.connection import Link, broker_errors
@@ -42,8 +40,8 @@ class QueueDepths:
     def _ask(self) -> dict[str, int]:
         link = self._link = self._link or Link(self._url, [])
         with broker_errors("the broker does not tell its queues' depths"):
-            if isinstance(link.channel, redis.Channel):
-                return _lengths(link.channel)
+            if link.is_redis:
+                return _lengths(link)
             # On a broker that is neither there is no way in for plain jobs.
             queues = [*TASK_QUEUES, RESULTS, *([INTAKE] if link.confirms else [])]
             link.declare(queues)
@@ -58,10 +56,10 @@ class QueueDepths:
             self._link = None
 
 
-def _lengths(channel: Any) -> dict[str, int]:
+def _lengths(link: Link) -> dict[str, int]:
     """Ask in one round trip; a stream takes the place of the queue of plain jobs. Raises what redis-py raises."""
     lists = [(queue.name, suffix) for queue in (*TASK_QUEUES, RESULTS) for suffix in PRIORITY_SUFFIXES]
-    with channel.conn_or_acquire() as client, client.pipeline(transaction=False) as pipeline:
+    with link.redis_client() as client, client.pipeline(transaction=False) as pipeline:
         for name, suffix in lists:
             pipeline.llen(name + suffix)
         pipeline.xlen(INTAKE.name)

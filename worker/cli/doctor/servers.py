@@ -200,7 +200,7 @@ def _keys(link: Link) -> Iterator[Finding]:
     try:
         with (
             broker_errors("the broker does not tell the types of its keys"),
-            link.channel.conn_or_acquire() as client,
+            link.redis_client() as client,
         ):
             wrong = wrong_types(client, broker_keys.expected_types())
     except BrokerUnavailable as error:
@@ -239,9 +239,8 @@ def _exists(link: Link, queue: Any) -> bool:
     """
     with broker_errors("the broker does not tell its queues"):
         if not link.confirms:
-            return queue is not RESULTS or any(
-                row[-1] == queue.name for row in link.channel.get_table(queue.exchange.name)
-            )
+            bound = link.bindings()
+            return queue is not RESULTS or any(row[-1] == queue.name for row in bound(queue.exchange.name))
         with link.connection.channel() as channel:
             try:
                 channel.queue_declare(queue.name, passive=True)
