@@ -1,20 +1,21 @@
-"""A Redis server that belongs to this program: the default when no REDIS_URL is set.
+"""A Redis server that belongs to this program. It is the default when no REDIS_URL is set.
 
     with EmbeddedServer(default_state_dir()) as server:
         redis.Redis.from_url(server.url)
 
-The server listens on a Unix socket only, in a folder of mode 0700 that also holds its data. The first process
-that starts one on a folder owns it; later ones attach, and one of them starts it again when the owner leaves.
+The server listens on a Unix socket only, in a folder of mode 0700 that also holds its data. The first process that
+starts it on a folder owns it. Later processes attach, and one of them starts it again when the owner leaves. Reasons:
+docs/decisions/0017-the-embedded-server.md.
 
-    folder     which folder, which socket, which URLs
-    binary     which server program
-    locks      who owns the folder, who may run in it
-    launch     one server and its guard
+    folder     the folder, the socket and the URLs
+    binary     finds the server program
+    locks      the locks for the owner and for the running server
+    launch     starts and ends one server with its guard
     guard      the process that ties the server to its parent
-    probe      does it answer
-    serverlog  why it did not start
+    probe      asks the server whether it is ready
+    serverlog  the server's log, and the reason of a failed start
     server     EmbeddedServer: own, attach, take over
-    errors     the one error of this package
+    errors     the one error of this room
 """
 
 from __future__ import annotations

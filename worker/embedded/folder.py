@@ -1,7 +1,7 @@
-"""Where the embedded server keeps its data and its socket.
+"""The folder of the embedded server, with its data and its socket.
 
-Everything here but `make_private`, `check_private` and `make_short` is computed from the folder's name alone, so that
-any process finds a running server without asking anyone.
+Except for `make_private`, `check_private` and `make_short`, everything here is computed from the folder's name alone,
+so any process can find a running server without asking another one.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ SERVER_LOCK = "server.lock"
 EPHEMERAL_MARK = "ephemeral"
 SOCKET_NAME = "redis.sock"
 
-# sun_path holds 104 bytes on macOS and 108 on Linux, the closing NUL included.
 MAX_SOCKET_PATH_BYTES = 100
-# Not tempfile.gettempdir(): TMPDIR may differ between two terminals, and both must compute one path.
+"""sun_path holds 104 bytes on macOS and 108 on Linux, including the closing NUL."""
 SHORT_ROOT = Path("/tmp")
+"""Not tempfile.gettempdir(): TMPDIR may differ between two terminals, but both must compute the same path."""
 
 
 def default_state_dir() -> Path:
-    """Return `$XDG_STATE_HOME/callworker`, or `~/.local/state/callworker`.
+    """The default folder: `$XDG_STATE_HOME/callworker`, or `~/.local/state/callworker`.
 
-    A relative XDG_STATE_HOME is ignored. Raises EmbeddedServerError when the user has no home folder.
-    Source: XDG Base Directory Specification 0.8.
+    A relative XDG_STATE_HOME is ignored. Raises EmbeddedServerError if the user has no home folder. Source: XDG Base
+    Directory Specification 0.8.
     """
     named = Path(os.environ.get("XDG_STATE_HOME", ""))
     if named.is_absolute():
@@ -45,12 +45,12 @@ def default_state_dir() -> Path:
 
 
 def real_folder(state_dir: str | os.PathLike[str]) -> Path:
-    """Return the one absolute name of a folder, `~` and symbolic links resolved."""
+    """The absolute name of a folder, with `~` and symbolic links resolved."""
     return Path(os.path.realpath(Path(state_dir).expanduser()))
 
 
 def socket_path(state_dir: str | os.PathLike[str]) -> Path:
-    """Return the server's socket: in the folder, or in a short one where that path is too long."""
+    """The path of the server's socket: in its folder, or in a short folder if that path is too long."""
     folder = real_folder(state_dir)
     near = folder / SOCKET_NAME
     if len(os.fsencode(near)) <= MAX_SOCKET_PATH_BYTES:
@@ -60,39 +60,40 @@ def socket_path(state_dir: str | os.PathLike[str]) -> Path:
 
 
 def socket_url(state_dir: str | os.PathLike[str]) -> str:
-    """Return the server's address for redis-py, `unix:///path`; nothing is started or looked up."""
+    """The server's address for redis-py, `unix:///path`. Starts nothing and reads nothing."""
     return f"unix://{quote(os.fsencode(socket_path(state_dir)))}"
 
 
 def broker_url(state_dir: str | os.PathLike[str]) -> str:
-    """Return the server's address for kombu, `redis+socket:///path`; nothing is started or looked up."""
+    """The server's address for kombu, `redis+socket:///path`. Starts nothing and reads nothing."""
     return f"redis+socket://{quote(os.fsencode(socket_path(state_dir)))}"
 
 
 def make_private(folder: Path) -> None:
-    """Make `folder` with mode 0700, or check that it and all in it is this user's own, and close it to others.
+    """Create `folder` with mode 0700, or check that it and its files belong to this user and close it to others.
 
-    Raises EmbeddedServerError when the folder cannot be made, is another user's, or is refused, see `check_private`.
+    Raises EmbeddedServerError if the folder cannot be created, belongs to another user, or is refused by
+    `check_private`.
     """
     _make_own(folder)
     check_private(folder)
     if folder.stat().st_mode & OPEN_TO_OTHERS:
         folder.chmod(0o700)
-        # Somebody may have been quicker.
+        # Another user may have put a file there before the mode changed.
         check_private(folder)
 
 
 def check_private(folder: Path) -> None:
-    """Raise EmbeddedServerError unless a folder that is there may be used; changes nothing.
+    """Raise EmbeddedServerError unless an existing folder may be used. Changes nothing.
 
-    One that others can only look into is good if it is empty or already the embedded server's, so that a wrong setting
-    never changes the mode of, say, a home folder. One that they can write to is good only if it is empty: a job that
-    somebody put there would be dialled.
+    A folder that others can read is accepted if it is empty or already belongs to the embedded server, so that a wrong
+    setting never changes the mode of, say, a home folder. A folder that others can write to is accepted only if it is
+    empty: jobs that somebody put there would be dialled.
     """
     mode, empty = _own(folder).st_mode, not any(folder.iterdir())
     if mode & WRITABLE_BY_OTHERS and not empty:
         raise EmbeddedServerError(
-            f"{folder} can be written to by other users and holds files: look at them, then chmod it to 700"
+            f"{folder} can be written to by other users and holds files: check them, then chmod it to 700"
         )
     if mode & OPEN_TO_OTHERS and not empty and not (folder / OWNER_LOCK).exists():
         raise EmbeddedServerError(
@@ -102,16 +103,16 @@ def check_private(folder: Path) -> None:
 
 
 def _refuse_planted(folder: Path) -> None:
-    """Raise EmbeddedServerError for a file that another user may have put there or can change, or that is a link."""
+    """Raise EmbeddedServerError for a link, and for a file that another user owns or can change."""
     for entry in [*folder.iterdir(), *_inside(folder / DATA_FOLDER)]:
         try:
             status = entry.lstat()
         except FileNotFoundError:
-            # A server that runs there replaces its files.
+            # A running server replaces its files.
             continue
         if fault := _fault(status):
             raise EmbeddedServerError(
-                f"{entry} {fault}: look at where it comes from, then remove it or set it right"
+                f"{entry} {fault}: find out where it comes from, then remove it or correct its owner and mode"
             )
 
 
@@ -127,17 +128,17 @@ def _fault(status: os.stat_result) -> str | None:
         return "is a symbolic link, which the server would follow"
     if status.st_uid != os.getuid():
         return "belongs to another user"
-    # Where each user has a group of his own, files are often open to the group.
+    # Where each user has a group of their own, files are often open to the group.
     if status.st_mode & stat.S_IWOTH:
         return "can be written to by other users"
     return None
 
 
 def make_short(socket: Path) -> None:
-    """Make the private folder of a socket in a place that all users write to.
+    """Create the private folder of a socket in a place where all users can write.
 
-    Raises EmbeddedServerError unless it is a real folder, this user's own, with mode 0700: whoever else made
-    it could read every job.
+    Raises EmbeddedServerError unless it is a real folder of this user with mode 0700: another owner could read every
+    job.
     """
     status = _make_own(socket.parent)
     if status.st_mode & OPEN_TO_OTHERS:
@@ -148,7 +149,7 @@ def _make_own(folder: Path) -> os.stat_result:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise EmbeddedServerError(f"the folder {folder} cannot be made: {error.strerror}") from error
+        raise EmbeddedServerError(f"the folder {folder} cannot be created: {error.strerror}") from error
     return _own(folder)
 
 
@@ -156,9 +157,9 @@ def _own(folder: Path) -> os.stat_result:
     try:
         status = folder.lstat()
     except OSError as error:
-        raise EmbeddedServerError(f"the folder {folder} cannot be looked at: {error.strerror}") from error
+        raise EmbeddedServerError(f"the folder {folder} cannot be read: {error.strerror}") from error
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         raise EmbeddedServerError(
-            f"{folder} is not a folder of this user: name another with CALLWORKER_STATE_DIR"
+            f"{folder} is not a folder of this user: name another in CALLWORKER_STATE_DIR"
         )
     return status

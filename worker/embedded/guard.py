@@ -1,15 +1,15 @@
 """The small process between the program and its embedded server.
 
-It starts the server and waits for the first of two ends. The server's: then it ends too, and the program sees
-it. The program's, seen as the end of file on standard input, which also comes when the program is killed: it
-ends the server, waits for it, and removes what it was told to remove.
+It starts the server and waits until the server or the program ends. If the server ends, the guard ends too, and the
+program notices that. If the program ends, even by SIGKILL, the guard reads an end of file on standard input. Then it
+ends the server, waits for it, and removes the folders in `remove`.
 
-It runs as a script in a session of its own, so that no Ctrl-C reaches it or the server, and imports nothing
-of the project. Its one argument is a JSON object: `command` (list), `lock_fd` (an inherited descriptor that
-the server inherits in turn), `grace_seconds` (from asking the server to end to killing it) and `remove`
-(list of folders).
+It runs as a script in its own session, so that no Ctrl-C reaches it or the server, and imports nothing of the project.
+Its only argument is a JSON object: `command` (a list), `lock_fd` (an inherited descriptor that the server inherits
+too), `grace_seconds` (from asking the server to end until killing it) and `remove` (a list of folders).
 
-Known weakness: off Linux, a server whose guard is killed lives on until a program next starts on its folder.
+Known weakness: on systems other than Linux, a server whose guard was killed keeps running until a program starts on its
+folder again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PARENT_PIPE = 0
 
 
 def main() -> None:
-    """Run the server named in the first argument until it ends or the parent does."""
+    """Run the server named in the first argument until it ends or the parent ends."""
     order = json.loads(sys.argv[1])
     os.umask(0o077)
     wake_fd = _wake_on_signals()
@@ -45,9 +45,9 @@ def main() -> None:
 
 
 def _wake_on_signals() -> int:
-    """Return a descriptor that becomes readable when the server may have ended; other signals are let pass.
+    """Return a descriptor that becomes readable when the server may have ended. Other signals have no effect.
 
-    The signals are caught, not ignored: the server would inherit ignored ones and be deaf while it starts.
+    The signals are caught, not ignored: the server would inherit that and could not be ended while it starts.
     """
     wake_fd, signal_fd = os.pipe()
     os.set_blocking(signal_fd, False)
@@ -58,7 +58,7 @@ def _wake_on_signals() -> int:
 
 
 def _end_with_guard(guard_pid: int) -> Callable[[], None] | None:
-    """Return what runs in the child before it becomes the server: it asks for SIGTERM when the guard dies."""
+    """Return a function for the child before it becomes the server. It asks Linux for SIGTERM when the guard dies."""
     if sys.platform != "linux":
         return None
     try:

@@ -1,4 +1,4 @@
-"""Starting one server under its guard, and ending it."""
+"""Starts one server under its guard, and ends it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from worker.embedded.errors import EmbeddedServerError
 from worker.embedded.folder import DATA_FOLDER, socket_path
 from worker.embedded.locks import FileLock, PrivateFd
 
-# What a client was told is written is with the kernel by then, so killing the server late loses nothing.
 GRACE_SECONDS = 10.0
+"""The time that a server gets to end. The kernel has every confirmed write by then, so killing it loses nothing."""
 _GUARD_SECONDS = GRACE_SECONDS + 5.0
 
-# API keys in the program's environment are no business of the server.
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TZ")
+"""The variables that the server gets. It must not see the API keys in the program's environment."""
 
 
 def server_command(binary: ServerBinary, folder: Path, *, ephemeral: bool) -> list[str]:
-    """Return the server's command line: one Unix socket, no TCP, nothing evicted, every write on record.
+    """The server's command line: one Unix socket, no TCP, no eviction, and every write on disk.
 
-    The append-only file holds plain commands, no RDB part: that is the one form which Redis and Valkey of all
-    versions read, so a newly installed server can go on with the folder of the one before it.
+    The append-only file holds plain commands and no RDB part: all versions of Redis and Valkey can read this form, so
+    a newly installed server can continue with the folder of the previous one.
     """
     options = {
         "port": "0",
@@ -47,7 +47,7 @@ def server_command(binary: ServerBinary, folder: Path, *, ephemeral: bool) -> li
 
 
 def refuse_newer_data(binary: ServerBinary, folder: Path) -> None:
-    """Raise EmbeddedServerError if a server before 7.0 would overlook the data that a later one left here."""
+    """Raise EmbeddedServerError if a server before 7.0 would not see the data that a newer one left here."""
     if binary.version < (7, 0) and (folder / DATA_FOLDER).exists():
         raise EmbeddedServerError(
             f"the data in {folder} needs a server of version 7.0 or newer, and {binary.path} is older"
@@ -55,10 +55,10 @@ def refuse_newer_data(binary: ServerBinary, folder: Path) -> None:
 
 
 class Launched:
-    """A server that this process started, together with the guard that ends it when this process ends.
+    """A server that this process started, with the guard that ends it when this process ends.
 
-    `slot` is the server's own lock, taken by the caller: guard and server inherit it, and the caller may let
-    go of it as soon as this object is made.
+    `slot` is the server's own lock, which the caller holds. Guard and server inherit it, so the caller may release it
+    as soon as this object exists.
     """
 
     def __init__(self, binary: ServerBinary, folder: Path, slot: FileLock, *, ephemeral: bool) -> None:
@@ -78,7 +78,7 @@ class Launched:
         except OSError as error:
             self._pipe.close()
             raise EmbeddedServerError(
-                f"the embedded server's guard does not start: {error.strerror}"
+                f"the embedded server's guard did not start: {error.strerror}"
             ) from error
         finally:
             os.close(guard_end)
@@ -86,11 +86,11 @@ class Launched:
 
     @property
     def alive(self) -> bool:
-        """Whether the guard lives; it ends with its server."""
+        """Whether the guard is running. It ends together with its server."""
         return self._guard.poll() is None
 
     def complaint(self) -> str:
-        """Return the last meaningful line that this server or its guard logged."""
+        """The last meaningful line that this server or its guard logged."""
         text = serverlog.read_from(self._folder, self._log_offset)
         return (
             serverlog.last_meaningful_line(text)
@@ -98,7 +98,7 @@ class Launched:
         )
 
     def stop(self) -> None:
-        """End the server, its data written out, and wait for its end: 10 seconds, then it is killed."""
+        """End the server after it has written its data, and wait for that. It is killed after 10 seconds."""
         self._pipe.close()
         try:
             self._guard.wait(_GUARD_SECONDS)

@@ -1,8 +1,8 @@
 """File locks that end with the process that took them, whatever that process forks or starts.
 
-Two locks lie in the server's folder. `lock` is held by the process that owns the server. `server.lock` held
-by the server itself and by its guard: they inherit it when they start, so the kernel frees it only when the
-last of them is gone. Two servers on one append-only file are therefore impossible, even while one ends.
+There are two locks in the server's folder. The process that owns the server holds `lock`. The server and its guard hold
+`server.lock`: they inherit it when they start, so the kernel frees it only when both have ended. So two servers never
+run on one append-only file, even while one of them ends.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from worker.embedded.errors import EmbeddedServerError
 
 
 class PrivateFd:
-    """A file descriptor that children made by `fork` close at once.
+    """A file descriptor that a forked child closes at once.
 
-    A pool child with a copy of a lock or of the guard's pipe would keep both alive after its parent died.
+    A child with a copy of a lock or of the guard's pipe would keep both alive after the death of its parent.
     """
 
     def __init__(self, number: int) -> None:
@@ -25,7 +25,7 @@ class PrivateFd:
         _private_fds.add(self)
 
     def close(self) -> None:
-        """Close it; closing it again does nothing."""
+        """Close the descriptor. Closing it again does nothing."""
         _private_fds.discard(self)
         number, self.number = self.number, -1
         if number >= 0:
@@ -44,10 +44,10 @@ os.register_at_fork(after_in_child=_close_in_child)
 
 
 class FileLock:
-    """An exclusive `flock` on a file, which is made if need be and never removed.
+    """An exclusive `flock` on a file. The file is created if necessary and never removed.
 
-    Known weakness: on network file systems `flock` may be missing or local to one machine; Unix sockets do
-    not work there either.
+    Known weakness: on network file systems `flock` may be missing, or local to one machine. Unix sockets do not work
+    there either.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,17 +56,17 @@ class FileLock:
 
     @property
     def held(self) -> bool:
-        """Whether this object holds the lock; False in a forked child."""
+        """Whether this object holds the lock. False in a forked child."""
         return self._fd is not None and self._fd.number >= 0
 
     def fileno(self) -> int:
-        """Return the locked descriptor; a process that inherits it shares the lock."""
+        """The locked descriptor. A process that inherits it shares the lock."""
         return self._fd.number if self._fd else -1
 
     def acquire(self) -> bool:
-        """Take the lock if it is free and return whether it is held; never waits.
+        """Take the lock if it is free, without waiting. Returns whether it is held.
 
-        Raises EmbeddedServerError when the file cannot be opened or locked.
+        Raises EmbeddedServerError if the file cannot be opened or locked.
         """
         if self.held:
             return True
@@ -77,7 +77,7 @@ class FileLock:
         return self.held
 
     def release(self) -> None:
-        """Let go; processes that inherited the descriptor keep the lock."""
+        """Release the lock. Processes that inherited the descriptor keep it."""
         if self._fd is not None:
             self._fd.close()
         self._fd = None

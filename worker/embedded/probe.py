@@ -1,4 +1,4 @@
-"""Asking a server on a socket whether it is there."""
+"""Asks a server on a socket whether it is ready, or to end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PROBE_SECONDS = 1.0
 
 
 class Answer(enum.Enum):
-    """What a server said to PING."""
+    """The answer of a server to PING."""
 
     READY = "ready"
     LOADING = "loading"
@@ -24,7 +24,7 @@ class Answer(enum.Enum):
 
 
 def ping(socket: Path) -> Answer:
-    """Return READY, LOADING while the server still reads its data, or SILENT; waits about a second."""
+    """Ask the server. Returns READY, LOADING while it reads its data, or SILENT after about a second."""
     try:
         with _client(socket) as client:
             client.ping()
@@ -36,7 +36,7 @@ def ping(socket: Path) -> Answer:
 
 
 def ask_to_leave(socket: Path) -> None:
-    """Ask a server to write out its data and end; one that does not answer is left alone."""
+    """Ask a server to write its data and end. Does nothing if it does not answer."""
     try:
         with _client(socket) as client:
             client.execute_command("SHUTDOWN")
@@ -45,14 +45,14 @@ def ask_to_leave(socket: Path) -> None:
 
 
 class Deadline:
-    """Patience with a server: so many seconds of silence, and anew each time it says that it is loading."""
+    """The time that a server may be silent. It starts again each time the server says that it is loading."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._end = time.monotonic() + seconds
 
     def check(self, answer: Answer, complaint: str) -> None:
-        """Raise EmbeddedServerError with `complaint` when the time is up."""
+        """Raise EmbeddedServerError with the text `complaint` when the time is up."""
         if answer is Answer.LOADING:
             self._end = time.monotonic() + self._seconds
         elif time.monotonic() > self._end:

@@ -1,4 +1,4 @@
-"""EmbeddedServer: own the server of a folder, or attach to the process that does."""
+"""EmbeddedServer: owns the server of a folder, or attaches to the one that another process owns."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from worker.embedded.locks import FileLock
 from worker.embedded.probe import Answer, Deadline, ask_to_leave, ping
 
 ANSWER_SECONDS = 10.0
-# An old server gets its guard's whole grace, and the kill after it, before a new one gives up.
 HANDOVER_SECONDS = GRACE_SECONDS + 5.0
+"""How long a new server waits for an old one: its guard's whole grace, and the kill after that."""
 _POLL_SECONDS = 0.05
 _WATCH_SECONDS = 0.2
 _MAX_BACKOFF_SECONDS = 10.0
 
+# Not structlog: commands do not configure it, so there it would print to standard output.
 log = logging.getLogger(__name__)
 
 
@@ -32,13 +33,13 @@ class EmbeddedServer:
     """The embedded server of one folder, as one process sees it.
 
     `state_dir` is the folder that names the server and keeps its data (default: `default_state_dir()`). With
-    `ephemeral` a fresh temporary folder takes its place; nothing is kept, and the folder goes in the end.
+    `ephemeral` the server gets a new temporary folder, keeps nothing, and the folder is removed at the end.
 
-    Of all processes that start one on the same folder, one owns the server and the others attach. A thread in
-    each watches: a server that dies is started again by its owner; when the owner leaves or dies, one of the
-    attached takes over, with the same data at the same address. An ephemeral server is never taken over.
+    Of all processes that start a server on the same folder, one owns it and the others attach. A thread in each process
+    watches it. The owner restarts a server that died. When the owner leaves or dies, one of the attached processes
+    takes over, with the same data at the same address. An ephemeral server is never taken over.
 
-    Known weakness: each takeover is a restart; clients lose their connections and are refused for a moment.
+    Known weakness: each takeover is a restart, so clients lose their connections and are refused for a moment.
     """
 
     def __init__(self, state_dir: str | os.PathLike[str] | None = None, *, ephemeral: bool = False) -> None:
@@ -64,16 +65,14 @@ class EmbeddedServer:
 
     @property
     def owner(self) -> bool:
-        """Whether this process owns the server now; may become true while attached."""
+        """Whether this process owns the server now. This can become true while it is attached."""
         return self._lock.held
 
     def start(self) -> Self:
-        """Attach to the folder's server, or start it and own it; return when it answers.
+        """Attach to the folder's server, or start and own it, and return once it answers.
 
-        Waits about 10 seconds for an answer, longer only while the server reads its data or an old one ends.
-        Starting it again does nothing.
-
-        Raises EmbeddedServerError, with the server's own last word where it has one.
+        Waits about 10 seconds for an answer, and longer only while the server reads its data or an old one ends.
+        Starting again does nothing. Raises EmbeddedServerError, with the last line of the server's log if there is one.
         """
         if self._pid == os.getpid():
             return self
@@ -89,9 +88,9 @@ class EmbeddedServer:
         return self
 
     def stop(self) -> None:
-        """End the server if this process owns it, its data written out; else only detach.
+        """End the server after it has written its data if this process owns it, otherwise only detach.
 
-        May be called again. Does nothing in a child made by `fork`: the server is its parent's.
+        Stopping again does nothing. Does nothing in a forked child either: the server belongs to the parent.
         """
         if self._pid != os.getpid():
             return
@@ -107,7 +106,7 @@ class EmbeddedServer:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _prepare(self) -> None:
@@ -127,7 +126,7 @@ class EmbeddedServer:
             self._pause()
 
     def _take_over(self) -> bool:
-        """Become the owner if nobody is, and start the server; return whether this process is the owner."""
+        """Become the owner if there is none, and start the server. Returns whether this process is the owner."""
         if not self._lock.acquire():
             return False
         try:
@@ -147,13 +146,13 @@ class EmbeddedServer:
         try:
             self._launched = Launched(binary, self.state_dir, slot, ephemeral=self._ephemeral)
         except OSError as error:
-            raise EmbeddedServerError(f"no server starts in {self.state_dir}: {error.strerror}") from error
+            raise EmbeddedServerError(f"no server can start in {self.state_dir}: {error.strerror}") from error
         finally:
             slot.release()
         self._await_ready(self._launched)
 
     def _free_slot(self) -> FileLock:
-        """Wait until no server and no guard is left in the folder, and return the lock that says so."""
+        """Wait until no server and no guard runs in the folder, and return the lock that ensures this."""
         slot = FileLock(self.state_dir / folders.SERVER_LOCK)
         deadline = Deadline(HANDOVER_SECONDS)
         while not slot.acquire():
@@ -166,7 +165,7 @@ class EmbeddedServer:
         deadline = Deadline(ANSWER_SECONDS)
         while (answer := ping(self._socket)) is not Answer.READY:
             if not launched.alive:
-                raise EmbeddedServerError(f"the embedded server does not start: {launched.complaint()}")
+                raise EmbeddedServerError(f"the embedded server did not start: {launched.complaint()}")
             deadline.check(answer, f"the embedded server does not answer: {launched.complaint()}")
             self._pause()
 
@@ -193,7 +192,7 @@ class EmbeddedServer:
             try:
                 self._revive()
                 wait_seconds = _WATCH_SECONDS
-            # Whatever went wrong, a watcher that ended would leave the folder without a server for good.
+            # After any error the watcher must go on: without it the folder would never get a server again.
             except Exception as error:
                 wait_seconds = min(wait_seconds * 2, _MAX_BACKOFF_SECONDS)
                 self._report(error)
@@ -206,9 +205,9 @@ class EmbeddedServer:
         if self._take_over():
             log.warning(event, extra={"state_dir": str(self.state_dir)})
 
-    def _report(self, exc: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         if not self._stopping.is_set():
-            log.error("embedded.restart_failed", extra={"error": str(exc)})
+            log.error("embedded.restart_failed", extra={"error": str(error)})
 
 
 def _fresh_name() -> Path:

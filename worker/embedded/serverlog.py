@@ -1,4 +1,4 @@
-"""The server's log file, and the line of it that tells a person what is wrong."""
+"""The server's log file, and its line that tells a person what is wrong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOISE = re.compile(
 
 
 def open_log(folder: Path) -> int:
-    """Open the log for appending and return its descriptor; one over 1 MB becomes `server.log.1`."""
+    """Open the log for appending, and return its descriptor. A log over 1 MB becomes `server.log.1` first."""
     path = folder / LOG_NAME
     if path.exists() and path.stat().st_size > _MAX_LOG_BYTES:
         path.replace(path.with_suffix(".log.1"))
@@ -25,7 +25,7 @@ def open_log(folder: Path) -> int:
 
 
 def read_from(folder: Path, offset: int) -> str:
-    """Return what the log holds after `offset` bytes; nothing when there is no log."""
+    """The content of the log after `offset` bytes. Empty if there is no log."""
     try:
         with (folder / LOG_NAME).open("rb") as log:
             log.seek(offset)
@@ -35,10 +35,10 @@ def read_from(folder: Path, offset: int) -> str:
 
 
 def last_meaningful_line(text: str) -> str:
-    """Return the last line that says what went wrong, without its time stamp, at most 300 characters.
+    """Find the last line that says what went wrong. Returns at most 300 characters of it, without the time stamp.
 
-    A warning of the server (level `#`) or a line outside the server's format, such as an unreadable option,
-    comes before plain notices. Empty when there is none.
+    A warning of the server (level `#`), or a line that is not in the server's format, such as an unreadable option,
+    comes before plain notices. Empty if there is no such line.
     """
     warnings: list[str] = []
     notices: list[str] = []

@@ -174,7 +174,7 @@ def test_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.M
 def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     """A path that cannot become a folder is one readable line."""
     (tmp_path / "file").touch()
-    with pytest.raises(EmbeddedServerError, match="cannot be made"):
+    with pytest.raises(EmbeddedServerError, match="cannot be created"):
         make_private(tmp_path / "file" / "state")
 
 
