@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from worker.http.heads import Headers
@@ -25,7 +26,7 @@ MAX_INTERIM_ANSWERS = 100
 _STATUS_LINE = re.compile(rb"\s*HTTP/(0\.9|1\.[0-9]+)\s+([1-9][0-9]{2})(?:\s.*)?", re.DOTALL)
 _CHUNK_SIZE = re.compile(rb"\s*([0-9A-Fa-f]{1,16})\s*(?:;.*)?", re.DOTALL)
 _SWITCHING_PROTOCOLS = 101
-_WITHOUT_BODY = (_SWITCHING_PROTOCOLS, http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED)
+_WITHOUT_BODY = (_SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
 class _Incoming(io.RawIOBase):
@@ -127,13 +128,14 @@ class Answer:
         return body
 
     def _chunks(self, most_bytes: int) -> Iterator[bytes]:
+        """Chunk by chunk. The trailer behind the last one is skipped."""
         while size := self._chunk_size():
             yield self._exactly(size, most_bytes)
             most_bytes -= size
             if self._stream.readline().strip():
                 raise http.client.IncompleteRead(b"")
         while self._stream.readline().strip():
-            """A field of the trailer, of which nothing is of use."""
+            continue
 
     def _chunk_size(self) -> int:
         matched = _CHUNK_SIZE.fullmatch(self._stream.readline())

@@ -55,7 +55,7 @@ class Connection(HTTPConnection):
         outgoing = message(request)
         exchange.phase = Phase.READY
         exchange.pass_gate()
-        self._be_there(exchange)
+        self._renew_if_lost(exchange)
         exchange.start_sending()
         self._write(outgoing, exchange)
         exchange.reach("answer.before")
@@ -117,7 +117,7 @@ class Connection(HTTPConnection):
             return False
         return False
 
-    def _be_there(self, exchange: Exchange) -> None:
+    def _renew_if_lost(self, exchange: Exchange) -> None:
         """Reconnect if a kept connection was lost, or idle too long, while the gate was shut.
 
         Raises SlotLapsed where that took too long. A new connection is not replaced: a server that drops those is ill,
