@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -91,10 +91,7 @@ class WebhookSender:
     def _client(self, url: str, ca_file: Path | None) -> Client:
         """The client for a server, which is the newest from now on; the oldest gives way to it."""
         server = (*urlsplit(url)[:2], ca_file)
-        client = self._clients.pop(server, None)
-        if client is None:
-            tls = _tls(ca_file) if url.startswith("https:") else None
-            client = Client(url, kept=MAX_KEPT, tls=tls)
+        client = self._clients.pop(server, None) or Client(url, kept=MAX_KEPT, tls=partial(_tls, ca_file))
         self._clients[server] = client
         if len(self._clients) > MAX_RECEIVERS:
             self._clients.pop(next(iter(self._clients))).close()

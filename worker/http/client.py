@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -97,12 +98,13 @@ class Client(HTTPAdapter):
     no proxy, no .netrc and no variable of the environment.
     """
 
-    def __init__(self, base_url: str, *, kept: int, tls: ssl.SSLContext | None = None) -> None:
-        """`kept`: the most connections that are kept between requests; 0 gives each request one of its own.
+    def __init__(self, base_url: str, *, kept: int, tls: Callable[[], ssl.SSLContext]) -> None:
+        """`base_url` is that of a request that was `prepared`.
 
-        `tls`, for HTTPS, says which certificates are trusted. Raises ValueError for an address without a host.
+        `kept`: the most connections that are kept between requests; 0 gives each request one of its own. `tls` is asked
+        for HTTPS alone, and says which certificates are trusted. Raises what it raises.
         """
-        self._tls = tls
+        self._tls = tls() if base_url.startswith("https:") else None
         super().__init__(pool_connections=1, pool_maxsize=kept, max_retries=0)
         self._pool: Any = self.poolmanager.connection_from_url(base_url)
 
@@ -127,6 +129,17 @@ class Client(HTTPAdapter):
             else:
                 connection.close()
             raise
+
+    def reach(self, exchange: Exchange) -> None:
+        """Connect, shake hands where the address is of HTTPS, and end the connection: nothing is sent.
+
+        Raises what `FAULTS` lists.
+        """
+        connection: Connection = self._pool.take()
+        try:
+            connection.open(exchange)
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """Close the connections that are kept."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote_plus
@@ -71,9 +72,8 @@ class Transport:
             "Content-Type": "application/x-www-form-urlencoded",
         } | ({} if connections.kept else {"Connection": "close"})
         self._base_url = base_url
-        url = str(self.prepared("").url)
-        tls = trust.context(connections.ca_file, "PROXSTOP_CA_FILE") if url.startswith("https:") else None
-        self._client = Client(url, kept=connections.kept, tls=tls)
+        tls = partial(trust.context, connections.ca_file, "PROXSTOP_CA_FILE")
+        self._client = Client(str(self.prepared("").url), kept=connections.kept, tls=tls)
 
     def prepared(self, path: str) -> requests.PreparedRequest:
         """A request without a body, to be copied for each call: preparing one costs more than the copy."""

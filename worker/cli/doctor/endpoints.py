@@ -5,17 +5,19 @@ Nothing is sent to them: a receiver could take any request for an event, or coun
 
 from __future__ import annotations
 
-import socket
-import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from worker.cli.doctor.finding import Finding
 from worker.configuration.urls import shown_origin
 from worker.core.accounts import Accounts
 from worker.errors import ConfigurationError
+from worker.http.client import Client
+from worker.http.faults import FAULTS
+from worker.http.phases import Exchange
+from worker.http.request import prepared
 from worker.network import trust
 from worker.network.causes import Cause, cause_of
 from worker.settings import Settings
@@ -44,23 +46,13 @@ def check(settings: Settings) -> Iterator[Finding]:
 
 
 def _probe(origin: str, ca_file: Path | None) -> Finding:
-    parts = urlsplit(origin)
-    secure = parts.scheme == "https"
-    host, port = parts.hostname or "", parts.port or (443 if secure else 80)
     try:
-        context = trust.context(ca_file, "ca_file") if secure else None
-        with socket.create_connection((host, port), CONNECT_SECONDS) as connection:
-            if context is not None:
-                _shake_hands(context, connection, host)
+        url, tls = str(prepared(origin, {}).url), partial(trust.context, ca_file, "ca_file")
+        Client(url, kept=0, tls=tls).reach(Exchange(CONNECT_SECONDS, CONNECT_SECONDS))
     except ConfigurationError as error:
         return Finding.fail("webhook", f"{origin} cannot be checked: {error}", "correct that file")
-    except (OSError, UnicodeError) as error:
+    except FAULTS as error:
         cause = cause_of(error)
         text = f"{origin} cannot be reached: {error if cause is Cause.OTHER else cause}"
         return Finding.fail("webhook", text, _REMEDIES.get(cause, _OTHER_REMEDY))
     return Finding.ok("webhook", f"{origin} is reachable")
-
-
-def _shake_hands(context: ssl.SSLContext, connection: socket.socket, host: str) -> None:
-    with context.wrap_socket(connection, server_hostname=host):
-        return
