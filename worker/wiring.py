@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 
 import redis
 
-from worker import embedded
-from worker.broker.address import broker_url, redis_broker
+from worker.broker.address import broker_url, redis_broker, redis_url
 from worker.core.accounts import Accounts
 from worker.core.ports import Provider
 from worker.core.settling import Settler
@@ -23,16 +22,17 @@ from worker.engine.backlog import Backlog
 from worker.engine.consumer_watch import ConsumerWatch
 from worker.engine.couriers import Couriers
 from worker.engine.dialler import Dialler
-from worker.engine.engine import Engine
+from worker.engine.engine import Deadline, Engine
 from worker.engine.greenlets import GivingWay
 from worker.engine.intake import Intake
 from worker.engine.keeper import Hands, Keeper
-from worker.engine.loops import Loop
+from worker.engine.loops import Loop, Wakes
+from worker.engine.parts import Hook, Part, Turning
 from worker.engine.recorder import Recorder
 from worker.engine.releaser import Releaser
 from worker.engine.standing import DeclaredLimits
 from worker.engine.sweeper import Sweeper
-from worker.engine.watchdog import Turning, Watchdog
+from worker.engine.watchdog import Watchdog
 from worker.inbound.depth import QueueDepths
 from worker.inbound.redis_queue import RedisQueue
 from worker.inbound.stream import StreamSource
@@ -56,14 +56,12 @@ from worker.telemetry.readiness import Readiness
 from worker.telemetry.shared_state import SharedState
 from worker.telemetry.watching import InFlight, Watching
 
+RELEASER, RELAY = "releaser", "relay"
+"""The loops that others wake."""
+
 LEASE_MARGIN_SECONDS, MIN_LEASE_SECONDS = 15.0, 30.0
 """What a lease lasts beyond one request: the wait for its slot, the connection, a short pause, settling; and at least,
 see `worker/engine/keeper.py`."""
-
-
-def redis_url(settings: Settings) -> str:
-    """REDIS_URL, else the embedded server's address. Starts nothing."""
-    return settings.redis_url or embedded.socket_url(settings.state_dir or embedded.default_state_dir())
 
 
 class Wiring:
@@ -75,52 +73,64 @@ class Wiring:
 
     @cached_property
     def engine(self) -> Engine:
-        """All of a worker but Celery, not started yet."""
-        self.dialler.freed = self.recorder.room = self.intake.waiting = self.releaser.wake
-        self.recorder.ended = self.relaying.wake
-        self.watching.back = partial(_wake, [*self.takers, *self.carriers])
-        return Engine(
-            intake=self.intake,
-            dialler=self.dialler,
-            recorder=self.recorder,
-            takers=self.takers,
-            sources=[source for _, source in self.sources],
-            carriers=[*self.carriers, self.watchdog],
-            sinks=[self.relay],
-            closing=self.closing,
-            services=[self.health],
-            consumer=self.consumer,
-            faults=self.watching,
-        )
+        """All of a worker but Celery, not started yet. Read the stages downwards for the start, upwards for the end."""
+        stages: list[Sequence[Part]] = [
+            [Hook(self.health.start, at_end=self.health.stop)],
+            [Hook(at_end=self.relay.close)],
+            [*self.carriers, self.watchdog],
+            [self.deadline],
+            [self.recorder],
+            [self.dialler],
+            [Hook(at_end=source.close) for source in self.sources.values()],
+            self.takers,
+        ]
+        return Engine(stages, self.deadline, self.intake, self.consumer)
 
     @cached_property
     def takers(self) -> list[Loop]:
+        """What brings jobs into this process."""
+        releaser = Releaser(
+            self.ledger, self.dialler, DeclaredLimits(self.ledger, self.accounts, self.watching)
+        )
+        sweeper = Sweeper(self.ledger, Overdue(self.accounts, self.settler).decide, self.recorder)
         return [
             self._loop("intake", self.intake.turn),
-            self.releaser,
-            self._loop("sweeper", self.sweeper.turn),
-            *(self._loop(name, source.turn) for name, source in self.sources),
+            self._loop(RELEASER, releaser.turn),
+            self._loop("sweeper", sweeper.turn),
+            *(self._loop(name, source.turn) for name, source in self.sources.items()),
             self._loop("backlog", self.backlog.turn),
         ]
 
     @cached_property
     def carriers(self) -> list[Loop]:
+        """What brings outcomes out."""
         return [
             self._loop("recorder", self.recorder.turn),
             self._loop("keeper", Keeper(self.ledger, self.hands).turn),
-            self.relaying,
+            self._loop(RELAY, self.backlog.guarding(self.relay.turn)),
             self._loop("couriers", self.couriers.turn),
         ]
 
+    def _loop(self, name: str, turn: Callable[[], float]) -> Loop:
+        return Loop(name, turn, self.watching, self.wakes.of(name))
+
     @cached_property
-    def sources(self) -> list[tuple[str, RedisQueue | StreamSource]]:
+    def wakes(self) -> Wakes:
+        return Wakes()
+
+    @cached_property
+    def deadline(self) -> Deadline:
+        return Deadline(self.intake, self.dialler, self.recorder, self.closing)
+
+    @cached_property
+    def sources(self) -> dict[str, RedisQueue | StreamSource]:
         """What the engine itself takes jobs from, by the names of their threads."""
         if self.redis_broker is None:
-            return []
-        return [
-            ("queue", RedisQueue(self.redis_broker, self.intake, lambda: self.dialler.begun)),
-            ("stream", StreamSource(self.redis_broker, self.intake)),
-        ]
+            return {}
+        return {
+            "queue": RedisQueue(self.redis_broker, self.intake, lambda: self.dialler.begun),
+            "stream": StreamSource(self.redis_broker, self.intake),
+        }
 
     @cached_property
     def accounts(self) -> Accounts:
@@ -143,7 +153,7 @@ class Wiring:
 
     @cached_property
     def watching(self) -> Watching:
-        return Watching(self.metrics)
+        return Watching(self.metrics, self.wakes.wake_all)
 
     @cached_property
     def client(self) -> redis.Redis:
@@ -198,7 +208,8 @@ class Wiring:
 
     @cached_property
     def recorder(self) -> Recorder:
-        return Recorder(self.ledger, self.watching, self.watching, self.hands)
+        ended, room = self.wakes.of(RELAY).set, self.wakes.of(RELEASER).set
+        return Recorder(self.ledger, self.watching, self.watching, self.hands, ended=ended, room=room)
 
     @cached_property
     def hands(self) -> Hands:
@@ -208,23 +219,16 @@ class Wiring:
     def dialler(self) -> Dialler:
         timeout = self._settings.proxstop_timeout
         calls = Calls(self.accounts, self.provider, self.settler, GivingWay(), request_seconds=timeout)
-        return Dialler(self._calls, calls.dial, self.watching, self.hands)
+        freed = self.wakes.of(RELEASER).set
+        return Dialler(self._calls, calls.dial, self.watching, self.hands, freed=freed)
 
     @cached_property
     def intake(self) -> Intake:
         suspects = RedisSuspects(self.client)
         extended = self._settings.extended
         reception = Reception(self.ledger, self.accounts, self.dead_letters, self.watching, extended)
-        return Intake(reception, self.dead_letters, suspects, self.dialler, self.watching)
-
-    @cached_property
-    def releaser(self) -> Loop:
-        limits = DeclaredLimits(self.ledger, self.accounts, self.watching)
-        return self._loop("releaser", Releaser(self.ledger, self.dialler, limits).turn)
-
-    @cached_property
-    def sweeper(self) -> Sweeper:
-        return Sweeper(self.ledger, Overdue(self.accounts, self.settler).decide, self.recorder)
+        waiting = self.wakes.of(RELEASER).set
+        return Intake(reception, self.dead_letters, suspects, self.dialler, self.watching, waiting=waiting)
 
     @cached_property
     def relay(self) -> Relay:
@@ -241,10 +245,6 @@ class Wiring:
         return Backlog(self.census.unpublished, most, refusal, self.dialler, self.watching)
 
     @cached_property
-    def relaying(self) -> Loop:
-        return self._loop("relay", self.backlog.guarding(self.relay.turn))
-
-    @cached_property
     def couriers(self) -> Couriers:
         deliveries = RedisDeliveries(self.scripts, attempt_seconds=ATTEMPT_SECONDS)
 
@@ -257,13 +257,13 @@ class Wiring:
 
     @cached_property
     def consumer(self) -> ConsumerWatch:
-        return ConsumerWatch()
+        return ConsumerWatch(self.watching)
 
     @cached_property
     def watchdog(self) -> Watchdog:
         greenlets = [self.dialler.thread, self.couriers.thread]
         threads: list[Turning] = [*self.takers, *greenlets, *self.carriers]
-        return Watchdog(threads, [source for _, source in self.sources], self.consumer, self.watching)
+        return Watchdog(threads, list(self.sources.values()), self.consumer, self.watching)
 
     @cached_property
     def health(self) -> HealthServer:
@@ -273,11 +273,3 @@ class Wiring:
         ready = Readiness(self.watchdog, lambda: self.backlog.refusal, self.client, depths.read)
         host, port = self._settings.metrics_host, self._settings.metrics_port
         return HealthServer(host, port, registry, self.watchdog.live, ready.problems)
-
-    def _loop(self, name: str, turn: Callable[[], float]) -> Loop:
-        return Loop(name, turn, self.watching)
-
-
-def _wake(loops: Iterable[Loop]) -> None:
-    for loop in loops:
-        loop.wake()

@@ -64,7 +64,7 @@ class Ways:
         self._sources: Mapping[str, Any] = dict(wiring.sources)
         for source in self._sources.values():
             source._listening.listen = lambda: None
-        wiring.dialler.paused = True
+        wiring.dialler.pause(True)
         self._folder = Path(tempfile.mkdtemp())
 
     def bill(self, way: str, content: Any) -> Bill:

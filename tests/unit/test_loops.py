@@ -11,21 +11,35 @@ import pytest
 from tests.doubles.watchers import NotedFaults
 from tests.processes import wait_until
 from worker.engine import loops
-from worker.engine.loops import Loop
+from worker.engine.loops import Loop, Wakes
+from worker.engine.parts import Grace
 from worker.errors import BrokerUnavailable, StoreUnavailable
 
 NEVER_SECONDS = 3600.0
 
 
 @contextmanager
-def running(turn: Callable[[], float], faults: NotedFaults | None = None) -> Iterator[Loop]:
-    loop = Loop("test", turn, faults or NotedFaults())
+def running(
+    turn: Callable[[], float],
+    faults: NotedFaults | None = None,
+    woken: threading.Event | None = None,
+    stalled_after_seconds: float = loops.STALLED_AFTER_SECONDS,
+) -> Iterator[Loop]:
+    loop = Loop(
+        "test",
+        turn,
+        faults or NotedFaults(),
+        woken,
+        first_pause_seconds=0.001,
+        stalled_after_seconds=stalled_after_seconds,
+        join_seconds=30,
+    )
     loop.start()
     try:
         yield loop
     finally:
         loop.stop()
-        loop.join(30)
+        loop.join(Grace(0))
 
 
 class Turns:
@@ -52,16 +66,18 @@ def test_turns_follow_each_other() -> None:
 
 def test_a_wait_is_cut_short_by_a_wake() -> None:
     """Whoever has work for a loop does not wait for its poll."""
-    turns = Turns()
-    with running(turns) as loop:
+    turns, wakes = Turns(), Wakes()
+    with running(turns, woken=wakes.of("test")):
         wait_until(lambda: turns.count == 1, "the first turn")
-        loop.wake()
+        wakes.of("test").set()
         wait_until(lambda: turns.count == 2, "the second turn")
+        wakes.wake_all()
+        wait_until(lambda: turns.count == 3, "the third turn")
 
 
 def test_a_wake_during_a_turn_is_not_lost() -> None:
     """What comes while a turn is under way is looked at in the next."""
-    begun, go_on = threading.Event(), threading.Event()
+    begun, go_on, woken = threading.Event(), threading.Event(), threading.Event()
     count: list[int] = []
 
     def turn() -> float:
@@ -70,37 +86,35 @@ def test_a_wake_during_a_turn_is_not_lost() -> None:
         go_on.wait(30)
         return NEVER_SECONDS
 
-    with running(turn) as loop:
+    with running(turn, woken=woken):
         assert begun.wait(30)
-        loop.wake()
+        woken.set()
         go_on.set()
         wait_until(lambda: len(count) == 2, "the second turn")
 
 
 def test_stopping_lets_the_turn_under_way_be_the_last() -> None:
     """The thread ends, however long the wait that was asked for, and that is no trouble."""
-    turns = Turns()
-    with running(turns) as loop:
+    turns, woken = Turns(), threading.Event()
+    with running(turns, woken=woken) as loop:
         wait_until(lambda: turns.count == 1, "the first turn")
         loop.stop()
-        loop.join(30)
-        loop.wake()
+        loop.join(Grace(0))
+        woken.set()
         assert loop.trouble is None and turns.count == 1
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("away"), BrokerUnavailable("away")])
-def test_an_outage_is_told_once_and_its_end_once(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outage_is_told_once_and_its_end_once(error: Exception) -> None:
     """However many turns fail in a row."""
-    monkeypatch.setattr(loops, "FIRST_PAUSE_SECONDS", 0.001)
     faults, turns = NotedFaults(), Turns(error, error, error, 0.0)
     with running(turns, faults):
         wait_until(lambda: bool(faults.recovered), "recovery")
     assert faults.failed == [("test", error)] and faults.recovered == ["test"]
 
 
-def test_a_fault_of_ours_is_told_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_ours_is_told_each_time() -> None:
     """An error nobody foresaw does not end the loop either, and none of them is kept quiet."""
-    monkeypatch.setattr(loops, "FIRST_PAUSE_SECONDS", 0.001)
     faults, turns = NotedFaults(), Turns(ZeroDivisionError(), KeyError("x"), 0.0)
     with running(turns, faults):
         wait_until(lambda: bool(faults.recovered), "recovery")
@@ -115,9 +129,8 @@ def test_pauses_after_failures_double_up_to_a_bound() -> None:
     assert loop._take_turn() <= loops.STALLED_AFTER_SECONDS / 4
 
 
-def test_trouble_is_told_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trouble_is_told_while_it_lasts() -> None:
     """An operator asks; a loop that turns has none."""
-    monkeypatch.setattr(loops, "FIRST_PAUSE_SECONDS", 0.001)
     failing = threading.Event()
     failing.set()
 
@@ -133,37 +146,35 @@ def test_trouble_is_told_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None
         assert not loop.stalled
 
 
-def test_a_turn_that_takes_too_long_is_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_turn_that_takes_too_long_is_a_stall() -> None:
     """So is a thread that ended, or was never started."""
     assert Loop("test", Turns(), NotedFaults()).stalled
-    monkeypatch.setattr(loops, "STALLED_AFTER_SECONDS", 0.2)
     let_go = threading.Event()
 
     def turn() -> float:
         let_go.wait(30)
         return 0.0
 
-    with running(turn) as loop:
+    with running(turn, stalled_after_seconds=0.2) as loop:
         assert not loop.stalled
         wait_until(lambda: loop.stalled and loop.trouble == "test stalled", "a stall")
         let_go.set()
 
 
-def test_a_loop_that_is_stuck_tells_where(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_that_is_stuck_tells_where() -> None:
     """The places in the code, innermost last, so that the log names the cause; one that ended says so."""
-    monkeypatch.setattr(loops, "STALLED_AFTER_SECONDS", 0.2)
     let_go = threading.Event()
 
     def turn() -> float:
         let_go.wait(30)
         return NEVER_SECONDS
 
-    with running(turn) as loop:
+    with running(turn, stalled_after_seconds=0.2) as loop:
         wait_until(lambda: loop.stalled, "a stall")
         assert "test_loops.py" in loop.where and "wait" in loop.where.rpartition(">")[2]
         let_go.set()
         loop.stop()
-        loop.join(30)
+        loop.join(Grace(0))
         assert loop.where == "ended"
 
 

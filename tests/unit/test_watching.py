@@ -293,10 +293,10 @@ def test_cause_that_shows_behind_a_lost_connection_is_told_too(watching: Watchin
     assert lines[-1]["event"] == "store.back"
 
 
-def test_the_first_loop_that_gets_through_wakes_the_others(watching: Watching) -> None:
+def test_the_first_loop_that_gets_through_wakes_the_others(metrics: Metrics) -> None:
     """The recorder does not sleep on while Redis answers; it is back once all are through. (A1, B1)"""
     woken: list[str] = []
-    watching.back = lambda: woken.append("all")
+    watching = Watching(metrics, lambda: woken.append("all"))
     with capture_logs() as lines:
         for loop in ("releaser", "recorder"):
             watching.loop_failed(loop, StoreUnavailable("READONLY"))

@@ -1,6 +1,6 @@
 """The way out to any broker that kombu speaks to: addresses, bounded connections, confirmed publishing.
 
-address          which broker: BROKER_URL, REDIS_URL or the embedded server
+address          which servers: BROKER_URL, REDIS_URL or the embedded server
 queues           names and shapes of all queues and exchanges
 transports       kombu's connection, with addresses read as everywhere else, and TLS that verifies
 connection       one connection that never waits for ever

@@ -1,18 +1,29 @@
-"""Which broker: BROKER_URL, else REDIS_URL, else the embedded server."""
+"""Which servers: REDIS_URL is the store, BROKER_URL, else the store, is the broker; else the embedded server is both.
+
+Nothing here starts a server.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from worker import embedded
 from worker.settings import Settings
 
 
+def state_dir(settings: Settings) -> Path:
+    """Return the embedded server's folder."""
+    return settings.state_dir or embedded.default_state_dir()
+
+
+def redis_url(settings: Settings) -> str:
+    """Return the address of the store."""
+    return settings.redis_url or embedded.socket_url(state_dir(settings))
+
+
 def broker_url(settings: Settings) -> str:
-    """The URL of the broker that `settings` name. Starts nothing."""
-    if settings.broker_url is not None:
-        return settings.broker_url
-    if settings.redis_url is not None:
-        return settings.redis_url
-    return embedded.broker_url(settings.state_dir or embedded.default_state_dir())
+    """Return the address of the broker, for kombu."""
+    return settings.broker_url or settings.redis_url or embedded.broker_url(state_dir(settings))
 
 
 def broker_variable(settings: Settings) -> str:

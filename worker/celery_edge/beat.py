@@ -23,12 +23,7 @@ class BeatStep(bootsteps.StartStopStep):
 
     def start(self, consumer: Any) -> None:
         consumer.watch.attach(lambda: _cut(consumer))
-
-        def beat() -> None:
-            consumer.watch.beat()
-            consumer.turns()
-
-        self._timer = consumer.timer.call_repeatedly(BEAT_SECONDS, beat)
+        self._timer = consumer.timer.call_repeatedly(BEAT_SECONDS, consumer.watch.beat)
 
     def stop(self, consumer: Any) -> None:
         """Also where an earlier step failed, and this one was never started."""

@@ -40,7 +40,6 @@ from worker.failpoints import hit
 from worker.inbound.entry import Entry
 from worker.inbound.messages import Envelope, read_plain, read_task
 
-LOOP = "consumer"
 LOOK_UP_SECONDS = 0.5
 PREFETCH = 200
 """Messages in hand from each queue. What one queue has in hand lies before a message that comes now in another; fewer
@@ -67,7 +66,7 @@ class CallConsumer(Consumer):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options | {"initial_prefetch_count": PREFETCH})
         self._acknowledgements: list[Acknowledgements] = []
-        self._pacing, self._failing = Pacing(), False
+        self._pacing = Pacing()
 
     def connect(self) -> Any:
         """A connection on which all queues are there, however long that takes."""
@@ -77,10 +76,10 @@ class CallConsumer(Consumer):
             try:
                 return self._connected()
             except BrokerUnavailable as error:
-                self._failed(error)
+                self.watch.failed(error)
             except ConfigurationError as error:
                 # The address was good at the start: a file that it names is gone.
-                self._failed(BrokerRefused(str(error)))
+                self.watch.failed(BrokerRefused(str(error)))
 
     def _connected(self) -> Any:
         connection = self.app.connection_for_read(heartbeat=self.amqheartbeat)
@@ -113,19 +112,8 @@ class CallConsumer(Consumer):
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """As Celery does; but it is told once, until the consumer turns again."""
-        self._failed(_told(exc))
+        self.watch.failed(_told(exc))
         super().on_connection_error_after_connected(exc)
-
-    def _failed(self, problem: BrokerUnavailable) -> None:
-        self._failing = True
-        self.watch.failed(problem)
-        self.controller.engine.faults.loop_failed(LOOP, problem)
-
-    def turns(self) -> None:
-        """The event loop turns, with all consumers at work."""
-        if self._failing:
-            self._failing = False
-            self.controller.engine.faults.loop_recovered(LOOP)
 
     def register_with_event_loop(self, hub: Any) -> None:
         """As Celery does; but a loop that may sleep for ten seconds hears a signal to stop only then."""

@@ -10,6 +10,7 @@ import redis
 
 from worker import embedded
 from worker.broker import address
+from worker.broker.address import redis_url, state_dir
 from worker.cli.output import say
 from worker.core.accounts import Accounts
 from worker.errors import StoreUnavailable
@@ -33,11 +34,6 @@ def here(settings: Settings) -> Settings:
     return _dev(settings) if _answers(dev_folder(settings)) else settings
 
 
-def state_dir(settings: Settings) -> Path:
-    """The folder of the embedded server."""
-    return settings.state_dir or embedded.default_state_dir()
-
-
 def dev_folder(settings: Settings) -> Path:
     """The folder of `callworker dev`, apart from that of `callworker run`, which may hold real jobs."""
     usual = state_dir(settings)
@@ -47,11 +43,6 @@ def dev_folder(settings: Settings) -> Path:
 def dev_accounts_file(folder: Path) -> Path:
     """The accounts file of `callworker dev`."""
     return folder / "accounts.toml"
-
-
-def redis_url(settings: Settings) -> str:
-    """The address of the store. Starts nothing."""
-    return settings.redis_url or embedded.socket_url(state_dir(settings))
 
 
 def store(settings: Settings) -> redis.Redis:

@@ -1,6 +1,7 @@
 """The threads of a worker process, started and stopped in order; they know ports alone.
 
 engine          all threads together
+parts           how a part of the worker starts and stops
 loops           a thread that takes one turn after another and survives every fault
 intake          puts messages on record in batches, and then acknowledges them
 batches         what has come together in a queue, as one batch
@@ -14,7 +15,6 @@ standing        keeps the limits of the newest accounts file in force
 sweeper         ends expired jobs and decides about lost ones
 backlog         stops dialling while outcomes cannot leave
 couriers        the webhook deliveries in flight, all in the courier thread
-draining        waits for what is under way when the worker stops
 consumer_watch  notices a consumer that is not connected or no longer turns
 watchdog        notices threads that no longer turn
 """

@@ -107,4 +107,4 @@ class Backlog:
             self._watch.backlog_cleared(unpublished)
 
     def _pause(self) -> None:
-        self._dialler.paused = self._full or self.refusal is not None
+        self._dialler.pause(self._full or self.refusal is not None)

@@ -6,21 +6,24 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from worker.engine.loops import Faults
+from worker.errors import BrokerUnavailable
 from worker.network.causes import because
 
+NAME = "consumer"
 STALLED_AFTER_SECONDS = 60.0
 MAX_LOSSES, LOSSES_WITHIN_SECONDS = 3, 30.0
 """A consumer that loses its connection so often consumes nothing, although it is connected most of the time."""
 
 
 class ConsumerWatch:
-    """Heard from by the consumer's own loop; asked by the watch over the worker. Thread-safe.
+    """Hears how the consumer is from its own loop, and is asked by the watch over the worker. Thread-safe.
 
     Only a consumer that is attached, which means connected, can stall: one that waits for its broker is well.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, faults: Faults, clock: Callable[[], float] = time.monotonic) -> None:
+        self._faults, self._clock, self._failing = faults, clock, False
         self._restart: Callable[[], None] | None = None
         self._last_beat = 0.0
         self._why = ""
@@ -30,9 +33,10 @@ class ConsumerWatch:
         """The consumer is connected; `restart`, called from another thread, makes it connect again."""
         self._last_beat, self._restart, self._why = self._clock(), restart, ""
 
-    def failed(self, problem: BaseException) -> None:
-        """It could not connect, or was refused; the cause is told until it is connected."""
-        self._why = because(problem)
+    def failed(self, error: BrokerUnavailable) -> None:
+        """It could not connect, was refused or lost its connection; the cause is told until it is connected."""
+        self._why, self._failing = because(error), True
+        self._faults.loop_failed(NAME, error)
 
     def detach(self) -> None:
         """It lost its connection, or ends."""
@@ -41,7 +45,11 @@ class ConsumerWatch:
         self._restart = None
 
     def beat(self) -> None:
+        """Its event loop turns, with all consumers at work."""
         self._last_beat = self._clock()
+        if self._failing:
+            self._failing = False
+            self._faults.loop_recovered(NAME)
 
     @property
     def stalled(self) -> bool:

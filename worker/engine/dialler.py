@@ -8,10 +8,10 @@ from functools import partial
 from typing import Protocol
 
 from worker.core.records import Lease
-from worker.engine.draining import drained
 from worker.engine.greenlets import Greenlets
 from worker.engine.keeper import Hands
 from worker.engine.loops import Faults
+from worker.engine.parts import Grace, Part
 from worker.telemetry.logs import job_context
 
 MAX_STARTING = 64
@@ -29,7 +29,7 @@ class Dial(Protocol):
     def __call__(self, lease: Lease, started: Callable[[], None], /) -> None: ...
 
 
-class Dialler:
+class Dialler(Part):
     """The calls in flight, with a count of the places that are free. Thread-safe.
 
     Whoever leases a job reserves a place first; a lease is not worth taking without one, for its slot would pass. After
@@ -37,7 +37,15 @@ class Dialler:
     start, for a small part of all places. `begun` counts calls, nearly.
     """
 
-    def __init__(self, places: int, dial: Dial, faults: Faults, hands: Hands | None = None) -> None:
+    def __init__(
+        self,
+        places: int,
+        dial: Dial,
+        faults: Faults,
+        hands: Hands | None = None,
+        *,
+        freed: Callable[[], None] = lambda: None,
+    ) -> None:
         """`hands`: where a job is noted from `submit` until its call is over."""
         self._dial, self._faults, self._hands = dial, faults, hands or Hands()
         self._free, self._places = places, places
@@ -45,9 +53,8 @@ class Dialler:
         self._starting, self._short = 0, False
         self._lock = threading.Lock()
         self.thread = Greenlets("dial")
-        self.paused = False
+        self._paused, self._freed = False, freed
         self.begun = 0
-        self.freed: Callable[[], None] = lambda: None
 
     @property
     def in_flight(self) -> int:
@@ -57,7 +64,7 @@ class Dialler:
     def reserve(self, most: int) -> int:
         """Take up to `most` free places, none while paused; how many were had."""
         with self._lock:
-            taken = 0 if self.paused else min(most, self._room)
+            taken = 0 if self._paused else min(most, self._room)
             self._free -= taken
             self._starting += taken
             self._short = self._short or taken == 0
@@ -73,9 +80,13 @@ class Dialler:
         self._hands.take(lease)
         self.thread.submit(partial(self._run, lease))
 
-    def drain(self, timeout_seconds: float, hurry: threading.Event) -> bool:
-        """Wait until no call is in flight; False if some still are after the time, or when `hurry` is set."""
-        return drained(lambda: self._free >= self._places, timeout_seconds, hurry)
+    def pause(self, on: bool) -> None:
+        """Give no more places, or give them again."""
+        self._paused = on
+
+    def join(self, grace: Grace, /) -> None:
+        """Wait until no call is in flight."""
+        grace.wait(lambda: not self.in_flight)
 
     def _run(self, lease: Lease) -> None:
         start = _Start(self._started)
@@ -104,7 +115,7 @@ class Dialler:
             wanted = self._short and self._room >= enough
             self._short = self._short and not wanted
         if wanted:
-            self.freed()
+            self._freed()
 
 
 class _Start:

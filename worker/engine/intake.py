@@ -44,13 +44,16 @@ class Intake:
         suspects: Suspects,
         dialler: Dialler,
         faults: Faults,
+        *,
+        waiting: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self._reception, self._dead_letters, self._suspects = reception, dead_letters, suspects
         self._dialler, self._faults = dialler, faults
         self._entries: queue.SimpleQueue[Entry] = queue.SimpleQueue()
         self._batch: list[Entry] = []
-        self.waiting: Callable[[], None] = lambda: None
+        self._waiting, self._idle_seconds = waiting, idle_seconds
         self._lock = threading.Lock()
         self._in_hand_bytes, self._in_hand = 0, 0
         self._setbacks, self._clock = Setbacks(clock), clock
@@ -91,7 +94,14 @@ class Intake:
         return 0.0
 
     def _take_turn(self) -> None:
-        fill(self._batch, self._entries, MAX_BATCH, IDLE_SECONDS, lambda entry: entry.weight, MAX_BATCH_BYTES)
+        fill(
+            self._batch,
+            self._entries,
+            MAX_BATCH,
+            self._idle_seconds,
+            lambda entry: entry.weight,
+            MAX_BATCH_BYTES,
+        )
         self._let_go_of_setbacks()
         for entry in self._setbacks.due():
             self._try_again(entry)
@@ -139,7 +149,7 @@ class Intake:
         finally:
             self._dialler.give_back(places - handed_over)
         if len(leases) < len(submissions):
-            self.waiting()
+            self._waiting()
         self._setbacks.others_passed()
 
     def _submissions(self, entries: Sequence[Entry]) -> list[tuple[Entry, Submission]]:

@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from worker.engine.parts import Grace, Part
 from worker.errors import BrokerUnavailable, StoreUnavailable
 from worker.network.causes import because
 from worker.telemetry.threads import show_name, whereabouts
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
 STALLED_AFTER_SECONDS = 60.0
+JOIN_SECONDS = 2.0
 
 
 class Faults(Protocol):
@@ -23,21 +25,48 @@ class Faults(Protocol):
     def loop_recovered(self, loop: str) -> None: ...
 
 
-class Loop:
+class Wakes:
+    """Ends the waits of loops, each known by its name: whoever wakes a loop may be made before the loop is."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, threading.Event] = {}
+
+    def of(self, loop: str) -> threading.Event:
+        """Return what the loop of this name waits for; set, it makes the next turn begin at once."""
+        return self._events.setdefault(loop, threading.Event())
+
+    def wake_all(self) -> None:
+        for event in list(self._events.values()):
+            event.set()
+
+
+class Loop(Part):
     """Calls `turn` again and again in a daemon thread.
 
-    A turn returns the seconds to wait before the next, which `wake` cuts short. A turn that raises is followed by a
-    pause that doubles from 0.1 to 5 s; StoreUnavailable and BrokerUnavailable are expected, anything else is a fault
-    of ours and no reason to stop either.
+    A turn returns the seconds to wait before the next, a wait that ends once `woken` is set. A turn that raises is
+    followed by a pause that doubles from 0.1 to 5 s; StoreUnavailable and BrokerUnavailable are expected, anything else
+    is a fault of ours and no reason to stop either.
 
     A turn that does not end stays the only one: nobody can tell it from a slow one, and a second thread would take what
     the first has in hand, or be stuck at the same place. The process is unlive meanwhile, see `stalled`.
     """
 
-    def __init__(self, name: str, turn: Callable[[], float], faults: Faults) -> None:
+    def __init__(
+        self,
+        name: str,
+        turn: Callable[[], float],
+        faults: Faults,
+        woken: threading.Event | None = None,
+        *,
+        first_pause_seconds: float = FIRST_PAUSE_SECONDS,
+        stalled_after_seconds: float = STALLED_AFTER_SECONDS,
+        join_seconds: float = JOIN_SECONDS,
+    ) -> None:
         self.name = name
         self._turn, self._faults = turn, faults
-        self._woken, self._stopping = threading.Event(), threading.Event()
+        self._woken, self._stopping = woken or threading.Event(), threading.Event()
+        self._first_pause_seconds, self._stalled_after_seconds = first_pause_seconds, stalled_after_seconds
+        self._join_seconds = join_seconds
         self._pause_seconds, self._because = 0.0, ""
         self._last_turn = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -46,18 +75,15 @@ class Loop:
         self._last_turn = time.monotonic()
         self._thread.start()
 
-    def wake(self) -> None:
-        """Begin the next turn now."""
-        self._woken.set()
-
     def stop(self) -> None:
         """Let the turn under way be the last; returns at once."""
         self._stopping.set()
         self._woken.set()
 
-    def join(self, timeout_seconds: float) -> None:
+    def join(self, _: Grace, /) -> None:
+        """Return when its turn has ended, or has taken too long for that; the grace is for calls."""
         if self._thread.is_alive():
-            self._thread.join(timeout_seconds)
+            self._thread.join(self._join_seconds)
 
     @property
     def trouble(self) -> str | None:
@@ -71,7 +97,7 @@ class Loop:
         """True where the thread died, or its turn has taken a minute."""
         if self._stopping.is_set():
             return False
-        return not self._thread.is_alive() or time.monotonic() - self._last_turn > STALLED_AFTER_SECONDS
+        return not self._thread.is_alive() or time.monotonic() - self._last_turn > self._stalled_after_seconds
 
     @property
     def where(self) -> str:
@@ -95,11 +121,13 @@ class Loop:
         if self._pause_seconds:
             self._pause_seconds = 0.0
             self._faults.loop_recovered(self.name)
-        return min(wait_seconds, STALLED_AFTER_SECONDS / 4)
+        return min(wait_seconds, self._stalled_after_seconds / 4)
 
     def _failed(self, error: Exception) -> float:
         if not self._pause_seconds or not isinstance(error, StoreUnavailable | BrokerUnavailable):
             self._faults.loop_failed(self.name, error)
         self._because = because(error)
-        self._pause_seconds = min(max(self._pause_seconds * 2, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+        self._pause_seconds = min(
+            max(self._pause_seconds * 2, self._first_pause_seconds), LONGEST_PAUSE_SECONDS
+        )
         return self._pause_seconds

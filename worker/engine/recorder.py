@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from worker.core.ports import Ledger, Watch
 from worker.core.records import Decision, Ending, Recorded
 from worker.engine.batches import fill
-from worker.engine.draining import drained
 from worker.engine.keeper import Hands
 from worker.engine.loops import Faults
+from worker.engine.parts import Grace, Part
 from worker.errors import StoreUnavailable
 from worker.failpoints import hit
 from worker.telemetry.logs import job_context
@@ -22,6 +22,9 @@ MAX_BATCH = 128
 IDLE_SECONDS = 0.5
 BLOCKED_SECONDS = 1.0
 """After that what a wrong key in the store stood in the way of is given again."""
+
+RECORD_SECONDS = 1.0
+"""What the last outcomes have for getting on record where the calls have used up the grace."""
 
 GATHER_SECONDS = 0.01
 """The pause after a batch, in which the next one gathers: many decisions cost little more than one."""
@@ -33,7 +36,7 @@ class _Entry:
     done: Callable[[], None]
 
 
-class Recorder:
+class Recorder(Part):
     """A queue of decisions and the turn that empties it. `put` may be called by any thread, `turn` by one.
 
     What a call came to is known to this process alone, so a decision is kept until Redis takes it or another worker has
@@ -42,7 +45,18 @@ class Recorder:
     or will that waits again.
     """
 
-    def __init__(self, ledger: Ledger, watch: Watch, faults: Faults, hands: Hands | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        watch: Watch,
+        faults: Faults,
+        hands: Hands | None = None,
+        *,
+        ended: Callable[[], None] = lambda: None,
+        room: Callable[[], None] = lambda: None,
+        idle_seconds: float = IDLE_SECONDS,
+        blocked_seconds: float = BLOCKED_SECONDS,
+    ) -> None:
         """`hands`: where a job is noted from `put` until its decision is on record or given up."""
         self._ledger, self._watch, self._faults = ledger, watch, faults
         self._hands = hands or Hands()
@@ -52,8 +66,8 @@ class Recorder:
         self._again_at = 0.0
         self._lock = threading.Lock()
         self._open = 0
-        self.ended: Callable[[], None] = lambda: None
-        self.room: Callable[[], None] = lambda: None
+        self._ended, self._room = ended, room
+        self._idle_seconds, self._blocked_seconds = idle_seconds, blocked_seconds
 
     @property
     def backlog(self) -> int:
@@ -69,7 +83,7 @@ class Recorder:
 
     def turn(self) -> float:
         """Record one batch. Raises StoreUnavailable; the batch is then kept for the next turn."""
-        fill(self._batch, self._entries, MAX_BATCH, IDLE_SECONDS)
+        fill(self._batch, self._entries, MAX_BATCH, self._idle_seconds)
         self._batch += self._blocked_until_now()
         if not self._batch:
             return 0.0
@@ -87,13 +101,13 @@ class Recorder:
         now = time.monotonic()
         if now < self._again_at:
             return []
-        self._again_at = now + BLOCKED_SECONDS
+        self._again_at = now + self._blocked_seconds
         again, self._blocked = self._blocked[:MAX_BATCH], self._blocked[MAX_BATCH:]
         return again
 
-    def drain(self, timeout_seconds: float, hurry: threading.Event) -> bool:
-        """Wait until all is on record; False if that took too long, or when `hurry` is set."""
-        return drained(lambda: self._open <= 0, timeout_seconds, hurry)
+    def join(self, grace: Grace, /) -> None:
+        """Wait until all is on record, for a moment also where the calls have used up the grace."""
+        grace.wait(lambda: self._open <= 0, RECORD_SECONDS)
 
     def _record(self, batch: Sequence[_Entry]) -> list[_Entry]:
         """Record a batch; those that a wrong key stood in the way of."""
@@ -112,9 +126,9 @@ class Recorder:
         for entry, verdict in told:
             self._tell(entry, verdict)
         if "settle" in kinds:
-            self.ended()
+            self._ended()
         if Recorded.ROOM in verdicts or "park" in kinds:
-            self.room()
+            self._room()
         return [entry for entry, verdict in told if verdict is Recorded.BLOCKED]
 
     def _record_apart(self, batch: Sequence[_Entry], fault: Exception) -> list[_Entry]:

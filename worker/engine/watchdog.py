@@ -7,23 +7,9 @@ from typing import Protocol
 
 from worker.engine.consumer_watch import ConsumerWatch
 from worker.engine.loops import Faults, Loop
+from worker.engine.parts import Grace, Part, Turning
 
 BEAT_SECONDS = 1.0
-
-
-class Turning(Protocol):
-    """A thread that is watched over; see `worker.engine.loops.Loop`."""
-
-    name: str
-
-    @property
-    def stalled(self) -> bool: ...
-
-    @property
-    def trouble(self) -> str | None: ...
-
-    @property
-    def where(self) -> str: ...
 
 
 class Taking(Protocol):
@@ -48,7 +34,7 @@ class WatchdogWatch(Faults, Protocol):
     def wrong_keys(self, keys: frozenset[str]) -> None: ...
 
 
-class Watchdog:
+class Watchdog(Part):
     """Knows how all threads, sources and the consumer of a process are. Thread-safe, but for `beat`.
 
     It beats in a thread of its own, which it watches over like the others once it is started: /livez tells of it.
@@ -73,8 +59,8 @@ class Watchdog:
         """Let the beat under way be the last; returns at once."""
         self._loop.stop()
 
-    def join(self, timeout_seconds: float) -> None:
-        self._loop.join(timeout_seconds)
+    def join(self, grace: Grace, /) -> None:
+        self._loop.join(grace)
 
     def live(self) -> list[str]:
         """Why the process is not well: threads that no longer turn."""

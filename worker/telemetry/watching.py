@@ -40,16 +40,15 @@ class Watching:
     Thread-safe.
     """
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: Metrics, back: Callable[[], None] = lambda: None) -> None:
+        """`back` is called when a store or broker that was away has answered one of several loops again."""
+        self._metrics, self._back = metrics, back
         # Bound once: structlog's lazy one costs as much, each time, as a line that is not written.
         self._log = structlog.get_logger(__name__).bind()
         self._outages = Outages()
         self._wrong_keys: frozenset[str] = frozenset()
         self._wrong_of_store = WrongKeys()
         self._standing: tuple[bool, bool] | None = None
-        self.back: Callable[[], None] = lambda: None
-        """Called when a store or broker that was away has answered one of several loops again."""
 
     def accepted(self, account: str, job_id: str, source: Source) -> None:
         self._metrics.jobs_accepted.labels(self._metrics.account(account), source).inc()
@@ -233,7 +232,7 @@ class Watching:
         if over or trouble == "loop.failed":
             self._log.info(_BACK[trouble], loop=loop)
         if others and trouble != "loop.failed":
-            self.back()
+            self._back()
 
     def _count_refusal(self, job: Job, error: CallError) -> None:
         account, code = self._metrics.account(job.account), self._metrics.code(error.code)

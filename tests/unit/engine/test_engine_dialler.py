@@ -15,6 +15,7 @@ from tests.doubles.world import World
 from tests.processes import wait_until
 from worker.core.records import Lease
 from worker.engine.dialler import GATHERED_PART, MAX_STARTING, Dialler
+from worker.engine.parts import Grace
 
 
 @pytest.fixture
@@ -40,8 +41,7 @@ def test_no_more_places_are_reserved_than_are_free() -> None:
 def test_a_place_that_someone_waits_for_is_told_of() -> None:
     """So that waiting jobs get it at once; as long as nobody went without there is nothing to tell."""
     freed: list[int] = []
-    dialler = Dialler(3, lambda *_: None, NotedFaults())
-    dialler.freed = lambda: freed.append(1)
+    dialler = Dialler(3, lambda *_: None, NotedFaults(), freed=lambda: freed.append(1))
     dialler.give_back(dialler.reserve(3))
     assert freed == []
     dialler.reserve(3)
@@ -60,8 +60,7 @@ def test_few_calls_start_at_a_time(lease: Lease) -> None:
         started()
         wait_for(let_go)
 
-    dialler = Dialler(500, dial, NotedFaults())
-    dialler.freed = freed.set
+    dialler = Dialler(500, dial, NotedFaults(), freed=freed.set)
     assert dialler.reserve(500) == MAX_STARTING
     assert dialler.reserve(500) == 0
     for _ in range(MAX_STARTING // 2):
@@ -81,8 +80,7 @@ def test_the_last_call_to_start_makes_room_whatever_is_in_flight(lease: Lease) -
         if leased.fence == lease.fence:
             wait_for(let_go)
 
-    dialler = Dialler(2, dial, NotedFaults())
-    dialler.freed = freed.set
+    dialler = Dialler(2, dial, NotedFaults(), freed=freed.set)
     assert (dialler.reserve(9), dialler.reserve(9)) == (2, 0)
     dialler.submit(lease)
     dialler.submit(replace(lease, fence=lease.fence + 1))
@@ -104,14 +102,14 @@ def test_places_gather_where_all_were_taken(lease: Lease) -> None:
         wait_for(let_go)
         ended.append(None)
 
-    dialler = Dialler(MAX_STARTING, dial, NotedFaults())
+    dialler = Dialler(MAX_STARTING, dial, NotedFaults(), freed=lambda: told.append(len(ended)))
     for _ in range(dialler.reserve(MAX_STARTING)):
         dialler.submit(lease)
     assert all_here.wait(30)
-    assert dialler.reserve(1) == 0
-    dialler.freed = lambda: told.append(len(ended))
+    assert dialler.reserve(1) == 0 and told == []
     let_go.set()
-    assert dialler.drain(30, threading.Event())
+    dialler.join(Grace(30))
+    assert dialler.in_flight == 0
     assert told == [MAX_STARTING // GATHERED_PART]
 
 
@@ -119,9 +117,9 @@ def test_while_paused_no_place_can_be_had() -> None:
     """Those that are reserved already stay so."""
     dialler = Dialler(3, lambda *_: None, NotedFaults())
     dialler.reserve(1)
-    dialler.paused = True
+    dialler.pause(True)
     assert dialler.reserve(9) == 0
-    dialler.paused = False
+    dialler.pause(False)
     assert dialler.reserve(9) == 2
 
 
@@ -138,7 +136,8 @@ def test_calls_run_side_by_side(lease: Lease) -> None:
     dialler = Dialler(3, dial, faults)
     for _ in range(dialler.reserve(3)):
         dialler.submit(lease)
-    assert dialler.drain(30, threading.Event())
+    dialler.join(Grace(30))
+    assert dialler.in_flight == 0
     assert dialler.reserve(9) == 3
     assert len(threads) == 3 and len(set(threads)) == 1 and faults.failed == []
 
@@ -156,7 +155,8 @@ def test_a_call_that_breaks_gives_its_place_back(lease: Lease) -> None:
     for one in (lease, replace(lease, fence=lease.fence + 1)):
         wait_until(lambda: dialler.reserve(1) == 1, "the place is free")
         dialler.submit(one)
-    assert dialler.drain(30, threading.Event())
+    dialler.join(Grace(30))
+    assert dialler.in_flight == 0
     assert seen == ["job-1"]
     assert [(loop, type(error)) for loop, error in faults.failed] == [("dial", ZeroDivisionError)]
 
@@ -171,8 +171,11 @@ def test_draining_ends_with_its_time_or_in_a_hurry(lease: Lease) -> None:
     dialler = Dialler(1, dial, NotedFaults())
     dialler.reserve(1)
     dialler.submit(lease)
-    assert not dialler.drain(0.0, hurry)
+    dialler.join(Grace(0.0, hurry))
+    assert dialler.in_flight == 1
     hurry.set()
-    assert not dialler.drain(3600.0, hurry)
+    dialler.join(Grace(3600.0, hurry))
+    assert dialler.in_flight == 1
     let_go.set()
-    assert dialler.drain(30, threading.Event())
+    dialler.join(Grace(30))
+    assert dialler.in_flight == 0

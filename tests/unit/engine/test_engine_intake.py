@@ -16,7 +16,6 @@ from tests.doubles.world import World
 from worker.core.judging import Broken, Submission, decode
 from worker.core.ports import Whole
 from worker.core.records import Lease, Source
-from worker.engine import intake as module
 from worker.engine.dialler import Dialler
 from worker.engine.intake import MAX_BATCH_BYTES, MAX_CRASHES, MAX_IN_HAND_BYTES, Intake
 from worker.engine.loops import STALLED_AFTER_SECONDS
@@ -42,7 +41,6 @@ class Bench:
     """An intake on doubles, and what was acknowledged."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, threads: int = 5) -> None:
-        monkeypatch.setattr(module, "IDLE_SECONDS", 0.001)
         self.world = World(monkeypatch, account("acme", "1000/s", burst=100))
         self.dialler, self.suspects, self.faults = Idle(threads), CountedSuspects(), NotedFaults()
         self.done: list[str] = []
@@ -53,7 +51,8 @@ class Bench:
             self.suspects,
             self.dialler,
             self.faults,
-            self.clock,
+            clock=self.clock,
+            idle_seconds=0.001,
         )
 
     def put(self, name: str, **fields: Any) -> Entry:

@@ -101,8 +101,7 @@ def test_a_call_is_in_hand_until_it_is_over(world: World, hands: Hands) -> None:
         seen.append(ids(hands.to_keep()))
         raise ZeroDivisionError
 
-    dialler = Dialler(1, dial, NotedFaults(), hands)
-    dialler.freed = over.set
+    dialler = Dialler(1, dial, NotedFaults(), hands, freed=over.set)
     assert [dialler.reserve(1), dialler.reserve(1)] == [1, 0]
     dialler.submit(world.lease("a"))
     assert over.wait(30)

@@ -13,6 +13,7 @@ from tests.doubles.watchers import NotedFaults
 from tests.doubles.world import World
 from worker.core.records import Decision, Lease, Parking, Reason, Recorded
 from worker.core.retry import Tally
+from worker.engine.parts import Grace
 from worker.engine.recorder import Recorder
 from worker.errors import StoreUnavailable
 
@@ -34,10 +35,15 @@ class Bench:
             return whole(ledger, decisions)
 
         monkeypatch.setattr(MemoryLedger, "record", record)
-        monkeypatch.setattr("worker.engine.recorder.IDLE_SECONDS", 0.001)
-        self.recorder = Recorder(self.world.ledger, self.world.watch, self.faults)
-        self.recorder.ended = lambda: self.told.append("ended")
-        self.recorder.room = lambda: self.told.append("room")
+        self.recorder = Recorder(
+            self.world.ledger,
+            self.world.watch,
+            self.faults,
+            ended=lambda: self.told.append("ended"),
+            room=lambda: self.told.append("room"),
+            idle_seconds=0.001,
+            blocked_seconds=0.0,
+        )
 
     def lease(self, name: str) -> Lease:
         return self.world.lease(name)
@@ -74,10 +80,11 @@ def test_while_the_store_is_away_decisions_are_kept(bench: Bench) -> None:
         with pytest.raises(StoreUnavailable):
             bench.recorder.turn()
     bench.park(late)
-    assert bench.told == [] and not bench.recorder.drain(0.0, threading.Event())
+    assert bench.told == [] and bench.recorder.backlog == 2
     bench.world.store.away = False
     bench.recorder.turn()
-    assert bench.batches == [1, 1, 2] and bench.recorder.drain(0.0, threading.Event())
+    bench.recorder.join(Grace(30))
+    assert bench.batches == [1, 1, 2] and bench.recorder.backlog == 0
 
 
 def test_one_that_breaks_takes_no_other_along(bench: Bench) -> None:
@@ -104,7 +111,6 @@ def test_what_a_wrong_key_blocks_is_kept_and_given_again(
         ]
 
     monkeypatch.setattr(MemoryLedger, "record", record)
-    monkeypatch.setattr("worker.engine.recorder.BLOCKED_SECONDS", 0.0)
     for lease in [bench.lease("a"), bench.lease("b")]:
         bench.park(lease)
     for _ in range(3):
@@ -129,4 +135,5 @@ def test_draining_ends_in_a_hurry(bench: Bench) -> None:
     hurry = threading.Event()
     hurry.set()
     bench.park(bench.lease("a"))
-    assert not bench.recorder.drain(3600.0, hurry)
+    bench.recorder.join(Grace(3600.0, hurry))
+    assert bench.recorder.backlog == 1

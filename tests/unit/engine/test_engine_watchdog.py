@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from tests.doubles.clocks import FakeClock
+from tests.doubles.watchers import NotedFaults
 from worker.engine.consumer_watch import LOSSES_WITHIN_SECONDS, MAX_LOSSES, ConsumerWatch
 from worker.engine.watchdog import Watchdog
 from worker.errors import BrokerUnavailable
@@ -56,7 +57,8 @@ class Bench:
     """A watchdog over two loops and a connected consumer, with a store and a broker that answer."""
 
     def __init__(self, *sources: Any) -> None:
-        self.told, self.consumer = Told(), ConsumerWatch()
+        self.told = Told()
+        self.consumer = ConsumerWatch(self.told)
         self.consumer.attach(lambda: None)
         self.intake, self.relay = Loop("intake"), Loop("relay")
         self.watchdog = Watchdog((self.intake, self.relay), sources, self.consumer, self.told)
@@ -116,7 +118,7 @@ def test_a_worker_whose_consumer_is_not_connected_is_not_ready() -> None:
 def test_a_consumer_that_fails_at_each_start_is_in_trouble() -> None:
     """It is connected most of the time, and consumes nothing; a few losses in an hour are none (E2)."""
     clock = FakeClock()
-    watch = ConsumerWatch(clock)
+    watch = ConsumerWatch(NotedFaults(), clock)
     for pause_seconds, trouble in ((LOSSES_WITHIN_SECONDS, None), (1.0, "again and again")):
         for _loss in range(MAX_LOSSES):
             watch.attach(lambda: None)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from worker import embedded
-from worker.cli import places
+from worker.broker import address
 from worker.cli.doctor.finding import Finding
 from worker.configuration.urls import is_plain_remote, shown_origin
 from worker.core.accounts import Accounts
@@ -77,7 +77,7 @@ def _plain_addresses(settings: Settings, accounts: Accounts) -> Iterator[Finding
 
 def _open_state(settings: Settings) -> Iterator[Finding]:
     try:
-        folder = embedded.real_folder(places.state_dir(settings))
+        folder = embedded.real_folder(address.state_dir(settings))
         if not folder.exists():
             return
         embedded.check_private(folder)

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from worker.broker import address
-from worker.cli import places
 from worker.embedded.errors import EmbeddedServerError
 from worker.privacy.addresses import mask_url
 from worker.settings import Settings
@@ -66,8 +65,8 @@ def _followed(field: str, settings: Settings) -> tuple[str, str]:
     try:
         embedded = {
             "broker_url": address.broker_url,
-            "redis_url": places.redis_url,
-            "state_dir": places.state_dir,
+            "redis_url": address.redis_url,
+            "state_dir": address.state_dir,
         }
         return str(embedded[field](settings)), f"{DEFAULT} (embedded server)"
     except EmbeddedServerError as error:

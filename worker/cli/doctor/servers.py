@@ -12,12 +12,11 @@ from redis.exceptions import ResponseError
 
 from worker import embedded
 from worker.broker import rights
-from worker.broker.address import broker_url, broker_variable
+from worker.broker.address import broker_url, broker_variable, redis_url
 from worker.broker.connection import Link, broker_errors
 from worker.broker.declaring import may_make, wrong_type
 from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES
 from worker.broker.transports import weakness
-from worker.cli import places
 from worker.cli.doctor.finding import Finding
 from worker.cli.doctor.remedies import remedy_of
 from worker.errors import BrokerUnavailable, ConfigurationError, StoreFault, StoreUnavailable
@@ -49,7 +48,7 @@ def store(settings: Settings) -> Iterator[Finding]:
     """Check that Redis can be reached, and its version, eviction and persistence."""
     register_passwords()
     try:
-        url = places.redis_url(settings)
+        url = redis_url(settings)
         yield from _verification("Redis TLS", url, "REDIS_URL")
         with connect(url) as client, store_errors():
             client.ping()
@@ -61,7 +60,7 @@ def store(settings: Settings) -> Iterator[Finding]:
     except (StoreUnavailable, ConfigurationError, embedded.EmbeddedServerError) as error:
         yield _absent(settings, error)
         return
-    yield Finding.ok("Redis", f"answers at {mask_url(places.redis_url(settings))}")
+    yield Finding.ok("Redis", f"answers at {mask_url(redis_url(settings))}")
     yield from _misused("Redis keys", wrong, "it is neither read nor written")
     if facts is None:
         yield Finding.warn(
