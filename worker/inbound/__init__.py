@@ -1,4 +1,4 @@
-"""How messages come in: from a Redis broker to the engine's intake.
+"""The way in: takes messages from a broker and gives them to the engine's intake.
 
 entry        a message on its way from a broker into the ledger
 messages     reads a message into a submission, or says why it cannot be read

@@ -1,7 +1,7 @@
-"""Hears that something was put into a list of Redis, so that a worker with nothing to do need not look all the time.
+"""Tells an idle worker that a key of Redis has changed, so that it need not ask all the time.
 
-Source: Redis documentation, "Client-side caching", broadcasting mode: the server tells a client of every change to keys
-with a prefix, whoever made it and with whatever library.
+Source: Redis documentation, "Client-side caching", broadcasting mode: the server tells a client about every change to
+keys with a prefix, whichever client and library made it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _CHANNEL = "__redis__:invalidate"
 class Bell:
     """Rings when a key that begins with `prefix` has changed since it was hung. Raises StoreUnavailable.
 
-    It is for quiet times: whoever hears it takes it down, for it would ring with each of a busy broker's changes. Where
-    the server has no such thing, or does not allow it, it cannot be hung. For one thread.
+    It is for quiet times. Take it down when it rings: on a busy broker it would ring with every change. It cannot be
+    hung if the server does not support or allow tracking; then nothing rings. For one thread.
     """
 
     def __init__(self, client: redis.Redis, prefix: str) -> None:
@@ -30,10 +30,11 @@ class Bell:
 
     @property
     def hung(self) -> bool:
+        """Whether the bell rings for changes now."""
         return self._connection is not None
 
     def hang(self) -> None:
-        """Hear of changes from now on; what changed before has to be looked for once more."""
+        """Ring for changes from now on. Changes before that do not ring: look for them once after this call."""
         if self._refused:
             return
         with store_errors():
@@ -48,18 +49,19 @@ class Bell:
             self.take_down()
 
     def wait(self, seconds: float) -> bool:
-        """Whether it rings within `seconds`, or has since it was hung."""
+        """Return whether it rings within `seconds` or has rung since it was hung."""
         with store_errors():
             return bool(self._connection.can_read(seconds))
 
     def take_down(self) -> None:
+        """Stop ringing. Does nothing if the bell is not hung."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.disconnect()
             self._client.connection_pool.release(connection)
 
     def _subscribed(self, connection: Any) -> bool:
-        """False where the server will not."""
+        """Ask the server for tracking; False if it refuses."""
         try:
             self._subscribe(connection)
         except ResponseError:
@@ -67,7 +69,7 @@ class Bell:
         return True
 
     def _subscribe(self, connection: Any) -> None:
-        """The connection is sent what it tracks as messages of a channel, as clients without RESP 3 have it."""
+        """Turn on tracking, with the changes as messages of a channel, as for clients without RESP 3."""
 
         def ask(*words: str | int) -> Any:
             connection.send_command(*words)

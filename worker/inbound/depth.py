@@ -1,4 +1,4 @@
-"""How many messages are in the broker's queues; also the answer to whether the broker answers."""
+"""Counts the messages in the broker's queues, which also tells whether the broker answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.inbound.redis_lists import PRIORITY_SUFFIXES
 
 
 class QueueDepths:
-    """Asks over a connection of its own. Thread-safe; one asks at a time."""
+    """Asks the broker over a connection of its own. Thread-safe: one thread asks at a time, the others wait."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -22,9 +22,9 @@ class QueueDepths:
         self._lock = threading.Lock()
 
     def read(self) -> dict[str, int]:
-        """Messages per queue that are ready to be taken. Raises BrokerUnavailable within seconds.
+        """Return the number of messages of each queue that are ready to be taken.
 
-        On Redis those whose key holds something else are left out.
+        On Redis, queues whose key has another type are left out. Raises BrokerUnavailable within seconds.
         """
         with self._lock:
             try:
@@ -34,6 +34,7 @@ class QueueDepths:
                 raise
 
     def close(self) -> None:
+        """Close the connection; a later `read` would make a new one."""
         with self._lock:
             self._drop()
 

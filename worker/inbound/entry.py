@@ -12,16 +12,16 @@ from worker.core.ports import Whole
 from worker.core.records import Source
 
 OVERHEAD_BYTES = 1024
-"""What an entry takes beside its content, roughly."""
+"""About how much memory an entry takes in addition to its content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A message that was taken from a broker: `read` decodes it, `done` acknowledges it.
 
-    `raw` is what came, nothing of it looked at; of one that is too large, which `cut` tells of, the beginning.
-    `label` is what came beside it and is part of what it is. `redelivered`: some worker had it before and did not say
-    what became of it. `shown` gives what a dead letter may keep, where that is not `raw`.
+    `raw` is the message as it came, not yet decoded; if it was too large, its beginning, and `cut` describes the whole.
+    `label` came with the message and is part of its identity. `redelivered` is true if a worker had the message before
+    and never acknowledged it. `shown` returns what a dead letter may keep, if that is not `raw`.
     """
 
     raw: bytes
@@ -35,29 +35,30 @@ class Entry:
 
     @property
     def weight(self) -> int:
-        """Bytes of memory that it takes as long as it is in hand."""
+        """About how many bytes of memory the entry takes while it is in hand."""
         return OVERHEAD_BYTES + len(self.raw) + len(self.label)
 
     @property
     def identity(self) -> bytes:
-        """What tells it from others."""
+        """The bytes by which the entry is told from others."""
         return self.label + self.raw
 
     @property
     def whole(self) -> Whole:
-        """Size and digest, for which nothing has to be read."""
+        """Size and digest of the message; nothing is decoded for them."""
         return self.cut or Whole(len(self.raw), hashlib.sha256(self.raw).hexdigest())
 
 
 class Taker(Protocol):
-    """Takes what the sources have fetched. Thread-safe."""
+    """Takes the entries that sources have fetched: a port, which the engine's intake implements. Thread-safe."""
 
     @property
     def room_bytes(self) -> int:
-        """How much more may be put, in bytes of `Entry.weight`."""
+        """How much more may be put, in bytes of `Entry.weight`; it may be negative."""
 
     @property
     def stuck(self) -> bool:
-        """True where what it has in hand should go to other workers."""
+        """Whether the entries in hand should go to other workers, because this one makes no progress."""
 
-    def put(self, entry: Entry) -> None: ...
+    def put(self, entry: Entry) -> None:
+        """Take an entry. Its `done` is called once its job is on record or it is a dead letter."""

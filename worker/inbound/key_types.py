@@ -1,4 +1,4 @@
-"""What each key of a Redis broker holds, or should."""
+"""Knows which type each key of a Redis broker should have; for `doctor`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from worker.inbound.redis_lists import PRIORITY_SUFFIXES, filing_keys
 
 
 def expected_types() -> dict[str, str]:
-    """The type of every key that a worker takes messages from or puts events into, beside what kombu keeps there."""
+    """Return the type of every key from which a worker takes messages or into which it puts events.
+
+    Includes the keys in which kombu keeps bindings and unacknowledged messages.
+    """
     lists = (f"{queue.name}{suffix}" for queue in (*TASK_QUEUES, RESULTS) for suffix in PRIORITY_SUFFIXES)
     bindings = (f"_kombu.binding.{queue.exchange.name}" for queue in (CALLS, RESULTS))
     filing = zip(filing_keys(CALLS.name), ("hash", "zset", "set"), strict=True)

@@ -1,4 +1,4 @@
-"""When a source of messages looks often for new ones, and when it waits until it hears of one."""
+"""Decides when a source asks often for new messages, and when it waits until the bell rings."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 from worker.inbound.bell import Bell
 
 QUIET_SECONDS = 0.01
-"""After so long without a message a worker no longer looks, but listens."""
+"""After this long without a message, a worker stops asking and waits for the bell."""
 
 
 class Listening:
-    """Of one source, for one thread. `listen_seconds`: how long at a time."""
+    """The listening of one source; for one thread. It waits for `listen_seconds` at a time."""
 
     def __init__(
         self, bell: Bell, listen_seconds: float, clock: Callable[[], float] = time.monotonic
@@ -21,9 +21,9 @@ class Listening:
         self._stirred = clock()
 
     def listen(self) -> None:
-        """In a quiet time, wait for the bell; between its being hung and the first wait there is a look.
+        """Wait for the bell, if it has been quiet for `QUIET_SECONDS`. The first such call only hangs the bell.
 
-        Raises StoreUnavailable.
+        So the source asks once more between hanging the bell and waiting for it. Raises StoreUnavailable.
         """
         if self._clock() - self._stirred < QUIET_SECONDS:
             return
@@ -33,9 +33,10 @@ class Listening:
             self.stir()
 
     def stir(self) -> None:
-        """The quiet is over: look often. A bell that has not rung although something came is no good either."""
+        """End the quiet: a message came or Redis failed. Takes the bell down."""
         self._stirred = self._clock()
         self._bell.take_down()
 
     def close(self) -> None:
+        """Take the bell down."""
         self._bell.take_down()

@@ -12,6 +12,6 @@ _BOUNDED = ("fetch", "restore", "take")
 
 @cache
 def source(name: str) -> str:
-    """A script as Redis gets it: the prelude, where it hands messages out, and its own file."""
+    """Return a script's text as Redis gets it: the prelude, if it uses it, then its own file."""
     parts = ("bounded", name) if name in _BOUNDED else (name,)
     return "".join(_TEXTS[part] for part in parts)

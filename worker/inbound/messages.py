@@ -1,4 +1,4 @@
-"""Reads a broker message into a request, or says why it cannot be read. Never raises.
+"""Turns a message of a broker into a submission, or says why it cannot be read. Never raises.
 
 Source: Celery's message protocol, versions 2 and 1; kombu's message format on virtual transports.
 """
@@ -35,14 +35,14 @@ JSON_TYPES = ("application/json", "json")
 _SPELLED_JSON = re.compile(
     r"\s*(?:application/)?json\s*(?:;\s*charset\s*=\s*\"?(?:utf-?8|us-ascii)\"?\s*)?;?\s*", re.IGNORECASE
 )
-"""What many languages' libraries write by themselves: `application/json; charset=utf-8`."""
+"""Also `application/json; charset=utf-8`, which the libraries of many languages write by themselves."""
 
 HEADERS_READ = {b"task": "task", b"id": "id", b"compression": "compression"}
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A message as it came, whatever it holds; `unreadable` says why some of its headers are not known."""
+    """A message as it came, whatever it contains. `unreadable` says why some of its headers could not be read."""
 
     headers: Mapping[str, Any]
     content_type: Any
@@ -51,7 +51,7 @@ class Envelope:
 
     @classmethod
     def delivered(cls, received: Received) -> Envelope | Broken:
-        """From a message of an AMQP broker, of which only what is asked for here need be readable."""
+        """Open a message of an AMQP broker. Only the properties that are used here need be readable."""
         if received.digest:
             return TOO_LARGE
         properties = read_properties(received.properties, HEADERS_READ)
@@ -59,7 +59,7 @@ class Envelope:
 
     @classmethod
     def of(cls, message: Message) -> Envelope:
-        """From a message that kombu received over another transport."""
+        """Open a message that kombu received over another transport."""
         body = message.body
         if isinstance(body, str):
             body = body.encode("utf-8", "backslashreplace")
@@ -69,7 +69,7 @@ class Envelope:
 
     @classmethod
     def parse(cls, raw: bytes) -> Envelope | Broken:
-        """From the bytes in which kombu keeps a message in Redis."""
+        """Open a message from the bytes in which kombu keeps it in Redis."""
         if len(raw) > 2 * MAX_MESSAGE_BYTES:
             return Broken(f"larger than {2 * MAX_MESSAGE_BYTES} bytes")
         if is_overloaded(raw):
@@ -88,7 +88,7 @@ class Envelope:
 
 
 def read_task(envelope: Envelope) -> Submission | Broken:
-    """A Celery message of task `calls.verify`, protocol 2 or 1. What cannot be read keeps the task's id."""
+    """Read a Celery message of task `calls.verify`, protocol 2 or 1. One that cannot be read keeps the task's id."""
     found = _task(envelope)
     task_id = envelope.headers.get("id")
     return replace(found, job_id=task_id) if isinstance(found, Broken) and isinstance(task_id, str) else found
@@ -112,7 +112,7 @@ def _task(envelope: Envelope) -> Submission | Broken:
 
 
 def read_plain(envelope: Envelope) -> Submission | Broken:
-    """A job as plain JSON from queue `calls.intake`; its id must be in it. A missing content type is forgiven."""
+    """Read a job as plain JSON from queue `calls.intake`. It must contain its id; the content type may be missing."""
     if envelope.content_type and not _is_json(envelope.content_type):
         return _refused(envelope)
     fields = decode(envelope.body)
@@ -143,14 +143,14 @@ def _json(body: bytes) -> Any:
 def _protocol_2(headers: Mapping[str, Any], document: Any) -> Submission | Broken:
     if not isinstance(document, list) or len(document) < 2:
         return Broken("not a Celery message: the body is not [args, kwargs, embed]")
-    return _request(headers.get("task"), headers.get("id"), document[0], document[1])
+    return _submission(headers.get("task"), headers.get("id"), document[0], document[1])
 
 
 def _protocol_1(document: dict[str, Any]) -> Submission | Broken:
-    return _request(document.get("task"), document.get("id"), document.get("args"), document.get("kwargs"))
+    return _submission(document.get("task"), document.get("id"), document.get("args"), document.get("kwargs"))
 
 
-def _request(task: Any, task_id: Any, args: Any, kwargs: Any) -> Submission | Broken:
+def _submission(task: Any, task_id: Any, args: Any, kwargs: Any) -> Submission | Broken:
     if task != TASK_NAME:
         return Broken(f"unknown task {_short(task)}; only {TASK_NAME} is run here")
     if args or not isinstance(kwargs, dict):

@@ -1,7 +1,8 @@
-"""Kombu's lists in Redis, taken from without the gap in which kombu can lose a message.
+"""Takes messages from kombu's lists in Redis, without the gap in which kombu can lose a message.
 
-kombu takes a message with BRPOP and files it as unacknowledged in a second step; a worker that dies in between loses
-it. Here one script does both. Messages, lists and the filed form are kombu's own; times are those of Redis' clock.
+kombu takes a message with BRPOP and files it as unacknowledged in a second step; a worker that dies between the two
+loses it. Here one script does both. Messages, lists and the filed form are kombu's own. Times are those of Redis'
+clock.
 """
 
 from __future__ import annotations
@@ -23,12 +24,19 @@ PRIORITY_SUFFIXES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 """kombu keeps a queue's messages in one list per priority step; see `Channel._q_for_pri`."""
 
 MAX_RESTORE, RESTORE_BYTES = 500, 8 * 1024 * 1024
+"""Most messages that are put back in one call, and most bytes of all of them."""
+
 FETCH_BYTES = 2 * 1024 * 1024
+"""Most bytes of all messages that are taken in one call."""
+
 MESSAGE_BYTES = 2 * MAX_MESSAGE_BYTES
-"""Of a message as kombu keeps it, its body in base64. What is larger is cut, to this beginning:"""
+"""Most bytes of a message in kombu's form, which has the body in base64. A larger one is cut."""
+
 HEAD_BYTES = 8192
+"""How much is kept of a message that is cut: its beginning."""
+
 WRONG_SECONDS = 5.0
-"""For so long a list that holds something else is left alone."""
+"""How long a list whose key has another type is left alone."""
 
 _CUT = b"callworker:cut:"
 _RESTORE_BOUNDS = (RESTORE_BYTES, MESSAGE_BYTES, HEAD_BYTES)
@@ -44,14 +52,17 @@ class Filed:
 
 
 class Fetched(NamedTuple):
-    """`more`: another look now may find more."""
+    """The messages that were taken; `more` is true if there may be more now."""
 
     messages: list[Filed]
     more: bool
 
 
 class Restored(NamedTuple):
-    """How many messages went back, and those filed in a form, `raw`, that no message can be read from."""
+    """How many messages went back, and the filed forms from which no message can be read.
+
+    `more` is true if there may be more messages to put back now.
+    """
 
     messages: int
     unreadable: list[Filed]
@@ -59,22 +70,21 @@ class Restored(NamedTuple):
 
 
 def filing_keys(name: str) -> tuple[str, str, str]:
-    """Of what is unacknowledged: a hash, a sorted set by time, and the set of what was put back."""
+    """Return the keys of unacknowledged messages: a hash, a sorted set by time, and the set of restored tags."""
     return f"{name}.unacked", f"{name}.unacked_index", f"{name}.restored"
 
 
 def uncut(raw: bytes) -> tuple[bytes, Whole | None]:
-    """What a script handed out: a message; or the beginning of one that was too large, and what is known of it."""
+    """Split what a script handed out: a message and None; or the beginning of a cut message and its size."""
     size, colon, head = raw[len(_CUT) :].partition(b":") if raw.startswith(_CUT) else (b"", b"", b"")
     return (head, Whole(int(size))) if colon and re.fullmatch(rb"[0-9]{1,12}", size) else (raw, None)
 
 
 class RedisLists:
-    """The lists of some queues. For one thread. Raises StoreUnavailable.
+    """The lists of some queues. For one thread. Every method may raise StoreUnavailable.
 
-    `name` begins the keys of what is unacknowledged, apart from those of other kombu users of the same database,
-    whose restorers wait differently long. `wrong` are the keys that hold something else than they should; the others
-    are not affected, and these are looked at again every few seconds.
+    `wrong` names the keys that have another type than they should. The other keys are not affected; the wrong ones are
+    tried again every `WRONG_SECONDS`.
     """
 
     def __init__(
@@ -84,6 +94,10 @@ class RedisLists:
         name: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`name` is the prefix of the keys of unacknowledged messages.
+
+        Other users of kombu have other keys in the same database, because they restore messages after other times.
+        """
         self.wrong: frozenset[str] = frozenset()
         self._clock, self._wrong_until = clock, 0.0
         self._lists = tuple(queue + suffix for queue in queues for suffix in PRIORITY_SUFFIXES)
@@ -92,9 +106,10 @@ class RedisLists:
         self._scripts = Scripts(client, source)
 
     def fetch(self, most: int, acknowledged: Sequence[bytes], most_bytes: int = FETCH_BYTES) -> Fetched:
-        """Strike off what is acknowledged, and take up to `most` messages: as many from each list that holds enough,
-        and where there is room for a few only, from another list first each time. They take `most_bytes` and the last
-        eight of them.
+        """Remove the acknowledged messages and take up to `most` new ones. Takes one round trip.
+
+        Lists that hold enough give equal numbers; another list comes first each time. The messages together have at
+        most `most_bytes`, plus the size of the last eight.
         """
         self._turned = (self._turned + 1) % len(self._lists)
         lists = self._lists[self._turned :] + self._lists[: self._turned]
@@ -107,30 +122,31 @@ class RedisLists:
 
     @property
     def blocked(self) -> bool:
-        """Whether nothing at all can be taken: it could not be filed."""
+        """Whether no message can be taken at all, because it could not be filed."""
         return not self.wrong.isdisjoint(self._unacked)
 
     def _note_wrong(self, keys: Iterable[bytes], *, looked: bool) -> None:
-        """`looked`: no key was left out, so that what is not among these is right."""
+        """Remember the wrong keys. `looked` is true if all keys were tried, so that every other key is right."""
         found = frozenset(key.decode(errors="backslashreplace") for key in keys)
         if found or looked:
             self.wrong = found if looked else self.wrong | found
             self._wrong_until = self._clock() + WRONG_SECONDS
 
     def keep(self, tags: Collection[bytes]) -> None:
-        """Say that these are in hand still: they count as filed now."""
+        """Report that these messages are still in hand: they count as filed now. Takes one round trip."""
         if tags:
             self._scripts.run(ScriptCall("keep", self._unacked[1], list(tags)))
 
     def restore_older_than(self, seconds: float) -> Restored:
-        """Put back what was filed longer ago and neither acknowledged nor kept; up to `MAX_RESTORE`, oldest first.
+        """Put back messages that were neither acknowledged nor kept for `seconds`. Takes one round trip.
 
-        What is unreadable stays filed, as of now: it is for the caller to put it aside and acknowledge it.
+        Puts back up to `MAX_RESTORE` messages, the oldest first. An unreadable one stays filed, as if filed now: the
+        caller must put it aside and acknowledge it.
         """
         return self._put_back([seconds, MAX_RESTORE, *_RESTORE_BOUNDS])
 
     def hand_back(self, acknowledged: Sequence[bytes], tags: Iterable[bytes]) -> None:
-        """The last word before the end: strike off the one, put back the other."""
+        """Remove the acknowledged messages and put back those with `tags`; for the end of a worker. Two round trips."""
         self.fetch(0, acknowledged)
         self._put_back(["", 0, *_RESTORE_BOUNDS, *tags])
 

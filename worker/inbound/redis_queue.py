@@ -1,4 +1,4 @@
-"""Celery messages from a Redis broker, for the intake."""
+"""Takes Celery messages from a Redis broker, for the intake."""
 
 from __future__ import annotations
 
@@ -25,23 +25,26 @@ from worker.inbound.upkeep import ABANDONED_SECONDS, Upkeep
 
 MAX_BATCH = 256
 MAX_IN_HAND = 512
-"""All of them lie before a message that comes now, whoever sent them; two batches keep the intake busy."""
+"""Most unacknowledged messages. A new message waits behind all of them, so this is small; two batches are enough to
+keep the intake busy."""
+
 IDLE_SECONDS = 0.004
-"""How long a new message may lie when nothing else goes on: half of it, on average."""
+"""The pause between two questions when nothing else goes on. A new message waits for half of it on average."""
+
 LISTEN_SECONDS = 0.25
+"""How long one wait for the bell lasts."""
 
 BUSY_SECONDS, BUSY_CALLS_PER_SECOND = 0.02, 300
-"""The pause in a process that begins more calls than that, from which each look takes time, or that has more in hand
-than it has put on record."""
+"""The pause while the process begins more calls than that, because each question takes time from them, and while no
+further message may be taken."""
 
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{24,}={0,2}")
 
 
 class RedisQueue:
-    """One turn acknowledges what is on record and fetches more; for one thread.
+    """A source: one turn acknowledges the messages whose jobs are on record and fetches more. For one thread.
 
-    What a worker took and neither acknowledged nor kept for `ABANDONED_SECONDS`, because it died or froze, another puts
-    back; see `Upkeep`.
+    If a worker dies or freezes, another one puts its messages back after `ABANDONED_SECONDS`, see `Upkeep`.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class RedisQueue:
         *,
         max_in_hand: int = MAX_IN_HAND,
     ) -> None:
-        """`calls`: how many the process has begun so far."""
+        """`calls` returns how many calls the process has begun so far."""
         self._lists = RedisLists(client, [queue.name for queue in TASK_QUEUES], CALLS.name)
         self._taker, self._upkeep, self._calls, self._clock = taker, Upkeep(clock), calls, clock
         self._seen = calls(), clock()
@@ -64,7 +67,10 @@ class RedisQueue:
         self._done: list[bytes] = []
 
     def turn(self) -> float:
-        """Seconds until the next look. Raises StoreUnavailable; what was to be acknowledged is kept."""
+        """Acknowledge and fetch once; return the seconds until the next turn.
+
+        Raises StoreUnavailable; the next turn then acknowledges what this one could not.
+        """
         busy, done = self._is_busy(), self._take_done()
         try:
             if not (done or self._in_hand):
@@ -91,32 +97,33 @@ class RedisQueue:
         return IDLE_SECONDS if room and not busy else BUSY_SECONDS
 
     def _room(self) -> int:
-        """For how many messages; half as many after each reply that did not come, which may have been too long."""
+        """Return how many messages to fetch: half as many after each lost reply, which may have been too large."""
         free = max(self._max_in_hand - len(self._in_hand), 0)
         return min(self._batch, free) if self._taker.room_bytes > 0 else 0
 
     @property
     def _bytes(self) -> int:
+        """How many bytes to fetch, in proportion to the batch."""
         return min(FETCH_BYTES * self._batch // MAX_BATCH, self._taker.room_bytes)
 
     def _is_busy(self) -> bool:
-        """Whether many calls have begun since the last look."""
+        """Return whether many calls have begun since the last turn."""
         (before, since), (begun, now) = self._seen, (self._calls(), self._clock())
         self._seen = begun, now
         return begun - before > BUSY_CALLS_PER_SECOND * (now - since)
 
     @property
     def wrong(self) -> frozenset[str]:
-        """Keys that hold something else than they should."""
+        """Keys that have another type than they should."""
         return self._lists.wrong
 
     @property
     def blocked(self) -> bool:
-        """Whether nothing can be taken for it."""
+        """Whether no message can be taken, because a key has another type."""
         return self._lists.blocked
 
     def close(self) -> None:
-        """Hand back what is not on record. What cannot be said now, because Redis is away, is restored later."""
+        """Put back the messages whose jobs are not on record. If Redis is away, another worker does it later."""
         done = self._take_done()
         self._listening.close()
         with suppress(StoreUnavailable):
@@ -142,7 +149,7 @@ class RedisQueue:
         return not restored.more
 
     def _hand_over(self, message: Filed, read: Callable[[], Submission | Broken]) -> None:
-        """Nothing of it is decoded yet: that is done where a message that crashes its worker leaves a mark."""
+        """Give a message to the intake undecoded: it marks the message first, in case decoding crashes the worker."""
         self._in_hand.add(message.tag)
         done = partial(self._acknowledge, [message.tag])
         raw, cut = uncut(message.raw)
@@ -167,6 +174,9 @@ def _too_large() -> Broken:
 
 
 def _shown(raw: bytes) -> bytes:
-    """The body alone, where it can be told from the rest: kombu's base64 around it would hide a PIN from redaction."""
+    """Return the body, because kombu's base64 would hide a PIN from redaction.
+
+    If the body cannot be located, return the raw message without its base64 runs.
+    """
     envelope = Envelope.parse(raw)
     return _BASE64.sub(b"[base64]", raw) if isinstance(envelope, Broken) else envelope.body

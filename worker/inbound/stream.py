@@ -1,4 +1,4 @@
-"""Plain JSON jobs from the Redis stream `calls.intake`, for producers in any language."""
+"""Takes plain JSON jobs from the Redis stream `calls.intake`, for producers in any language."""
 
 from __future__ import annotations
 
@@ -28,18 +28,19 @@ MAX_BATCH = 200
 MAX_IN_HAND = 1000
 LISTEN_SECONDS = 1.0
 IDLE_SECONDS, BUSY_SECONDS, WRONG_SECONDS = 0.004, 0.02, 1.0
-"""The pause after a look that found nothing; with entries in hand; and where the key holds something else."""
+"""The pause between two turns: without entries in hand, with entries in hand, and while the key has another type."""
 LOST_CONSUMER_SECONDS = 3600.0
+"""A consumer that has been idle this long, with nothing pending, belongs to a lost worker."""
 _START = b"0-0"
 
 
 class StreamSource:
-    """One turn reads new entries, and now and then those that a lost worker had taken; for one thread.
+    """A source: one turn takes new entries and, every few seconds, the entries of lost workers. For one thread.
 
-    An entry leaves the stream once its job is on record; until then it stays pending in the group, and another worker
-    claims it when this one has not kept it for `ABANDONED_SECONDS`; see `Upkeep`. Each worker is a consumer of the
-    group under a name of its own, which is removed when it closes, or, if it was killed, by another one an hour later.
-    `wrong` names the stream while its key holds something else.
+    An entry leaves the stream once its job is on record. Until then it is pending in the group, and another worker
+    claims it if this one has not kept it for `ABANDONED_SECONDS`, see `Upkeep`. Each worker is a consumer of the group
+    under a name of its own. The consumer is removed when the worker closes; if the worker was killed, another one
+    removes it an hour later. `wrong` names the stream while its key has another type.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class StreamSource:
         self.wrong: frozenset[str] = frozenset()
 
     def turn(self) -> float:
-        """Hand over what there is; seconds until the next look. Raises StoreUnavailable."""
+        """Take entries once; return the seconds until the next turn. Raises StoreUnavailable."""
         try:
             if not self._in_hand:
                 self._listening.listen()
@@ -85,13 +86,13 @@ class StreamSource:
 
     @property
     def blocked(self) -> bool:
-        """Whether nothing can be taken for it."""
+        """Whether no entry can be taken, because the key has another type."""
         return bool(self.wrong)
 
     def close(self) -> None:
-        """Leave the group. What is not on record others may claim at once; then one of them removes this consumer.
+        """Leave the group. Other workers may claim at once the entries whose jobs are not on record.
 
-        What cannot be said now, because Redis is away, they find out by themselves.
+        One of them removes this consumer then. If Redis is away, they find out by the idle times.
         """
         self._listening.close()
         with suppress(StoreUnavailable):
@@ -103,14 +104,14 @@ class StreamSource:
             self._set_idle(0)
 
     def _set_idle(self, idle_ms: int) -> None:
-        """Have what is in hand count as untouched for so long."""
+        """Make the entries in hand count as left alone for `idle_ms`."""
         self._scripts.run(ScriptCall("set_idle", STREAM, [GROUP, self._consumer, idle_ms, *self._in_hand]))
 
     def _forget_consumers(self, leaving: str) -> None:
         self._scripts.run(ScriptCall("forget_consumers", STREAM, [GROUP, self._lost_consumer_ms, leaving]))
 
     def _take_over(self) -> bool:
-        """Claim what is abandoned, up to a batch; False while there may be more."""
+        """Claim abandoned entries, up to a batch. Returns False while there may be more."""
         self._forget_consumers("")
         if self._is_full:
             return True
@@ -118,7 +119,7 @@ class StreamSource:
         return bool(self._cursor == _START)
 
     def _take_new(self) -> bool:
-        """Whether there may be more."""
+        """Take new entries. Returns whether there may be more now."""
         if self._is_full:
             return False
         hit("fetch.before")
@@ -129,6 +130,7 @@ class StreamSource:
         return len(self._in_hand) >= self._max_in_hand or self._taker.room_bytes <= 0
 
     def _take(self, idle_ms: int | str, *, redelivered: bool) -> bool:
+        """Take new entries (`idle_ms` "") or abandoned ones. Returns whether there may be more now."""
         most_bytes = min(FETCH_BYTES * self._batch // self._max_batch, self._taker.room_bytes)
         bounds = (self._batch, most_bytes, MAX_MESSAGE_BYTES, HEAD_BYTES)
         arguments = [GROUP, self._consumer, FIELD, *bounds, idle_ms, self._cursor]
@@ -151,7 +153,7 @@ class StreamSource:
         self._taker.put(Entry(raw, read, done, Source.STREAM, redelivered, label=entry_id, cut=cut))
 
     def _done(self, entry_id: bytes) -> None:
-        """Strike the entry off; if Redis is away it stays pending and its job is found on record later."""
+        """Remove the entry. If Redis is away it stays pending, and whoever claims it finds its job on record."""
         with suppress(StoreUnavailable), store_errors(), self._client.pipeline(transaction=True) as pipeline:
             pipeline.xack(STREAM, GROUP, entry_id)
             pipeline.xdel(STREAM, entry_id)

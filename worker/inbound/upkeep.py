@@ -1,4 +1,4 @@
-"""When a worker says which messages of a Redis broker it has in hand, and when it looks for what lost workers had."""
+"""Schedules when a worker reports the messages that it has in hand, and when it takes over those of lost workers."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from collections.abc import Callable
 from worker.redisio.connection import SOCKET_SECONDS
 
 KEEP_SECONDS = 5.0
+"""How often a living worker reports the messages that it has in hand."""
+
 ABANDONED_SECONDS = KEEP_SECONDS + 2 * SOCKET_SECONDS
-"""A worker that lives keeps what it has in hand every `KEEP_SECONDS`, in a turn that may wait for Redis twice. What was
-not kept for so long is abandoned: its worker died or froze, or never heard that it had been given it."""
+"""A message that was not reported for this long is abandoned: its worker died or froze, or never got the reply with the
+message. The turn that reports may wait for Redis twice."""
 
 
 class Upkeep:
     """The schedule of one source.
 
-    After an outage, in which nobody could keep anything, a worker keeps what it has at once, and leaves what others
-    have alone for another while. One whose intake is stuck keeps nothing, so that another takes over what it has. A
-    worker that is too slow all the same loses its messages to another one: then a job comes to the ledger twice, which
-    knows it by its id.
+    After an outage, in which no worker could report, a worker reports its messages at once and waits before it takes
+    over any. A worker whose intake is stuck does not report, so that another takes over its messages. Known weakness: a
+    worker that is merely slow may lose its messages too; the job then comes to the ledger twice, which knows it by its
+    id.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -26,7 +28,7 @@ class Upkeep:
         self._keep_at = self._take_over_at = clock()
 
     def turn(self, keep: Callable[[], object], take_over: Callable[[], bool]) -> None:
-        """Do what is due. `take_over` returns False while it has not seen all that is abandoned."""
+        """Call what is due. `take_over` returns False while there may be more to take over; it is then called again."""
         now = self._clock()
         if now >= self._keep_at:
             keep()
@@ -35,6 +37,6 @@ class Upkeep:
             self._take_over_at = now + KEEP_SECONDS
 
     def interrupted(self) -> None:
-        """Redis could not be reached."""
+        """Take note that Redis could not be reached."""
         self._keep_at = self._clock()
         self._take_over_at = self._keep_at + KEEP_SECONDS
