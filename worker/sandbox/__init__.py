@@ -1,18 +1,18 @@
-"""A stand-in for the provider: its three calls over HTTP, with faults chosen by the number dialled.
+"""A stand-in for the provider: its three calls over HTTP, with faults that are chosen by the phone number.
 
-Needs nothing but the standard library and imports nothing else of this project, so that it can judge
-the rest from outside. Start with ``Sandbox``; ``behaviours.TABLE`` says which number does what.
+It needs only the standard library and imports nothing else of this project, so that it can judge the rest from outside.
+Start with `Sandbox`; `behaviours.TABLE` says which number has which behaviour.
 
     server       Sandbox: one event loop for all connections
     connection   the requests of one connection, each with its reply
-    wire         reading one HTTP request
-    routes       which path is answered by what
+    wire         reads one HTTP request
+    routes       finds the answer to a path
     provider     the provider's three calls, without HTTP
-    validation   what the provider refuses before it dials
+    validation   the checks that the provider makes before it dials
     behaviours   how a call is answered, by the last digits of its number
     rendering    answers in JSON and XML
-    replies      what goes back: a response, silence or a reset
-    request_log  every request served: the truth about how often a phone was rung
+    replies      the replies: a response, silence or a reset
+    request_log  every request that was served: the truth about how often a phone was rung
     bounded      a dictionary that forgets its oldest entries
 """
 

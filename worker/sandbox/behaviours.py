@@ -1,9 +1,7 @@
-"""How a call is answered, chosen by the last four digits of its number.
+"""The ways in which a call is answered, chosen by the last four digits of its number.
 
-Source: docs/reference/contract.md, "Sandbox provider".
-
-``rung`` says whether a real provider would have rung the phone before the request ended this way, and
-``answer`` is the name under which the request log files it.
+`rung` says whether a real provider would have rung the phone before the request ended in this way. `answer` is the name
+of the behaviour in the request log. Source: docs/reference/contract.md, "Sandbox provider".
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class GivesRef:
-    """The call is placed: HTTP 200 and a ref, after ``wait_seconds``, one body byte per ``byte_seconds``."""
+    """Places the call: HTTP 200 and a ref, after `wait_seconds`, with one byte of the body every `byte_seconds`."""
 
     rung: ClassVar[bool] = True
     wait_seconds: float = 0.0
@@ -28,7 +26,7 @@ class GivesRef:
 
 @dataclass(frozen=True, slots=True)
 class Refuses:
-    """The provider says no: HTTP 200 and a ``failed`` body with this code."""
+    """Refuses the call: HTTP 200 and a `failed` body with this code."""
 
     rung: ClassVar[bool] = False
     error_code: str
@@ -40,7 +38,7 @@ class Refuses:
 
 @dataclass(frozen=True, slots=True)
 class HttpError:
-    """An HTTP error status whose body is neither ``response`` nor ``failed``."""
+    """Answers with an HTTP error status. The body is neither `response` nor `failed`."""
 
     status: int
     rung: bool
@@ -53,7 +51,7 @@ class HttpError:
 
 @dataclass(frozen=True, slots=True)
 class Empty:
-    """HTTP 200 without a body."""
+    """Answers with HTTP 200 and no body."""
 
     rung: ClassVar[bool] = True
     answer: ClassVar[str] = "empty"
@@ -61,7 +59,7 @@ class Empty:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """The request is read and never answered."""
+    """Reads the request and never answers."""
 
     rung: ClassVar[bool] = True
     answer: ClassVar[str] = "no answer"
@@ -69,7 +67,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Disconnects:
-    """The request is read whole, then the connection is reset."""
+    """Reads the whole request, then resets the connection."""
 
     rung: ClassVar[bool] = True
     answer: ClassVar[str] = "reset"
@@ -81,7 +79,6 @@ REF = GivesRef()
 UNAVAILABLE = HttpError(503, rung=False)
 TOO_MANY = HttpError(429, rung=False, headers=(("Retry-After", "2"),))
 
-# The nth request for one number and code takes the nth entry of its row; the last entry repeats.
 TABLE: dict[str, tuple[Behaviour, ...]] = {
     "0001": (Refuses("INVALID_TELEPHONE"),),
     "0002": (UNAVAILABLE, UNAVAILABLE, REF),
@@ -97,10 +94,11 @@ TABLE: dict[str, tuple[Behaviour, ...]] = {
     "0012": (Refuses("CARRIER_SUSPENDED"),),
     "0013": (UNAVAILABLE,),
 }
+"""Behaviours by last digits. The nth request for one number and code takes the nth entry; the last entry repeats."""
 OTHERS: tuple[Behaviour, ...] = (REF,)
 
 
 def behaviour_for(phone: str, turn: int) -> Behaviour:
-    """The behaviour of the request number ``turn`` (from 0) for this phone and one code."""
+    """The behaviour for request number `turn` (from 0) with this phone and one code."""
     row = TABLE.get(phone[-4:], OTHERS)
     return row[min(turn, len(row) - 1)]

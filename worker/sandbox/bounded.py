@@ -1,4 +1,4 @@
-"""A dictionary that forgets its oldest entries, so that a sandbox left running does not grow for ever."""
+"""A dictionary that forgets its oldest entries, so that the memory of a sandbox that keeps running stays bounded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Value = TypeVar("Value")
 
 
 class BoundedDict(OrderedDict[Key, Value]):
-    """Keeps the ``limit`` keys that were added last; writing to a known key does not refresh it."""
+    """Keeps the `limit` keys that were added last. Writing to a known key does not make it newer."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""One client's connection: requests are read one after the other, and each gets its reply."""
+"""The connection of one client. Requests are read one after the other, and each gets its reply."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LINGER_ZERO = struct.pack("ii", 1, 0)
 class Connection:
     """Serves a connection until either side closes it.
 
-    ``sleep`` makes the pauses that a reply asks for, in seconds; ``now`` is Unix time in seconds.
+    `sleep` makes the pauses of a reply, in seconds. `now` returns Unix time in seconds.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Connection:
         self._now = now
 
     async def serve(self) -> None:
-        """Returns when the connection is over. A client that leaves early, in whatever way, is no error."""
+        """Serve the connection, and return when it is closed. A client that leaves early is not an error."""
         try:
             self._set_option(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while await self._exchange():
@@ -48,11 +48,11 @@ class Connection:
             self._writer.close()
 
     async def _exchange(self) -> bool:
-        """One request and its reply; says whether another may follow."""
+        """Serve one request. Returns whether another one may follow."""
         try:
             request = await read_request(self._reader, self._writer)
-        except Unreadable as unreadable:
-            return await self._send(plain(unreadable.status), keep_alive=False)
+        except Unreadable as error:
+            return await self._send(plain(error.status), keep_alive=False)
         reply = await self._routes.answer(request, self._now())
         return await self._deliver(reply, request.keep_alive)
 

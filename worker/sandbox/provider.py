@@ -1,4 +1,4 @@
-"""The provider's three calls, without HTTP: a form goes in, what to answer comes out."""
+"""The provider's three calls without HTTP: each turns a form into an outcome."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_REMEMBERED = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one request comes to: the reply, and for the log its name, whether it rang, and the ref in it."""
+    """The outcome of one request: the reply, and for the log its name, whether a phone rang, and the ref."""
 
     reply: Reply
     answer: str
@@ -36,9 +36,9 @@ class Outcome:
 
 
 class Provider:
-    """The provider's memory: the refs it gave with their PINs, each account's points, each number's turns.
+    """The provider's memory: its refs with their PINs, the points of each account, the requests for each number.
 
-    Not safe to use from several threads at once; the sandbox calls it from one.
+    It is not thread-safe; the sandbox calls it from one thread.
     """
 
     def __init__(self, keys: Collection[str] | None = None) -> None:
@@ -48,14 +48,14 @@ class Provider:
         self._turns: BoundedDict[tuple[str, str, str], int] = BoundedDict(MAX_REMEMBERED)
 
     def telephonecall(self, form: Mapping[str, str], fmt: Format) -> Outcome:
-        """Places a call: validated first, then as the number's row in the table says."""
+        """Place a call: check the form, then follow the number's row in the table."""
         error = self._key_error(form) or call_error(form)
         behaviour = Refuses(error) if error else self._next_behaviour(form)
         ref = self._place(form) if isinstance(behaviour, GivesRef) else None
         return Outcome(_reply(behaviour, fmt, ref), behaviour.answer, behaviour.rung, ref)
 
     def telephonestatus(self, form: Mapping[str, str], fmt: Format) -> Outcome:
-        """Status 100 for every ref given; ``valid`` is "0" only if the PIN is sent with it, else "-1"."""
+        """Answer with status 100 for every ref that was given. `valid` is "0" if the right PIN is sent, else "-1"."""
         if error := self._key_error(form):
             return _refused(error, fmt)
         ref = form.get("referenceid", "")
@@ -66,7 +66,7 @@ class Provider:
         return Outcome(_good(fmt, {"status": "100", "valid": valid}), "status", ref=ref)
 
     def balance(self, form: Mapping[str, str], fmt: Format) -> Outcome:
-        """The points left to the key: one fewer per ref given, never below 0."""
+        """Answer with the points left for the key: one less for each ref that was given, never below 0."""
         if error := self._key_error(form):
             return _refused(error, fmt)
         points = self._points.get(form["key"], STARTING_POINTS)

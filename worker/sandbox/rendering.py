@@ -1,6 +1,6 @@
-"""Answer bodies, as docs/explanation/provider.md spells them: a ``response`` or a ``failed`` object in JSON or XML.
+"""Writes the bodies of answers: a `response` or a `failed` object in JSON or XML. Every value is text in both formats.
 
-Every value is text in both formats, as in the XML, which has no other type.
+Source: docs/explanation/provider.md.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ERROR_MESSAGES = {
 
 
 def render(fmt: Format, kind: Kind, members: Mapping[str, str]) -> bytes:
-    """One answer's body: ``members`` in order, under ``kind``, as valid JSON or XML in UTF-8."""
+    """The body of an answer: `members` in order, under `kind`, as valid JSON or XML in UTF-8."""
     if fmt == "xml":
         return _xml(kind, members)
     envelope = {"version": "1.0", "encoding": "UTF-8", kind: members}
@@ -39,12 +39,12 @@ def render(fmt: Format, kind: Kind, members: Mapping[str, str]) -> bytes:
 
 
 def render_failed(fmt: Format, error_code: str) -> bytes:
-    """The ``failed`` body of an error code."""
+    """The `failed` body for an error code."""
     return render(fmt, "failed", {"error_code": error_code, "error_msg": ERROR_MESSAGES[error_code]})
 
 
 def render_ref(fmt: Format, ref: str, *, unquoted: bool) -> bytes:
-    """The body of a placed call; ``unquoted`` spells JSON as the documented example, which is not valid."""
+    """The body for a placed call. `unquoted` spells JSON like the documented example, which is not valid JSON."""
     if fmt == "json" and unquoted:
         return b'{"version":"1.0","encoding":"UTF-8","response":{"ref":%s}}' % ref.encode()
     return render(fmt, "response", {"ref": ref})

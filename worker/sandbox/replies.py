@@ -1,4 +1,4 @@
-"""What goes back over a connection: a response, silence, or a reset."""
+"""The replies that a connection can give: a response, silence, or a reset."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ PLAIN_TEXT = "text/plain; charset=UTF-8"
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP response, sent ``wait_seconds`` after its request was read.
+    """An HTTP response, sent `wait_seconds` after its request was read.
 
-    With ``byte_seconds`` above 0 the head goes out first, and then one byte of the body after each pause
-    of that length; the connection is closed afterwards.
+    With `byte_seconds` above 0 the head is sent first, then one byte of the body after each pause of that length. The
+    connection is closed afterwards.
     """
 
     status: int = 200
@@ -25,7 +25,7 @@ class Response:
     byte_seconds: float = 0.0
 
     def head(self, *, keep_alive: bool) -> bytes:
-        """Status line and headers, up to and with the empty line."""
+        """The status line and headers, including the empty line at their end."""
         fields = (
             ("Server", "callworker-sandbox"),
             ("Date", formatdate(usegmt=True)),
@@ -40,17 +40,17 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """No answer: the connection stays open until the client leaves or the sandbox stops."""
+    """Gives no answer: the connection stays open until the client leaves or the sandbox stops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """No answer: the connection is torn down with a TCP reset."""
+    """Gives no answer: the connection is ended by a TCP reset."""
 
 
 Reply = Response | Hold | Reset
 
 
 def plain(status: int, headers: tuple[tuple[str, str], ...] = ()) -> Response:
-    """A response whose body is the status' own phrase: neither ``response`` nor ``failed``."""
+    """A response whose body is the phrase of the status: neither `response` nor `failed`."""
     return Response(status, body=f"{HTTPStatus(status).phrase}\n".encode(), headers=headers)

@@ -1,4 +1,4 @@
-"""Which path is answered by what, and the entry in the log that goes before every answer."""
+"""Finds the answer to a request, and logs each call before it is answered."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from worker.sandbox.replies import Reply, Response, plain
 from worker.sandbox.request_log import RequestLog, ServedRequest, masked_key
 from worker.sandbox.wire import Request
 
-# Longer values are nonsense; they are cut in the log so that nonsense cannot fill the memory.
 MAX_LOGGED_CHARACTERS = 255
+"""The log cuts longer values, which are never valid, so that they cannot fill the memory."""
 
 _CALL_PATH = re.compile(r"/(telephonecall|telephonestatus|balance)\.(json|xml)")
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One request to one of the provider's calls, its form decoded."""
+    """One request to one of the provider's calls, with its decoded form."""
 
     name: str
     method: str
@@ -34,7 +34,7 @@ class _Call:
 
 
 class Routes:
-    """Answers requests: the provider's calls, ``/_requests`` and ``/_health``."""
+    """Answers requests: the provider's calls, `/_requests` and `/_health`."""
 
     def __init__(self, provider: Provider, log: RequestLog) -> None:
         self._log = log
@@ -45,7 +45,7 @@ class Routes:
         }
 
     async def answer(self, request: Request, read_unix: float) -> Reply:
-        """The reply to one request, which had been read whole at ``read_unix`` (seconds since 1970)."""
+        """The reply to a request whose last byte was read at `read_unix` (seconds since 1970)."""
         if matched := _CALL_PATH.fullmatch(request.path):
             if request.method not in ("GET", "POST"):
                 return plain(405, (("Allow", "GET, POST"),))
@@ -66,7 +66,7 @@ class Routes:
             return Response()
         if request.method != "GET":
             return plain(405, (("Allow", "GET, DELETE"),))
-        # A long log takes seconds to spell: calls in flight must not wait for it.
+        # A long log takes seconds to write out, and calls in flight must not wait for that.
         lines = await asyncio.to_thread(self._log.as_json_lines, request.form().get("phone"))
         return Response(content_type="application/x-ndjson", body=lines)
 

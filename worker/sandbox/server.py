@@ -1,4 +1,4 @@
-"""The sandbox as a server: one event loop for all connections, in a thread of its own or in the caller's."""
+"""The sandbox as a server: one event loop for all connections, in its own thread or in the caller's."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Listening:
         self.thread: threading.Thread | None = None
 
     def end(self) -> None:
-        # The loop may be closed already: Ctrl-C ends it without asking here.
+        # The loop may be closed already: Ctrl-C ends it without this method.
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self.stopping.set)
         if self.thread is not None:
@@ -39,15 +39,14 @@ class _Listening:
 
 
 class Sandbox:
-    """The stand-in provider on ``host`` and ``port`` (0: any free one, known once started).
+    """The stand-in provider on `host` and `port`. With port 0 it takes a free one, which is known after the start.
 
-    ``keys`` restricts the API keys accepted to those named; None or empty accepts every well-formed key,
-    which is 32 hexadecimal characters. ``sleep`` and ``now`` are the time that behaviours and the log see;
-    tests replace them. Use it as a context manager, or call ``start`` and ``stop``; it may be started
-    again, and then takes the same port and still knows its refs and its log.
+    `keys` names the API keys to accept; None or an empty collection accepts every well-formed key, which has 32
+    hexadecimal characters. `sleep` and `now` are the time that behaviours and the log see; tests replace them. Use it
+    as a context manager, or call `start` and `stop`. After another start it has the same port, refs and log.
 
-    Known weakness: it speaks plain HTTP only, so a client's TLS phase cannot be tried against it; and it
-    holds no more connections than the process may have files open.
+    Known weakness: it speaks only plain HTTP, so it cannot test a client's TLS phase, and it holds at most as many
+    connections as the process may have open files.
     """
 
     def __init__(
@@ -69,25 +68,25 @@ class Sandbox:
 
     @property
     def port(self) -> int:
-        """The TCP port. Raises RuntimeError while it is not known, before the first start on port 0."""
+        """The TCP port. Raises RuntimeError before the first start on port 0, when it is not known yet."""
         if not self._port:
             raise RuntimeError("the sandbox has no port before it is started")
         return self._port
 
     @property
     def url(self) -> str:
-        """The base URL, without a slash at its end: what ``PROXSTOP_URL`` is set to."""
+        """The base URL without a slash at its end, as a value for `PROXSTOP_URL`."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self.port}"
 
     def requests(self, phone: str | None = None) -> list[ServedRequest]:
-        """Every request served so far, or those for one number, in the order in which they were read."""
+        """All requests so far, or those for one number, in the order in which they were read."""
         return self._log.records(phone)
 
     def start(self) -> None:
-        """Serves from a daemon thread; clients may connect as soon as this returns.
+        """Serve from a daemon thread. Clients may connect as soon as this returns.
 
-        Raises OSError if the address cannot be bound, and RuntimeError if it is already serving.
+        Raises OSError if it cannot listen on the address, and RuntimeError if it is already serving.
         """
         listening = self._listen()
         listening.thread = threading.Thread(
@@ -96,9 +95,9 @@ class Sandbox:
         listening.thread.start()
 
     def serve_forever(self) -> None:
-        """Serves from the calling thread until ``stop`` is called elsewhere, or until Ctrl-C.
+        """Serve from the calling thread until another thread calls `stop`, or until Ctrl-C.
 
-        Raises OSError and RuntimeError as ``start`` does, and KeyboardInterrupt after Ctrl-C.
+        Raises OSError and RuntimeError as `start` does, and KeyboardInterrupt after Ctrl-C.
         """
         listening = self._listen()
         try:
@@ -107,7 +106,7 @@ class Sandbox:
             self._listening = None
 
     def stop(self) -> None:
-        """Closes the port and every connection, held ones too. Does nothing if it is not serving."""
+        """Close the port and every connection, also those that are held. Does nothing if it is not serving."""
         listening, self._listening = self._listening, None
         if listening is not None:
             listening.end()
@@ -129,7 +128,7 @@ class Sandbox:
         return self._listening
 
     def _run(self, listening: _Listening) -> None:
-        # The runner's end cancels the connections that are still open.
+        # At its end the runner cancels the connections that are still open.
         with asyncio.Runner(loop_factory=lambda: listening.loop) as runner:
             runner.run(self._serve(listening))
 
@@ -143,6 +142,6 @@ class Sandbox:
             server.close()
 
     async def _talk(self, reader: StreamReader, writer: StreamWriter) -> None:
-        # Cancelled at the end of the sandbox, which asyncio would report as a fault.
+        # The end of the sandbox cancels this, and asyncio would report that as an error.
         with suppress(asyncio.CancelledError):
             await Connection(reader, writer, self._routes, self._sleep, self._now).serve()

@@ -1,4 +1,4 @@
-"""What the provider refuses before it dials, with one error code per field.
+"""The checks that the provider makes before it dials, with one error code for each field.
 
 Source: docs/explanation/provider.md, "Placing a call".
 """
@@ -26,11 +26,11 @@ LANGUAGES = frozenset(
     )
 )
 
-# An international number has at most 15 digits, and no table row fits in fewer than four.
+# An international number has at most 15 digits, and a row of the table of behaviours needs four.
 _PHONE = re.compile(r"[0-9]{4,15}")
 _COUNTRY = re.compile(r"[0-9]{1,3}")
 _CODE = re.compile(r"[0-9]{3,5}")
-_LOWEST_CODE = 100
+_MIN_CODE = 100
 _EXT = re.compile(r"[0-9]+")
 
 
@@ -43,7 +43,7 @@ def _good_phone(value: str) -> bool:
 
 
 def _good_code(value: str) -> bool:
-    return bool(_CODE.fullmatch(value)) and int(value) >= _LOWEST_CODE
+    return bool(_CODE.fullmatch(value)) and int(value) >= _MIN_CODE
 
 
 def _good_ext(value: str) -> bool:
@@ -64,9 +64,9 @@ _RULES: tuple[tuple[str, Callable[[str], bool], str], ...] = (
 
 
 def call_error(form: Mapping[str, str]) -> str | None:
-    """The error code of the first field of a telephonecall that breaks its rule, or None.
+    """The error code for the first field of a telephonecall that breaks its rule, or None.
 
-    A missing field counts as empty. The key is not looked at here: whether one is good depends on the
-    keys that the sandbox was started with.
+    A missing field counts as empty. The key is not checked here, because that depends on the keys that the sandbox was
+    started with.
     """
     return next((error for field, good, error in _RULES if not good(form.get(field, ""))), None)

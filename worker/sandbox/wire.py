@@ -1,7 +1,7 @@
-"""Reading one HTTP/1.1 request from a connection: RFC 9112, as far as ordinary HTTP clients go.
+"""Reads one HTTP/1.1 request from a connection: the part of RFC 9112 that ordinary HTTP clients use.
 
-Known weakness: a form must be ``application/x-www-form-urlencoded``; multipart bodies hold no fields
-here. Absolute-form targets, which only proxies get, are not understood.
+Known weakness: a form must be `application/x-www-form-urlencoded`; a multipart body counts as empty. Targets in
+absolute form, which only proxies receive, are not understood.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?\r\n")
 
 
 class Unreadable(Exception):
-    """The bytes are not a request that can be served: answer ``status``, then close the connection."""
+    """Signals bytes that are not a request that can be served: answer with `status` and close the connection."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"answered with HTTP {status}")
@@ -29,7 +29,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request, read to its last byte. ``query`` and ``body`` are still percent-encoded."""
+    """One complete request. `query` and `body` are still percent-encoded."""
 
     method: str
     path: str
@@ -38,15 +38,15 @@ class Request:
     keep_alive: bool
 
     def form(self) -> dict[str, str]:
-        """The query's fields and, for a POST, the body's, which win; of a repeated field the last one."""
+        """The fields of the query and, for a POST, of the body, which take precedence. Of a repeated field the last."""
         body = self.body if self.method == "POST" else b""
         return _fields(self.query) | _fields(body)
 
 
 async def read_request(reader: StreamReader, writer: StreamWriter) -> Request:
-    """The next request. ``writer`` is used only to invite the body of a client that asks before sending it.
+    """Read the next request. `writer` is used only to answer a client that expects a 100 before it sends the body.
 
-    Raises Unreadable, and IncompleteReadError when the client leaves before its request is complete.
+    Raises Unreadable, and IncompleteReadError if the client leaves before its request is complete.
     """
     line, _, rest = (await _read_head(reader)).partition(b"\r\n")
     matched = _REQUEST_LINE.fullmatch(line)
@@ -60,7 +60,7 @@ async def read_request(reader: StreamReader, writer: StreamWriter) -> Request:
         path=path.decode("utf-8", "replace"),
         query=query,
         body=await _read_body(headers, reader, writer),
-        # Replies have a body whatever the method, which a client of HEAD would take for the next reply.
+        # Every reply has a body, and after HEAD a client would take it for the next reply.
         keep_alive=method != b"HEAD" and _keeps_alive(headers.get("connection", ""), minor),
     )
 
@@ -68,12 +68,12 @@ async def read_request(reader: StreamReader, writer: StreamWriter) -> Request:
 async def _read_head(reader: StreamReader) -> bytes:
     try:
         return await reader.readuntil(b"\r\n\r\n")
-    except LimitOverrunError as exc:
-        raise Unreadable(431) from exc
+    except LimitOverrunError as error:
+        raise Unreadable(431) from error
 
 
 def _headers(lines: bytes) -> dict[str, str]:
-    """Header values by lower-case name; a line without a colon is passed over."""
+    """Header values by lower-case name. A line without a colon is ignored."""
     pairs = (line.partition(":") for line in lines.decode("latin-1").split("\r\n"))
     return {name.lower(): value.strip() for name, colon, value in pairs if colon}
 
@@ -133,5 +133,5 @@ def _chunk_size(line: bytes) -> int:
 async def _read_line(reader: StreamReader) -> bytes:
     try:
         return await reader.readuntil(b"\r\n")
-    except LimitOverrunError as exc:
-        raise Unreadable(400) from exc
+    except LimitOverrunError as error:
+        raise Unreadable(400) from error
