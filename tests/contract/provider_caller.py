@@ -18,7 +18,9 @@ from worker.provider.transport import ONE_CONNECTION
 
 KEY = "0123456789abcdef0123456789abcdef"
 JOB = Job(id="job-1", account="acme", country="1", phone="2125550199", code="48213")
-SHORT, LONG = 0.3, 5.0
+SHORT, SOON, LONG = 0.3, 4.0, 5.0
+"""`SOON` is long after `SHORT`, for a machine that does other things as well."""
+
 CODES = Codes({"INVALID_TELEPHONE": "refused", "INVALID_KEY": "account", "BUSY": "retry"})
 
 

@@ -19,6 +19,7 @@ REF = "97A677DD3E0A42B8EA58D93D05BAC89F"
 GOOD = f"<response><ref>{REF}</ref></response>".encode()
 INVALID = b"<failed><error_code>INVALID_TELEPHONE</error_code><error_msg>Not valid.</error_msg></failed>"
 RST_ON_CLOSE = struct.pack("ii", 1, 0)
+EXPECT_SECONDS = 30.0
 
 
 def reply(body: bytes = GOOD, status: str = "200 OK", *headers: str) -> bytes:
@@ -164,7 +165,7 @@ def drips(data: bytes) -> Script:
 
 def expect(event: threading.Event) -> None:
     """Wait for what must come soon."""
-    assert event.wait(5)
+    assert event.wait(EXPECT_SECONDS)
 
 
 class Departure:
@@ -174,7 +175,7 @@ class Departure:
         self._reset, self._go, self._gone = reset, threading.Event(), threading.Event()
 
     def __call__(self, peer: Peer) -> None:
-        self._go.wait(5)
+        self._go.wait(EXPECT_SECONDS)
         if self._reset:
             peer.reset()
         else:

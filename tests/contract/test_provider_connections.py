@@ -91,7 +91,7 @@ def test_gate_opens_before_any_byte_is_written(play: Play) -> None:
     asked, seen = threading.Event(), []
 
     def look(peer: Peer) -> None:
-        asked.wait(5)
+        expect(asked)
         peer.sock.settimeout(0.1)
         try:
             seen.append(peer.sock.recv(1, socket.MSG_PEEK))
@@ -203,7 +203,7 @@ def test_connection_closed_between_calls_is_replaced(play: Play, reset: bool) ->
     caller = Caller(provider.url)
     assert caller.call() == REF
     departure.happen()
-    caller.at_gate = lambda: wait_until(lambda: provider.connections == 2, "reconnected before the gate", 5)
+    caller.at_gate = lambda: wait_until(lambda: provider.connections == 2, "reconnected before the gate")
     assert caller.call() == REF
     assert (provider.connections, len(provider.requests), caller.gates) == (2, 2, 2)
 
@@ -277,7 +277,7 @@ def test_each_call_has_a_connection_of_its_own_where_none_is_kept(play: Play) ->
 
     def twice(peer: Peer) -> None:
         peer.answer(reply())
-        late.wait(5)
+        expect(late)
         peer.sock.sendall(reply(GOOD.replace(b"97A6", b"DEAD")))
 
     provider = play(
@@ -313,7 +313,7 @@ def test_late_stray_answer_is_not_taken_by_the_next_call(play: Play) -> None:
 
     def twice(peer: Peer) -> None:
         peer.answer(reply())
-        go.wait(5)
+        expect(go)
         peer.sock.sendall(reply(GOOD.replace(b"97A6", b"DEAD")))
         sent.set()
         peer.stay_silent()

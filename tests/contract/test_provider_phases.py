@@ -14,7 +14,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from tests.contract.provider_caller import LONG, SHORT, Caller, was_not_sent
+from tests.contract.provider_caller import LONG, SHORT, SOON, Caller, was_not_sent
 from tests.contract.scripted_provider import (
     GOOD,
     INVALID,
@@ -78,7 +78,7 @@ def test_slow_resolver_ends_within_the_bound(monkeypatch: pytest.MonkeyPatch) ->
     error = caller.fails()
     assert was_not_sent(error, caller)
     assert "while its name was resolved: timeout, TimeoutError" in error.message
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < SOON
 
 
 def test_connect_timeout_is_a_retry(deaf_port: int) -> None:
@@ -88,7 +88,7 @@ def test_connect_timeout_is_a_retry(deaf_port: int) -> None:
     error = caller.fails()
     assert was_not_sent(error, caller)
     assert "while connecting: timeout, TimeoutError" in error.message
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < SOON
 
 
 def resolve_to(monkeypatch: pytest.MonkeyPatch, ports: list[int]) -> None:
@@ -102,7 +102,7 @@ def test_many_dead_addresses_share_one_bound(deaf_port: int, monkeypatch: pytest
     caller = Caller("http://provider.invalid", timeout_seconds=SHORT)
     began = time.monotonic()
     assert was_not_sent(caller.fails(), caller)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < SOON
 
 
 def test_dead_first_address_leaves_time_for_the_second(
@@ -138,7 +138,7 @@ def test_dripped_handshake_ends_within_the_bound(play: Play) -> None:
     caller = Caller(f"https://127.0.0.1:{provider.port}", timeout_seconds=SHORT)
     began = time.monotonic()
     assert was_not_sent(caller.fails(), caller)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < SOON
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_slow_answer_is_a_redial_at_the_deadline(play: Play, script: Script) -> 
     began = time.monotonic()
     error = caller.fails()
     assert isinstance(error, Redial) and "TimeoutError" in error.message
-    assert SHORT * 0.9 < time.monotonic() - began < 2
+    assert SHORT * 0.9 < time.monotonic() - began < SOON
 
 
 def test_deadline_begins_after_the_gate(play: Play, pass_seconds: Callable[[float], None]) -> None:

@@ -50,9 +50,7 @@ COUNTED: list[tuple[str, Labels, float]] = [
     ("jobs_finished_total", {"account": "acme", "status": "unknown"}, 1),
     ("jobs_finished_total", {"account": "acme", "status": "rejected"}, 1),
     ("provider_requests_total", {"account": "acme"}, 7),
-    ("provider_request_seconds_count", {}, 9),
     ("provider_errors_total", {"account": "acme", "code": "INVALID_TELEPHONE"}, 1),
-    ("provider_errors_total", {"account": "poor", "code": "NO_POINTS"}, 1),
     ("retries_total", {"account": "acme"}, 2),
     ("job_seconds_count", {"account": "acme"}, 6),
     ("duplicates_total", {"account": "acme"}, 1),
@@ -94,10 +92,11 @@ def jobs() -> tuple[list[Job], list[Job]]:
 
 @dataclass(frozen=True)
 class Scene:
-    """One worker that has done its work and stands still."""
+    """One worker that has done its work, and the provider that it asked."""
 
     worker: Worker
     outside: Outside
+    provider: StandIn
 
 
 @pytest.fixture(scope="module")
@@ -118,11 +117,17 @@ def scene(tmp_path_factory: pytest.TempPathFactory, own_redis: RedisServer) -> I
             stack.outside.stream(*stream)
             stack.outside.wait([*(job["id"] for job in (*celery, *stream)), "slow-0"])
             stack.outside.send(celery[0])
-            wait_until(lambda: len(receiver.hooks) == 6, "the hooks went out", 20)
-            wait_until(lambda: worker.metric("duplicates_total") == 1, "the repeat is counted", 20)
+            wait_until(lambda: len(receiver.hooks) == 6, "the hooks went out")
+            wait_until(lambda: worker.metric("webhook_attempts_total") == 6, "the hooks are counted")
+            wait_until(lambda: worker.metric("duplicates_total") == 1, "the repeat is counted")
             # What tells of all workers together is kept for a moment, and may be from before the last event was out.
-            wait_until(lambda: not any(map(worker.metric, LEFT)), "nothing is left to be sent", 20)
-            yield Scene(worker, stack.outside)
+            wait_until(lambda: not any(map(worker.metric, LEFT)), "nothing is left to be sent")
+            wait_until(lambda: worker.metric("account_held", account="poor") == 1, "the account is held")
+            wait_until(
+                lambda: worker.metric("jobs_waiting", account="poor", reason="held") == 1, "its job waits"
+            )
+            wait_until(lambda: worker.metric("jobs_waiting", account="slow") == 4, "the others wait")
+            yield Scene(worker, stack.outside, provider)
 
 
 def test_every_metric_of_the_contract_is_there(scene: Scene) -> None:
@@ -142,6 +147,18 @@ def test_every_metric_of_the_contract_is_there(scene: Scene) -> None:
 def test_metric_tells_what_happened(scene: Scene, name: str, labels: Labels, value: float) -> None:
     """Each metric agrees with what the provider, the subscriber and the results queue saw."""
     assert scene.worker.metric(name, **labels) == value
+
+
+def test_requests_are_counted_as_the_provider_saw_them(scene: Scene) -> None:
+    """Those of the held account too, which is asked for again now and then."""
+    wait_until(
+        lambda: (
+            scene.worker.metric("provider_request_seconds_count") == len(scene.provider.asked) >= 9
+            and scene.worker.metric("provider_errors_total", account="poor", code="NO_POINTS")
+            == sum(asked.form["key"] == api_key("poor") for asked in scene.provider.asked)
+        ),
+        "the counts agree",
+    )
 
 
 def test_waits_are_told_by_their_reasons(scene: Scene) -> None:
