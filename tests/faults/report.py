@@ -74,7 +74,7 @@ class Table:
     def text(self) -> str:
         minutes = (time.monotonic() - self._since) / 60
         how = f"In {minutes:.0f} minutes, on {self._installations} installations side by side"
-        trouble = f", {self.troubles} of which came to grief and were replaced" if self.troubles else ""
+        trouble = f", {self.troubles} of which failed and were replaced" if self.troubles else ""
         short = sum(row.short for row in self._rows)
         missing = f" **{short} cells have fewer trials than asked for.**" if short else ""
         return markdown(self._rows, remark=f" {how}{trouble}.{missing}")
@@ -129,8 +129,9 @@ def _preface(rows: Sequence[Row]) -> str:
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     trials = sum(row.trials for row in rows)
     return (
-        f"{trials} trials, {when}, {machine}, Python {python}. Failpoints are put in many at a time, those that "
-        "kill or freeze each in a worker of its own: what such a run came to stands in each row."
+        f"{trials} trials, {when}, {machine}, Python {python}. Each run sets many failpoints at a time; "
+        "a failpoint that kills or freezes has a worker of its own. The result of a run is shown in the row of "
+        "each of its faults."
     )
 
 
