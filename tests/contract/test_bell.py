@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from worker.errors import StoreUnavailable
-from worker.inbound.bell import Bell
+from worker.redisio.bell import Bell
 from worker.redisio.connection import connect
 
 SECONDS = 30.0

@@ -18,9 +18,9 @@ from worker.core.records import Lease, Source
 from worker.core.retry import Tally
 from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue
-from worker.inbound.bell import Bell
 from worker.inbound.redis_lists import RedisLists
 from worker.producer import enqueue_many
+from worker.redisio.bell import Bell
 from worker.redisio.connection import connect
 from worker.redisio.written import wait_for_file
 from worker.state.census import Census

@@ -5,7 +5,6 @@ messages     reads a message into a submission, or says why it cannot be read
 redis_queue  Celery messages from a Redis broker
 redis_lists  kombu's lists in Redis, read without kombu's gap
 stream       plain JSON jobs from the Redis stream `calls.intake`
-bell         tells an idle worker that something was put into a list
 listening    when a source polls and when it waits for the bell
 upkeep       when a worker renews its claim on messages, and looks for those of lost workers
 depth        how many messages wait in the broker's queues

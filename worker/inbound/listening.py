@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from worker.inbound.bell import Bell
+from worker.redisio.bell import Bell
 
 QUIET_SECONDS = 0.01
 """After this long without a message, a worker stops asking and waits for the bell."""

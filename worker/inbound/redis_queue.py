@@ -16,12 +16,12 @@ from worker.core.judging import Broken, Submission
 from worker.core.records import Source
 from worker.errors import StoreUnavailable
 from worker.failpoints import hit
-from worker.inbound.bell import Bell
 from worker.inbound.entry import Entry, Taker
 from worker.inbound.listening import Listening
 from worker.inbound.messages import Envelope, read_task
 from worker.inbound.redis_lists import FETCH_BYTES, MESSAGE_BYTES, Filed, RedisLists, uncut
 from worker.inbound.upkeep import ABANDONED_SECONDS, Upkeep
+from worker.redisio.bell import Bell
 
 MAX_BATCH = 256
 MAX_IN_HAND = 512

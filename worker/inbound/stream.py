@@ -15,12 +15,12 @@ from worker.core.judging import MAX_MESSAGE_BYTES, TOO_LARGE, Broken, Submission
 from worker.core.records import Source
 from worker.errors import StoreUnavailable
 from worker.failpoints import hit
-from worker.inbound.bell import Bell
 from worker.inbound.entry import Entry, Taker
 from worker.inbound.listening import Listening
 from worker.inbound.lua import source
 from worker.inbound.redis_lists import FETCH_BYTES, HEAD_BYTES, uncut
 from worker.inbound.upkeep import ABANDONED_SECONDS, Upkeep
+from worker.redisio.bell import Bell
 from worker.redisio.runner import ScriptCall, Scripts, store_errors
 
 STREAM, GROUP, FIELD = INTAKE.name, "callworker", "job"

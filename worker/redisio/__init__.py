@@ -3,6 +3,7 @@
 connection  clients with bounded waits, and how an address is read
 runner      runs Lua scripts, many in one round trip
 lua         Lua scripts as files of a package
+bell        tells an idle worker that a key has changed
 written     whether Redis has written to its file what it answered
 primary     connections that end when the server is no longer the primary
 refusals    what Redis means by an error reply
