@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from copy import copy
 from functools import cached_property
 from typing import cast
 
 from celery import Celery, signals
 
 from worker.broker.address import broker_url
-from worker.broker.queues import CALLS, TASK_NAME, TASK_QUEUES
+from worker.broker.queues import CALLS, TASK_NAME, TASK_QUEUES, of_type
 from worker.celery_edge.beat import BeatStep
 from worker.celery_edge.command_line import Judge
 from worker.celery_edge.plain_intake import PlainIntakeStep
@@ -40,8 +39,8 @@ app.conf.update(
     broker_transport_options={"socket_keepalive": True, "socket_timeout": 30, "visibility_timeout": 60,
                               "unacked_restore_interval": 10, "unacked_restore_throttle": 1,
                               "confirm_publish": True},
-    # Celery puts those of the default exchange on its own, in place.
-    task_queues=[copy(queue) for queue in TASK_QUEUES],
+    # Copies: Celery puts those of the default exchange on its own, in place.
+    task_queues=of_type(settings.amqp_queue_type, TASK_QUEUES),
     task_default_queue=CALLS.name,
     task_default_exchange=CALLS.exchange.name,
     task_default_routing_key=CALLS.routing_key,

@@ -68,8 +68,9 @@ class Producer:
 
     def __init__(self, broker_url: str | None = None) -> None:
         settings = Settings.from_env()
-        self._extended = settings.proxstop_extended == "on"
-        self._publisher = Publisher(broker_url or address.broker_url(settings), [])
+        self._extended = settings.extended
+        url, queue_type = broker_url or address.broker_url(settings), settings.amqp_queue_type
+        self._publisher = Publisher(url, [], queue_type)
         self._lock = threading.Lock()
 
     def enqueue(self, job: JobLike) -> str:

@@ -232,7 +232,7 @@ class Wiring:
 
     @cached_property
     def relay(self) -> Relay:
-        results = ResultsQueue(broker_url(self._settings))
+        results = ResultsQueue(broker_url(self._settings), self._settings.amqp_queue_type)
         return Relay(RedisOutbox(self.scripts), results, self._published)
 
     def _published(self, count: int) -> None:
@@ -267,7 +267,8 @@ class Wiring:
 
     @cached_property
     def health(self) -> HealthServer:
-        depths, registry = QueueDepths(broker_url(self._settings)), self.metrics.registry
+        depths = QueueDepths(broker_url(self._settings), self._settings.amqp_queue_type)
+        registry = self.metrics.registry
         accounts = partial(self.census.accounts, list(self.accounts))
         registry.register(SharedState(self.metrics, accounts, self.census.unpublished, depths.read))
         ready = Readiness(self.watchdog, lambda: self.backlog.refusal, self.client, depths.read)

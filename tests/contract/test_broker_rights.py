@@ -8,10 +8,11 @@ from contextlib import closing
 
 import pytest
 from kombu import Connection, Exchange
+from structlog.testing import capture_logs
 
 from tests.rabbit import GuardedNode
 from worker.broker.connection import Link
-from worker.broker.queues import queue_of
+from worker.broker.queues import RESULTS, queue_of
 from worker.cli.doctor import servers
 from worker.cli.doctor.finding import Grade
 from worker.delivery.ports import OutgoingEvent
@@ -98,7 +99,7 @@ def test_doctor_says_what_is_missing_and_may_not_be_made(empty: GuardedNode) -> 
     """Where no worker of this user could start, `doctor` fails and says why; it makes no queue itself (B4, D8)."""
     settings = Settings.from_env({"BROKER_URL": empty.url("porter"), "REDIS_URL": "redis://r"})
     queues = list(servers.broker(settings))[-1]
-    assert queues.grade is Grade.FAIL and "may not configure" in queues.text and "results" in queues.text
+    assert queues.grade is Grade.FAIL and "may not create" in queues.text and "results" in queues.text
     able = Settings.from_env({"BROKER_URL": empty.url(), "REDIS_URL": "redis://r"})
     for _ in range(2):
         queues = list(servers.broker(able))[-1]
@@ -140,6 +141,23 @@ def _grade_of_queues(node: GuardedNode) -> tuple[str, str]:
     settings = Settings.from_env({"BROKER_URL": node.url()})
     (found,) = [finding for finding in servers.broker(settings) if finding.name == "queues"]
     return found.grade, "" if found.grade == "warn" else found.text
+
+
+@pytest.mark.parametrize("queue_type", ["quorum", "classic"])
+def test_queues_have_the_type_that_the_operator_names(
+    empty: GuardedNode, monkeypatch: pytest.MonkeyPatch, queue_type: str
+) -> None:
+    """Whoever declares one first: results and producers, and the other kind of queue is found to be another."""
+    monkeypatch.setenv("AMQP_QUEUE_TYPE", queue_type)
+    with closing(ResultsQueue(empty.url(), queue_type)) as queue, Producer(empty.url()) as producer:
+        queue.publish(EVENT)
+        producer.enqueue(JOB)
+    with capture_logs() as lines:
+        Link(empty.url(), [RESULTS, queue_of(JOB["account"])], queue_type).close()
+        assert lines == []
+        other = "classic" if queue_type == "quorum" else "quorum"
+        Link(empty.url(), [RESULTS, queue_of(JOB["account"])], other).close()
+    assert [line["queue"] for line in lines] == ["queue 'results'", "queue 'calls.14'"]
 
 
 def test_exchange_with_other_properties_is_used_as_it_is(empty: GuardedNode) -> None:

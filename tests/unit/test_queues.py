@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu import Queue
 
-from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES, TASK_QUEUES, queue_of
+from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES, TASK_QUEUES, of_type, queue_of
 from worker.core.shards import SHARDS, shard_of
 
 
@@ -37,3 +37,14 @@ def test_shard_queues_are_like_calls() -> None:
     same = [(each["durable"], each["queue_arguments"]) for each in map(Queue.as_dict, TASK_QUEUES)]
     assert same == [same[0]] * len(TASK_QUEUES)
     assert all(queue.routing_key == queue.name for queue in TASK_QUEUES)
+
+
+@pytest.mark.parametrize("queue_type", [None, "quorum", "classic"])
+def test_queues_are_declared_with_the_type_that_is_named(queue_type: str | None) -> None:
+    """All else of them stays, and those that everybody shares are left as they are."""
+    wanted = {"x-queue-type": queue_type} if queue_type else None
+    typed = of_type(queue_type, TASK_QUEUES)
+    assert [queue.as_dict() for queue in typed] == [
+        queue.as_dict() | {"queue_arguments": wanted} for queue in TASK_QUEUES
+    ]
+    assert Queue.as_dict(CALLS)["queue_arguments"] is None

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from worker.broker.amqp_wire import ease
 from worker.broker.declaring import declare
+from worker.broker.queues import of_type
 from worker.broker.refusal import refuses
 from worker.broker.transports import BrokerConnection
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
@@ -62,7 +63,9 @@ class Link:
     CONNECT_SECONDS; every later wait ends after ANSWER_SECONDS with an OSError. For one thread only.
     """
 
-    def __init__(self, url: str, queues: Sequence[Queue]) -> None:
+    def __init__(self, url: str, queues: Sequence[Queue], queue_type: str | None = None) -> None:
+        """`queue_type`: see `worker.broker.queues.of_type`."""
+        self._queue_type = queue_type
         self.queues: list[Queue] = []
         self.connection: Any = connection_to(url)
         try:
@@ -90,7 +93,7 @@ class Link:
         known = {queue.name for queue in self.queues}
         fresh = [queue for queue in queues if queue.name not in known]
         try:
-            declare(self.connection, fresh)
+            declare(self.connection, of_type(self._queue_type, fresh))
         except ResponseError as error:
             if "WRONGTYPE" not in str(error):
                 raise

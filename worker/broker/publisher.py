@@ -28,10 +28,10 @@ class Publisher:
     Raises ConfigurationError at once if no transport understands the URL.
     """
 
-    def __init__(self, url: str, queues: Sequence[Queue]) -> None:
+    def __init__(self, url: str, queues: Sequence[Queue], queue_type: str | None = None) -> None:
+        """`queue_type`: see `worker.broker.queues.of_type`."""
         connection_to(url)
-        self._url = url
-        self._queues = queues
+        self._url, self._queues, self._queue_type = url, queues, queue_type
         self._session: _Session | None = None
 
     @property
@@ -57,7 +57,7 @@ class Publisher:
 
     def _renewed(self) -> _Session:
         self._drop()
-        self._session = _Session(Link(self._url, self._queues))
+        self._session = _Session(Link(self._url, self._queues, self._queue_type))
         return self._session
 
     @contextmanager

@@ -9,13 +9,15 @@
 
 Both sides of a queue must declare it alike, or an AMQP broker refuses the second one. A stock Celery or kombu client
 declares it durable and without a type, so this program does too, and RabbitMQ's own `default_queue_type` says whether
-that means a quorum queue. AMQP_QUEUE_TYPE (checked in `Settings`) names the type outright. A queue that somebody has
+that means a quorum queue. AMQP_QUEUE_TYPE names the type outright, see `of_type`. A queue that somebody has
 declared otherwise before is used as it is (`broker.declaring`).
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterable
+from copy import copy
+from typing import Any
 
 from kombu import Exchange, Queue
 
@@ -24,12 +26,8 @@ from worker.core.shards import SHARDS, shard_of
 TASK_NAME = "calls.verify"
 
 
-_TYPE = os.environ.get("AMQP_QUEUE_TYPE", "").strip().lower()
-_ARGUMENTS = {"x-queue-type": _TYPE} if _TYPE in ("quorum", "classic") else None
-
-
 def _durable(name: str, exchange: Exchange | None = None, routing_key: str = "") -> Queue:
-    return Queue(name, exchange=exchange, routing_key=routing_key, durable=True, queue_arguments=_ARGUMENTS)
+    return Queue(name, exchange=exchange, routing_key=routing_key, durable=True)
 
 
 CALLS = _durable("calls", Exchange("calls", type="direct", durable=True), "calls")
@@ -47,3 +45,12 @@ RESULTS = _durable("results", RESULTS_EXCHANGE, "#")
 def queue_of(account: str) -> Queue:
     """The queue of the account's shard, the one on which its state is kept."""
     return SHARD_QUEUES[shard_of(account)]
+
+
+def of_type(queue_type: str | None, queues: Iterable[Queue]) -> list[Queue]:
+    """Return copies of `queues` that are declared with this type; None leaves the type to the broker."""
+    copies: list[Any] = [copy(queue) for queue in queues]
+    if queue_type is not None:
+        for queue in copies:
+            queue.queue_arguments = {"x-queue-type": queue_type}
+    return copies

@@ -26,7 +26,7 @@ from worker.broker.amqp_frames import Received
 from worker.broker.amqp_wire import ease
 from worker.broker.connection import broker_errors, establish, let_go
 from worker.broker.declaring import declare
-from worker.broker.queues import INTAKE, RESULTS, TASK_QUEUES
+from worker.broker.queues import INTAKE, RESULTS, TASK_QUEUES, of_type
 from worker.broker.refusal import refuses
 from worker.celery_edge.acknowledgements import Acknowledgements
 from worker.celery_edge.pacing import Pacing
@@ -96,7 +96,7 @@ class CallConsumer(Consumer):
         establish(connection)
         over_amqp = connection.transport.driver_type == "amqp"
         if over_amqp:
-            declare(connection, [*TASK_QUEUES, INTAKE, RESULTS])
+            declare(connection, of_type(self.app.settings.amqp_queue_type, [*TASK_QUEUES, INTAKE, RESULTS]))
         if self.hub:
             connection.transport.register_with_event_loop(connection.connection, self.hub)
         if over_amqp:

@@ -41,8 +41,13 @@ def command(follow: bool, peek: bool, most: int | None, as_json: bool) -> None:
 
     if peek and follow:
         raise click.UsageError("--peek and --follow cannot be used together")
-    broker = places.broker(Settings.from_env())
-    found = peek_results(broker, most or MAX_PEEK) if peek else read_results(broker, follow=follow, most=most)
+    settings = Settings.from_env()
+    broker, queue_type = places.broker(settings), settings.amqp_queue_type
+    found = (
+        peek_results(broker, most or MAX_PEEK, queue_type)
+        if peek
+        else read_results(broker, follow=follow, most=most, queue_type=queue_type)
+    )
     with any_end_like_ctrl_c():
         number = _print_all(found, as_json)
     if not number:

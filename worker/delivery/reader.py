@@ -26,6 +26,7 @@ def read_results(
     follow: bool = False,
     most: int | None = None,
     pause: Callable[[float], object] = time.sleep,
+    queue_type: str | None = None,
 ) -> Iterator[str]:
     """Yield the body of each event in queue `results`, oldest first, `most` of them; with `follow`, wait for more. The
     first one is waited for a moment in any case.
@@ -38,9 +39,9 @@ def read_results(
     Known weakness: on Redis a reader that is killed (not stopped) may take one event with it.
 
     Raises BrokerUnavailable, also in the middle, and ConfigurationError for an address no transport
-    understands.
+    understands. `queue_type`: see `worker.broker.queues.of_type`.
     """
-    link = Link(broker_url, [RESULTS])
+    link = Link(broker_url, [RESULTS], queue_type)
     try:
         left = math.inf if most is None else most
         patience = math.inf if follow else FIRST_SECONDS
@@ -62,7 +63,7 @@ def read_results(
             link.close()
 
 
-def peek_results(broker_url: str, most: int) -> list[str]:
+def peek_results(broker_url: str, most: int, queue_type: str | None = None) -> list[str]:
     """The bodies of the oldest events in queue `results`, `most` of them, oldest first; all of them stay in the queue.
 
     Known weakness: on AMQP they are taken and given back at once, which RabbitMQ counts as a redelivery, and another
@@ -70,7 +71,7 @@ def peek_results(broker_url: str, most: int) -> list[str]:
 
     Raises BrokerUnavailable, and ConfigurationError for an address no transport understands.
     """
-    link = Link(broker_url, [RESULTS])
+    link = Link(broker_url, [RESULTS], queue_type)
     try:
         with broker_errors("the results cannot be read"):
             return _stored(link, most) if link.is_redis else _borrowed(link, most)

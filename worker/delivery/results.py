@@ -16,8 +16,9 @@ class ResultsQueue:
     For one thread only. Raises ConfigurationError at once if no transport understands `broker_url`.
     """
 
-    def __init__(self, broker_url: str) -> None:
-        self._publisher = Publisher(broker_url, [RESULTS])
+    def __init__(self, broker_url: str, queue_type: str | None = None) -> None:
+        """`queue_type`: see `worker.broker.queues.of_type`."""
+        self._publisher = Publisher(broker_url, [RESULTS], queue_type)
 
     def publish(self, batch: Sequence[OutgoingEvent]) -> None:
         """Send events: the body goes out byte for byte, the type is its routing key.

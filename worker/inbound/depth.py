@@ -16,8 +16,9 @@ from worker.inbound.redis_lists import PRIORITY_SUFFIXES
 class QueueDepths:
     """Asks the broker over a connection of its own. Thread-safe: one thread asks at a time, the others wait."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str, queue_type: str | None = None) -> None:
+        """`queue_type`: see `worker.broker.queues.of_type`."""
+        self._url, self._queue_type = url, queue_type
         self._link: Link | None = None
         self._lock = threading.Lock()
 
@@ -39,7 +40,7 @@ class QueueDepths:
             self._drop()
 
     def _ask(self) -> dict[str, int]:
-        link = self._link = self._link or Link(self._url, [])
+        link = self._link = self._link or Link(self._url, [], self._queue_type)
         with broker_errors("the broker does not tell its queues' depths"):
             if link.is_redis:
                 return _lengths(link)

@@ -81,7 +81,7 @@ def _broker(
     if settings.redis_url is not None and "REDIS_URL" not in wrong:
         checks += [partial(_ask_redis, settings)]
     if settings.broker_url is not None and "BROKER_URL" not in wrong:
-        checks += [partial(ask_broker, settings.broker_url, "BROKER_URL")]
+        checks += [partial(ask_broker, settings.broker_url, "BROKER_URL", settings.amqp_queue_type)]
     if not wrong.keys() & {"BROKER_URL", "REDIS_URL"}:
         checks += [partial(refuse_celerys_own, settings, environ)]
     return checks

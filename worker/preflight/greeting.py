@@ -41,14 +41,14 @@ def try_rights(client: redis.Redis) -> None:
         client.evalsha(_NO_SCRIPT, 1, prefix(0))
 
 
-def ask_broker(url: str, variable: str) -> None:
+def ask_broker(url: str, variable: str, queue_type: str | None = None) -> None:
     """Raises ConfigurationError where the broker answers and refuses: password, virtual host, exchanges, queues,
     rights.
 
     On Redis only the way out is looked at: where a key holds something else, jobs come from the other queues.
     """
     try:
-        link = Link(url, [RESULTS])
+        link = Link(url, [RESULTS], queue_type)
         with closing(link), broker_errors("the broker refuses a queue"):
             if link.confirms:
                 link.declare(TAKEN)
