@@ -4,5 +4,5 @@ staging    copies the documentation, and every file that it links to, to build/p
 checking   looks for broken links, other hosts and unread Markdown in the built pages
 __main__   builds all of it; a warning ends it with exit status 1
 
-iframe-worker.js is a script of the site, not of this program.
+iframe-worker.js and site.css are parts of the site.
 """

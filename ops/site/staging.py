@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FIRST = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
-SCRIPT = Path(__file__).with_name("iframe-worker.js")
+ASSETS = [Path(__file__).with_name(name) for name in ("iframe-worker.js", "site.css")]
 
 _CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
@@ -48,7 +48,8 @@ def stage(root: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     for source in everything(root):
         _copy(source, folder / source.relative_to(root))
-    _copy(SCRIPT, folder / "assets" / SCRIPT.name)
+    for asset in ASSETS:
+        _copy(asset, folder / "assets" / asset.name)
 
 
 def _copy(source: Path, target: Path) -> None:

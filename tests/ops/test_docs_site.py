@@ -67,7 +67,7 @@ def test_site_has_what_the_documentation_links_to_and_nothing_else(tmp_path: Pat
     (pages / "left.md").mkdir(parents=True)
     stage(root, pages)
     found = {path.relative_to(pages).as_posix() for path in pages.rglob("*") if path.is_file()}
-    assert found == texts.keys() - {"code.py"} | {"assets/iframe-worker.js"}
+    assert found == texts.keys() - {"code.py"} | {"assets/iframe-worker.js", "assets/site.css"}
 
 
 def test_every_page_is_in_the_navigation() -> None:
