@@ -1,4 +1,4 @@
-"""The closed sets of values that metrics' labels take, and which of them a fact belongs to."""
+"""The closed sets of label values of the metrics."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from worker.errors import CallError, Redial, Retry
 UNKNOWN_ACCOUNT = "(unknown)"
 UNKNOWN_CODE = "unknown"
 PROVIDER_CODES = ("INVALID_TELEPHONE", "INVALID_KEY", "NO_POINTS", "INVALID_TELEREFERENCE")
-"""The provider's codes that are documented or were seen; an operator's table of codes may add some."""
+"""The provider's codes that are documented or were observed. An operator's table of codes may add some."""
 
 OPERATOR_HOLD = "operator"
 HOLD_REASONS = ("INVALID_KEY", "NO_POINTS", OPERATOR_HOLD, UNKNOWN_CODE)
-"""Why accounts usually are held: the provider's code, or an operator's word."""
+"""The usual reasons of a hold: a code of the provider, or an operator's command."""
 
 
 class RetryReason(StrEnum):
-    """Why a further request follows; PROVIDER_WISH: it said when."""
+    """The reason of a further request. PROVIDER_WISH means that the provider said how long to wait."""
 
     NOT_RUNG = "not_rung"
     PERHAPS_RUNG = "perhaps_rung"

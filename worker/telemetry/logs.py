@@ -1,10 +1,10 @@
-"""Log lines: one JSON object each for machines, one coloured line each for people, every one of them redacted.
+"""Writes log lines, as JSON objects for machines or coloured lines for people. All of them are redacted.
 
-The program's own lines come from structlog, those of libraries from `logging`; both go through one handler of the
-root logger. A line has `timestamp` (RFC 3339, UTC, milliseconds), `level`, `event`, `logger`, then its fields; an
-exception is the text of its traceback under `exception`, without local variables.
+The program's own lines come from structlog, those of libraries from `logging`. Both go through one handler of the root
+logger. A line has `timestamp` (RFC 3339, UTC, milliseconds), `level`, `event`, `logger` and its fields. A traceback
+is text in `exception`, without local variables.
 
-Nobody waits for a line to be written; see `worker.telemetry.outlet`.
+No thread waits until a line is written; see `worker.telemetry.outlet`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Format = Literal["json", "console"]
 
 _HEAD = ("timestamp", "level", "event", "logger", "job", "account", "attempt")
 
-_QUIETEST = {
+_MIN_LEVELS = {
     "amqp": logging.WARNING,
     "kombu": logging.WARNING,
     "urllib3": logging.WARNING,
@@ -39,7 +39,7 @@ _QUIETEST = {
     "celery.worker.strategy": logging.WARNING,
     "celery.worker.consumer.consumer": logging.ERROR,
 }
-"""Libraries that at INFO or DEBUG write lines for every job or frame: facts that the program tells itself."""
+"""Libraries that write a line for every job or frame at INFO or DEBUG. The program logs these facts itself."""
 
 _job_fields: ContextVar[dict[str, Any]] = ContextVar("job_fields")
 
@@ -51,10 +51,10 @@ MAX_FRAMES = 25
 
 
 def configure(level: str, fmt: Format, stream: TextIO | None = None) -> None:
-    """Send every log line of this process to `stream` (standard error) from `level` up; may be called again.
+    """Send the log lines of this process from `level` up to `stream` (default: standard error). May be called again.
 
-    Handlers that libraries put on their own loggers before are taken off. What nobody catches, in any thread, is a
-    log line too.
+    Removes the handlers that libraries have put on their own loggers. An uncaught exception in any thread becomes a log
+    line too.
     """
     register_passwords()
     out = stream or sys.stderr
@@ -77,14 +77,14 @@ def configure(level: str, fmt: Format, stream: TextIO | None = None) -> None:
 
 
 def keep_celery_out(**_: object) -> None:
-    """Receiver for Celery's `setup_logging` signal: where one is connected, Celery configures no logging."""
+    """Receive Celery's `setup_logging` signal. With a receiver connected, Celery configures no logging."""
 
 
 class job_context:  # noqa: N801 (used as a function)
-    """Within it, every line that this thread or greenlet writes, in whatever module, has job, account and attempt.
+    """Adds job, account and attempt to every line that this thread or greenlet writes in the `with` block.
 
-    Lighter than structlog's own context variables, of which each field would be one: a line is seldom written, this is
-    entered twice for each job.
+    It costs less than structlog's context variables, which need one variable for each field. That matters because it is
+    entered twice for each job, while lines are rare.
     """
 
     def __init__(self, job_id: str, account: str, attempt: int | None = None) -> None:
@@ -104,17 +104,17 @@ def _tell_dropped(lines: int) -> None:
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """A handler that says which line it could not write, where `logging` would print the line's raw arguments."""
+    """A handler that reports a line that it could not write. `logging` would print the line's raw arguments."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
-        problem = sys.exc_info()[0]
+        kind = sys.exc_info()[0]
         line = {
             "timestamp": rfc3339(time.time_ns() // 1000),
             "level": "error",
             "event": "log.line_lost",
             "logger": record.name,
             "place": f"{record.module}:{record.lineno}",
-            "problem": problem.__name__ if problem else None,
+            "problem": kind.__name__ if kind else None,
         }
         try:
             self.stream.write(json.dumps(line) + "\n")
@@ -123,7 +123,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 def _common() -> list[Processor]:
-    """The steps of every line, the program's own and foreign ones, up to and including redaction."""
+    """The processors for all lines, the program's own and those of libraries, up to and including redaction."""
     return [
         structlog.stdlib.add_log_level,
         _timestamp,
@@ -134,8 +134,10 @@ def _common() -> list[Processor]:
 
 
 def _traceback_text(exc_info: tuple[type[BaseException], BaseException, TracebackType | None]) -> str:
-    """Each exception of a chain with its innermost frames: the end of a text that is too long is cut, and the cause of
-    most faults stands there."""
+    """Format each exception of a chain with its innermost frames only.
+
+    A text that is too long is cut at its end, where the cause of most faults is.
+    """
     return "".join(traceback.format_exception(*exc_info, limit=-MAX_FRAMES)).rstrip("\n")
 
 
@@ -177,7 +179,7 @@ def _timestamp(_: object, __: str, line: EventDict) -> EventDict:
 
 
 def _own_extra(logger: Any, method: str, line: EventDict) -> EventDict:
-    """The `extra` of the program's own `logging` calls; Celery's holds whole tasks."""
+    """Add the `extra` of the program's own `logging` calls. Celery's `extra` is left out: it holds whole tasks."""
     return _add_extra(logger, method, line) if line["_record"].name.startswith("worker.") else line
 
 
@@ -187,7 +189,7 @@ def _head_first(_: object, __: str, line: EventDict) -> EventDict:
 
 
 def _printable(_: object, __: str, line: EventDict) -> EventDict:
-    """Take control signs out, with which foreign text could move the cursor or forge a line."""
+    """Escape control characters, which could move the cursor or forge a line."""
     return {
         name: _without_controls(value, keep="\n\t" * (name == "exception")) for name, value in line.items()
     }
@@ -214,8 +216,8 @@ def _own_the_loggers(handler: logging.Handler, level: str) -> None:
         if isinstance(logger, logging.Logger):
             logger.handlers.clear()
             logger.propagate = True
-    for name, quietest in _QUIETEST.items():
-        logging.getLogger(name).setLevel(max(quietest, root.level))
+    for name, least in _MIN_LEVELS.items():
+        logging.getLogger(name).setLevel(max(least, root.level))
 
 
 def _hook_crashes() -> None:

@@ -1,9 +1,9 @@
-"""Every metric of the program, with its help text and labels: the list that an operator reads.
+"""Declares every metric of the program, with its help text and labels, as a list for operators.
 
-Names begin with `callworker_`; times are in seconds. Labels are closed sets beside `account`, which holds only names
-of the accounts file and "(unknown)". Counters and histograms tell of this process and start at 0 for every account;
-the gauges of `worker.telemetry.shared_state` tell of all workers together and read the same at each: take `max` over
-them, not `sum`.
+Names begin with `callworker_`, and times are in seconds. All labels have closed sets of values; the values of `account`
+are the names in the accounts file and "(unknown)". Counters and histograms count in this process and start at 0 for
+every account. The gauges of `worker.telemetry.shared_state` describe all workers together and are the same at each, so
+aggregate them with `max`, not `sum`.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from worker.telemetry.labels import PROVIDER_CODES, UNKNOWN_ACCOUNT, UNKNOWN_COD
 Metric = TypeVar("Metric", Counter, Histogram)
 
 EXCHANGE_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 60)
-"""One HTTP exchange: the provider's usual second, and its time limit (15 s unless set) as a bound of its own."""
+"""Buckets for one HTTP exchange. The provider usually takes a second; its time limit is 15 s unless set otherwise."""
 WAIT_SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
-"""A job's wait or whole life: from at once to an hour; a job expires after 600 s unless its account says otherwise."""
+"""Buckets for a job's wait or whole life, up to an hour. A job expires after 600 s by default."""
 
 
 SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
-    "jobs_waiting": ("Shared: jobs that wait in a lane, by why.", ("account", "reason")),
+    "jobs_waiting": ("Shared: jobs that wait in a lane, by reason.", ("account", "reason")),
     "oldest_waiting_seconds": ("Shared: how long the oldest waiting job has waited.", ("account",)),
     "account_held": ("Shared: 1 while the account is held for this reason.", ("account", "reason")),
-    "webhook_pending": ("Shared: webhook deliveries still to be made.", ("account",)),
-    "results_unpublished": ("Shared: events that the results queue has not confirmed.", ()),
+    "webhook_pending": ("Shared: webhook deliveries that wait for their next attempt.", ("account",)),
+    "results_unpublished": ("Shared: events that the results queue has not confirmed yet.", ()),
     "queue_depth": ("Shared: messages in a queue of the broker that no worker has taken yet.", ("queue",)),
     "store_up": ("1 if Redis answered this scrape.", ()),
     "broker_up": ("1 if the broker answered this scrape.", ()),
@@ -54,15 +54,16 @@ SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def shared_gauge(name: str) -> GaugeMetricFamily:
-    """An empty gauge of the shared state, to be filled for one scrape."""
+    """An empty gauge of the shared state, to be filled during one scrape."""
     text, labels = SHARED[name]
     return GaugeMetricFamily(f"callworker_{name}", text, labels=labels)
 
 
 class Labelled(Generic[Metric]):
-    """A metric with labels, which keeps at hand the series that it gave for them before.
+    """A metric with labels that caches its series by label values.
 
-    To find one takes prometheus_client 1.6 to 2.1 µs, and 0.2 to 0.5 µs here: 1.6 % of a job's CPU for its five.
+    Finding a series takes prometheus_client 1.6 to 2.1 µs, and 0.2 to 0.5 µs here. For the five series of a job that is
+    1.6 % of its CPU time.
     """
 
     def __init__(self, metric: Metric) -> None:
@@ -70,10 +71,10 @@ class Labelled(Generic[Metric]):
 
 
 class Metrics:
-    """The metrics of one process, in a registry of their own."""
+    """The metrics of one process, in their own registry."""
 
     def __init__(self, provider_codes: Iterable[str] = PROVIDER_CODES) -> None:
-        """`provider_codes`: the closed set of values for the label `code`; all others count as "unknown"."""
+        """`provider_codes` adds to the values of the label `code`. All other codes count as "unknown"."""
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.provider_codes = frozenset({*PROVIDER_CODES, *provider_codes})
@@ -96,7 +97,7 @@ class Metrics:
         self.build = Info("callworker_build", "The running version.", registry=self.registry)
         self.build.info({"version": __version__})
         self.last_progress = self._gauge(
-            "last_progress_timestamp_seconds", "Unix time when a loop of this process last did its round."
+            "last_progress_timestamp_seconds", "Unix time when a loop of this process last made a turn."
         )
         self.log_lines_dropped = self._counter(
             "log_lines_dropped",
@@ -104,12 +105,12 @@ class Metrics:
             "`log.lines_dropped`).",
         )
         self.loop_failures = self._counters(
-            "loop_failures", "Rounds of a loop that ended in a fault of the program itself.", "loop"
+            "loop_failures", "Turns of a loop that ended in a fault of the program itself.", "loop"
         )
 
     def _declare_jobs(self) -> None:
         self.jobs_accepted = self._counters(
-            "jobs_accepted", "Jobs accepted, by the way they came in.", "account", "source"
+            "jobs_accepted", "Jobs accepted, by the way in which they came in.", "account", "source"
         )
         self.duplicates = self._counters(
             "duplicates",
@@ -131,7 +132,7 @@ class Metrics:
             "job_seconds", "From a job's acceptance to its end.", WAIT_SECONDS, "account"
         )
         self.job_wait_seconds = self._histograms(
-            "job_wait_seconds", "One wait in an account's lane, by why.", WAIT_SECONDS, "reason"
+            "job_wait_seconds", "One wait in an account's lane, by reason.", WAIT_SECONDS, "reason"
         )
         self.leases_lost = self._counters(
             "leases_lost", "Jobs whose lease another worker took over before this one was done.", "account"
@@ -159,7 +160,7 @@ class Metrics:
 
     def _declare_calls(self) -> None:
         self.retries = self._counters(
-            "retries", "Further requests that were decided on, by why.", "account", "reason"
+            "retries", "Further requests for a job, by reason.", "account", "reason"
         )
         self.wrong_keys = self._gauge(
             "wrong_keys",
@@ -168,7 +169,7 @@ class Metrics:
             "key",
         )
         self.calls_in_flight = self._gauge(
-            "calls_in_flight", "Requests to the provider that this process has under way."
+            "calls_in_flight", "Requests to the provider that are in flight in this process."
         )
 
     def _declare_delivery(self) -> None:
@@ -183,7 +184,7 @@ class Metrics:
         )
 
     def initialise(self, accounts: Iterable[str]) -> None:
-        """Take the accounts' names as the values of the label `account`, each series beginning at 0."""
+        """Use the accounts' names as the values of the label `account`, and start each series at 0."""
         self._accounts = frozenset(accounts)
         for name in self.account_labels():
             for counter in (self.duplicates, self.conflicts, self.leases_lost, self.job_seconds):

@@ -1,4 +1,4 @@
-"""Which servers are away for a worker's loops, and what of that is news for the log."""
+"""Records which servers are away for a worker's loops, and decides which failures the log should mention."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import threading
 from worker.network.causes import Cause
 
 LASTING = frozenset({Cause.PASSWORD, Cause.RIGHTS, Cause.PLACE, Cause.TLS})
-"""What only an operator can change. It often shows behind a lost connection, when the next one is refused."""
+"""Causes that only an operator can remove. Often one appears after a lost connection, when the next one is refused."""
 
 NO_LOOPS = frozenset({"dial", "webhook"})
-"""Calls and deliveries are no loops, and do not tell of their recovery."""
+"""Calls and deliveries are not loops, and do not report that they recovered."""
 
 
 class Outages:
-    """Of each trouble, as "store.unavailable", which loops have it and which causes were told. Thread-safe."""
+    """Keeps for each trouble, as "store.unavailable", the loops that have it and the logged causes. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -22,7 +22,7 @@ class Outages:
         self._told: dict[str, set[Cause]] = {}
 
     def begin(self, loop: str, trouble: str, cause: Cause) -> bool:
-        """Note a failure of `loop`. True if it is news: the first of an outage, or the first with a lasting cause."""
+        """Note a failure of `loop`. Returns whether it is the first of an outage, or the first with a lasting cause."""
         with self._lock:
             if loop not in NO_LOOPS:
                 self._of_loops[loop] = trouble
@@ -33,7 +33,7 @@ class Outages:
     def end(self, loop: str, otherwise: str) -> tuple[str, bool, bool]:
         """Note that `loop` got through.
 
-        Returns the trouble that it had, or `otherwise`; whether that is over for all loops; whether others have it yet.
+        Returns the trouble that it had, or `otherwise`; whether it is over for all loops; whether others still have it.
         """
         with self._lock:
             trouble = self._of_loops.pop(loop, otherwise)

@@ -1,6 +1,6 @@
-"""Text on its way to a file descriptor that perhaps nobody reads: a stuck pipe must not stop the one who writes.
+"""Writes text to a file descriptor that may not be read. A blocked pipe must not block the threads that write.
 
-A thread of its own writes; what it cannot keep up with is dropped and counted.
+A separate thread writes. Lines that it cannot write fast enough are dropped and counted.
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ from typing import TextIO, cast
 from worker.telemetry.threads import show_name
 
 MAX_LINES, MAX_CHARACTERS = 10_000, 1024 * 1024
-"""That may wait. What comes beyond is dropped."""
+"""The lines and characters that may wait. Lines beyond that are dropped."""
 
 GATHER_SECONDS = 0.005
-"""How long the writer lets lines gather: to be woken for each of them costs more than to write it."""
+"""How long the writer lets lines collect: waking it for each line costs more than writing the line."""
 
 DRAIN_SECONDS = 2.0
-"""How long the end of a process waits for what is not read."""
+"""How long the end of a process waits for text that is not read."""
 
 FULL_SECONDS = 0.5
-"""Between two looks at a descriptor that does not block and takes nothing."""
+"""The time between two attempts at a non-blocking descriptor that is full."""
 
 
 class Outlet:
-    """A stream whose `write` hands over to a thread, which writes to `descriptor`; a forked child has its own thread.
+    """A stream whose `write` passes lines to a thread that writes to `descriptor`. A forked child has its own thread.
 
-    `write` is for one thread at a time, as a logging handler's lock sees to. `dropped` is called for each line that was
-    dropped, and `recovered`, by the writing thread, with their number, once the descriptor takes lines again.
+    Only one thread at a time may call `write`; the lock of a logging handler ensures that. `dropped` is called for each
+    line that was dropped. `recovered` is called with their number, by the writing thread, once the descriptor takes
+    lines again.
 
-    Known weakness: what was handed over in the last milliseconds before a process is killed is lost.
+    Known weakness: lines from the last milliseconds before a process is killed are lost.
     """
 
     def __init__(
@@ -55,9 +56,9 @@ class Outlet:
         os.register_at_fork(after_in_child=self._begin)
 
     def _begin(self) -> None:
-        """Empty and without a thread; what waited is for the parent to write."""
+        """Start empty and without a thread. In a forked child, the parent writes the lines that waited."""
         self._lines: deque[str] = deque()
-        # Each is counted up by one thread alone, so that none needs a lock.
+        # Only one thread changes each counter, so no lock is needed.
         self._taken_lines = self._taken_characters = self._done_lines = self._done_characters = 0
         self._lost_here = self._lost_there = self._told = 0
         self._thread: threading.Thread | None = None
@@ -77,7 +78,7 @@ class Outlet:
             self._wake()
 
     def drain(self, most_seconds: float) -> bool:
-        """Wait until what was taken is written or dropped, at most so long; whether it is."""
+        """Wait at most `most_seconds` until all lines are written or dropped. Returns whether they are."""
         ends, taken = time.monotonic() + most_seconds, self._taken_lines
         while self._done_lines < taken and time.monotonic() < ends:
             time.sleep(GATHER_SECONDS)
@@ -113,7 +114,7 @@ class Outlet:
             self._recovered(lost)
 
     def _write(self, data: bytes) -> bool:
-        """Block until the data is written; False where it cannot be."""
+        """Block until the data is written. Returns False if it cannot be written."""
         left = memoryview(data)
         while left:
             try:
@@ -127,13 +128,13 @@ class Outlet:
 
 _outlets: dict[int, Outlet] = {}
 _streams: dict[int, TextIO] = {}
-"""A stream that nobody holds is closed, and its descriptor may be a connection's next."""
+"""The streams in use. Without a reference a stream is closed, and a connection may get its descriptor."""
 
 _counts: list[Callable[[], object]] = []
 
 
 def of(stream: TextIO, recovered: Callable[[int], object]) -> TextIO:
-    """What to write to in place of a stream that has a descriptor, one for each; others come back as they are."""
+    """The outlet for a stream with a descriptor, one for each descriptor. Other streams are returned unchanged."""
     try:
         descriptor = stream.fileno()
     except (OSError, ValueError):
@@ -145,12 +146,12 @@ def of(stream: TextIO, recovered: Callable[[int], object]) -> TextIO:
 
 
 def count_dropped(count: Callable[[], object]) -> None:
-    """Have `count` called for each line that any outlet drops, in place of what was named before."""
+    """Set the function that is called for each line that any outlet drops. It replaces the previous one."""
     _counts[:] = [count]
 
 
 def drain(most_seconds: float = DRAIN_SECONDS) -> None:
-    """Wait until what all of them took is written, at most so long. The end of the process does so too."""
+    """Wait at most `most_seconds` until all outlets have written their lines. The end of the process does this too."""
     for outlet in _outlets.values():
         outlet.drain(most_seconds)
 

@@ -1,8 +1,9 @@
-"""A small HTTP server for a few short pages, in which slow clients never hold up a prompt one.
+"""A small HTTP server for a few short pages. Slow clients never delay a prompt one.
 
-One thread reads every client's request as it comes in. A client has `HEAD_SECONDS` to send one, and gives its place
-up to a newcomer when places are short; a prompt one has sent it by then. Each page is made in a thread of its own, once
-for all who wait for it. A connection serves one request. Source: RFC 9112, as far as probes and scrapers go.
+One thread reads the requests of all clients. A client has `HEAD_SECONDS` to send its request, and when places are short
+it loses its place to a new client; a prompt client has sent its request by then. Each page is made in its own thread,
+once for all clients that wait for it. A connection serves one request. Source: the part of RFC 9112 that probes and
+scrapers use.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from queue import SimpleQueue
 from typing import cast
 
 HEAD_SECONDS = 2.0
-"""From a connection to the end of its request's head."""
+"""The time from the connection to the end of the request's head."""
 WHOLE_SECONDS = 10.0
-"""From there to the last byte of the answer."""
+"""The time from there to the last byte of the answer."""
 
 MAX_CLIENTS = 128
 MAX_CLIENTS_PER_ADDRESS = 64
@@ -36,7 +37,7 @@ _HEAD_END = re.compile(rb"\r?\n\r?\n")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a client is answered."""
+    """The answer to a client."""
 
     status: HTTPStatus
     content_type: str
@@ -56,7 +57,7 @@ def _said(status: HTTPStatus) -> Page:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many clients are let in, and how long one has to send the head of its request, in seconds."""
+    """The numbers of clients that are served at once, and the seconds for the head of a request."""
 
     max_clients: int = MAX_CLIENTS
     max_clients_per_address: int = MAX_CLIENTS_PER_ADDRESS
@@ -64,7 +65,7 @@ class Bounds:
 
 
 class PageServer:
-    """Serves pages by their paths. Each function that makes one is called in a thread of its own; it must not raise."""
+    """Serves pages by path. Each function that makes a page is called in its own thread and must not raise."""
 
     def __init__(self, pages: Mapping[str, Callable[[], Page]], bounds: Bounds) -> None:
         self._pages, self._bounds = pages, bounds
@@ -73,7 +74,7 @@ class PageServer:
         self._stopping: asyncio.Event
 
     def start(self, listening: socket.socket) -> None:
-        """Serve what connects to `listening`, a bound socket, which is this object's from now on."""
+        """Serve the clients that connect to `listening`, a bound socket that this object owns from now on."""
         started = threading.Event()
         arguments = (listening, started)
         self._thread = threading.Thread(target=self._run, args=arguments, name="health", daemon=True)
@@ -81,7 +82,7 @@ class PageServer:
         started.wait()
 
     def stop(self) -> None:
-        """Close the socket and every connection; nothing if never started."""
+        """Close the socket and every connection. Does nothing if it was never started."""
         if self._thread is not None:
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join()
@@ -91,7 +92,7 @@ class PageServer:
         try:
             asyncio.run(self._serve(listening, started))
         finally:
-            # Whoever waits for the start must not wait for ever where it failed.
+            # The caller of `start` must not wait forever if the start failed.
             started.set()
 
     async def _serve(self, listening: socket.socket, started: threading.Event) -> None:
@@ -110,16 +111,17 @@ class PageServer:
 
 
 class _Room:
-    """The clients inside, oldest first: bounded in all, and for each address."""
+    """The connected clients, oldest first. Their number is bounded, in total and for each address."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._inside: dict[_Client, str] = {}
 
     def enter(self, client: _Client, address: str) -> None:
-        """Let a client in; where that is one too many, the one goes that has been there longest.
+        """Add a client. If that is one too many, dismiss the one that has been connected for the longest time.
 
-        One that has not sent its request goes before one that waits for its answer, and of the address that has most.
+        It is one with the same address, or with the address that has most clients. A client that has not sent its
+        request goes before one that waits for its answer.
         """
         self._inside[client] = address
         counts = Counter(self._inside.values())
@@ -143,7 +145,7 @@ class _Room:
 
 
 class _Client(asyncio.Protocol):
-    """One connection, from which one request is read."""
+    """One connection, which sends one request."""
 
     def __init__(self, desks: Mapping[str, _Desk], room: _Room, head_seconds: float) -> None:
         self._desks, self._room, self._head_seconds = desks, room, head_seconds
@@ -152,7 +154,7 @@ class _Client(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._timer: asyncio.TimerHandle | None = None
         self.is_slow = True
-        """True until its request has been read."""
+        """True until its whole request has been read."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -173,7 +175,7 @@ class _Client(asyncio.Protocol):
             self.answer(_said(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
 
     def eof_received(self) -> bool:
-        """A client that has asked may close its own side: True keeps this one open."""
+        """Keep this side open (True) for a client that closed its side after it sent its request."""
         return not self.is_slow
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (the library's signature)
@@ -182,14 +184,14 @@ class _Client(asyncio.Protocol):
 
     @property
     def waits(self) -> bool:
-        """True while the client is there."""
+        """True while the client is connected."""
         return not self._transport.is_closing()
 
     def hang_up(self) -> None:
         self._transport.abort()
 
     def answer(self, page: Page) -> None:
-        """Write the page and close, unless the client has gone."""
+        """Write the page and close the connection, unless the client has gone."""
         if self.waits:
             self._transport.write(page.message(with_body=self._with_body))
             self._transport.close()
@@ -223,7 +225,7 @@ class _Client(asyncio.Protocol):
 
 
 class _Desk:
-    """Makes one page, in a thread of its own, for all who wait for it at that moment."""
+    """Makes one page in its own thread, for all clients that wait for it at that moment."""
 
     def __init__(self, path: str, make: Callable[[], Page], loop: asyncio.AbstractEventLoop) -> None:
         self._make, self._loop = make, loop
@@ -231,7 +233,7 @@ class _Desk:
         threading.Thread(target=self._work, name=f"health{path}", daemon=True).start()
 
     def serve(self, client: _Client) -> None:
-        """Answer `client` as soon as the page is there."""
+        """Answer `client` as soon as the page is made."""
         self._waiting.put(client)
 
     def close(self) -> None:
@@ -247,7 +249,7 @@ class _Desk:
                 return
 
     def _hand_over(self, page: Page, clients: list[_Client]) -> None:
-        # Once the server has stopped, its loop is closed, and nobody waits.
+        # Once the server has stopped, its loop is closed and no client waits.
         with suppress(RuntimeError):
             for client in clients:
                 self._loop.call_soon_threadsafe(client.answer, page)

@@ -1,4 +1,4 @@
-"""Tells why no job gets through at the moment, for /readyz."""
+"""Tells /readyz why no job can be processed at the moment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.privacy.redaction import redactor
 
 
 class Threads(Protocol):
-    """How the threads of this process are; see `worker.engine.watchdog.Watchdog`."""
+    """The state of this process' threads; see `worker.engine.watchdog.Watchdog`."""
 
     def troubles(self) -> Sequence[str]: ...
 
@@ -24,7 +24,7 @@ class Threads(Protocol):
 class Readiness:
     """Asks the threads, the store and the broker. Thread-safe.
 
-    `refusal` says why no event can leave for the results queue, `ask_broker` raises BrokerUnavailable.
+    `refusal` says why no event can be published to the results queue. `ask_broker` raises BrokerUnavailable.
     """
 
     def __init__(
@@ -40,7 +40,9 @@ class Readiness:
         """Return a line for each part that fails, with the cause where one is known."""
         problems = list(self._threads.troubles())
         if refusal := self._refusal():
-            problems.append(f"nothing is dialled, for events cannot leave: {redactor.text(refusal)}")
+            problems.append(
+                f"nothing is dialled, because events cannot be published: {redactor.text(refusal)}"
+            )
         try:
             self._store.ping()
         except (RedisError, OSError) as error:
@@ -50,4 +52,4 @@ class Readiness:
         except BrokerUnavailable as error:
             problems.append(f"the broker cannot be used{because(error)}")
         wrong = self._threads.blocking_keys()
-        return [*problems, *(f"the key {key} holds something else than it should" for key in wrong)]
+        return [*problems, *(f"the key {key} has a wrong type" for key in wrong)]

@@ -1,7 +1,7 @@
 """Turns each fact into one log line and the metrics that count it.
 
-Facts that end a job are logged at INFO, what an operator may have to act on at WARNING or ERROR, steps on the way at
-DEBUG: a busy worker takes a thousand of them a second.
+The end of a job is logged at INFO, and everything that an operator may have to act on at WARNING or ERROR. The steps
+between are logged at DEBUG, because a busy worker takes a thousand of them per second.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Watching:
         self._log.debug("job.accepted", job=job_id, account=account, source=source)
 
     def repeated(self, account: str, job_id: str, known: Known) -> None:
-        """Count a job that is dropped; `account` is its own. A conflict counts as a repeat too."""
+        """Count a job that is dropped, under its own `account`. A conflict counts as a repeat too."""
         label = self._metrics.account(account)
         self._metrics.duplicates.labels(label).inc()
         if not known.differs:
@@ -70,7 +70,7 @@ class Watching:
         self._log.debug("job.parked", job=job.id, account=job.account, reason=reason, until_us=until_us)
 
     def leased(self, lease: Lease) -> None:
-        """The wait before the lease, if there was one, goes into `job_wait_seconds`."""
+        """Observe the wait before the lease, if there was one, in `job_wait_seconds`."""
         if lease.waited_for is not None:
             self._metrics.job_wait_seconds.labels(lease.waited_for).observe(lease.waited_seconds)
         self._log.debug(
@@ -106,7 +106,7 @@ class Watching:
         self._log.warning("job.lease_lost", job=job.id, account=job.account)
 
     def refused(self, job: Job, error: CallError) -> None:
-        """The error that ended the job; what became of it follows with `finished`."""
+        """Report the error that ended the job. A call of `finished` follows with the outcome."""
         fields = {
             "job": job.id,
             "account": job.account,
@@ -125,7 +125,7 @@ class Watching:
                 self._log.warning("provider.unknown_code", **fields)
 
     def finished(self, job_id: str, account: str, status: Status, code: str, seconds: float) -> None:
-        """`code` is the error's, empty for a placed call; `seconds` since acceptance."""
+        """Count a job that has ended. `code` is that of its error, or empty; `seconds` is the time since acceptance."""
         label = self._metrics.account(account)
         self._metrics.jobs_finished.labels(label, status).inc()
         self._metrics.job_seconds.labels(label).observe(seconds)
@@ -134,53 +134,52 @@ class Watching:
         tell(event_type(status), job=job_id, account=account, seconds=round(seconds, 3), **fields)
 
     def request_done(self, account: str, result: CallResult, seconds: float) -> None:
-        """One request to the provider ended; `seconds` without the wait for its slot."""
+        """Count a request to the provider that has ended. `seconds` is its time without the wait for its slot."""
         self._metrics.provider_requests.labels(self._metrics.account(account), result).inc()
         self._metrics.provider_request_seconds.observe(seconds)
 
     def answered_oddly(self, job: Job, oddities: Collection[Oddity]) -> None:
-        """The provider's answer was unusual and understood all the same; a ref of an unknown shape is worth a look."""
+        """Report an answer of the provider that was unusual but understood. An unusual ref is a warning."""
         for oddity in oddities:
             self._metrics.provider_oddities.labels(self._metrics.account(job.account), oddity).inc()
         tell = self._log.warning if Oddity.REF in oddities else self._log.info
         tell("provider.odd_answer", job=job.id, account=job.account, oddities=sorted(oddities))
 
     def webhook_attempted(self, account: str, attempt: Attempt) -> None:
-        """Counted only: the courier, which knows what follows, writes the line."""
+        """Count a webhook request. The courier writes the log line, because it knows what follows."""
         self._metrics.webhook_attempts.labels(self._metrics.account(account), attempt.result).inc()
         self._metrics.webhook_attempt_seconds.observe(attempt.seconds)
 
     def results_published(self, count: int) -> None:
-        """The broker confirmed `count` events."""
+        """Count events that the broker has confirmed."""
         self._metrics.results_published.inc(count)
 
     def backlog_full(self, unpublished: int) -> None:
-        """More events wait for the results queue than allowed: nothing is dialled."""
+        """Report that more events wait for the results queue than allowed, so nothing is dialled."""
         self._log.critical("results.backlog_full", unpublished=unpublished)
 
     def backlog_cleared(self, unpublished: int) -> None:
         self._log.info("results.backlog_cleared", unpublished=unpublished)
 
     def results_refused(self, problem: str) -> None:
-        """The broker takes no events, and says so: nothing is dialled."""
+        """Report that the broker refuses events, so nothing is dialled."""
         self._log.critical("results.refused", problem=problem)
 
     def results_accepted(self) -> None:
         self._log.info("results.accepted")
 
     def stalled(self, loop: str, where: str) -> None:
-        """A loop no longer turns; `where` names the places in the code at which it is."""
+        """Report a loop that is stuck. `where` names the places in the code where it is."""
         self._metrics.loop_failures.labels(loop).inc()
         self._log.error("loop.stalled", loop=loop, where=where)
 
     def restarted(self, loop: str) -> None:
-        """What had stopped turning had its connection cut, and connects again."""
+        """Report a loop that was stuck and whose connection was cut, so that it connects again."""
         self._metrics.loop_failures.labels(loop).inc()
         self._log.error("loop.restarted", loop=loop)
 
     def wrong_keys(self, keys: frozenset[str]) -> None:
-        """Keys of a Redis broker that hold something else than they should: each is told once, and once when it is
-        right again."""
+        """Report keys of a Redis broker with a wrong type: each key once, and once when it is right again."""
         for key in sorted(keys - self._wrong_keys):
             self._log.error("key.wrong_type", redis_key=key)
         for key in sorted(self._wrong_keys - keys):
@@ -190,7 +189,7 @@ class Watching:
         self._wrong_keys = keys
 
     def accounts_files(self, standing: Standing) -> None:
-        """How this worker's accounts file stands to the others' is told when it changes."""
+        """Report each change in how this worker's accounts file compares with those of the others."""
         self._metrics.accounts_files.set(standing.files)
         told, self._standing = self._standing, (standing.files > 1, standing.newest)
         if told == self._standing:
@@ -203,14 +202,14 @@ class Watching:
             self._log.info("accounts.files_agree")
 
     def progress(self) -> None:
-        """A loop did its round."""
+        """Note that a loop has made a turn."""
         self._metrics.last_progress.set_to_current_time()
 
     def loop_failed(self, loop: str, error: Exception) -> None:
-        """A store or broker that is away is said once, however many loops meet it, and once more if it turns out to
-        refuse; a fault of ours every time.
+        """Report the failure of a loop.
 
-        A wrong key in the store is told once, by whoever meets it first.
+        An absent store or broker is logged once for all loops, and once more if it turns out to refuse. A key of the
+        store with a wrong type is logged once. A fault of the program itself is logged every time.
         """
         if isinstance(error, WrongKey):
             self._wrong_of_store.tell(error)
@@ -224,9 +223,10 @@ class Watching:
             self._log.error(trouble, loop=loop, problem=error)
 
     def loop_recovered(self, loop: str) -> None:
-        """Each loop that gets through to a store or broker again wakes the others; once all do, that is said.
+        """Report that a loop got through to a store or broker again.
 
-        One that only reads may get through to a server that takes no writes.
+        Each such loop wakes the others, and once all got through, that is logged: a loop that only reads may get
+        through to a server that refuses writes.
         """
         trouble, over, others = self._outages.end(loop, "loop.failed")
         if over or trouble == "loop.failed":
@@ -240,19 +240,19 @@ class Watching:
 
 
 def _why(error: CallError) -> dict[str, str]:
-    """What went wrong, with the cause where no answer came."""
+    """The log fields for an error, with the cause if no answer came."""
     problem = {"problem": error.message}
     return problem if error.cause is None else {"cause": error.cause.value} | problem
 
 
 class InFlight:
-    """A Provider that counts its requests as under way, from the opening of the gate to their end."""
+    """A Provider that counts the requests in flight, from the opening of the gate to their end."""
 
     def __init__(self, provider: Provider, metrics: Metrics) -> None:
         self._provider, self._gauge = provider, metrics.calls_in_flight
 
     def place_call(self, job: Job, api_key: str, gate: Gate) -> str:
-        """As the provider does it."""
+        """Place the call, and count it while it is in flight."""
         counting = _CountingGate(gate, self._gauge)
         try:
             return self._provider.place_call(job, api_key, counting)
@@ -261,7 +261,7 @@ class InFlight:
 
 
 class _CountingGate:
-    """A gate that counts a request in `gauge` from its opening to `close`."""
+    """A gate that counts a request in `gauge` from the opening of the gate to `close`."""
 
     def __init__(self, gate: Gate, gauge: Gauge) -> None:
         self._gate, self._gauge, self._open = gate, gauge, False

@@ -139,5 +139,5 @@ def test_keys_that_hold_something_else_are_told(blocked: bool) -> None:
     )
     bench.watchdog.beat()
     assert bench.told.wrong == {"calls.7"}
-    told = ["the key calls.7 holds something else than it should"]
+    told = ["the key calls.7 has a wrong type"]
     assert bench.ready() == (told if blocked else [])
