@@ -13,13 +13,14 @@ import redis
 from kombu import Connection, Exchange, Queue
 
 from tests.contract.gate import Gate
-from worker.broker import confirms, connection
+from worker.broker.connection import WAITS, Waits
 from worker.delivery.ports import OutgoingEvent
 from worker.delivery.reader import peek_results, read_results
 from worker.delivery.results import ResultsQueue
 from worker.errors import BrokerUnavailable, ConfigurationError
 
 BODY = '{"id":"evt_1","note":"Grüße, 你好 \\u0000"}'
+IMPATIENT = Waits(0.5, 0.5)
 REAL = ["redis", "redis_socket", "amqp"]
 
 
@@ -51,21 +52,13 @@ def gate(broker: str) -> Iterator[Gate]:
         yield gate
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits for a silent broker are short."""
-    for module in (connection, confirms):
-        monkeypatch.setattr(module, "ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.5)
-
-
 def through(gate: Gate, broker: str) -> str:
     return broker.replace(f":{urlsplit(broker).port}", f":{gate.port}")
 
 
 @contextlib.contextmanager
-def results(url: str) -> Iterator[ResultsQueue]:
-    with contextlib.closing(ResultsQueue(url)) as queue:
+def results(url: str, waits: Waits = WAITS) -> Iterator[ResultsQueue]:
+    with contextlib.closing(ResultsQueue(url, waits=waits)) as queue:
         yield queue
 
 
@@ -142,10 +135,9 @@ def test_cut_connection_raises_and_next_publish_reconnects(broker: str, gate: Ga
 
 
 @on_real_brokers
-@pytest.mark.usefixtures("impatient")
 def test_silent_broker_raises_in_bounded_time(broker: str, gate: Gate) -> None:
     """A broker that takes connections and bytes and says nothing ends in an error, not in a hung thread."""
-    with results(through(gate, broker)) as queue:
+    with results(through(gate, broker), IMPATIENT) as queue:
         queue.publish([OutgoingEvent("call.placed", "1")])
         gate.jam()
         for _ in ("on the live connection", "on a new one"):
@@ -273,10 +265,11 @@ def test_following_reader_waits_for_more(broker: str) -> None:
 
 
 @on_real_brokers
-@pytest.mark.usefixtures("impatient")
 def test_reader_of_silent_broker_raises_in_bounded_time(broker: str, gate: Gate) -> None:
     """A reader that waits for a broker's answer does not wait for ever."""
-    reader = read_results(through(gate, broker), follow=True, pause=lambda _seconds: gate.jam())
+    reader = read_results(
+        through(gate, broker), follow=True, pause=lambda _seconds: gate.jam(), waits=IMPATIENT
+    )
     with pytest.raises(BrokerUnavailable):
         next(reader)
 

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from kombu import Connection
 
-from worker import producer
 from worker.broker.address import broker_url
 from worker.broker.queues import TASK_QUEUES, queue_of
 from worker.core.jobs import Job
 from worker.errors import BrokerUnavailable, ConfigurationError, InvalidJob
-from worker.producer import Producer, enqueue, enqueue_many
+from worker.producer import CHUNK, Producer, enqueue, enqueue_many
 from worker.settings import Settings
 
 MEMORY = "memory://"
@@ -106,15 +105,14 @@ def test_one_invalid_job_of_many_is_named_and_nothing_is_sent(job_id: str | None
     assert sent() == []
 
 
-def test_many_jobs_come_in_order_with_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_jobs_come_in_order_with_progress() -> None:
     """Any iterable is taken, ids and messages keep its order, and progress counts the jobs sent."""
-    monkeypatch.setattr(producer, "CHUNK", 4)
-    told: list[int] = []
+    count, told = 2 * CHUNK + 7, list[int]()
     with Producer(MEMORY) as many:
-        ids = many.enqueue_many(({"id": f"job-{n}", **FIELDS} for n in range(10)), progress=told.append)
-    assert ids == [f"job-{n}" for n in range(10)]
+        ids = many.enqueue_many(({"id": f"job-{n}", **FIELDS} for n in range(count)), progress=told.append)
+    assert ids == [f"job-{n}" for n in range(count)]
     assert [message.headers["id"] for message in sent()] == ids
-    assert told == [4, 8, 10]
+    assert told == [CHUNK, 2 * CHUNK, count]
 
 
 def test_accounts_are_spread_over_queues() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from worker.broker.connection import ANSWER_SECONDS
+from worker.broker.connection import WAITS
 from worker.errors import BrokerRefused
 
 
@@ -18,8 +18,8 @@ class Confirms:
     The n-th message published on the channel has delivery tag n. Nothing else may publish on it.
     """
 
-    def __init__(self, channel: Any) -> None:
-        self._channel = channel
+    def __init__(self, channel: Any, answer_seconds: float = WAITS.answer_seconds) -> None:
+        self._channel, self._answer_seconds = channel, answer_seconds
         self._last_tag = 0
         self._open_tags: set[int] = set()
         self._refusal: str | None = None
@@ -37,10 +37,10 @@ class Confirms:
         """Return once the broker took every expected message.
 
         Raises BrokerRefused if it refused or returned one, OSError if it says nothing for
-        ANSWER_SECONDS.
+        `answer_seconds`.
         """
         while self._open_tags and self._refusal is None:
-            self._channel.connection.drain_events(timeout=ANSWER_SECONDS)
+            self._channel.connection.drain_events(timeout=self._answer_seconds)
         if self._refusal is not None:
             raise BrokerRefused(self._refusal)
 

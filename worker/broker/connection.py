@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -26,8 +27,17 @@ from worker.broker.transports import BrokerConnection
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
 from worker.redisio.written import wait_for_file
 
-CONNECT_SECONDS = 5.0
-ANSWER_SECONDS = 10.0
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long a broker is waited for, in seconds: until a connection stands, and for each answer."""
+
+    connect_seconds: float = 5.0
+    answer_seconds: float = 10.0
+
+
+WAITS = Waits()
+
 
 # AttributeError: py-amqp on a connection that was lost. KeyError: kombu's Redis channel, dropped meanwhile.
 BROKER_ERRORS = (AMQPError, MessageNacked, KombuError, RedisError, OSError, AttributeError, KeyError)
@@ -60,14 +70,17 @@ class Link:
     """A live connection with one channel, on which `queues` are declared and bound.
 
     Opening raises BrokerUnavailable when the broker is away, refuses, or does not answer within
-    CONNECT_SECONDS; every later wait ends after ANSWER_SECONDS with an OSError. For one thread only.
+    `waits.connect_seconds`; every later wait ends after `waits.answer_seconds` with an OSError. For one thread only.
     """
 
-    def __init__(self, url: str, queues: Sequence[Queue], queue_type: str | None = None) -> None:
+    def __init__(
+        self, url: str, queues: Sequence[Queue], queue_type: str | None = None, *, waits: Waits = WAITS
+    ) -> None:
         """`queue_type`: see `worker.broker.queues.of_type`."""
         self._queue_type = queue_type
         self.queues: list[Queue] = []
-        self.connection: Any = connection_to(url)
+        self.waits = waits
+        self.connection: Any = connection_to(url, waits)
         try:
             with broker_errors("the broker cannot be used"):
                 self.channel: Any = self._open()
@@ -82,7 +95,7 @@ class Link:
         if isinstance(wire, amqp.Connection):
             ease(wire)
             # py-amqp's own read_timeout is swallowed by its read loop; the socket's is not.
-            wire.sock.settimeout(ANSWER_SECONDS)
+            wire.sock.settimeout(self.waits.answer_seconds)
         return self.connection.channel()
 
     def declare(self, queues: Iterable[Queue]) -> None:
@@ -156,7 +169,7 @@ class Link:
 
     def abandon(self) -> None:
         """Let go of a connection that failed, without a word to the broker."""
-        let_go(self.connection)
+        let_go(self.connection, self.waits)
 
 
 def _is_bound(queue: Queue, bindings: Bindings) -> bool:
@@ -172,20 +185,23 @@ def establish(connection: Connection) -> None:
     )
 
 
-def let_go(connection: Connection) -> None:
+def let_go(connection: Connection, waits: Waits = WAITS) -> None:
     """Drop a connection that failed, without a word to the broker."""
     with suppress(*BROKER_ERRORS):
-        connection.collect(CONNECT_SECONDS)
+        connection.collect(waits.connect_seconds)
 
 
-def connection_to(url: str, **options: Any) -> BrokerConnection:
+def connection_to(url: str, waits: Waits = WAITS, **options: Any) -> BrokerConnection:
     """A kombu connection, not opened yet; of several addresses, with `;` between them, one is tried after the other.
 
     `options` are kombu's. Raises ConfigurationError for an address that no transport understands.
     """
     defaults = {
-        "connect_timeout": CONNECT_SECONDS,
-        "transport_options": {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": CONNECT_SECONDS},
+        "connect_timeout": waits.connect_seconds,
+        "transport_options": {
+            "socket_timeout": waits.answer_seconds,
+            "socket_connect_timeout": waits.connect_seconds,
+        },
     }
     try:
         connection = BrokerConnection.to(url, **defaults | options)

@@ -11,7 +11,7 @@ from kombu import Queue
 
 from worker.broker.amqp_wire import written_together
 from worker.broker.confirms import Confirms
-from worker.broker.connection import Bindings, Link, broker_errors, connection_to
+from worker.broker.connection import WAITS, Bindings, Link, Waits, broker_errors, connection_to
 from worker.broker.message import PERSISTENT, Message
 from worker.broker.redis_outbound import RedisOutbound
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
@@ -28,10 +28,13 @@ class Publisher:
     Raises ConfigurationError at once if no transport understands the URL.
     """
 
-    def __init__(self, url: str, queues: Sequence[Queue], queue_type: str | None = None) -> None:
+    def __init__(
+        self, url: str, queues: Sequence[Queue], queue_type: str | None = None, *, waits: Waits = WAITS
+    ) -> None:
         """`queue_type`: see `worker.broker.queues.of_type`."""
         connection_to(url)
         self._url, self._queues, self._queue_type = url, queues, queue_type
+        self._waits = waits
         self._session: _Session | None = None
 
     @property
@@ -57,7 +60,7 @@ class Publisher:
 
     def _renewed(self) -> _Session:
         self._drop()
-        self._session = _Session(Link(self._url, self._queues, self._queue_type))
+        self._session = _Session(Link(self._url, self._queues, self._queue_type, waits=self._waits))
         return self._session
 
     @contextmanager
@@ -91,7 +94,7 @@ class _Session:
 
     def __init__(self, link: Link) -> None:
         self.link = link
-        self._confirms = Confirms(link.channel) if link.confirms else None
+        self._confirms = Confirms(link.channel, link.waits.answer_seconds) if link.confirms else None
         self._outbound: RedisOutbound | _Outbound = (
             RedisOutbound(link.channel) if link.is_redis else _Outbound(link.channel, self._confirms)
         )
