@@ -3,12 +3,12 @@
 address          which servers: BROKER_URL, REDIS_URL or the embedded server
 queues           names and shapes of all queues and exchanges
 transports       kombu's connection, with addresses read as everywhere else, and TLS that verifies
-connection       one connection that never waits for ever
-declaring        queues and exchanges that exist already, or that the user may not make
-refusal          a broker that refuses is not one that is away
-rights           whether RabbitMQ lets this user take jobs and send events
+connection       one connection whose waits all have an end
+declaring        queues and exchanges; some exist already or may not be made by this user
+refusal          tells a broker that refuses from one that is away
+rights           whether RabbitMQ allows this user to take jobs and send events
 message          a message on its way out
-publisher        batches out, each message taken by the broker or an error raised
+publisher        sends batches; the broker takes every message, or an error is raised
 confirms         publisher confirms of AMQP, many messages in flight
 redis_outbound   messages into kombu's lists in Redis
 amqp_wire        py-amqp's socket, read and written less often

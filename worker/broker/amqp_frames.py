@@ -1,8 +1,8 @@
-"""The messages of an AMQP connection, taken from its frames as they came.
+"""Takes messages from the frames of an AMQP connection without decoding them.
 
-py-amqp decodes a message's properties in the connection's own loop: what it cannot decode ends the consumer, at every
-start, before anybody knows which message it was. It also keeps a body whole, however large. Here nothing of what a
-producer wrote is decoded, and of what is too large only the beginning is kept.
+py-amqp decodes a message's properties in the connection's loop. A message that it cannot decode ends the consumer, at
+every start, before it is known which message it was. py-amqp also keeps a whole body in memory, however large. Here
+nothing that a producer wrote is decoded, and only the beginning of a body that is too large is kept.
 
 Source: AMQP 0-9-1, sections 2.3.5 (frames) and 4.2.6 (content).
 """
@@ -20,26 +20,26 @@ from amqp import spec
 from amqp.exceptions import UnexpectedFrame
 
 HEAD_BYTES = 8192
-"""What is kept of a body that is too large."""
+"""How much is kept of a body that is too large: its beginning."""
 
 _METHOD, _HEADER, _BODY, _HEARTBEAT = 1, 2, 3, 8
 _HEADER_BYTES = 12
 _NO_NAMES = b"\x00\x00"
-"""Exchange and routing key, both empty: nobody here asks for them, and they need not be text."""
+"""Empty exchange and routing key. They replace the real ones, which are not used and may not be text."""
 
 Frame = tuple[int, int, bytes]
-"""Kind, channel, payload."""
+"""Type, channel and payload of a frame."""
 Signature = tuple[int, int]
 Dispatch = Callable[[int, Signature, bytes, Any], object]
-"""Where methods go: channel, which method, its arguments, its content."""
+"""Handles a method, given its channel, signature, arguments and content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message as it was delivered, its properties undecoded.
+    """A message as it was delivered, with undecoded properties.
 
-    Of a body that is too large `body` is the beginning; `size` tells of all of it, as does `digest`, its SHA-256 in
-    hex, which is empty where `body` is whole.
+    `size` is the size of the whole body in bytes. If the body is too large, `body` is its beginning and `digest` the
+    SHA-256 of the whole in hex; otherwise `digest` is empty.
     """
 
     properties: bytes
@@ -49,7 +49,7 @@ class Received:
 
 
 class _Content:
-    """A message whose frames are coming."""
+    """A message whose frames are still coming."""
 
     def __init__(self, method: Signature, arguments: bytes, most: int) -> None:
         self.method, self.arguments, self._most = method, arguments, most
@@ -83,8 +83,9 @@ class _Content:
 class Frames:
     """Handles the frames of one connection, in place of py-amqp's handler. For one thread.
 
-    A delivery has as its body a `Received`, whose body is cut where it is larger than `most` bytes. What was asked for
-    or came back has its own body, whole. None has properties, and no method names an exchange or a routing key.
+    The body of a delivered message is a `Received`; it is cut if it has more than `most` bytes. A message that was
+    asked for with `get`, or that the broker returned, has its own whole body. No message has properties, and its
+    method names no exchange and no routing key.
     """
 
     def __init__(self, connection: Any, dispatch: Dispatch, most: int) -> None:
@@ -92,7 +93,10 @@ class Frames:
         self._contents: dict[int, _Content] = {}
 
     def __call__(self, frame: Frame) -> bool:
-        """True where a method was complete and is done with. Raises what it raises, or UnexpectedFrame."""
+        """Handle a frame; return True if it completed a method.
+
+        Raises what the method's handler raises, or UnexpectedFrame.
+        """
         kind, channel, payload = frame
         self._connection.bytes_recv += 1
         if kind == _HEARTBEAT:
@@ -101,7 +105,7 @@ class Frames:
             return self._method(channel, payload)
         content = self._contents.get(channel)
         if content is None or kind not in (_HEADER, _BODY):
-            raise UnexpectedFrame(f"a frame of type {kind} came where none is due")
+            raise UnexpectedFrame(f"a frame of type {kind} came where none is expected")
         (content.header if kind == _HEADER else content.part)(payload)
         if not content.complete:
             return False
@@ -127,17 +131,17 @@ def _message(content: _Content) -> amqp.Message:
 
 
 def _delivered(arguments: bytes) -> bytes:
-    """Consumer tag, delivery tag, whether it was delivered before."""
+    """Keep consumer tag, delivery tag and whether the message was delivered before; empty the names."""
     return arguments[: 5 + arguments[4] + 9] + _NO_NAMES
 
 
 def _asked_for(arguments: bytes) -> bytes:
-    """Delivery tag, whether it was delivered before; and behind the names how many are left."""
+    """Keep delivery tag, whether the message was delivered before, and how many are left; empty the names."""
     return arguments[:13] + _NO_NAMES + arguments[-4:]
 
 
 def _returned(arguments: bytes) -> bytes:
-    """Code and text of the broker, and the names that the message was published with: these are our own."""
+    """Keep all: the broker's code and text, and the names with which this program published the message."""
     return arguments
 
 

@@ -1,7 +1,7 @@
-"""The few properties of an AMQP message that are asked for, read from bytes that may hold anything.
+"""Reads a few properties of an AMQP message from bytes that may contain anything.
 
-All others are passed over undecoded: a time that no calendar knows, an id that is no text, tables in tables. Values are
-skipped by their lengths, so that depth costs nothing.
+All other properties are skipped by their lengths and not decoded, so impossible times, ids that are no text and nested
+tables do no harm and cost nothing.
 
 Source: AMQP 0-9-1, section 4.2.5, with the field types that RabbitMQ uses ("AMQP 0-9-1 Errata", section 3).
 """
@@ -33,7 +33,7 @@ _FIXED = {
     "T": 8,
     "V": 0,
 }
-"""How many bytes a value takes, by the letter of its type."""
+"""The size of a value in bytes, by the letter of its type."""
 _LONG = "SxFA"
 """Types whose values begin with their length in bytes."""
 _INTEGERS = {
@@ -52,14 +52,14 @@ _INTEGERS = {
 
 @dataclass(frozen=True, slots=True)
 class Undecoded:
-    """A header's value that is neither text nor a whole number: only its type is told."""
+    """The value of a header that is neither text nor an integer; only the letter of its type is known."""
 
     type: str
 
 
 @dataclass(frozen=True, slots=True)
 class Properties:
-    """`unreadable` says what the rest of the headers cannot be read for; what stands before is there all the same."""
+    """The properties that were read. `unreadable` says why the rest could not be read; the others are complete."""
 
     content_type: str | None
     headers: dict[str, Any]
@@ -67,7 +67,7 @@ class Properties:
 
 
 def read_properties(raw: bytes, wanted: Mapping[bytes, str]) -> Properties:
-    """Content type, and the `wanted` headers under the names that are given for them. Never raises."""
+    """Read the content type and the `wanted` headers; `wanted` maps their names to those in the result. Never raises."""
     content_type, headers = None, dict[str, Any]()
     try:
         (flags,) = unpack_from(">H", raw, 0)
@@ -89,7 +89,7 @@ def read_properties(raw: bytes, wanted: Mapping[bytes, str]) -> Properties:
 
 
 def _table(raw: bytes, at: int) -> Iterator[tuple[bytes, str, int, int]]:
-    """Name, type, and where the value begins and ends, of each field."""
+    """Yield name, type, start and end of the value of each field. Raises IndexError, KeyError or struct.error."""
     (length,) = unpack_from(">I", raw, at)
     at += 4
     end = at + length
@@ -103,7 +103,7 @@ def _table(raw: bytes, at: int) -> Iterator[tuple[bytes, str, int, int]]:
 
 
 def _extent(raw: bytes, kind: str, at: int) -> tuple[int, int]:
-    """Raises KeyError for an unknown type."""
+    """Return where a value begins and ends. Raises KeyError for an unknown type."""
     if kind in _LONG:
         (length,) = unpack_from(">I", raw, at)
         return at + 4, at + 4 + length

@@ -1,5 +1,4 @@
-"""Publisher confirms on AMQP: many messages in flight, each one acknowledged by the broker before the batch
-counts.
+"""Publisher confirms on AMQP: many messages are in flight, and a batch is done once the broker has taken each.
 
 Source: RabbitMQ documentation, "Consumer Acknowledgements and Publisher Confirms".
 """
@@ -13,7 +12,7 @@ from worker.errors import BrokerRefused
 
 
 class Confirms:
-    """Puts a channel into confirm mode and counts what the broker took.
+    """Puts a channel into confirm mode and keeps track of what the broker has taken.
 
     The n-th message published on the channel has delivery tag n. Nothing else may publish on it.
     """
@@ -29,15 +28,14 @@ class Confirms:
         channel.confirm_select()
 
     def expect(self) -> None:
-        """Count one message that is about to be published."""
+        """Expect a confirm for the next message that is published."""
         self._last_tag += 1
         self._open_tags.add(self._last_tag)
 
     def wait(self) -> None:
-        """Return once the broker took every expected message.
+        """Return once the broker has taken every expected message.
 
-        Raises BrokerRefused if it refused or returned one, OSError if it says nothing for
-        `answer_seconds`.
+        Raises BrokerRefused if it refused or returned one, OSError if nothing comes for `answer_seconds`.
         """
         while self._open_tags and self._refusal is None:
             self._channel.connection.drain_events(timeout=self._answer_seconds)

@@ -1,4 +1,4 @@
-"""Declares queues on a broker, and lives with those that somebody else declared otherwise."""
+"""Declares queues on a broker, and accepts queues that somebody else has declared with other properties."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ from worker.errors import BrokerRefused
 log = structlog.get_logger(__name__)
 
 _OTHER_TYPE = re.compile(r"inequivalent arg 'type'.*current is '?([\w-]+)", re.DOTALL)
-"""Of RabbitMQ's 406."""
+"""The text of RabbitMQ's error 406."""
 
 _IMPOSSIBLE = {"x-expires": -1}
+"""Arguments that RabbitMQ refuses for any queue."""
 
 
 def declare(connection: Any, queues: Sequence[Queue]) -> None:
     """Declare `queues` with their exchanges and bindings over an open kombu connection.
 
-    What exists with other properties, made by a producer's library before the first worker came, is used as it is: to
-    refuse it would stop every worker. What the user may not declare must be there. Raises BrokerRefused where it is
-    not, or where an exchange has another type, which would lead messages elsewhere; else what the library raises.
+    A queue that exists with other properties is used as it is, with a warning in the log: a producer's library may have
+    made it before the first worker came, and refusing it would stop every worker. A queue that the user may not declare
+    must exist. Raises BrokerRefused if it does not, or if an exchange has another type, which would route messages
+    elsewhere; otherwise what the library raises.
     """
     if not queues:
         return
-    # py-amqp opens a channel again that the broker has closed over an error.
+    # py-amqp opens the channel again after the broker has closed it because of an error.
     channel = connection.channel()
     for queue in queues:
         bound = queue(channel)
@@ -41,7 +43,7 @@ def declare(connection: Any, queues: Sequence[Queue]) -> None:
 
 
 def wrong_type(connection: Any, exchange: Exchange) -> str | None:
-    """In words, that an exchange has another type; None where it has not, or is not there. Makes none."""
+    """Return a text if an exchange has another type; None if not, or if it does not exist. Creates nothing."""
     bound = exchange(connection.default_channel)
     try:
         bound.declare(passive=True)
@@ -54,10 +56,10 @@ def wrong_type(connection: Any, exchange: Exchange) -> str | None:
 
 
 def may_make(connection: Any, name: str) -> bool:
-    """Whether the user may declare queue `name`, which is not there. Makes none.
+    """Return whether the user may declare queue `name`, which does not exist. Creates nothing on RabbitMQ.
 
-    RabbitMQ looks at the user's rights first, and refuses the argument then. A broker that knows no such argument makes
-    a queue that goes with the connection.
+    RabbitMQ checks the user's rights first and then refuses the argument. A broker that does not know the argument
+    creates a queue that it removes with the connection.
     """
     with connection.channel() as channel:
         try:
@@ -87,15 +89,15 @@ def _bind(queue: Any) -> None:
     try:
         queue.queue_bind()
     except AccessRefused:
-        # What is sent is returned if it is not bound.
+        # If the queue is not bound, the broker returns what is sent to it.
         log.debug("queue.not_bound", queue=queue.name)
 
 
-def _type_told(exchange: Exchange, problem: PreconditionFailed) -> str | None:
-    found = _OTHER_TYPE.search(str(problem.reply_text))
+def _type_told(exchange: Exchange, error: PreconditionFailed) -> str | None:
+    found = _OTHER_TYPE.search(str(error.reply_text))
     if found is None:
         return None
     return (
         f"exchange {exchange.name!r} is of type {found[1]!r} and must be of type {exchange.type!r}; "
-        "delete it, and the next worker makes it as it must be"
+        "delete it, and the next worker creates it with the right type"
     )

@@ -1,4 +1,4 @@
-"""A message on its way out."""
+"""A message on its way out to a broker."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PERSISTENT = 2
+"""The delivery mode of a message that survives a restart of the broker."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One JSON message: `body` goes out byte for byte. Exchange "" sends straight to the queue `routing_key`."""
+    """A JSON message; `body` is sent byte for byte. Exchange "" sends it directly to the queue `routing_key`."""
 
     body: bytes
     routing_key: str

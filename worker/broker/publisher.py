@@ -1,4 +1,4 @@
-"""Batches out to a broker: every message taken, or BrokerUnavailable raised."""
+"""Sends batches of messages to a broker: it takes every message, or BrokerUnavailable is raised."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
 class Publisher:
     """Sends batches over one connection, which is made at the first batch and again after an error.
 
-    `queues` are declared and bound on every new connection. On AMQP every message is mandatory and
-    confirmed; on Redis a batch is one pipeline, whose answer is the confirmation, once Redis' file has it. After an
-    error none, some or all of the batch may be out: send it again, its readers drop repeats. No wait is longer than
-    some seconds. For one thread only.
-
-    Raises ConfigurationError at once if no transport understands the URL.
+    On AMQP every message is mandatory and confirmed. On Redis a batch is one pipeline; its answer is the confirmation,
+    once Redis' file has the batch. After an error none, some or all of the batch may be out: send it again, readers
+    drop repeats. No wait is longer than a few seconds. For one thread only.
     """
 
     def __init__(
         self, url: str, queues: Sequence[Queue], queue_type: str | None = None, *, waits: Waits = WAITS
     ) -> None:
-        """`queue_type`: see `worker.broker.queues.of_type`."""
+        """`queues` are declared and bound on every new connection; `queue_type`: see `worker.broker.queues.of_type`.
+
+        Raises ConfigurationError for a URL that no transport understands.
+        """
         connection_to(url)
         self._url, self._queues, self._queue_type = url, queues, queue_type
         self._waits = waits
@@ -39,11 +39,14 @@ class Publisher:
 
     @property
     def connected(self) -> bool:
+        """Whether there is a connection that has worked so far."""
         return self._session is not None
 
     def publish(self, batch: Sequence[Message], queues: Collection[Queue] = ()) -> None:
-        """Send `batch`, which needs `queues` beside those of every connection: they are declared when they are first
-        needed. Raises BrokerUnavailable; then the next call makes a new connection.
+        """Send `batch`. `queues` are the queues that it needs besides those of every connection.
+
+        They are declared when they are first needed. Raises BrokerUnavailable; the next call then makes a new
+        connection.
         """
         if not batch:
             return
@@ -53,7 +56,7 @@ class Publisher:
                 raise BrokerUnavailable("the broker forgot at once where messages go")
 
     def prepare(self) -> None:
-        """Have a connection, with the queues declared. Raises BrokerUnavailable, as `publish` would."""
+        """Connect and declare the queues, unless that is done. Raises BrokerUnavailable."""
         if self._session is None:
             with self._dropped_after_an_error():
                 self._renewed()
@@ -69,7 +72,7 @@ class Publisher:
             with broker_errors("the broker did not take a message"):
                 yield
         except ConfigurationError as error:
-            # The address was good when this publisher was made: a file that it names is gone.
+            # The address was correct when this publisher was made, so a file that it names is gone.
             self._drop()
             raise BrokerRefused(str(error)) from error
         except BaseException:
@@ -77,7 +80,7 @@ class Publisher:
             raise
 
     def close(self) -> None:
-        """Close the connection; a later `publish` would make a new one. Never raises for a broker that is away."""
+        """Close the connection; a later `publish` makes a new one. Does not raise if the broker is away."""
         session, self._session = self._session, None
         if session is not None:
             with suppress(BrokerUnavailable):
@@ -90,7 +93,7 @@ class Publisher:
 
 
 class _Session:
-    """What lives as long as one connection."""
+    """The objects that live as long as one connection."""
 
     def __init__(self, link: Link) -> None:
         self.link = link
@@ -100,7 +103,7 @@ class _Session:
         )
 
     def send(self, batch: Sequence[Message], queues: Collection[Queue]) -> bool:
-        """Return when the broker has them all; False, and nothing sent, if it forgot where they go."""
+        """Return True once the broker has the whole batch; False, with nothing sent, if it has lost a binding."""
         self.link.declare(queues)
         bindings = self.link.bindings()
         if not self.link.intact(bindings):
@@ -113,14 +116,14 @@ class _Session:
 
 
 class _Outbound:
-    """Sends with kombu's own producer."""
+    """Sends messages with kombu's own producer."""
 
     def __init__(self, channel: Any, confirms: Confirms | None) -> None:
         self._channel, self._confirms = channel, confirms
         self._producer: Any = kombu.Producer(channel)
 
     def send(self, batch: Sequence[Message], _: Bindings) -> None:
-        """Raises what kombu and the libraries under it raise; then any part of the batch may be out."""
+        """Send the batch. Raises what kombu and its libraries raise; then any part of the batch may be out."""
         together = written_together(self._channel.connection) if self._confirms is not None else nullcontext()
         with together:
             for message in batch:

@@ -1,7 +1,7 @@
-"""Messages into kombu's lists in Redis, in kombu's own form.
+"""Puts messages into kombu's lists in Redis, in kombu's own form.
 
-kombu's producer writes the same, but takes several times as long, and lets other threads in for each message's random
-tag. Where messages go, its channel knows.
+kombu's producer writes the same, but takes several times as long, and gives way to other threads for the random tag of
+each message. kombu's channel still decides where messages go.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from worker.broker.connection import Bindings
 from worker.broker.message import PERSISTENT, Message
 
 NORMAL_PRIORITY = 0
+"""The priority of every message; kombu has one list for each priority of a queue."""
 
 
 class RedisOutbound:
@@ -29,7 +30,7 @@ class RedisOutbound:
     """
 
     def __init__(self, channel: Any) -> None:
-        """`channel`: of kombu's Redis transport."""
+        """`channel` is one of kombu's Redis transport."""
         self._channel = channel
         self._tags = map(f"{uuid.uuid4()}-{{}}".format, itertools.count())
 

@@ -1,4 +1,4 @@
-"""Tells a broker that says no from one that is away or busy."""
+"""Tells a broker that refuses from one that is away or busy."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from worker.redisio.refusals import code_of
 _AMQP = (amqp.AccessRefused, amqp.NotAllowed, amqp.NotFound, amqp.PreconditionFailed, amqp.ResourceLocked)
 
 
-def refuses(problem: BaseException) -> bool:
-    """Whether a library's error means that the server answered and will answer so again."""
-    return any(_is_refusal(each) for each in _chain(problem))
+def refuses(error: BaseException) -> bool:
+    """Return whether a library's error means that the server answered, and would give the same answer again."""
+    return any(_is_refusal(each) for each in _chain(error))
 
 
-def _is_refusal(problem: BaseException) -> bool:
-    if isinstance(problem, ExecAbortError):
-        # Of a transaction one of whose commands was refused; why, another error of the chain says.
+def _is_refusal(error: BaseException) -> bool:
+    if isinstance(error, ExecAbortError):
+        # A transaction failed because one of its commands was refused. Another error of the chain says why.
         return False
-    if isinstance(problem, ResponseError):
-        return code_of(problem) is None
-    return isinstance(problem, (*_AMQP, AuthenticationError, ssl.SSLCertVerificationError))
+    if isinstance(error, ResponseError):
+        return code_of(error) is None
+    return isinstance(error, (*_AMQP, AuthenticationError, ssl.SSLCertVerificationError))
 
 
-def _chain(problem: BaseException | None) -> Iterator[BaseException]:
-    while problem is not None:
-        yield problem
-        problem = problem.__cause__ or problem.__context__
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

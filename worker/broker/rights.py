@@ -1,7 +1,7 @@
-"""Whether RabbitMQ lets this user take jobs and send events, found out without doing either.
+"""Finds out whether RabbitMQ allows this user to take jobs and send events, without doing either.
 
-RabbitMQ looks at a user's rights first and at the arguments then: each question here has an argument that it refuses,
-so nothing is taken or sent. Another broker might not mind the argument, and is not asked.
+RabbitMQ checks a user's rights first and the arguments second. Each request here has an argument that it refuses, so
+nothing is taken or sent. Another broker might accept the argument, so it is not asked.
 
 Source: `basic.consume` and `basic.publish` in RabbitMQ's rabbit_channel.erl.
 """
@@ -19,9 +19,10 @@ from worker.errors import BrokerRefused
 
 
 def try_rights(connection: Any, taken: Iterable[Queue], sent: Queue) -> None:
-    """Ask over an open AMQP connection for the rights to read `taken` and to write to the exchange of `sent`.
+    """Check the rights to read the queues `taken` and to write to the exchange of `sent`.
 
-    All of them must exist. Raises BrokerRefused.
+    All of them must exist. `connection` is an open AMQP connection. Does nothing on a broker other than RabbitMQ.
+    Raises BrokerRefused.
     """
     if connection.connection.server_properties.get("product") != "RabbitMQ":
         return
@@ -46,7 +47,7 @@ def _try_to_write(connection: Any, queue: Queue) -> None:
         try:
             message = amqp.Message("", expiration="none")
             channel.basic_publish(message, exchange=queue.exchange.name, routing_key=queue.name)
-            # A refused message is told of with the next answer.
+            # RabbitMQ reports a refused message with its next answer.
             channel.queue_declare(queue.name, passive=True)
         except PreconditionFailed:
             return

@@ -175,7 +175,7 @@ def _amqp_parts(url: str) -> Any:
     except ValueError:
         raise ValueError(UNREADABLE) from None
     if fragment:
-        raise ValueError("holds a #, after which nothing is read; write it as %23")
+        raise ValueError("contains a #, after which nothing is read; write it as %23")
     if "@" in urlsplit(url).path:
         raise ValueError(UNREADABLE)
     return parts
@@ -184,7 +184,7 @@ def _amqp_parts(url: str) -> Any:
 def _options(query: Mapping[str, str], *, secured: bool) -> Arguments:
     options = _read_options(query)
     if not secured and options.keys() & _SECURE:
-        raise ValueError("has options of TLS, which only amqps:// can heed")
+        raise ValueError("has options of TLS, which only amqps:// can use")
     if options.keys() - _PLAIN - _SECURE:
         known = ", ".join(sorted(_PLAIN))
         raise ValueError(

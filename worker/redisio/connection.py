@@ -27,7 +27,7 @@ UNREADABLE = "cannot be read; write signs like / # ? @ : % in user names and pas
 Parameters = dict[str, Any]
 """Arguments of redis-py's connections, with their class as `connection_class`."""
 
-LEAST = {
+MIN_OPTIONS = {
     "db": 0,
     "socket_timeout": 0.001,
     "socket_connect_timeout": 0.001,
@@ -39,7 +39,7 @@ unreachable."""
 
 _parse: Callable[[str], Parameters] = parse_url
 _CLASSES = {"redis": PrimaryConnection, "rediss": PrimarySSLConnection, "unix": PrimaryUnixConnection}
-_HEEDED = {"client_name", "password", "username", *LEAST}
+_USED = {"client_name", "password", "username", *MIN_OPTIONS}
 _DECIDED_HERE = {
     "decode_responses", "encoding", "encoding_errors", "legacy_responses", "lib_name", "lib_version", "protocol",
     "retry_on_error", "retry_on_timeout", "socket_keepalive", "socket_read_size",
@@ -98,7 +98,7 @@ def _check_place(parts: SplitResult, *, named: bool) -> None:
     """Check the part before the options. `named` says whether a database number was found in it."""
     path = parts.path.strip("/")
     if parts.fragment:
-        raise ValueError("holds a #, after which nothing is read; write it as %23")
+        raise ValueError("contains a #, after which nothing is read; write it as %23")
     if parts.scheme == "unix" and (parts.hostname or not path):
         raise ValueError("names no socket; allowed is unix:// and the whole path, with three slashes in all")
     if parts.scheme != "unix" and path and not named:
@@ -107,15 +107,15 @@ def _check_place(parts: SplitResult, *, named: bool) -> None:
 
 def _check_options(names: set[str], *, secured: bool) -> None:
     if not secured and names & tls.OPTIONS:
-        raise ValueError("has options of TLS (ssl_…), which only rediss:// can heed")
-    if names - _HEEDED - _DECIDED_HERE - tls.OPTIONS:
-        known = ", ".join(sorted(_HEEDED))
+        raise ValueError("has options of TLS (ssl_…), which only rediss:// can use")
+    if names - _USED - _DECIDED_HERE - tls.OPTIONS:
+        known = ", ".join(sorted(_USED))
         raise ValueError(
             f"has an option that is not known; allowed are {known}, and with rediss:// those of TLS"
         )
 
 
 def _check_numbers(given: Parameters) -> None:
-    for name, least in LEAST.items():
+    for name, least in MIN_OPTIONS.items():
         if name in given and not given[name] >= least:
-            raise ValueError(f"{name} is to be at least {least}")
+            raise ValueError(f"{name} must be at least {least}")

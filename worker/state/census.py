@@ -1,4 +1,4 @@
-"""Counts of what waits, read for metrics and commands; nothing is changed."""
+"""Counts what waits in the store, for metrics and commands. Changes nothing."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from worker.state.steady import steady_us
 
 
 class Census:
-    """Reads counts of the given accounts. Thread-safe."""
+    """Reads counts from the store. Thread-safe."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
     def accounts(self, names: Sequence[str]) -> list[AccountCount]:
-        """A count of each account, by Redis' clock, in three round trips. Raises StoreUnavailable."""
+        """Count each account, in the order given. Takes three round trips. Raises StoreUnavailable."""
         with store_errors():
             now_us, steady = self._clocks()
             rows = self._rows(names, steady)
             heads = {name: row[2][0] for name, row in zip(names, rows, strict=True) if row[2]}
             accepted = self._accepted([(name, job_id) for name, (job_id, _) in heads.items()])
-        # In the lane since its acceptance, as a rule; and Redis' clock may have been set back meanwhile.
+        # A job is usually in the lane since its acceptance, but Redis' clock may have been set back since.
         ages = {
             name: max(now_us - accepted.get(name, now_us), steady - ready, 0)
             for name, (_, ready) in heads.items()
@@ -36,14 +36,14 @@ class Census:
         return [_count(name, row, ages.get(name, 0)) for name, row in zip(names, rows, strict=True)]
 
     def unpublished(self) -> int:
-        """Events that the results queue has not confirmed yet. Raises StoreUnavailable."""
+        """Return how many events the results queue has not confirmed yet. Raises StoreUnavailable."""
         with store_errors(), self._client.pipeline(transaction=False) as pipeline:
             for shard in range(SHARDS):
                 pipeline.llen(keys.prefix(shard) + "outbox")
             return sum(count or 0 for count in _answers(pipeline))
 
     def _clocks(self) -> tuple[int, int]:
-        """Redis' clock and the store's own, in microseconds."""
+        """Return Redis' clock and the store's own, in microseconds."""
         with self._client.pipeline(transaction=False) as pipeline:
             pipeline.time()
             pipeline.get(keys.CLOCK)
@@ -51,7 +51,7 @@ class Census:
         return clock[0] * 1_000_000 + clock[1], steady_us(saved, clock)
 
     def _rows(self, names: Iterable[str], steady: int) -> list[list[Any]]:
-        """Per account: waiting, of those not ready yet, the lane's head, limit fields, pending deliveries."""
+        """Read for each account: jobs waiting, jobs not ready, the lane's head, limit fields, pending deliveries."""
         with self._client.pipeline(transaction=False) as pipeline:
             for name in names:
                 prefix = keys.prefix_of(name)
@@ -64,7 +64,7 @@ class Census:
         return [flat[n : n + 5] for n in range(0, len(flat), 5)]
 
     def _accepted(self, heads: Sequence[tuple[str, bytes]]) -> dict[str, int]:
-        """When the head of each lane was accepted, in Unix microseconds."""
+        """Return when the first job of each lane was accepted (Unix µs)."""
         with self._client.pipeline(transaction=False) as pipeline:
             for name, head in heads:
                 pipeline.hget(f"{keys.prefix_of(name)}job:{head.decode()}", "accepted")
@@ -73,7 +73,7 @@ class Census:
 
 
 def _answers(pipeline: Any) -> list[Any]:
-    """The replies; None for a key of another type, which hides nothing of the others. Raises redis-py's errors."""
+    """Return the replies, with None for a key of another type. Raises redis-py's other errors."""
     replies: list[Any] = pipeline.execute(raise_on_error=False)
     for n, reply in enumerate(replies):
         if isinstance(reply, Exception):
