@@ -67,7 +67,7 @@ class Properties:
 
 
 def read_properties(raw: bytes, wanted: Mapping[bytes, str]) -> Properties:
-    """Read the content type and the `wanted` headers; `wanted` maps their names to those in the result. Never raises."""
+    """Read the content type and the `wanted` headers, each under the name given for it. Never raises."""
     content_type, headers = None, dict[str, Any]()
     try:
         (flags,) = unpack_from(">H", raw, 0)
