@@ -12,6 +12,8 @@ from ops.reference.__main__ import write
 from ops.reference.sections import SECTIONS, filled, sections_of
 from ops.schemas import CODES
 from worker.core.accounts import Account, Endpoint
+from worker.core.events import Status, event_type
+from worker.core.jobs import EXTENDED_LANGUAGES, LANGUAGES, Job
 from worker.provider.verdict import UNKNOWN_CODE
 from worker.settings import Settings
 
@@ -60,6 +62,22 @@ def test_example_of_the_accounts_file_has_every_field() -> None:
     (account,) = tomllib.loads(found[1])["accounts"].values()
     assert account.keys() == Account.model_fields.keys() - {"name", "api_key_file"}
     assert account["webhooks"][0].keys() == Endpoint.model_fields.keys()
+
+
+def rows(text: str, form: str) -> list[str]:
+    """What `form` finds in the first cells of the tables of a page."""
+    return re.findall(rf"^\| {form} \|", text, re.MULTILINE)
+
+
+def test_each_field_of_a_job_is_explained() -> None:
+    """In the order of the model; `exttype` and the languages of the older page are told below the table."""
+    assert rows(PAGES["job.md"], r"`(\w+)`") == [name for name in Job.model_fields if name != "exttype"]
+    assert all(word in PAGES["job.md"] for word in ("`exttype`", *LANGUAGES, *EXTENDED_LANGUAGES))
+
+
+def test_each_type_of_event_is_explained() -> None:
+    """In the order in which the program lists them."""
+    assert rows(PAGES["events.md"], r"`(call\.\w+)`") == [event_type(status) for status in Status]
 
 
 def test_each_code_of_the_worker_is_explained() -> None:
