@@ -1,7 +1,7 @@
-"""py-amqp's socket, asked less often.
+"""Fewer system calls on py-amqp's socket.
 
-The library reads a message in nine pieces and sets the socket's timeout six times meanwhile. Each of these is a call of
-the system, in which other threads break in: in a busy process that costs more than all else about the message.
+py-amqp reads a message in nine pieces and meanwhile sets the socket's timeout six times. Each of these is a system
+call, at which another thread may take over. In a busy process that costs more than everything else about the message.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _REPLACED = ("sock", "_quick_recv", "_write")
 
 
 class Wire:
-    """A socket that sets a timeout when it is needed, and reads ahead where its owner reads on until nothing is left.
+    """A socket that sets its timeout only when it must, and reads ahead while the timeout is 0. For one thread.
 
-    That is where the timeout is 0, as in an event loop. Elsewhere it reads what it is asked for: what it had beyond
-    that would wait here, and the loop for the socket. For one thread.
+    With a timeout of 0, as in an event loop, the owner reads until nothing is left. With any other timeout it reads
+    only what it is asked for: bytes read ahead would wait here while the event loop waits for the socket.
     """
 
     def __init__(self, sock: Any) -> None:
@@ -42,7 +42,7 @@ class Wire:
         self._timeout = seconds
 
     def recv(self, count: int) -> bytes:
-        """At most `count` bytes. Raises as a socket does."""
+        """Return at most `count` bytes. Raises what a socket raises."""
         if not self._ahead:
             self._prepare()
             if self._timeout != 0:
@@ -65,10 +65,10 @@ class Wire:
 
 
 def ease(connection: amqp.Connection) -> None:
-    """Give a connection that was just made `Frames`, and its transport a `Wire`.
+    """Give `Frames` to a connection that was just made, and a `Wire` to its transport.
 
-    The transport stays as it is with TLS, whose socket keeps bytes of its own, and where a version of py-amqp has other
-    attributes: that costs speed alone.
+    The transport stays as it is with TLS, because a TLS socket keeps bytes of its own. It also stays as it is if this
+    version of py-amqp has other attributes; that costs only speed.
     """
     connection.on_inbound_frame = Frames(connection, connection.on_inbound_method, MAX_MESSAGE_BYTES)
     transport = connection.transport
@@ -79,9 +79,9 @@ def ease(connection: amqp.Connection) -> None:
 
 @contextmanager
 def written_together(connection: amqp.Connection) -> Iterator[None]:
-    """Within, frames are kept, and written at its end in one go; not where it ends by an exception.
+    """Collect the frames that are written inside the `with` statement, and write them in one go at its end.
 
-    Where a version of py-amqp has no `_write` to be replaced, each frame is written by itself.
+    After an exception nothing is written. If this version of py-amqp has no `_write`, each frame is written by itself.
     """
     transport, frames = connection.transport, bytearray()
     if not hasattr(transport, "_write"):

@@ -1,7 +1,7 @@
-"""One connection to a broker that never waits for ever.
+"""One connection to a broker, with a bound on every wait.
 
-Whatever kombu and the libraries under it raise becomes BrokerUnavailable here, or ConfigurationError for an
-address that no transport understands.
+The errors of kombu and the libraries under it become BrokerUnavailable here, or ConfigurationError for an address that
+no transport understands.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from worker.redisio.written import wait_for_file
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """How long a broker is waited for, in seconds: until a connection stands, and for each answer."""
+    """How long a broker is waited for, in seconds: for a connection, and for each answer."""
 
     connect_seconds: float = 5.0
     answer_seconds: float = 10.0
@@ -39,7 +39,7 @@ class Waits:
 WAITS = Waits()
 
 
-# AttributeError: py-amqp on a connection that was lost. KeyError: kombu's Redis channel, dropped meanwhile.
+# py-amqp raises AttributeError on a connection that was lost, kombu's Redis channel KeyError once it is dropped.
 BROKER_ERRORS = (AMQPError, MessageNacked, KombuError, RedisError, OSError, AttributeError, KeyError)
 
 Bindings = Callable[[str], Sequence[Sequence[str]]]
@@ -50,10 +50,10 @@ _COMMAND_ECHO = " of pipeline caused error: "
 
 @contextmanager
 def broker_errors(doing: str) -> Iterator[None]:
-    """Turn any error of a broker's library into BrokerUnavailable, or BrokerRefused, which begins with `doing`.
+    """Turn any error of a broker's library into BrokerUnavailable or BrokerRefused, with `doing` as its beginning.
 
-    redis-py quotes the failed command, and with it a part of the message, in a pipeline's error: that part
-    is cut out of the error and of its cause first.
+    redis-py quotes the failed command of a pipeline in its error, and so a part of the message. That part is first cut
+    out of the error and its cause.
     """
     try:
         yield
@@ -69,8 +69,8 @@ def broker_errors(doing: str) -> Iterator[None]:
 class Link:
     """A live connection with one channel, on which `queues` are declared and bound.
 
-    Opening raises BrokerUnavailable when the broker is away, refuses, or does not answer within
-    `waits.connect_seconds`; every later wait ends after `waits.answer_seconds` with an OSError. For one thread only.
+    Opening it raises BrokerUnavailable if the broker is away, refuses, or does not answer within
+    `waits.connect_seconds`. Every later wait ends after `waits.answer_seconds` with an OSError. For one thread only.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Link:
 
     @property
     def confirms(self) -> bool:
-        """True on AMQP, where a publish is only on its way until the broker confirms it."""
+        """True on AMQP, where a message is only on its way until the broker confirms it."""
         return isinstance(self.channel, amqp.Channel)
 
     @property
@@ -131,9 +131,9 @@ class Link:
         return client
 
     def bindings(self) -> Bindings:
-        """Return what reads the bindings of an exchange, of each only once: on Redis every look is a round trip.
+        """Return a function that reads the bindings of an exchange, and reads them once: on Redis each is a round trip.
 
-        For a batch, not for longer, and not on AMQP, where only the broker knows them.
+        Use it for one batch only. On AMQP only the broker knows the bindings.
         """
         return cache(self._bindings_of)
 
@@ -142,11 +142,10 @@ class Link:
         return found
 
     def intact(self, bindings: Bindings) -> bool:
-        """False where the broker forgot the bindings: kombu keeps them in Redis, and a message without is
-        dropped.
+        """Return False if the broker has forgotten the bindings, without which kombu drops a message.
 
-        A Redis that comes back empty is reconnected to without an error, so this must be asked before
-        publishing. AMQP needs no question: an unroutable message is returned.
+        kombu keeps them in Redis and reconnects to a Redis that came back empty without an error, so ask before each
+        batch. On AMQP there is nothing to ask: the broker returns a message that it cannot route.
         """
         if not isinstance(self.channel, virtual.Channel):
             return True
@@ -154,7 +153,7 @@ class Link:
             return all(_is_bound(queue, bindings) for queue in self.queues if queue.exchange.name)
 
     def wait_until_written(self) -> None:
-        """Return when a broker that is Redis has in its file what it has taken; others confirm no sooner.
+        """Return when a broker that is Redis has written to its file what it took. Others confirm no sooner.
 
         Raises BrokerUnavailable.
         """
@@ -168,7 +167,7 @@ class Link:
             self.connection.release()
 
     def abandon(self) -> None:
-        """Let go of a connection that failed, without a word to the broker."""
+        """Drop a connection that failed, without a word to the broker."""
         let_go(self.connection, self.waits)
 
 
@@ -178,7 +177,7 @@ def _is_bound(queue: Queue, bindings: Bindings) -> bool:
 
 
 def establish(connection: Connection) -> None:
-    """Connect, with one try for every address of a failover list, and no pauses: whoever calls has a schedule."""
+    """Connect, with one try for each address of a failover list and without pauses: the caller has its own schedule."""
     tries = max(1, len(connection.alt))
     connection.ensure_connection(
         max_retries=tries, interval_start=0, interval_step=0, reraise_as_library_errors=False
@@ -192,7 +191,7 @@ def let_go(connection: Connection, waits: Waits = WAITS) -> None:
 
 
 def connection_to(url: str, waits: Waits = WAITS, **options: Any) -> BrokerConnection:
-    """A kombu connection, not opened yet; of several addresses, with `;` between them, one is tried after the other.
+    """Return a kombu connection that is not open yet. Of several addresses, separated by `;`, each is tried in turn.
 
     `options` are kombu's. Raises ConfigurationError for an address that no transport understands.
     """

@@ -1,7 +1,7 @@
-"""kombu's connection, whose addresses are read here, so that they mean the same to it as to every other client.
+"""kombu's connection, with addresses that mean the same to it as to every other client here.
 
-kombu alone verifies no certificate with rediss://, no name with amqps://, and takes an option that it does not know for
-an argument of its own.
+By itself kombu verifies no certificate with rediss:// and no name with amqps://, and it takes an option that it does
+not know for an argument of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from worker.redisio.connection import SOCKET_SECONDS, UNREADABLE, bounded, param
 from worker.redisio.primary import PrimaryConnection, PrimaryUnixConnection
 
 Arguments = dict[str, Any]
-"""Of kombu's Connection. `ssl` is the one of them that is carried whole to the transport, by a clone too."""
+"""Arguments of kombu's Connection. `ssl` is the only one that kombu carries whole to the transport, also by a clone."""
 
 ALIASES = {
     "auth_mechanism": "login_method",
@@ -31,7 +31,7 @@ ALIASES = {
     "server_name_indication": "server_hostname",
     "verify": "ssl_cert_reqs",
 }
-"""RabbitMQ's own words for what an AMQP address says. Source: its documentation, "URI Query Parameters"."""
+"""RabbitMQ's own names for options of an AMQP address. Source: its documentation, "URI Query Parameters"."""
 
 _READ: Mapping[str, Callable[[str], Any]] = {
     "connect_timeout": float,
@@ -48,18 +48,20 @@ _SECURE = tls.OPTIONS | {"server_hostname"}
 
 
 class BrokerConnection(Connection):
-    """kombu's connection to the first of some addresses, and to the next where that fails."""
+    """kombu's connection to the first of some addresses, and to the next if that fails."""
 
     @classmethod
     def to(cls, url: str, **options: Any) -> Self:
-        """To `url`, with `;` between several. Raises ValueError, whose text repeats no part of it; for transports that
-        only kombu knows, whatever they raise."""
+        """Return a connection to `url`, which may hold several addresses separated by `;`.
+
+        Raises ValueError, whose text repeats no part of the address; for transports that only kombu knows, any error.
+        """
         addresses = [arguments(part) for part in url.split(";")]
         others = [each if "transport" in each else each["hostname"] for each in addresses]
         return cls(**options | addresses[0], alternates=others if len(others) > 1 else None)
 
     def as_uri(self, *given: Any, **options: Any) -> str:
-        """Where it leads, for a log: without user and password."""
+        """Return where it leads, without user and password, for a log."""
         base: Any = super()
         if isinstance(self.transport_cls, str):
             return str(base.as_uri(*given, **options))
@@ -71,7 +73,7 @@ class BrokerConnection(Connection):
         return f"{self.transport.driver_type}{secured}://{place}"
 
     def switch(self, conn_str: Any) -> None:
-        """As kombu does; the alternatives are arguments already, but of transports that only kombu knows."""
+        """Go on to another address, as kombu does. It is given as arguments, unless only kombu knows the transport."""
         base: Any = super()
         if isinstance(conn_str, str):
             base.switch(conn_str)
@@ -83,7 +85,7 @@ class BrokerConnection(Connection):
 
 
 def arguments(url: str) -> Arguments:
-    """kombu's arguments for one address. Raises ValueError, whose text repeats no part of it."""
+    """Return kombu's arguments for one address. Raises ValueError, whose text repeats no part of it."""
     scheme, mark, _ = url.partition("://")
     scheme = scheme.lower()
     if not mark or (scheme not in _READERS and scheme.partition("+")[0] in _READERS):
@@ -94,7 +96,7 @@ def arguments(url: str) -> Arguments:
 
 
 def weakness(url: str) -> str | None:
-    """What one of the addresses in `url` leaves unverified, in words; None where nothing is."""
+    """Return in words what one of the addresses in `url` leaves unverified, or None if nothing."""
     options = [arguments(part).get("ssl") or {} for part in url.split(";")]
     return next((found for each in options if (found := tls.weakness(each))), None)
 
@@ -126,7 +128,7 @@ class _RedisChannel(redis.Channel):
         return own | {"connection_class": made}
 
     def get_table(self, exchange: str) -> list[tuple[str, ...]]:
-        """The bindings of an exchange; what somebody else put among them and is none leads nowhere."""
+        """Return the bindings of an exchange. Members of the set that are no bindings are left out."""
         with self.conn_or_acquire() as client:
             found = client.smembers(self.keyprefix_queue % exchange)
         rows = (member.decode(errors="replace").split(self.sep) for member in found)
@@ -134,7 +136,7 @@ class _RedisChannel(redis.Channel):
 
 
 def _is_binding(row: Sequence[str]) -> bool:
-    """Routing key, pattern, queue."""
+    """Return whether the row is a routing key, a pattern and the name of a queue."""
     try:
         return len(row) == 3 and bool(row[2]) and re.compile(row[1]) is not None
     except re.error:
@@ -142,7 +144,7 @@ def _is_binding(row: Sequence[str]) -> bool:
 
 
 class RedisTransport(redis.Transport):
-    """kombu's, over connections that redis-py would make from the same address."""
+    """kombu's transport, over connections that redis-py would make from the same address."""
 
     Channel = _RedisChannel
 
@@ -169,7 +171,7 @@ def _amqp(url: str) -> Arguments:
 
 
 def _amqp_parts(url: str) -> Any:
-    """The parts of an address as kombu names them. Raises ValueError."""
+    """Return the parts of an address as kombu names them. Raises ValueError."""
     try:
         parts, fragment = url_to_parts(url), urlsplit(url).fragment
     except ValueError:
@@ -205,13 +207,14 @@ def _read_options(query: Mapping[str, str]) -> Arguments:
 
 
 class _Secured(amqp.transport.SSLTransport):
-    """py-amqp's, with a context of ours: its own cannot name the server without verifying the name, nor the reverse."""
+    """py-amqp's transport, with a context of ours: its own cannot name the server without verifying the name, or the
+    other way round."""
 
     def _wrap_socket(self, sock: Any, server_hostname: str, **options: Any) -> Any:
         try:
             context = tls.context(options)
         except ValueError as error:
-            # A file that was there at the start: nothing but the next connection can tell.
+            # The file existed at the start, so only a connection finds out that it is gone.
             raise OSError(str(error)) from error
         return context.wrap_socket(sock, server_hostname=server_hostname, do_handshake_on_connect=False)
 
@@ -221,8 +224,8 @@ class _AmqpConnection(pyamqp.Connection):
         **pyamqp.Connection.negotiate_capabilities,
         "connection.blocked": False,
     }
-    """A broker that takes no messages for now need not say so: it confirms none either, and that is waited for. With
-    this capability py-amqp would read the socket before each message."""
+    """A broker that takes no messages for now need not say so, because it confirms none either. With this capability
+    py-amqp would read the socket before each message."""
 
     def Transport(self, host: str, seconds: float, ssl: Any, *times: Any, **more: Any) -> Any:  # noqa: N802
         if not ssl:
@@ -233,7 +236,7 @@ class _AmqpConnection(pyamqp.Connection):
 
 
 class AmqpTransport(pyamqp.Transport):
-    """kombu's, which verifies the broker's certificate."""
+    """kombu's transport, which verifies the broker's certificate."""
 
     Connection = _AmqpConnection
 

@@ -20,8 +20,7 @@ class Bell:
     """Rings when a key that begins with `prefix` has changed since the bell was hung. For one thread.
 
     It is for quiet times. Take it down when it rings: on a busy broker it would ring with every change. It cannot be
-    hung if the server does not support or allow tracking; then nothing rings. For one thread.
-    Raises StoreUnavailable.
+    hung if the server does not support or allow tracking; then nothing rings. Raises StoreUnavailable.
     """
 
     def __init__(self, client: redis.Redis, prefix: str) -> None:
