@@ -1,22 +1,22 @@
-"""What can go wrong, named by what happens next.
+"""The errors of the program, named by what happens next.
 
     CallError                  one attempt did not end in a ref
     ├── Retry                  the phone certainly did not ring: try again, within the account's `attempts`
-    ├── Redial                 the phone may have rung: try again only as `redials` allows
-    ├── Refused                the provider's last word on this job
-    ├── AccountProblem         the account's fault: hold the account, the job waits
-    └── Misconfigured          this installation's fault: never try again, tell the operator
-    SlotLapsed                 nothing was sent: the slot under the rate limit went by first
-    LeaseLost                  another worker owns the job by now: touch nothing
+    ├── Redial                 the phone may have rung: try again only as often as `redials` allows
+    ├── Refused                the provider refuses this job and will not change its answer
+    ├── AccountProblem         the provider refuses the account: hold it, the job waits
+    └── Misconfigured          this installation is set up wrongly: do not try again, tell the operator
+    SlotLapsed                 the slot of the rate limit has passed, and nothing was sent
+    LeaseLost                  another worker owns the job now: do not touch it
     StoreUnavailable           Redis does not answer: dial nothing, wait
-    StoreFault                 Redis answered with an error that is the same tomorrow: a fault of ours
-    WrongKey                   a key in Redis is not of our type: what needs it waits, all else goes on
-    BrokerUnavailable          the broker does not take or confirm a message: keep it, try later
-    └── BrokerRefused          it answers, and says no: only an operator can change that
-    ConfigurationError         settings or files are wrong; `problems` holds one line for each
-    InvalidJob                 the job breaks the contract; `fields` says where
+    StoreFault                 Redis answered with an error that waiting does not change: a fault of the program
+    WrongKey                   a key in Redis has a wrong type: work that needs it waits, everything else goes on
+    BrokerUnavailable          the broker does not accept or confirm a message: keep it, try later
+    └── BrokerRefused          the broker answers and refuses: only an operator can change that
+    ConfigurationError         settings or files are wrong; `problems` holds one line for each problem
+    InvalidJob                 the job breaks the contract; `fields` holds an error for each wrong field
 
-Every library's exception becomes one of these once, at the adapter that called the library, and is chained.
+The adapter that calls a library translates the library's exceptions into these, once, and chains them.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ Value = TypeVar("Value")
 
 
 class Cause(StrEnum):
-    """Why a request over HTTP came to nothing."""
+    """The reason why an HTTP request got no answer."""
 
     NAME = "name"
-    """The host's name was not resolved, or is none."""
+    """The host's name is not valid or was not resolved."""
     CONNECT = "connect"
-    """No connection, or it was lost."""
+    """There was no connection, or it was lost."""
     TLS = "tls"
-    """No encrypted connection, or no trust in the certificate."""
+    """The encrypted connection failed, or the certificate is not trusted."""
     TIMEOUT = "timeout"
-    """Too late, at whatever point."""
+    """The time was up, at any point of the request."""
     PROTOCOL = "protocol"
-    """What came is no answer, or was cut short."""
+    """The answer was not valid, or was cut short."""
 
 
 class CallError(Exception):
-    """One attempt did not end in a ref. `code` and `message` are safe to publish: no PIN, no number, no key.
+    """One attempt did not end in a ref. `code` and `message` hold no PIN, number or key, so they may be published.
 
-    `cause` says why no answer came, where none came.
+    `cause` says why no answer came. It is None if one came.
     """
 
     cause: Cause | None = None
@@ -60,8 +60,8 @@ class CallError(Exception):
 class Retry(CallError):
     """The phone certainly did not ring.
 
-    `sent` says whether any byte of the request left; `retry_after_seconds` is the provider's wish, already
-    clamped, or None.
+    `sent` says whether any byte of the request was sent. `retry_after_seconds` is the wait that the provider asks for,
+    already limited, or None.
     """
 
     def __init__(self, message: str, *, sent: bool, retry_after_seconds: float | None = None) -> None:
@@ -71,14 +71,14 @@ class Retry(CallError):
 
 
 class Redial(CallError):
-    """The request was sent and no answer can be trusted: the phone may have rung."""
+    """The request was sent, and no reliable answer came: the phone may have rung."""
 
     def __init__(self, message: str) -> None:
         super().__init__("OUTCOME_UNKNOWN", message)
 
 
 class Refused(CallError):
-    """The provider refused this job for good. `known` is False for a code that no table lists."""
+    """The provider refused this job, and a retry would not help. `known` is False for a code that no table lists."""
 
     def __init__(self, code: str, message: str, *, known: bool = True) -> None:
         super().__init__(code, message)
@@ -90,7 +90,7 @@ class AccountProblem(CallError):
 
 
 class Misconfigured(CallError):
-    """The provider's address or certificate is wrong, or it redirects. `sent`: a byte of the request left."""
+    """The provider's address or certificate is wrong, or it redirects. `sent` says whether any byte was sent."""
 
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__("PROVIDER_UNAVAILABLE", message)
@@ -98,11 +98,11 @@ class Misconfigured(CallError):
 
 
 class SlotLapsed(Exception):
-    """The slot went by before the first byte could leave; the phone certainly did not ring."""
+    """The slot passed before the first byte could be sent. The phone certainly did not ring."""
 
 
 class LeaseLost(Exception):
-    """The job's lease ran out or its fencing token is old: another worker decides about the job now."""
+    """The lease of the job ran out, or its fencing token is old: another worker decides about the job now."""
 
 
 class StoreUnavailable(Exception):
@@ -110,35 +110,35 @@ class StoreUnavailable(Exception):
 
 
 class StoreFault(Exception):
-    """Redis answered with an error that waiting does not change, such as one in a script of ours."""
+    """Redis answered with an error that waiting does not change, such as an error in one of our scripts."""
 
 
 class WrongKey(Exception):
-    """The key `key` in Redis holds a value of type `holds`, which is not ours. Nothing was changed.
+    """The key `key` in Redis has the wrong type `holds`. Nothing was changed.
 
-    `told`: its name is in the log.
+    `told` says whether the log already names the key.
     """
 
     def __init__(self, key: str, holds: str) -> None:
         super().__init__(
-            f"the key {key} in Redis holds a {holds}, which is not callworker's: put it right or delete it"
+            f"the key {key} in Redis holds a {holds}, which callworker did not write: rename or delete it"
         )
         self.key, self.holds = key, holds
         self.told = False
 
 
 class BrokerUnavailable(Exception):
-    """The broker is away, or did not confirm a message."""
+    """The broker cannot be reached, or did not confirm a message."""
 
 
 class BrokerRefused(BrokerUnavailable):
-    """The broker answers, and refuses: a password, a right, a certificate; an exchange or queue is not as needed."""
+    """The broker refuses: the password, a right, a certificate, or an exchange or queue with other properties."""
 
 
 class ConfigurationError(Exception):
     """Settings, the accounts file or other files of the operator are wrong.
 
-    `problems` holds one line for each wrong thing: it names the thing, says what is allowed, and repeats no value.
+    `problems` holds one line for each of them. It names what is wrong, says what is allowed, and repeats no value.
     """
 
     def __init__(self, *problems: str) -> None:
@@ -146,12 +146,12 @@ class ConfigurationError(Exception):
         self.problems = problems
 
     def under(self, prefix: str) -> ConfigurationError:
-        """The same problems, each with `prefix` in front."""
+        """The same problems, each with `prefix` before it."""
         return ConfigurationError(*(f"{prefix}{problem}" for problem in self.problems))
 
 
 def every(readers: Iterable[Callable[[], Value]]) -> list[Value]:
-    """What each of `readers` returns. Raises one ConfigurationError with the problems of all that raised one."""
+    """Call all `readers` and return their results. Raises one ConfigurationError with the problems of all of them."""
     values: list[Value] = []
     problems: list[str] = []
     for read in readers:
@@ -165,7 +165,7 @@ def every(readers: Iterable[Callable[[], Value]]) -> list[Value]:
 
 
 class InvalidJob(ValueError):
-    """The job breaks the contract. `fields` maps each field's name to its error; values are never in it."""
+    """The job breaks the contract. `fields` maps the name of each wrong field to its error, without any value."""
 
     def __init__(self, code: str, message: str, fields: Mapping[str, str]) -> None:
         super().__init__(f"{message}: " + "; ".join(f"{name}: {error}" for name, error in fields.items()))

@@ -1,8 +1,8 @@
-"""Places at which a fault can be put in from outside, to prove what a crash there does; idle unless armed.
+"""Places where a test can cause a fault from outside, to show what a crash there does. They do nothing unless armed.
 
-`CALLWORKER_FAILPOINTS="settle.before=kill@3 connect.after=stop:20 relay.before=raise@2"`: at the third settling this
-process kills itself, after the first connect it is frozen for 20 s, the second relay turn raises. `POINTS` lists the
-places, in the order in which a job passes them. Each fires once.
+With `CALLWORKER_FAILPOINTS="settle.before=kill@3 connect.after=stop:20 relay.before=raise@2"` this process kills itself
+before the third settling, is frozen for 20 s after the first connect, and raises in the second turn of the relay.
+`POINTS` lists the places in the order in which a job passes them. Each one fires once.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _ORDER = re.compile(r"([a-z_]+\.(?:before|after))=(kill|raise|stop:([0-9]{1,4}))
 
 
 class FailpointReached(Exception):
-    """What an armed `raise` raises: an error that nobody foresaw."""
+    """The error of an armed `raise`: one that no code expects."""
 
 
 class _Failpoint:
-    """One armed place: says so on standard error and does `act` at the `at`th pass."""
+    """One armed place. On pass number `at` it prints a line on standard error and calls `act`."""
 
     def __init__(self, point: str, act: Callable[[], None], at: int) -> None:
         self._point, self._act, self._left = point, act, at
@@ -51,7 +51,7 @@ _armed: dict[str, _Failpoint] = {}
 
 
 def arm(orders: str) -> None:
-    """Arm the places named in `orders`, and no others. Raises ConfigurationError naming what is not understood."""
+    """Arm the places in `orders`, and no others. Raises ConfigurationError, which quotes an invalid order."""
     _armed.clear()
     for order in orders.split():
         match = _ORDER.fullmatch(order)
@@ -63,18 +63,18 @@ def arm(orders: str) -> None:
 
 
 def arm_from(environ: Mapping[str, str] = os.environ) -> None:
-    """Arm what the environment says; nothing, where it says nothing."""
+    """Arm the places that the environment names."""
     arm(environ.get(VARIABLE, ""))
 
 
 def hit(point: str) -> None:
-    """Pass a place."""
+    """Pass a place, and cause its fault if it is due."""
     if _armed and (failpoint := _armed.get(point)):
         failpoint.passed()
 
 
 def is_armed(point: str) -> bool:
-    """Whether something was ordered for `point`: for a place that would cost something to pass."""
+    """Tell whether `point` is armed, for places where calling `hit` needs some preparation."""
     return point in _armed
 
 
@@ -91,7 +91,7 @@ def _raise() -> None:
 
 
 def _freeze(seconds: int) -> None:
-    """Stop this process, as a debugger or a suspended machine would; another one wakes it."""
+    """Stop this process, as a debugger or a suspended machine does. Another process wakes it."""
     pid = os.getpid()
     subprocess.Popen(["/bin/sh", "-c", f"sleep {seconds}; kill -CONT {pid}"], start_new_session=True)
     os.kill(pid, signal.SIGSTOP)

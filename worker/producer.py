@@ -1,4 +1,4 @@
-"""Jobs in, for producers in Python.
+"""Sends jobs, for producers in Python.
 
     from worker.producer import Producer, enqueue, enqueue_many
 
@@ -7,9 +7,9 @@
     with Producer() as producer:        # one connection for many calls
         producer.enqueue_many(jobs, progress=print)
 
-Jobs travel as Celery messages for task `calls.verify`, each in the queue of its account's shard, `calls.0` to
-`calls.15`. Workers take from these in turn, so that one account's flood does not lie before all others' jobs. A
-worker that is older than these queues leaves alone what is in them: upgrade the workers first.
+Jobs are sent as Celery messages for the task `calls.verify`, each to the queue of its account's shard, `calls.0` to
+`calls.15`. Workers take from these queues in turn, so that many jobs of one account do not delay all others. A worker
+of a version before these queues does not read them: upgrade the workers first.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from worker.errors import BrokerUnavailable, InvalidJob
 from worker.settings import Settings
 
 CHUNK = 500
-"""Jobs that are on their way to the broker at once."""
+"""Jobs that are sent to the broker together."""
 HIDDEN = "(hidden)"
 
 JobLike = Job | Mapping[str, Any]
@@ -43,27 +43,26 @@ _celery = Celery("callworker.producer", set_as_current=False)
 
 
 def enqueue(job: JobLike, *, broker_url: str | None = None) -> str:
-    """Send one job; its id. Opens a connection of its own: for many jobs use `enqueue_many` or a Producer.
+    """Send one job and return its id. Opens a new connection: for many jobs use `enqueue_many` or a Producer.
 
-    See `Producer.enqueue` for the job and the errors, `Producer` for the broker.
+    See `Producer.enqueue` for the job and the errors, and `Producer` for the broker.
     """
     with Producer(broker_url) as producer:
         return producer.enqueue(job)
 
 
 def enqueue_many(jobs: Iterable[JobLike], *, broker_url: str | None = None) -> list[str]:
-    """Send many jobs over one connection; their ids in the same order. See `Producer.enqueue_many`."""
+    """Send many jobs over one connection and return their ids in the same order. See `Producer.enqueue_many`."""
     with Producer(broker_url) as producer:
         return producer.enqueue_many(jobs)
 
 
 class Producer:
-    """Sends jobs over one connection, which is made at the first job and again when it was lost.
-    Thread-safe.
+    """Sends jobs over one connection. It connects at the first job, and again after the connection was lost.
 
-    The broker is `broker_url`, else BROKER_URL, else REDIS_URL, else the embedded server's address, which
-    must be running. With PROXSTOP_EXTENDED=on the fields of the provider's older page are taken too, as the
-    worker does. Not to be carried over a fork. Raises ConfigurationError for a wrong setting.
+    The broker is `broker_url`, or BROKER_URL, or REDIS_URL, or else the embedded server, which must be running. With
+    PROXSTOP_EXTENDED=on the fields of the provider's older page are accepted too, as in the worker. A Producer is
+    thread-safe, but must not be used after a fork. Raises ConfigurationError for a wrong setting.
     """
 
     def __init__(self, broker_url: str | None = None) -> None:
@@ -74,11 +73,11 @@ class Producer:
         self._lock = threading.Lock()
 
     def enqueue(self, job: JobLike) -> str:
-        """Check and send one job, a Job or its fields as in the contract; its id, made up if it has none.
+        """Check and send one job and return its id. The job is a Job, or its fields as in the contract.
 
-        Raises InvalidJob, whose text names each wrong field and holds no values; nothing was sent then.
-        Raises BrokerUnavailable when the broker did not confirm: the job may be there or not, so send it
-        again with the same id, which is one call however often it is sent.
+        A job without an id gets a random one. Raises InvalidJob, whose text names each wrong field without its value;
+        nothing was sent then. Raises BrokerUnavailable if the broker did not confirm the job. It may have arrived or
+        not, so send it again with the same id: one id is one call, however often it is sent.
         """
         checked = self._checked(job)
         self._send([checked])
@@ -87,13 +86,12 @@ class Producer:
     def enqueue_many(
         self, jobs: Iterable[JobLike], *, progress: Callable[[int], object] | None = None
     ) -> list[str]:
-        """Check every job, then send them all; their ids in the same order.
+        """Check all jobs, then send them, and return their ids in the same order.
 
-        Nothing is sent unless every job is valid, so all of them are held in memory. Give ids to what may have to be
-        sent again: those made up here are not known where this raises. `progress` is called
-        after each part with the number of jobs sent so far. Raises InvalidJob for the first one that is
-        wrong, with its place (from 0) and its id if that can be read; BrokerUnavailable as `enqueue` does,
-        with some jobs sent and some not.
+        Nothing is sent unless every job is valid, so all jobs are held in memory. Give an id to each job that you may
+        have to send again: random ids are lost if this raises. `progress` is called after each part with the number of
+        jobs sent so far. Raises InvalidJob for the first wrong job, with its place (from 0) and its id if that is
+        readable. Raises BrokerUnavailable as `enqueue` does; some jobs may have been sent then.
         """
         checked = [self._checked_at(place, job) for place, job in enumerate(jobs)]
         rest, sent = iter(checked), 0
@@ -105,7 +103,7 @@ class Producer:
         return [job.id for job in checked]
 
     def close(self) -> None:
-        """Close the connection. Never raises for a broker that is away."""
+        """Close the connection. Never raises, even if the broker cannot be reached."""
         with self._lock:
             self._publisher.close()
 
@@ -133,7 +131,7 @@ class Producer:
     def _send(self, jobs: list[Job]) -> None:
         messages, queues = [_message(job) for job in jobs], {queue_of(job.account) for job in jobs}
         with self._lock:
-            # A connection that stood idle may have gone unnoticed; a fresh one tells whether the broker is there.
+            # An idle connection may have been lost unnoticed; a new one shows whether the broker can be reached.
             if self._publisher.connected:
                 with suppress(BrokerUnavailable):
                     return self._publisher.publish(messages, queues)
@@ -147,7 +145,7 @@ def _name(place: int, job: JobLike) -> str:
 
 
 def _message(job: Job) -> Message:
-    """The job as a Celery message of protocol 2; neither its headers nor any log of them show the arguments."""
+    """The job as a Celery message of protocol 2. Its headers, and so logs of them, do not show the arguments."""
     task = _celery.amqp.as_task_v2(
         job.id,
         TASK_NAME,

@@ -18,26 +18,26 @@ from worker.configuration.urls import http_url
 from worker.errors import ConfigurationError
 
 CONFIG_FOLDERS = (Path("config"), Path(__file__).parent / "config", Path(__file__).parent.parent / "config")
-"""Where files that are the same for most are looked for: here, in the installed package, in a checkout."""
+"""The folders that may hold a shipped file: in the working directory, in the installed package, in a checkout."""
 
 DEFAULT_ACCOUNTS_FILE = CONFIG_FOLDERS[0] / "accounts.toml"
-"""In the working directory alone: the accounts of the package are examples, and nobody's own."""
+"""Only in the working directory: the accounts that come with the package are examples."""
 
 
 def config_file(name: str) -> Path:
-    """The first of `CONFIG_FOLDERS` that holds `name`; the plain `config/NAME` where none does."""
+    """Find `name` in the first of `CONFIG_FOLDERS` that has it. Returns `config/NAME` if none has."""
     candidates = [folder / name for folder in CONFIG_FOLDERS]
     return next((path for path in candidates if path.is_file()), candidates[0])
 
 
 def example_accounts() -> Path:
-    """The accounts that come with the program: what the demo uses, and what an operator may copy."""
+    """The accounts file that comes with the program. The demo uses it, and an operator may copy it."""
     candidates = [folder / "accounts.toml" for folder in CONFIG_FOLDERS[1:]]
     return next((path for path in candidates if path.is_file()), candidates[0])
 
 
 def _parts(url: str) -> SplitResult | None:
-    """The parts of a URL whose host and port can be read."""
+    """Split a URL. Returns None if its host or port cannot be read."""
     try:
         parts = urlsplit(url)
         return parts if parts.port != 0 else None
@@ -52,7 +52,7 @@ def _provider_url(url: str) -> str:
     except ValueError as error:
         raise ValueError(f"is not an address of a provider: it {error}; {rule}") from None
     if "?" in url:
-        raise ValueError(f"is not an address of a provider: it holds a query; {rule}")
+        raise ValueError(f"is not an address of a provider: it has a query; {rule}")
     return url.rstrip("/")
 
 
@@ -72,7 +72,7 @@ def _broker_url(url: str) -> str:
 def _host(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._:%-]{1,253}", name):
         raise ValueError(
-            "is neither a name nor an address; allowed is one of this machine, as 127.0.0.1 or 0.0.0.0"
+            "is neither a name nor an address; allowed is one of this machine, such as 127.0.0.1 or 0.0.0.0"
         )
     return name
 
@@ -106,7 +106,7 @@ def _one_of(*allowed: str) -> BeforeValidator:
         for name in allowed:
             if str(value).lower() == name.lower():
                 return name
-        raise ValueError(f"is not a value that is known; allowed is {', '.join(allowed)}")
+        raise ValueError(f"is not a known value; allowed is {', '.join(allowed)}")
 
     return BeforeValidator(check)
 
@@ -126,14 +126,14 @@ LogLevel = Annotated[
 
 
 class Settings(BaseModel):
-    """The program's settings; a field's alias is its environment variable, its description what it means."""
+    """The settings of the program. The alias of a field is its environment variable."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     broker_url: Annotated[str, AfterValidator(_broker_url)] | None = Field(
         None,
         alias="BROKER_URL",
-        description="Where jobs come from and events go. Unset: the server of `REDIS_URL`.",
+        description="The broker of jobs and events. Unset: the server of `REDIS_URL`.",
     )
     amqp_queue_type: QueueType | None = Field(
         None,
@@ -162,24 +162,24 @@ class Settings(BaseModel):
     proxstop_timeout: Seconds = Field(
         15.0,
         alias="PROXSTOP_TIMEOUT",
-        description="Time limit of one request, from its first byte to the answer's last. Connecting has as much "
-        "again, at most 5 s.",
+        description="Seconds for one request, from its first byte to the last byte of the answer. Connecting has the "
+        "same time before that, but at most 5 s.",
     )
     proxstop_extended: Switch = Field(
         "off",
         alias="PROXSTOP_EXTENDED",
-        description="`on` takes the fields and languages of the provider's older page too.",
+        description="`on` also accepts the fields and languages of the provider's older page.",
     )
     proxstop_keepalive: Switch = Field(
         "on",
         alias="PROXSTOP_KEEPALIVE",
-        description="`off` gives each call a connection of its own, at the price of a handshake.",
+        description="`off` gives each call its own connection, which costs a handshake.",
     )
     proxstop_ca_file: Path | None = Field(
         None,
         alias="PROXSTOP_CA_FILE",
-        description="PEM file with certificates of a private authority, trusted for the provider beside the public "
-        "ones.",
+        description="PEM file with certificates of a private authority. They are trusted for the provider, together "
+        "with the public ones.",
     )
     accounts_file: Path = Field(
         DEFAULT_ACCOUNTS_FILE,
@@ -194,48 +194,48 @@ class Settings(BaseModel):
     metrics_host: Annotated[str, AfterValidator(_host)] = Field(
         "127.0.0.1",
         alias="METRICS_HOST",
-        description="Address on which `/metrics`, `/livez` and `/readyz` are served.",
+        description="Address that serves `/metrics`, `/livez` and `/readyz`.",
     )
     metrics_port: Port = Field(
         9808,
         alias="METRICS_PORT",
-        description="Port of `/metrics`, `/livez` and `/readyz`. Each worker of a machine needs its own.",
+        description="Port of `/metrics`, `/livez` and `/readyz`. Each worker on a machine needs its own.",
     )
-    log_level: LogLevel = Field("INFO", alias="LOG_LEVEL", description="The least level that is logged.")
+    log_level: LogLevel = Field("INFO", alias="LOG_LEVEL", description="The lowest level that is logged.")
     log_format: LogFormat = Field(
         "json",
         alias="LOG_FORMAT",
-        description="`json`: one object a line. `console`: coloured lines for people. Both on standard error.",
+        description="`json`: one object per line. `console`: coloured lines for people. Both go to standard error.",
     )
     concurrency: Count = Field(
         50,
         alias="CONCURRENCY",
-        description="Calls in flight in this process. Each may need an open file; the start fails where the limit "
-        "(`ulimit -n`) is too low.",
+        description="The most calls in flight in this process. Each may need an open file; the worker does not start "
+        "if the limit (`ulimit -n`) is too low.",
     )
     grace_seconds: Seconds = Field(
         30.0,
         alias="SHUTDOWN_GRACE",
-        description="How long a worker that was told to stop waits for calls in flight.",
+        description="Seconds that a worker waits for its calls in flight after it was told to stop.",
     )
     results_backlog: Annotated[int, _whole(1, 100_000_000)] = Field(
         100_000,
         alias="RESULTS_BACKLOG",
-        description="Events that the results queue may leave unconfirmed. Above it no worker dials until half of them "
-        "are out.",
+        description="The most events that may wait for a confirmation of the results queue. Above it no worker dials "
+        "until half of them are confirmed.",
     )
     retention_seconds: Annotated[int, _whole(3600, 366 * 86400)] = Field(
         7 * 86400,
         alias="LEDGER_RETENTION",
-        description="How many seconds the record of an ended job is kept, and its id remembered. The default is 7 "
+        description="Seconds for which the record of an ended job is kept and its id is remembered. The default is 7 "
         "days.",
     )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """The settings. Raises ConfigurationError: a line for each wrong variable, with what is wrong and allowed.
+        """Read the settings. Raises ConfigurationError with a line for each wrong variable: the fault and the rule.
 
-        An empty value counts as absent; words are taken in any case. No line repeats a value.
+        An empty value counts as absent, and the case of words does not matter. No line repeats a value.
         """
         settings, problems = cls.sound_part(environ)
         if problems:
@@ -244,13 +244,13 @@ class Settings(BaseModel):
 
     @classmethod
     def sound_part(cls, environ: Mapping[str, str] = os.environ) -> tuple[Self, dict[str, str]]:
-        """The settings, with the default in place of each wrong value, and for each wrong variable its line."""
+        """Read the settings, with the default for each wrong value, and a line for each wrong variable by name."""
         values = {name: environ[name].strip() for name in cls.variables() if environ.get(name, "").strip()}
         try:
             return cls.model_validate(values), {}
-        except ValidationError as failed:
-            errors = failed.errors(include_url=False, include_input=False)
-        problems = {str(error["loc"][0]): error["msg"].removeprefix("Value error, ") for error in errors}
+        except ValidationError as error:
+            faults = error.errors(include_url=False, include_input=False)
+        problems = {str(fault["loc"][0]): fault["msg"].removeprefix("Value error, ") for fault in faults}
         sound = {name: value for name, value in values.items() if name not in problems}
         return cls.model_validate(sound), {name: f"{name}: {rule}" for name, rule in problems.items()}
 
@@ -261,15 +261,15 @@ class Settings(BaseModel):
 
     @property
     def extended(self) -> bool:
-        """True where the operator lets the provider's older fields through."""
+        """Whether the fields of the provider's older page are accepted."""
         return self.proxstop_extended == "on"
 
     @property
     def keeps_connections(self) -> bool:
-        """False where each call is to have a connection of its own."""
+        """Whether connections are kept. If not, each call has its own."""
         return self.proxstop_keepalive == "on"
 
     @property
     def embedded(self) -> bool:
-        """True where the program must run its own Redis: no REDIS_URL is given."""
+        """Whether the program runs its own Redis, because REDIS_URL is not set."""
         return self.redis_url is None

@@ -134,7 +134,7 @@ def test_address_is_the_same_server_to_every_client(server: Server, form: str) -
 def test_password_that_is_missing_or_wrong_ends_the_start(server: Server, given: str) -> None:
     """One line for the store, one for the broker, each with its variable (B4)."""
     url = server.url(f"redis://{given}127.0.0.1:{{port}}/0")
-    with pytest.raises(ConfigurationError, match=r"^REDIS_URL: the server refuses: [^\n]+$"):
+    with pytest.raises(ConfigurationError, match=r"^REDIS_URL: the server refused: [^\n]+$"):
         ask_store(url)
     with pytest.raises(ConfigurationError, match=r"^BROKER_URL: [^\n]+$"):
         ask_broker(url, "BROKER_URL")

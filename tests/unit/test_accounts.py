@@ -91,7 +91,7 @@ def test_wrong_field_is_one_line_with_file_place_and_rule(
     ("change", "place", "rule"),
     [
         ('url = "ftp://h"', "url", "http:// or https://"),
-        ('url = "https://u:p@h"', "url", "in front of @"),
+        ('url = "https://u:p@h"', "url", "before @"),
         ('url = "https://h:99999"', "url", "from 1 to 65535"),
         ('url = "https://[::1"', "url", "neither a name nor an address"),
         ("secret_env = []", "secret_env", "at least 1"),
@@ -248,7 +248,7 @@ def test_key_comes_from_environment_or_file(file: Path, tmp_path: Path) -> None:
         (b'"tulip-key"\n', "holds quotes"),
         ("tulip-key".encode("utf-16"), "is UTF-16 text"),
         ("tulip-key".encode("utf-16-le"), "is not UTF-8 text"),
-        (b"tulip key", "holds a blank"),
+        (b"tulip key", "holds a space"),
         (b"tulip\xe9", "is not UTF-8 text"),
         (b"\n", "is empty"),
     ],

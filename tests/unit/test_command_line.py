@@ -100,7 +100,7 @@ def test_pool_other_than_threads_is_refused(pool: str) -> None:
     [
         (["-c", "auto"], "-c/--concurrency: is not a whole number"),
         (["-c", "0"], "-c/--concurrency: is out of range"),
-        (["-l", "loud"], "-l/--loglevel: is not a value that is known"),
+        (["-l", "loud"], "-l/--loglevel: is not a known value"),
         (["worker.pool=solo"], "worker.pool=solo: is not an option"),
     ],
 )

@@ -1,6 +1,6 @@
-"""Reading what operators write, as people write it.
+"""Reads what operators write, in the ways in which people write it.
 
-textfiles    text files as editors and secret stores leave them
+textfiles    text files as editors and secret stores write them
 credentials  API keys and webhook secrets as people paste them
 urls         HTTP addresses of the provider and of webhooks
 """

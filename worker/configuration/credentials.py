@@ -1,6 +1,6 @@
-"""API keys and webhook secrets, as people paste them: the harmless is taken off, all else is refused with its cause.
+"""Reads API keys and webhook secrets as people paste them. Removes harmless additions and refuses anything else.
 
-The causes are what to say after the name of the variable or file, as in "holds a blank"; they never repeat the value.
+The text of a refusal follows the name of the variable or file, as in "holds a space". It never repeats the value.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from functools import lru_cache
 MAX_KEY_CHARACTERS = 512
 MIN_SECRET_BYTES = 16
 MAX_REMEMBERED = 4096
-"""Keys and secrets that were judged: each call and each delivery asks again, as a file may change meanwhile."""
+"""Results that are cached: each call and each delivery asks again, because a file may have changed."""
 
-SECRET_PREFIX = "whsec_"  # noqa: S105 (what every secret begins with)
+SECRET_PREFIX = "whsec_"  # noqa: S105 (every secret begins with it)
 
 _BYTE_ORDER_MARK = "\ufeff"
 _ASSIGNMENT = re.compile(r"(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*=[^=]")
@@ -23,12 +23,12 @@ _UNEXPANDED = re.compile(r"\$[{(]")
 
 
 class NotACredential(ValueError):
-    """The text cannot be a key or secret; the message is the cause."""
+    """The text cannot be a key or secret. The message says why."""
 
 
 @lru_cache(MAX_REMEMBERED)
 def api_key(text: str) -> str:
-    """The provider's key in `text`: printable ASCII without blanks. Raises NotACredential."""
+    """Read the provider's key in `text`: printable ASCII without spaces. Raises NotACredential."""
     key = _trimmed(text)
     if not key:
         raise NotACredential("holds no API key")
@@ -40,9 +40,9 @@ def api_key(text: str) -> str:
 
 @lru_cache(MAX_REMEMBERED)
 def signing_key(text: str) -> bytes:
-    """The key that a `whsec_…` secret stands for; base64 without its padding is taken. Raises NotACredential.
+    """Read the key of a `whsec_…` secret. Base64 without padding is accepted. Raises NotACredential.
 
-    URL-safe base64 is refused: some receivers' libraries drop its signs and would compute another key.
+    URL-safe base64 is refused: some libraries of receivers drop its special characters and would compute another key.
     Source: Standard Webhooks 1.0.0, "Signature scheme".
     """
     secret = _trimmed(text)
@@ -60,7 +60,7 @@ def signing_key(text: str) -> bytes:
 
 
 def canonical_secret(key: bytes) -> str:
-    """The secret that stands for `key`, in its one standard spelling."""
+    """The secret for `key` in its standard spelling."""
     return SECRET_PREFIX + base64.b64encode(key).decode()
 
 
@@ -69,32 +69,32 @@ def _trimmed(text: str) -> str:
 
 
 def _refuse_other_text(text: str, wanted: str) -> None:
-    """Raises NotACredential where `text` is anything but printable ASCII characters in a row."""
+    """Raise NotACredential unless `text` consists of printable ASCII characters without spaces."""
     lines = len(text.splitlines())
     if lines > 1:
-        raise NotACredential(f"holds {lines} lines, and {wanted} is one")
+        raise NotACredential(f"holds {lines} lines, but {wanted} is one line")
     if _ASSIGNMENT.match(text):
-        raise NotACredential(f"holds NAME=value; write {wanted} alone")
+        raise NotACredential(f"holds NAME=value; write only {wanted}")
     if any(quote in text for quote in "\"'`"):
         raise NotACredential(f"holds quotes; write {wanted} without them")
     if _UNEXPANDED.match(text):
-        raise NotACredential("holds a variable's name that no shell has replaced by its value")
+        raise NotACredential("holds the name of a variable that no shell has replaced by its value")
     if any(sign.isspace() for sign in text):
-        raise NotACredential(f"holds a blank, which {wanted} does not have")
+        raise NotACredential(f"holds a space, which {wanted} does not have")
     foreign = next((n for n, sign in enumerate(text, 1) if not "!" <= sign <= "~"), None)
     if foreign is not None:
         raise NotACredential(
-            f"holds a character, number {foreign}, that {wanted} does not have: it is not printable ASCII"
+            f"holds a character that {wanted} does not have: number {foreign} is not printable ASCII"
         )
 
 
 def _wrong_prefix(secret: str) -> str:
     if secret.lower().startswith(SECRET_PREFIX):
-        return "begins with whsec_ in capital letters; write it in small ones"
+        return "begins with whsec_ in capital letters; write it in small letters"
     if secret.startswith(f"v1,{SECRET_PREFIX}"):
-        return "begins with v1, in front of whsec_; write it from whsec_ on, here and at the receiver"
+        return "begins with v1, before whsec_; write it from whsec_ on, here and at the receiver"
     if secret.startswith(("whsk_", "whpk_")):
-        return "is a key of an asymmetric signature; it must be whsec_ and base64 of at least 16 bytes"
+        return f"is an asymmetric key; it must be whsec_ and base64 of at least {MIN_SECRET_BYTES} bytes"
     return f"does not begin with whsec_; it must be whsec_ and base64 of at least {MIN_SECRET_BYTES} bytes"
 
 
@@ -104,9 +104,9 @@ def _decoded(encoded: str) -> bytes:
         raise NotACredential("holds a character that base64 does not have, after whsec_")
     if re.search("[_-]", bare):
         raise NotACredential(
-            "is URL-safe base64, which receivers read in different ways; write + for - and / for _, here and there"
+            "is URL-safe base64, which receivers read in different ways; write + for - and / for _ here and there"
         )
     try:
         return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
     except (binascii.Error, ValueError):
-        raise NotACredential("is not whole: its base64 lacks a character or has one too many") from None
+        raise NotACredential("is not complete: its base64 has a character too few or too many") from None

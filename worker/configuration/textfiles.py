@@ -1,4 +1,4 @@
-"""Text files of the operator, as editors and secret stores write them: with a byte-order mark, or in the wrong form."""
+"""Reads text files as editors and secret stores write them, with or without a byte-order mark."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FOREIGN_MARKS = (
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
-"""UTF-32 comes first: its mark begins with that of UTF-16."""
+"""UTF-32 comes first, because its mark begins with that of UTF-16."""
 
 _CAUSES = {
     errno.ENOENT: "does not exist",
@@ -30,20 +30,20 @@ _CAUSES = {
 
 
 class UnreadableFile(ValueError):
-    """The file cannot be read; the message is what to say after the file's name, as in "is empty"."""
+    """The file cannot be read. The message follows the file's name, as in "is empty"."""
 
 
 class NotText(UnreadableFile):
-    """The file can be read, and what is in it is no text."""
+    """The file can be read, but its content is not text."""
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, without a byte-order mark. Raises UnreadableFile or NotText: the cause."""
+    """Read a text file in UTF-8, and drop a byte-order mark. Raises UnreadableFile or NotText."""
     return decoded(_bytes(path))
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The document in a TOML file. Raises as `read_text`, and ValueError with one line for text that is not TOML."""
+    """Read a TOML file. Raises as `read_text` does, and ValueError with one line for text that is not TOML."""
     text = read_text(path)
     try:
         return tomllib.loads(text)
@@ -52,7 +52,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def decoded(content: bytes) -> str:
-    """The text of these bytes, without a byte-order mark. Raises NotText: the cause."""
+    """Decode the bytes as UTF-8, and drop a byte-order mark. Raises NotText."""
     for mark, form in _FOREIGN_MARKS:
         if content.startswith(mark):
             raise NotText(f"is {form} text; save it as UTF-8")
@@ -87,11 +87,11 @@ def _bytes(path: Path) -> bytes:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Opening a pipe would else wait for somebody who writes to it."""
+    """Open the file without blocking: opening a pipe would otherwise wait for a writer."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _refuse_device(mode: int) -> None:
-    # A pipe is what a shell makes of <(command).
+    # A shell makes a pipe for <(command).
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
         raise UnreadableFile("is a device, not a file")

@@ -1,7 +1,7 @@
-"""Addresses over HTTP that an operator writes down: the provider's and the webhooks'.
+"""Checks the HTTP addresses that an operator writes: the provider's and the webhooks'.
 
-The rules keep secrets out of the places where an address is shown, and refuse what libraries would read in different
-ways. A refusal never repeats the address.
+The rules keep secrets out of addresses that are shown, and refuse forms that libraries read in different ways. A
+refusal never repeats the address.
 """
 
 from __future__ import annotations
@@ -17,39 +17,39 @@ MAX_PORT = 65535
 
 
 def http_url(text: str) -> str:
-    """`text`, if it is an address over http or https that shows no secret. Raises ValueError with the cause."""
+    """Check an http or https address without a secret in it, and return it. Raises ValueError with the cause."""
     if not text.isascii():
         raise ValueError(
-            "holds letters outside ASCII; write a host's name in its xn-- form, the rest with % signs"
+            "holds characters outside ASCII; write a host's name in its xn-- form, and escape the rest with %"
         )
     if not all("!" <= sign <= "~" for sign in text):
-        raise ValueError("holds a blank or a control character")
+        raise ValueError("holds a space or a control character")
     if "\\" in text:
         raise ValueError("holds a backslash")
     scheme, separator, rest = text.partition("://")
     if not separator or scheme.lower() not in ("http", "https"):
         raise ValueError("must begin with http:// or https://")
     if "#" in rest:
-        raise ValueError("holds a fragment, from # on, which is never sent")
+        raise ValueError("holds a fragment (the part from #), which is never sent")
     _check_authority(re.split("[/?]", rest, maxsplit=1)[0])
     return text
 
 
 def shown_origin(url: str) -> str:
-    """Scheme, host and port of an `http_url`; tokens may stand in the rest."""
+    """Scheme, host and port of an `http_url`. The rest is left out, because it may hold tokens."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def is_plain_remote(url: str) -> bool:
-    """True for an `http_url` that leaves this machine unencrypted."""
+    """Tell whether requests to an `http_url` leave this machine unencrypted."""
     parts = urlsplit(url)
     return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
 
 
 def _check_authority(authority: str) -> None:
     if "@" in authority:
-        raise ValueError("holds a user name, password or token in front of @")
+        raise ValueError("holds a user name, password or token before @")
     host, port = _divided(authority)
     if not host:
         raise ValueError("has no host")
@@ -60,7 +60,7 @@ def _check_authority(authority: str) -> None:
 
 
 def _divided(authority: str) -> tuple[str, str | None]:
-    """Host, an IPv6 address in its brackets, and what stands after the colon behind it."""
+    """Split into host and port. An IPv6 address keeps its brackets, and a port that is not there is None."""
     if authority.startswith("["):
         host, bracket, after = authority.partition("]")
         return host + bracket, after[1:] if after.startswith(":") else after or None

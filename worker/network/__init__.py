@@ -1,6 +1,6 @@
-"""What all clients of servers share.
+"""Shared by all clients of servers.
 
 tls     TLS to Redis and brokers
-trust   which certificates are trusted over HTTPS
-causes  why a server cannot be used, told from the errors of libraries
+trust   the certificates that are trusted over HTTPS
+causes  why a server cannot be used, found from the errors of libraries
 """

@@ -1,4 +1,4 @@
-"""Why a server cannot be used, told from the errors of the libraries that asked it: in words that hold no address."""
+"""Finds out why a server cannot be used, from the errors of the libraries that asked it. Its words hold no address."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from worker.errors import BrokerUnavailable, StoreUnavailable
 
 
 class Cause(StrEnum):
-    """What a person can do something about."""
+    """The causes that a person can do something about."""
 
     PASSWORD = "the user name or password is refused"  # noqa: S105 (words for people)
     RIGHTS = "this user lacks rights"
@@ -44,50 +44,50 @@ _CODES: dict[type[BaseException], str] = {
     redis.exceptions.ReadOnlyError: "READONLY",
     redis.exceptions.MasterDownError: "MASTERDOWN",
 }
-"""redis-py takes these words off the text."""
+"""redis-py removes these words from the text."""
 
 _BEFORE_ANY_QUEUE = (0, 10)
-"""AMQP's numbers for the connection itself: what is refused there, is refused before a queue is named."""
+"""AMQP's class numbers for the connection itself. A refusal there comes before a queue is named."""
 
 
-def cause_of(problem: BaseException) -> Cause:
-    """The first cause that is known among `problem` and what led to it."""
-    return next((cause for link in _chain(problem) if (cause := _known(link))), Cause.OTHER)
+def cause_of(error: BaseException) -> Cause:
+    """Find the first known cause in the chain of `error`."""
+    return next((cause for link in _chain(error) if (cause := _known(link))), Cause.OTHER)
 
 
-def because(problem: BaseException) -> str:
-    """What to say after "cannot be used" or "fails": ": " and the cause, or nothing where none is known.
+def because(error: BaseException) -> str:
+    """The text after "cannot be used" or "failed": ": " and the cause, or nothing if none is known.
 
-    Holds neither an address nor anything of a job, whatever the error's own text holds.
+    It holds neither an address nor any part of a job, even if the text of the error does.
     """
-    cause = cause_of(problem)
+    cause = cause_of(error)
     if cause is not Cause.OTHER:
         return f": {cause}"
-    if code := next((found for link in _chain(problem) if (found := _reply_code(link))), None):
+    if code := next((found for link in _chain(error) if (found := _reply_code(link))), None):
         return f": Redis answers {code}"
-    expected = isinstance(problem, StoreUnavailable | BrokerUnavailable)
-    return "" if expected else f": {type(problem).__name__}, see the log"
+    expected = isinstance(error, StoreUnavailable | BrokerUnavailable)
+    return "" if expected else f": {type(error).__name__}, see the log"
 
 
-def _reply_code(problem: BaseException) -> str | None:
-    """The word in capitals that an error reply of Redis begins with, as redis-py keeps or names it."""
-    if not isinstance(problem, redis.exceptions.ResponseError):
+def _reply_code(error: BaseException) -> str | None:
+    """The word in capitals at the start of an error reply of Redis, as redis-py keeps or names it."""
+    if not isinstance(error, redis.exceptions.ResponseError):
         return None
-    named = next((code for kind, code in _CODES.items() if isinstance(problem, kind)), None)
-    word = str(problem).partition(" ")[0]
+    named = next((code for kind, code in _CODES.items() if isinstance(error, kind)), None)
+    word = str(error).partition(" ")[0]
     return named or (word if re.fullmatch("[A-Z]{3,20}", word) else None)
 
 
-def _known(problem: BaseException) -> Cause | None:
-    if isinstance(problem, amqp.exceptions.AccessRefused):
-        return Cause.PASSWORD if problem.method_sig[0] in _BEFORE_ANY_QUEUE else Cause.RIGHTS
-    if isinstance(problem, redis.exceptions.ResponseError) and "DB index is out of range" in str(problem):
+def _known(error: BaseException) -> Cause | None:
+    if isinstance(error, amqp.exceptions.AccessRefused):
+        return Cause.PASSWORD if error.method_sig[0] in _BEFORE_ANY_QUEUE else Cause.RIGHTS
+    if isinstance(error, redis.exceptions.ResponseError) and "DB index is out of range" in str(error):
         return Cause.PLACE
-    return next((cause for cause, types in _BY_TYPE if isinstance(problem, types)), None)
+    return next((cause for cause, types in _BY_TYPE if isinstance(error, types)), None)
 
 
-def _chain(problem: BaseException) -> Iterator[BaseException]:
-    link: BaseException | None = problem
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    link: BaseException | None = error
     seen: set[int] = set()
     while link is not None and id(link) not in seen:
         seen.add(id(link))

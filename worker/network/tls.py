@@ -1,6 +1,6 @@
-"""TLS towards Redis and brokers: the certificate's chain and name are verified unless an address says otherwise.
+"""TLS to Redis and brokers. The certificate's chain and name are verified unless an address says otherwise.
 
-What an address may say has the names of redis-py's arguments, for every kind of server.
+The options in an address have the names of redis-py's arguments, for every kind of server.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ OPTIONS = frozenset({
 })  # fmt: skip
 
 LEVELS = ("required", "optional", "none")
-"""Of `ssl_cert_reqs`. To a client OpenSSL's `optional` is the same as `required`."""
+"""The values of `ssl_cert_reqs`. For a client, OpenSSL treats `optional` like `required`."""
 
 
 def level(text: str) -> str:
-    """`ssl_cert_reqs` as redis-py spells it; kombu's CERT_REQUIRED is taken too. Raises ValueError."""
+    """Spell `ssl_cert_reqs` as redis-py does. kombu's CERT_REQUIRED is accepted too. Raises ValueError."""
     name = text.lower().removeprefix("cert_")
     if name not in LEVELS:
-        raise ValueError(f"ssl_cert_reqs is to be one of {', '.join(LEVELS)}")
+        raise ValueError(f"ssl_cert_reqs must be one of {', '.join(LEVELS)}")
     return name
 
 
 def weakness(options: Mapping[str, Any]) -> str | None:
-    """What `options` leave unverified, in words; None where chain and name are verified."""
+    """Say what `options` leave unverified. Returns None if chain and name are verified."""
     if options.get("ssl_cert_reqs", "required") == "none":
         return "the server's certificate is not verified (ssl_cert_reqs=none)"
     if options.get("ssl_check_hostname", True) is False:
@@ -36,16 +36,16 @@ def weakness(options: Mapping[str, Any]) -> str | None:
 
 
 def context(options: Mapping[str, Any]) -> ssl.SSLContext:
-    """A client's context. `ssl_ca_…` are trusted beside the system's store, whose place SSL_CERT_FILE can name.
+    """Make a client's context. `ssl_ca_…` are trusted together with the system's store, or that of SSL_CERT_FILE.
 
-    Raises ValueError, which names the option and repeats no value, where a file or a value is of no use.
+    Raises ValueError for a file or value that cannot be used. It names the option and repeats no value.
     """
     made = ssl.create_default_context()
     made.check_hostname = weakness(options) is None
     if options.get("ssl_cert_reqs", "required") == "none":
         made.verify_mode = ssl.CERT_NONE
     _apply(made.load_verify_locations, options, "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data")
-    # Where a key has a password and none is given, OpenSSL would ask at the terminal, and wait.
+    # If a key has a password and none is given, OpenSSL would ask on the terminal and wait.
     passwords = {"ssl_password": ""} if "ssl_certfile" in options else {}
     _apply(made.load_cert_chain, passwords | dict(options), "ssl_certfile", "ssl_keyfile", "ssl_password")
     _apply(lambda version: setattr(made, "minimum_version", version), options, "ssl_min_version")

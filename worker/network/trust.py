@@ -1,7 +1,7 @@
-"""Which certificates are trusted where the worker calls over HTTPS: the provider, and webhook receivers.
+"""Chooses the certificates that are trusted over HTTPS, for the provider and for receivers of webhooks.
 
-The public ones that come with this program (package `certifi`), unless SSL_CERT_FILE or SSL_CERT_DIR names others, as
-for OpenSSL; and beside them those of a file of the operator's, as for a private authority.
+These are the public ones of the package `certifi`, or those that SSL_CERT_FILE or SSL_CERT_DIR names, as for OpenSSL.
+A file of the operator can add others, for example those of a private authority.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ FILE_VARIABLE, FOLDER_VARIABLE = "SSL_CERT_FILE", "SSL_CERT_DIR"
 
 
 def context(ca_file: Path | None, setting: str, environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
-    """A client's context that verifies chain and name. To be made once: reading the certificates takes long.
+    """Make a client's context that verifies chain and name. Make it once: reading the certificates takes long.
 
-    Raises ConfigurationError, which names `setting` or the variable, for a file that is of no use.
+    Raises ConfigurationError, which names `setting` or the variable, for a file that cannot be used.
     """
     files, folder = _public(environ)
     made = ssl.create_default_context(cafile=files, capath=folder)
@@ -33,12 +33,12 @@ def context(ca_file: Path | None, setting: str, environ: Mapping[str, str] = os.
 
 
 def check_public(environ: Mapping[str, str] = os.environ) -> None:
-    """Raises ConfigurationError where a variable names what is of no use."""
+    """Raise ConfigurationError if a variable names a file or folder that cannot be used."""
     _public(environ)
 
 
 def check(ca_file: Path, setting: str) -> None:
-    """Raises ConfigurationError, which begins with `setting`, for a file that holds no certificate."""
+    """Raise ConfigurationError, which begins with `setting`, for a file without a certificate."""
     try:
         if not ca_file.is_file():
             raise ConfigurationError(
@@ -56,7 +56,7 @@ def check(ca_file: Path, setting: str) -> None:
 
 
 def _public(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """File and folder of the authorities that are trusted in any case."""
+    """The file and the folder of the authorities that are always trusted."""
     file, folder = environ.get(FILE_VARIABLE, "").strip(), environ.get(FOLDER_VARIABLE, "").strip()
     if file:
         check(Path(file), FILE_VARIABLE)

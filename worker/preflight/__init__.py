@@ -1,7 +1,7 @@
-"""What must be right before a worker may start.
+"""Checks everything that must be right before a worker may start.
 
-checks      everything that is in the way of a start, told at once
-greeting    asks the servers whether they will have this worker
+checks      everything that prevents a start, reported at once
+greeting    asks the servers whether they accept this worker
 open_files  the limit of open files
-misspelt    environment variables whose names are near to one of ours
+misspelt    environment variables with names that resemble one of ours
 """

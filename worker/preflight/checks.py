@@ -1,6 +1,6 @@
-"""What must be right before a worker may start: all that is wrong is told at once, one line each.
+"""Checks everything that must be right before a worker may start, and reports all problems at once, one line each.
 
-`callworker doctor` looks at the same things, and at the servers as well.
+`callworker doctor` makes the same checks, and more at the servers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CELERY_BROKER = "CELERY_BROKER_URL"
 
 
 def check(environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings of a worker that may start. Raises ConfigurationError with everything that is in its way."""
+    """The settings of a worker that may start. Raises ConfigurationError with everything that prevents the start."""
     settings, wrong = Settings.sound_part(environ)
     own = ConfigurationError(*wrong.values())
     checks: list[Callable[[], object]] = [partial(_refuse, own)]
@@ -45,7 +45,7 @@ def _files(settings: Settings, environ: Mapping[str, str]) -> list[Callable[[], 
 
 
 def check_accounts(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Raises ConfigurationError with each fault of the accounts file, and of the secrets of accounts without one."""
+    """Raise ConfigurationError with each fault of the accounts file, and of the secrets of its valid accounts."""
     accounts, faults = Accounts.sound_part(settings.accounts_file)
     refusal = ConfigurationError(*faults)
     checks: list[Callable[[], object]] = [partial(_refuse, refusal), partial(accounts.secrets, environ)]
@@ -53,7 +53,7 @@ def check_accounts(settings: Settings, environ: Mapping[str, str]) -> None:
 
 
 def check_certificates(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
-    """Raises ConfigurationError with every file of certificates that is of no use."""
+    """Raise ConfigurationError with every file of certificates that cannot be used."""
     checks: list[Callable[[], None]] = [partial(trust.check_public, environ)]
     if settings.proxstop_ca_file is not None:
         checks += [partial(trust.check, settings.proxstop_ca_file, "PROXSTOP_CA_FILE")]
@@ -64,7 +64,7 @@ def _of_webhooks(settings: Settings) -> list[Callable[[], None]]:
     try:
         accounts = Accounts.load(settings.accounts_file)
     except ConfigurationError:
-        # Said by the check of that file.
+        # The check of that file reports this.
         return []
     return [
         partial(trust.check, endpoint.ca_file, f"accounts.{name}.webhooks.{number}.ca_file")
@@ -95,12 +95,12 @@ def _ask_redis(settings: Settings) -> None:
 
 
 def refuse_celerys_own(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Celery's consumer would heed its own variable, and all else of the worker would not.
+    """Refuse Celery's own variable: its consumer would use that broker, and the rest of the worker would not.
 
     Celery's command line sets it to BROKER_URL, which does no harm.
     """
     given = environ.get(CELERY_BROKER, "").strip()
     if given and given != broker_url(settings):
         raise ConfigurationError(
-            f"{CELERY_BROKER}, which -b sets too: names another broker than BROKER_URL; set BROKER_URL alone"
+            f"{CELERY_BROKER}, which -b sets too: names another broker than BROKER_URL; set only BROKER_URL"
         )

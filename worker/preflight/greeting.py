@@ -1,7 +1,7 @@
-"""Asks the servers, before a worker starts, whether they will have it.
+"""Asks the servers, before a worker starts, whether they accept it.
 
-One that refuses is told in one line and ends the start: only an operator can change it. One that is away may come
-later.
+A refusal is reported in one line and ends the start, because only an operator can change it. A server that cannot be
+reached may come later.
 """
 
 from __future__ import annotations
@@ -26,26 +26,25 @@ TAKEN = (*TASK_QUEUES, INTAKE)
 
 
 def ask_store(url: str) -> None:
-    """Raises ConfigurationError where Redis answers and refuses: password, certificate, scripts, the program's keys."""
+    """Raise ConfigurationError if Redis refuses: the password, the certificate, scripts, or the program's keys."""
     with connect(url) as client:
         try:
             try_rights(client)
         except (RedisError, OSError) as error:
             if refuses(error):
-                raise ConfigurationError(f"REDIS_URL: the server refuses: {error}") from error
+                raise ConfigurationError(f"REDIS_URL: the server refused: {error}") from error
 
 
 def try_rights(client: redis.Redis) -> None:
-    """Ask for a script that is not there, on a key of the program. Raises what redis-py raises if that is refused."""
+    """Call an unknown script on a key of the program. Raises the error of redis-py if that is refused."""
     with suppress(NoScriptError):
         client.evalsha(_NO_SCRIPT, 1, prefix(0))
 
 
 def ask_broker(url: str, variable: str, queue_type: str | None = None) -> None:
-    """Raises ConfigurationError where the broker answers and refuses: password, virtual host, exchanges, queues,
-    rights.
+    """Raise ConfigurationError if the broker refuses: the password, virtual host, exchanges, queues or rights.
 
-    On Redis only the way out is looked at: where a key holds something else, jobs come from the other queues.
+    On Redis only the queue `results` is checked: if another key has a wrong type, jobs come from the other queues.
     """
     try:
         link = Link(url, [RESULTS], queue_type)

@@ -1,4 +1,4 @@
-"""Environment variables that nothing reads and whose names are near to one of ours."""
+"""Finds environment variables that nothing reads and whose names resemble one of ours."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from difflib import SequenceMatcher
 from worker.settings import Settings
 
 OWN_PREFIX = "CALLWORKER_"
-NEAR = 0.85
-"""How alike two names are at least, from 0 to 1: one slip in a short name, two in a long one."""
+MIN_LIKENESS = 0.85
+"""From 0 to 1. This allows one slip in a short name, and two in a long one."""
 
 _OF_OTHER_PROGRAMS = frozenset({"WEB_CONCURRENCY"})
 
 
 def misspelt(environ: Mapping[str, str], named: Iterable[str] = ()) -> dict[str, str]:
-    """For each such variable of `environ` the name that was probably meant.
+    """The name that was probably meant, for each such variable of `environ`.
 
     `named` are the variables that the accounts file names.
     """
@@ -28,11 +28,11 @@ def misspelt(environ: Mapping[str, str], named: Iterable[str] = ()) -> dict[str,
 def _nearest(name: str, ours: list[str]) -> str | None:
     likeness = {own: _likeness(name, own) for own in ours}
     best = max(ours, key=lambda own: likeness[own])
-    return best if likeness[best] >= NEAR else None
+    return best if likeness[best] >= MIN_LIKENESS else None
 
 
 def _likeness(name: str, own: str) -> float:
-    """From 0 to 1; case, underscores and our own prefix do not count, nor does what follows a whole name of ours."""
+    """The likeness of two names from 0 to 1. Case, underscores, our prefix and a suffix after our name do not count."""
     if name.startswith(f"{own}_"):
         return 1.0
     return SequenceMatcher(None, _plain(name), _plain(own), autojunk=False).ratio()
