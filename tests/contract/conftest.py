@@ -7,12 +7,23 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from tests.doubles.clocks import StoredClock, read_time_from_keys
+from tests.contract.streamed import worker_on
+from tests.doubles.clocks import FakeClock, StoredClock, read_time_from_keys
 from tests.doubles.ledgers import redis_ledger
+from tests.doubles.takers import Taker
+from worker.inbound.redis_lists import RedisLists
+from worker.inbound.stream import StreamSource
 from worker.redisio.connection import connect
 from worker.state.ledger import RedisLedger
 
-pytest.register_assert_rewrite("tests.contract.ledger_contract", "tests.contract.producers_contract")
+pytest.register_assert_rewrite(
+    "tests.contract.admission_contract",
+    "tests.contract.in_hand_contract",
+    "tests.contract.reclaim_contract",
+    "tests.contract.release_contract",
+    "tests.contract.producers_contract",
+    "tests.contract.ledger_bench",
+)
 
 
 @pytest.fixture
@@ -33,3 +44,27 @@ def clock(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> StoredClock:
 def ledger(client: redis.Redis, clock: StoredClock) -> RedisLedger:
     """A worker's ledger on this Redis and clock."""
     return redis_ledger(client, clock)
+
+
+@pytest.fixture
+def lists(client: redis.Redis) -> RedisLists:
+    """The list of one queue on this Redis."""
+    return RedisLists(client, ["calls"], "calls")
+
+
+@pytest.fixture
+def taker() -> Taker:
+    """What takes messages in the place of an intake."""
+    return Taker()
+
+
+@pytest.fixture
+def own_clock() -> FakeClock:
+    """A worker's own clock, which does not go by Redis."""
+    return FakeClock()
+
+
+@pytest.fixture
+def intake(client: redis.Redis, taker: Taker, own_clock: FakeClock) -> StreamSource:
+    """A worker that reads the stream on this Redis."""
+    return worker_on(client, taker, own_clock)

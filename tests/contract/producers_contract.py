@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.ledger_contract import BROKEN, Bench
+from tests.contract.ledger_bench import BROKEN, Bench
 from tests.doubles import decisions
 from tests.doubles.samples import account, application, job, placed, rejection
 from worker.core.records import Application, Foreign, Lease, Parked, Reason, Seen, Source, Standing

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from tests.contract.ledger_contract import LEASE_SECONDS, Bench, LedgerContract
+from tests.contract.ledger_bench import LEASE_SECONDS, Bench
+from tests.contract.ledger_contract import LedgerContract
 from tests.contract.producers_contract import ProducersContract
 from tests.doubles.clocks import FakeClock, StoredClock, read_time_from_keys
 from tests.doubles.ledgers import redis_ledger
