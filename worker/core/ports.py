@@ -31,80 +31,83 @@ T = TypeVar("T")
 class Ledger(Protocol):
     """The record of every job. Each method is atomic per job and may raise StoreUnavailable.
 
-    Where a key in the store is not of our type, what needs it raises WrongKey, or is left out where others go along.
+    If a key in the store has another type than it should, a method that needs it raises WrongKey; a method for several
+    jobs leaves out those that need the key.
     """
 
     def announce(self, file: str) -> Standing:
-        """Say which accounts file this worker has, by a digest; to be said again every few seconds.
+        """Report which accounts file this worker has; `file` is a digest of its content. Repeat it every few seconds.
 
-        From now on the limits that come with jobs count unless a newer file has given others.
+        From now on the limits that come with jobs count, unless a newer file has given others.
         """
 
     def declare(self, accounts: Iterable[Account]) -> None:
-        """Make the limits of `accounts` known: jobs that wait already go by them from now on. For the newest file."""
+        """Set the limits of `accounts`, also for jobs that wait already. Only for a worker with the newest file."""
 
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
-        """Record jobs that were not seen before; lease those that may go now, park the others in their lanes."""
+        """Record jobs whose ids were not used before. Lease those that may go now, put the others into their lanes.
+
+        Returns an admission for each application, in order.
+        """
 
     def lease_due(self, most: int) -> Released:
-        """At most `most` of the waiting jobs whose slots have come or are near, each with its intent on record."""
+        """Lease at most `most` of the waiting jobs whose slots have come or are near. Their intents are on record."""
 
     def renew(self, lease: Lease, account: Account, tally: Tally, *, lapsed: bool = False) -> Lease | Parked:
-        """A fresh slot and intent for a job in hand, or the job back in its lane if no slot comes at once.
+        """Get a new slot and intent for a job in hand; or put it back into its lane if no slot comes at once.
 
-        `lapsed`: the slot went by unused. Where that happens often, the account's slots are made wider.
-
-        Raises LeaseLost when the lease is not the newest; then nothing was changed.
+        `lapsed` says that the last slot passed unused; if that happens often, the account's slots become wider. Raises
+        LeaseLost if the lease may no longer decide; then nothing was changed.
         """
 
     def record(self, decisions: Sequence[Decision]) -> list[Recorded]:
-        """Write each decision, in one step of its own. An answered probe that ends also ends its account's hold.
+        """Write decisions, each in one step of its own. Returns what became of each, in order.
 
-        A ref is taken from any lease of a job that has not ended: that phone rang, whoever dials by now.
-        After StoreUnavailable any of them may be on record, and all may be given again.
+        A probe that was answered also ends its account's hold. A ref is accepted from any lease of a job that has not
+        ended, because the phone rang, even if another worker is dialling by now. After StoreUnavailable any of the
+        decisions may be on record, and all may be given again.
         """
 
     def reject(
         self, job_id: str, account_name: str, account: Account | None, event: Event, content: str
     ) -> Known | None:
-        """Record a job that is not allowed as ended, unless its id was seen before; None where it was recorded.
+        """Record a job that is not allowed as ended, unless its id was used before. Returns None if it was recorded.
 
-        Where `account` is None, as no worker knows it, the id stays free: what is remembered is that the event was
-        told, for some minutes, of the newest such jobs.
-
-        `content`: what the job says, see `worker.core.repeats`.
+        `content` is what the job says, see `worker.core.repeats`. If the account does not exist, `account` is None and
+        the id stays free; only that the event was written is remembered, for some minutes and for the newest such jobs.
         """
 
     def keep(self, leases: Sequence[Lease]) -> None:
-        """Have `leases` last as long again, from now, as far as they are still their holder's."""
+        """Extend `leases`: each lasts its full time again, from now. Leases that were lost are left as they are."""
 
     def reclaim(self, most: int) -> list[Lease]:
-        """Leases on waiting jobs that expired (EXPIRED) and on jobs whose worker was lost (LOST).
+        """Lease waiting jobs that expired (EXPIRED) and jobs whose worker was lost (LOST), at most `most` of each.
 
-        A lost intent counts as sent and perhaps rung in the lease's tally. That is a supposition: the lost worker may
-        still `record` or `renew` until the job is dialled again or has ended; then the judge's lease is lost.
+        In the tally, a lost intent counts as sent and as perhaps rung. That is a supposition: until the job is dialled
+        again or has ended, the lost worker may still `record` or `renew`, and then the lease given here is lost.
         """
 
 
 class Waits(Protocol):
-    """How a call waits, where many calls may share a thread."""
+    """How a call waits; many calls may share a thread."""
 
     def sleep(self, seconds: float) -> None:
         """Return no sooner than that."""
 
     def aside(self, work: Callable[[], T]) -> T:
-        """What `work` returns or raises, which may keep its thread waiting."""
+        """Run `work`, which may block its thread; return or raise what it does."""
 
 
 class Gate(Protocol):
-    """What a request passes on its way out."""
+    """What a request passes on its way out, so that it leaves within its slot."""
 
     def connecting(self) -> None:
-        """The request waits for the network now, not for this machine. Does not raise."""
+        """Take note that the request now waits for the network, not for this machine. Does not raise."""
 
     def opens(self) -> float | None:
-        """Return when the request may leave: the moment of the monotonic clock after which it must not begin any more,
-        or None. What it raises reaches the provider's caller as it is, and then nothing is sent.
+        """Wait until the request may leave. Returns the moment after which it must not begin (monotonic s), or None.
+
+        What it raises reaches the caller of the provider unchanged, and then nothing is sent.
         """
 
 
@@ -112,24 +115,24 @@ class Provider(Protocol):
     """The telephone verification API."""
 
     def place_call(self, job: Job, api_key: str, gate: Gate) -> str:
-        """Ask for one call; the provider's ref. Raises CallError.
+        """Ask for one call; return the provider's ref. Raises CallError.
 
-        `gate.connecting` is called before a connection is made, `gate.opens` once, when it stands and before the
-        request's first byte. Raises SlotLapsed, nothing sent, when the moment that the gate gave has passed, or when
-        the connection was lost behind the gate and making it anew took too long.
+        Calls `gate.connecting` before it makes a connection, and `gate.opens` once, when it is connected and before the
+        first byte of the request. Raises SlotLapsed, with nothing sent, if the moment that the gate gave has passed, or
+        if the connection was lost behind the gate and connecting again took too long.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A message of which not all is at hand: its size in bytes, and its SHA-256 in hex where that is known."""
+    """Describes a whole message of which only a part was kept: size in bytes, and SHA-256 in hex if it is known."""
 
     size: int
     sha256: str = ""
 
 
 class DeadLetters(Protocol):
-    """Where messages lie that no event can answer."""
+    """Where messages are kept that no event can answer."""
 
     def bury(
         self,
@@ -139,43 +142,52 @@ class DeadLetters(Protocol):
         whole: Whole | None = None,
         job_id: str | None = None,
     ) -> None:
-        """Keep `content` with its reason, PIN and secrets redacted. Raises StoreUnavailable.
+        """Keep `content` with the reason; PIN and secrets are redacted. Raises StoreUnavailable.
 
-        `whole` tells of the message where `content` is only the beginning of it, or nothing; `job_id` is the id that
-        holds if the content names none, without which the job could not be sent again as the same one.
+        `whole` describes the message if `content` is only its beginning, or empty. `job_id` is the id under which the
+        job came, if its content contains none; with it the job can be sent again as the same job.
         """
 
 
 class Suspects(Protocol):
-    """Remembers, over a crash of the worker, which message it had in hand."""
+    """Remembers which messages workers had in hand, so that one that crashes workers is found."""
 
     def mark(self, raw: bytes) -> int:
-        """Note that this process is about to handle `raw`; how many processes noted that since it was last cleared.
+        """Note that this process is about to handle `raw`.
 
-        May raise StoreUnavailable.
+        Returns how many processes have noted that since it was last cleared. Raises StoreUnavailable.
         """
 
     def clear(self, raw: bytes) -> None:
-        """It was handled without a crash."""
+        """Forget the marks: `raw` was handled without a crash. Raises StoreUnavailable."""
 
 
 class Watch(Protocol):
-    """Hears each fact once, for logs and metrics. Must not raise."""
+    """Is told each fact once, for logs and metrics. Must not raise."""
 
-    def accepted(self, account: str, job_id: str, source: Source) -> None: ...
+    def accepted(self, account: str, job_id: str, source: Source) -> None:
+        """A job is on record."""
 
-    def repeated(self, account: str, job_id: str, known: Known) -> None: ...
+    def repeated(self, account: str, job_id: str, known: Known) -> None:
+        """A job was dropped because its id was used before; `account` is the one that it names."""
 
-    def parked(self, job: Job, reason: Reason, until_us: int) -> None: ...
+    def parked(self, job: Job, reason: Reason, until_us: int) -> None:
+        """A job waits in its lane, until `until_us` as far as is known (Unix µs)."""
 
-    def leased(self, lease: Lease) -> None: ...
+    def leased(self, lease: Lease) -> None:
+        """A job may be dialled."""
 
-    def retrying(self, job: Job, error: CallError, tally: Tally, wait_seconds: float) -> None: ...
+    def retrying(self, job: Job, error: CallError, tally: Tally, wait_seconds: float) -> None:
+        """An attempt failed; a further one follows after `wait_seconds`."""
 
-    def held(self, job: Job, error: CallError) -> None: ...
+    def held(self, job: Job, error: CallError) -> None:
+        """The provider's answer to a job holds the job's account."""
 
-    def lease_lost(self, job: Job) -> None: ...
+    def lease_lost(self, job: Job) -> None:
+        """Another worker has the job now; nothing of it was changed."""
 
-    def refused(self, job: Job, error: CallError) -> None: ...
+    def refused(self, job: Job, error: CallError) -> None:
+        """An error ended the job; `finished` follows."""
 
-    def finished(self, job_id: str, account: str, status: Status, code: str, seconds: float) -> None: ...
+    def finished(self, job_id: str, account: str, status: Status, code: str, seconds: float) -> None:
+        """A job has ended, `seconds` after its acceptance; `code` is its failure's, empty if the call was placed."""

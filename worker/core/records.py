@@ -1,4 +1,4 @@
-"""What goes to the ledger and what comes back from it: values, which do nothing themselves."""
+"""The values that go to the ledger and come back from it. They have no behaviour of their own."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """When a request may leave, on this process's monotonic clock in seconds.
+    """When a request may leave: between `opens` and `closes`. The worker owns the job until `lease_ends`.
 
-    Not before `opens`, not after `closes`; the worker owns the job until `lease_ends`.
+    All in seconds of this process's monotonic clock.
     """
 
     opens: float
@@ -52,11 +52,11 @@ class Due(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A job in this worker's hands. With `due` DIAL its intent to dial is on record already.
+    """A job that this worker has in hand. If `due` is DIAL, the intent to dial is already on record.
 
-    `fence` grows with every lease of the job; only the newest may settle, but see `Ledger.reclaim`. `clock_offset_us`
-    added to the monotonic clock gives Redis' own time. `probe` marks the one job that tries a held account.
-    `waited_seconds` and `waited_for` tell of the wait that just ended, None if the job did not wait.
+    `fence` grows with every lease of the job; only the newest lease may decide, but see `Ledger.reclaim`. The sum of
+    `clock_offset_us` and the monotonic clock is Redis' own time. `probe` marks the one job that tries a held account.
+    `waited_for` and `waited_seconds` describe the wait that has just ended; None and 0 if the job did not wait.
     """
 
     job: Job
@@ -72,13 +72,13 @@ class Lease:
     waited_seconds: float = 0.0
 
     def now_us(self, monotonic_seconds: float) -> int:
-        """Redis' clock (Unix microseconds) at a moment of this process's monotonic clock."""
+        """Convert a moment of this process's monotonic clock to Redis' own time (Unix µs)."""
         return int(monotonic_seconds * 1_000_000) + self.clock_offset_us
 
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """The job lies in its lane: why, and until when as far as is known (Unix microseconds)."""
+    """The job waits in its lane: why, and until when as far as is known (Unix µs)."""
 
     reason: Reason
     until_us: int
@@ -115,7 +115,7 @@ Admission = Lease | Parked | Known
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """A valid job that asks to be admitted. `may_dial`: this worker has a place for a call free for it now."""
+    """A valid job that is to be admitted. `may_dial` says that this worker has a free place to dial it now."""
 
     job: Job
     account: Account
@@ -137,7 +137,7 @@ class Ending:
 class Parking:
     """The leased job goes back into its lane, to be leased no sooner than `wait_seconds` from now.
 
-    `detail` is for its history. With `hold_code` its account is held, for that reason; probes follow by themselves.
+    `detail` goes into its history. If `hold_code` is not empty, its account is held for that reason and then probed.
     """
 
     lease: Lease
@@ -155,26 +155,27 @@ class Recorded(IntEnum):
     """What became of a decision."""
 
     LOST = 0
-    """The lease is not the job's newest; nothing was changed."""
+    """The lease may no longer decide; nothing was changed."""
     DONE = 1
+    """The decision is on record."""
     ROOM = 2
-    """Done, and the account had no other place in flight: a job that waited for this one can go now."""
+    """On record; the account had no other place in flight free, so a job that waited for this one can go now."""
     BLOCKED = 3
-    """A key in the store is not of our type; nothing was changed, and the decision is to be given again."""
+    """A key in the store has another type; nothing was changed, and the decision must be given again."""
 
 
 class Released(NamedTuple):
-    """Leases of jobs whose slots have come, and the seconds after which to ask again; infinite if none waits."""
+    """Leases of jobs whose slots have come, and in how many seconds to ask again; infinite if no job waits."""
 
     leases: list[Lease]
     wait_seconds: float
 
 
 class Standing(NamedTuple):
-    """How this worker's accounts file stands to those of all workers that live.
+    """How this worker's accounts file compares with those of all living workers.
 
-    `newest`: none of them has a newer one. `returned`: no worker with this file was heard of for a while before now, or
-    ever. `files`: how many different ones they have.
+    `newest`: no living worker has a newer file. `returned`: before now, no worker reported this file for a while, or
+    ever. `files`: how many different files living workers have.
     """
 
     newest: bool
@@ -184,9 +185,9 @@ class Standing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AccountCount:
-    """One account as it stands: jobs `waiting` by reason, age of the longest waiting in seconds, calls in flight.
+    """Counts of one account: jobs `waiting` by reason, age of the one that waits longest, calls in flight.
 
-    `hold` is why the account is held, or None; `pending` are webhook deliveries that wait.
+    `hold` is why the account is held, or None. `pending` is the number of webhook deliveries that wait.
     """
 
     name: str

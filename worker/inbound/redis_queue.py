@@ -19,7 +19,7 @@ from worker.failpoints import hit
 from worker.inbound.entry import Entry, Taker
 from worker.inbound.listening import Listening
 from worker.inbound.messages import Envelope, read_task
-from worker.inbound.redis_lists import FETCH_BYTES, MESSAGE_BYTES, Filed, RedisLists, uncut
+from worker.inbound.redis_lists import FETCH_BYTES, MESSAGE_BYTES, Fetched, Filed, RedisLists, uncut
 from worker.inbound.upkeep import ABANDONED_SECONDS, Upkeep
 from worker.redisio.bell import Bell
 
@@ -73,28 +73,36 @@ class RedisQueue:
         """
         busy, done = self._is_busy(), self._take_done()
         try:
-            if not (done or self._in_hand):
-                self._listening.listen()
-            self._upkeep.turn(self._keep, self._restore)
-            hit("fetch.before")
-            room = self._room()
-            filed, more = self._lists.fetch(room, done, self._bytes)
+            room, fetched = self._fetch(done)
         except Exception:
-            self._batch = max(self._batch // 2, 1)
-            self._acknowledge(done)
-            self._upkeep.interrupted()
-            self._listening.stir()
+            self._interrupted(done)
             raise
         self._batch = min(self._batch * 2, MAX_BATCH)
         self._in_hand.difference_update(done)
-        if filed:
+        if fetched.messages:
             self._listening.stir()
             hit("fetch.after")
-        for message in filed:
+        for message in fetched.messages:
             self._hand_over(message, partial(_read, message.raw))
-        if more and room:
+        if fetched.more and room:
             return 0.0
         return IDLE_SECONDS if room and not busy else BUSY_SECONDS
+
+    def _fetch(self, done: Sequence[bytes]) -> tuple[int, Fetched]:
+        """Acknowledge `done` and fetch; return also for how many messages there was room."""
+        if not (done or self._in_hand):
+            self._listening.listen()
+        self._upkeep.turn(self._keep, self._restore)
+        hit("fetch.before")
+        room = self._room()
+        return room, self._lists.fetch(room, done, self._bytes)
+
+    def _interrupted(self, done: Sequence[bytes]) -> None:
+        """Take note that Redis could not be reached: `done` is acknowledged with the next turn."""
+        self._batch = max(self._batch // 2, 1)
+        self._acknowledge(done)
+        self._upkeep.interrupted()
+        self._listening.stir()
 
     def _room(self) -> int:
         """Return how many messages to fetch: half as many after each lost reply, which may have been too large."""

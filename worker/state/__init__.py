@@ -12,6 +12,7 @@ conflicts        another job under an id that was used before
 accounts_files   which accounts file is the newest among living workers
 offset           how Redis' clock differs from this process's clock
 steady           the store's own clock, for those who only read
+units            seconds and microseconds
 outbox           events not yet confirmed by the results queue
 refused_results  a broker that refuses events: one relay finds out, no worker dials
 holds            holds that an operator sets and ends

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from worker.core.records import Application
 from worker.redisio.runner import ScriptCall
 from worker.state import keys
+from worker.state.units import to_us
 
 MAX_JOBS = 32
 """Most jobs in one call of the script. Redis serves nobody else meanwhile: about a third of a millisecond."""
-
-_MICRO = 1_000_000
 
 
 @dataclass(slots=True)
@@ -64,10 +63,10 @@ def _add(
 ) -> None:
     """Add jobs of one account to a portion. The limits come from the first application."""
     account = applications[places[0]].account
-    portion.args += (account.name, account.ttl * _MICRO, account.pace.packed(), len(places))
+    portion.args += (account.name, to_us(account.ttl), account.pace.packed(), len(places))
     for place in places:
         one = applications[place]
         expires_at = one.job.expires_at
-        expires_us = "" if expires_at is None else int(expires_at.timestamp() * _MICRO)
+        expires_us = "" if expires_at is None else to_us(expires_at.timestamp())
         portion.args += (one.job.id, one.job.packed(), expires_us, int(one.may_dial), names[place])
     portion.places += places

@@ -80,14 +80,14 @@ class RedisDeadLetters:
         type, only the log line is kept.
         """
         letter = replace(_letter(reason, source, content, whole), job_id=harmless_id(job_id))
-        told = {"letter": letter.id, "source": letter.source, "reason": letter.reason, "size": letter.size}
+        facts = {"letter": letter.id, "source": letter.source, "reason": letter.reason, "size": letter.size}
         text = json.dumps(asdict(letter))
         try:
             self._scripts.run(ScriptCall("bury", _KEYS, (text, self._max_keep, self._max_keep_bytes)))
         except WrongKey:
-            log.error("message.dead_and_not_kept", redis_key=keys.DEAD, **told)
+            log.error("message.dead_and_not_kept", redis_key=keys.DEAD, **facts)
         else:
-            log.warning("message.dead", **told)
+            log.warning("message.dead", **facts)
 
     def count(self) -> int:
         """Return how many letters there are. Raises StoreUnavailable."""

@@ -10,14 +10,13 @@ from worker.core.events import Event, Status
 from worker.core.records import Decision, Ending, Parking
 from worker.redisio.runner import ScriptCall
 from worker.state import keys
+from worker.state.units import to_us
 
 FIRST_PROBE_US, LAST_PROBE_US = 5_000_000, 60_000_000
 """The first and the longest pause before a held account is probed; the pause doubles with each probe that fails."""
 
 _ANSWERED = (Status.PLACED, Status.FAILED)
 """Statuses of a probe that show that the provider takes the account's requests again."""
-
-_MICRO = 1_000_000
 
 
 def calls(decisions: Sequence[Decision], retention_ms: int) -> list[tuple[ScriptCall, list[int]]]:
@@ -62,7 +61,7 @@ def _ending(decision: Ending) -> tuple[str | int, ...]:
 def _parking(decision: Parking) -> ScriptCall:
     lease, tally, name = decision.lease, decision.tally, decision.lease.job.account
     return ScriptCall("park", keys.prefix_of(name), (
-        lease.job.id, lease.fence, name, int(decision.wait_seconds * _MICRO), decision.reason,
+        lease.job.id, lease.fence, name, to_us(decision.wait_seconds), decision.reason,
         tally.sent, tally.not_rung, tally.perhaps_rung, decision.detail,
         decision.hold_code, FIRST_PROBE_US, LAST_PROBE_US,
     ))  # fmt: skip

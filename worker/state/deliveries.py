@@ -15,8 +15,8 @@ from worker.delivery.ports import Delivery
 from worker.redisio.connection import SOCKET_SECONDS
 from worker.redisio.runner import ScriptCall, Scripts, store_errors
 from worker.state import keys
+from worker.state.units import to_us
 
-_MICRO = 1_000_000
 _CHUNK = 1000
 """How many deliveries are counted in one round trip."""
 
@@ -36,7 +36,7 @@ class RedisDeliveries:
 
         A lease lasts longer: the courier first waits for the script's reply, and records the result afterwards.
         """
-        self._scripts, self._lease_us = scripts, int((attempt_seconds + 2 * SOCKET_SECONDS) * _MICRO)
+        self._scripts, self._lease_us = scripts, to_us(attempt_seconds + 2 * SOCKET_SECONDS)
         self._turns = itertools.count()
 
     def take(self, most: int) -> list[Delivery]:
@@ -51,7 +51,7 @@ class RedisDeliveries:
 
     def again(self, delivery: Delivery, wait_seconds: float) -> None:
         """See DeliveryStore; one round trip."""
-        self._end(delivery, int(wait_seconds * _MICRO))
+        self._end(delivery, to_us(wait_seconds))
 
     def give_up(self, delivery: Delivery) -> None:
         """See DeliveryStore; one round trip."""

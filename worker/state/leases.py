@@ -11,13 +11,12 @@ from worker.core.jobs import Job
 from worker.core.records import Due, Lease, Reason, Slot
 from worker.core.retry import Tally
 from worker.state.offset import ClockOffset
+from worker.state.units import to_seconds
 
 log = structlog.get_logger(__name__)
 
 Span = tuple[float, float]
 """When calls were sent and when their replies had arrived, in seconds of this process's monotonic clock."""
-
-_MICRO = 1_000_000
 
 
 class LeaseReply(NamedTuple):
@@ -87,13 +86,13 @@ class LeaseReplies:
             expires_at_us=int(reply.expires),
             clock_offset_us=round(offset.least_us) + lag_us,
             slot=Slot(
-                opens=max((slot_us - offset.least_us) / _MICRO, span[1]),
-                closes=(slot_us + int(reply.valid) - offset.most_us) / _MICRO,
-                lease_ends=(now_us + lease_us - offset.most_us) / _MICRO,
+                opens=max(to_seconds(slot_us - offset.least_us), span[1]),
+                closes=to_seconds(slot_us + int(reply.valid) - offset.most_us),
+                lease_ends=to_seconds(now_us + lease_us - offset.most_us),
             ),
             probe=bool(reply.probe),
             waited_for=Reason(text(reply.why)) if reply.why else None,
-            waited_seconds=waited_us / _MICRO,
+            waited_seconds=to_seconds(waited_us),
         )
 
 

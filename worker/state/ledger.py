@@ -45,6 +45,7 @@ from worker.state.claims import Claim, Claims
 from worker.state.decisions import calls as decisions_as_calls
 from worker.state.decisions import endpoints
 from worker.state.leases import LeaseReplies, Span, text
+from worker.state.units import to_seconds, to_us
 
 AHEAD_US = 20_000
 """How far ahead of its slot a job may be leased: the time it takes to get from Redis to the dialling thread."""
@@ -57,8 +58,6 @@ STRANGER_MS = 600_000
 
 MAX_STRANGERS = 500
 """How many such jobs are remembered on each shard, unless another number is given."""
-
-_MICRO = 1_000_000
 
 
 class RedisLedger:
@@ -78,7 +77,7 @@ class RedisLedger:
         remembered on each shard."""
         self._scripts = scripts
         self._claims = Claims(scripts, retention_seconds * 1000)
-        self._lease_us = int(lease_seconds * _MICRO)
+        self._lease_us = to_us(lease_seconds)
         self._retention_ms = retention_seconds * 1000
         self._clock, self._replies = clock, LeaseReplies()
         self._max_strangers = max_strangers
@@ -265,4 +264,4 @@ def _wait_seconds(now_us: int, due_us: int) -> float:
     The moment is in the middle of `AHEAD_US`, so that one request gets the slots of several milliseconds and none is
     asked for too late.
     """
-    return max(due_us - now_us - AHEAD_US // 2, 0) / _MICRO if due_us else math.inf
+    return to_seconds(max(due_us - now_us - AHEAD_US // 2, 0)) if due_us else math.inf

@@ -28,8 +28,8 @@ class RedisOutbox:
 
         Raises StoreUnavailable; what was reported is then forgotten, and its events come again.
         """
-        told, self._published = self._published, [0] * SHARDS
-        args: list[str | int] = [self._token, self._own_ms, self._most, *told]
+        reported, self._published = self._published, [0] * SHARDS
+        args: list[str | int] = [self._token, self._own_ms, self._most, *reported]
         batches = self._scripts.run(ScriptCall("relay", keys.prefixes(), args))
         return {n: [_event(row) for row in batch] for n, batch in enumerate(batches) if batch}
 
