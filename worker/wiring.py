@@ -77,12 +77,13 @@ class Wiring:
         stages: list[Sequence[Part]] = [
             [Hook(self.health.start, at_end=self.health.stop)],
             [Hook(at_end=self.relay.close)],
-            [*self.carriers, self.watchdog],
+            [*self.carriers, Hook(at_end=self.watchdog.close)],
             [self.deadline],
             [self.recorder],
             [self.dialler],
             [Hook(at_end=source.close) for source in self.sources.values()],
             self.takers,
+            [Hook(self.watchdog.start)],
         ]
         return Engine(stages, self.deadline, self.intake, self.consumer)
 

@@ -184,7 +184,10 @@ def test_terminated_worker_finishes_its_calls(
 
 @pytest.mark.parametrize("broker", ["redis", "amqp"])
 def test_start_and_end_of_a_worker_are_a_line_each(make_stack: MakeStack, broker: str) -> None:
-    """The first has version, accounts and places; the last one how many calls there were, and what is left (D10)."""
+    """The first has version, accounts and places; the last one how many calls there were, and what is left (D10).
+
+    No thread is told to be stuck on the way.
+    """
     stack = make_stack(broker, CONCURRENCY="7")
     worker = stack.start()
     job = new_job("line")
@@ -192,6 +195,7 @@ def test_start_and_end_of_a_worker_are_a_line_each(make_stack: MakeStack, broker
     stack.outside.wait([job["id"]])
     worker.terminate()
     assert worker.exit_status() == 0
+    assert worker.told("loop.stalled") == []
     (start,), (end,) = worker.told("worker.started"), worker.told("worker.stopped")
     assert (start["version"], start["accounts"], start["places"]) == (__version__, "acme, once, steady", 7)
     assert start["broker"] == broker

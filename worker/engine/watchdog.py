@@ -7,7 +7,7 @@ from typing import Protocol
 
 from worker.engine.consumer_watch import ConsumerWatch
 from worker.engine.loops import Faults, Loop
-from worker.engine.parts import Grace, Part, Turning
+from worker.engine.parts import Grace, Turning
 
 BEAT_SECONDS = 1.0
 
@@ -34,7 +34,7 @@ class WatchdogWatch(Faults, Protocol):
     def wrong_keys(self, keys: frozenset[str]) -> None: ...
 
 
-class Watchdog(Part):
+class Watchdog:
     """Knows how all threads, sources and the consumer of a process are. Thread-safe, but for `beat`.
 
     It beats in a thread of its own, which it watches over like the others once it is started: /livez tells of it.
@@ -52,15 +52,14 @@ class Watchdog(Part):
         self._told: set[str] = set()
 
     def start(self) -> None:
+        """Begin to beat. All loops must have been started: one that has no thread yet looks like one that died."""
         self._loop.start()
         self._threads.append(self._loop)
 
-    def stop(self) -> None:
-        """Let the beat under way be the last; returns at once."""
+    def close(self) -> None:
+        """Let the beat under way be the last, and wait for it."""
         self._loop.stop()
-
-    def join(self, grace: Grace, /) -> None:
-        self._loop.join(grace)
+        self._loop.join(Grace(0))
 
     def live(self) -> list[str]:
         """Why the process is not well: threads that no longer turn."""
