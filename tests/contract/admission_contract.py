@@ -80,7 +80,7 @@ class AdmissionContract:
         assert bench.wait("job-3", owner) == Parked(Reason.RATE_LIMIT, start_us + 2_012_000)
 
     def test_a_burst_goes_back_to_back(self, bench: Bench) -> None:
-        """As many as `burst` go at once, and no more."""
+        """As many jobs as `burst` go at once, and no more."""
         owner = account(rate="1/s", burst=3)
         for name in ("a", "b", "c"):
             bench.go(name, owner)

@@ -107,7 +107,7 @@ class InHandContract:
         ]) == [Recorded.DONE, Recorded.LOST, Recorded.DONE]  # fmt: skip
 
     def test_a_place_that_another_may_have_is_told(self, bench: Bench) -> None:
-        """Only where the account had none left."""
+        """A freed place is told only where the account had none left."""
         owner = account(concurrency=2, burst=9)
         first, second = bench.go("a", owner), bench.go("b", owner)
         bench.wait("c", owner)

@@ -51,7 +51,7 @@ class ReclaimContract:
 
     @pytest.mark.parametrize("seconds", [-90.0, 90.0])
     def test_no_lease_runs_out_because_a_clock_was_set(self, bench: Bench, seconds: float) -> None:
-        """Nor does one last longer for it. (A1, B6)"""
+        """A lease ends neither sooner nor later because Redis' clock was set. (A1, B6)"""
         bench.go("a", account())
         bench.clock.set_store(seconds)
         bench.clock.advance(LEASE_SECONDS - 0.1)

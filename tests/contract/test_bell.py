@@ -34,7 +34,7 @@ def test_it_rings_for_each_list_that_begins_with_the_prefix(
 
 
 def test_it_rings_for_what_came_since_it_was_hung(client: redis.Redis, bell: Bell) -> None:
-    """Also where nobody was waiting."""
+    """A message that came while nobody was waiting is told too."""
     client.lpush("calls", "message")
     client.ping()
     assert bell.wait(SECONDS)

@@ -207,7 +207,7 @@ def test_what_cannot_be_kept_is_told_by_its_digest(letters: RedisDeadLetters) ->
 
 
 def test_letters_come_newest_first(letters: RedisDeadLetters) -> None:
-    """As an operator reads them."""
+    """An operator reads the newest letter first."""
     for reason in ("first", "second", "third"):
         letters.bury(reason, Source.CELERY, b"x")
     assert [letter.reason for letter in letters.newest(2)] == ["third", "second"]

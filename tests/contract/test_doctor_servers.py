@@ -66,13 +66,13 @@ def test_running_worker_lacks_no_queue_on_redis(redis_url: str) -> None:
 
 
 def test_wrong_password_of_rabbitmq_is_told_as_such(amqp_url: str) -> None:
-    """The same for a broker of its own (D8)."""
+    """A broker of its own is judged as the store is (D8)."""
     settings = Settings.from_env({"BROKER_URL": with_wrong_password(amqp_url), "REDIS_URL": "redis://r"})
     check_password_is_the_cause(list(servers.broker(settings)), "BROKER_URL")
 
 
 def test_missing_virtual_host_is_told_as_such(amqp_url: str) -> None:
-    """It is to be made, or another named (B4, D8)."""
+    """The line says to create the virtual host or to name another (B4, D8)."""
     settings = Settings.from_env({"BROKER_URL": amqp_url.rstrip("/") + "/no-such", "REDIS_URL": "redis://r"})
     found = list(servers.broker(settings))
     assert found[-1].grade is Grade.FAIL and "virtual host" in found[-1].remedy

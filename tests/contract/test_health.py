@@ -90,7 +90,7 @@ def test_metrics_are_prometheus_text(server: HealthServer) -> None:
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
 def test_probe_says_ok(server: HealthServer, path: str) -> None:
-    """Nothing is wrong: 200 and a word."""
+    """A worker with which nothing is wrong answers 200 and a word."""
     assert ask(server, path)[::2] == (200, "ok\n")
 
 
@@ -111,7 +111,7 @@ def test_check_that_fails_is_a_problem(server: HealthServer, worker: Worker) -> 
 
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/favicon.ico", "/../metrics", "//x"])
 def test_other_path_is_not_found(server: HealthServer, path: str) -> None:
-    """Three pages, and no more."""
+    """The server has three pages and no more."""
     assert ask(server, path)[0] == 404
 
 

@@ -112,5 +112,5 @@ class Reticent:
     "facts", [{}, {"aof_pending_bio_fsync": None}, {"aof_pending_bio_fsync": "?"}, None, b""]
 )
 def test_an_answer_without_the_field_is_not_waited_for(facts: Any) -> None:
-    """Whatever a proxy makes of the question."""
+    """No form of an answer that a proxy makes up raises an error or is waited for."""
     wait_for_file(Reticent(facts))

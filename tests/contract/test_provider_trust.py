@@ -106,7 +106,7 @@ def test_failed_request_says_why(play: Play, script: Script, cause: Cause, word:
 
 
 def test_unknown_name_and_closed_port_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No address, and nobody who listens (C10)."""
+    """The error says that the name has no address, or that nobody listens (C10)."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     found, message = cause_of(Caller(f"http://127.0.0.1:{port}"))

@@ -166,7 +166,7 @@ def test_an_ended_job_leaves_no_pin_in_either_form(
     client: redis.Redis,
     clock: StoredClock,
 ) -> None:
-    """Neither in its record nor beside it."""
+    """The PIN is neither in the record of an ended job nor beside it."""
     one = jobs(clock)[number]
     park(one)
     (lease,) = ledger.lease_due(10).leases

@@ -219,7 +219,7 @@ def test_waits_are_no_longer_than_the_workers_own(server: Server) -> None:
     ],
 )
 def test_other_brokers_that_cannot_work_are_one_line(url: str, told: str) -> None:
-    """The same for transports that are no Redis."""
+    """A wrong address of a transport that is no Redis is one line too."""
     with pytest.raises(ConfigurationError, match=f"^BROKER_URL: .*({told})") as caught:
         ResultsQueue(url)
     assert "hunter2" not in str(caught.value)

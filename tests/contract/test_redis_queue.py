@@ -103,7 +103,7 @@ class TestRedisQueue:
         assert [entry.redelivered for entry in other.taker.entries] == [True]
 
     def test_a_living_workers_messages_are_left_to_it(self, client: redis.Redis) -> None:
-        """However long they take."""
+        """A worker that lives keeps its messages, however long they take."""
         client.lpush("calls", message())
         slow, other = Worker(client), Worker(client)
         slow.queue.turn()

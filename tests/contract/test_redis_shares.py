@@ -51,7 +51,7 @@ def test_full_lists_give_alike(client: redis.Redis, several: RedisLists, most: i
 def test_where_there_is_room_for_one_each_list_comes_first_in_time(
     client: redis.Redis, several: RedisLists
 ) -> None:
-    """However long the list before it is."""
+    """Each list is served in turn, however long the list before it is."""
     client.lpush("calls.3", *(message(routing_key="calls.3") for _ in range(200)))
     client.lpush("calls.4", message(routing_key="calls.4"))
     taken = [json.loads(filed.raw) for _ in range(68) for filed in several.fetch(1, []).messages]

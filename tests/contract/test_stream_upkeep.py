@@ -194,7 +194,7 @@ def entry_ids(client: redis.Redis) -> list[bytes]:
 
 
 def test_leaving_a_stream_that_is_gone_is_no_error(client: redis.Redis, intake: StreamSource) -> None:
-    """Nor is leaving while Redis takes no writes."""
+    """Leaving raises nothing while Redis takes no writes, nor once the stream is gone."""
     add(client, "a")
     intake.turn()
     client.replicaof("127.0.0.1", "1")

@@ -341,7 +341,7 @@ def test_counts_of_what_waits_survive_a_wrong_key(bench: Bench, name: str) -> No
 
 
 def test_a_look_at_a_job_names_the_wrong_key(bench: Bench) -> None:
-    """As the worker's log does (E12)."""
+    """The command names the key as the worker's log does (E12)."""
     bench.wait("a")
     spoil(bench, f"{SHARD}limit:acme")
     with pytest.raises(WrongKey, match=re.escape(f"{SHARD}limit:acme")):

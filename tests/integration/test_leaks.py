@@ -172,7 +172,7 @@ def test_events_and_hooks_are_clean(scene: Scene) -> None:
 
 
 def test_metrics_are_clean(scene: Scene) -> None:
-    """Nor have the pages of a worker."""
+    """The pages of a worker show none of the four either."""
     pages = [worker.get(path)[1] for worker in scene.workers for path in ("/metrics", "/livez", "/readyz")]
     assert [found for page in pages if (found := leaks(page))] == []
 

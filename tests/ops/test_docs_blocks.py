@@ -60,13 +60,13 @@ def test_commands_that_are_shown_exist(block: Block) -> None:
 
 @pytest.mark.parametrize("block", blocks("python"), ids=at)
 def test_python_that_is_shown_is_python(block: Block) -> None:
-    """Whether it can be run or not."""
+    """Every block compiles, whether it can be run or not."""
     ast.parse(block.code)
 
 
 @pytest.mark.parametrize("block", blocks("json"), ids=at)
 def test_json_that_is_shown_is_a_job_or_an_event(block: Block) -> None:
-    """One document that fits its schema."""
+    """Each block is one document that fits its schema."""
     document = json.loads(block.code)
     validator("event.schema.json" if document.keys() >= EVENT_FIELDS else "job.schema.json").validate(
         document

@@ -43,7 +43,7 @@ def test_files_and_folders_that_are_named_exist() -> None:
 
 
 def test_names_in_the_code_are_still_there() -> None:
-    """What a step says to extend."""
+    """Each name that a step says to extend is found in the code."""
     for file, name in (
         ("worker/telemetry/metrics.py", "SHARED:"),
         ("worker/telemetry/labels.py", "PROVIDER_CODES ="),

@@ -184,7 +184,7 @@ def test_example_of_a_webhook_is_signed() -> None:
 
 
 def test_task_that_the_producer_sends_is_the_message_shown() -> None:
-    """Headers and body, as they are in the broker."""
+    """Headers and body are shown as they are in the broker."""
     job = {"id": "job-1", "account": "acme", "country": 1, "phone": "2125550123", "code": 4711}
     with Connection("memory://") as memory, memory.channel() as channel, Producer("memory://") as producer:
         producer.enqueue(job)

@@ -88,7 +88,7 @@ def test_contract_has_each_value_of_a_label(label: str) -> None:
 
 
 def test_contract_has_each_command() -> None:
-    """In the order of the help text."""
+    """The commands come in the order of the help text."""
     told = [name.removeprefix("callworker ").split()[0] for name in named("Commands")]
     assert told == list(COMMANDS)
 
@@ -107,7 +107,7 @@ def test_contract_has_each_field_of_a_job() -> None:
 
 
 def test_contract_has_each_field_of_a_dead_letter() -> None:
-    """As `callworker dead show --json` prints it."""
+    """The fields are those that `callworker dead show --json` prints."""
     assert list(named("A dead letter")) == list(DeadLetter.__dataclass_fields__)
 
 

@@ -114,7 +114,7 @@ def test_schema_is_the_one_that_the_models_give(name: str) -> None:
 
 @pytest.mark.parametrize("name", [JOB, EVENT])
 def test_schema_is_valid(name: str) -> None:
-    """By the meta-schema of JSON Schema 2020-12."""
+    """Each schema fits the meta-schema of JSON Schema 2020-12."""
     Draft202012Validator.check_schema(schema(name))
 
 
@@ -134,7 +134,7 @@ def test_bad_job_is_bad_by_schema_and_worker(changes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("value", [None, [], "job", 7, [GOOD]], ids=repr)
 def test_what_is_no_object_is_no_job(value: Any) -> None:
-    """By neither of the two."""
+    """Neither the schema nor the worker takes it."""
     assert not is_job(value) and not validator(JOB).is_valid(value)
 
 
@@ -191,7 +191,7 @@ def test_event_is_valid_and_has_the_fields_of_its_schema_alone(
     ids=repr,
 )  # fmt: skip
 def test_what_no_event_holds_is_invalid(changes: dict[str, Any]) -> None:
-    """A whole number above all."""
+    """The schema refuses what no event may hold, a whole number above all."""
     body = json.loads(ended(*ENDS[0]).body)
     assert not validator(EVENT).is_valid(body | {"data": body["data"] | changes})
 
@@ -205,7 +205,7 @@ def test_examples_of_jobs_are_valid() -> None:
 
 
 def test_examples_of_events_are_valid() -> None:
-    """In README and pages."""
+    """Each example in the README and the pages fits the schema."""
     found = events()
     assert len(found) >= 3
     for event in found:

@@ -149,7 +149,7 @@ def test_account_without_rate_is_refused(file: Path) -> None:
 
 
 def test_text_that_is_not_toml_names_the_line(file: Path) -> None:
-    """The parser's own words, in one line."""
+    """The line holds the parser's own words."""
     line = complaint(file, "[accounts.acme]\nrate = = 3\n")
     assert "not valid TOML" in line and "line 2" in line and "\n" not in line
 
@@ -280,7 +280,7 @@ def test_missing_key_names_the_variable(file: Path, environ: dict[str, str]) -> 
 
 
 def test_missing_key_file_is_named(file: Path, tmp_path: Path) -> None:
-    """The same for a file that is not there."""
+    """A file that is not there is named like one that cannot be read."""
     accounts = load(file, f'[accounts.acme]\napi_key_file = "{tmp_path / "none"}"\nrate = "1/s"\n')
     with pytest.raises(ConfigurationError, match="the file .*none does not exist"):
         accounts.secrets({})
@@ -301,7 +301,7 @@ def test_missing_key_file_is_named(file: Path, tmp_path: Path) -> None:
     ],
 )
 def test_wrong_webhook_secret_names_the_variable_and_never_the_secret(file: Path, secret: str) -> None:
-    """What was set is not repeated."""
+    """The line names the variable and does not repeat its value."""
     with pytest.raises(ConfigurationError) as problem:
         load(file, ACME + HOOK).secrets({"ACME_KEY": "k", "ACME_SECRET": secret})
     line = str(problem.value)
@@ -317,7 +317,7 @@ def test_secrets_are_decoded_in_order(file: Path) -> None:
 
 
 def test_secrets_of_all_accounts_are_listed_as_text(file: Path) -> None:
-    """For redaction, which must know each of them."""
+    """The redaction is given each of them."""
     accounts = load(file, ACME + HOOK)
     assert accounts.secrets({"ACME_KEY": "tulip-key", "ACME_SECRET": SECRET}) == ["tulip-key", SECRET]
 
@@ -338,7 +338,7 @@ def test_repr_of_an_account_shows_no_secret(file: Path) -> None:
 
 
 def test_countries_are_those_that_may_be_dialled(file: Path) -> None:
-    """Listed ones and no others."""
+    """An account dials the countries listed and no others."""
     account = load(file, ACME + 'countries = ["1", "44"]\n')["acme"]
     assert account.may_dial("44") and not account.may_dial("972")
 

@@ -57,7 +57,7 @@ class Channel:
 
 
 def test_a_batch_that_came_together_takes_one_frame() -> None:
-    """Done with in whatever order."""
+    """The messages may be done with in any order."""
     channel = Channel()
     for done in reversed(channel.deliver(100).values()):
         done()

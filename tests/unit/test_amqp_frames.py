@@ -88,7 +88,7 @@ def test_what_was_asked_for_comes_whole() -> None:
 
 
 def test_messages_of_two_channels_come_mixed() -> None:
-    """Each goes to its own."""
+    """Each message goes to its own channel."""
     wire = Wire()
     for channel in (1, 2):
         wire.method(spec.Basic.Return, b"", channel)

@@ -36,7 +36,7 @@ def long(value: bytes) -> bytes:
 
 
 def test_a_producers_properties_are_read() -> None:
-    """Whatever types the headers beside are of."""
+    """They are read whatever types the headers beside them are of."""
     others: dict[str, Any] = {
         "n": 1, "large": 2**40, "flag": True, "none": None, "price": Decimal("1.5"), "at": datetime.now(UTC),
         "list": [1, [2, {"x": "y"}]], "nested": {"a": {"b": []}}, "float": 1.5, "bytes": b"\xff",
@@ -109,5 +109,5 @@ def test_properties_that_are_cut_off_say_so() -> None:
 
 @given(st.binary(max_size=400) | st.binary(max_size=400).map(lambda raw: b"\xe0\x00" + raw))
 def test_any_bytes_are_read(raw: bytes) -> None:
-    """Never an error (E2)."""
+    """No bytes end in an error (E2)."""
     read_properties(raw, WANTED)

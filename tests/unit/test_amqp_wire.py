@@ -58,7 +58,7 @@ def test_takes_no_more_than_asked_for_where_it_waits(ends: Ends) -> None:
 
 
 def test_what_was_read_ahead_comes_first(ends: Ends) -> None:
-    """Also for one who waits."""
+    """A reader that waits is given it first too."""
     near, far = ends
     far.sendall(b"01")
     wire = Wire(near)
@@ -85,7 +85,7 @@ def test_timeout_is_set_when_it_is_needed(ends: Ends) -> None:
 
 
 def test_the_end_of_the_stream_is_told(ends: Ends) -> None:
-    """As a socket tells it."""
+    """The end is told as a socket tells it."""
     near, far = ends
     wire = Wire(near)
     wire.settimeout(0)

@@ -210,7 +210,7 @@ class TestOwnFaults:
 
 
 def test_a_lost_lease_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever word found it out."""
+    """It is told once, whichever word found it out."""
 
     def gone(*_: object, **__: object) -> None:
         raise LeaseLost("job-1")

@@ -59,7 +59,7 @@ def test_unusual_keys_are_taken(text: str) -> None:
 
 @pytest.mark.parametrize("text", [SECRET, f" {SECRET}\r\n", f"\ufeff{SECRET}", f"{SECRET}\n"])
 def test_secret_is_taken_without_what_is_around_it(text: str) -> None:
-    """As a key is (C2)."""
+    """Blanks, line ends and a byte-order mark are left out, as they are of a key (C2)."""
     assert signing_key(text) == KEY
 
 

@@ -74,7 +74,7 @@ def ended(outcome: str | Failure, status: Status, subject: Subject | None = None
 
 
 def test_placed_event_is_the_example_of_the_contract() -> None:
-    """Field by field and in the same order."""
+    """The event agrees field by field, and in the same order."""
     body = ended(REF, Status.PLACED)
     assert list(body) == ["id", "type", "timestamp", "data"]
     assert re.fullmatch(r"evt_[0-9a-f]{32}", body["id"])
@@ -94,7 +94,7 @@ def test_placed_event_is_the_example_of_the_contract() -> None:
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.UNKNOWN, Status.EXPIRED])
 def test_event_without_a_ref_has_an_error(status: Status) -> None:
-    """Code and message; no ref, and no fields."""
+    """It has a code and a message, no ref, and no fields."""
     body = ended(Failure("INVALID_TELEPHONE", "not valid"), status)
     assert body["type"] == f"call.{status}"
     assert body["data"]["error"] == {"code": "INVALID_TELEPHONE", "message": "not valid"}
@@ -121,7 +121,7 @@ def test_there_are_five_types() -> None:
 
 
 def test_each_event_has_an_id_of_its_own() -> None:
-    """By which subscribers drop repeats."""
+    """Subscribers drop repeats by it."""
     assert len({ended(REF, Status.PLACED)["id"] for _ in range(100)}) == 100
 
 
@@ -142,7 +142,7 @@ def test_body_is_one_line_of_utf8_json(note: str, message: str) -> None:
 
 @given(st.from_regex(r"[0-9]{7,15}", fullmatch=True), st.from_regex(r"[1-9][0-9]{4}", fullmatch=True))
 def test_event_holds_neither_pin_nor_phone(phone: str, code: str) -> None:
-    """Of the number the last four digits."""
+    """Only the last four digits of the number are in it."""
     fields = {"id": "job-x", "account": "acme", "country": "1", "phone": phone, "code": code}
     body = ended(REF, Status.PLACED, Subject.of(Job.parse(fields)))
     assert phone not in str(body["data"]) and body["data"]["phone"].endswith(phone[-4:])

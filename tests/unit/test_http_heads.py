@@ -228,7 +228,7 @@ def test_any_bytes_are_an_answer_or_an_error(data: bytes) -> None:
     st.binary(max_size=500),
 )
 def test_any_body_is_one_or_an_error(line: bytes, data: bytes) -> None:
-    """Nor do the bytes behind a good head."""
+    """Any bytes behind a good head are a body or an error."""
     try:
         assert len(body(OK + line + data)) <= MAX_BYTES
     except http.client.HTTPException:

@@ -49,7 +49,7 @@ class TestJudge:
     """One request."""
 
     def test_a_good_job_is_valid(self) -> None:
-        """With its account, and integers written out."""
+        """It comes with its account, and integers are written out."""
         assert judged(code=4321, phone=2125555555) == Valid(Job.parse(JOB), ACCOUNTS["acme"])
 
     def test_the_default_id_holds_where_none_is_given(self) -> None:
@@ -87,7 +87,7 @@ class TestJudge:
     def test_what_is_not_allowed_is_rejected(
         self, fields: dict[str, Any], code: str, wrong: set[str]
     ) -> None:
-        """With the code and each wrong field."""
+        """The rejection has the code and each wrong field."""
         verdict = judged(**fields)
         assert isinstance(verdict, Rejected)
         assert verdict.failure.code == code and set(verdict.failure.fields or ()) == wrong
@@ -119,7 +119,7 @@ class TestDecode:
     """Plain JSON."""
 
     def test_an_object_is_its_fields(self) -> None:
-        """From bytes and from text."""
+        """The fields are read from bytes and from text."""
         assert decode(json.dumps(JOB)) == decode(json.dumps(JOB).encode()) == JOB
 
     @pytest.mark.parametrize(

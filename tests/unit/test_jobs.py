@@ -151,7 +151,7 @@ def test_null_counts_as_absent() -> None:
 
 
 def test_missing_fields_are_all_named() -> None:
-    """Not only the first."""
+    """The error names all of them, not only the first."""
     with pytest.raises(InvalidJob) as problem:
         Job.parse({})
     assert set(problem.value.fields) == set(GOOD)
@@ -244,7 +244,7 @@ def test_leap_second_and_nanoseconds_are_read() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("country", 44), ("phone", 2125555555), ("code", 7391)])
 def test_integers_are_taken_where_the_contract_says(name: str, value: int) -> None:
-    """As their digits."""
+    """An integer counts as its digits."""
     assert getattr(parsed(**{name: value}), name) == str(value)
 
 
@@ -269,7 +269,7 @@ def test_integers_are_taken_where_the_contract_says(name: str, value: int) -> No
     ],
 )  # fmt: skip
 def test_value_outside_the_rules_is_an_error_of_its_field(name: str, value: object) -> None:
-    """One field, one error."""
+    """Each wrong field has one error."""
     assert set(errors(**{name: value})) == {name}
 
 
@@ -283,13 +283,13 @@ def test_value_outside_the_rules_is_an_error_of_its_field(name: str, value: obje
     ],
 )
 def test_expiry_is_any_rfc3339_time(text: str) -> None:
-    """With any offset, as one moment in UTC."""
+    """A time with any offset is read as one moment in UTC."""
     assert parsed(expires_at=text).expires_at == datetime(2026, 11, 22, 8, 15, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("code", ["100", "99999", 100, 99999])
 def test_pin_at_its_bounds_is_taken(code: object) -> None:
-    """From 100 to 99999."""
+    """PINs from 100 to 99999 are taken."""
     assert parsed(code=code).code == str(code)
 
 
@@ -307,7 +307,7 @@ def test_extended_takes_what_the_older_page_allows() -> None:
 
 @pytest.mark.parametrize("kind", [1.0, True, "3", "1.0", [1], 0])
 def test_extension_type_is_one_or_two(kind: object) -> None:
-    """Nothing that merely equals 1 in Python."""
+    """Nothing that merely equals 1 in Python is taken."""
     with pytest.raises(InvalidJob, match="exttype"):
         Job.parse(GOOD | {"exttype": kind}, extended=True)
 
@@ -319,5 +319,5 @@ def test_mask_shows_the_last_four_digits_alone(phone: str) -> None:
 
 
 def test_mask_as_in_the_contract() -> None:
-    """The example of the contract's event."""
+    """The mask of the contract's example is made."""
     assert mask("2125555555") == "******5555"

@@ -101,7 +101,7 @@ def test_table_goes_down(name: str) -> None:
 
 @pytest.mark.parametrize("name", MAY_IMPORT)
 def test_room_imports_what_the_table_says(name: str) -> None:
-    """All of it, and nothing else."""
+    """A room imports every room that the table names, and no other."""
     assert rooms_imported_by(name) == set(MAY_IMPORT[name].split())
 
 

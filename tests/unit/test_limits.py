@@ -235,7 +235,7 @@ class TestRates:
         ],
     )
     def test_a_rate_is_a_number_and_a_period(self, text: str, meaning: tuple[int, int]) -> None:
-        """Requests, and the period in microseconds."""
+        """It is read as a number of requests, and a period in microseconds."""
         assert parse_rate(text) == meaning
 
     @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ def test_uncaught_error_of_the_process_is_a_redacted_line(
 
 
 def test_error_in_a_finalizer_is_a_redacted_line(stream: io.StringIO) -> None:
-    """What Python itself would print and go on."""
+    """What Python itself would print, and go on, is a line of the log."""
     error = RuntimeError("code=7391")
     crash: Any = SimpleNamespace(exc_type=RuntimeError, exc_value=error, exc_traceback=None)
     sys.unraisablehook(crash)

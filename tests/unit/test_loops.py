@@ -106,7 +106,7 @@ def test_stopping_lets_the_turn_under_way_be_the_last() -> None:
 
 @pytest.mark.parametrize("error", [StoreUnavailable("away"), BrokerUnavailable("away")])
 def test_an_outage_is_told_once_and_its_end_once(error: Exception) -> None:
-    """However many turns fail in a row."""
+    """Each is told once, however many turns fail in a row."""
     faults, turns = NotedFaults(), Turns(error, error, error, 0.0)
     with running(turns, faults):
         wait_until(lambda: bool(faults.recovered), "recovery")
@@ -122,7 +122,7 @@ def test_a_fault_of_ours_is_told_each_time() -> None:
 
 
 def test_pauses_after_failures_double_up_to_a_bound() -> None:
-    """From a tenth of a second to five."""
+    """They grow from a tenth of a second to five."""
     loop = Loop("test", Turns(*(StoreUnavailable("away") for _ in range(9))), NotedFaults())
     pauses = [loop._take_turn() for _ in range(9)]
     assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]

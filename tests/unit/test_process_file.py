@@ -38,7 +38,7 @@ def test_file_of_another_keeps_this_one_out_and_stays(tmp_path: Path, content: s
 
 
 def test_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
-    """With the path and the cause (D9)."""
+    """The line has the path and the cause (D9)."""
     with (
         pytest.raises(ConfigurationError, match="--pidfile: .*: ") as problem,
         process_file(f"{tmp_path}/none/pid"),

@@ -44,7 +44,7 @@ def test_content_that_is_no_text_is_named(tmp_path: Path, content: bytes, expect
 
 
 def test_missing_folder_and_device_are_each_named(tmp_path: Path) -> None:
-    """Three causes, three words (C1)."""
+    """Each of the three causes has its own word (C1)."""
     assert cause(tmp_path / "none") == "does not exist"
     assert cause(tmp_path) == "is a folder"
     assert cause(Path(os.devnull)) == "is a device, not a file"
@@ -77,7 +77,7 @@ def test_pipe_that_nobody_writes_to_does_not_hold_up_the_start(tmp_path: Path) -
 
 
 def test_wrong_toml_is_one_line(tmp_path: Path) -> None:
-    """The parser's own words, with the place."""
+    """The line holds the parser's own words, with the place."""
     (tmp_path / "f").write_text("a = = 1")
     with pytest.raises(ValueError, match="line 1") as problem:
         read_toml(tmp_path / "f")

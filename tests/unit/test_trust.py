@@ -66,7 +66,7 @@ def test_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
-    """Three files, three lines (C10)."""
+    """Three wrong files are three lines (C10)."""
     wrong = str(tmp_path / "missing.pem")
     assert len(problems(tmp_path, {"SSL_CERT_FILE": wrong}, PROXSTOP_CA_FILE=wrong, ca_file=wrong)) == 3
 

@@ -32,7 +32,7 @@ class TestOutcomes:
     """What a job's attempts come to."""
 
     def test_a_ref_is_a_placed_call(self, world: World) -> None:
-        """One request, one event, with the ref."""
+        """One request ends in one event, which has the ref."""
         world.dial([world.lease()])
         assert world.outcome() == ("call.placed", REF, 1)
         assert world.watch.named("finished") == [("job-1", "placed", "")]
@@ -53,7 +53,7 @@ class TestOutcomes:
         assert world.outcome() == ("call.failed", "PROVIDER_UNAVAILABLE", 0)
 
     def test_a_passing_failure_is_retried(self, world: World) -> None:
-        """Twice unavailable, then a ref."""
+        """A provider that is unavailable twice gives a ref in the end."""
         world.provider.answers = [busy(), busy()]
         world.dial([world.lease()])
         world.run(100)

@@ -207,7 +207,7 @@ def test_end_without_the_provider_saying_so_is_no_provider_error(
 
 
 def test_life_of_a_job_is_observed(metrics: Metrics, watching: Watching) -> None:
-    """From acceptance to end, by account."""
+    """A job is counted from acceptance to end, by account."""
     watching.finished("job-1", "acme", Status.PLACED, "", 2.0)
     assert count(metrics, "job_seconds_sum", account="acme") == 2.0
 

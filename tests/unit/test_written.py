@@ -22,7 +22,7 @@ def test_a_sync_under_way_puts_writes_off(facts: dict[str, int], put_off: bool) 
 
 
 def test_it_is_asked_until_the_sync_is_over() -> None:
-    """With a pause before each further look."""
+    """Redis is asked again after a pause, until it has written."""
     answers, pauses = [True, True, False], list[float]()
     wait_until_written(lambda: answers.pop(0), pauses.append)
     assert (answers, pauses) == ([], [LOOK_SECONDS] * 2)

@@ -10,7 +10,7 @@ from worker.delivery.schedule import next_wait_seconds
 
 
 def test_waits_grow_as_documented() -> None:
-    """Nine waits of 5 s to 12 h, then the end."""
+    """An endpoint is tried after nine waits of 5 s to 12 h, and then no more."""
     waits = [next_wait_seconds(attempt, 0.0) for attempt in range(1, 11)]
     assert waits == [5, 30, 120, 600, 1800, 3600, 10800, 21600, 43200, None]
 

@@ -119,7 +119,7 @@ def test_all_go_out_in_the_end(post: Post) -> None:
 
 
 def test_without_deliveries_it_only_looks(post: Post, store: Store) -> None:
-    """And again after its interval."""
+    """It looks, and looks again after its interval."""
     store.due.clear()
     assert post.couriers.turn() == POLL_SECONDS
     assert post.begun == []

@@ -75,7 +75,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def test_a_batch_is_recorded_dialled_and_acknowledged(bench: Bench) -> None:
-    """All that came by then, in one turn."""
+    """One turn handles all that has come by then."""
     for name in "abc":
         bench.put(name)
     bench.intake.turn()
@@ -103,7 +103,7 @@ def test_jobs_beyond_the_free_threads_wait_in_their_lane(monkeypatch: pytest.Mon
 
 
 def test_a_broken_entry_is_buried_and_acknowledged(bench: Bench) -> None:
-    """With the others of its batch admitted."""
+    """A broken entry is buried, and the others of its batch are admitted."""
     bench.put("a")
     bench.put_raw(b"{", "broken")
     bench.put("c")

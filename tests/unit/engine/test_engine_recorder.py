@@ -131,7 +131,7 @@ def test_a_lost_lease_is_told_instead(bench: Bench) -> None:
 
 
 def test_draining_ends_in_a_hurry(bench: Bench) -> None:
-    """However long it might have waited."""
+    """A drain in a hurry ends at once, however long it might have waited."""
     hurry = threading.Event()
     hurry.set()
     bench.park(bench.lease("a"))

@@ -88,7 +88,7 @@ class TestSweeper:
         return Sweeper(world.ledger, world.overdue.decide, world.recorder)
 
     def test_without_overdue_jobs_it_only_looks(self, world: World) -> None:
-        """And again after its interval."""
+        """It looks, and looks again after its interval."""
         world.accept(job("a"), places=0)
         assert self.sweeper(world).turn() == SWEEP_SECONDS
 
@@ -102,7 +102,7 @@ class TestSweeper:
         assert world.outcome("a") == ("call.expired", "EXPIRED", 0)
 
     def test_a_lost_job_is_decided(self, world: World) -> None:
-        """Once its lease has run out."""
+        """A lost job gets its outcome once its lease has run out."""
         sweeper = self.sweeper(world)
         world.lease("a")
         world.clock.advance(31)

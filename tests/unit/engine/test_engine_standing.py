@@ -64,7 +64,7 @@ def beat(clock: FakeClock, *workers: Worker, times: int = 1) -> None:
 
 
 def test_a_worker_declares_at_its_start_and_once_more(store: Store, clock: FakeClock) -> None:
-    """And then no more, however long it runs (B7)."""
+    """It declares no more after that, however long it runs (B7)."""
     worker = Worker(store, clock, "10/s")
     worker.limits.keep()
     assert worker.declared == 1
@@ -73,7 +73,7 @@ def test_a_worker_declares_at_its_start_and_once_more(store: Store, clock: FakeC
 
 
 def test_it_speaks_every_other_second(store: Store, clock: FakeClock) -> None:
-    """However often it is asked to (B7)."""
+    """It speaks no more often, however often it is asked to (B7)."""
     worker = Worker(store, clock, "10/s")
     for _ in range(100):
         worker.limits.keep()
@@ -106,7 +106,7 @@ def test_the_older_file_counts_again_once_the_newer_ones_workers_are_gone(
 
 
 def test_after_an_outage_the_newest_file_is_declared_again(store: Store, clock: FakeClock) -> None:
-    """Whichever worker gets through first (B7)."""
+    """The newest file wins, whichever worker gets through first (B7)."""
     old, new = Worker(store, clock, "10/s"), Worker(store, clock, "1/s")
     beat(clock, old, new, times=3)
     clock.advance(60)

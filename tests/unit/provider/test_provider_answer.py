@@ -215,7 +215,7 @@ def test_strange_numbers_do_not_hide_an_answer(number: str) -> None:
 
 @pytest.mark.parametrize(("text", "points"), [('"124"', 124), ("124", 124), ("-1", -1), ('" 0 "', 0)])
 def test_balance_is_a_whole_number(text: str, points: int) -> None:
-    """Quoted or not."""
+    """The number is read quoted or not."""
     found = read(b'{"response": {"balance": %s}}' % text.encode())
     assert isinstance(found, Response) and found.balance() == points
 

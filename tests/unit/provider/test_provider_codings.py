@@ -41,7 +41,7 @@ def test_any_coded_bytes_are_decoded_or_refused(body: bytes, coding: str) -> Non
 
 @pytest.mark.parametrize("size", [MAX_ANSWER_BYTES + 1, 50_000_000])
 def test_body_too_large_once_decoded_is_refused(size: int) -> None:
-    """A few KiB that would become many."""
+    """A few KiB that would become many are refused."""
     with pytest.raises(Garbled):
         decoded(zlib.compress(bytes(size)), "deflate")
 
@@ -107,6 +107,6 @@ def test_body_in_no_known_coding_is_garbled(coding: str) -> None:
 
 @pytest.mark.parametrize("damage", [lambda body: body[:-5], lambda body: body + b"more"])
 def test_damaged_compressed_body_is_refused(damage: Callable[[bytes], bytes]) -> None:
-    """Cut short, or followed by something."""
+    """A body that is cut short, or followed by something, is refused."""
     with pytest.raises(Garbled):
         decoded(damage(zlib.compress(b"<response/>", wbits=31)), "gzip")

@@ -64,7 +64,7 @@ def test_a_fault_comes_where_it_was_ordered(
 
 @pytest.mark.parametrize("orders", ["", "last_byte.before=raise@2"])
 def test_the_whole_request_is_written_once(line: Line, armed: Callable[[str], None], orders: str) -> None:
-    """Whether or not its last byte goes by itself."""
+    """Each byte is written once, whether or not the last one goes by itself."""
     armed(orders)
     line.write()
     assert (line.received(), line.exchange.phase) == (REQUEST, Phase.WRITTEN)

@@ -61,7 +61,7 @@ def test_any_json_is_read_or_refused(value: Any, ascii_only: bool) -> None:
 
 @given(json_values, st.integers(0, 200), st.binary(max_size=3))
 def test_any_damaged_json_is_read_or_refused(value: Any, at: int, inserted: bytes) -> None:
-    """Nor does JSON with something foreign in it."""
+    """JSON with something foreign in it does not break the reader."""
     body = json.dumps({"response": value}).encode()
     anything(body[:at] + inserted + body[at:])
 

@@ -24,5 +24,5 @@ def test_a_pause_counts_and_a_leap_does_not(saved: bytes, passed: int) -> None:
 
 @pytest.mark.parametrize("saved", [None, b"", b"meddled with", b"1", b"1 2"])
 def test_without_a_clock_on_record_it_is_redis_own(saved: bytes | None) -> None:
-    """As the next script will begin it."""
+    """The clock begins where the next script will begin it."""
     assert steady_us(saved, (1000, 7)) == 1_000_000_007
