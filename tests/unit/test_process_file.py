@@ -26,7 +26,8 @@ def test_file_holds_the_process_while_it_runs(tmp_path: Path, left_behind: str |
 
 
 @pytest.mark.parametrize(
-    ("content", "cause"), [(f"{os.getppid()}\n", "holds it and runs"), ("[accounts]\n", "something else")]
+    ("content", "cause"),
+    [(f"{os.getppid()}\n", "the running process"), ("[accounts]\n", "does not hold a process id")],
 )
 def test_file_of_another_keeps_this_one_out_and_stays(tmp_path: Path, content: str, cause: str) -> None:
     """Before anything starts; Celery noticed when calls were under way, and removed what is no such file (D9)."""

@@ -1,4 +1,4 @@
-"""Consumer acknowledgements on AMQP: one frame for many messages.
+"""Acknowledges many AMQP messages in one frame.
 
 Source: RabbitMQ documentation, "Consumer Acknowledgements and Publisher Confirms".
 """
@@ -17,38 +17,39 @@ log = get_logger(__name__)
 
 
 class Soon(Protocol):
-    """Runs a function soon in the thread that owns the channel. May be called by any thread."""
+    """Runs a function soon, in the thread that owns the channel. Any thread may call it."""
 
     def __call__(self, run: Callable[[], None], /) -> Any: ...
 
 
 class Acknowledgements:
-    """Those of one channel, on which nothing else acknowledges. All but what `expect` returns is for one thread.
+    """The acknowledgements of one channel, on which nothing else acknowledges.
 
-    What is done with together goes together; of that, what came before all that is still open takes a single frame.
-    `errors` are those of a connection or channel that is gone: the broker delivers again what it was not told of.
-    What there was no room for waits here by its number and size, until `put_back` returns it to its queue.
+    Only the function that `expect` returns may be called by several threads. Messages that are done at the same time
+    are acknowledged together, and those before all open ones take a single frame. `errors` are the errors of a lost
+    connection or channel; the broker then delivers unacknowledged messages again. Messages without room are noted here
+    by tag and size until `put_back` returns them to their queue.
     """
 
     def __init__(self, channel: Any, call_soon: Soon, errors: tuple[type[Exception], ...]) -> None:
         self._channel, self._call_soon, self._errors = channel, call_soon, errors
         self._open: dict[int, None] = {}
-        """Delivery tags, which rise, in the order of delivery."""
+        """Rising delivery tags in the order of delivery."""
         self._done: deque[int] = deque()
         self._due = False
         self._set_aside: deque[tuple[int, int]] = deque()
 
     def expect(self, tag: int) -> Callable[[], None]:
-        """A message was delivered; what to call, from any thread, when it is on record."""
+        """Note that a message was delivered. Returns a function to call, from any thread, when it is on record."""
         self._open[tag] = None
         return partial(self._note, tag)
 
     def set_aside(self, tag: int, size: int) -> None:
-        """A message that was expected cannot be kept."""
+        """Note that there is no room for an expected message."""
         self._set_aside.append((tag, size))
 
     def put_back(self, room_bytes: int) -> None:
-        """Return to their queue as many of those set aside as there is room for; they will be delivered again."""
+        """Return as many of the messages without room as fit now to their queue, which delivers them again."""
         while self._set_aside and self._set_aside[0][1] <= room_bytes:
             tag, size = self._set_aside.popleft()
             room_bytes -= size
@@ -58,7 +59,7 @@ class Acknowledgements:
 
     def _note(self, tag: int) -> None:
         self._done.append(tag)
-        # Whoever finds them due finds it before the tags are taken.
+        # If it is due already, the tags have not been collected yet, so this one is among them.
         if not self._due:
             self._due = True
             self._call_soon(self._acknowledge)

@@ -1,4 +1,4 @@
-"""The bootstep that tells the engine's watch that Celery's consumer still turns."""
+"""The bootstep that tells the engine's watch that Celery's consumer still runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BEAT_SECONDS = 1.0
 
 
 class BeatStep(bootsteps.StartStopStep):
-    """While the consumer's event loop turns, its timer beats; where it is stuck, its socket can be cut from outside."""
+    """Beats by the timer of the consumer's event loop. If the loop is stuck, its socket can be cut from outside."""
 
     name = "callworker beat"
     requires = ("worker.celery_edge.consuming:CallTasks",)
@@ -26,7 +26,7 @@ class BeatStep(bootsteps.StartStopStep):
         self._timer = consumer.timer.call_repeatedly(BEAT_SECONDS, consumer.watch.beat)
 
     def stop(self, consumer: Any) -> None:
-        """Also where an earlier step failed, and this one was never started."""
+        """Stop beating. Celery also calls this if an earlier step failed and this one was never started."""
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
@@ -34,6 +34,6 @@ class BeatStep(bootsteps.StartStopStep):
 
 
 def _cut(consumer: Any) -> None:
-    """End the connection under the consumer's feet: it wakes with an error, and Celery connects anew."""
+    """Cut the consumer's connection: the consumer wakes with an error, and Celery connects again."""
     with suppress(OSError, AttributeError):
         consumer.connection.connection.sock.shutdown(socket.SHUT_RDWR)

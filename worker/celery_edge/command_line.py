@@ -1,6 +1,6 @@
-"""Celery's command line as this program takes it: each option and command is heeded, or refused with its reason.
+"""Celery's command line for this program: each option and command is obeyed, or refused with a reason.
 
-Celery would pass most of them by without a word, and some would lose events or jobs.
+Without this most of them would silently have no effect, and some would lose events or jobs.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ import click
 
 from worker.settings import Settings
 
-HEEDED = frozenset(
+OBEYED = frozenset(
     {"hostname", "loglevel", "concurrency", "pool", "logfile", "pidfile"}
     | {"without_gossip", "without_mingle", "without_heartbeat"}
 )
-"""Of `celery worker`; the last three say how this worker is in any case."""
+"""Options of `celery worker`. The last three say what this worker does anyway."""
 
 LEVELS = {"CRITICAL": "ERROR", "FATAL": "ERROR"}
-"""Celery's levels that LOG_LEVEL does not have, with what they are here: nothing that bad is kept back anyway."""
+"""Celery's levels that LOG_LEVEL does not have, and the levels that replace them."""
 
 _ONE_PROCESS = "calls share one process; start more workers for more processes"
-_ALL_QUEUES = "a worker takes from all of its queues, which is what keeps accounts apart"
-_NO_LIMITS = "PROXSTOP_TIMEOUT bounds a call"
+_ALL_QUEUES = "a worker takes from all of its queues, so that accounts do not delay each other"
+_NO_LIMITS = "PROXSTOP_TIMEOUT limits the time of a call"
 _NO_BEAT = "this worker has no periodic tasks; run beat with the app that has them"
-_FETCHES = "a worker fetches what it can put on record, on every broker"
-_NO_OTHER_USER = "start it as the user that it is to run as, with systemd's User= or a container's user"
-_NO_DETACH = "a start that fails in the background is seen by nobody; use systemd, a container or nohup"
+_FETCHES = "a worker fetches as much as it can put on record, on every broker"
+_NO_OTHER_USER = "start it as the user that it must run as, with systemd's User= or a container's user"
+_NO_DETACH = "nobody would see a start that fails in the background; use systemd, a container or nohup"
 
 REFUSED: Mapping[str, str] = {
     "detach": _NO_DETACH,
@@ -35,7 +35,7 @@ REFUSED: Mapping[str, str] = {
     "executable": _NO_DETACH,
     "uid": _NO_OTHER_USER,
     "gid": _NO_OTHER_USER,
-    "statedb": "there are no revoked tasks to remember; a job with an id that was seen is dropped",
+    "statedb": "there are no revoked tasks to remember; a job with a known id is dropped",
     "optimization": _ONE_PROCESS,
     "prefetch_multiplier": _FETCHES,
     "disable_prefetch": _FETCHES,
@@ -45,10 +45,10 @@ REFUSED: Mapping[str, str] = {
     "max_tasks_per_child": _ONE_PROCESS,
     "max_memory_per_child": _ONE_PROCESS,
     "pool_start_method": _ONE_PROCESS,
-    "purge": "it would throw away jobs that somebody waits for; delete them at the broker",
+    "purge": "it would delete jobs that somebody waits for; to delete jobs, purge the queue at the broker",
     "queues": _ALL_QUEUES,
     "exclude_queues": _ALL_QUEUES,
-    "include": "a worker runs no tasks but calls.verify",
+    "include": "a worker runs only the task calls.verify",
     "heartbeat_interval": "a worker sends no Celery events; use /livez",
     "autoscale": "set the most calls in flight with -c or CONCURRENCY",
     "beat": _NO_BEAT,
@@ -57,18 +57,16 @@ REFUSED: Mapping[str, str] = {
 }
 
 POOLS = ("threads",)
-POOL = (
-    "the pool is threads, which runs no call itself: calls share one thread, up to -c at once; leave it out"
-)
+POOL = "leave it out: the pool is threads, and all calls share one thread, up to -c at once"
 
 GLOBAL_REFUSED: Mapping[str, str] = {
     "result_backend": "there are no Celery results; use the results queue or `callworker job`",
     "loader": "the app has its own",
-    "config": "settings are environment variables of their own, which docs/reference/settings.md lists",
+    "config": "settings are environment variables, which docs/reference/settings.md lists",
 }
-"""Of `celery` itself, before the command."""
+"""Options of `celery` itself, before the command."""
 
-_REMOTE = "workers take no remote control, which would show arguments and in them PINs; use"
+_REMOTE = "workers have no remote control, because it would show arguments with PINs; use"
 COMMANDS: Mapping[str, str] = {
     "inspect": f"{_REMOTE} /livez, /readyz and /metrics of each, `callworker accounts` and `callworker job`",
     "status": f"{_REMOTE} /livez and /readyz of each",
@@ -79,24 +77,24 @@ COMMANDS: Mapping[str, str] = {
     "graph": f"{_REMOTE} /metrics of each",
     "beat": "there are no periodic tasks here",
     "result": "there are no Celery results; use `callworker job` or the results queue",
-    "purge": "it would throw away jobs that somebody waits for; delete them at the broker",
+    "purge": "it would delete jobs that somebody waits for; to delete jobs, purge the queue at the broker",
     "multi": _NO_DETACH,
 }
-"""Commands of `celery -A worker.app` that would find nobody, or do harm."""
+"""Commands of `celery -A worker.app` that would get no answer, or do harm."""
 
 
 class Given(NamedTuple):
-    """An option as it was given: how it is spelled, and its value before any conversion."""
+    """An option as it was given: its spelling, and its value before any conversion."""
 
     spelled: str
     value: str
 
 
 class Judge(click.Option):
-    """A hidden option of every command, which is read before all others and refuses what is not heeded.
+    """A hidden option of every command. It is read before all others, and refuses each option that is not obeyed.
 
     Celery adds an app's own options to its commands (`user_options["preload"]`). This one looks at the words as they
-    were given: to convert them first would import the pool that is about to be refused.
+    were given, because converting them would import the pool that may be refused.
     """
 
     def __init__(self) -> None:
@@ -107,7 +105,7 @@ class Judge(click.Option):
     def handle_parse_result(
         self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
     ) -> tuple[Any, list[str]]:
-        """Ends the program with status 2, and a line for each word that is not heeded."""
+        """End the program with status 2 and a line for each refused word, if there is any."""
         if ctx.resilient_parsing:
             return super().handle_parse_result(ctx, opts, args)
         given = dict(_given(ctx, opts)) if ctx.command.name == "worker" else {}
@@ -117,7 +115,7 @@ class Judge(click.Option):
         if lines:
             ctx.exit(2)
         if "loglevel" in given:
-            _heed_level(ctx.obj.app, given["loglevel"].value)
+            _set_level(ctx.obj.app, given["loglevel"].value)
         return super().handle_parse_result(ctx, opts, args)
 
 
@@ -145,7 +143,7 @@ def _of_program(ctx: click.Context) -> Iterator[str]:
 
 
 def _given(ctx: click.Context, opts: Mapping[str, Any]) -> Iterator[tuple[str, Given]]:
-    """Each option that was given, by its name: on the command line, or as a variable."""
+    """Yield each option that was given on the command line or as a variable, with its name."""
     for parameter in ctx.command.params:
         name = parameter.name or ""
         if name in opts:
@@ -165,7 +163,7 @@ def _problem(option: str, value: str) -> str | None:
 
 
 def _breach(variable: str, value: str) -> str | None:
-    """What is wrong with the value of a setting that an option stands for."""
+    """Say what is wrong with the value of an option that sets a setting."""
     line = Settings.sound_part({variable: value})[1].get(variable)
     return line.removeprefix(f"{variable}: ") if line else None
 
@@ -174,6 +172,6 @@ def _level(word: str) -> str:
     return LEVELS.get(word.upper(), word)
 
 
-def _heed_level(app: Any, word: str) -> None:
+def _set_level(app: Any, word: str) -> None:
     settings, _ = Settings.sound_part({"LOG_LEVEL": _level(word)})
     app.settings = app.settings.model_copy(update={"log_level": settings.log_level})

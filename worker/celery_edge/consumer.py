@@ -1,11 +1,11 @@
-"""Celery's consumer, with the way of a message changed: into the intake instead of a pool.
+"""Celery's consumer, changed so that messages go to the intake instead of a pool.
 
-Celery's own path would run one task at a time per pool slot, log a message that it cannot decode with its whole
-body, and drop it. Here every message becomes an entry of the intake, which admits in batches and acknowledges what
-is on record.
+Celery would run one task at a time for each slot of the pool. It would drop a message that it cannot decode, and log
+its whole body. Here every message becomes an entry of the intake, which admits jobs in batches and acknowledges those
+on record.
 
-On AMQP messages arrive over Celery's connection. On Redis the engine fetches them itself (`engine.redis_queue`),
-because kombu's fetch can lose one; the consumer then has no queue, and only keeps Celery's worker running.
+On AMQP messages arrive over Celery's connection. On Redis the engine fetches them (`worker.inbound.redis_queue`),
+because kombu's fetch can lose one. Then the consumer has no queue and only keeps Celery's worker running.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ from worker.inbound.messages import Envelope, read_plain, read_task
 
 LOOK_UP_SECONDS = 0.5
 PREFETCH = 200
-"""Messages in hand from each queue. What one queue has in hand lies before a message that comes now in another; fewer
-would make batches smaller than what the intake can do. RabbitMQ knows no bound in bytes, so that what comes beyond the
-intake's is set aside."""
+"""Unacknowledged messages from each queue. A new message of another queue waits behind them, so there should be few;
+with fewer than this, batches would be smaller than the intake can handle. RabbitMQ has no bound in bytes, so messages
+beyond the intake's bound are set aside."""
 
 
 class CallConsumer(Consumer):
-    """Hands each message of the task queues, and of `calls.intake`, to the worker's intake.
+    """Passes each message of the task queues, and of `calls.intake`, to the worker's intake.
 
-    Of Celery's steps only those that consume are kept: no gossip, no remote control (which shows arguments, and with
-    them PINs), no delayed delivery (which declares 28 exchanges and queues).
+    Of Celery's steps only those that consume are kept. There is no gossip, no remote control (it shows arguments with
+    PINs) and no delayed delivery (it declares 28 exchanges and queues).
     """
 
     class Blueprint(Consumer.Blueprint):
@@ -69,7 +69,7 @@ class CallConsumer(Consumer):
         self._pacing = Pacing()
 
     def connect(self) -> Any:
-        """A connection on which all queues are there, however long that takes."""
+        """Connect and declare all queues, and try again until that succeeds."""
         self._acknowledgements = []
         while True:
             self._wait(self._pacing.next())
@@ -78,7 +78,7 @@ class CallConsumer(Consumer):
             except BrokerUnavailable as error:
                 self.watch.failed(error)
             except ConfigurationError as error:
-                # The address was good at the start: a file that it names is gone.
+                # The address was valid at the start, so a file that it names has been removed.
                 self.watch.failed(BrokerRefused(str(error)))
 
     def _connected(self) -> Any:
@@ -92,7 +92,7 @@ class CallConsumer(Consumer):
         return connection
 
     def _prepare(self, connection: Any) -> None:
-        """`results` is declared too: where events cannot leave, no job is taken."""
+        """Declare the queues. `results` is one of them, because no job may be taken if events cannot be published."""
         establish(connection)
         over_amqp = connection.transport.driver_type == "amqp"
         if over_amqp:
@@ -103,7 +103,7 @@ class CallConsumer(Consumer):
             ease(connection.connection)
 
     def _wait(self, seconds: float) -> None:
-        """Raises Celery's exceptions where the worker is told to stop."""
+        """Wait. Raises Celery's exceptions if the worker is told to stop."""
         ends = time.monotonic() + seconds
         maybe_shutdown()
         while (left := ends - time.monotonic()) > 0:
@@ -111,12 +111,12 @@ class CallConsumer(Consumer):
             maybe_shutdown()
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """As Celery does; but it is told once, until the consumer turns again."""
+        """Handle a lost connection as Celery does, but log it only once until the consumer runs again."""
         self.watch.failed(_told(exc))
         super().on_connection_error_after_connected(exc)
 
     def register_with_event_loop(self, hub: Any) -> None:
-        """As Celery does; but a loop that may sleep for ten seconds hears a signal to stop only then."""
+        """Register as Celery does, and wake the loop often: else it would notice a signal to stop up to 10 s late."""
         super().register_with_event_loop(hub)
         hub.call_repeatedly(LOOK_UP_SECONDS, self._put_back)
 
@@ -125,7 +125,7 @@ class CallConsumer(Consumer):
         return self._taker(self.task_consumer.channel, read_task, Source.CELERY)
 
     def plain_consumers(self, channel: Any) -> list[KombuConsumer]:
-        """The consumer of plain JSON; on Redis a stream of that name takes its place."""
+        """The consumer of plain JSON. On Redis there is none, because a stream with that name takes its place."""
         if self.connection.transport.driver_type != "amqp":
             return []
         callback = self._taker(channel, read_plain, Source.QUEUE)
@@ -145,14 +145,14 @@ class CallConsumer(Consumer):
         return intake
 
     def _put_back(self) -> None:
-        """Have the broker deliver what there was no room for, one channel after the other."""
+        """Let the broker deliver the messages without room again, one channel after the other."""
         for acknowledgements in self._acknowledgements:
             acknowledgements.put_back(self._intake.room_bytes // 2)
 
     def _taker(
         self, channel: Any, read: Callable[[Envelope], Submission | Broken], source: Source
     ) -> Callable[[Message], None]:
-        """What takes the messages of a channel that is new with this connection."""
+        """The callback for the messages of a new channel of this connection."""
         errors = (*self.connection_errors, *self.channel_errors)
         acknowledgements = Acknowledgements(channel, self.call_soon, errors)
         self._acknowledgements.append(acknowledgements)
@@ -172,7 +172,7 @@ class CallConsumer(Consumer):
 
 
 def _told(problem: Exception) -> BrokerUnavailable:
-    """An error of a connection that was there."""
+    """Translate the error of an established connection."""
     kind, what = (
         (BrokerRefused, "the broker refuses")
         if refuses(problem)
@@ -189,7 +189,7 @@ def received_entry(
     source: Source,
     done: Callable[[], None],
 ) -> Entry:
-    """Nothing of it is decoded yet: that is done where a message that crashes its worker leaves a mark."""
+    """Make an entry without decoding the message. That is done where a message that crashes its worker is marked."""
     redelivered = bool((message.delivery_info or {}).get("redelivered"))
     received = message.body
     if not isinstance(received, Received):
@@ -218,8 +218,8 @@ def _read_received(
 def _failing_with_the_connection() -> Iterator[None]:
     """Turn an error of the worker itself into one of the connection.
 
-    Any other would end the worker, or leave the message with nobody: Celery swallows, as it starts, one without a
-    number. On a new connection the broker delivers the message again, and says so.
+    Any other error would end the worker, or leave the message unhandled: during its start Celery ignores an error
+    without a number. On a new connection the broker delivers the message again, marked as redelivered.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Celery's step that consumes tasks, fit for quorum queues and for queues that are there already."""
+"""Celery's step that consumes tasks, changed for quorum queues and for queues that exist already."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from worker.broker.connection import connection_to
 
 
 class CallTasks(Tasks):
-    """Prefetch is counted per consumer, which every kind of queue allows; quorum queues refuse a count per channel."""
+    """Counts prefetch per consumer, which every type of queue allows. Quorum queues refuse a count per channel."""
 
     def qos_global(self, c: Any) -> bool:
         return False
 
 
 class CallAMQP(AMQP):
-    """Consumes from queues that were declared as the connection was made (`CallConsumer.connect`): to declare each once
-    more takes three round trips of the broker."""
+    """Consumes from the queues that `CallConsumer.connect` declared. To declare each again takes three round trips."""
 
     def Connection(self, url: str, *_: Any, **options: Any) -> Any:  # noqa: N802 (Celery's name)
-        """Every connection of Celery's is made as all others are; only how long it waits is its own affair."""
+        """Make Celery's connections as all others are made. Celery only chooses how long they wait."""
         own = ("heartbeat", "transport_options", "connect_timeout")
         return connection_to(url, **{name: options[name] for name in own})
 

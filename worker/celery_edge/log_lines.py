@@ -1,4 +1,4 @@
-"""The first and the last log line of a worker."""
+"""Writes the first and the last log line of a worker."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from worker.broker.address import broker_url
 from worker.engine.engine import Left
 from worker.settings import Settings
 
-ACCOUNTS_NAMED = 20
+MAX_ACCOUNTS = 20
+"""Accounts that the first line names."""
 
 log = structlog.get_logger(__name__)
 
 
 def tell_start(settings: Settings, accounts: Sequence[str], *, places: int) -> None:
-    """`worker.started`: which version works for whom, and with how many places for calls."""
+    """Log `worker.started` with the version, the accounts and the places for calls."""
     log.info(
         "worker.started",
         version=__version__,
@@ -31,10 +32,10 @@ def tell_start(settings: Settings, accounts: Sequence[str], *, places: int) -> N
 
 
 def tell_end(left: Left, seconds: float) -> None:
-    """`worker.stopped`: how long it worked, and what it leaves to others."""
+    """Log `worker.stopped` with the running time, and the work that is left to others."""
     log.info("worker.stopped", seconds=round(seconds, 1), **asdict(left))
 
 
 def _named(accounts: Sequence[str]) -> str:
-    more = len(accounts) - ACCOUNTS_NAMED
-    return ", ".join(accounts[:ACCOUNTS_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(accounts) - MAX_ACCOUNTS
+    return ", ".join(accounts[:MAX_ACCOUNTS]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""Pauses between attempts at a connection."""
+"""Computes the pauses between attempts to connect."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 from worker.engine.loops import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
 
 LASTING_SECONDS = 10.0
-"""A connection that was kept for so long was a good one."""
+"""A connection that lasted so long was a good one."""
 
 
 class Pacing:
-    """None before the first attempt; then from 0.1 s to 5 s, doubled while what was attempted does not last."""
+    """The pauses before attempts: none before the first, then 0.1 s, doubled up to 5 s while no connection lasts."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -20,7 +20,7 @@ class Pacing:
         self._last: float | None = None
 
     def next(self) -> float:
-        """Seconds to wait before the attempt that follows; to be asked once for each."""
+        """The seconds to wait before the next attempt. Call it once for each attempt."""
         if self._last is None:
             pause = 0.0
         elif self._clock() - self._last > LASTING_SECONDS:

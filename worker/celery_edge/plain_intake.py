@@ -24,7 +24,7 @@ class PlainIntakeStep(bootsteps.StartStopStep):
             plain.consume()
 
     def stop(self, consumer: Any) -> None:
-        """Also where an earlier step failed, and this one was never started."""
+        """Stop consuming. Celery also calls this if an earlier step failed and this one was never started."""
         consumers, self._consumers = self._consumers, []
         for plain in consumers:
             ignore_errors(consumer, plain.cancel)

@@ -1,4 +1,4 @@
-"""The file that `--pidfile` names: it holds this process's id while the worker runs, and keeps a second one out."""
+"""The file that `--pidfile` names. It holds the process id while the worker runs, and prevents a second worker."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from worker.errors import ConfigurationError
 
 @contextmanager
 def process_file(path: str | None) -> Iterator[None]:
-    """Hold the file, or nothing where no path is given.
+    """Hold the file during the `with` block. Does nothing if no path is given.
 
-    Raises ConfigurationError where another process runs that holds it, or it cannot be written. A file that was left
-    behind is replaced; one that holds anything but a process's id is not.
+    Raises ConfigurationError if a running process holds the file, if it cannot be written, or if it holds anything but
+    a process id. A file that an ended process left behind is replaced.
     """
     if path is None:
         yield
@@ -36,9 +36,7 @@ def _take(lock: Any) -> None:
     try:
         holder = lock.read_pid()
     except ValueError:
-        raise ConfigurationError(
-            f"--pidfile: {lock.path}: holds something else than a process's id"
-        ) from None
+        raise ConfigurationError(f"--pidfile: {lock.path}: does not hold a process id") from None
     if holder and not lock.remove_if_stale():
-        raise ConfigurationError(f"--pidfile: {lock.path}: process {holder} holds it and runs")
+        raise ConfigurationError(f"--pidfile: {lock.path}: the running process {holder} holds it")
     lock.acquire()

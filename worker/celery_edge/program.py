@@ -1,4 +1,4 @@
-"""Celery's worker program, started so that several on one host just work."""
+"""Celery's worker program, changed so that several can run on one host."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ from worker.telemetry import logs, outlet
 from worker.wiring import Wiring
 
 SWITCH_SECONDS = 0.002
-"""After how long a busy thread lets another one run. Python's 5 ms are longer than many a slot is valid."""
+"""The time after which a busy thread lets another one run. Python's 5 ms are longer than many slots are valid."""
 
 GARBAGE_THRESHOLD = 20_000
-"""Objects between two looks for cycles. Python's 700 are a look every few jobs."""
+"""Objects between two searches for cycles. With Python's 700 there would be a search every few jobs."""
 
 
 class CallWorker(Worker):
-    """A worker with a name of its own, without the chatter between workers that this program has no use for."""
+    """A worker with a unique name, and without Celery's messages between workers, which this program does not need."""
 
     pidfile: str | None = None
 
     def __init__(self, app: Any = None, hostname: str | None = None, **options: Any) -> None:
         if hostname in (None, default_nodename(None)):
             hostname = f"callworker-{os.getpid()}@{socket.gethostname()}"
-        # Celery warns root of pickle, which is refused here.
+        # Celery warns the user root of pickle, which is refused here.
         warnings.simplefilter("ignore", SecurityWarning)
         options |= {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
         with refused_in_lines():
@@ -69,7 +69,7 @@ class CallWorker(Worker):
 
     @staticmethod
     def _check(open_log: Callable[[], object]) -> None:
-        """The log comes first: the other checks write to it."""
+        """Check everything before the start. The log comes first, because the other checks write to it."""
         every([open_log, failpoints.arm_from, checks.check])
 
     def _log_to(self, path: str | None, hostname: str | None) -> None:
@@ -77,7 +77,7 @@ class CallWorker(Worker):
         logs.configure(self.settings.log_level, self.settings.log_format, stream)
 
     def setup_queues(self, include: Any, exclude: Any = None) -> None:
-        """As Celery does; but on Redis the engine fetches, and the consumer gets no queue."""
+        """Set up queues as Celery does, but leave none to the consumer on Redis, where the engine fetches."""
         super().setup_queues(include, exclude)
         if redis_broker(self.settings) is not None:
             self.app.amqp.queues.deselect([queue.name for queue in TASK_QUEUES])
@@ -88,16 +88,16 @@ class CallWorker(Worker):
 
     def on_init_blueprint(self) -> None:
         super().on_init_blueprint()
-        # It warns at each reconnect of a setting without effect here, and has just asked to see that always.
+        # Celery warns at each reconnect of a setting without effect here, and has just enabled that warning.
         warnings.simplefilter("ignore", CPendingDeprecationWarning)
 
     def start(self) -> None:
         """Run until told to stop.
 
-        The engine starts before the consumer takes messages and stops after it has let go of them; the embedded
-        server, where there is one, comes first and leaves last.
+        The engine starts before the consumer takes messages, and stops after the consumer has ended. An embedded server
+        starts first and ends last.
         """
-        # Celery would take the file only when calls are under way already.
+        # Celery would take the file only after calls have started.
         pidfile, self.pidfile = self.pidfile, None
         with refused_in_lines(), process_file(pidfile), self._store():
             began = None
@@ -120,7 +120,7 @@ class CallWorker(Worker):
 
 
 def _log_file(path: str, hostname: str) -> TextIO:
-    """The file of `--logfile`, opened once: what rotates it must copy and truncate. Raises ConfigurationError."""
+    """Open the file of `--logfile`, once: rotate it by copying and truncating. Raises ConfigurationError."""
     named = Path(node_format(path, hostname))
     try:
         return named.open("a", buffering=1, encoding="utf-8", errors="backslashreplace")
@@ -129,7 +129,7 @@ def _log_file(path: str, hostname: str) -> TextIO:
 
 
 def _tune_interpreter() -> None:
-    """What is there at the start stays: the garbage collector need not look at it again, nor at the rest so often."""
+    """Let the garbage collector skip the objects of the start, which stay anyway, and search the others less often."""
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()
@@ -137,7 +137,7 @@ def _tune_interpreter() -> None:
 
 
 def _on_further_signals() -> threading.Event:
-    """An event that is set by the next signal to stop: who sends a second one does not want to wait."""
+    """An event that the next signal to stop sets: a second signal means that the sender does not want to wait."""
     hurry = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: hurry.set())

@@ -1,8 +1,8 @@
-"""What the worker says when it is sent a signal: in the log, without any value of the program.
+"""Answers signals in the log, without showing any value of the program.
 
-Celery's own answer to SIGUSR1 prints all local variables, and to SIGUSR2 it may open a debugger to whoever connects:
-both would show PINs and numbers. What it says to a signal to stop it writes to standard error, where a full pipe would
-keep it for ever.
+Celery answers SIGUSR1 by printing all local variables, and SIGUSR2 by opening a debugger to anybody who connects. Both
+would show PINs and phone numbers. It answers a signal to stop on standard error, where a full pipe would block it
+forever.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 def answer_signals() -> None:
-    """Answer from now on in place of Celery; for the main thread."""
+    """Answer signals in place of Celery from now on. Call it in the main thread."""
     celery_worker.safe_say = _say
     for number in SIGNALS:
         signal.signal(number, _answer)
@@ -37,7 +37,7 @@ def _answer(*_: object) -> None:
 
 
 def _aside(work: Callable[[], object]) -> None:
-    """Do it in a thread of its own: a signal comes at any moment, also while this thread holds a lock of the log."""
+    """Do the work in another thread: a signal may come while this thread holds a lock of the log."""
     threading.Thread(target=work, name="signals", daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""How the program refuses to start: a line on standard error for each thing that is wrong, and exit status 1."""
+"""Refuses to start, with a line on standard error for each problem and exit status 1."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 @contextmanager
 def refused_in_lines() -> Iterator[None]:
-    """End the program where settings, files or the machine are not as they must be."""
+    """End the program if settings, files or the machine are not as they must be."""
     try:
         yield
     except ConfigurationError as error:
@@ -29,14 +29,14 @@ def refused_in_lines() -> Iterator[None]:
 
 
 def _line(problem: str) -> str:
-    """One line, whatever stands in a path that is named in it."""
+    """Make one line of the problem, even if a path in it has control characters."""
     return "callworker: " + "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in problem)
 
 
 def settings_or_exit(*, of_worker: bool | None = None) -> Settings:
-    """The settings. Where one is wrong the program ends, and a worker tells what else is in its way in the same breath.
+    """Read the settings. If one is wrong the program ends, and a worker also reports all else that prevents its start.
 
-    Unless `of_worker` says so, Celery's command line tells whether this is a worker: it loads the app after it has read
+    Unless `of_worker` says whether this is a worker, Celery's command line does: it loads the app after it has read
     `worker` in `celery -A worker.app worker`.
     """
     with refused_in_lines():
@@ -49,13 +49,13 @@ def settings_or_exit(*, of_worker: bool | None = None) -> Settings:
 
 
 def tell_unread_variables(named: Iterable[str]) -> None:
-    """Log each variable that nothing reads and that looks like one of ours; `named` are those of the accounts file."""
+    """Log each variable that nothing reads and that looks like a setting. `named` are those of the accounts file."""
     for name, meant in misspelt(os.environ, named).items():
         log.warning("settings.variable_unread", variable=name, meant=meant)
 
 
 def _unread_variables() -> list[str]:
-    """A hint for each name that looks misspelt: it may be why a setting is not as it should be."""
+    """A hint for each name that looks misspelt, which may be why a setting is wrong."""
     return [
         f"{name} is set, and nothing reads it; did you mean {meant}?"
         for name, meant in misspelt(os.environ).items()
@@ -68,7 +68,7 @@ def _is_worker_program() -> bool:
 
 
 def _check_all() -> None:
-    # Producers load the app too, and need nothing of what this imports.
+    # Producers load the app too, and do not need what this imports.
     from worker.preflight import checks  # noqa: PLC0415
 
     checks.check()

@@ -12,11 +12,12 @@ from worker.errors import ConfigurationError
 
 @shared_task(name=TASK_NAME, bind=True, ignore_result=True, typing=False)
 def verify(self: Task, **job: Any) -> None:
-    """Place a verification call; the keyword arguments are the job's fields.
+    """Place a verification call. The keyword arguments are the fields of the job.
 
-    A worker of this project never runs this body: its consumer hands the message to the intake, which admits in
-    batches (`worker.celery_edge.consumer`). So it is reached only where no such worker is: called directly, or eagerly.
+    A worker of this project never runs this body: its consumer passes the message to the intake, which admits jobs in
+    batches (`worker.celery_edge.consumer`). So it runs only without such a worker, when it is called directly or
+    eagerly.
     """
     raise ConfigurationError(
-        f"{self.name} runs in a callworker worker only: send it with .delay(…) or enqueue()"
+        f"{self.name} runs only in a callworker worker: send it with .delay(…) or enqueue()"
     )
