@@ -13,14 +13,14 @@ import redis
 from kombu import Connection, Exchange, Queue
 
 from tests.contract.gate import Gate
-from worker.broker.connection import WAITS, Waits
+from worker.broker.connection import TIMEOUTS, Timeouts
 from worker.delivery.ports import OutgoingEvent
 from worker.delivery.reader import peek_results, read_results
 from worker.delivery.results import ResultsQueue
 from worker.errors import BrokerUnavailable, ConfigurationError
 
 BODY = '{"id":"evt_1","note":"Grüße, 你好 \\u0000"}'
-IMPATIENT = Waits(0.5, 0.5)
+IMPATIENT = Timeouts(0.5, 0.5)
 REAL = ["redis", "redis_socket", "amqp"]
 
 
@@ -57,8 +57,8 @@ def through(gate: Gate, broker: str) -> str:
 
 
 @contextlib.contextmanager
-def results(url: str, waits: Waits = WAITS) -> Iterator[ResultsQueue]:
-    with contextlib.closing(ResultsQueue(url, waits=waits)) as queue:
+def results(url: str, timeouts: Timeouts = TIMEOUTS) -> Iterator[ResultsQueue]:
+    with contextlib.closing(ResultsQueue(url, timeouts=timeouts)) as queue:
         yield queue
 
 
@@ -268,7 +268,7 @@ def test_following_reader_waits_for_more(broker: str) -> None:
 def test_reader_of_silent_broker_raises_in_bounded_time(broker: str, gate: Gate) -> None:
     """A reader that waits for a broker's answer does not wait for ever."""
     reader = read_results(
-        through(gate, broker), follow=True, pause=lambda _seconds: gate.jam(), waits=IMPATIENT
+        through(gate, broker), follow=True, pause=lambda _seconds: gate.jam(), timeouts=IMPATIENT
     )
     with pytest.raises(BrokerUnavailable):
         next(reader)

@@ -27,12 +27,12 @@ def broker_url(settings: Settings) -> str:
 
 
 def broker_variable(settings: Settings) -> str:
-    """The environment variable that names the broker."""
+    """Return the name of the environment variable that has the broker's address."""
     return "REDIS_URL" if settings.broker_url is None else "BROKER_URL"
 
 
 def redis_broker(settings: Settings) -> str | None:
-    """The broker's address for redis-py where the broker is one Redis server, else None (AMQP, a list)."""
+    """Return the broker's address for redis-py if the broker is one Redis server; None for AMQP or a failover list."""
     url = broker_url(settings)
     scheme = url.partition("://")[0].lower()
     return url if ";" not in url and scheme in ("redis", "rediss", "redis+socket", "unix") else None

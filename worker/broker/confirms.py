@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from worker.broker.connection import WAITS
+from worker.broker.connection import TIMEOUTS
 from worker.errors import BrokerRefused
 
 
@@ -17,7 +17,7 @@ class Confirms:
     The n-th message published on the channel has delivery tag n. Nothing else may publish on it.
     """
 
-    def __init__(self, channel: Any, answer_seconds: float = WAITS.answer_seconds) -> None:
+    def __init__(self, channel: Any, answer_seconds: float = TIMEOUTS.answer_seconds) -> None:
         self._channel, self._answer_seconds = channel, answer_seconds
         self._last_tag = 0
         self._open_tags: set[int] = set()

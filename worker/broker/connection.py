@@ -29,14 +29,14 @@ from worker.redisio.written import wait_for_file
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class Timeouts:
     """How long a broker is waited for, in seconds: for a connection, and for each answer."""
 
     connect_seconds: float = 5.0
     answer_seconds: float = 10.0
 
 
-WAITS = Waits()
+TIMEOUTS = Timeouts()
 
 
 # py-amqp raises AttributeError on a connection that was lost, kombu's Redis channel KeyError once it is dropped.
@@ -70,17 +70,22 @@ class Link:
     """A live connection with one channel, on which `queues` are declared and bound.
 
     Opening it raises BrokerUnavailable if the broker is away, refuses, or does not answer within
-    `waits.connect_seconds`. Every later wait ends after `waits.answer_seconds` with an OSError. For one thread only.
+    `timeouts.connect_seconds`. Every later wait ends after `timeouts.answer_seconds` with an OSError. For one thread.
     """
 
     def __init__(
-        self, url: str, queues: Sequence[Queue], queue_type: str | None = None, *, waits: Waits = WAITS
+        self,
+        url: str,
+        queues: Sequence[Queue],
+        queue_type: str | None = None,
+        *,
+        timeouts: Timeouts = TIMEOUTS,
     ) -> None:
         """`queue_type`: see `worker.broker.queues.of_type`."""
         self._queue_type = queue_type
         self.queues: list[Queue] = []
-        self.waits = waits
-        self.connection: Any = connection_to(url, waits)
+        self.timeouts = timeouts
+        self.connection: Any = connection_to(url, timeouts)
         try:
             with broker_errors("the broker cannot be used"):
                 self.channel: Any = self._open()
@@ -95,7 +100,7 @@ class Link:
         if isinstance(wire, amqp.Connection):
             ease(wire)
             # py-amqp's own read_timeout is swallowed by its read loop; the socket's is not.
-            wire.sock.settimeout(self.waits.answer_seconds)
+            wire.sock.settimeout(self.timeouts.answer_seconds)
         return self.connection.channel()
 
     def declare(self, queues: Iterable[Queue]) -> None:
@@ -168,7 +173,7 @@ class Link:
 
     def abandon(self) -> None:
         """Drop a connection that failed, without a word to the broker."""
-        let_go(self.connection, self.waits)
+        let_go(self.connection, self.timeouts)
 
 
 def _is_bound(queue: Queue, bindings: Bindings) -> bool:
@@ -184,22 +189,22 @@ def establish(connection: Connection) -> None:
     )
 
 
-def let_go(connection: Connection, waits: Waits = WAITS) -> None:
+def let_go(connection: Connection, timeouts: Timeouts = TIMEOUTS) -> None:
     """Drop a connection that failed, without a word to the broker."""
     with suppress(*BROKER_ERRORS):
-        connection.collect(waits.connect_seconds)
+        connection.collect(timeouts.connect_seconds)
 
 
-def connection_to(url: str, waits: Waits = WAITS, **options: Any) -> BrokerConnection:
+def connection_to(url: str, timeouts: Timeouts = TIMEOUTS, **options: Any) -> BrokerConnection:
     """Return a kombu connection that is not open yet. Of several addresses, separated by `;`, each is tried in turn.
 
     `options` are kombu's. Raises ConfigurationError for an address that no transport understands.
     """
     defaults = {
-        "connect_timeout": waits.connect_seconds,
+        "connect_timeout": timeouts.connect_seconds,
         "transport_options": {
-            "socket_timeout": waits.answer_seconds,
-            "socket_connect_timeout": waits.connect_seconds,
+            "socket_timeout": timeouts.answer_seconds,
+            "socket_connect_timeout": timeouts.connect_seconds,
         },
     }
     try:

@@ -11,7 +11,7 @@ from kombu import Queue
 
 from worker.broker.amqp_wire import written_together
 from worker.broker.confirms import Confirms
-from worker.broker.connection import WAITS, Bindings, Link, Waits, broker_errors, connection_to
+from worker.broker.connection import TIMEOUTS, Bindings, Link, Timeouts, broker_errors, connection_to
 from worker.broker.message import PERSISTENT, Message
 from worker.broker.redis_outbound import RedisOutbound
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
@@ -26,7 +26,12 @@ class Publisher:
     """
 
     def __init__(
-        self, url: str, queues: Sequence[Queue], queue_type: str | None = None, *, waits: Waits = WAITS
+        self,
+        url: str,
+        queues: Sequence[Queue],
+        queue_type: str | None = None,
+        *,
+        timeouts: Timeouts = TIMEOUTS,
     ) -> None:
         """`queues` are declared and bound on every new connection; `queue_type`: see `worker.broker.queues.of_type`.
 
@@ -34,7 +39,7 @@ class Publisher:
         """
         connection_to(url)
         self._url, self._queues, self._queue_type = url, queues, queue_type
-        self._waits = waits
+        self._timeouts = timeouts
         self._session: _Session | None = None
 
     @property
@@ -63,7 +68,7 @@ class Publisher:
 
     def _renewed(self) -> _Session:
         self._drop()
-        self._session = _Session(Link(self._url, self._queues, self._queue_type, waits=self._waits))
+        self._session = _Session(Link(self._url, self._queues, self._queue_type, timeouts=self._timeouts))
         return self._session
 
     @contextmanager
@@ -97,7 +102,7 @@ class _Session:
 
     def __init__(self, link: Link) -> None:
         self.link = link
-        self._confirms = Confirms(link.channel, link.waits.answer_seconds) if link.confirms else None
+        self._confirms = Confirms(link.channel, link.timeouts.answer_seconds) if link.confirms else None
         self._outbound: RedisOutbound | _Outbound = (
             RedisOutbound(link.channel) if link.is_redis else _Outbound(link.channel, self._confirms)
         )

@@ -2,15 +2,15 @@
 
     calls ──direct──> calls           Celery tasks `calls.verify`, from stock Celery producers
     (default) ──────> calls.0 … 15    the same, from this package's producer, by the account's shard: a flood
-                                      of one account lies before the jobs of its own shard alone
+                                      of one account delays only the jobs of its own shard
                       calls.intake    plain JSON jobs, on AMQP only; on Redis a stream of this name takes
                                       its place
     results ──topic──> results (#)    terminal events, routing key = the event's type
 
-Both sides of a queue must declare it alike, or an AMQP broker refuses the second one. A stock Celery or kombu client
-declares it durable and without a type, so this program does too, and RabbitMQ's own `default_queue_type` says whether
-that means a quorum queue. AMQP_QUEUE_TYPE names the type outright, see `of_type`. A queue that somebody has
-declared otherwise before is used as it is (`broker.declaring`).
+Both sides of a queue must declare it in the same way, or an AMQP broker refuses the second one. A stock Celery or kombu
+client declares it durable and without a type, so this program does too, and RabbitMQ's `default_queue_type` decides
+whether that means a quorum queue. AMQP_QUEUE_TYPE names the type explicitly, see `of_type`. A queue that exists with
+other properties is used as it is (`broker.declaring`).
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ def _durable(name: str, exchange: Exchange | None = None, routing_key: str = "")
 
 
 CALLS = _durable("calls", Exchange("calls", type="direct", durable=True), "calls")
-# On the default exchange, whose routing keys are the queues' names: no binding to make, or to be forgotten by a Redis.
+# They use the default exchange, whose routing keys are the names of queues: there is no binding that Redis could lose.
 SHARD_QUEUES = tuple(
     _durable(f"{CALLS.name}.{shard}", routing_key=f"{CALLS.name}.{shard}") for shard in range(SHARDS)
 )
 TASK_QUEUES = (CALLS, *SHARD_QUEUES)
-"""Where workers look for Celery tasks."""
+"""The queues from which workers take Celery tasks."""
 INTAKE = _durable("calls.intake")
 RESULTS_EXCHANGE = Exchange("results", type="topic", durable=True)
 RESULTS = _durable("results", RESULTS_EXCHANGE, "#")
 
 
 def queue_of(account: str) -> Queue:
-    """The queue of the account's shard, the one on which its state is kept."""
+    """Return the queue of the account's shard, the same shard that holds its state."""
     return SHARD_QUEUES[shard_of(account)]
 
 

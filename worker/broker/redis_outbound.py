@@ -35,7 +35,7 @@ class RedisOutbound:
         self._tags = map(f"{uuid.uuid4()}-{{}}".format, itertools.count())
 
     def send(self, batch: Sequence[Message], bindings: Bindings) -> None:
-        """One round trip; a queue's messages stay in order. A message that no queue is bound for goes nowhere."""
+        """Send the batch in one round trip. Keeps the order within a queue; drops a message for which none is bound."""
         queues_of = cache(partial(self._queues, bindings))
         lists: dict[str, list[str]] = {}
         for message in batch:
@@ -59,7 +59,7 @@ class RedisOutbound:
 
 
 def envelope(message: Message, tag: str) -> str:
-    """A JSON message as kombu's Redis channel puts it into a list; `tag` is to be unique.
+    """Return a JSON message in the form in which kombu's Redis channel puts it into a list; `tag` must be unique.
 
     Source: `prepare_message` and `_inplace_augment_message` in kombu/transport/virtual/base.py, kombu 5.
     """

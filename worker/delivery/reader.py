@@ -10,7 +10,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-from worker.broker.connection import WAITS, Link, Waits, broker_errors
+from worker.broker.connection import TIMEOUTS, Link, Timeouts, broker_errors
 from worker.broker.queues import RESULTS
 from worker.errors import BrokerUnavailable
 
@@ -27,7 +27,7 @@ def read_results(
     most: int | None = None,
     pause: Callable[[float], object] = time.sleep,
     queue_type: str | None = None,
-    waits: Waits = WAITS,
+    timeouts: Timeouts = TIMEOUTS,
 ) -> Iterator[str]:
     """Yield the body of each event in queue `results`, oldest first, `most` of them; with `follow`, wait for more. The
     first one is waited for a moment in any case.
@@ -42,7 +42,7 @@ def read_results(
     Raises BrokerUnavailable, also in the middle, and ConfigurationError for an address no transport
     understands. `queue_type`: see `worker.broker.queues.of_type`.
     """
-    link = Link(broker_url, [RESULTS], queue_type, waits=waits)
+    link = Link(broker_url, [RESULTS], queue_type, timeouts=timeouts)
     try:
         left = math.inf if most is None else most
         patience = math.inf if follow else FIRST_SECONDS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from worker.broker.connection import WAITS, Waits
+from worker.broker.connection import TIMEOUTS, Timeouts
 from worker.broker.message import Message
 from worker.broker.publisher import Publisher
 from worker.broker.queues import RESULTS, RESULTS_EXCHANGE
@@ -17,9 +17,11 @@ class ResultsQueue:
     For one thread only. Raises ConfigurationError at once if no transport understands `broker_url`.
     """
 
-    def __init__(self, broker_url: str, queue_type: str | None = None, *, waits: Waits = WAITS) -> None:
+    def __init__(
+        self, broker_url: str, queue_type: str | None = None, *, timeouts: Timeouts = TIMEOUTS
+    ) -> None:
         """`queue_type`: see `worker.broker.queues.of_type`."""
-        self._publisher = Publisher(broker_url, [RESULTS], queue_type, waits=waits)
+        self._publisher = Publisher(broker_url, [RESULTS], queue_type, timeouts=timeouts)
 
     def publish(self, batch: Sequence[OutgoingEvent]) -> None:
         """Send events: the body goes out byte for byte, the type is its routing key.
