@@ -37,9 +37,10 @@ NEEDED = (
     "celery.app.log", "celery.apps.worker", "celery.backends.base", "celery.bin.celery", "celery.concurrency.thread",
     "celery.fixups.django", "celery.loaders.app", "celery.worker.autoscale", "celery.worker.components",
     "celery.worker.consumer", "celery.worker.strategy", "encodings.idna", "kombu.transport.pyamqp",
-    "kombu.transport.redis", "requests", "worker.celery_edge.beat", "worker.celery_edge.consumer",
-    "worker.celery_edge.consuming", "worker.celery_edge.plain_intake", "worker.celery_edge.program",
-    "worker.celery_edge.tasks", "worker.cli.run", "worker.cli.sandbox", "worker.sandbox", "worker.wiring",
+    "kombu.transport.redis", "requests", "worker.celery_edge.application", "worker.celery_edge.beat",
+    "worker.celery_edge.consumer", "worker.celery_edge.consuming", "worker.celery_edge.plain_intake",
+    "worker.celery_edge.program", "worker.celery_edge.tasks", "worker.cli.run", "worker.cli.sandbox", "worker.sandbox",
+    "worker.wiring",
 )  # fmt: skip
 """All that a worker and a sandbox import, but `worker.app`."""
 

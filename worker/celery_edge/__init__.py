@@ -1,5 +1,6 @@
 """Celery's worker, fitted to the engine.
 
+application       the Celery app, made for given settings
 program           Celery's worker program, changed so that several can run on one host
 command_line      Celery's command line: each option is obeyed or refused with a reason
 starting          the refusal to start, in readable lines

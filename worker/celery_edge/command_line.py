@@ -174,4 +174,4 @@ def _level(word: str) -> str:
 
 def _set_level(app: Any, word: str) -> None:
     settings, _ = Settings.sound_part({"LOG_LEVEL": _level(word)})
-    app.settings = app.settings.model_copy(update={"log_level": settings.log_level})
+    app.log_from(settings.log_level)

@@ -67,10 +67,10 @@ class CallWorker(Worker):
     def settings(self) -> Settings:
         return cast(Settings, self.app.settings)
 
-    @staticmethod
-    def _check(open_log: Callable[[], object]) -> None:
+    def _check(self, open_log: Callable[[], object]) -> None:
         """Check everything before the start. The log comes first, because the other checks write to it."""
-        every([open_log, failpoints.arm_from, checks.check])
+        sound: Callable[[], object] = partial(checks.check, self.settings)
+        every([open_log, failpoints.arm_from, sound])
 
     def _log_to(self, path: str | None, hostname: str | None) -> None:
         stream = _log_file(path, default_nodename(hostname)) if path else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import click
@@ -33,7 +33,7 @@ def _line(problem: str) -> str:
     return "callworker: " + "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in problem)
 
 
-def settings_or_exit(*, of_worker: bool | None = None) -> Settings:
+def settings_or_exit(environ: Mapping[str, str] = os.environ, *, of_worker: bool | None = None) -> Settings:
     """Read the settings. If one is wrong the program ends, and a worker also reports all else that prevents its start.
 
     Unless `of_worker` says whether this is a worker, Celery's command line does: it loads the app after it has read
@@ -41,10 +41,10 @@ def settings_or_exit(*, of_worker: bool | None = None) -> Settings:
     """
     with refused_in_lines():
         try:
-            return Settings.from_env()
+            return Settings.from_env(environ)
         except ConfigurationError:
             if of_worker or _is_worker_program():
-                _check_all()
+                _check_all(environ)
             raise
 
 
@@ -67,8 +67,9 @@ def _is_worker_program() -> bool:
     return context is not None and context.invoked_subcommand == "worker"
 
 
-def _check_all() -> None:
+def _check_all(environ: Mapping[str, str]) -> None:
     # Producers load the app too, and do not need what this imports.
     from worker.preflight import checks  # noqa: PLC0415
 
-    checks.check()
+    settings, wrong = Settings.sound_part(environ)
+    checks.check(settings, wrong, environ)

@@ -38,13 +38,16 @@ def command() -> int:
     It has its own accounts, keys and data, so nothing has to be prepared. The other commands, in another terminal, find
     it by themselves, unless REDIS_URL is set there or the embedded server of `callworker run` is running.
     """
+    from worker.celery_edge.starting import settings_or_exit
+
     folder = places.dev_folder(Settings.from_env()).expanduser().absolute()
     accounts_file = _accounts_file(folder)
     with Sandbox(HOST, _free(SANDBOX_PORT)) as sandbox:
-        _set_environment(folder, accounts_file, sandbox.url)
+        settings = settings_or_exit(_environ(folder, accounts_file, sandbox.url))
+        os.environ |= _credentials(Accounts.load(accounts_file))
         for line in _lines(folder, accounts_file, sandbox.url):
             say(line)
-        return work()
+        return work(settings)
 
 
 def _accounts_file(folder: Path) -> Path:
@@ -55,19 +58,17 @@ def _accounts_file(folder: Path) -> Path:
     return file
 
 
-def _set_environment(folder: Path, accounts_file: Path, sandbox_url: str) -> None:
-    """Hide the shell's servers and keys from the worker, so that it only ever uses the made-up ones."""
-    for name in ("REDIS_URL", "BROKER_URL"):
-        os.environ.pop(name, None)
-    os.environ |= {
+def _environ(folder: Path, accounts_file: Path, sandbox_url: str) -> dict[str, str]:
+    """The variables that the worker's settings are read from: the shell's, but for its servers and files."""
+    servers = {"REDIS_URL": "", "BROKER_URL": ""}
+    own = {
         "CALLWORKER_STATE_DIR": str(folder),
         "ACCOUNTS_FILE": str(accounts_file),
         "PROXSTOP_URL": sandbox_url,
         "METRICS_HOST": HOST,
         "METRICS_PORT": str(_free(METRICS_PORT) or free_port()),
-        **_credentials(Accounts.load(accounts_file)),
     }
-    os.environ.setdefault("LOG_FORMAT", "console")
+    return {"LOG_FORMAT": "console", **os.environ, **servers, **own}
 
 
 def _credentials(accounts: Accounts) -> dict[str, str]:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import click
 
 from worker.cli.output import example, say
+from worker.settings import Settings
 
 
 @click.command(
@@ -32,15 +33,15 @@ def command(concurrency: str | None, metrics_port: str | None, ephemeral: bool) 
     """
     from worker.celery_edge.starting import settings_or_exit
 
-    given = {"CONCURRENCY": concurrency, "METRICS_PORT": metrics_port}
-    os.environ.update({name: value for name, value in given.items() if value is not None})
-    settings = settings_or_exit(of_worker=True)
+    options = {"CONCURRENCY": concurrency, "METRICS_PORT": metrics_port}
+    given = {name: value for name, value in options.items() if value is not None}
+    settings = settings_or_exit({**os.environ, **given}, of_worker=True)
     with ExitStack() as stack:
         if ephemeral:
             if not settings.embedded:
                 raise click.UsageError("--ephemeral and REDIS_URL exclude each other")
-            os.environ["REDIS_URL"] = _throw_away_server(stack)
-        return work()
+            settings = settings.model_copy(update={"redis_url": _throw_away_server(stack)})
+        return work(settings)
 
 
 def _throw_away_server(stack: ExitStack) -> str:
@@ -52,16 +53,16 @@ def _throw_away_server(stack: ExitStack) -> str:
     return server.url
 
 
-def work() -> int:
-    """Run Celery's worker program, as the environment says, to its end.
+def work(settings: Settings) -> int:
+    """Run Celery's worker program to its end.
 
     Returns its exit status, 0 also where Ctrl-C made it finish its work and end.
     """
     from celery.worker import state
 
-    from worker.app import app
+    from worker.celery_edge.application import make_app
 
-    program = app.Worker(quiet=True)
+    program = make_app(settings).Worker(quiet=True)
     program.start()
     drained = state.should_stop is not None and state.should_terminate is None
     return 0 if drained else int(program.exitcode or 0)

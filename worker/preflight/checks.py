@@ -21,13 +21,17 @@ from worker.settings import Settings
 CELERY_BROKER = "CELERY_BROKER_URL"
 
 
-def check(environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings of a worker that may start. Raises ConfigurationError with everything that prevents the start."""
-    settings, wrong = Settings.sound_part(environ)
+def check(
+    settings: Settings, wrong: Mapping[str, str] | None = None, environ: Mapping[str, str] = os.environ
+) -> None:
+    """Raise ConfigurationError with everything that prevents the start of a worker.
+
+    `wrong` holds a line for each wrong setting, by its variable; `settings` holds the default in its place.
+    """
+    wrong = wrong or {}
     own = ConfigurationError(*wrong.values())
     checks: list[Callable[[], object]] = [partial(_refuse, own)]
     every([*checks, *_files(settings, environ), *_broker(settings, wrong, environ)])
-    return settings
 
 
 def _refuse(wrong: ConfigurationError) -> None:
