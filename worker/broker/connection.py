@@ -117,7 +117,7 @@ class Link:
                 raise
             # Redis does not say which key it is.
             names = ", ".join(queue.name for queue in fresh)
-            raise ResponseError(f"WRONGTYPE: a key holds something else than it should: {names}") from None
+            raise ResponseError(f"WRONGTYPE: a key has another type than it should: {names}") from None
         self.queues += fresh
 
     @property

@@ -82,7 +82,7 @@ def _made(name: str, declare: Callable[..., object], exchange: Exchange | None =
         try:
             declare(passive=True)
         except NotFound as error:
-            raise BrokerRefused(f"{name} is not there, and the user may not configure it") from error
+            raise BrokerRefused(f"{name} does not exist, and the user may not create it") from error
 
 
 def _bind(queue: Any) -> None:

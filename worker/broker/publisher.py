@@ -58,7 +58,7 @@ class Publisher:
         with self._dropped_after_an_error():
             sent = self._session is not None and self._session.send(batch, queues)
             if not sent and not self._renewed().send(batch, queues):
-                raise BrokerUnavailable("the broker forgot at once where messages go")
+                raise BrokerUnavailable("the broker lost its bindings again at once")
 
     def prepare(self) -> None:
         """Connect and declare the queues, unless that is done. Raises BrokerUnavailable."""

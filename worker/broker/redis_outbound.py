@@ -47,7 +47,7 @@ class RedisOutbound:
                 pipeline.lpush(queue, *messages)
             for queue, reply in zip(lists, pipeline.execute(raise_on_error=False), strict=True):
                 if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
-                    raise ResponseError(f"WRONGTYPE: a key holds something else than it should: {queue}")
+                    raise ResponseError(f"WRONGTYPE: a key has another type than it should: {queue}")
                 if isinstance(reply, Exception):
                     raise reply
 

@@ -91,7 +91,9 @@ def arguments(url: str) -> Arguments:
     if not mark or (scheme not in _READERS and scheme.partition("+")[0] in _READERS):
         raise ValueError("is not a kombu URL; allowed is amqp://…, redis://… or another transport of kombu")
     if scheme == "sentinel":
-        raise ValueError("sentinel:// cannot be told the name of its master here; name the server itself")
+        raise ValueError(
+            "sentinel:// needs the name of a master, which cannot be given here; name the server itself"
+        )
     return _READERS.get(scheme, _left_to_kombu)(url)
 
 

@@ -41,7 +41,7 @@ class QueueDepths:
 
     def _ask(self) -> dict[str, int]:
         link = self._link = self._link or Link(self._url, [], self._queue_type)
-        with broker_errors("the broker does not tell its queues' depths"):
+        with broker_errors("the broker does not give the depths of its queues"):
             if link.is_redis:
                 return _lengths(link)
             # On a broker that is neither there is no way in for plain jobs.

@@ -100,7 +100,7 @@ def _check_place(parts: SplitResult, *, named: bool) -> None:
     if parts.fragment:
         raise ValueError("contains a #, after which nothing is read; write it as %23")
     if parts.scheme == "unix" and (parts.hostname or not path):
-        raise ValueError("names no socket; allowed is unix:// and the whole path, with three slashes in all")
+        raise ValueError("names no socket; write unix:// and the whole path, with three slashes in all")
     if parts.scheme != "unix" and path and not named:
         raise ValueError("does not end in the number of a database, as in redis://host:6379/0")
 
