@@ -1,28 +1,28 @@
-"""callworker: takes call-verification jobs from a broker, has the phone rung, and publishes what came of it.
+"""callworker takes call-verification jobs from a broker, places the calls, and publishes the outcome of each.
 
-The doors that users know, and the rooms behind them, from the ground up:
+The public doors and the rooms behind them, from the ground up:
 
-    errors          what can go wrong, named by what the worker does next
-    failpoints      places at which the fault harness can stop, freeze or fail a worker
-    configuration/  reading what operators write: text files, keys, addresses
+    errors          the errors, named by what the worker does next
+    failpoints      places where the fault harness can stop, freeze or fail a worker
+    configuration/  reads what operators write: text files, keys, addresses
     settings        every setting, read from the environment
-    core/           what a job is and what may happen to it; knows no library but pydantic and tenacity
-    network/        TLS, trusted certificates, and why a server cannot be used
-    redisio/        speaking to Redis: connections, scripts, what Redis refuses
+    core/           the rules of a job; uses no library but pydantic and tenacity
+    network/        TLS, trusted certificates, and the reasons why a server cannot be used
+    redisio/        access to Redis: connections, scripts, refusals
     http/           the bounded HTTP client
-    privacy/        keeping PINs, numbers, keys and passwords out of what is told
-    embedded/       a Redis server of our own, for a worker without REDIS_URL
-    broker/         messages out to any broker that kombu speaks to
+    privacy/        keeps PINs, numbers, keys and passwords out of everything that is logged, published or stored
+    embedded/       a Redis server for a worker without REDIS_URL
+    broker/         messages to any broker that kombu supports
     provider/       ProxStop's API
-    delivery/       events out to the results queue and to webhooks
+    delivery/       events to the results queue and to webhooks
     state/          the ledger, limits, outbox and schedules in Redis
-    inbound/        messages in from a broker
+    inbound/        messages from a broker
     telemetry/      logs, metrics and health
     engine/         the threads of a worker
-    producer        jobs in, for producers in Python
-    preflight/      what must be right before a worker may start
-    wiring          makes all parts of a worker and joins them
-    celery_edge/    Celery's worker, fitted to the engine
+    producer        sends jobs, for producers in Python
+    preflight/      checks before a worker starts
+    wiring          makes all parts of a worker and connects them
+    celery_edge/    Celery's worker, adapted to the engine
     app             the Celery app
     sandbox/        a stand-in for the provider
     cli/            the command `callworker`

@@ -237,13 +237,13 @@ class Settings(BaseModel):
 
         An empty value counts as absent, and the case of words does not matter. No line repeats a value.
         """
-        settings, problems = cls.sound_part(environ)
+        settings, problems = cls.valid_part(environ)
         if problems:
             raise ConfigurationError(*problems.values())
         return settings
 
     @classmethod
-    def sound_part(cls, environ: Mapping[str, str] = os.environ) -> tuple[Self, dict[str, str]]:
+    def valid_part(cls, environ: Mapping[str, str] = os.environ) -> tuple[Self, dict[str, str]]:
         """Read the settings, with the default for each wrong value, and a line for each wrong variable by name."""
         values = {name: environ[name].strip() for name in cls.variables() if environ.get(name, "").strip()}
         try:
@@ -251,8 +251,8 @@ class Settings(BaseModel):
         except ValidationError as error:
             faults = error.errors(include_url=False, include_input=False)
         problems = {str(fault["loc"][0]): fault["msg"].removeprefix("Value error, ") for fault in faults}
-        sound = {name: value for name, value in values.items() if name not in problems}
-        return cls.model_validate(sound), {name: f"{name}: {rule}" for name, rule in problems.items()}
+        valid = {name: value for name, value in values.items() if name not in problems}
+        return cls.model_validate(valid), {name: f"{name}: {rule}" for name, rule in problems.items()}
 
     @classmethod
     def variables(cls) -> list[str]:

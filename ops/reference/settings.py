@@ -42,6 +42,6 @@ def _default(field: FieldInfo) -> str:
 
 
 def _allowed(name: str) -> str:
-    _, problems = Settings.sound_part({name: WRONG})
+    _, problems = Settings.valid_part({name: WRONG})
     rule = problems[name].partition("; allowed is ")[2] if name in problems else "a path"
     return _ADDRESS.sub(r"`\g<0>`", rule)

@@ -182,10 +182,10 @@ def test_everything_wrong_in_a_file_is_told_at_once(file: Path) -> None:
     ]
 
 
-def test_sound_part_leaves_out_what_is_wrong(file: Path) -> None:
+def test_valid_part_leaves_out_what_is_wrong(file: Path) -> None:
     """The secrets of the other accounts can be looked at all the same (D8)."""
     file.write_text(ACME + '[accounts.globex]\nrate = "1/d"\napi_key_env = "K"\n')
-    accounts, faults = Accounts.sound_part(file)
+    accounts, faults = Accounts.valid_part(file)
     assert set(accounts) == {"acme"} and len(faults) == 1 and "globex" in faults[0]
 
 

@@ -87,7 +87,7 @@ def test_every_password_is_known_as_written_and_as_meant(password: str) -> None:
 def _refusals(url: str) -> Iterator[str]:
     """What start, doctor and the commands say of an address."""
     environ = {"REDIS_URL": url, "BROKER_URL": url, "PROXSTOP_URL": url}
-    settings, wrong = Settings.sound_part(environ)
+    settings, wrong = Settings.valid_part(environ)
     yield from map(str, wrong.values())
     yield from (row.value for row in listed(settings, wrong, environ))
     looks: tuple[Callable[[str], object], ...] = (parameters, connection_to)

@@ -1,4 +1,4 @@
-"""Celery's worker, fitted to the engine.
+"""Celery's worker, adapted to the engine.
 
 application       the Celery app, made for given settings
 program           Celery's worker program, changed so that several can run on one host

@@ -164,7 +164,7 @@ def _problem(option: str, value: str) -> str | None:
 
 def _breach(variable: str, value: str) -> str | None:
     """Say what is wrong with the value of an option that sets a setting."""
-    line = Settings.sound_part({variable: value})[1].get(variable)
+    line = Settings.valid_part({variable: value})[1].get(variable)
     return line.removeprefix(f"{variable}: ") if line else None
 
 
@@ -173,5 +173,5 @@ def _level(word: str) -> str:
 
 
 def _set_level(app: Any, word: str) -> None:
-    settings, _ = Settings.sound_part({"LOG_LEVEL": _level(word)})
+    settings, _ = Settings.valid_part({"LOG_LEVEL": _level(word)})
     app.log_from(settings.log_level)

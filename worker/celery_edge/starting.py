@@ -71,5 +71,5 @@ def _check_all(environ: Mapping[str, str]) -> None:
     # Producers load the app too, and do not need what this imports.
     from worker.preflight import checks  # noqa: PLC0415
 
-    settings, wrong = Settings.sound_part(environ)
+    settings, wrong = Settings.valid_part(environ)
     checks.check(settings, wrong, environ)

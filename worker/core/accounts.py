@@ -39,19 +39,19 @@ class Endpoint(_Table):
     """
 
     url: Annotated[str, AfterValidator(http_url)] = Field(
-        description="Address, `http://` or `https://`, without user name, token before `@` or fragment: it is shown in "
-        "lists and logs. Each webhook of an account needs a distinct one."
+        description="The address, from `http://` or `https://` on. It is shown in lists and logs, so it must not "
+        "contain a user name, a token before `@` or a fragment. Each webhook of an account needs a different address."
     )
     secret_env: Names = Field(
         description="Name of the environment variable that holds the secret: `whsec_` and standard base64 of at "
-        "least 16 bytes. A list of names while a secret is rotated."
+        "least 16 bytes. Use a list of names while you rotate a secret."
     )
     events: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        ("call.*",), description="Types of events that are sent there; `*` stands for any characters."
+        ("call.*",), description="Types of events that are sent to it. `*` matches any characters."
     )
     ca_file: Path | None = Field(
         None,
-        description="PEM file with certificates of a private authority, trusted beside the public ones.",
+        description="PEM file with certificates of a private authority, trusted together with the public ones.",
     )
 
     @cached_property
@@ -75,24 +75,29 @@ class Account(_Table):
         None, description="Name of the environment variable that holds the provider's API key."
     )
     api_key_file: FilePath | None = Field(
-        None, description="File that holds the API key alone. An account has this or `api_key_env`, not both."
+        None, description="File that holds only the API key. An account has this or `api_key_env`, not both."
     )
     rate: Rate = Field(
-        description="Most requests to the provider in a period: 1 to 999999, then `/s`, `/m` or `/h`."
+        description="The most requests to the provider in a period: 1 to 999999, then `/s`, `/m` or `/h`."
     )
     burst: Whole = Field(
-        1, description="How many requests may go back to back. No window holds more than `rate` + `burst`."
+        1,
+        description="Requests that may follow each other at once. No window holds more than `rate` + `burst`.",
     )
-    concurrency: Whole = Field(20, description="Requests in flight at once, over all workers.")
+    concurrency: Whole = Field(
+        20, description="The most requests in flight at once, in all workers together."
+    )
     ttl: Whole = Field(600, description="Seconds until a job without `expires_at` expires.")
-    attempts: Whole = Field(5, description="Tries per job while the phone has certainly not rung.")
+    attempts: Whole = Field(5, description="Attempts per job while the phone certainly has not rung.")
     redials: Annotated[int, Field(strict=True, ge=0, le=100)] = Field(
         1, description="Further requests after one that may have rung the phone."
     )
     countries: tuple[CallingCode, ...] | None = Field(
-        None, description="Calling codes that may be dialled. Unset: all."
+        None, description="Country calling codes that may be dialled. Unset: all."
     )
-    webhooks: tuple[Endpoint, ...] = Field((), description="Who is told of the account's events; see below.")
+    webhooks: tuple[Endpoint, ...] = Field(
+        (), description="The receivers of the account's events; see below."
+    )
 
     @model_validator(mode="after")
     def _urls_differ(self) -> Self:
@@ -178,13 +183,13 @@ class Accounts(Mapping[str, Account]):
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read the file. Raises ConfigurationError with a line for each fault: the file, the place and the rule."""
-        accounts, faults = cls.sound_part(path)
+        accounts, faults = cls.valid_part(path)
         if faults:
             raise ConfigurationError(*faults)
         return accounts
 
     @classmethod
-    def sound_part(cls, path: Path) -> tuple[Self, list[str]]:
+    def valid_part(cls, path: Path) -> tuple[Self, list[str]]:
         """The valid accounts of a file, and a line for each fault of the file or of its other accounts."""
         try:
             document = read_toml(path)
@@ -195,13 +200,13 @@ class Accounts(Mapping[str, Account]):
             return cls({}), [f"ACCOUNTS_FILE: {path}: {error}; {rule}"]
         except ValueError as error:
             return cls({}), [f"accounts file {path}: not valid TOML: {error}"]
-        accounts, faults = _sound(document)
+        accounts, faults = _valid(document)
         return cls(accounts), [f"accounts file {path}: {fault}" for fault in faults]
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
         """The accounts of a TOML document that was read already. Raises ConfigurationError."""
-        accounts, faults = _sound(document)
+        accounts, faults = _valid(document)
         if faults:
             raise ConfigurationError(*faults)
         return cls(accounts)
@@ -218,7 +223,7 @@ class Accounts(Mapping[str, Account]):
         return [secret for secrets in found for secret in secrets]
 
 
-def _sound(document: Mapping[str, Any]) -> tuple[dict[str, Account], list[str]]:
+def _valid(document: Mapping[str, Any]) -> tuple[dict[str, Account], list[str]]:
     tables = document.get("accounts")
     if not isinstance(tables, dict) or not tables or set(document) != {"accounts"}:
         return {}, ["must hold at least one table [accounts.NAME], and nothing else"]

@@ -151,7 +151,7 @@ AccountName = Annotated[str, _Text(ACCOUNT_PATTERN.pattern, "must be the name of
 Country = Annotated[str, _Text("[1-9][0-9]{0,2}", "must be a country calling code of 1 to 3 digits")]
 Phone = Annotated[str, _Text("[0-9]{5,15}", "must be 5 to 15 digits and nothing else")]
 Pin = Annotated[str, _Text("[1-9][0-9]{2,4}", "must be a number from 100 to 99999 without a leading zero")]
-# JSON Schema cannot read a validator of Python, so its rule is spelled beside it, without the provider's older page.
+# JSON Schema cannot read a Python validator, so each rule is repeated for it, without the provider's older page.
 Extension = Annotated[str, BeforeValidator(_extension), _spelled(f"[0-9]{{1,{MAX_EXTENSION}}}")]
 ExtensionType = Annotated[str, BeforeValidator(_extension_type)]
 Note = Annotated[str, BeforeValidator(_note), WithJsonSchema({"type": "string", "maxLength": MAX_NOTE})]

@@ -50,7 +50,7 @@ def _files(settings: Settings, environ: Mapping[str, str]) -> list[Callable[[], 
 
 def check_accounts(settings: Settings, environ: Mapping[str, str]) -> None:
     """Raise ConfigurationError with each fault of the accounts file, and of the secrets of its valid accounts."""
-    accounts, faults = Accounts.sound_part(settings.accounts_file)
+    accounts, faults = Accounts.valid_part(settings.accounts_file)
     refusal = ConfigurationError(*faults)
     checks: list[Callable[[], object]] = [partial(_refuse, refusal), partial(accounts.secrets, environ)]
     every(checks)

@@ -50,8 +50,7 @@ QUOTE = r"""\\{0,64}+(?:["']|%22|%27|&quot;)"""
 """A quote, also escaped in JSON, a URL or HTML."""
 _STEMS = ("phone", "msisdn", "mobile", "pin", "otp", "code", "key", "secret", "pass", "token", "cookie")
 """Words of which each label contains one: looking for a word costs far less than for a pattern."""
-# Atomic groups stand where possessive quantifiers would do from Python 3.11.5 on: before, these skip lookaheads
-# (gh-106052).
+# Atomic groups, although possessive quantifiers are simpler: before Python 3.11.5 these skip lookaheads (gh-106052).
 _LABELLED = re.compile(
     rf"""
     (?:                                             # A label begins

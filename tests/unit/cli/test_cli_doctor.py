@@ -111,7 +111,7 @@ def test_value_that_is_not_valid_is_shown_only_where_it_can_be_no_secret(
         "PROXSTOP_URL": "https://:tulip@host",
         "METRICS_PORT": "ninety",
     }
-    settings, wrong = Settings.sound_part(environ)
+    settings, wrong = Settings.valid_part(environ)
     rows = {row.name: row.value for row in listed(settings, wrong, environ)}
     assert rows["METRICS_PORT"] == "ninety"
     assert "tulip" not in rows["LOG_LEVEL"] + rows["PROXSTOP_URL"]

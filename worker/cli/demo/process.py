@@ -1,4 +1,4 @@
-"""The demo's worker: a real `callworker run` in a process of its own."""
+"""The demo's worker: a real `callworker run` in a separate process."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ OUTSIDE: tuple[Check, ...] = (
 
 def examine(*, offline: bool) -> tuple[Settings, dict[str, str], list[Finding]]:
     """Run the checks. Returns the settings, with defaults for wrong ones; a line for each wrong one; the findings."""
-    settings, wrong = Settings.sound_part()
+    settings, wrong = Settings.valid_part()
     checks = ON_THIS_MACHINE if offline else ON_THIS_MACHINE + OUTSIDE
     sensible = [check for check, needed in checks if not needed & wrong.keys()]
     findings = [

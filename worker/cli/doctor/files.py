@@ -16,7 +16,7 @@ SECRETS_REMEDY = "correct it in the worker's environment; a producer needs no ke
 
 def check(settings: Settings) -> Iterator[Finding]:
     """Check the accounts file, each account's key and webhook secrets, and the provider's error table."""
-    accounts, faults = Accounts.sound_part(settings.accounts_file)
+    accounts, faults = Accounts.valid_part(settings.accounts_file)
     remedy = _accounts_remedy(settings.accounts_file)
     yield from (Finding.fail("accounts", fault, remedy) for fault in faults)
     if not faults:

@@ -12,7 +12,7 @@ _REMEDIES = {
     Cause.TLS: "compare the scheme of {variable}, the server's certificate and its host name",
     Cause.NAME: "correct the host in {variable}, or the machine's name resolution",
     Cause.REFUSED: "start that server, or correct {variable}",
-    Cause.SLOW: "check the server and the firewall in front of it, or correct {variable}",
+    Cause.SLOW: "check the server and the firewall before it, or correct {variable}",
     Cause.OTHER: "look at the server's own log, or correct {variable}",
 }
 
