@@ -21,16 +21,16 @@ from worker.delivery.webhooks import WebhookSender
 from worker.engine.backlog import Backlog
 from worker.engine.consumer_watch import ConsumerWatch
 from worker.engine.couriers import Couriers
+from worker.engine.declared_limits import DeclaredLimits
 from worker.engine.dialler import Dialler
 from worker.engine.engine import Deadline, Engine
 from worker.engine.greenlets import GivingWay
 from worker.engine.intake import Intake
-from worker.engine.keeper import Hands, Keeper
+from worker.engine.keeper import Keeper, LeasesInHand
 from worker.engine.loops import Loop, Wakes
 from worker.engine.parts import Hook, Part, Turning
 from worker.engine.recorder import Recorder
 from worker.engine.releaser import Releaser
-from worker.engine.standing import DeclaredLimits
 from worker.engine.sweeper import Sweeper
 from worker.engine.watchdog import Watchdog
 from worker.inbound.depth import QueueDepths
@@ -107,7 +107,7 @@ class Wiring:
         """What brings outcomes out."""
         return [
             self._loop("recorder", self.recorder.turn),
-            self._loop("keeper", Keeper(self.ledger, self.hands).turn),
+            self._loop("keeper", Keeper(self.ledger, self.leases_in_hand).turn),
             self._loop(RELAY, self.backlog.guarding(self.relay.turn)),
             self._loop("couriers", self.couriers.turn),
         ]
@@ -210,18 +210,20 @@ class Wiring:
     @cached_property
     def recorder(self) -> Recorder:
         ended, room = self.wakes.of(RELAY).set, self.wakes.of(RELEASER).set
-        return Recorder(self.ledger, self.watching, self.watching, self.hands, ended=ended, room=room)
+        return Recorder(
+            self.ledger, self.watching, self.watching, self.leases_in_hand, ended=ended, room=room
+        )
 
     @cached_property
-    def hands(self) -> Hands:
-        return Hands()
+    def leases_in_hand(self) -> LeasesInHand:
+        return LeasesInHand()
 
     @cached_property
     def dialler(self) -> Dialler:
         timeout = self._settings.proxstop_timeout
         calls = Calls(self.accounts, self.provider, self.settler, GivingWay(), request_seconds=timeout)
         freed = self.wakes.of(RELEASER).set
-        return Dialler(self._calls, calls.dial, self.watching, self.hands, freed=freed)
+        return Dialler(self._calls, calls.dial, self.watching, self.leases_in_hand, freed=freed)
 
     @cached_property
     def intake(self) -> Intake:

@@ -20,9 +20,9 @@ from worker.core.records import Application, Ending, Lease, Parking, Reason, Rec
 from worker.core.retry import Tally
 from worker.core.shards import shard_of
 from worker.delivery.schedule import ATTEMPT_SECONDS
+from worker.engine.declared_limits import DeclaredLimits
 from worker.engine.dialler import Dialler
 from worker.engine.releaser import Releaser
-from worker.engine.standing import DeclaredLimits
 from worker.errors import LeaseLost, WrongKey
 from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys

@@ -116,7 +116,7 @@ class World:
 
     def record(self) -> None:
         """Record what was decided, in as many tries as it takes; while the store is away it is kept."""
-        while self.recorder.backlog and not self.store.away:
+        while self.recorder.unrecorded and not self.store.away:
             with suppress(StoreUnavailable):
                 self.recorder.turn()
 

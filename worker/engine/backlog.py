@@ -1,4 +1,4 @@
-"""Stops dialling while outcomes cannot leave for the results queue, or more of them wait than the operator allows."""
+"""Stops dialling while the broker refuses events, or while more events wait for it than the operator allows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOOK_SECONDS = 1.0
 
 
 class BacklogWatch(Protocol):
-    """Hears once that dialling stops, and once that it goes on. Must not raise."""
+    """Is told once when dialling stops, and once when it goes on. Must not raise."""
 
     def backlog_full(self, unpublished: int) -> None: ...
 
@@ -26,7 +26,7 @@ class BacklogWatch(Protocol):
 
 
 class Refusal(Protocol):
-    """What all workers know of a broker that refuses events. Raises StoreUnavailable."""
+    """The refusal of a broker to take events, as all workers share it. The methods raise StoreUnavailable."""
 
     def tell(self, problem: str) -> None: ...
 
@@ -36,11 +36,11 @@ class Refusal(Protocol):
 
 
 class Backlog:
-    """One turn counts the events that the results queue has not confirmed, and looks whether it refuses them.
+    """One turn counts the events that the results queue has not confirmed, and reads whether the broker refuses events.
 
-    Above `most`, or while it refuses, no further job is leased, by any worker, for each outcome takes room in Redis;
-    jobs go on being accepted, and wait. Below half of `most`, and once an event was confirmed, dialling goes on.
-    Thread-safe.
+    While there are more than `most`, or the broker refuses, no worker leases a job, because each outcome takes room in
+    Redis. Jobs are still accepted, and wait. Dialling goes on when fewer than half of `most` are left, and after a
+    refusal once an event is confirmed. Thread-safe.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class Backlog:
         self._lock = threading.Lock()
         self._full, self._mine = False, False
         self.refusal: str | None = None
-        """Why no event can leave."""
+        """Why the broker refuses events, or None."""
 
     def turn(self) -> float:
-        """Seconds until the next look. Raises StoreUnavailable."""
+        """Count and read once; return the seconds until the next turn. Raises StoreUnavailable."""
         unpublished = self._count()
         with self._lock:
             self._note_refusal(self._refusals.read())
@@ -62,7 +62,7 @@ class Backlog:
         return LOOK_SECONDS
 
     def guarding(self, relay: Callable[[], float]) -> Callable[[], float]:
-        """The turn of a relay, whose refusals count from the moment on."""
+        """Wrap the turn of a relay, so that a refusal which it meets counts at once."""
 
         def turn() -> float:
             try:
@@ -74,7 +74,7 @@ class Backlog:
         return turn
 
     def confirmed(self) -> None:
-        """The broker has taken events."""
+        """Note that the broker has taken events, which ends a refusal that this worker reported."""
         with self._lock:
             if self._mine:
                 self._mine = False

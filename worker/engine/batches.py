@@ -1,4 +1,4 @@
-"""What has come together in a queue, as one batch."""
+"""Takes what has collected in a queue as one batch."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ def fill(
     weight_of: Callable[[Item], int] = lambda _: 0,
     heaviest: int = 1,
 ) -> None:
-    """Add to `batch` what `source` holds, up to `most` in all, or until it weighs `heaviest`; wait for the first that
-    long if there is none."""
+    """Move items from `source` to `batch`, until it has `most` items or weighs `heaviest`.
+
+    If both are empty, wait at most `idle_seconds` for the first item.
+    """
     try:
         if not batch:
             batch.append(source.get(timeout=idle_seconds))

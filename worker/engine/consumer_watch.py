@@ -1,4 +1,4 @@
-"""Notices a consumer that is not connected, or no longer turns."""
+"""Notices when Celery's consumer is not connected, or no longer turns."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from worker.network.causes import because
 NAME = "consumer"
 STALLED_AFTER_SECONDS = 60.0
 MAX_LOSSES, LOSSES_WITHIN_SECONDS = 3, 30.0
-"""A consumer that loses its connection so often consumes nothing, although it is connected most of the time."""
+"""A consumer that loses its connection so often takes no messages, although it is connected most of the time."""
 
 
 class ConsumerWatch:
-    """Hears how the consumer is from its own loop, and is asked by the watch over the worker. Thread-safe.
+    """The state of the consumer: its own loop reports it, and the watchdog asks for it. Thread-safe.
 
-    Only a consumer that is attached, which means connected, can stall: one that waits for its broker is well.
+    Only a consumer that is attached, which means connected, can stall. One that waits for its broker is well.
     """
 
     def __init__(self, faults: Faults, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,22 +30,22 @@ class ConsumerWatch:
         self._losses: deque[float] = deque(maxlen=MAX_LOSSES)
 
     def attach(self, restart: Callable[[], None]) -> None:
-        """The consumer is connected; `restart`, called from another thread, makes it connect again."""
+        """Note that the consumer is connected. Another thread may call `restart`, which makes it connect again."""
         self._last_beat, self._restart, self._why = self._clock(), restart, ""
 
     def failed(self, error: BrokerUnavailable) -> None:
-        """It could not connect, was refused or lost its connection; the cause is told until it is connected."""
+        """Note that it could not connect, was refused or lost its connection. `trouble` names the cause meanwhile."""
         self._why, self._failing = because(error), True
         self._faults.loop_failed(NAME, error)
 
     def detach(self) -> None:
-        """It lost its connection, or ends."""
+        """Note that it lost its connection, or ends."""
         if self._restart is not None:
             self._losses.append(self._clock())
         self._restart = None
 
     def beat(self) -> None:
-        """Its event loop turns, with all consumers at work."""
+        """Note that its event loop turns, with all consumers at work."""
         self._last_beat = self._clock()
         if self._failing:
             self._failing = False
@@ -57,15 +57,15 @@ class ConsumerWatch:
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing is consumed at the moment."""
+        """Why no messages are taken at the moment, or None."""
         if self._restart is None:
             return f"the consumer is not connected to the broker{self._why}"
         if len(self._losses) == MAX_LOSSES and self._clock() - self._losses[0] < LOSSES_WITHIN_SECONDS:
-            return "the consumer loses its connection to the broker again and again"
+            return "the consumer repeatedly loses its connection to the broker"
         return "consumer stalled" if self.stalled else None
 
     def restart(self) -> None:
-        """Make a stalled consumer connect again; it has another while to beat."""
+        """Make a stalled consumer connect again. It then has a minute to beat."""
         restart, self._last_beat = self._restart, self._clock()
         if restart is not None:
             restart()

@@ -1,4 +1,4 @@
-"""Webhook deliveries that are due: each in a greenlet of the courier thread, apart from the calls."""
+"""Runs the webhook deliveries that are due, each in a greenlet of the webhook thread, apart from the calls."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ POLL_SECONDS = 0.25
 
 
 class Couriers:
-    """One turn leases the deliveries that are due, as many as there are free places, and has them begun."""
+    """One turn leases the deliveries that are due, as many as there are free places, and begins them."""
 
     def __init__(
         self, courier: Courier, store: DeliveryStore, faults: Faults, places: int = MAX_DELIVERIES
     ) -> None:
-        """`places`: the most deliveries in flight. `courier` serves all of them at once."""
+        """`places` is the most deliveries in flight. `courier` serves all of them at once."""
         self._courier, self._store, self._faults = courier, store, faults
         self._free, self._lock = places, threading.Lock()
         self.thread = Greenlets("webhook")
 
     def turn(self) -> float:
-        """Seconds until the next look. Raises StoreUnavailable."""
+        """Begin what is due; return the seconds until the next turn. Raises StoreUnavailable."""
         if not self._free:
             return POLL_SECONDS / 5
         deliveries = self._store.take(self._free)
@@ -38,7 +38,7 @@ class Couriers:
     def _deliver(self, delivery: Delivery) -> None:
         try:
             self._courier.deliver(delivery)
-        except Exception as error:  # its lease runs out, and it falls due again
+        except Exception as error:  # the delivery's lease runs out, and it is due again
             self._faults.loop_failed("webhook", error)
         finally:
             self._count(1)

@@ -1,4 +1,4 @@
-"""`CONCURRENCY` calls in flight, all in the dial thread, and never a leased job without a place among them."""
+"""Runs up to `CONCURRENCY` calls in the dial thread, and reserves a place for each job before it is leased."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from typing import Protocol
 
 from worker.core.records import Lease
 from worker.engine.greenlets import Greenlets
-from worker.engine.keeper import Hands
+from worker.engine.keeper import LeasesInHand
 from worker.engine.loops import Faults
 from worker.engine.parts import Grace, Part
 from worker.telemetry.logs import job_context
 
 MAX_STARTING = 64
-"""Calls at a time on their way from the lease to the network. They go one after the other: were there more, the last
-would come later than its slot is valid. Fewer would make small batches, each of which costs a turn of the releaser."""
+"""The most calls between their lease and the network. They go one after the other: with more, the last one would miss
+its slot. With fewer, batches would be small, and each batch costs a turn of the releaser."""
 
 GATHERED_PART = 32
-"""Where all places were taken, waiting jobs are told once one in so many is free: each by itself would cost a turn of
-the releaser. What is free for less is found by its next look, which is never far."""
+"""After all places were taken, the releaser is woken once one place in so many is free: waking it for each place would
+cost a turn per call. Fewer free places are found at its next poll, at most 50 ms later."""
 
 
 class Dial(Protocol):
-    """Places a leased job's call; calls `started` once it waits for the network or for its slot, perhaps repeatedly."""
+    """Places a leased job's call. Calls `started` when the call waits for the network or its slot, perhaps often."""
 
     def __call__(self, lease: Lease, started: Callable[[], None], /) -> None: ...
 
 
 class Dialler(Part):
-    """The calls in flight, with a count of the places that are free. Thread-safe.
+    """The calls in flight, and the number of free places. Thread-safe.
 
-    Whoever leases a job reserves a place first; a lease is not worth taking without one, for its slot would pass. After
-    `reserve` gave none, `freed` is called when there is room again for half a batch or, where no call is about to
-    start, for a small part of all places. `begun` counts calls, nearly.
+    A place must be reserved before a job is leased: without one the job's slot would pass. After `reserve` gave none,
+    `freed` is called when there is room for half of `MAX_STARTING` or, if no call is starting, for a small part of all
+    places. `begun` counts calls; it is not exact, because no lock guards it.
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class Dialler(Part):
         places: int,
         dial: Dial,
         faults: Faults,
-        hands: Hands | None = None,
+        in_hand: LeasesInHand | None = None,
         *,
         freed: Callable[[], None] = lambda: None,
     ) -> None:
-        """`hands`: where a job is noted from `submit` until its call is over."""
-        self._dial, self._faults, self._hands = dial, faults, hands or Hands()
+        """`in_hand` notes each job from `submit` until its call is over."""
+        self._dial, self._faults, self._in_hand = dial, faults, in_hand or LeasesInHand()
         self._free, self._places = places, places
         self._enough = min(max(places // GATHERED_PART, 1), MAX_STARTING // 2)
         self._starting, self._short = 0, False
@@ -58,11 +58,11 @@ class Dialler(Part):
 
     @property
     def in_flight(self) -> int:
-        """Places that are taken."""
+        """The number of places that are taken."""
         return self._places - self._free
 
     def reserve(self, most: int) -> int:
-        """Take up to `most` free places, none while paused; how many were had."""
+        """Take up to `most` free places, none while paused. Returns how many were taken."""
         with self._lock:
             taken = 0 if self._paused else min(most, self._room)
             self._free -= taken
@@ -71,17 +71,17 @@ class Dialler(Part):
             return taken
 
     def give_back(self, count: int) -> None:
-        """Reserved places that are not needed after all."""
+        """Give back reserved places that are not needed."""
         self._count(ended=count, started=count)
 
     def submit(self, lease: Lease) -> None:
-        """Dial, in a place that was reserved; it is given back afterwards."""
+        """Dial in a place that was reserved. The place is free again afterwards."""
         self.begun += 1
-        self._hands.take(lease)
+        self._in_hand.take(lease)
         self.thread.submit(partial(self._run, lease))
 
     def pause(self, on: bool) -> None:
-        """Give no more places, or give them again."""
+        """Give no more places (`on`), or give them again."""
         self._paused = on
 
     def join(self, grace: Grace, /) -> None:
@@ -97,7 +97,7 @@ class Dialler(Part):
                 self._faults.loop_failed("dial", error)
             finally:
                 start.over()
-                self._hands.let_go(lease)
+                self._in_hand.let_go(lease)
                 self._count(ended=1)
 
     @property
@@ -119,7 +119,7 @@ class Dialler(Part):
 
 
 class _Start:
-    """The way of one call to the network, which ends once."""
+    """The start of one call, which is over once, however often `over` is called."""
 
     def __init__(self, over: Callable[[], None]) -> None:
         self._over, self._under_way = over, True

@@ -1,4 +1,4 @@
-"""The engine of one worker process: its parts, started and stopped in the right order."""
+"""The engine of one worker process: all its parts, started and stopped in order."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from worker.engine.recorder import Recorder
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a worker did, and what it leaves to others.
+    """The counts at the end of a worker: what it did, and what it leaves to other workers.
 
-    Calls that it began, messages that it handed back to the broker, calls that went on beyond the grace, and outcomes
-    that are not on record.
+    `calls` were begun. `handed_back` counts messages that go back to the broker, `calls_unfinished` calls that went on
+    beyond the grace, and `outcomes_unrecorded` outcomes that are not on record.
     """
 
     calls: int = 0
@@ -28,7 +28,7 @@ class Left:
 
 
 class Deadline(Part):
-    """The moment as the worker stops from which nothing more is waited for: what is left by then is left to others.
+    """The moment after which a worker that stops waits for nothing more. Other workers take over what is left.
 
     `closing` tells the threads that still wait for Redis to give up.
     """
@@ -40,18 +40,19 @@ class Deadline(Part):
         self.left = Left()
 
     def stop(self) -> None:
-        """Count what is left, and say that it is over."""
+        """Count what is left, and set `closing`."""
         calls, unfinished = self._dialler.begun, self._dialler.in_flight
-        self.left = Left(calls, self._intake.in_hand, unfinished, self._recorder.backlog)
+        self.left = Left(calls, self._intake.in_hand, unfinished, self._recorder.unrecorded)
         self._closing.set()
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What a worker runs beside Celery's consumer, which puts messages into `intake` and tells `consumer` how it is.
+    """All that a worker runs beside Celery's consumer, which puts messages into `intake` and reports to `consumer`.
 
-    `stages` are started one after the other, and stopped in the reverse order: what takes jobs in is the last to start
-    and the first to stop, what takes outcomes out the other way round. The parts of a stage end side by side.
+    `stages` are started one after the other and stopped in reverse order: the parts that take jobs in start last and
+    stop first, and the parts that carry outcomes out start first and stop last. The parts of one stage stop side by
+    side.
     """
 
     stages: Sequence[Sequence[Part]]
@@ -60,16 +61,16 @@ class Engine:
     consumer: ConsumerWatch
 
     def start(self) -> None:
-        """Start all parts. Raises ConfigurationError where the metrics port cannot be had."""
+        """Start all parts. Raises ConfigurationError if the metrics port cannot be used."""
         for stage in self.stages:
             for part in stage:
                 part.start()
 
     def stop(self, grace_seconds: float, hurry: threading.Event) -> Left:
-        """Take nothing more, let the calls in flight end within the grace, publish what is on record, and end.
+        """Take no more jobs, let the calls in flight end within the grace, publish what is on record, and end.
 
-        `hurry` cuts the grace short. A call that has not ended by then stays under its lease and counts as perhaps
-        rung once that runs out. Returns what there is to tell of it.
+        `hurry` cuts the grace short. A call that has not ended by then keeps its lease, and counts as perhaps rung once
+        the lease runs out. Returns what the worker did and what it leaves.
         """
         grace = Grace(grace_seconds, hurry)
         for stage in reversed(self.stages):

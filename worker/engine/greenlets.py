@@ -1,4 +1,4 @@
-"""Many calls in one thread: each in a greenlet of its own, which gives way to the others where it waits."""
+"""Many calls in one thread: each runs in its own greenlet and lets the others run while it waits."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ log = structlog.get_logger(__name__)
 
 
 class Greenlets:
-    """A daemon thread with an event loop; what is submitted, from any thread, begins in turn and must not raise.
+    """A daemon thread with an event loop. Any thread may submit functions; they begin in order and must not raise.
 
-    Nothing that runs here may keep the thread waiting, or all wait with it: the waits of `GivingWay` and of
-    `http/waiting.py` do not. No library is monkey-patched.
+    Nothing that runs here may block the thread, because all others would wait too. The waits of `GivingWay` and of
+    `http/waiting.py` do not block it. No library is monkey-patched.
     """
 
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,7 +42,7 @@ class Greenlets:
         self._last_beat = clock()
 
     def submit(self, run: Callable[[], None]) -> None:
-        """Run `run`; the thread is started with the first."""
+        """Run `run` in a greenlet. The first call starts the thread."""
         self._waiting.append(run)
         if self._thread is None:
             self._start_once()
@@ -51,19 +51,19 @@ class Greenlets:
 
     @property
     def stalled(self) -> bool:
-        """True where the thread died, or something has kept it from its other work for a minute."""
+        """Whether the thread died, or something has blocked it for a minute."""
         if self._thread is None:
             return False
         return not self._thread.is_alive() or self._clock() - self._last_beat > STALLED_AFTER_SECONDS
 
     @property
     def trouble(self) -> str | None:
-        """What an operator should know."""
+        """What an operator should know about the thread, or None."""
         return f"{self.name} stalled" if self.stalled else None
 
     @property
     def where(self) -> str:
-        """What the thread is doing."""
+        """The places in the code where the thread is."""
         return whereabouts(self._thread)
 
     def _start_once(self) -> None:
@@ -80,7 +80,7 @@ class Greenlets:
         alarm = hub.loop.async_()
         alarm.start(self._begin_all)
         self._alarm = alarm
-        # What was submitted before there was an alarm to be heard.
+        # Functions that were submitted before the alarm existed have not rung it.
         self._begin_all()
         while True:
             self._last_beat = self._clock()
@@ -92,7 +92,7 @@ class Greenlets:
 
 
 def _tell_failure(_context: object, *failure: Any) -> None:
-    """In place of gevent's own words on standard error, which nobody has redacted."""
+    """Log an exception. gevent would print it to standard error, not redacted."""
     log.error("greenlet.failed", exc_info=failure)
 
 
@@ -103,15 +103,15 @@ class GivingWay:
         self._threads, self._own = threads, threading.local()
 
     def sleep(self, seconds: float) -> None:
-        """Never wakes early: the event loop's clock is a little behind."""
+        """Wait for at least `seconds`. The event loop may wake too early, because its clock is a little behind."""
         ends = time.monotonic() + seconds
         while (left_seconds := ends - time.monotonic()) > 0:
             gevent.sleep(left_seconds)
 
     def aside(self, work: Callable[[], T]) -> T:
-        """What `work` returns or raises, done in a thread of its own."""
+        """Run `work` in a thread of its own; return or raise what it does."""
         if not hasattr(self._own, "pool"):
-            # Belongs to the event loop of this thread.
+            # A pool belongs to the event loop of one thread.
             self._own.pool = ThreadPool(self._threads)
         done: Future[T] = Future()
         self._own.pool.apply(partial(_fulfil, done, work))
@@ -119,7 +119,7 @@ class GivingWay:
 
 
 def _fulfil(done: Future[T], work: Callable[[], T]) -> None:
-    """The pool itself would print what `work` raises."""
+    """Run `work` and keep its result or exception. The pool would print an exception."""
     try:
         done.set_result(work())
     except BaseException as error:

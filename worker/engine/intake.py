@@ -1,4 +1,4 @@
-"""Takes what the sources hand over, puts it on record in batches, and only then says that it is done with."""
+"""Puts the messages of all sources on record in batches, and acknowledges them only then."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from worker.inbound.entry import Entry
 
 MAX_BATCH = 256
 MAX_BATCH_BYTES = 1024 * 1024
-"""Decoded, a message may take thirty times its size."""
+"""A decoded message may take thirty times its size in memory."""
 MAX_IN_HAND_BYTES = 24 * 1024 * 1024
-"""What the messages in hand may take in all, as they came; with a batch decoded, and what is on its way from the
-broker, it stays below 64 MB."""
+"""The most bytes of all messages in hand, as they came. Together with a decoded batch, and with what is on its way from
+the broker, they stay below 64 MB."""
 MAX_CRASHES = 3
 IDLE_SECONDS = 0.5
 
 
 class Intake:
-    """A queue of entries and the turn that empties it. `put` may be called by any thread, `turn` by one.
+    """A queue of entries, and the turn that empties it. Any thread may call `put`; one thread calls `turn`.
 
-    While the store is away nothing is acknowledged or given up. An entry at which the worker itself fails is set apart
-    and tried again by itself, so that it holds up no other; see `Setbacks`. `waiting` is called when jobs may have come
-    that cannot go at once.
+    While the store is away, nothing is acknowledged or given up. An entry that the worker fails to handle is set apart
+    and tried again alone, so that it holds up no other entry; see `Setbacks`. `waiting` is called when jobs may have
+    come that cannot go at once.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class Intake:
 
     @property
     def in_hand(self) -> int:
-        """Messages that were put and are not settled yet."""
+        """The number of messages that were put and are not acknowledged yet."""
         return self._in_hand
 
     @property
     def room_bytes(self) -> int:
-        """How much more may be put, however many sources there are: none where too much is in hand, or a turn stuck."""
+        """How many more bytes all sources together may put: 0 if too much is in hand, or if a turn is stuck."""
         return 0 if self.stuck else max(MAX_IN_HAND_BYTES - self._in_hand_bytes, 0)
 
     def _weigh(self, weight: int, entries: int) -> None:
@@ -80,12 +80,12 @@ class Intake:
 
     @property
     def stuck(self) -> bool:
-        """True where the turn under way takes far too long: others should get what this worker has in hand."""
+        """Whether the turn under way takes so long that other workers should get what this one has in hand."""
         began = self._turn_began
         return began is not None and self._clock() - began > STALLED_AFTER_SECONDS
 
     def turn(self) -> float:
-        """Put one batch on record. Raises StoreUnavailable; what is not settled is then kept for the next turn."""
+        """Put one batch on record. Raises StoreUnavailable; what is not acknowledged stays for the next turn."""
         self._turn_began = self._clock()
         try:
             self._take_turn()
@@ -111,7 +111,7 @@ class Intake:
         self._batch = []
 
     def _let_go_of_setbacks(self) -> None:
-        """Whoever has an entry acknowledges it, and that must be one of us only."""
+        """Remove from the batch what `Setbacks` has: only one of the two may acknowledge an entry."""
         self._batch = [entry for entry in self._batch if entry not in self._setbacks]
 
     def _record_fresh(self) -> None:
@@ -121,7 +121,7 @@ class Intake:
             self._accept(self._fresh)
         except StoreUnavailable:
             raise
-        except Exception as error:  # one entry that breaks us must not take the others along
+        except Exception as error:  # one bad entry must not stop the others
             self._faults.loop_failed("intake", error)
             for entry in self._fresh:
                 self._accept_alone(entry)
@@ -132,11 +132,11 @@ class Intake:
         return [entry for entry in self._batch if not entry.redelivered]
 
     def _accept(self, entries: Sequence[Entry]) -> None:
-        """Put them on record, or bury them; each is acknowledged as soon as that is done."""
+        """Put entries on record, or bury them. Each is acknowledged as soon as that is done."""
         submissions = self._submissions(entries)
         if submissions:
             self._admit([submission for _, submission in submissions])
-            self._settle([entry for entry, _ in submissions])
+            self._acknowledge([entry for entry, _ in submissions])
 
     def _admit(self, submissions: Sequence[Submission]) -> None:
         places = self._dialler.reserve(len(submissions))
@@ -159,19 +159,19 @@ class Intake:
         for entry, content in contents:
             if isinstance(content, Broken):
                 self._bury(content.reason, entry, content.job_id)
-                self._settle([entry])
+                self._acknowledge([entry])
         return [(entry, content) for entry, content in contents if isinstance(content, Submission)]
 
     def _accept_suspect(self, entry: Entry) -> None:
-        """A redelivered message goes alone, under a mark that outlives a crash: the third crash is its last."""
+        """Handle a redelivered message alone, under a mark that outlives a crash. At its third mark it is buried."""
         try:
             if self._suspects.mark(entry.identity) >= MAX_CRASHES:
                 self._bury_unread(f"crashed its worker {MAX_CRASHES} times", entry)
-                self._settle([entry])
+                self._acknowledge([entry])
             else:
                 self._accept_alone(entry)
         finally:
-            # Also where Redis has gone away: that is no crash, and a worker stopped then must not look like one.
+            # Also if Redis has gone away: that is no crash, and a worker that is stopped then must not look like one.
             self._suspects.clear(entry.identity)
 
     def _accept_alone(self, entry: Entry) -> None:
@@ -184,13 +184,13 @@ class Intake:
         if fault is not None:
             if not self._setbacks.failed(entry, fault):
                 return
-            reason = f"the worker failed at it again and again: {type(fault).__name__}"
+            reason = f"the worker failed at it repeatedly: {type(fault).__name__}"
             self._bury(reason, entry, _known_id(entry))
-            self._settle([entry])
+            self._acknowledge([entry])
         self._setbacks.over(entry)
 
     def _fault_at(self, entry: Entry) -> Exception | None:
-        """Put one entry on record; what went wrong, other than that the store is away."""
+        """Put one entry on record. Returns the error if that fails, or None. Raises StoreUnavailable."""
         try:
             self._accept([entry])
         except StoreUnavailable:
@@ -206,33 +206,33 @@ class Intake:
             self._dead_letters.bury(reason, entry.source, shown, entry.cut, job_id)
         except StoreUnavailable:
             raise
-        except Exception as error:  # what cannot be kept must not come back for ever
+        except Exception as error:  # a message that cannot be kept must not come back forever
             self._faults.loop_failed("intake", error)
             self._bury_unread(f"{reason} (its content cannot be kept: {type(error).__name__})", entry)
 
     def _bury_unread(self, reason: str, entry: Entry) -> None:
-        """Of the content nothing is kept but size and digest: to look at it may be what crashes."""
+        """Keep only size and digest of a message: reading its content may be what crashes the worker."""
         self._dead_letters.bury(reason, entry.source, b"", entry.whole)
 
-    def _settle(self, entries: Sequence[Entry]) -> None:
-        """Acknowledge what is on record or buried. A crash at the next entry does not bring these back."""
+    def _acknowledge(self, entries: Sequence[Entry]) -> None:
+        """Acknowledge entries that are on record or buried. A crash at the next entry does not bring them back."""
         hit("acknowledge.before")
         for entry in entries:
             self._done(entry)
-        settled = set(map(id, entries))
-        self._batch = [entry for entry in self._batch if id(entry) not in settled]
+        acknowledged = set(map(id, entries))
+        self._batch = [entry for entry in self._batch if id(entry) not in acknowledged]
         hit("acknowledge.after")
 
     def _done(self, entry: Entry) -> None:
         self._weigh(-entry.weight, -1)
         try:
             entry.done()
-        except Exception as error:  # the job is on record; its message may come again and is known then
+        except Exception as error:  # the job is on record: if its message comes again, its id is known
             self._faults.loop_failed("intake", error)
 
 
 def _known_id(entry: Entry) -> str | None:
-    """The id that its producer gave the message beside the job's fields, as far as that can be read."""
+    """Return the id that the producer gave the message beside the job's fields, if it can be read."""
     with suppress(Exception):
         content = entry.read()
         return content.job_id if isinstance(content, Broken) else content.default_id

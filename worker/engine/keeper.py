@@ -1,4 +1,4 @@
-"""Says which jobs this process has in hand, so that no other worker takes them for lost."""
+"""Extends the leases of the jobs that this process has in hand, so that no other worker takes them for lost."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from worker.core.records import Lease
 KEEP_SECONDS = 3.0
 
 YOUNG_SECONDS = 5.0
-"""A lease is kept from this age on; most calls are over by then, and cost nothing. What it lasts beyond this and a
-turn is the time that its holder has for its word once Redis is back: more than a loop's longest pause, a connection
-and an answer take."""
+"""A lease is extended from this age on. Most calls are over by then, and cost nothing. The rest of the lease, less one
+turn, is the time that its holder has to report once Redis is back: more than a loop's longest pause, a connection and
+an answer take."""
 
 MAX_KEPT_SECONDS = 600.0
-"""A call that takes longer is stuck, and another worker shall decide about its job."""
+"""A call that takes longer is stuck: its lease is left to run out, so that another worker decides about its job."""
 
 
 @dataclass(slots=True)
@@ -26,14 +26,14 @@ class _Held:
     lease: Lease
     since: float
     decided: bool
-    grips: int = 1
+    times_taken: int = 1
 
 
-class Hands:
-    """The leases that a process has in hand, since when. Thread-safe.
+class LeasesInHand:
+    """The leases that a process has in hand, and since when. Thread-safe.
 
-    A job may be taken more than once, as it is by its call and then by the recorder, and is let go as often. One that
-    is `decided` is kept however long its decision has to wait: what a call came to is known to this process alone.
+    A lease is taken by its call and then by the recorder, and must be let go as often as it was taken. One that is
+    `decided` is extended however long its decision has to wait, because only this process knows the call's outcome.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,7 +44,7 @@ class Hands:
         key = (lease.job.id, lease.fence)
         with self._lock:
             if held := self._held.get(key):
-                held.grips += 1
+                held.times_taken += 1
                 held.decided = held.decided or decided
             else:
                 self._held[key] = _Held(lease, self._clock(), decided)
@@ -55,12 +55,12 @@ class Hands:
             held = self._held.get(key)
             if held is None:
                 return
-            held.grips -= 1
-            if not held.grips:
+            held.times_taken -= 1
+            if not held.times_taken:
                 del self._held[key]
 
     def to_keep(self) -> list[Lease]:
-        """What has been in hand for a while, and not for too long."""
+        """Return the leases to extend: those in hand for a while, but not for too long."""
         now = self._clock()
         with self._lock:
             held = list(self._held.values())
@@ -68,14 +68,14 @@ class Hands:
 
 
 class Keeper:
-    """One turn keeps the leases of what is in `hands`."""
+    """One turn extends the leases in hand."""
 
-    def __init__(self, ledger: Ledger, hands: Hands) -> None:
-        self._ledger, self._hands = ledger, hands
+    def __init__(self, ledger: Ledger, in_hand: LeasesInHand) -> None:
+        self._ledger, self._in_hand = ledger, in_hand
 
     def turn(self) -> float:
-        """Seconds until the next turn. Raises StoreUnavailable."""
-        if leases := self._hands.to_keep():
+        """Extend the leases; return the seconds until the next turn. Raises StoreUnavailable."""
+        if leases := self._in_hand.to_keep():
             self._ledger.keep(leases)
         return KEEP_SECONDS
 

@@ -1,4 +1,4 @@
-"""Threads that take one turn after another, and outlive every fault of what they talk to."""
+"""Threads that take one turn after another, and survive every fault of the servers that they talk to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JOIN_SECONDS = 2.0
 
 
 class Faults(Protocol):
-    """Hears of a loop's trouble once, and once when it is over. Must not raise."""
+    """Is told of a loop's failures, and once when the loop works again. Must not raise."""
 
     def loop_failed(self, loop: str, error: Exception) -> None: ...
 
@@ -26,13 +26,13 @@ class Faults(Protocol):
 
 
 class Wakes:
-    """Ends the waits of loops, each known by its name: whoever wakes a loop may be made before the loop is."""
+    """Ends the waits of loops. Loops are known by name, so that the object that wakes a loop can be made before it."""
 
     def __init__(self) -> None:
         self._events: dict[str, threading.Event] = {}
 
     def of(self, loop: str) -> threading.Event:
-        """Return what the loop of this name waits for; set, it makes the next turn begin at once."""
+        """Return the event that the loop of this name waits for. Once it is set, the next turn begins at once."""
         return self._events.setdefault(loop, threading.Event())
 
     def wake_all(self) -> None:
@@ -41,14 +41,14 @@ class Wakes:
 
 
 class Loop(Part):
-    """Calls `turn` again and again in a daemon thread.
+    """Calls `turn` repeatedly in a daemon thread.
 
-    A turn returns the seconds to wait before the next, a wait that ends once `woken` is set. A turn that raises is
-    followed by a pause that doubles from 0.1 to 5 s; StoreUnavailable and BrokerUnavailable are expected, anything else
-    is a fault of ours and no reason to stop either.
+    A turn returns the seconds to wait before the next one; setting `woken` ends that wait. After a turn that raises,
+    the loop pauses for 0.1 s, doubled up to 5 s. StoreUnavailable and BrokerUnavailable are expected. Any other
+    exception is a fault of this program, and does not end the loop either.
 
-    A turn that does not end stays the only one: nobody can tell it from a slow one, and a second thread would take what
-    the first has in hand, or be stuck at the same place. The process is unlive meanwhile, see `stalled`.
+    A turn that does not end is never run a second time beside the first: it may only be slow, and a second thread would
+    take what the first has in hand, or block at the same place. Until it ends, the loop is `stalled`.
     """
 
     def __init__(
@@ -76,32 +76,32 @@ class Loop(Part):
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the turn under way be the last; returns at once."""
+        """Let the turn under way be the last. Returns at once."""
         self._stopping.set()
         self._woken.set()
 
     def join(self, _: Grace, /) -> None:
-        """Return when its turn has ended, or has taken too long for that; the grace is for calls."""
+        """Wait until the turn under way has ended, for at most `join_seconds`: the grace is for calls."""
         if self._thread.is_alive():
             self._thread.join(self._join_seconds)
 
     @property
     def trouble(self) -> str | None:
-        """What an operator should know: the loop failed at its last turn, or has not turned for a minute."""
+        """What an operator should know: the last turn failed, or has taken a minute. None if all is well."""
         if self._pause_seconds:
             return f"{self.name} fails{self._because}"
         return f"{self.name} stalled" if self.stalled else None
 
     @property
     def stalled(self) -> bool:
-        """True where the thread died, or its turn has taken a minute."""
+        """Whether the thread died, or its turn has taken a minute."""
         if self._stopping.is_set():
             return False
         return not self._thread.is_alive() or time.monotonic() - self._last_turn > self._stalled_after_seconds
 
     @property
     def where(self) -> str:
-        """What the thread is doing."""
+        """The places in the code where the thread is."""
         return whereabouts(self._thread)
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""Takes decisions about leased jobs to the ledger, as many in one round trip as have come together."""
+"""Takes decisions about leased jobs to the ledger. All that have collected go in one round trip."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from worker.core.ports import Ledger, Watch
 from worker.core.records import Decision, Ending, Recorded
 from worker.engine.batches import fill
-from worker.engine.keeper import Hands
+from worker.engine.keeper import LeasesInHand
 from worker.engine.loops import Faults
 from worker.engine.parts import Grace, Part
 from worker.errors import StoreUnavailable
@@ -21,13 +21,13 @@ from worker.telemetry.logs import job_context
 MAX_BATCH = 128
 IDLE_SECONDS = 0.5
 BLOCKED_SECONDS = 1.0
-"""After that what a wrong key in the store stood in the way of is given again."""
+"""The pause before decisions that a wrong key in the store has blocked are given again."""
 
 RECORD_SECONDS = 1.0
-"""What the last outcomes have for getting on record where the calls have used up the grace."""
+"""The time for the last outcomes to get on record if the calls have used up the grace."""
 
 GATHER_SECONDS = 0.01
-"""The pause after a batch, in which the next one gathers: many decisions cost little more than one."""
+"""The pause after a batch, in which the next one collects: many decisions cost little more than one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,12 @@ class _Entry:
 
 
 class Recorder(Part):
-    """A queue of decisions and the turn that empties it. `put` may be called by any thread, `turn` by one.
+    """A queue of decisions, and the turn that empties it. Any thread may call `put`; one thread calls `turn`.
 
-    What a call came to is known to this process alone, so a decision is kept until Redis takes it or another worker has
-    decided, which the watch hears of. One that a wrong key in Redis stands in the way of is set aside and given again,
-    and holds up no other. `ended` is called when jobs have ended, `room` when one may go that waited for another's end,
-    or will that waits again.
+    Only this process knows the outcome of a call, so a decision is kept until Redis takes it, or until another worker
+    has decided, which is reported to the watch. A decision that a wrong key in Redis blocks is set aside and given
+    again, and holds up no other. `ended` is called when jobs have ended. `room` is called when a waiting job may go,
+    because another one has ended or is back in its lane.
     """
 
     def __init__(
@@ -50,16 +50,16 @@ class Recorder(Part):
         ledger: Ledger,
         watch: Watch,
         faults: Faults,
-        hands: Hands | None = None,
+        in_hand: LeasesInHand | None = None,
         *,
         ended: Callable[[], None] = lambda: None,
         room: Callable[[], None] = lambda: None,
         idle_seconds: float = IDLE_SECONDS,
         blocked_seconds: float = BLOCKED_SECONDS,
     ) -> None:
-        """`hands`: where a job is noted from `put` until its decision is on record or given up."""
+        """`in_hand` notes each job from `put` until its decision is on record or given up."""
         self._ledger, self._watch, self._faults = ledger, watch, faults
-        self._hands = hands or Hands()
+        self._in_hand = in_hand or LeasesInHand()
         self._entries: queue.SimpleQueue[_Entry] = queue.SimpleQueue()
         self._batch: list[_Entry] = []
         self._blocked: list[_Entry] = []
@@ -70,19 +70,22 @@ class Recorder(Part):
         self._idle_seconds, self._blocked_seconds = idle_seconds, blocked_seconds
 
     @property
-    def backlog(self) -> int:
-        """Decisions that are not on record yet."""
+    def unrecorded(self) -> int:
+        """The number of decisions that are not on record yet."""
         return self._open
 
     def put(self, decision: Decision, done: Callable[[], None]) -> None:
         """Have `decision` recorded; `done` is called once it is."""
         with self._lock:
             self._open += 1
-        self._hands.take(decision.lease, decided=True)
+        self._in_hand.take(decision.lease, decided=True)
         self._entries.put(_Entry(decision, done))
 
     def turn(self) -> float:
-        """Record one batch. Raises StoreUnavailable; the batch is then kept for the next turn."""
+        """Record one batch; return the seconds until the next turn.
+
+        Raises StoreUnavailable; the batch is then kept for the next turn.
+        """
         fill(self._batch, self._entries, MAX_BATCH, self._idle_seconds)
         self._batch += self._blocked_until_now()
         if not self._batch:
@@ -92,7 +95,7 @@ class Recorder(Part):
         with self._lock:
             self._open -= len(done)
         for entry in done:
-            self._hands.let_go(entry.decision.lease)
+            self._in_hand.let_go(entry.decision.lease)
         self._blocked += blocked
         self._batch = []
         return GATHER_SECONDS
@@ -106,42 +109,42 @@ class Recorder(Part):
         return again
 
     def join(self, grace: Grace, /) -> None:
-        """Wait until all is on record, for a moment also where the calls have used up the grace."""
+        """Wait until all is on record: at least for `RECORD_SECONDS`, even if the calls have used up the grace."""
         grace.wait(lambda: self._open <= 0, RECORD_SECONDS)
 
     def _record(self, batch: Sequence[_Entry]) -> list[_Entry]:
-        """Record a batch; those that a wrong key stood in the way of."""
+        """Record a batch. Returns the entries that a wrong key has blocked."""
         kinds = {"settle" if isinstance(entry.decision, Ending) else "park" for entry in batch}
         for kind in kinds:
             hit(f"{kind}.before")
         try:
-            verdicts = self._ledger.record([entry.decision for entry in batch])
+            results = self._ledger.record([entry.decision for entry in batch])
         except StoreUnavailable:
             raise
-        except Exception as error:  # one decision that breaks us must not take the others along
+        except Exception as error:  # one bad decision must not stop the others
             return self._record_apart(batch, error)
         for kind in kinds:
             hit(f"{kind}.after")
-        told = list(zip(batch, verdicts, strict=True))
-        for entry, verdict in told:
-            self._tell(entry, verdict)
+        recorded = list(zip(batch, results, strict=True))
+        for entry, result in recorded:
+            self._tell(entry, result)
         if "settle" in kinds:
             self._ended()
-        if Recorded.ROOM in verdicts or "park" in kinds:
+        if Recorded.ROOM in results or "park" in kinds:
             self._room()
-        return [entry for entry, verdict in told if verdict is Recorded.BLOCKED]
+        return [entry for entry, result in recorded if result is Recorded.BLOCKED]
 
     def _record_apart(self, batch: Sequence[_Entry], fault: Exception) -> list[_Entry]:
-        """Each on its own; one that fails alone is given up, and its lease runs out."""
+        """Record each decision alone. One that fails alone is given up, and its lease runs out."""
         if len(batch) == 1:
             self._faults.loop_failed("recorder", fault)
             return []
         return [blocked for entry in batch for blocked in self._record([entry])]
 
-    def _tell(self, entry: _Entry, verdict: Recorded) -> None:
+    def _tell(self, entry: _Entry, result: Recorded) -> None:
         lease = entry.decision.lease
         with job_context(lease.job.id, lease.job.account, lease.tally.sent + 1):
-            if verdict is Recorded.LOST:
+            if result is Recorded.LOST:
                 self._watch.lease_lost(lease.job)
-            elif verdict is not Recorded.BLOCKED:
+            elif result is not Recorded.BLOCKED:
                 entry.done()

@@ -1,29 +1,29 @@
-"""Leases waiting jobs when their slots come, for as many calls as have a place free."""
+"""Leases waiting jobs when their slots come, as many as there are free places for calls."""
 
 from __future__ import annotations
 
 import math
 
 from worker.core.ports import Ledger
+from worker.engine.declared_limits import DeclaredLimits
 from worker.engine.dialler import Dialler
-from worker.engine.standing import DeclaredLimits
 from worker.failpoints import hit
 
 POLL_SECONDS, IDLE_SECONDS = 0.05, 0.25
-"""How often the lanes are looked at before the next slot is due, and when no job waits for any: another worker may have
-filled them."""
+"""The longest pauses between two looks at the lanes: while jobs wait, and while none waits. Another worker may fill the
+lanes meanwhile."""
 
 MAX_BATCH = 100
 
 
 class Releaser:
-    """One turn leases and hands over what is due now. `limits` has the accounts' limits declared before."""
+    """One turn leases the jobs that are due and hands them to the dialler. `limits` declares the accounts' limits."""
 
     def __init__(self, ledger: Ledger, dialler: Dialler, limits: DeclaredLimits | None = None) -> None:
         self._ledger, self._dialler, self._limits = ledger, dialler, limits
 
     def turn(self) -> float:
-        """Seconds until the next slot is due, at most a poll interval. Raises StoreUnavailable."""
+        """Lease what is due; return the seconds until the next turn. Raises StoreUnavailable."""
         if self._limits:
             self._limits.keep()
         places = self._dialler.reserve(MAX_BATCH)

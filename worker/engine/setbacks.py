@@ -1,4 +1,4 @@
-"""Entries at which the worker failed for a reason that nobody foresaw: when each is tried again, and when no more."""
+"""Entries that the worker failed to handle, for an unexpected reason: when each is tried again or given up."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class _Setback:
     tries: int
     due: float
     passed: int
-    """How many others had got through when it last failed."""
+    """How many other entries had got through when it last failed."""
 
 
 class Setbacks:
-    """They stay unacknowledged, out of the way of all others, and are tried again after 1 s, 2 s, 4 s … up to 60 s.
+    """Such entries, unacknowledged and apart from all others. Each is tried again after 1 s, 2 s, 4 s … up to 60 s.
 
-    An entry is given up at its seventh failure, a minute after the first, or later, and only if others got through
-    since the failure before: then it is not the worker, the store or the machine that is ill, but something about this
-    entry. An error reply of Redis never counts against an entry.
+    An entry is given up at its seventh failure or later, at least a minute after the first, and only if other entries
+    got through since its last failure: then worker, store and machine work, and the entry is the cause. An error reply
+    of Redis never counts against an entry.
 
-    Known weakness: where nothing else ever gets through nobody can tell, and an entry is tried every minute for as long
-    as that lasts. For one thread.
+    Known weakness: if no other entry gets through, the cause cannot be told, and the entry is tried every minute for as
+    long as that lasts. For one thread.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -44,12 +44,12 @@ class Setbacks:
         self._passed += 1
 
     def due(self) -> list[Entry]:
-        """Those to be tried now."""
+        """Return the entries that are to be tried now."""
         now = self._clock()
         return [setback.entry for setback in self._setbacks.values() if setback.due <= now]
 
     def failed(self, entry: Entry, error: Exception) -> bool:
-        """Note a failure; True where the entry is to be given up."""
+        """Note a failure. Returns whether the entry is to be given up."""
         now = self._clock()
         setback = self._setbacks.setdefault(id(entry), _Setback(entry, 0, now, self._passed))
         setback.tries += 1
@@ -58,5 +58,5 @@ class Setbacks:
         return setback.tries >= MAX_TRIES and others_pass and not isinstance(error, StoreFault | WrongKey)
 
     def over(self, entry: Entry) -> None:
-        """It is on record, or buried."""
+        """Forget an entry that is on record or buried."""
         del self._setbacks[id(entry)]

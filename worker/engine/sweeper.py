@@ -14,14 +14,14 @@ MAX_BATCH = 200
 
 
 class Sweeper:
-    """One turn has `decide` called for each job that is overdue; the recorder writes down what was decided."""
+    """One turn calls `decide` for each overdue job. The recorder puts the decisions on record."""
 
     def __init__(self, ledger: Ledger, decide: Callable[[Lease], None], recorder: Recorder) -> None:
         self._ledger, self._decide, self._recorder = ledger, decide, recorder
 
     def turn(self) -> float:
-        """Seconds until the next look. Raises StoreUnavailable."""
-        if self._recorder.backlog > MAX_BATCH:
+        """Decide about what is overdue; return the seconds until the next turn. Raises StoreUnavailable."""
+        if self._recorder.unrecorded > MAX_BATCH:
             return POLL_SECONDS
         leases = self._ledger.reclaim(MAX_BATCH)
         faults = [fault for lease in leases if (fault := self._fault_at(lease))]
@@ -30,7 +30,7 @@ class Sweeper:
         return 0.0 if leases else POLL_SECONDS
 
     def _fault_at(self, lease: Lease) -> Exception | None:
-        """Decide about one job; one that breaks us must not take the others of its batch along."""
+        """Decide about one job. Returns its error, so that a bad job does not stop the others of its batch."""
         try:
             self._decide(lease)
         except StoreUnavailable:

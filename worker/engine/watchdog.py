@@ -1,4 +1,4 @@
-"""Watches over the threads of a worker process: what no longer turns is told, and left alone."""
+"""Watches over the threads of a worker process. A thread that no longer turns is reported, and left alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BEAT_SECONDS = 1.0
 
 
 class Taking(Protocol):
-    """What takes messages from a Redis broker; see `RedisQueue` and `StreamSource`."""
+    """A source that takes messages from a Redis broker; see `RedisQueue` and `StreamSource`."""
 
     @property
     def wrong(self) -> frozenset[str]: ...
@@ -23,7 +23,7 @@ class Taking(Protocol):
 
 
 class WatchdogWatch(Faults, Protocol):
-    """Hears how the threads are, for logs and metrics. Must not raise."""
+    """Is told how the threads are, for logs and metrics. Must not raise."""
 
     def progress(self) -> None: ...
 
@@ -35,9 +35,9 @@ class WatchdogWatch(Faults, Protocol):
 
 
 class Watchdog:
-    """Knows how all threads, sources and the consumer of a process are. Thread-safe, but for `beat`.
+    """The state of all threads, sources and the consumer of a process. Thread-safe, except for `beat`.
 
-    It beats in a thread of its own, which it watches over like the others once it is started: /livez tells of it.
+    It beats in a thread of its own, `vitals`, which it watches over like the others once that is started.
     """
 
     def __init__(
@@ -52,31 +52,31 @@ class Watchdog:
         self._told: set[str] = set()
 
     def start(self) -> None:
-        """Begin to beat. All loops must have been started: one that has no thread yet looks like one that died."""
+        """Begin to beat. All loops must have been started, because one without a thread looks like one that died."""
         self._loop.start()
         self._threads.append(self._loop)
 
     def close(self) -> None:
-        """Let the beat under way be the last, and wait for it."""
+        """Let the beat under way be the last, and wait for its end."""
         self._loop.stop()
         self._loop.join(Grace(0))
 
     def live(self) -> list[str]:
-        """Why the process is not well: threads that no longer turn."""
+        """Return a line for each thread that no longer turns: why the process is not live."""
         stalled = [f"{thread.name} stalled" for thread in self._threads if thread.stalled]
         return [*stalled, "consumer stalled"] if self._consumer.stalled else stalled
 
     def troubles(self) -> list[str]:
-        """What each thread that fails, or no longer turns, has to say, and then the consumer."""
+        """Return the trouble of each thread that has one, and then that of the consumer."""
         troubles = [thread.trouble for thread in self._threads]
         return [trouble for trouble in (*troubles, self._consumer.trouble) if trouble]
 
     def blocking_keys(self) -> list[str]:
-        """The keys of a Redis broker for which a source takes nothing, as they hold something else than they should."""
+        """Return the keys of a Redis broker that have a wrong type and keep a source from taking anything."""
         return sorted({key for source in self._sources if source.blocked for key in source.wrong})
 
     def beat(self) -> float:
-        """One turn of the watch over the others: progress is noted while all turn, and a stall is told once.
+        """Note progress if all threads turn, and report each stall once. Returns the seconds until the next beat.
 
         A consumer that is stuck has its connection cut, which ends its wait. A thread that is stuck is left alone.
         """

@@ -1,4 +1,4 @@
-"""The addresses of a host: the one place at which a name becomes something to connect to."""
+"""Resolves a host to addresses: the one place that decides what may be connected to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.http.waiting import late
 
 
 class Address(NamedTuple):
-    """What `socket.socket` and its `connect` want."""
+    """The arguments of `socket.socket` and of its `connect`."""
 
     family: int
     kind: int
@@ -23,12 +23,12 @@ class Address(NamedTuple):
 
 
 def addresses(host: str, port: int, exchange: Exchange) -> list[Address]:
-    """Where a connection to `host` may go, the best address first; at least one. Every request connects to one of these
-    and to nothing else, so a rule about which addresses may be called has its home here.
+    """Return the addresses of `host`, at least one, the best first.
 
-    Raises OSError for a name without an address, UnicodeError for what cannot be a name, TimeoutError at the end of the
-    stretch under way. Known weakness: the resolver runs in a thread and cannot be interrupted, so that thread then
-    waits on by itself; each event loop has ten of them.
+    Every request connects to one of these and to nothing else, so a rule about which addresses may be called belongs
+    here. Raises OSError for a name without an address, UnicodeError for text that cannot be a name, and TimeoutError at
+    the exchange's deadline. Known weakness: the resolver runs in a thread that cannot be interrupted and goes on after
+    the deadline; each event loop has ten such threads.
     """
     with gevent.Timeout(exchange.remaining_seconds(), late()):
         found: list[Any] = getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM)

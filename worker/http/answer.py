@@ -1,4 +1,4 @@
-"""The answer to a request, read under the request's deadline and bounds.
+"""Reads the answer to a request, within the request's deadline and bounds.
 
 Source: RFC 9110, 15.2 (interim answers); RFC 9112, 4 (status line), 6.3 (length of a body), 7.1 (chunks) and 9.3 (the
 end of a connection).
@@ -30,9 +30,9 @@ _WITHOUT_BODY = (_SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MOD
 
 
 class _Incoming(io.RawIOBase):
-    """A socket's bytes: each read waits no longer than the exchange has left, and counts what came.
+    """The bytes of a socket. Each read waits until the exchange's deadline at most, and counts the bytes that came.
 
-    A socket's own timeout starts again with each byte, so that a drip would be read for ever.
+    The timeout of a socket starts again with each byte, so a server that sends slowly would be read forever.
     """
 
     def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
@@ -43,7 +43,10 @@ class _Incoming(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        """Raises TimeoutError and TooLarge. None, as for a socket that has nothing, once `ended` is set."""
+        """Read into `buffer`. Returns None once `ended` is set, as for a socket without bytes.
+
+        Raises TimeoutError and TooLarge.
+        """
         if self.ended:
             return None
         count = once_readable(self._sock, partial(self._sock.recv_into, buffer), self._exchange)
@@ -53,9 +56,9 @@ class _Incoming(io.RawIOBase):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer that was read whole. `headers` are looked up in any case of letters; `body` is not yet decoded.
+    """An HTTP answer that was read whole. `headers` ignore the case of names. `body` is not decoded yet.
 
-    `oddities` are those noticed so far; the reader of the body adds to them.
+    `oddities` are those noticed so far; the code that reads the body adds to them.
     """
 
     status: int
@@ -65,13 +68,13 @@ class Reply:
 
 
 class Answer:
-    """The answer to a POST: its head once it is made, then its body.
+    """The answer to a POST. The constructor reads its head; `body` reads its body.
 
-    `closes` says that nothing can follow it on its connection.
+    `closes` is true if nothing can follow the answer on its connection.
     """
 
     def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
-        """Read the head, past all interim answers. Raises HTTPException, for too many of these too, and OSError."""
+        """Read the head, after all interim answers. Raises OSError and HTTPException, also for too many of these."""
         self._exchange, self._incoming = exchange, _Incoming(sock, exchange)
         self._stream = io.BufferedReader(self._incoming)
         self._interim_answers = 0
@@ -79,8 +82,10 @@ class Answer:
         exchange.phase = Phase.STATUS_READ
 
     def body(self, most_bytes: int) -> bytes:
-        """The body as sent, whole. Raises IncompleteRead for one cut short, TooLarge, TimeoutError, and HTTPException
-        for one of two lengths, whose end nobody can tell. Bytes that follow the body may be a stray answer's: SURPLUS.
+        """Read the whole body, as it was sent.
+
+        Raises IncompleteRead if it is cut short, TooLarge, TimeoutError, and HTTPException if two lengths are given.
+        Bytes after the body may belong to a stray answer and count as the oddity SURPLUS.
         """
         if self.headers.contradictory:
             raise http.client.HTTPException("two lengths")
@@ -128,7 +133,7 @@ class Answer:
         return body
 
     def _chunks(self, most_bytes: int) -> Iterator[bytes]:
-        """Chunk by chunk. The trailer behind the last one is skipped."""
+        """Read chunk by chunk. The trailer after the last chunk is skipped."""
         while size := self._chunk_size():
             yield self._exactly(size, most_bytes)
             most_bytes -= size
@@ -153,7 +158,7 @@ class Answer:
 
 
 def _closes(version: bytes, status: int, headers: Headers) -> bool:
-    """True where the server closes the connection behind the answer, or speaks another protocol from then on."""
+    """Whether the server closes the connection after the answer, or continues in another protocol."""
     connection = headers.get("connection", "").lower()
     if "keep-alive" not in connection if version < b"1.1" else "close" in connection:
         return True

@@ -1,4 +1,4 @@
-"""The HTTP client: each request to one server, under a deadline of its own, on a connection that may be kept."""
+"""The HTTP client of one server. Each request has its own deadline and uses a connection that may be kept."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from worker.http.phases import MAX_ANSWER_BYTES, Exchange, Phase
 
 
 class _Shelf(queue.LifoQueue[Any]):
-    """Kept connections, for which nobody waits: what a pool needs of its queue, without the locks, which are dear."""
+    """The queue of kept connections, as a pool needs it. Nobody waits for one, so it has no locks, which are costly."""
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ARG002 (the library's signature)
-        """What was put last. Raises queue.Empty at once."""
+        """Return the connection that was put last. Raises queue.Empty at once if there is none."""
         try:
             return self.queue.pop()
         except IndexError:
             raise queue.Empty from None
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002 (as above)
-        """Keep a connection, or close it where enough are kept."""
+        """Keep a connection, or close it if enough are kept."""
         if len(self.queue) < self.maxsize:
             self.queue.append(item)
         else:
@@ -36,17 +36,17 @@ class _Shelf(queue.LifoQueue[Any]):
 
 
 class _Pool(urllib3.HTTPConnectionPool):
-    """urllib3's pool of connections to one server, with connections of ours."""
+    """urllib3's pool of connections to one server, with connections of this package."""
 
     ConnectionCls: Any = Connection
     QueueCls: Any = _Shelf
 
     def take(self) -> Connection:
-        """The connection that was used last and is still good, or a new one. Raises ClosedPoolError."""
+        """Return the connection that was used last, if it still works, or a new one. Raises ClosedPoolError."""
         return cast(Connection, self._get_conn())
 
     def keep(self, connection: Connection) -> None:
-        """Have a connection ready for the next request."""
+        """Keep a connection for the next request."""
         self._put_conn(cast(Any, connection))
 
 
@@ -55,8 +55,8 @@ class _SecurePool(_Pool, urllib3.HTTPSConnectionPool):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """An answer whose head was read, on a connection that nobody else uses until it is released or closed."""
+class OpenAnswer:
+    """An answer whose head was read. Nobody else uses its connection until this is released or closed."""
 
     answer: Answer
     _exchange: Exchange
@@ -64,20 +64,20 @@ class Held:
     _pool: _Pool
 
     def whole(self, most_bytes: int = MAX_ANSWER_BYTES) -> Reply:
-        """The answer with its body, of at most so many bytes.
+        """Read the body, of at most `most_bytes`, and return the whole answer.
 
-        Raises OSError, TimeoutError included, and HTTPException, TooLarge included; then the connection is closed.
+        Raises OSError, TimeoutError among them, and HTTPException, TooLarge among them; then the connection is closed.
         """
         try:
             body = self.answer.body(most_bytes)
-            self._exchange.reach("answer.after")
+            self._exchange.pass_failpoint("answer.after")
         except BaseException:
             self.close()
             raise
         return Reply(self.answer.status, self.answer.headers, body, self._exchange.oddities)
 
     def release(self) -> None:
-        """Keep the connection for the next request, if the answer was read whole and nothing about it was odd."""
+        """Keep the connection for the next request if the answer was read whole and was not odd; else close it."""
         exchange = self._exchange
         if exchange.phase < Phase.BODY_READ or exchange.oddities or self.answer.closes:
             self.close()
@@ -86,23 +86,23 @@ class Held:
             self._pool.keep(self._connection)
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._connection.close()
 
 
 class Client(HTTPAdapter):
-    """Sends requests to one server. Any number of threads and greenlets use it at once.
+    """Sends requests to one server. Any number of threads and greenlets may use it at once.
 
-    It is an adapter of `requests`, over pools of urllib3, whose `send` is another: it carries the exchange down to the
-    connection, which that of `requests` cannot, and it repeats nothing, follows no redirect, keeps no cookie, and knows
-    no proxy, no .netrc and no variable of the environment.
+    It is an adapter of `requests` over a pool of urllib3, with its own `send`. Unlike the library's, that passes the
+    exchange down to the connection. It repeats nothing, follows no redirect, keeps no cookie, and uses no proxy, no
+    .netrc and no environment variable.
     """
 
     def __init__(self, base_url: str, *, kept: int, tls: Callable[[], ssl.SSLContext]) -> None:
-        """`base_url` is that of a request that was `prepared`.
+        """`base_url` is the URL of a request that was `prepared`.
 
-        `kept`: the most connections that are kept between requests; 0 gives each request one of its own. `tls` is asked
-        for HTTPS alone, and says which certificates are trusted. Raises what it raises.
+        `kept` is the most connections that are kept between requests; with 0 each request has its own. `tls` is called
+        for HTTPS only and returns which certificates are trusted. Raises what `tls` raises.
         """
         self._tls = tls() if base_url.startswith("https:") else None
         super().__init__(pool_connections=1, pool_maxsize=kept, max_retries=0)
@@ -114,15 +114,15 @@ class Client(HTTPAdapter):
         super().init_poolmanager(connections, maxsize, block, ssl_context=self._tls, **pool_kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
-    def send(self, request: requests.PreparedRequest, exchange: Exchange) -> Held:  # type: ignore[override]
+    def send(self, request: requests.PreparedRequest, exchange: Exchange) -> OpenAnswer:  # type: ignore[override]
         """Send one request and read the head of its answer.
 
-        Raises the exchange's `refusal`, and then nothing was sent and the connection is kept. Raises what `FAULTS`
-        lists for all that network and server can do; `exchange.phase` says how far the request had come.
+        Raises the exchange's `refusal`; then nothing was sent and the connection is kept. Raises an error of `FAULTS`
+        for every fault of network and server; `exchange.phase` then says how far the request had come.
         """
         connection: Connection = self._pool.take()
         try:
-            return Held(connection.ask(request, exchange), exchange, connection, self._pool)
+            return OpenAnswer(connection.ask(request, exchange), exchange, connection, self._pool)
         except BaseException as error:
             if error is exchange.refusal:
                 self._pool.keep(connection)
@@ -131,9 +131,9 @@ class Client(HTTPAdapter):
             raise
 
     def reach(self, exchange: Exchange) -> None:
-        """Connect, shake hands where the address is of HTTPS, and end the connection: nothing is sent.
+        """Connect, with the TLS handshake if the address is https, and close the connection: nothing is sent.
 
-        Raises what `FAULTS` lists.
+        Raises an error of `FAULTS`.
         """
         connection: Connection = self._pool.take()
         try:

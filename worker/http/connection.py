@@ -1,8 +1,8 @@
-"""A connection that knows how far the request on it has come.
+"""A connection that reports to the exchange how far its request has come.
 
-It is urllib3's, so that urllib3's pool can hold it, but it sends and reads in its own way: the request is put together,
-then the gate is passed, then the request is written in one go; every wait has a share of the exchange's deadline.
-urllib3's own `connect`, `request` and `getresponse` are not used.
+It is a subclass of urllib3's, so that urllib3's pool can keep it, but it sends and reads on its own: it assembles the
+request, passes the gate, and writes the request in one piece, each wait within the exchange's deadline. urllib3's
+`connect`, `request` and `getresponse` are not used.
 """
 
 from __future__ import annotations
@@ -25,44 +25,44 @@ from worker.http.request import message
 from worker.http.waiting import connect, once_writable, shake_hands
 
 REUSE_SECONDS, KEEP_SECONDS = 3.0, 4.0
-"""The longest that a connection may have been idle when it is taken, and when it is written to: servers commonly close
-theirs after 5 s or more. The time between the two is for the gate: to reconnect behind it makes a request late.
+"""The longest time that a connection may have been idle when it is taken, and when it is written to. Servers commonly
+close idle ones after 5 s or more. The difference is for the wait at the gate, after which reconnecting costs the slot.
 """
 
 LATE_SECONDS = 0.002
-"""How long a reconnection behind the gate may take. What is sent later misses its slot, and could break the limit."""
+"""How long reconnecting after the gate may take. A request sent later misses its slot and could break the limit."""
 
 
 class Connection(HTTPConnection):
-    """Plain HTTP. For one request at a time."""
+    """A connection of plain HTTP, for one request at a time."""
 
     def __init__(self, host: str, port: int | None = None, **kwargs: Any) -> None:
         super().__init__(host, port, **kwargs)
-        # As it was given: the library takes a dot from its end.
+        # The library removes a dot at the end of `host`.
         self._name = host
         self._idle_since, self._used = 0.0, False
 
     def ask(self, request: requests.PreparedRequest, exchange: Exchange) -> Answer:
-        """Connect if need be, pass the gate, write the request and read the head of its answer.
+        """Connect if necessary, pass the gate, write the request and read the head of its answer.
 
-        Writes nothing, and can serve the next request, where it raises the exchange's refusal. All that can be done
-        before the gate is done there: a slot is short, and what comes behind the gate makes the request late.
+        If it raises the exchange's refusal, nothing was written, and the connection can serve the next request. All
+        that can be done before the gate is done there, because work after the gate delays the request in its slot.
         """
         if self.sock is None:
-            exchange.reach("connect.before")
+            exchange.pass_failpoint("connect.before")
             self.open(exchange)
-            exchange.reach("connect.after")
+            exchange.pass_failpoint("connect.after")
         outgoing = message(request)
         exchange.phase = Phase.READY
         exchange.pass_gate()
         self._renew_if_lost(exchange)
         exchange.start_sending()
         self._write(outgoing, exchange)
-        exchange.reach("answer.before")
+        exchange.pass_failpoint("answer.before")
         return Answer(self.sock, exchange)
 
     def open(self, exchange: Exchange) -> None:
-        """Resolve and connect within the exchange's connect bound."""
+        """Resolve the name and connect, within `connect_seconds` of the exchange."""
         exchange.start_connecting()
         exchange.phase = Phase.RESOLVING
         found = addresses(self._name, self.port, exchange)
@@ -71,16 +71,16 @@ class Connection(HTTPConnection):
         self._idle_since, self._used = monotonic(), False
 
     def rest(self) -> None:
-        """Note that a request is over, and that the next one may come."""
+        """Note that a request is over, and that the connection waits for the next one."""
         self._idle_since, self._used = monotonic(), True
 
     @property
     def is_connected(self) -> bool:
-        """False for a connection that is closed, was lost, or was idle too long. urllib3 asks before each reuse."""
+        """Whether the connection is open, was not lost and not idle for too long. urllib3 asks before each reuse."""
         return self.sock is not None and self._idle_seconds() < REUSE_SECONDS and self._is_silent()
 
     def _first_to_answer(self, found: list[Address], exchange: Exchange) -> socket.socket:
-        """A socket to the first address that takes the connection; each has its share of the time left."""
+        """Return a socket to the first address that takes the connection. Each address has a share of the time left."""
         problem: OSError
         for tried, address in enumerate(found):
             share_seconds = exchange.remaining_seconds() / (len(found) - tried)
@@ -105,9 +105,9 @@ class Connection(HTTPConnection):
         return monotonic() - self._idle_since
 
     def _is_silent(self) -> bool:
-        """True while the server has neither closed nor said anything unasked, which would be read as our answer.
+        """Whether the server has neither closed the connection nor sent anything, which would be read as our answer.
 
-        Reads instead of polling: TLS session tickets make a healthy socket readable.
+        Reads instead of polling, because TLS session tickets make a healthy socket readable.
         """
         try:
             self.sock.recv(1)
@@ -118,10 +118,11 @@ class Connection(HTTPConnection):
         return False
 
     def _renew_if_lost(self, exchange: Exchange) -> None:
-        """Reconnect if a kept connection was lost, or idle too long, while the gate was shut.
+        """Reconnect if a kept connection was lost, or was idle for too long, during the wait at the gate.
 
-        Raises SlotLapsed where that took too long. A new connection is not replaced: a server that drops those is ill,
-        and to write on the next one would turn "certainly not rung" into "perhaps". Raises ConnectionAbortedError.
+        Raises SlotLapsed if that took too long. Raises ConnectionAbortedError if a connection was lost that no request
+        has used: a server that drops new connections is faulty, and writing on another one would turn "certainly not
+        rung" into "perhaps rung".
         """
         if self._used and not (self._idle_seconds() < KEEP_SECONDS and self._is_silent()):
             self.close()
@@ -133,10 +134,10 @@ class Connection(HTTPConnection):
             raise ConnectionAbortedError(errno.ECONNABORTED, "the connection was lost before it was used")
 
     def _write(self, data: bytes, exchange: Exchange) -> None:
-        exchange.reach("first_byte.before")
+        exchange.pass_failpoint("first_byte.before")
         exchange.check_slot()
         if isinstance(self.sock, ssl.SSLSocket):
-            # A failed write may have put a part of its record on the wire.
+            # A write that fails may have sent a part of its TLS record.
             exchange.phase = Phase.FIRST_BYTE
         unsent = memoryview(data)
         while unsent:
@@ -144,29 +145,32 @@ class Connection(HTTPConnection):
             count = once_writable(self.sock, partial(self.sock.send, part), exchange)
             exchange.phase = Phase.FIRST_BYTE
             if len(unsent) == len(data):
-                exchange.reach("first_byte.after")
+                exchange.pass_failpoint("first_byte.after")
             unsent = unsent[count:]
         exchange.phase = Phase.WRITTEN
-        exchange.reach("last_byte.after")
+        exchange.pass_failpoint("last_byte.after")
 
 
 def _next_part(unsent: memoryview, exchange: Exchange) -> memoryview:
-    """All of it, in one go; but where a fault is to come before the last byte, that byte is written by itself."""
+    """Return what to write next: all at once, but if the failpoint before the last byte is armed, that byte alone."""
     if exchange.gate is None or not is_armed("last_byte.before"):
         return unsent
     if len(unsent) > 1:
         return unsent[:-1]
-    exchange.reach("last_byte.before")
+    exchange.pass_failpoint("last_byte.before")
     return unsent
 
 
 class SecureConnection(Connection, HTTPSConnection):
-    """HTTPS: the same, with the handshake inside the connect bound."""
+    """A connection of HTTPS. The TLS handshake is within `connect_seconds`."""
 
     ssl_context: ssl.SSLContext
 
     def open(self, exchange: Exchange) -> None:
-        """Resolve, connect and shake hands. Raises SSLCertVerificationError for a certificate that is not trusted."""
+        """Resolve the name, connect, and do the TLS handshake.
+
+        Raises SSLCertVerificationError for a certificate that is not trusted.
+        """
         super().open(exchange)
         exchange.phase = Phase.TLS
         name = self.host.partition("%")[0]

@@ -1,4 +1,4 @@
-"""Why an HTTP request came to nothing, in one word of ours and in the library's words."""
+"""Why an HTTP request failed: as a `Cause`, and in the library's words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker.http.request import UnusableAddress
 MAX_WORD_CHARACTERS = 120
 
 FAULTS = (OSError, http.client.HTTPException, UnicodeError, UnusableAddress)
-"""What network and server can bring about: no address, no connection, no time, no HTTP."""
+"""The errors that network and server can cause: no address, no connection, no answer in time, an answer not in HTTP."""
 
 _CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Cause], ...] = (
     ((socket.gaierror, UnicodeError, UnusableAddress), Cause.NAME),
@@ -24,14 +24,14 @@ _CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Caus
 
 
 def cause(error: BaseException) -> Cause:
-    """The cause that `error` tells of."""
+    """Return the cause of `error`."""
     return next((cause for kinds, cause in _CAUSES if isinstance(error, kinds)), Cause.PROTOCOL)
 
 
 def word(error: BaseException) -> str:
-    """The error's name, and the system's or the TLS library's own words.
+    """Return the error's name, with the words of the operating system or the TLS library.
 
-    Other words are left out, since they may quote what was sent or what came.
+    Other words are left out, because they may quote the request or the answer.
     """
     said = _said(error)
     return f"{type(error).__name__}: {said}"[:MAX_WORD_CHARACTERS] if said else type(error).__name__

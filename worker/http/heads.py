@@ -1,4 +1,4 @@
-"""The header of an HTTP answer, read as leniently as servers and proxies need it.
+"""Reads the header of an HTTP answer, as leniently as servers and proxies require.
 
 Source: RFC 9112, 6.1 and 6.3 (transfer codings, lengths).
 """
@@ -10,7 +10,7 @@ import re
 from typing import IO, Any, Self
 
 MAX_HEADER_LINES = 100
-"""Of one head, an interim answer's included. The bytes are bounded where they are read."""
+"""The most lines of one header, also of an interim answer. The bytes are bounded where they are read."""
 
 _PLAIN_LENGTH = re.compile(r"[0-9]{1,18}")
 _LENGTH = re.compile(r"\s*\+?0*([0-9]{1,18})\s*")
@@ -18,10 +18,10 @@ _REPEATABLE = ("content-length", "transfer-encoding")
 
 
 class Headers(dict[str, str]):
-    """Header fields by name in any case of letters; of several with one name the first counts.
+    """Header fields by name. The case of names is ignored; of several fields with one name the first counts.
 
-    `odd` says that the framing was not given as the standard wants it, and was read all the same. `contradictory` says
-    that two lengths are given, so that none counts.
+    `odd` is true if the framing breaks the standard but could be read. `contradictory` is true if two different lengths
+    are given, so that none counts.
     """
 
     odd = False
@@ -29,7 +29,7 @@ class Headers(dict[str, str]):
 
     @classmethod
     def read(cls, lines: IO[bytes]) -> Self:
-        """The header that comes next. Raises HTTPException where it has too many lines."""
+        """Read the next header. Raises HTTPException if it has too many lines."""
         headers, name = cls(), ""
         for _ in range(MAX_HEADER_LINES):
             line = lines.readline().decode("latin-1").rstrip()
@@ -46,12 +46,12 @@ class Headers(dict[str, str]):
 
     @property
     def chunked(self) -> bool:
-        """True where the body comes in chunks."""
+        """Whether the body comes in chunks."""
         return super().get("transfer-encoding", "").lower() == "chunked"
 
     @property
     def length(self) -> int | None:
-        """The body's length, None where it is not told."""
+        """The length of the body, or None if it is not given."""
         text = super().get("content-length")
         return None if text is None else int(text)
 
@@ -65,7 +65,7 @@ class Headers(dict[str, str]):
             self.setdefault(name, value)
 
     def _settle(self) -> None:
-        """Leave one length, or one coding that frames the body, in its plain spelling."""
+        """Reduce the framing to one length, or one coding, in its plain spelling."""
         length, coding = self.get("content-length"), self.get("transfer-encoding")
         if length is not None and not _PLAIN_LENGTH.fullmatch(length):
             self._settle_length(length)
@@ -75,7 +75,7 @@ class Headers(dict[str, str]):
             self.odd = True
 
     def _settle_length(self, text: str) -> None:
-        """Make equal lengths one, and leave out what is no length: the body then goes on until the connection ends."""
+        """Merge equal lengths, and drop one that cannot be read: the body then ends with the connection."""
         self.odd = True
         lengths = {_length(part) for part in text.split(",")}
         self.contradictory = len(lengths) > 1
@@ -86,9 +86,9 @@ class Headers(dict[str, str]):
             self["content-length"] = length
 
     def _settle_coding(self, text: str) -> str | None:
-        """The codings that frame the body. Whatever was done to it before, chunks come last and are undone first.
+        """Return the codings that frame the body, or None for `identity`, with which the length counts.
 
-        None for `identity`, which says that nothing was done: the length counts then.
+        Chunks are always the last coding, and are undone first.
         """
         self.odd = True
         codings = [name.strip().lower() for name in text.split(",")]

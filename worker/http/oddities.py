@@ -1,4 +1,4 @@
-"""What may be unusual about an answer that was understood all the same."""
+"""What may be unusual about an answer that was understood."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from enum import StrEnum
 
 
 class Oddity(StrEnum):
-    """One thing that was unusual; also the metrics' label `oddity`. A connection on which one came is not kept."""
+    """One unusual thing; also a value of the metrics' label `oddity`. A connection with an odd answer is not kept."""
 
     HEAD = "head"
-    """Interim answers went before it, or its length was told in an unusual way."""
+    """Interim answers came before it, or its length was given in an unusual way."""
     SURPLUS = "surplus"
     """More bytes came than the answer has."""
     CODING = "coding"
-    """Its content coding is not the one that its head names."""
+    """Its content coding is not the one that its header names."""
     REPAIRED = "repaired"
-    """It is neither JSON nor XML by the letter, or what it holds is not where, or not called as, it should be."""
+    """It is not valid JSON or XML, or its content is in a wrong place or under a wrong name."""
     REF = "ref"
-    """Its ref is not 32 letters and digits, or holds the key or the number, and is published with these masked."""
+    """Its ref is not 32 letters and digits, or contains the key or the number, which are masked in the event."""
 
 
 Note = Callable[[Oddity], object]
-"""Hears of each oddity."""
+"""Is called with each oddity."""
 
 
 def unheard(_: Oddity) -> None:
-    """For those who do not need to know."""
+    """Ignore an oddity."""

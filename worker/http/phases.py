@@ -1,7 +1,7 @@
-"""How far one request has come: the fact that tells "certainly not rung" from "perhaps rung".
+"""How far one request has come: the fact that decides between "certainly not rung" and "perhaps rung".
 
-The type of an exception cannot tell: a silent TLS handshake and a lost answer both end in a read timeout, and a reset
-looks alike before and after the request was read.
+The type of an exception cannot decide that: a silent TLS handshake and a lost answer both end in a read timeout, and a
+reset looks the same before and after the request was read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from worker.failpoints import hit
 from worker.http.oddities import Oddity
 
 MAX_ANSWER_BYTES = 64 * 1024
-"""The longest answer that is read, status line and headers included; its body may be as long again once decoded."""
+"""The longest answer that is read, with its status line and headers. Its decoded body may have as many bytes again."""
 
 
 class Phase(IntEnum):
@@ -36,19 +36,20 @@ class Phase(IntEnum):
 
 
 class TooLarge(HTTPException):
-    """The answer is longer than its bound."""
+    """The answer is longer than allowed."""
 
 
 @dataclass(slots=True)
 class Exchange:
     """One request and its answer: the phase reached, and the bounds on time and size.
 
-    `connect_seconds` bounds resolving, connecting and TLS together. `answer_seconds` bounds all that follows the gate;
-    without a `gate` it bounds the whole request, names and connections included.
+    `connect_seconds` bounds name resolution, connecting and TLS together. `answer_seconds` bounds all that follows the
+    gate; without a `gate` it bounds the whole request.
 
-    `opened` is the moment from which `answer_seconds` count, `closes` the latest moment for the first byte, as the gate
-    said, and `ends` the end of the stretch under way; all are moments of the monotonic clock. `refusal` is the reason
-    for which nothing may be written: what the gate raised, or SlotLapsed. `oddities` are those of the answer.
+    `opened` is the moment from which `answer_seconds` count, `closes` the latest moment for the first byte as the gate
+    gave it, and `ends` the deadline of the current stage, connecting or answering; all on the monotonic clock.
+    `refusal` is the error because of which nothing may be written: what the gate raised, or SlotLapsed. `oddities` are
+    those of the answer.
     """
 
     connect_seconds: float
@@ -68,12 +69,12 @@ class Exchange:
 
     @property
     def sent(self) -> bool:
-        """True once a byte of the request may have left this machine."""
+        """Whether a byte of the request may have left this machine."""
         return self.phase >= Phase.FIRST_BYTE
 
     @property
     def seconds(self) -> float:
-        """Time since `opened`; 0 while the gate has not opened."""
+        """The time since `opened`; 0 until the gate has opened."""
         return monotonic() - self.opened if self.opened else 0.0
 
     def pass_gate(self) -> None:
@@ -89,7 +90,7 @@ class Exchange:
         self.closes = math.inf if closes is None else closes
 
     def check_slot(self) -> None:
-        """The last question before the first byte. Raises SlotLapsed once the gate has closed."""
+        """Check, right before the first byte, that the slot has not passed. Raises SlotLapsed if it has."""
         if monotonic() > self.closes:
             self.lapse("the slot went by between the gate and the first byte")
 
@@ -99,7 +100,7 @@ class Exchange:
         raise self.refusal
 
     def start_connecting(self) -> None:
-        """Begin the stretch of a connection; behind the gate the answer's deadline bounds it as well."""
+        """Begin the stage of connecting. After the gate, `answer_seconds` bound it too."""
         if self.gate is not None:
             self.gate.connecting()
         self.ends = monotonic() + self.connect_seconds
@@ -107,23 +108,23 @@ class Exchange:
             self.ends = min(self.ends, self.opened + self.answer_seconds)
 
     def start_sending(self) -> None:
-        """Begin the stretch of request and answer."""
+        """Begin the stage of request and answer."""
         self.ends = self.opened + self.answer_seconds
 
     def remaining_seconds(self) -> float:
-        """What is left of the stretch under way, above zero. Raises TimeoutError when nothing is left."""
+        """Return the time left in the current stage, more than 0. Raises TimeoutError if none is left."""
         remaining = self.ends - monotonic()
         if remaining <= 0:
             raise TimeoutError("deadline passed")
         return remaining
 
     def take(self, count: int) -> None:
-        """Count bytes of the answer. Raises TooLarge over the bound."""
+        """Count bytes of the answer. Raises TooLarge if there are more than allowed."""
         self.room_bytes -= count
         if self.room_bytes < 0:
             raise TooLarge
 
-    def reach(self, point: str) -> None:
+    def pass_failpoint(self, point: str) -> None:
         """Pass a failpoint. The failpoints are places in a call, so a request without a gate passes none."""
         if self.gate is not None:
             hit(point)

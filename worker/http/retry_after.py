@@ -8,12 +8,12 @@ from email.utils import parsedate_to_datetime
 
 
 def retry_after_seconds(header: str | None, now: datetime, most_seconds: float) -> float | None:
-    """How long the other side asks to wait, from 0 to `most_seconds`; None when it does not say so intelligibly.
+    """Return how long the other side asks to wait, from 0 to `most_seconds`; None if there is no readable header.
 
-    Known weakness: a date is compared with this machine's clock, `now`, not with the other side's.
+    Known weakness: a date is compared with `now` on this machine's clock, not on the other side's.
     """
     text = (header or "").strip()
-    # float(), not int(): a number of thousands of digits is an answer too.
+    # float(), not int(), so that a number of thousands of digits is read too.
     seconds = float(text) if re.fullmatch(r"[0-9]+", text) else _until(text, now)
     return None if seconds is None else min(max(seconds, 0.0), most_seconds)
 

@@ -1,7 +1,7 @@
-"""All waiting for a socket, which never blocks: connecting, shaking hands, reading and writing.
+"""All waiting for a non-blocking socket: connecting, the TLS handshake, reading and writing.
 
-The dial thread and the courier thread run each request in a greenlet (`engine/greenlets.py`). A wait here lets the next
-one go on, which costs far less than a switch between threads. In any other thread a wait only waits.
+The dial thread and the webhook thread run each request in a greenlet (`engine/greenlets.py`). A wait here lets the
+other greenlets run, which costs far less than a switch between threads. In any other thread it only waits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def connect(sock: socket.socket, address: Any, seconds: float) -> None:
-    """Connect `sock`, which does not block from then on. Raises OSError, TimeoutError included."""
+    """Make `sock` non-blocking and connect it. Raises OSError, TimeoutError among them."""
     sock.setblocking(False)
     begun = sock.connect_ex(address)
     if begun in (errno.EINPROGRESS, errno.EWOULDBLOCK):
@@ -32,19 +32,20 @@ def connect(sock: socket.socket, address: Any, seconds: float) -> None:
 
 
 def shake_hands(sock: ssl.SSLSocket, exchange: Exchange) -> None:
-    """Do the TLS handshake. Raises TimeoutError at the end of the stretch under way, and what `ssl` raises."""
+    """Do the TLS handshake. Raises TimeoutError at the exchange's deadline, and what `ssl` raises."""
     _retried(sock, sock.do_handshake, exchange, wait_read)
 
 
 def once_writable(sock: socket.socket, write: Callable[[], int], exchange: Exchange) -> int:
-    """What `write` returns, as soon as it can. Raises TimeoutError at the end of the stretch under way."""
+    """Call `write` as soon as it does not block, and return its result. Raises TimeoutError at the deadline."""
     return _retried(sock, write, exchange, wait_write)
 
 
 def once_readable(sock: socket.socket, read: Callable[[], int], exchange: Exchange) -> int:
-    """What `read` returns, as soon as bytes or the end have come. Raises TimeoutError as `once_writable` does.
+    """Call `read` as soon as bytes or the end have come, and return its result. Raises TimeoutError at the deadline.
 
-    A plain socket seldom has something at once. A TLS connection may hold what its socket does not show.
+    A plain socket rarely has bytes at once, so this waits before the first read. A TLS connection may have bytes that
+    its socket does not show.
     """
     if not isinstance(sock, ssl.SSLSocket):
         _wait(wait_read, sock, exchange)
@@ -52,7 +53,7 @@ def once_readable(sock: socket.socket, read: Callable[[], int], exchange: Exchan
 
 
 def late() -> TimeoutError:
-    """What is raised at the end of a wait."""
+    """Return the error that is raised at the end of a wait."""
     return TimeoutError("timed out")
 
 

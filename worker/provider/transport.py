@@ -24,7 +24,7 @@ from worker.errors import (
 )
 from worker.http import faults
 from worker.http.answer import Reply
-from worker.http.client import Client, Held
+from worker.http.client import Client, OpenAnswer
 from worker.http.phases import Exchange, Phase
 from worker.http.request import UnusableAddress, prepared, with_body
 from worker.network import trust
@@ -99,26 +99,26 @@ class Transport:
         the cause of these three carry nothing of the request: only a cause that is the operating system's or the TLS
         library's own is chained, without its frames.
         """
-        held, reply = self._sent(with_body(template, urlencoded(form)), exchange)
+        answer, reply = self._sent(with_body(template, urlencoded(form)), exchange)
         try:
             verdict = judge(reply)
         except (Refused, AccountProblem):
-            held.release()
+            answer.release()
             raise
         except BaseException:
-            held.close()
+            answer.close()
             raise
-        held.release()
+        answer.release()
         return verdict
 
     def close(self) -> None:
         """Close the connections that are kept."""
         self._client.close()
 
-    def _sent(self, request: requests.PreparedRequest, exchange: Exchange) -> tuple[Held, Reply]:
+    def _sent(self, request: requests.PreparedRequest, exchange: Exchange) -> tuple[OpenAnswer, Reply]:
         try:
-            held = self._client.send(request, exchange)
-            return held, held.whole()
+            answer = self._client.send(request, exchange)
+            return answer, answer.whole()
         except Exception as error:
             if error is exchange.refusal:
                 raise

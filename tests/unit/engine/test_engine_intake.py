@@ -377,9 +377,7 @@ class TestSetbacks:
             self.later(bench, f"good-{n}")
         assert bench.world.dead_letters.reasons == []
         self.later(bench)
-        assert bench.world.dead_letters.reasons == [
-            "the worker failed at it again and again: ZeroDivisionError"
-        ]
+        assert bench.world.dead_letters.reasons == ["the worker failed at it repeatedly: ZeroDivisionError"]
         self.later(bench)
         assert bench.done.count("odd") == 1 and len(bench.faults.failed) == 1 + MAX_TRIES
 
@@ -471,7 +469,7 @@ class TestSetbacks:
         bench.intake.put(entry)
         for n in range(MAX_TRIES):
             self.later(bench, f"good-{n}")
-        assert bench.world.dead_letters.reasons == ["the worker failed at it again and again: KeyError"]
+        assert bench.world.dead_letters.reasons == ["the worker failed at it repeatedly: KeyError"]
         assert "odd" in bench.done
 
     def test_content_that_cannot_be_kept_is_left_out(

@@ -12,7 +12,7 @@ from tests.doubles.world import World
 from worker.core.records import Lease, Parking, Reason
 from worker.core.retry import Tally
 from worker.engine.dialler import Dialler
-from worker.engine.keeper import KEEP_SECONDS, MAX_KEPT_SECONDS, YOUNG_SECONDS, Hands, Keeper
+from worker.engine.keeper import KEEP_SECONDS, MAX_KEPT_SECONDS, YOUNG_SECONDS, Keeper, LeasesInHand
 from worker.engine.loops import LONGEST_PAUSE_SECONDS
 from worker.engine.recorder import Recorder
 from worker.redisio.connection import SOCKET_SECONDS
@@ -25,8 +25,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 @pytest.fixture
-def hands(world: World) -> Hands:
-    return Hands(world.clock)
+def in_hand(world: World) -> LeasesInHand:
+    return LeasesInHand(world.clock)
 
 
 def ids(leases: list[Lease]) -> list[str]:
@@ -39,70 +39,70 @@ def test_a_lease_leaves_its_holder_time_to_speak() -> None:
     assert least_left_seconds > LONGEST_PAUSE_SECONDS + 2 * SOCKET_SECONDS
 
 
-def test_what_is_in_hand_for_a_while_is_kept(world: World, hands: Hands) -> None:
+def test_what_is_in_hand_for_a_while_is_kept(world: World, in_hand: LeasesInHand) -> None:
     """A call of a moment costs nothing; a long one is nobody else's, however long it takes."""
-    keeper, lease = Keeper(world.ledger, hands), world.lease("a")
-    hands.take(lease)
-    assert hands.to_keep() == []
+    keeper, lease = Keeper(world.ledger, in_hand), world.lease("a")
+    in_hand.take(lease)
+    assert in_hand.to_keep() == []
     for _ in range(30):
         world.clock.advance(KEEP_SECONDS)
         assert keeper.turn() == KEEP_SECONDS
     assert world.ledger.reclaim(9) == []
-    hands.let_go(lease)
+    in_hand.let_go(lease)
     world.clock.advance(31)
     keeper.turn()
     assert ids(world.ledger.reclaim(9)) == ["a"]
 
 
-def test_what_never_ends_is_given_up(world: World, hands: Hands) -> None:
+def test_what_never_ends_is_given_up(world: World, in_hand: LeasesInHand) -> None:
     """A call that is stuck does not keep its job for ever."""
-    hands.take(world.lease("a"))
+    in_hand.take(world.lease("a"))
     world.clock.advance(MAX_KEPT_SECONDS)
-    assert hands.to_keep() == []
+    assert in_hand.to_keep() == []
 
 
-def test_a_job_is_in_hand_until_it_was_let_go_as_often_as_taken(world: World, hands: Hands) -> None:
+def test_a_job_is_in_hand_until_it_was_let_go_as_often_as_taken(world: World, in_hand: LeasesInHand) -> None:
     """Its call ends once the recorder has it; what was never taken is let go without an error."""
     lease = world.lease("a")
-    hands.let_go(lease)
-    hands.take(lease)
+    in_hand.let_go(lease)
+    in_hand.take(lease)
     world.clock.advance(YOUNG_SECONDS)
-    hands.take(lease)
-    hands.let_go(lease)
-    assert ids(hands.to_keep()) == ["a"]
-    hands.let_go(lease)
-    assert hands.to_keep() == []
+    in_hand.take(lease)
+    in_hand.let_go(lease)
+    assert ids(in_hand.to_keep()) == ["a"]
+    in_hand.let_go(lease)
+    assert in_hand.to_keep() == []
 
 
-def test_a_decision_is_in_hand_until_it_is_on_record(world: World, hands: Hands) -> None:
+def test_a_decision_is_in_hand_until_it_is_on_record(world: World, in_hand: LeasesInHand) -> None:
     """While the store does not take it, for however long, and not a moment longer. (A1)
 
     An earlier version gave it up after ten minutes: where a wrong key stood in the way of outcomes for that long, their
     jobs were taken for lost, and their phones rang again.
     """
-    recorder = Recorder(world.ledger, world.watch, NotedFaults(), hands)
+    recorder = Recorder(world.ledger, world.watch, NotedFaults(), in_hand)
     lease = world.lease("a")
-    hands.take(lease)
+    in_hand.take(lease)
     recorder.put(Parking(lease, Tally(), Reason.BACKOFF, 60.0), lambda: None)
-    hands.let_go(lease)
+    in_hand.let_go(lease)
     for seconds in (YOUNG_SECONDS, MAX_KEPT_SECONDS, 100 * MAX_KEPT_SECONDS):
         world.clock.advance(seconds)
-        assert ids(hands.to_keep()) == ["a"]
+        assert ids(in_hand.to_keep()) == ["a"]
     recorder.turn()
-    assert hands.to_keep() == []
+    assert in_hand.to_keep() == []
 
 
-def test_a_call_is_in_hand_until_it_is_over(world: World, hands: Hands) -> None:
+def test_a_call_is_in_hand_until_it_is_over(world: World, in_hand: LeasesInHand) -> None:
     """From the moment when it was handed over, also where it breaks."""
     seen, over = list[list[str]](), threading.Event()
 
     def dial(_: Lease, started: object) -> None:
         world.clock.advance(YOUNG_SECONDS)
-        seen.append(ids(hands.to_keep()))
+        seen.append(ids(in_hand.to_keep()))
         raise ZeroDivisionError
 
-    dialler = Dialler(1, dial, NotedFaults(), hands, freed=over.set)
+    dialler = Dialler(1, dial, NotedFaults(), in_hand, freed=over.set)
     assert [dialler.reserve(1), dialler.reserve(1)] == [1, 0]
     dialler.submit(world.lease("a"))
     assert over.wait(30)
-    assert seen == [["a"]] and hands.to_keep() == []
+    assert seen == [["a"]] and in_hand.to_keep() == []

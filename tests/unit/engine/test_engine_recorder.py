@@ -65,10 +65,10 @@ def test_what_came_together_goes_in_one_round_trip(bench: Bench) -> None:
     """Each is told once it is on record; and that another job may go, as the account was full."""
     for lease in [bench.lease("a"), bench.lease("b")]:
         bench.park(lease)
-    assert bench.recorder.backlog == 2
+    assert bench.recorder.unrecorded == 2
     bench.recorder.turn()
     assert bench.batches == [2] and bench.told == ["a", "b", "room"]
-    assert bench.recorder.backlog == 0 and bench.state("a") == bench.state("b") == "waiting"
+    assert bench.recorder.unrecorded == 0 and bench.state("a") == bench.state("b") == "waiting"
 
 
 def test_while_the_store_is_away_decisions_are_kept(bench: Bench) -> None:
@@ -80,11 +80,11 @@ def test_while_the_store_is_away_decisions_are_kept(bench: Bench) -> None:
         with pytest.raises(StoreUnavailable):
             bench.recorder.turn()
     bench.park(late)
-    assert bench.told == [] and bench.recorder.backlog == 2
+    assert bench.told == [] and bench.recorder.unrecorded == 2
     bench.world.store.away = False
     bench.recorder.turn()
     bench.recorder.join(Grace(30))
-    assert bench.batches == [1, 1, 2] and bench.recorder.backlog == 0
+    assert bench.batches == [1, 1, 2] and bench.recorder.unrecorded == 0
 
 
 def test_one_that_breaks_takes_no_other_along(bench: Bench) -> None:
@@ -94,7 +94,7 @@ def test_one_that_breaks_takes_no_other_along(bench: Bench) -> None:
         bench.park(lease)
     bench.recorder.turn()
     assert (bench.state("a"), bench.state("b")) == ("dialling", "waiting")
-    assert [loop for loop, _ in bench.faults.failed] == ["recorder"] and bench.recorder.backlog == 0
+    assert [loop for loop, _ in bench.faults.failed] == ["recorder"] and bench.recorder.unrecorded == 0
 
 
 def test_what_a_wrong_key_blocks_is_kept_and_given_again(
@@ -115,10 +115,10 @@ def test_what_a_wrong_key_blocks_is_kept_and_given_again(
         bench.park(lease)
     for _ in range(3):
         bench.recorder.turn()
-    assert "a" not in bench.told and bench.told[0] == "b" and bench.recorder.backlog == 1
+    assert "a" not in bench.told and bench.told[0] == "b" and bench.recorder.unrecorded == 1
     blocked.clear()
     bench.recorder.turn()
-    assert "a" in bench.told and bench.recorder.backlog == 0 and bench.state("a") == "waiting"
+    assert "a" in bench.told and bench.recorder.unrecorded == 0 and bench.state("a") == "waiting"
 
 
 def test_a_lost_lease_is_told_instead(bench: Bench) -> None:
@@ -136,4 +136,4 @@ def test_draining_ends_in_a_hurry(bench: Bench) -> None:
     hurry.set()
     bench.park(bench.lease("a"))
     bench.recorder.join(Grace(3600.0, hurry))
-    assert bench.recorder.backlog == 1
+    assert bench.recorder.unrecorded == 1

@@ -119,7 +119,10 @@ def test_a_consumer_that_fails_at_each_start_is_in_trouble() -> None:
     """It is connected most of the time, and consumes nothing; a few losses in an hour are none (E2)."""
     clock = FakeClock()
     watch = ConsumerWatch(NotedFaults(), clock)
-    for pause_seconds, trouble in ((LOSSES_WITHIN_SECONDS, None), (1.0, "again and again")):
+    for pause_seconds, trouble in (
+        (LOSSES_WITHIN_SECONDS, None),
+        (1.0, "loses its connection to the broker"),
+    ):
         for _loss in range(MAX_LOSSES):
             watch.attach(lambda: None)
             clock.advance(pause_seconds)

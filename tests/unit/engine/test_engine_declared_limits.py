@@ -11,7 +11,7 @@ from tests.doubles.memory_ledger import MemoryLedger, Store
 from tests.doubles.samples import account, accounts
 from worker.core.accounts import Account
 from worker.core.records import Standing
-from worker.engine.standing import BEAT_SECONDS, DeclaredLimits
+from worker.engine.declared_limits import BEAT_SECONDS, DeclaredLimits
 from worker.errors import StoreUnavailable
 
 

@@ -1,4 +1,4 @@
-"""Keeps the limits of the newest accounts file in force, where workers have different ones."""
+"""Declares the limits of this worker's accounts file while no other worker has a newer file."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ BEAT_SECONDS = 2.0
 
 
 class FilesWatch(Protocol):
-    """Hears how this worker's accounts file stands to the others', each time. Must not raise."""
+    """Is told at each turn how this worker's accounts file compares with those of the others. Must not raise."""
 
     def accounts_files(self, standing: Standing) -> None: ...
 
 
 class DeclaredLimits:
-    """Says every other second which accounts file this worker has, and makes its limits known where it is the newest.
+    """Reports every 2 s which accounts file this worker has, and declares its limits when it becomes the newest.
 
-    That is at the start, when the newer ones are gone, and after a time in which others may have taken this file's
-    workers for gone; then once more, for another worker may have been about to declare what it had. For one thread.
+    That happens at the start, when all workers with newer files are gone, and after a time in which this file may have
+    counted as gone. The limits are then declared twice, because another worker may have been about to declare older
+    ones. For one thread.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class DeclaredLimits:
         self._was_newest = self._again = False
 
     def keep(self) -> None:
-        """Do what is due. Raises StoreUnavailable; a wrong key in the store, told by its name, stops nobody's jobs."""
+        """Do what is due. Raises StoreUnavailable. A wrong key in the store is logged elsewhere and stops no jobs."""
         if self._clock() < self._due:
             return
         with suppress(WrongKey):
@@ -52,7 +53,7 @@ class DeclaredLimits:
         self._watch.accounts_files(standing)
         gained = standing.newest and (standing.returned or not self._was_newest)
         if gained or (standing.newest and self._again):
-            # What fails is to be said again.
+            # Set before the call, so that a declaration that fails is repeated.
             self._again = True
             self._ledger.declare(self._accounts.values())
         self._was_newest, self._again = standing.newest, gained
