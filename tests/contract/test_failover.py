@@ -13,6 +13,7 @@ import redis
 from tests.contract.forwarder import Forwarder
 from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application
+from tests.processes import wait_until
 from tests.redis_server import RedisServer, fail_over, follow
 from worker.broker.queues import CALLS
 from worker.core.records import Lease
@@ -101,6 +102,7 @@ def test_a_wait_that_the_old_primary_broke_off_moves_too(place: Place, client: r
     pool: Any = client.connection_pool
     connection = pool.get_connection()
     connection.send_command("BLPOP", "nothing", 0)
+    wait_until(lambda: place.old.info("clients")["blocked_clients"] == 1, "it waits at the old server")
     place.fail_over()
     with pytest.raises(redis.ResponseError, match="UNBLOCKED"):
         connection.read_response()

@@ -17,7 +17,7 @@ import redis
 from celery import Celery
 from kombu.message import Message
 
-from tests.processes import wait_until
+from tests.processes import START_SECONDS, wait_until
 
 RESULTS = kombu.Queue("results", kombu.Exchange("results", type="topic", durable=True), "#", durable=True)
 
@@ -114,7 +114,7 @@ class Outside:
         assert len(bodies) == 1, f"{job_id} has {len(bodies)} different events"
         return self.delivered[job_id][0].event
 
-    def wait(self, ids: Iterable[str], seconds: float = 30.0) -> dict[str, dict[str, Any]]:
+    def wait(self, ids: Iterable[str], seconds: float = START_SECONDS) -> dict[str, dict[str, Any]]:
         """The events of these jobs, once they are all there."""
         wanted = list(ids)
         self.wait_until(lambda: all(job_id in self.delivered for job_id in wanted), wanted, seconds)
@@ -132,7 +132,7 @@ class Outside:
         return [json.loads(letter) for letter in letters]
 
     def wait_for_dead_letters(self, count: int) -> list[dict[str, Any]]:
-        wait_until(lambda: len(self.dead_letters()) >= count, f"{count} dead letters", 20)
+        wait_until(lambda: len(self.dead_letters()) >= count, f"{count} dead letters")
         return self.dead_letters()
 
     @contextmanager

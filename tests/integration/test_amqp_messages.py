@@ -178,8 +178,8 @@ def test_a_queue_deleted_under_the_consumer_is_made_again(stack: Stack) -> None:
     with Connection(stack.broker_url) as connection, connection.channel() as channel:
         for queue in QUEUES:
             channel.queue_delete(queue)
-    wait_until(lambda: _exist(stack.broker_url), "the queues are there again", 20)
-    wait_until(lambda: stack.workers[0].get("/readyz")[0] == 200, "it is ready", 20)
+    wait_until(lambda: _exist(stack.broker_url), "the queues are there again")
+    wait_until(lambda: stack.workers[0].get("/readyz")[0] == 200, "it is ready")
     still_works(stack)
 
 

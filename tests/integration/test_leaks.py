@@ -115,7 +115,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, own_redis: RedisServer) -> I
             stack.outside.stream(*jobs[1::2])
             stack.outside.wait_for_dead_letters(bury_some(stack.outside))
             stack.outside.wait((job["id"] for job in jobs), 30)
-            wait_until(lambda: len(receiver.hooks) >= len(jobs) - 1, "the hooks went out", 20)
+            wait_until(lambda: len(receiver.hooks) >= len(jobs) - 1, "the hooks went out")
             yield Scene(workers, stack.outside, receiver)
 
 

@@ -74,7 +74,7 @@ def test_what_calls_came_to_while_redis_was_away_is_told(
         stack.start("run")
     jobs = [new_job(f"away-{n}", "once") for n in range(20)]
     stack.outside.stream(*jobs)
-    wait_until(lambda: len(provider.asked) >= 20, "all calls are in flight", 20)
+    wait_until(lambda: len(provider.asked) >= 20, "all calls are in flight")
     with stack.outside.not_reading():
         away()
         time.sleep(LONGER_THAN_A_LEASE_SECONDS)
@@ -92,7 +92,7 @@ def test_a_full_redis_dials_nothing_and_takes_every_outcome(
     worker = stack.start("run")
     jobs = [new_job(f"full-{n}", "steady") for n in range(50)]
     stack.outside.stream(*jobs)
-    wait_until(lambda: len(provider.asked) >= 15, "the load is on its way", 20)
+    wait_until(lambda: len(provider.asked) >= 15, "the load is on its way")
     admin = stack.outside.redis
     admin.config_set("maxmemory", "1")
     wait_until(lambda: in_hand(admin) == 0, "what was in flight is on record")
@@ -144,7 +144,7 @@ def test_waiting_jobs_go_on_when_the_clock_is_set(
     stack.start("run")
     jobs = [new_job(f"set-{n}", "steady") for n in range(60)]
     stack.outside.stream(*jobs)
-    wait_until(lambda: len(provider.asked) >= 15, "the load is on its way", 20)
+    wait_until(lambda: len(provider.asked) >= 15, "the load is on its way")
     clock.write_text(f"{seconds:+d}")
     wait_until(lambda: abs(stack.outside.redis.time()[0] - time.time() - seconds) < 5, "the clock is set")
     begun = len(provider.asked)

@@ -175,7 +175,7 @@ def test_one_id_is_one_call(intake: Intake) -> None:
     for half in halves:
         half.join()
     intake.outside.wait([job["id"]])
-    wait_until(lambda: intake.total("duplicates_total") == before + 49, "the repeats are counted", 20)
+    wait_until(lambda: intake.total("duplicates_total") == before + 49, "the repeats are counted")
     assert len(intake.provider.requests(job["phone"])) == 1
     assert len(intake.outside.delivered[job["id"]]) == 1
 
@@ -187,6 +187,6 @@ def test_id_of_an_ended_job_is_not_dialled_again(intake: Intake) -> None:
     intake.outside.wait([job["id"]])
     other = new_job("again")
     intake.outside.plain(job, other)
-    wait_until(lambda: intake.total("duplicates_total") == before + 2, "the repeats are counted", 20)
+    wait_until(lambda: intake.total("duplicates_total") == before + 2, "the repeats are counted")
     assert intake.provider.rung(job["phone"], other["phone"]) == [1, 0]
     assert len(intake.outside.delivered[job["id"]]) == 1

@@ -217,7 +217,7 @@ def test_jobs_of_a_killed_worker_are_recovered(make_stack: MakeStack, provider: 
     again = [new_job(f"again-{n}") for n in range(30)]
     once = [new_job(f"once-{n}", "once") for n in range(30)]
     stack.outside.send(*(job for both in zip(again, once, strict=True) for job in both))
-    wait_until(lambda: len(provider.asked) >= 20, "as many calls as it has threads are in flight", 20)
+    wait_until(lambda: len(provider.asked) >= 20, "as many calls as it has threads are in flight")
     worker.kill()
     provider.script = lambda asked: gives_ref()
     stack.start()
@@ -243,19 +243,17 @@ def test_backlog_drains_after_redis_was_away(make_stack: MakeStack, provider: St
         workers = [stack.start("celery"), stack.start("run")]
         jobs = [new_job(f"away-{n}", "steady") for n in range(160)]
         stack.outside.stream(*jobs)
-        wait_until(lambda: len(provider.asked) >= 40, "the load is on its way", 20)
+        wait_until(lambda: len(provider.asked) >= 40, "the load is on its way")
         with stack.outside.not_reading():
             server.stop()
-            wait_until(
-                lambda: {worker.get("/readyz")[0] for worker in workers} == {503}, "/readyz is 503", 20
-            )
+            wait_until(lambda: {worker.get("/readyz")[0] for worker in workers} == {503}, "/readyz is 503")
             asked = len(provider.asked)
             time.sleep(1)
             assert len(provider.asked) == asked < len(jobs)
             assert {worker.get("/livez")[0] for worker in workers} == {200}
             server.start()
         events = stack.outside.wait((job["id"] for job in jobs), 60)
-        wait_until(lambda: {worker.get("/readyz")[0] for worker in workers} == {200}, "/readyz is 200", 20)
+        wait_until(lambda: {worker.get("/readyz")[0] for worker in workers} == {200}, "/readyz is 200")
         assert {event["type"] for event in events.values()} == {"call.placed"}
         assert (
             provider.rung(*(job["phone"] for job in jobs))

@@ -52,14 +52,14 @@ def test_the_other_queues_go_on(stack: Stack) -> None:
     stack.outside.plain(plain)
     assert stack.outside.wait(["plain"])["plain"]["type"] == "call.placed"
     for key in ("calls", "calls.7"):
-        wait_until(partial(counted, worker, key), f"{key} is counted", 20)
+        wait_until(partial(counted, worker, key), f"{key} is counted")
     status, found = doctor(stack)
     assert status == 1 and {one["found"].split()[0] for one in found} == {"calls", "calls.7"}
     assert worker.get("/readyz")[0] == 200
     stack.outside.redis.delete("calls", "calls.7")
     stack.outside.send(late)
     assert stack.outside.wait(["late"])["late"]["type"] == "call.placed"
-    wait_until(lambda: worker.metric("wrong_keys") == 0, "no key is wrong", 20)
+    wait_until(lambda: worker.metric("wrong_keys") == 0, "no key is wrong")
     told = [line for line in worker.output.splitlines() if "key.wrong_type" in line]
     assert len(told) == 2 and "Traceback" not in worker.output
     assert {json.loads(line)["redis_key"] for line in told} == {"calls", "calls.7"}
@@ -73,7 +73,7 @@ def test_lists_go_on_beside_a_spoiled_stream(stack: Stack) -> None:
     job, plain = new_job("celery"), new_job("behind")
     stack.outside.send(job)
     assert stack.outside.wait(["celery"])["celery"]["type"] == "call.placed"
-    wait_until(lambda: "the key calls.intake holds" in worker.get("/readyz")[1], "/readyz names the key", 20)
+    wait_until(lambda: "the key calls.intake holds" in worker.get("/readyz")[1], "/readyz names the key")
     stack.outside.redis.delete("calls.intake")
     stack.outside.plain(plain)
     assert stack.outside.wait(["behind"])["behind"]["type"] == "call.placed"
@@ -87,9 +87,7 @@ def test_a_spoiled_results_list_is_named(stack: Stack) -> None:
         stack.outside.redis.delete("results")
         stack.outside.redis.set("results", "x")
         stack.outside.send(job)
-        wait_until(
-            lambda: "something else than it should: results" in worker.output, "the log names the key", 20
-        )
+        wait_until(lambda: "something else than it should: results" in worker.output, "the log names the key")
         status, (found,) = doctor(stack)
         assert status == 1 and found["found"].startswith("results is a string")
         stack.outside.redis.delete("results")
