@@ -1,4 +1,4 @@
-"""Keys of a Redis broker that hold something else than they should: named, and in nobody's way."""
+"""Keys of a Redis broker that have a wrong type: named, and in nobody's way."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ def test_lists_go_on_beside_a_spoiled_stream(stack: Stack) -> None:
     job, plain = new_job("celery"), new_job("behind")
     stack.outside.send(job)
     assert stack.outside.wait(["celery"])["celery"]["type"] == "call.placed"
-    wait_until(lambda: "the key calls.intake holds" in worker.get("/readyz")[1], "/readyz names the key")
+    wait_until(
+        lambda: "the key calls.intake has a wrong type" in worker.get("/readyz")[1], "/readyz names the key"
+    )
     stack.outside.redis.delete("calls.intake")
     stack.outside.plain(plain)
     assert stack.outside.wait(["behind"])["behind"]["type"] == "call.placed"
