@@ -89,7 +89,7 @@ def test_a_spoiled_results_list_is_named(stack: Stack) -> None:
         stack.outside.redis.delete("results")
         stack.outside.redis.set("results", "x")
         stack.outside.send(job)
-        wait_until(lambda: "something else than it should: results" in worker.output, "the log names the key")
+        wait_until(lambda: "another type than it should: results" in worker.output, "the log names the key")
         status, (found,) = doctor(stack)
         assert status == 1 and found["found"].startswith("results is a string")
         stack.outside.redis.delete("results")
