@@ -41,8 +41,8 @@ WRONG_SETTINGS = {
     "LOG_FORMAT": "xml",
     "CONCURRENCY": "none",
 }
-HELD_SECONDS = 20.0
-"""Less than the time that a worker gives an answer."""
+HELD_SECONDS, LONG_TIMEOUT = 60.0, "100"
+"""How long answers are held at most, and for how long a worker waits for them: else it would dial again."""
 
 MakeStack = Callable[..., Stack]
 
@@ -131,7 +131,7 @@ def test_open_files_that_calls_need_are_allowed_or_missed_at_once(
 def test_workers_that_differ_in_their_port_share_the_work(make_stack: MakeStack, provider: StandIn) -> None:
     """Three workers, started alike but for METRICS_PORT, all dial, and each job once."""
     answers = Held(provider)
-    stack = make_stack(CONCURRENCY="4")
+    stack = make_stack(CONCURRENCY="4", PROXSTOP_TIMEOUT=LONG_TIMEOUT)
     workers = [stack.launch(how) for how in ("celery", "celery", "run")]
     for worker in workers:
         worker.wait_until_ready()
@@ -164,13 +164,14 @@ def test_terminated_worker_finishes_its_calls(
 ) -> None:
     """SIGTERM with calls in flight: these end as usual, nothing new begins, exit status 0; another does the rest."""
     answers = Held(provider)
-    stack = make_stack(broker, CONCURRENCY="10")
+    stack = make_stack(broker, CONCURRENCY="10", PROXSTOP_TIMEOUT=LONG_TIMEOUT)
     worker = stack.start(how)
     jobs = [new_job(f"term-{n}") for n in range(25)]
     stack.outside.send(*jobs)
     wait_until(lambda: len(provider.asked) >= 10, "ten calls are in flight")
     worker.terminate()
-    wait_until(lambda: worker.get("/readyz")[0] != 200, "it is about to end")
+    wait_until(lambda: bool(worker.told("worker.signalled")), "it has been told to end")
+    wait_until(lambda: worker.get("/readyz")[0] == 503, "it takes no more messages")
     answers.release()
     assert worker.exit_status() == 0
     in_flight = [job["id"] for job in jobs if provider.requests(job["phone"])]
