@@ -27,7 +27,8 @@ TOLERANCE_SECONDS = 300
 def is_genuine(secret: str, headers: Mapping[str, str], body: bytes) -> bool:
     """Whether `secret` (`whsec_…`) signed this body, id and time, no more than five minutes from now.
 
-    Source: https://www.standardwebhooks.com, version 1.0.0. `headers` ignores the case of names, as here.
+    Source: https://www.standardwebhooks.com, version 1.0.0. `headers` must ignore the case of names, as
+    those of `http.server` do.
     """
     event_id, sent = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not sent.isdecimal() or abs(time.time() - int(sent)) > TOLERANCE_SECONDS:

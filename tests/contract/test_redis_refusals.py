@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,10 @@ from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
 from worker.preflight.greeting import ask_broker, ask_store
+from worker.redisio.bell import Bell
+from worker.redisio.connection import connect
 
+SETTINGS_PAGE = (Path(__file__).parents[2] / "docs/reference/settings.md").read_text(encoding="utf-8")
 BINDINGS = "_kombu.binding.results"
 EVENT = [OutgoingEvent("call.placed", "{}")]
 
@@ -45,6 +50,20 @@ def test_missing_right_is_one_line(user: Callable[..., str], rights: list[str]) 
     with pytest.raises(ConfigurationError, match=r"^REDIS_URL: [^\n]*permission[^\n]*$") as caught:
         ask_store(user(*rights))
     assert "hunter2" not in str(caught.value)
+
+
+def test_rights_of_the_page_are_enough(user: Callable[..., str]) -> None:
+    """The user that docs/reference/settings.md creates may use store and broker, listen, and ask for INFO."""
+    (words,) = re.findall(r"^ACL SETUSER callworker on >password (.+)$", SETTINGS_PAGE, re.MULTILINE)
+    url = user(*words.split())
+    ask_store(url)
+    ask_broker(url, "REDIS_URL")
+    with connect(url) as client:
+        bell = Bell(client, "calls")
+        bell.hang()
+        assert bell.hung
+        bell.take_down()
+        assert client.info("persistence")
 
 
 def test_wrong_password_is_one_line(redis_url: str, user: Callable[..., str]) -> None:

@@ -76,9 +76,8 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 def to_run() -> list[Block]:
     """All blocks that can be run, the tutorial's first. `make` is not run from a test that it runs itself."""
-    found = [
-        block for block in blocks("sh", "python") if block.runs and not any(command_lines(block, "make"))
-    ]
+    shell = [block for block in blocks("sh") if not any(command_lines(block, "make"))]
+    found = [block for block in (*shell, *blocks("python")) if block.runs]
     return sorted(found, key=lambda block: not block.place.startswith(FIRST))
 
 

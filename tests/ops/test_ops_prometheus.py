@@ -69,6 +69,15 @@ def test_alert_has_a_test_and_a_runbook(alert: str) -> None:
     assert alert in headings
 
 
+def test_table_of_alerts_has_their_severities() -> None:
+    """The table of ops/README.md says of each alert whether it must page somebody, as the rules do."""
+    told = re.findall(
+        r"^\| \[(\w+)\]\(#\w+\) \| (\w+) \|", (OPS / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    rules = re.findall(r"- alert: (\w+)\n.*?severity: (\w+)\n", ALERTS, re.DOTALL)
+    assert sorted(told) == sorted(rules)
+
+
 def test_every_metric_named_in_ops_is_exported(exported: dict[str, list[dict[str, str]]]) -> None:
     """Alert rules, their tests and dashboards name no metric that a worker does not have."""
     texts = [ALERTS, ALERT_TESTS, *dashboard_queries(), (OPS / "README.md").read_text(encoding="utf-8")]
