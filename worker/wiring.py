@@ -85,7 +85,7 @@ class Wiring:
             self.takers,
             [Hook(self.watchdog.start)],
         ]
-        return Engine(stages, self.deadline, self.intake, self.consumer)
+        return Engine(stages, self.deadline, self.intake, self.dialler, self.consumer)
 
     @cached_property
     def takers(self) -> list[Loop]:

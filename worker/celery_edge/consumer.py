@@ -115,6 +115,11 @@ class CallConsumer(Consumer):
         self.watch.failed(_told(exc))
         super().on_connection_error_after_connected(exc)
 
+    def stop(self) -> None:
+        """Stop as Celery does, for the worker ends. No call begins any more, although the engine stops only later."""
+        self.controller.engine.begin_no_more_calls()
+        super().stop()
+
     def register_with_event_loop(self, hub: Any) -> None:
         """Register as Celery does, and wake the loop often: else it would notice a signal to stop up to 10 s late."""
         super().register_with_event_loop(hub)

@@ -53,7 +53,7 @@ class Dialler(Part):
         self._starting, self._short = 0, False
         self._lock = threading.Lock()
         self.thread = Greenlets("dial")
-        self._paused, self._freed = False, freed
+        self._paused, self._stopped, self._freed = False, False, freed
         self.begun = 0
 
     @property
@@ -64,7 +64,7 @@ class Dialler(Part):
     def reserve(self, most: int) -> int:
         """Take up to `most` free places, none while paused. Returns how many were taken."""
         with self._lock:
-            taken = 0 if self._paused else min(most, self._room)
+            taken = 0 if self._paused or self._stopped else min(most, self._room)
             self._free -= taken
             self._starting += taken
             self._short = self._short or taken == 0
@@ -83,6 +83,10 @@ class Dialler(Part):
     def pause(self, on: bool) -> None:
         """Give no more places (`on`), or give them again."""
         self._paused = on
+
+    def stop(self) -> None:
+        """Give no more places; the calls that have one go on."""
+        self._stopped = True
 
     def join(self, grace: Grace, /) -> None:
         """Wait until no call is in flight."""

@@ -58,6 +58,7 @@ class Engine:
     stages: Sequence[Sequence[Part]]
     deadline: Deadline
     intake: Intake
+    dialler: Dialler
     consumer: ConsumerWatch
 
     def start(self) -> None:
@@ -65,6 +66,10 @@ class Engine:
         for stage in self.stages:
             for part in stage:
                 part.start()
+
+    def begin_no_more_calls(self) -> None:
+        """Leave waiting jobs to other workers from now on, while Celery's consumer stops. `stop` is still to come."""
+        self.dialler.stop()
 
     def stop(self, grace_seconds: float, hurry: threading.Event) -> Left:
         """Take no more jobs, let the calls in flight end within the grace, publish what is on record, and end.

@@ -179,3 +179,11 @@ def test_draining_ends_with_its_time_or_in_a_hurry(lease: Lease) -> None:
     let_go.set()
     dialler.join(Grace(30))
     assert dialler.in_flight == 0
+
+
+def test_a_stopped_dialler_gives_no_place_again() -> None:
+    """The worker ends: that the backlog was cleared meanwhile makes no difference."""
+    dialler = Dialler(3, lambda *_: None, NotedFaults())
+    dialler.stop()
+    dialler.pause(False)
+    assert dialler.reserve(9) == 0

@@ -60,7 +60,7 @@ def test_stages_start_in_order_and_stop_in_reverse(world: World) -> None:
     intake = intake_of(world, dialler)
     deadline = Deadline(intake, dialler, world.recorder, threading.Event())
     end = Hook(lambda: told.append("begin"), at_end=lambda: told.append("end"))
-    engine = Engine([[end], [note("a"), note("b")]], deadline, intake, ConsumerWatch(NotedFaults()))
+    engine = Engine([[end], [note("a"), note("b")]], deadline, intake, dialler, ConsumerWatch(NotedFaults()))
     engine.start()
     assert told == ["begin", "start a", "start b"]
     engine.stop(1.0, threading.Event())
@@ -77,7 +77,9 @@ def test_what_is_left_is_counted_before_those_that_wait_give_up(world: World) ->
     dialler.reserve(1)
     dialler.submit(lease)
     deadline = Deadline(intake, dialler, world.recorder, closing)
-    engine = Engine([[deadline], [world.recorder], [dialler]], deadline, intake, ConsumerWatch(NotedFaults()))
+    engine = Engine(
+        [[deadline], [world.recorder], [dialler]], deadline, intake, dialler, ConsumerWatch(NotedFaults())
+    )
     hurry = threading.Event()
     hurry.set()
     assert engine.stop(3600.0, hurry) == Left(1, 0, calls_unfinished=1, outcomes_unrecorded=1)
