@@ -54,7 +54,7 @@ from worker.telemetry.health import HealthServer
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.readiness import Readiness
 from worker.telemetry.shared_state import SharedState
-from worker.telemetry.watching import InFlight, Watching
+from worker.telemetry.watching import CountingProvider, Watching
 
 RELEASER, RELAY = "releaser", "relay"
 """The loops that others wake."""
@@ -197,7 +197,7 @@ class Wiring:
                 ca_file=self._settings.proxstop_ca_file,
             ),
         )
-        return InFlight(proxstop, self.metrics)
+        return CountingProvider(proxstop, self.metrics)
 
     @cached_property
     def closing(self) -> threading.Event:

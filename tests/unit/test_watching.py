@@ -30,7 +30,7 @@ from worker.errors import (
 from worker.http.oddities import Oddity
 from worker.provider.client import CallResult
 from worker.telemetry.metrics import Metrics
-from worker.telemetry.watching import InFlight, Watching
+from worker.telemetry.watching import CountingProvider, Watching
 
 JOB = Job.parse({"id": "job-1", "account": "acme", "country": "1", "phone": "2125555555", "code": "7391"})
 
@@ -349,7 +349,7 @@ def test_call_is_in_flight_from_the_gate_to_its_end(metrics: Metrics) -> None:
     """Waiting for a slot is not a request; an error ends it like a ref."""
     provider = Placing(metrics)
     with pytest.raises(Redial):
-        InFlight(provider, metrics).place_call(JOB, "key", OpenGate())
+        CountingProvider(provider, metrics).place_call(JOB, "key", OpenGate())
     assert [*provider.seen, count(metrics, "calls_in_flight")] == [0, 1, 0]
 
 
@@ -360,5 +360,5 @@ def test_call_whose_gate_stays_shut_is_never_in_flight(metrics: Metrics) -> None
         raise StoreUnavailable("away")
 
     with pytest.raises(StoreUnavailable):
-        InFlight(Placing(metrics), metrics).place_call(JOB, "key", OpenGate(shut))
+        CountingProvider(Placing(metrics), metrics).place_call(JOB, "key", OpenGate(shut))
     assert count(metrics, "calls_in_flight") == 0

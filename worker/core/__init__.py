@@ -1,17 +1,17 @@
-"""The rules of a job: what it is, what may happen to it, and the ports to the outside. No adapter is known here.
+"""The rules of a job: what it is, what may happen to it, and the ports to the outside. The core knows no adapter.
 
-jobs            a job as producers send it, checked
-events          the terminal events, in the bytes that subscribers receive
+jobs            a job as producers send it: its fields, their checks, and its packed form
+events          how a job ends, and its event in the bytes that subscribers receive
 accounts        the accounts file: API keys, limits and webhooks
 account_fields  the fields of an account, each with its check
 shards          the parts into which all state is divided, by account
 limits          rate limits as arithmetic
-retry           how often a job may be tried, and how long apart
+retry           how often a job may be tried, and the pauses between
 repeats         whether a job under a known id is the same job or a conflict
-records         what goes to the ledger and what comes back
+records         the values that go to the ledger and come back, among them why a job waits (`Reason`)
 ports           what the use case needs from outside
-judging         the verdict on a message: a valid job, a rejected one, or a dead letter
-calling         one job on its way through the provider: attempts and pauses
-settling        the outcome of a job, and the decision that is recorded
-verify          the use case: accept, dial, decide about lost jobs
+judging         whether a message is a valid job, a rejected one, or a dead letter
+calling         the call of one leased job: its gate, its attempts and the pauses between
+settling        the decision about a leased job, handed over to be recorded
+verify          the use case: Reception accepts, Calls dials, Overdue decides about expired and lost jobs
 """

@@ -1,4 +1,4 @@
-"""One leased job on its way through the provider: attempts, pauses, and what each ending leads to."""
+"""The call of one leased job: its gate, its attempts, the pauses between them, and how it ends."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from worker.errors import (
 )
 
 SHORT_WAIT_SECONDS = 0.1
-"""A pause up to this long is slept through in place; a longer one puts the job back into its lane."""
+"""The longest pause for which a call sleeps. A longer one puts the job back into its lane."""
 
 KEYLESS_WAIT_SECONDS = 5.0
+"""How long a job waits in its lane if this worker has no API key for its account."""
 
 
 class _InLane(Exception):
-    """The job lies in its lane again."""
+    """The job is back in its lane."""
 
 
 class _Expired(Exception):
@@ -37,11 +38,11 @@ class _Expired(Exception):
 
 
 class Call:
-    """A job in hand, its newest lease, and the tally of what has been spent on it. Its requests' own gate, too.
+    """A job in hand: its newest lease, and the tally of its attempts. It is also the `Gate` of its own requests.
 
-    `request_seconds` is the provider client's deadline: no request begins that the lease does not cover. `started` is
-    called when a request waits for the network or for its slot. `wait` says how long to wait between two attempts.
-    Time is the settler's clock.
+    `request_seconds` is the provider client's deadline for one request: none begins that could outlast the lease.
+    `started` is called when a request waits for the network or for its slot. `wait` returns how long to wait between
+    two attempts. All times are on the settler's clock.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Call:
         self._last_error: CallError
 
     def run(self) -> None:
-        """Dial until the job ends or lies in its lane again. Raises ConfigurationError where the API key is gone."""
+        """Dial until the job has ended or is back in its lane. Raises ConfigurationError if the API key is gone."""
         settler, account = self._settler, self._account
         try:
             ref = repeated(self._attempt, account.budget, lambda: self._tally, self._pause, wait=self._wait)
@@ -78,7 +79,7 @@ class Call:
             settler.watch.held(self._lease.job, error)
             settler.hold(self._lease, self._tally, error.code)
         except ConfigurationError:
-            # The key's file is gone, perhaps for this worker alone: another one may still dial.
+            # The key's file may be gone for this worker only: another one may still dial.
             detail = "this worker has no API key for the account"
             settler.park(self._lease, self._tally, Reason.HELD, KEYLESS_WAIT_SECONDS, detail)
             raise
@@ -87,7 +88,10 @@ class Call:
             settler.settle(self._lease, account, self._tally, *self._failure(error))
 
     def opens(self) -> float:
-        """Between connection and first byte: wait for the slot, and make sure that sending is still right."""
+        """Wait for the slot, and check that the request may still be sent. Called between connection and first byte.
+
+        See `Gate`. Raises SlotLapsed if the slot has passed or the lease ends too soon.
+        """
         slot = self._lease.slot
         wait_seconds = slot.opens - self._clock()
         if wait_seconds > 0:
@@ -102,7 +106,7 @@ class Call:
         return slot.closes
 
     def _failure(self, error: CallError) -> tuple[Status, Failure]:
-        """A refusal is the provider's last word; anything else is only as sure as the attempts before it."""
+        """Return how the job ends after `error`: unknown if a request may have rung, unless the provider refused it."""
         if isinstance(error, Refused) or not self._tally.perhaps_rung:
             return Status.FAILED, Failure(error.code, error.message)
         reason = (
@@ -113,7 +117,7 @@ class Call:
         return Status.UNKNOWN, Failure("OUTCOME_UNKNOWN", reason)
 
     def _attempt(self) -> str:
-        """One request; a slot that lapses before the first byte is replaced, for nothing was sent."""
+        """Make one request and return the ref. If its slot lapses before the first byte, take another slot first."""
         while True:
             try:
                 ref = self._provider.place_call(self._lease.job, self._account.api_key(), self)

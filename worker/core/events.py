@@ -1,4 +1,4 @@
-"""The terminal events: how a job ended, in the bytes that every subscriber receives.
+"""How a job ends, and its terminal event in the bytes that every subscriber receives.
 
     accepted ─> waiting <─> dialling ─> placed | failed | unknown | expired
     accepted ─> rejected
@@ -32,7 +32,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there is no ref: the provider's code, unchanged, or one of the worker's own. A rejection has `fields`."""
+    """Why there is no ref. `code` is the provider's, unchanged, or one of the worker's. A rejection has `fields`."""
 
     code: str
     message: str
@@ -45,7 +45,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The common fields of an event's `data`, as far as the job was readable. `phone` is already masked."""
+    """The fields of a job that its event repeats, as far as the job was readable. `phone` is already masked."""
 
     id: str
     account: str
@@ -66,7 +66,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A terminal event. `body` is published byte for byte, every time and everywhere."""
+    """A terminal event. `body` is published byte for byte, each time and to every subscriber."""
 
     id: str
     status: Status
@@ -78,7 +78,7 @@ class Event:
 
 
 def event_type(status: Status) -> str:
-    """The type of an event, which is also its routing key: Status.PLACED → "call.placed"."""
+    """Return the type of an event, which is also its routing key: Status.PLACED → "call.placed"."""
     return f"call.{status}"
 
 
@@ -108,7 +108,7 @@ def conclude(
         "finished_at": finished_at,
     }
     data |= {"ref": outcome} if isinstance(outcome, str) else {"error": outcome.as_dict()}
-    # Unique but not secret. Unlike a UUID it needs no system call; a forked process seeds its generator again.
+    # The id is unique but not secret. Unlike a UUID it needs no system call. A forked process has a new seed.
     event_id = event_id or f"evt_{random.getrandbits(128):032x}"
     body = {"id": event_id, "type": event_type(status), "timestamp": finished_at, "data": data}
     return Event(event_id, status, _encode(body))

@@ -1,4 +1,4 @@
-"""A call-verification job as producers send it, checked against the contract.
+"""A call-verification job as producers send it, with the checks of its fields and the form in which Redis keeps it.
 
 Source: docs/reference/contract.md, "A job"; docs/explanation/provider.md, "Placing a call".
 """
@@ -34,7 +34,7 @@ LANGUAGES = (
     "Japanese", "Korean", "Polish", "Portuguese", "Russian", "Spanish",
 )  # fmt: skip
 EXTENDED_LANGUAGES = ("Arabic", "Hindi", "Hungarian", "Romanian", "Ukranian", "Vietnamese")
-"""Languages that only an older page of the provider has, spelled as there; taken when the operator allows them."""
+"""Languages that only an older page of the provider lists, in its spelling. The operator can allow them."""
 DEFAULT_LANGUAGE = "English"
 MAX_NOTE = 255
 """Characters of `ref`."""
@@ -44,19 +44,19 @@ MASKED_DIGITS = 4
 """The digits of a phone number that stay visible when it is masked."""
 
 REPEATED = object()
-"""The value of a name that occurs more than once in a JSON object: no reader may choose between two numbers to ring."""
+"""The value of a name that occurs more than once in a JSON object, because nobody may choose between two numbers."""
 
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-"""A time outside this range counts as its nearer end: the scripts in Redis compute with microseconds in doubles."""
+"""A time outside this range counts as the nearer end of it: the scripts in Redis count microseconds in doubles."""
 
 _PACKED = ("country", "phone", "code", "ref", "message", "expires_at", "ext", "exttype")
-"""The fields that `Job.packed` keeps, in order: those that most jobs have come first. Append only."""
+"""The fields that `Job.packed` keeps, in order: those that most jobs have come first. Add new fields at the end."""
 _PLAIN = frozenset({"id", "account", "country", "phone", "code"})
 MAX_FIELDS_NAMED = 32
-"""Fields that one error names, those of a job first: a message can hold thousands of names."""
+"""The most fields that one error names, those of a job first. A message can have thousands of names."""
 
 MAX_HARMLESS_DIGITS = 2
-"""An unknown name with more digits may be a PIN."""
+"""The most digits of an unknown name that an error shows: a name with more of them may be a PIN."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 _DIGIT = re.compile(r"[0-9]")
@@ -191,7 +191,7 @@ class Job(BaseModel):
             )
         context = {"extended": extended}
         try:
-            # Most jobs are right as they are given.
+            # Most jobs are valid as they are.
             return cls.model_validate(fields, context=context)
         except ValidationError:
             given = {
@@ -206,10 +206,10 @@ class Job(BaseModel):
             raise InvalidJob("INVALID_JOB", "the job is not valid", dict(errors)) from None
 
     def packed(self) -> str:
-        """The job in few bytes, without its id and account.
+        """Write the job in few bytes, without its id and account.
 
-        This is a JSON array of the fields that `_PACKED` names. A field that is absent or has its default is null, and
-        nulls at the end are left out. Times are in Unix microseconds.
+        The form is a JSON array of the fields that `_PACKED` names. A field that is absent or has its default is null,
+        and nulls at the end are left out. Times are in Unix microseconds.
         """
         if self.model_fields_set <= _PLAIN:
             # Digits need no escapes.
@@ -242,12 +242,12 @@ class Job(BaseModel):
 
 
 def mask(phone: str) -> str:
-    """Replace all but the last four digits by stars: "2125555555" → "******5555"."""
+    """Replace all but the last four digits with stars: "2125555555" → "******5555"."""
     return "*" * max(len(phone) - MASKED_DIGITS, 0) + phone[-MASKED_DIGITS:]
 
 
 def name_of_unknown(name: object, place: int, what: str = "field") -> str:
-    """The name if it could be that of a field, else its place, as "field 3": it may be a PIN or a phone number."""
+    """Return the name if it could be that of a field, else its place, as "field 3": it may be a PIN or number."""
     harmless = (
         isinstance(name, str) and _NAME.fullmatch(name) and len(_DIGIT.findall(name)) <= MAX_HARMLESS_DIGITS
     )
@@ -274,6 +274,6 @@ def _shown(name: object, place: int) -> str:
 
 
 def _digits(name: object, value: Any) -> Any:
-    """Write out an integer in a field that may be one. Any other value stays as it is, and is refused."""
+    """Write an integer as a string, in a field that may be an integer. Any other value is returned unchanged."""
     integer = name in _INTEGERS and isinstance(value, int) and not isinstance(value, bool)
     return str(value) if integer and abs(value) < 10**20 else value

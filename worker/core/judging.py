@@ -1,4 +1,4 @@
-"""Judges a message: a job to admit, a job to reject with reasons, or something too broken to answer."""
+"""Judges a message: a job to admit, a job to reject with reasons, or a message that no event can answer."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from worker.errors import InvalidJob
 
 MAX_MESSAGE_BYTES = 64 * 1024
 MAX_MARKS = 2000
-"""Lists, objects and names in a message. Each takes hundreds of bytes once decoded, however short it is."""
+"""The most lists, objects and names in a message. Each takes hundreds of bytes when decoded, however short it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a producer sent: the decoded fields, and the id to use if they name none."""
+    """A producer's message: its decoded fields, and the id to use if they contain none."""
 
     fields: Mapping[str, Any]
     source: Source
@@ -41,9 +41,9 @@ class Valid:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A job that has an id and an account's name, but is not valid or not allowed. It ends as `call.rejected`.
+    """A job that has an id and the name of an account, but is not valid or not allowed. It ends as `call.rejected`.
 
-    `content` is all that the job says, for telling a repeat from another job; see `worker.core.repeats`.
+    `content` is what tells a repeat from a different job, see `worker.core.repeats`.
     """
 
     subject: Subject
@@ -53,9 +53,9 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A message that no event can answer. It becomes a dead letter; `reason` names what is wrong.
+    """A message that no event can answer. It becomes a dead letter; `reason` says what is wrong.
 
-    `job_id` is the id to use if the fields name none.
+    `job_id` is the id to use if the fields contain none.
     """
 
     reason: str
@@ -67,7 +67,7 @@ OVERLOADED = Broken(f"more than {MAX_MARKS} lists, objects and names")
 
 
 def read_json(text: bytes | str) -> Any:
-    """Decode JSON as `json.loads` does, faster where pydantic can read it. Raises ValueError, RecursionError."""
+    """Decode JSON as `json.loads` does, but faster if pydantic can read it. Raises ValueError, RecursionError."""
     try:
         return from_json(text, cache_strings="keys")
     except ValueError:
@@ -75,15 +75,15 @@ def read_json(text: bytes | str) -> Any:
 
 
 def is_overloaded(text: bytes | str) -> bool:
-    """Tell whether a message has far more lists, objects and names than any job."""
+    """Return whether a message has more than `MAX_MARKS` lists, objects and names, far more than any job."""
     marks: tuple[Any, ...] = (b"{", b"[", b":") if isinstance(text, bytes) else ("{", "[", ":")
     return sum(map(text.count, marks)) > MAX_MARKS
 
 
 def read_once(text: bytes | str) -> Any:
-    """Decode JSON that a producer wrote. A name that occurs more than once gets the value REPEATED.
+    """Decode JSON from a producer. A name that occurs more than once gets the value REPEATED.
 
-    Raises ValueError, also for NaN and Infinity, which are not JSON, and RecursionError.
+    Raises RecursionError and ValueError, also for NaN and Infinity, which are not JSON.
     """
     return _decode(text if isinstance(text, str) else text.decode(json.detect_encoding(text)))
 
@@ -151,7 +151,7 @@ def _unanswerable(fields: Mapping[str, Any]) -> Broken | None:
 
 
 def _rejected(fields: Mapping[str, Any], failure: Failure, content: str) -> Rejected:
-    """Keep those common fields of the event that are well-formed."""
+    """Return a rejection with those fields of the event that are well-formed."""
 
     def good(name: str) -> str | None:
         value = fields.get(name)

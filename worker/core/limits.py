@@ -6,8 +6,8 @@ applies to the moment of sending. That comes a little after the slot, so the sch
 
     a window of one period P, ends included, holds at most floor((P + delay) / interval) + burst requests
 
-With the interval stretched by `MARGIN` this stays at `rate + burst` as long as each request leaves less than
-`interval + MARGIN * P` after its slot. A worker that is later than `valid` (well below that) gives the slot up.
+With the interval longer by `MARGIN`, this is at most `rate + burst` as long as each request leaves less than
+`interval + MARGIN * P` after its slot. A worker that is later than `valid`, well below that, gives the slot up.
 
 Source: ITU-T I.371, annex A (virtual scheduling algorithm).
 """
@@ -22,10 +22,10 @@ MARGIN = 0.006
 """The share of the rate that stays unused, so that a late sender cannot break the limit."""
 
 MAX_AHEAD_US = 1_000_000
-"""No slot is given further ahead than this. A schedule beyond it comes from a clock that was set back later."""
+"""The most microseconds by which a slot may be ahead. A schedule beyond that is from before the clock was set back."""
 
 EASES = (0.0, 0.02, 0.08)
-"""Further shares of the rate to leave unused, step by step, when slots keep lapsing on overloaded machines."""
+"""Further shares of the rate that stay unused, step by step, while slots lapse on overloaded machines."""
 
 _VALID_SHARE, _MAX_VALID_US = 0.65, 2_000_000
 _CATCH_UP_SHARE, _MAX_CATCH_UP_US = 0.2, 100_000
@@ -38,7 +38,7 @@ class Pace:
     """An account's limit in the units of the scripts: whole microseconds.
 
     - `interval_us`: between two slots
-    - `tolerance_us`: how far a burst may run ahead of the schedule
+    - `tolerance_us`: how far a burst may be ahead of the schedule
     - `valid_us`: how long after its slot a request may still leave
     - `catch_up_us`: how far the schedule may lag behind the clock; slots missed before that are lost
     - `concurrency`: requests in flight
@@ -54,7 +54,7 @@ class Pace:
 
     @classmethod
     def of(cls, requests: int, period_us: int, burst: int, concurrency: int) -> Pace:
-        """The pace of `requests` per `period_us` with `burst` back to back."""
+        """Return the pace of `requests` per `period_us`, of which `burst` may go back to back."""
         interval_us = math.ceil(period_us * (1 + MARGIN) / requests)
         slack_us = period_us // requests + int(MARGIN * period_us)
         return cls(
@@ -67,7 +67,7 @@ class Pace:
         )
 
     def eased(self, step: int) -> Pace:
-        """The pace with a larger margin, so that slots are valid for longer. `step` is an index of `EASES`."""
+        """Return the pace with a larger margin, so that slots are valid for longer. `step` is an index of `EASES`."""
         room_us = int(self.period_us * EASES[step] * _VALID_SHARE)
         return replace(
             self,
@@ -77,11 +77,11 @@ class Pace:
 
     @classmethod
     def unpacked(cls, text: str) -> Pace:
-        """Read what `packed` wrote, or an earlier version without the period."""
+        """Read what `packed` wrote, in this version or in an earlier one without the period."""
         return cls(*(int(number) for number in text.split()))
 
     def packed(self) -> str:
-        """The form that the scripts keep: the six integers in order, separated by spaces."""
+        """Write the form that the scripts keep: the six integers in order, separated by spaces."""
         return (
             f"{self.interval_us} {self.tolerance_us} {self.valid_us} {self.catch_up_us} {self.concurrency} "
             f"{self.period_us}"
@@ -97,15 +97,15 @@ def parse_rate(text: str) -> tuple[int, int]:
 
 
 def possible(tat_us: int, now_us: int, pace: Pace) -> int:
-    """The TAT to continue with: after a clock was set back, the account must not wait until it has caught up."""
+    """Return the TAT to continue with. If the clock was set back, the account need not wait until it has caught up."""
     return min(tat_us, now_us + MAX_AHEAD_US + pace.tolerance_us + pace.interval_us)
 
 
 def grant(tat_us: int, now_us: int, ready_us: int, ahead_us: int, pace: Pace) -> tuple[int, int] | int:
     """Give the next slot to a job that is ready at `ready_us`, if the slot is at most `ahead_us` ahead.
 
-    Returns (slot, new TAT), or only the moment of the slot when it is further ahead. The scripts do the same in
-    `common.lua`; a property test checks that the two agree.
+    Returns (slot, new TAT), or only the moment of the slot if it is further ahead. `next_slot` in `common.lua` does the
+    same; a property test checks that the two agree.
     """
     slot_us = max(tat_us - pace.tolerance_us, now_us - pace.catch_up_us, min(tat_us, now_us), ready_us)
     if slot_us > now_us + ahead_us:

@@ -1,4 +1,4 @@
-"""Tells a job that was sent again from another job under the same id, which is a conflict.
+"""Tells a job that was sent again from a different job under the same id, which is a conflict.
 
 `expires_at` does not count, because a producer that sends a job again often computes it again. Spelling does not count
 either: an integer equals its digits, and null or a default equals an absent field.
@@ -14,23 +14,23 @@ from typing import Any
 from worker.core.jobs import DEFAULT_LANGUAGE, Job
 
 DIGEST_CHARACTERS = 3
-"""Hexadecimal characters of a digest. It is so short that trying all numbers and PINs does not reveal the right ones:
-one in 4,096 fits. The price is that one in 4,096 conflicts with a job that has ended is not noticed."""
+"""The hexadecimal characters of a digest. It is so short that trying all numbers and PINs does not reveal the right
+ones, because one in 4,096 fits. In return, one in 4,096 conflicts with a job that has ended is not noticed."""
 
 OTHER_ACCOUNT = ("account",)
 OTHER_FIELDS = ("fields",)
-"""The difference that is named when only a digest of the first job is left, or one of the two is not valid."""
+"""The difference that is reported if only a digest of the first job is left, or if one of the two is not valid."""
 
 _COMPARED = tuple(name for name in Job.model_fields if name not in ("id", "account", "expires_at"))
 
 
 def content(job: Job) -> str:
-    """All that makes two jobs with one id and account equal, including the PIN. Compare it; never store it."""
+    """Return all that must be equal in two jobs with one id and account, including the PIN. Never store it."""
     return (job if job.expires_at is None else job.model_copy(update={"expires_at": None})).packed()
 
 
 def raw_content(fields: Mapping[str, Any]) -> str:
-    """The same for fields that are not a valid job. It never equals the content of a valid job. Never raises."""
+    """Return the content of fields that are not a valid job. It differs from that of any valid job. Never raises."""
     given = {
         str(name): str(value) if type(value) is int else value
         for name, value in fields.items()
@@ -43,16 +43,16 @@ def raw_content(fields: Mapping[str, Any]) -> str:
 
 
 def _kind(value: object) -> str:
-    """Stand in for a value that JSON cannot spell, with the same text in every process."""
+    """Replace a value that JSON cannot express with a text that is the same in every process."""
     return type(value).__name__
 
 
 def digest(job_id: str, account: str, of_content: str) -> str:
-    """The digest of a job's content that stays on record once the job has ended."""
+    """Return the digest of a job's content that stays on record after the job has ended."""
     text = f"{job_id}\n{account}\n{of_content}".encode(errors="surrogatepass")
     return hashlib.sha256(text).hexdigest()[:DIGEST_CHARACTERS]
 
 
 def differing(first: Job, second: Job) -> tuple[str, ...]:
-    """The names of the fields in which two jobs with one id and account differ."""
+    """Return the names of the fields in which two jobs with one id and account differ."""
     return tuple(name for name in _COMPARED if getattr(first, name) != getattr(second, name))

@@ -1,7 +1,7 @@
-"""How often a job may be tried, and how long apart: tenacity's loop with a budget and a backoff of our own.
+"""How often a job may be tried, and the pauses between: tenacity's loop, with a budget and a backoff of our own.
 
-A job may travel over several workers and wait in its lane between two attempts. So both count what the ledger's `Tally`
-holds, not the attempts of one loop.
+Several workers may try a job, and it may wait in its lane between two attempts. So budget and backoff use the `Tally`
+from the ledger, not the attempts of one loop.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 BACKOFF_BASE_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 30.0
 MAX_DOUBLINGS = 6
-"""After so many doublings of the base the wait has reached its bound."""
+"""The number of doublings of the base after which the wait has reached its bound."""
 
 Backoff = Callable[[int, float | None], float]
 """Seconds until the next attempt, given the attempts so far and the provider's Retry-After in seconds, if any."""
@@ -30,14 +30,18 @@ _WORTH_ANOTHER = retry_if_exception_type((Retry, Redial))
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What has been spent on a job: requests `sent`, tries that `not_rung`, requests that `perhaps_rung`."""
+    """The attempts at a job so far.
+
+    `sent` counts requests that were sent, `not_rung` attempts that certainly did not ring the phone, and `perhaps_rung`
+    requests that may have rung it.
+    """
 
     sent: int = 0
     not_rung: int = 0
     perhaps_rung: int = 0
 
     def after(self, error: CallError) -> Tally:
-        """The tally once `error` has ended one more attempt."""
+        """Return the tally after one more attempt, which ended with `error`."""
         if isinstance(error, Retry):
             return replace(self, sent=self.sent + error.sent, not_rung=self.not_rung + 1)
         if isinstance(error, Redial):
@@ -48,13 +52,13 @@ class Tally:
 
     @property
     def tries(self) -> int:
-        """Attempts so far that count against a budget."""
+        """The attempts so far that count against a budget."""
         return self.not_rung + self.perhaps_rung
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The account's word: `attempts` while the phone was certainly not rung, `redials` after it may have been."""
+    """The account's bounds: `attempts` while the phone has certainly not rung, `redials` after it may have rung."""
 
     attempts: int
     redials: int
@@ -64,7 +68,7 @@ class Budget:
 
 
 def backoff_seconds(tries: int, retry_after_seconds: float | None = None) -> float:
-    """Return a random wait from 0 to 0.5, 1, 2, … at most 30 s after `tries` attempts, no less than Retry-After.
+    """Return a random wait of 0 to 0.5, 1, 2, … 30 s after `tries` attempts, but at least `retry_after_seconds`.
 
     Source: "full jitter" in Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
     """
@@ -81,11 +85,11 @@ def repeated(
     *,
     wait: Backoff = backoff_seconds,
 ) -> T:
-    """Return what `dial` returns, calling it again while it raises Retry or Redial and `budget` covers `tally()`.
+    """Call `dial` until it returns, and return its result. Repeat it only after Retry or Redial, and within `budget`.
 
     `tally()` must already count the attempt that just failed. `pause(seconds)` waits, or raises to leave the loop. The
-    last error is raised as it is. tenacity's loop takes 12 µs of CPU for the one attempt that most calls need, 2.6 % of
-    a job's.
+    last error is raised unchanged. tenacity's loop takes 12 µs of CPU for the one attempt that most calls need, 2.6 %
+    of a job's CPU time.
     """
     for attempt in Retrying(
         retry=_WORTH_ANOTHER,

@@ -1,4 +1,4 @@
-"""Decides what a leased job comes to, and hands the decision over to be recorded."""
+"""Makes the decision about a leased job, and hands it over to be recorded."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from worker.errors import StoreUnavailable, WrongKey
 
 
 class DecisionSink(Protocol):
-    """Has decisions recorded, in its own time: until the ledger takes one, or another worker has decided."""
+    """Records decisions later, and keeps each until the ledger takes it or another worker has decided."""
 
     def put(self, decision: Decision, done: Callable[[], None]) -> None:
-        """`done` is called once `decision` is on record. Must not raise."""
+        """Have `decision` recorded. `done` is called once it is on record. Must not raise."""
 
 
 @dataclass(frozen=True)
 class Settler:
-    """Decisions about leased jobs. Thread-safe.
+    """Makes decisions about leased jobs. Thread-safe.
 
-    Once `closing` is set nothing waits for Redis any longer and StoreUnavailable is raised; the lease then runs out,
-    and the job counts as lost.
+    Once `closing` is set, `renew` no longer waits for Redis but raises StoreUnavailable. The lease then runs out, and
+    the job counts as lost.
     """
 
     ledger: Ledger
@@ -49,7 +49,7 @@ class Settler:
     def settle(
         self, lease: Lease, account: Account | None, tally: Tally, status: Status, outcome: str | Failure
     ) -> None:
-        """End the job: outcome, event and deliveries; `outcome` is the provider's ref or the failure."""
+        """End the job, with its event and webhook deliveries. `outcome` is the provider's ref or the failure."""
         # Redis' clock may have been set back since the job was accepted.
         finished_at_us = max(lease.now_us(self.clock()), lease.accepted_at_us)
         event = conclude(
@@ -66,7 +66,7 @@ class Settler:
         self.recorder.put(Ending(lease, account, tally, event), done)
 
     def settle_expired(self, lease: Lease, account: Account | None, tally: Tally) -> None:
-        """End a job whose time is up: expired, unless an earlier request may have rung the phone."""
+        """End a job whose time is up: as expired, or as unknown if an earlier request may have rung the phone."""
         if tally.perhaps_rung:
             failure = Failure(
                 "OUTCOME_UNKNOWN", "the phone may have rung, and the job expired before a redial"
@@ -85,7 +85,10 @@ class Settler:
         self.recorder.put(Parking(lease, tally, Reason.HELD, detail=code, hold_code=code), _nothing)
 
     def renew(self, lease: Lease, account: Account, tally: Tally, *, lapsed: bool = False) -> Lease | Parked:
-        """A fresh slot and intent for the job, or the job back in its lane. Raises LeaseLost."""
+        """Get a fresh slot and intent for the job, or put it back into its lane; see `Ledger.renew`.
+
+        Repeats that while the store is away. Raises LeaseLost.
+        """
         return Retrying(
             retry=retry_if_exception_type((StoreUnavailable, WrongKey)),
             wait=wait_random_exponential(multiplier=0.05, max=1),
@@ -96,4 +99,4 @@ class Settler:
 
 
 def _nothing() -> None:
-    """A job that waits again is no news."""
+    """Do nothing: that a job waits again need not be reported."""

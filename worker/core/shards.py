@@ -1,4 +1,4 @@
-"""Shards: the parts into which all state is divided, by account."""
+"""The shards: the parts into which all state is divided, by account."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ SHARDS = 16
 
 
 def shard_of(account: str) -> int:
-    """The shard, 0 to 15, that holds an account and all its jobs."""
+    """Return the shard, 0 to 15, that holds an account and all its jobs."""
     return crc32(account.encode()) % SHARDS

@@ -5,9 +5,9 @@
                          ├─> reject ─────────────────────────────> outbox
                          └─> bury (dead letters)
 
-    Reception   from the submission to a lease, or to the lane, the outbox or the dead letters
-    Calls       from a lease through the provider to what is settled
-    Overdue     in place of a call: jobs that expired as they waited, and jobs whose worker was lost
+    Reception   takes a submission to a lease, or to the lane, the outbox or the dead letters
+    Calls       takes a lease through the provider to its decision
+    Overdue     decides without a call: about jobs that expired while they waited, and jobs whose worker was lost
 
 Nothing here knows Celery, Redis or requests; `worker.wiring` puts the adapters behind the ports.
 """
@@ -34,7 +34,7 @@ FOREIGN_ACCOUNT_WAIT_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Reception:
-    """Puts submissions on record. Thread-safe. `extended` takes the provider's older fields too."""
+    """Puts submissions on record. Thread-safe. `extended` also accepts the fields of the provider's older page."""
 
     ledger: Ledger
     accounts: Accounts
@@ -43,9 +43,9 @@ class Reception:
     extended: bool = False
 
     def accept(self, submissions: Sequence[Submission], places: int) -> list[Lease]:
-        """Put every submission on record. The leases, at most `places`, are the caller's to dial.
+        """Put every submission on record. Returns at most `places` leases, which the caller must dial.
 
-        Raises StoreUnavailable; then any of the submissions may be on record, and all may be given again.
+        Raises StoreUnavailable. Any of the submissions may then be on record, and all may be given again.
         """
         applications: list[Application] = []
         for submission in submissions:
@@ -92,7 +92,7 @@ class Reception:
 class Calls:
     """Places the calls of leased jobs. Thread-safe.
 
-    `request_seconds` is the provider client's deadline for one request; `wait` says how long to wait between two.
+    `request_seconds` is the provider client's deadline for one request. `wait` returns how long to wait between two.
     """
 
     accounts: Accounts
@@ -103,11 +103,11 @@ class Calls:
     wait: Backoff = backoff_seconds
 
     def dial(self, lease: Lease, started: Callable[[], None] = lambda: None) -> None:
-        """Place the call of a leased job: it ends, or goes back into its lane. `started`: see `Call`."""
+        """Place the call of a leased job. The job ends, or goes back into its lane. `started`: see `Call`."""
         hit("dial.before")
         account = self.accounts.get(lease.job.account)
         if account is None:
-            # Another version's accounts file knows the account; this worker must not decide about its jobs.
+            # Another worker's accounts file has the account, so this worker must not decide about its jobs.
             wait_seconds = FOREIGN_ACCOUNT_WAIT_SECONDS
             self.settler.park(lease, lease.tally, Reason.HELD, wait_seconds, "account unknown to this worker")
             return
@@ -127,13 +127,13 @@ class Calls:
 
 @dataclass(frozen=True)
 class Overdue:
-    """Decides about jobs whose time or whose worker is gone. Thread-safe."""
+    """Decides about jobs that have expired or whose worker was lost. Thread-safe."""
 
     accounts: Accounts
     settler: Settler
 
     def decide(self, lease: Lease) -> None:
-        """Decide about a job that expired as it waited, or whose worker was lost."""
+        """End the job, or put it back into its lane if it may be dialled again."""
         account, tally = self.accounts.get(lease.job.account), lease.tally
         if lease.now_us(self.settler.clock()) >= lease.expires_at_us:
             self.settler.settle_expired(lease, account, tally)
@@ -145,7 +145,7 @@ class Overdue:
 
 
 def _strangers_id(rejected: Rejected) -> str:
-    """The event's id where the ledger soon forgets the job: the same should its message come again."""
+    """Return the event's id for a job that the ledger soon forgets. It is the same if the message comes again."""
     subject, failure = rejected.subject, rejected.failure
     told = repr((subject.id, subject.account, failure.code, sorted((failure.fields or {}).items())))
     return f"evt_{hashlib.sha256(told.encode()).hexdigest()[:32]}"

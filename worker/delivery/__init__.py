@@ -1,11 +1,11 @@
-"""How terminal events leave: to the results queue and to the accounts' webhooks, both at least once.
+"""The ways out of terminal events: to the results queue and to the accounts' webhooks, both at least once.
 
-ports     an event on its way out, a webhook delivery, and what relay and courier need
-relay     outbox to results queue, in order
-results   events out to exchange `results`
-reader    events back from queue `results`, for people
-courier   one delivery: look up, send, put on record
-webhooks  one signed POST
+ports     an event on its way out, a webhook delivery, and the ports that relay and courier use
+relay     carries events from the outbox to the results queue, in order
+results   publishes events on the exchange `results`
+reader    reads events from the queue `results`, for people at a terminal
+courier   one delivery: finds the endpoint, sends, puts the result on record
+webhooks  one signed POST, with all its headers
 signing   Standard Webhooks signatures
 schedule  how long until the next attempt
 """

@@ -1,4 +1,4 @@
-"""The use case of one webhook delivery: find the endpoint, send, put on record what came of it."""
+"""The use case of one webhook delivery: find the endpoint, send, and put the result on record."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 class Courier:
     """Carries out deliveries, any number at once.
 
-    The store keeps its caller waiting, so it is spoken to through `waits`, which lets other deliveries go on meanwhile.
+    The store blocks its caller, so it is called through `waits`, which lets other deliveries go on meanwhile.
     """
 
     def __init__(
@@ -44,11 +44,10 @@ class Courier:
         self._jitter = jitter
 
     def deliver(self, delivery: Delivery) -> None:
-        """Make one attempt at a leased delivery and tell the store how it ended.
+        """Make one attempt at a leased delivery, and put the result into the store.
 
-        A delivery whose endpoint is no longer in the accounts file is given up. Raises StoreUnavailable,
-        after which the lease runs out and the endpoint is asked again; ConfigurationError if the endpoint's
-        secret is gone.
+        A delivery whose endpoint is no longer in the accounts file is given up. Raises StoreUnavailable; the lease then
+        runs out and the event is sent again. Raises ConfigurationError if the endpoint's secret is gone.
         """
         bound = log.bind(
             account=delivery.account,
@@ -88,7 +87,7 @@ class Courier:
 
 
 def _fields(attempt: Attempt) -> dict[str, object]:
-    """How it ended, for the log; why no answer came, where none came."""
+    """Return the log fields of an attempt: its result, and the cause if no answer came."""
     ended: dict[str, object] = {"result": attempt.result.value, "status": attempt.status}
     return (
         ended if attempt.cause is None else ended | {"cause": attempt.cause.value, "problem": attempt.problem}

@@ -1,5 +1,4 @@
-"""Events on their way out, webhook deliveries and how an attempt at one may end; what relay and courier need from
-outside."""
+"""Events on their way out, webhook deliveries and their attempts, and the ports that relay and courier use."""
 
 from __future__ import annotations
 
@@ -21,19 +20,19 @@ class OutgoingEvent:
 
 
 class Outbox(Protocol):
-    """The events that are on record and not yet confirmed by the results queue, by shard, in order; for one thread."""
+    """The events that are on record and not yet confirmed by the results queue: by shard, in order. For one thread."""
 
     def next(self) -> dict[int, list[OutgoingEvent]]:
-        """What to publish now; strikes off what `published` was told. Raises StoreUnavailable."""
+        """Return the events to publish now, and remove those reported to `published`. Raises StoreUnavailable."""
 
     def published(self, shard: int, count: int) -> None:
-        """The first `count` events of the batch last given for `shard` are confirmed."""
+        """Report that the first `count` events of the last batch of `shard` are confirmed."""
 
 
 class EventSink(Protocol):
-    """Publishes a batch and has it confirmed, or raises BrokerUnavailable with any part of it out.
+    """Publishes a batch and waits until it is confirmed. Raises BrokerUnavailable; any part of it may then be out.
 
-    `prepare` raises likewise where nothing could be published.
+    `prepare` connects, and raises the same if nothing could be published.
     """
 
     def publish(self, batch: Sequence[OutgoingEvent]) -> None: ...
@@ -47,8 +46,8 @@ class EventSink(Protocol):
 class Delivery:
     """One event on its way to one endpoint, leased to this worker.
 
-    `endpoint_key` is `Endpoint.key` of one of the account's webhooks. `body` is posted byte for byte.
-    `attempt` counts from 1 and is the attempt that is about to be made.
+    `endpoint_key` is `Endpoint.key` of one of the account's webhooks. `body` is posted byte for byte. `attempt` is the
+    number of the next attempt, from 1.
     """
 
     shard: int
@@ -61,25 +60,25 @@ class Delivery:
 
 
 class AttemptResult(StrEnum):
-    """How one attempt ended; also the metrics' label `result`."""
+    """How one attempt ended; also a value of the metrics' label `result`."""
 
     DELIVERED = "delivered"
     """A 2xx answer."""
     REFUSED = "refused"
     """Any other answer that is not a redirect."""
     REDIRECTED = "redirected"
-    """A 3xx answer, which is not followed: the signature is for the address in the accounts file."""
+    """A 3xx answer. It is not followed, because the signature is meant for the address in the accounts file."""
     TIMEOUT = "timeout"
     """No answer in time."""
     UNREACHABLE = "unreachable"
-    """No connection, no trust in the certificate, or an answer that is not HTTP."""
+    """No connection, a certificate that is not trusted, or an answer that is not HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One POST that ended. `retry_after_seconds` is the endpoint's wish.
+    """One POST that has ended. `retry_after_seconds` is the wait that the endpoint asked for.
 
-    Where no answer came, `status` is None, `cause` says why, and `problem` has the library's word for it.
+    If no answer came, `status` is None, `cause` says why, and `problem` has the library's words.
     """
 
     result: AttemptResult
@@ -91,32 +90,32 @@ class Attempt:
 
 
 class Sender(Protocol):
-    """Makes one attempt."""
+    """Makes one attempt at a delivery."""
 
     def send(self, endpoint: Endpoint, event_id: str, body: bytes, unix_seconds: int) -> Attempt:
-        """POST `body`, signed. Never raises for what network or endpoint do; ConfigurationError for a lost secret."""
+        """POST `body`, signed. Raises ConfigurationError for a lost secret, but nothing for network or endpoint."""
 
 
 class DeliveryStore(Protocol):
     """The schedule of deliveries. Each method is atomic per delivery and may raise StoreUnavailable.
 
-    A delivery whose lease ran out is leased again, by whichever worker asks: an endpoint may see repeats.
+    A delivery whose lease ran out is leased again to any worker, so an endpoint may see repeats.
     """
 
     def take(self, most: int) -> list[Delivery]:
         """Lease at most `most` deliveries that are due."""
 
     def delivered(self, delivery: Delivery) -> None:
-        """The endpoint took it: forget the delivery."""
+        """Remove a delivery that the endpoint took."""
 
     def again(self, delivery: Delivery, wait_seconds: float) -> None:
-        """Due again in `wait_seconds`, with `attempt` one higher."""
+        """Make the delivery due again in `wait_seconds`, with `attempt` one higher."""
 
     def give_up(self, delivery: Delivery) -> None:
-        """No further attempt."""
+        """Remove a delivery for which no further attempt is made."""
 
 
 class DeliveryWatch(Protocol):
-    """Hears of each attempt once, for metrics. Must not raise."""
+    """Is told of each attempt once, for metrics. Must not raise."""
 
     def webhook_attempted(self, account: str, attempt: Attempt) -> None: ...

@@ -1,4 +1,4 @@
-"""Terminal events back from the results queue, for people at a terminal."""
+"""Reads terminal events from the results queue, for people at a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from worker.errors import BrokerUnavailable
 POLL_SECONDS = 0.2
 
 FIRST_SECONDS = 2.0
-"""How long the first event is waited for: that of a job that has just ended may still be on its way."""
+"""How long to wait for the first event: that of a job that has just ended may still be on its way."""
 
 
 def read_results(
@@ -29,18 +29,16 @@ def read_results(
     queue_type: str | None = None,
     timeouts: Timeouts = TIMEOUTS,
 ) -> Iterator[str]:
-    """Yield the body of each event in queue `results`, oldest first, `most` of them; with `follow`, wait for more. The
-    first one is waited for a moment in any case.
+    """Yield the body of each event in queue `results`, oldest first, at most `most`. With `follow`, wait for more.
 
-    This consumes: an event that was read is gone for every other reader of that queue. A program that must
-    see all events beside others binds a queue of its own to exchange `results`. An event is acknowledged
-    when the next one is asked for; one that was yielded last before the iterator was closed goes back to
-    the queue.
+    Waits `FIRST_SECONDS` for the first event in any case. Reading consumes: an event that was read is gone for every
+    other reader of the queue. A program that must see all events binds its own queue to the exchange `results`. An
+    event is acknowledged when the next one is asked for. The last one before the iterator is closed goes back to the
+    queue.
 
-    Known weakness: on Redis a reader that is killed (not stopped) may take one event with it.
-
-    Raises BrokerUnavailable, also in the middle, and ConfigurationError for an address no transport
-    understands. `queue_type`: see `worker.broker.queues.of_type`.
+    Raises BrokerUnavailable, also between two events, and ConfigurationError for an address that no transport
+    understands. `queue_type`: see `worker.broker.queues.of_type`. Known weakness: on Redis a reader that is killed (not
+    stopped) may lose one event.
     """
     link = Link(broker_url, [RESULTS], queue_type, timeouts=timeouts)
     try:
@@ -65,12 +63,11 @@ def read_results(
 
 
 def peek_results(broker_url: str, most: int, queue_type: str | None = None) -> list[str]:
-    """The bodies of the oldest events in queue `results`, `most` of them, oldest first; all of them stay in the queue.
+    """Return the bodies of the oldest events in queue `results`, at most `most`, oldest first. All stay in the queue.
 
-    Known weakness: on AMQP they are taken and given back at once, which RabbitMQ counts as a redelivery, and another
-    reader does not see them meanwhile.
-
-    Raises BrokerUnavailable, and ConfigurationError for an address no transport understands.
+    Raises BrokerUnavailable, and ConfigurationError for an address that no transport understands. Known weakness: on
+    AMQP they are taken and given back at once, which RabbitMQ counts as a redelivery, and other readers do not see them
+    meanwhile.
     """
     link = Link(broker_url, [RESULTS], queue_type)
     try:
@@ -88,7 +85,7 @@ def _stored(link: Link, most: int) -> list[str]:
 
 
 def _borrowed(link: Link, most: int) -> list[str]:
-    """What is not acknowledged when the link is closed goes back to where it was."""
+    """Take events without acknowledging them, so that they go back to their place when the link is closed."""
     queue = RESULTS.bind(link.channel)
     found = iter(lambda: queue.get(no_ack=False), None)
     return [_text(message.body) for message in islice(found, most)]

@@ -1,4 +1,4 @@
-"""Carries recorded events from the outbox to the results queue, in order per account, at least once."""
+"""Carries events from the outbox to the results queue: in order for each account, and at least once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from worker.errors import BrokerUnavailable, StoreUnavailable
 from worker.failpoints import hit
 
 POLL_SECONDS = 1.0
-"""How often to look when nobody wakes the relay: what lost workers left behind."""
+"""The pause between two turns if nobody wakes the relay. Lost workers may have left events."""
 
 GATHER_SECONDS = 0.025
-"""The pause after a batch, in which the next one gathers: a broker takes many events about as fast as one."""
+"""The pause after a batch, in which the next one collects: a broker takes many events about as fast as one."""
 
 
 class Relay:
-    """One turn publishes what lies in the outbox; an event is struck off only once the broker has confirmed it."""
+    """One turn publishes the events in the outbox. An event is removed only after the broker has confirmed it."""
 
     def __init__(
         self,
@@ -30,10 +30,10 @@ class Relay:
         self._outbox, self._publisher, self._relayed, self._sleep = outbox, publisher, relayed, sleep
 
     def turn(self) -> float:
-        """Publish what is there, and let the next events gather; seconds until the next look.
+        """Publish what is there; return the seconds until the next turn.
 
-        Where nothing is there, the broker is connected to all the same: that it refuses is known before calls are made.
-        Raises StoreUnavailable, BrokerUnavailable.
+        Connects to the broker even if there is no event, so that a refusal is known before calls are made. Raises
+        StoreUnavailable and BrokerUnavailable.
         """
         if not self._carry():
             self._publisher.prepare()
@@ -42,14 +42,14 @@ class Relay:
         return 0.0
 
     def close(self) -> None:
-        """Publish what is left, and strike off what was published; if that cannot be, another relay does it."""
+        """Publish what is left, and remove what was published. If that fails, another relay does it."""
         with suppress(StoreUnavailable, BrokerUnavailable):
             while self._carry():
                 pass
         self._publisher.close()
 
     def _carry(self) -> bool:
-        """Publish what is next of all shards, as one batch; False where there was nothing."""
+        """Publish the next events of all shards as one batch. Returns False if there were none."""
         batches = self._outbox.next()
         if not batches:
             return False

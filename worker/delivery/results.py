@@ -1,4 +1,4 @@
-"""Terminal events out to the results queue."""
+"""Publishes terminal events on the results queue."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class ResultsQueue:
         self._publisher = Publisher(broker_url, [RESULTS], queue_type, timeouts=timeouts)
 
     def publish(self, batch: Sequence[OutgoingEvent]) -> None:
-        """Send events: the body goes out byte for byte, the type is its routing key.
+        """Send events. The body is sent byte for byte; the type is the routing key.
 
-        Returns when the broker has them all. Raises BrokerUnavailable when it did not take or confirm one,
-        and then any part of the batch may be out: publish it again, the events' ids tell repeats. The next
-        call reconnects.
+        Returns when the broker has all of them. Raises BrokerUnavailable if it did not take or confirm one. Any part of
+        the batch may then be out: publish it again, because subscribers know repeats by the events' ids. The next call
+        connects again.
         """
         self._publisher.publish(
             [Message(event.body.encode(), event.type, RESULTS_EXCHANGE.name) for event in batch]
         )
 
     def prepare(self) -> None:
-        """Have a connection on which exchange and queue are there. Raises BrokerUnavailable."""
+        """Connect, and declare exchange and queue, unless that is done. Raises BrokerUnavailable."""
         self._publisher.prepare()
 
     def close(self) -> None:
-        """Close the connection. Never raises for a broker that is away."""
+        """Close the connection. Does not raise if the broker is away."""
         self._publisher.close()

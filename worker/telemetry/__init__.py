@@ -3,8 +3,8 @@
 logs          log lines, all of them redacted
 outlet        writes text to a file descriptor that may not be read
 metrics       every metric of the program
-labels        the closed sets of label values
-watching      each fact as one log line and the metrics that count it
+labels        label values that no other room has: codes of the provider, reasons of a hold and of a further request
+watching      Watching: each fact as one log line and the metrics that count it; CountingProvider
 outages       the servers that are away, and which failures are news
 shared_state  the state of all workers, as gauges
 readiness     why no job gets through at the moment

@@ -1,10 +1,10 @@
-"""A small HTTP server for Prometheus and for whoever asks whether this process lives and is ready.
+"""Serves metrics, and answers whether this process is live and ready.
 
     GET /metrics   Prometheus text
     GET /livez     200 "ok", or 503 and a line for each reason to restart the process
-    GET /readyz    200 "ok", or 503 and a line for each thing that is missing for work
+    GET /readyz    200 "ok", or 503 and a line for each reason why no job gets through
 
-How it is served, and what slow clients may do: `worker/telemetry/pages.py`.
+`worker/telemetry/pages.py` has the HTTP server, and says what slow clients may do.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ log = structlog.get_logger(__name__)
 
 
 class HealthServer:
-    """Serves `registry` and the answers of `live` and `ready`, which list problems: none means well.
+    """Serves `registry`, and the problems that `live` and `ready` return; none means that all is well.
 
-    Each is called in a thread of its own, once for all who ask at that moment; one that raises counts as a problem.
+    Each is called in its own thread, once for all clients that ask at that moment. One that raises counts as a problem.
     """
 
     def __init__(
@@ -54,17 +54,17 @@ class HealthServer:
 
     @property
     def port(self) -> int:
-        """The port that is listened on, once started; port 0 becomes a free one."""
+        """The port that the server listens on once it is started. A setting of 0 becomes a free port."""
         return self._port
 
     def start(self) -> None:
-        """Listen, and serve in daemon threads. Raises ConfigurationError if the address cannot be had."""
+        """Listen, and serve in daemon threads. Raises ConfigurationError if the address cannot be used."""
         listening = _bind(self._host, self._port)
         self._port = listening.getsockname()[1]
         self._server.start(listening)
 
     def stop(self) -> None:
-        """Stop listening; nothing if never started."""
+        """Stop listening. Does nothing if it was never started."""
         self._server.stop()
 
 
@@ -79,7 +79,7 @@ def _exposition(registry: CollectorRegistry) -> Page:
 def _verdict(check: Problems) -> Page:
     try:
         problems = check()
-    except Exception as error:  # a check that cannot answer is an answer
+    except Exception as error:  # a check that fails is a problem too
         log.exception("health.check_failed")
         problems = [f"the check failed: {type(error).__name__}"]
     status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
@@ -110,7 +110,7 @@ def _listening(host: str, port: int) -> socket.socket:
 def _foreign(host: str) -> str:
     return (
         f"METRICS_HOST: {host} is not an address of this machine; "
-        "allowed is one of its names or addresses, as 127.0.0.1 or 0.0.0.0"
+        "allowed is one of its names or addresses, such as 127.0.0.1 or 0.0.0.0"
     )
 
 

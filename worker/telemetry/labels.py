@@ -1,4 +1,8 @@
-"""The closed sets of label values of the metrics."""
+"""The label values of the metrics that no other room defines.
+
+The others are enumerations beside what they describe: `Status`, `Source` and `Reason` in `core`, `CallResult` in
+`provider`, `AttemptResult` in `delivery`, and `Oddity` in `http`.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,12 @@ from worker.errors import CallError, Redial, Retry
 UNKNOWN_ACCOUNT = "(unknown)"
 UNKNOWN_CODE = "unknown"
 PROVIDER_CODES = ("INVALID_TELEPHONE", "INVALID_KEY", "NO_POINTS", "INVALID_TELEREFERENCE")
-"""The provider's codes that are documented or were observed. An operator's table of codes may add some."""
+"""The provider's codes that are documented or were observed; their counts begin at 0. An operator's table may add some.
+"""
 
 OPERATOR_HOLD = "operator"
 HOLD_REASONS = ("INVALID_KEY", "NO_POINTS", OPERATOR_HOLD, UNKNOWN_CODE)
-"""The usual reasons of a hold: a code of the provider, or an operator's command."""
+"""The usual reasons of a hold: the codes of class "account", or an operator's command. Their gauges begin at 0."""
 
 
 class RetryReason(StrEnum):

@@ -160,7 +160,10 @@ class Metrics:
 
     def _declare_calls(self) -> None:
         self.retries = self._counters(
-            "retries", "Further requests for a job, by reason.", "account", "reason"
+            "retries",
+            "Further requests for a job, by reason; `perhaps_rung` counts redials.",
+            "account",
+            "reason",
         )
         self.wrong_keys = self._gauge(
             "wrong_keys",

@@ -23,14 +23,15 @@ log = structlog.get_logger(__name__)
 
 
 class SharedState:
-    """A Prometheus collector, to be registered where `metrics` are.
+    """A Prometheus collector. Register it in the registry of `metrics`.
 
-    `accounts` and `unpublished`, the number of events that the results queue has not confirmed, may raise
-    StoreUnavailable; `depths`, which gives the messages by queue, BrokerUnavailable. Then the series that hang on it
-    are missing from the scrape, and `callworker_store_up` or `callworker_broker_up` is 0. Answers and failures are kept
-    for a second, however many ask.
+    `unpublished` returns the number of events that the results queue has not confirmed, `depths` the messages by queue.
+    `accounts` and `unpublished` may raise StoreUnavailable, `depths` BrokerUnavailable. The series that depend on it
+    are then missing from the scrape, and `callworker_store_up` or `callworker_broker_up` is 0. Answers and failures are
+    kept for a second, however many scrapes there are.
 
-    Known weakness: a scrape takes as long as both readers, so each must give up well before Prometheus does (10 s).
+    Known weakness: a scrape takes as long as both readers together, so each must give up well before Prometheus does
+    (10 s).
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class SharedState:
         self._broker = _Kept("broker", depths, clock)
 
     def describe(self) -> list[Metric]:
-        """Nothing: registering must not read the store."""
+        """Return nothing, so that registering does not read the store."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -59,7 +60,7 @@ class SharedState:
             yield _filled("queue_depth", [((queue,), float(depth)) for queue, depth in depths.items()])
 
     def _of_store(self, counts: Sequence[AccountCount], unpublished: int) -> Iterator[Metric]:
-        """Several accounts may share a label: their counts are added up, and the oldest of their jobs counts."""
+        """Fill the gauges of the store. Accounts that share a label are added up; the oldest of their jobs counts."""
         reasons = [(name, str(reason)) for name in self._names() for reason in Reason]
         waiting = (
             ((self._label(one.name), str(reason)), count)
@@ -81,7 +82,7 @@ class SharedState:
         yield _filled("results_unpublished", [((), float(unpublished))])
 
     def _hold_reason(self, code: str) -> str:
-        """An operator's own words follow the word `operator`."""
+        """Return the label for a hold. An operator's hold is `operator`, which the operator's own words may follow."""
         return OPERATOR_HOLD if code.partition(":")[0] == OPERATOR_HOLD else self._metrics.code(code)
 
     def _names(self) -> list[str]:
@@ -120,7 +121,7 @@ class _Kept(Generic[Answer]):
 def _summed(
     labels: Iterable[tuple[str, ...]], counts: Iterable[tuple[tuple[str, ...], int]]
 ) -> dict[tuple[str, ...], float]:
-    """0 for every one of `labels`, and the counts added up, for several names may share a label."""
+    """Return a total for each of `labels`, 0 without counts. Counts are added up, because names may share a label."""
     totals: dict[tuple[str, ...], float] = dict.fromkeys(labels, 0.0)
     for key, count in counts:
         totals[key] = totals.get(key, 0.0) + count

@@ -245,7 +245,7 @@ def _why(error: CallError) -> dict[str, str]:
     return problem if error.cause is None else {"cause": error.cause.value} | problem
 
 
-class InFlight:
+class CountingProvider:
     """A Provider that counts the requests in flight, from the opening of the gate to their end."""
 
     def __init__(self, provider: Provider, metrics: Metrics) -> None:
