@@ -39,7 +39,7 @@ def command(concurrency: str | None, metrics_port: str | None, ephemeral: bool) 
     with ExitStack() as stack:
         if ephemeral:
             if not settings.embedded:
-                raise click.UsageError("--ephemeral and REDIS_URL exclude each other")
+                raise click.UsageError("--ephemeral and REDIS_URL cannot be used together")
             settings = settings.model_copy(update={"redis_url": _throw_away_server(stack)})
         return work(settings)
 
