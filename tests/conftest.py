@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -42,6 +43,14 @@ def armed() -> Iterator[Callable[[str], None]]:
     """Arms failpoints in this process; none is armed when the test has ended."""
     yield failpoints.arm
     failpoints.arm("")
+
+
+@pytest.fixture
+def ports_of_dev() -> Iterator[None]:
+    """Keep other tests from starting `callworker dev`: each takes the same ports if they are free, a moment later."""
+    with Path(tempfile.gettempdir(), f"callworker-tests-dev-{os.getuid()}").open("w") as mark:
+        fcntl.flock(mark, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,7 @@ def told(problem: InvalidJob) -> str:
 
 def _text(content: bytes, name: str) -> str:
     try:
-        return decoded(content) if content.strip() else ""
+        return decoded(content)
     except NotText as error:
         raise click.ClickException(f"{name}: {error}") from None
 

@@ -39,7 +39,10 @@ class NotText(UnreadableFile):
 
 def read_text(path: Path) -> str:
     """Read a text file in UTF-8, and drop a byte-order mark. Raises UnreadableFile or NotText."""
-    return decoded(_bytes(path))
+    text = decoded(_bytes(path))
+    if not text.strip():
+        raise NotText("is empty")
+    return text
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -59,13 +62,10 @@ def decoded(content: bytes) -> str:
     if b"\0" in content:
         raise NotText("is not UTF-8 text: it holds zero bytes, as UTF-16 text and binary files do")
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise NotText(f"is not UTF-8 text, see line {line}; save it as UTF-8") from None
-    if not text.strip():
-        raise NotText("is empty")
-    return text
 
 
 def _bytes(path: Path) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from worker.cli.given import parse_given
@@ -102,6 +102,7 @@ def test_text_that_is_not_utf8_is_told(tmp_path: Path) -> None:
 
 
 @given(text=st.text(st.characters(exclude_characters="\0"), max_size=200))
+@example("\x85")
 def test_any_text_as_json_lines_gives_problems_and_never_an_exception(
     tmp_path_factory: pytest.TempPathFactory, text: str
 ) -> None:
