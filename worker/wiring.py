@@ -17,6 +17,7 @@ from worker.delivery.courier import Courier
 from worker.delivery.relay import Relay
 from worker.delivery.results import ResultsQueue
 from worker.delivery.schedule import ATTEMPT_SECONDS
+from worker.delivery.secrets import Secrets
 from worker.delivery.webhooks import WebhookSender
 from worker.engine.backlog import Backlog
 from worker.engine.consumer_watch import ConsumerWatch
@@ -142,6 +143,13 @@ class Wiring:
         return accounts
 
     @cached_property
+    def secrets(self) -> Secrets:
+        """What signs webhooks; each secret that a file gets later is kept out of log lines too."""
+        secrets = Secrets(register=register_secret)
+        secrets.load(hook for account in self.accounts.values() for hook in account.webhooks)
+        return secrets
+
+    @cached_property
     def codes(self) -> Codes:
         return Codes.load(self._settings.provider_errors_file)
 
@@ -250,8 +258,8 @@ class Wiring:
     @cached_property
     def couriers(self) -> Couriers:
         deliveries = RedisDeliveries(self.scripts, attempt_seconds=ATTEMPT_SECONDS)
-
-        courier = Courier(self.accounts, WebhookSender(), deliveries, self.watching, GivingWay())
+        sender = WebhookSender(self.secrets)
+        courier = Courier(self.accounts, sender, deliveries, self.watching, GivingWay())
         return Couriers(courier, deliveries, self.watching)
 
     @cached_property

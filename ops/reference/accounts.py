@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from ops.reference.tables import code, table
-from worker.core.accounts import Account, Endpoint
+from worker.core.accounts import Account
+from worker.core.endpoints import Endpoint
 
 NAME = "name"
 """The account's name: the table's own in the file."""
@@ -27,7 +28,7 @@ def _fields(model: type[Account] | type[Endpoint]) -> str:
     rows = [
         (code(name), _default(name, field, schema), _type(field), field.get("description", ""))
         for name, field in schema["properties"].items()
-        if name != NAME
+        if model is not Account or name != NAME
     ]
     return table(("field", "default", "type", "meaning"), rows)
 
@@ -42,9 +43,13 @@ def _type(field: dict[str, Any]) -> str:
     return ", or ".join(_form(form) for form in field.get("anyOf", [field]) if form.get("type") != "null")
 
 
+def _is_table(items: dict[str, Any]) -> bool:
+    return bool(items.get("$ref", "").endswith(f"/{Endpoint.__name__}"))
+
+
 def _form(form: dict[str, Any]) -> str:
     if form["type"] == "integer":
         return f"whole number, {form['minimum']} to {form['maximum']}"
     if form["type"] == "array":
-        return "tables" if "$ref" in form["items"] else "list of strings"
+        return "tables" if _is_table(form["items"]) else "list of strings"
     return "path" if form.get("format") == "path" else "string"

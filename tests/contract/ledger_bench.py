@@ -9,7 +9,8 @@ from typing import Any
 from tests.doubles import decisions
 from tests.doubles.clocks import FakeClock
 from tests.doubles.samples import account, application, failed, job, rejection
-from worker.core.accounts import Account, Endpoint
+from worker.core.accounts import Account
+from worker.core.endpoints import Endpoint
 from worker.core.events import Event
 from worker.core.ports import Ledger
 from worker.core.records import (

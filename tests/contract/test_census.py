@@ -8,7 +8,8 @@ import redis
 from tests.doubles import decisions
 from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application, placed
-from worker.core.accounts import Account, Endpoint
+from worker.core.accounts import Account
+from worker.core.endpoints import Endpoint
 from worker.core.records import AccountCount, Lease, Reason
 from worker.core.retry import Tally
 from worker.core.shards import shard_of

@@ -11,7 +11,7 @@ from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock
 from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application, placed
-from worker.core.accounts import Endpoint
+from worker.core.endpoints import Endpoint
 from worker.core.records import Lease
 from worker.core.retry import Tally
 from worker.delivery.ports import Delivery

@@ -16,9 +16,10 @@ import gevent
 import pytest
 
 from worker import __version__
-from worker.core.accounts import Endpoint
+from worker.core.endpoints import Endpoint
 from worker.delivery import webhooks
 from worker.delivery.ports import Attempt, AttemptResult
+from worker.delivery.secrets import Secrets
 from worker.delivery.signing import verify
 from worker.delivery.webhooks import WebhookSender
 from worker.errors import Cause, ConfigurationError
@@ -109,13 +110,13 @@ def subscriber(
 
 @pytest.fixture
 def sender() -> Iterator[WebhookSender]:
-    with closing(WebhookSender(ENVIRON)) as sender:
+    with closing(WebhookSender(Secrets(ENVIRON))) as sender:
         yield sender
 
 
 @pytest.fixture
 def hasty() -> Iterator[WebhookSender]:
-    with closing(WebhookSender(ENVIRON, connect_seconds=0.5, total_seconds=0.5)) as sender:
+    with closing(WebhookSender(Secrets(ENVIRON), connect_seconds=0.5, total_seconds=0.5)) as sender:
         yield sender
 
 
@@ -431,7 +432,7 @@ def test_deadline_covers_all_addresses_of_a_name(
     """Twenty silent addresses take no longer than one, and no longer than either bound."""
     entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", deaf_port))] * 20
     monkeypatch.setattr(addresses, "getaddrinfo", lambda *_: entries)
-    sender = WebhookSender(ENVIRON, connect_seconds=connect_seconds, total_seconds=total_seconds)
+    sender = WebhookSender(Secrets(ENVIRON), connect_seconds=connect_seconds, total_seconds=total_seconds)
     attempt = send(sender, "http://receiver.invalid/")
     assert (attempt.result, attempt.cause) == (AttemptResult.TIMEOUT, Cause.TIMEOUT)
     assert attempt.seconds < 5
@@ -478,6 +479,6 @@ def test_environment_and_cookies_play_no_part(sender: WebhookSender, monkeypatch
 def test_lost_secret_is_a_configuration_error() -> None:
     """Without its secret nothing can be signed: the operator's variable is named, and nothing is sent."""
     with subscriber(answering("200 OK")) as server:
-        with closing(WebhookSender({})) as sender, pytest.raises(ConfigurationError, match="NEW"):
+        with closing(WebhookSender(Secrets({}))) as sender, pytest.raises(ConfigurationError, match="NEW"):
             send(sender, server.url)
         assert server.connections == 0

@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 
 from tests.doubles.clocks import StoredClock
 from tests.doubles.samples import account, accounts, job, placed, rejection
-from worker.core.accounts import Account, Endpoint
+from worker.core.accounts import Account
+from worker.core.endpoints import Endpoint
 from worker.core.records import Application, Ending, Lease, Parking, Reason, Recorded, Source
 from worker.core.retry import Tally
 from worker.core.shards import shard_of

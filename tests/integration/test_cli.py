@@ -304,6 +304,7 @@ def test_webhooks_that_wait_are_counted_and_tokens_hidden(run: Run, ledger: Redi
     settle(ledger, admit(ledger, "done")[0])
     (told,) = json.loads(run("webhooks", "list", "--json").stdout)
     assert (told["account"], told["url"], told["pending"]) == ("acme", "http://127.0.0.1:9/hook", 1)
+    assert told["name"] is None and len(told["endpoint"]) == 12
     assert "http://127.0.0.1:9/hook" in run("webhooks", "list").stdout
 
 

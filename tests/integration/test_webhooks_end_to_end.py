@@ -7,6 +7,8 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,8 @@ from tests.integration.stack import Stack, Worker
 from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref, refuses
 from tests.processes import wait_until
 from tests.redis_server import RedisServer
+from worker.configuration.replacing import rewrite
+from worker.configuration.secret_files import rotated
 
 SECRETS = {
     f"HOOK_{n}": "whsec_" + base64.b64encode(f"a secret of sorts, number {n}".encode()).decode()
@@ -39,7 +43,7 @@ class Answers:
         return 500 if hook.path == "/shaky" and self._seen[hook.path] == 1 else 204
 
 
-def accounts(receiver: Receiver) -> dict[str, dict[str, Any]]:
+def accounts(receiver: Receiver, secret_file: Path) -> dict[str, dict[str, Any]]:
     def hook(path: str, secret: str | list[str] = "HOOK_1", **more: Any) -> dict[str, Any]:
         return {"url": f"{receiver.url}/{path}", "secret_env": secret, **more}
 
@@ -50,6 +54,7 @@ def accounts(receiver: Receiver) -> dict[str, dict[str, Any]]:
         "picky": {**fast, "webhooks": [hook("picky", events=["call.failed", "call.rejected"])]},
         "shaky": {**fast, "webhooks": [hook("shaky")]},
         "slow": {**fast, "webhooks": [hook("slow")]},
+        "filed": {**fast, "webhooks": [{"url": f"{receiver.url}/filed", "secret_file": str(secret_file)}]},
     }
 
 
@@ -65,6 +70,7 @@ class Scene:
     answers: Answers
     outside: Outside
     worker: Worker
+    secret_file: Path
 
     def hooks(self, path: str, count: int, seconds: float = 20) -> list[Hook]:
         """The hooks at a path, once there are so many."""
@@ -75,12 +81,14 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory, own_redis: RedisServer) -> Iterator[Scene]:
     folder, url, answers = tmp_path_factory.mktemp("stack"), own_redis.url, Answers()
+    secret_file = folder / "filed.secrets"
+    secret_file.write_text(f"{SECRETS['HOOK_1']}\n")
     with (
         Receiver(answers) as receiver,
         StandIn(script) as provider,
-        Stack(folder, url, url, provider.url, accounts(receiver), **SECRETS) as stack,
+        Stack(folder, url, url, provider.url, accounts(receiver, secret_file), **SECRETS) as stack,
     ):
-        yield Scene(receiver, answers, stack.outside, stack.start("celery"))
+        yield Scene(receiver, answers, stack.outside, stack.start("celery"), secret_file)
 
 
 def test_hook_is_the_event_byte_for_byte_and_signed(scene: Scene) -> None:
@@ -103,6 +111,25 @@ def test_rotating_secrets_both_sign(scene: Scene) -> None:
     (hook,) = scene.hooks("/rotating", 1)
     assert [hook.signed_with(secret) for secret in SECRETS.values()] == [True, True]
     assert len(hook.headers["webhook-signature"].split(" ")) == 2
+
+
+def test_rotated_file_is_noticed_by_a_running_worker(scene: Scene) -> None:
+    """The new secret signs beside the old one soon, with no restart, and neither is in the log."""
+    scene.outside.send(new_job("filed-0", "filed"))
+    (hook,) = scene.hooks("/filed", 1)
+    assert hook.signed_with(SECRETS["HOOK_1"])
+    until = datetime.now(UTC) + timedelta(days=1)
+    rewrite(scene.secret_file, lambda text: rotated(text, SECRETS["HOOK_2"], datetime.now(UTC), until))
+
+    def both() -> bool:
+        count = len(scene.receiver.at("/filed"))
+        scene.outside.send(new_job(f"filed-{count}", "filed"))
+        hook = scene.hooks("/filed", count + 1)[-1]
+        return all(hook.signed_with(secret) for secret in SECRETS.values())
+
+    wait_until(both, "a hook with both signatures", 20)
+    assert "webhook.secrets_read" in scene.worker.output
+    assert not any(secret.removeprefix("whsec_") in scene.worker.output for secret in SECRETS.values())
 
 
 def test_endpoint_gets_the_events_it_asked_for(scene: Scene) -> None:

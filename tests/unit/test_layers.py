@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "embedded": "",
     "broker": "core embedded errors network redisio settings",
     "provider": "configuration core errors http network",
-    "delivery": "broker core errors failpoints http network",
+    "delivery": "broker configuration core errors failpoints http network",
     "state": "core delivery errors privacy redisio",
     "inbound": "broker core errors failpoints privacy redisio",
     "telemetry": "core delivery errors http network privacy provider redisio",

@@ -178,6 +178,14 @@ def test_webhook_secret_is_hidden_in_each_of_its_forms(form: str) -> None:
     assert redactor.text(f"signed with {form}!") == f"signed with {REDACTED}!"
 
 
+def test_private_key_of_signatures_is_hidden_in_its_forms_too() -> None:
+    """A `whsk_…` key as a `whsec_…` secret."""
+    redactor, bare = Redactor(), WEBHOOK_SECRET.removeprefix("whsec_")
+    redactor.register(f"whsk_{bare}")
+    for form in (f"whsk_{bare}", bare, base64.b64decode(bare).hex()):
+        assert redactor.text(f"signed with {form}!") == f"signed with {REDACTED}!"
+
+
 def test_secret_inside_another_is_hidden_whole() -> None:
     """The longer of two registered secrets is taken first, so that no tail of it stays."""
     redactor = Redactor()
@@ -228,6 +236,8 @@ def test_value_under_a_secret_name_is_hidden(name: str) -> None:
         ("redis://:pass@word@host/0", "redis://:[redacted]@host/0"),
         ("Authorization: Basic dXNlcjpwYXNz", "Authorization: [redacted]"),
         ("sent whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD ok", "sent [redacted] ok"),
+        ("sent whsk_C2FVsBQIhrscChlQIMV+b5sSYspob7oD ok", "sent [redacted] ok"),
+        ("sent whpk_C2FVsBQIhrscChlQIMV+b5sSYspob7oD ok", "sent whpk_C2FVsBQIhrscChlQIMV+b5sSYspob7oD ok"),
         ("--api-key=tulip", "--api-key=[redacted]"),
         ('{"api_key": "tu\\"lip", "a": 1}', '{"api_key": "[redacted]", "a": 1}'),
         ("phone=+12125555555", "phone=+*******5555"),

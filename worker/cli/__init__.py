@@ -1,30 +1,30 @@
 """The command line: one file per command, imported only when that command is used.
 
-program   the command group, which turns every error into one line and an exit status
-failures  the line that a person reads when a command fails
-ending    signals that end a command
-output    lines and tables for people, JSON for machines
-places    the addresses of the store and the broker
-demo/     `callworker demo`: the whole path, checked from outside
-dev       `callworker dev`: server, sandbox and worker in one process
-run       `callworker run`: a worker
-sandbox   `callworker sandbox`: the stand-in provider
-enqueue   `callworker enqueue`: sends jobs
-given     a job's fields as people write them
-jobfile   files of jobs, every line checked
-jobtable  CSV tables as spreadsheets write them
-fileids   ids for lines without an id
-sendfile  sends a file of jobs
-sending   sends jobs to the broker, with progress
-served    checks of a job before it is sent
-feasible  how many jobs must expire because of the rate
-waiting   waits for one job to end
-results   `callworker results`: events from the results queue
-job       `callworker job`: the state of one job
-accounts  `callworker accounts`: limits and backlog; hold and resume
-webhooks  `callworker webhooks`: waiting deliveries
-dead      `callworker dead`: messages that no event can answer
-doctor/   `callworker doctor`: checks the settings and everything that they point to
+program    the command group, which turns every error into one line and an exit status
+failures   the line that a person reads when a command fails
+ending     signals that end a command
+output     lines and tables for people, JSON for machines
+places     the addresses of the store and the broker
+demo/      `callworker demo`: the whole path, checked from outside
+dev        `callworker dev`: server, sandbox and worker in one process
+run        `callworker run`: a worker
+sandbox    `callworker sandbox`: the stand-in provider
+enqueue    `callworker enqueue`: sends jobs
+given      a job's fields as people write them
+jobfile    files of jobs, every line checked
+jobtable   CSV tables as spreadsheets write them
+fileids    ids for lines without an id
+sendfile   sends a file of jobs
+sending    sends jobs to the broker, with progress
+served     checks of a job before it is sent
+feasible   how many jobs must expire because of the rate
+waiting    waits for one job to end
+results    `callworker results`: events from the results queue
+job        `callworker job`: the state of one job
+accounts   `callworker accounts`: limits and backlog; hold and resume
+webhooks/  `callworker webhooks`: waiting deliveries, and the secrets that sign them
+dead       `callworker dead`: messages that no event can answer
+doctor/    `callworker doctor`: checks the settings and everything that they point to
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ COMMANDS = {
     "results": "Print the events of finished jobs.",
     "job": "Show one job: its state, its history, and why it waits.",
     "accounts": "Show limits and backlog; hold or resume an account.",
-    "webhooks": "Show waiting webhook deliveries.",
+    "webhooks": "Show waiting webhook deliveries; show and rotate secrets.",
     "dead": "Show, replay or drop messages that no event could answer.",
     "doctor": "Check the settings and everything they point to.",
 }

@@ -10,12 +10,18 @@ import binascii
 import re
 from functools import lru_cache
 
+from worker.configuration import ed25519
+
 MAX_KEY_CHARACTERS = 512
 MIN_SECRET_BYTES = 16
+"""Shorter secrets are refused; Standard Webhooks 1.0.0 asks for more, see `worker/configuration/signing_secrets.py`."""
+
 MAX_REMEMBERED = 4096
 """Results that are cached: each call and each delivery asks again, because a file may have changed."""
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 (every secret begins with it)
+PRIVATE_PREFIX = "whsk_"
+"""What every private key of an ed25519 signature begins with."""
 
 _BYTE_ORDER_MARK = "\ufeff"
 _ASSIGNMENT = re.compile(r"(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*=[^=]")
@@ -29,7 +35,7 @@ class NotACredential(ValueError):
 @lru_cache(MAX_REMEMBERED)
 def api_key(text: str) -> str:
     """Read the provider's key in `text`: printable ASCII without spaces. Raises NotACredential."""
-    key = _trimmed(text)
+    key = trimmed(text)
     if not key:
         raise NotACredential("holds no API key")
     _refuse_other_text(key, "a key")
@@ -45,13 +51,13 @@ def signing_key(text: str) -> bytes:
     URL-safe base64 is refused: some libraries of receivers drop its special characters and would compute another key.
     Source: Standard Webhooks 1.0.0, "Signature scheme".
     """
-    secret = _trimmed(text)
+    secret = trimmed(text)
     if not secret:
         raise NotACredential("holds no webhook secret")
     _refuse_other_text(secret, "a secret")
     if not secret.startswith(SECRET_PREFIX):
         raise NotACredential(_wrong_prefix(secret))
-    key = _decoded(secret.removeprefix(SECRET_PREFIX))
+    key = _decoded(secret.removeprefix(SECRET_PREFIX), SECRET_PREFIX)
     if len(key) < MIN_SECRET_BYTES:
         raise NotACredential(
             f"stands for {len(key)} bytes; it must be whsec_ and base64 of at least {MIN_SECRET_BYTES} bytes"
@@ -59,12 +65,36 @@ def signing_key(text: str) -> bytes:
     return key
 
 
+@lru_cache(MAX_REMEMBERED)
+def private_key(text: str) -> bytes:
+    """The 32 bytes (seed) of the ed25519 key that a `whsk_…` text stands for. Raises NotACredential.
+
+    The text holds the seed alone, or the seed and its public key, 64 bytes. Source: Standard Webhooks 1.0.0, "Signature
+    scheme".
+    """
+    secret = trimmed(text)
+    _refuse_other_text(secret, "a private key")
+    if not secret.startswith(PRIVATE_PREFIX):
+        raise NotACredential("does not begin with whsk_")
+    decoded = _decoded(secret.removeprefix(PRIVATE_PREFIX), PRIVATE_PREFIX)
+    try:
+        return ed25519.seed(decoded)
+    except ValueError as error:
+        raise NotACredential(str(error)) from None
+
+
+def canonical_private(seed: bytes) -> str:
+    """The `whsk_…` text of a private key, without its public key."""
+    return PRIVATE_PREFIX + base64.b64encode(seed).decode()
+
+
 def canonical_secret(key: bytes) -> str:
     """The secret for `key` in its standard spelling."""
     return SECRET_PREFIX + base64.b64encode(key).decode()
 
 
-def _trimmed(text: str) -> str:
+def trimmed(text: str) -> str:
+    """The text without spaces and byte-order marks at its ends."""
     return text.strip().strip(_BYTE_ORDER_MARK).strip()
 
 
@@ -98,10 +128,10 @@ def _wrong_prefix(secret: str) -> str:
     return f"does not begin with whsec_; it must be whsec_ and base64 of at least {MIN_SECRET_BYTES} bytes"
 
 
-def _decoded(encoded: str) -> bytes:
+def _decoded(encoded: str, prefix: str) -> bytes:
     bare = encoded.rstrip("=")
     if re.search("[^A-Za-z0-9+/_-]", bare):
-        raise NotACredential("holds a character that base64 does not have, after whsec_")
+        raise NotACredential(f"holds a character that base64 does not have, after {prefix}")
     if re.search("[_-]", bare):
         raise NotACredential(
             "is URL-safe base64, which receivers read in different ways; write + for - and / for _ here and there"

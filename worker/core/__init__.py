@@ -3,6 +3,7 @@
 jobs            a job as producers send it: its fields, their checks, and its packed form
 events          how a job ends, and its event in the bytes that subscribers receive
 accounts        the accounts file: API keys, limits and webhooks
+endpoints       webhooks in that file, with their secrets
 account_fields  the fields of an account, each with its check
 shards          the parts into which all state is divided, by account
 limits          rate limits as arithmetic

@@ -9,9 +9,15 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from worker.core.limits import parse_rate
+
+
+class Table(BaseModel):
+    """A table of the file: no field but its own, and no error that repeats a value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 def _rate(text: str) -> str:
@@ -36,6 +42,13 @@ def _path(path: Path) -> Path:
     return path
 
 
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text) or _CREDENTIAL.match(text):
+        raise ValueError("must have 1 to 64 characters of A-Z a-z 0-9 _ . -, the first one none of . -")
+    return text
+
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 _CREDENTIAL = re.compile(r"(?:v1,)?wh(?:sec|sk|pk)_|[0-9A-Fa-f]{32,}$", re.IGNORECASE)
 
@@ -46,6 +59,7 @@ Names = Annotated[
     BeforeValidator(_one_or_many, json_schema_input_type=str | tuple[str, ...]),
     Field(min_length=1),
 ]
+Name = Annotated[str, AfterValidator(_name)]
 FilePath = Annotated[Path, AfterValidator(_path)]
 Rate = Annotated[str, AfterValidator(_rate)]
 CallingCode = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}$")]

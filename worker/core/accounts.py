@@ -10,17 +10,16 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from worker.configuration.credentials import NotACredential, api_key, canonical_secret, signing_key
+from worker.configuration.credentials import NotACredential, api_key
 from worker.configuration.textfiles import NotText, UnreadableFile, read_text, read_toml
-from worker.configuration.urls import http_url
-from worker.core.account_fields import CallingCode, FilePath, Names, Rate, Variable, Whole
+from worker.core.account_fields import CallingCode, FilePath, Rate, Table, Variable, Whole
+from worker.core.endpoints import Endpoint
 from worker.core.jobs import ACCOUNT_PATTERN
 from worker.core.limits import Pace, parse_rate
 from worker.core.retry import Budget
@@ -28,46 +27,7 @@ from worker.errors import ConfigurationError, every
 from worker.settings import example_accounts
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Endpoint(_Table):
-    """A webhook: the URL, the secrets that sign its events, and the events that it receives.
-
-    `secret_env` names environment variables that each hold one `whsec_…` secret. List several while rotating.
-    """
-
-    url: Annotated[str, AfterValidator(http_url)] = Field(
-        description="The address, from `http://` or `https://` on. It is shown in lists and logs, so it must not "
-        "contain a user name, a token before `@` or a fragment. Each webhook of an account needs a different address."
-    )
-    secret_env: Names = Field(
-        description="Name of the environment variable that holds the secret: `whsec_` and standard base64 of at "
-        "least 16 bytes. Use a list of names while you rotate a secret."
-    )
-    events: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        ("call.*",), description="Types of events that are sent to it. `*` matches any characters."
-    )
-    ca_file: Path | None = Field(
-        None,
-        description="PEM file with certificates of a private authority, trusted together with the public ones.",
-    )
-
-    @cached_property
-    def key(self) -> str:
-        """A short stable name for the URL. A waiting delivery finds its endpoint by this name."""
-        return hashlib.sha256(self.url.encode()).hexdigest()[:12]
-
-    def wants(self, event_type: str) -> bool:
-        return any(fnmatchcase(event_type, pattern) for pattern in self.events)
-
-    def secrets(self, environ: Mapping[str, str] = os.environ) -> tuple[bytes, ...]:
-        """The signing keys in the order of `secret_env`. Raises ConfigurationError, which names each wrong variable."""
-        return tuple(every(partial(_signing_key, name, environ) for name in self.secret_env))
-
-
-class Account(_Table):
+class Account(Table):
     """One provider account and its limits. Each field: docs/reference/contract.md, "Accounts file"."""
 
     name: str
@@ -100,10 +60,15 @@ class Account(_Table):
     )
 
     @model_validator(mode="after")
-    def _urls_differ(self) -> Self:
+    def _webhooks_differ(self) -> Self:
         urls = [endpoint.url for endpoint in self.webhooks]
         if len(set(urls)) < len(urls):
             raise ValueError("webhooks must have different urls; put all events of one url into one table")
+        names = [name for endpoint in self.webhooks for name in {endpoint.key, endpoint.label}]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                "webhooks must have different names; a name may not be the hash of another's url"
+            )
         return self
 
     @cached_property
@@ -149,9 +114,8 @@ class Account(_Table):
             keys = every(partial(endpoint.secrets, environ) for endpoint in self.webhooks)
         except ConfigurationError as error:
             raise error.under(f"account {self.name}: the ") from None
-        given = [environ[name].strip() for endpoint in self.webhooks for name in endpoint.secret_env]
         # Redaction must also know a secret in the spelling that the operator chose.
-        return list(dict.fromkeys([*given, *(canonical_secret(key) for found in keys for key in found)]))
+        return list(dict.fromkeys(text for found in keys for secret in found for text in secret.spellings))
 
     def endpoints_for(self, event_type: str) -> tuple[Endpoint, ...]:
         return tuple(endpoint for endpoint in self.webhooks if endpoint.wants(event_type))
@@ -261,10 +225,3 @@ def _key_faults(name: str, table: dict[str, Any]) -> list[str]:
 def _line(name: str, fault: Any) -> str:
     place = ".".join(str(part) for part in ("accounts", name, *fault["loc"]))
     return f"{place}: {fault['msg'].removeprefix('Value error, ')}"
-
-
-def _signing_key(name: str, environ: Mapping[str, str]) -> bytes:
-    try:
-        return signing_key(environ.get(name, ""))
-    except NotACredential as error:
-        raise ConfigurationError(f"environment variable {name} {error}") from None

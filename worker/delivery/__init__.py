@@ -7,5 +7,6 @@ reader    reads events from the queue `results`, for people at a terminal
 courier   one delivery: finds the endpoint, sends, puts the result on record
 webhooks  one signed POST, with all its headers
 signing   Standard Webhooks signatures
+secrets   the secrets that sign now, from files that may change
 schedule  how long until the next attempt
 """

@@ -9,7 +9,8 @@ from functools import partial
 
 import structlog
 
-from worker.core.accounts import Accounts, Endpoint
+from worker.core.accounts import Accounts
+from worker.core.endpoints import Endpoint
 from worker.core.ports import Waits
 from worker.delivery.ports import Attempt, AttemptResult, Delivery, DeliveryStore, DeliveryWatch, Sender
 from worker.delivery.schedule import next_wait_seconds

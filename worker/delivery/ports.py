@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from worker.core.accounts import Endpoint
+from worker.core.endpoints import Endpoint
 from worker.errors import Cause
 
 

@@ -1,6 +1,6 @@
 """Signatures of webhooks: made by the worker, checked by a receiver.
 
-Source: Standard Webhooks specification 1.0.0, "Signature scheme" (symmetric signatures, `v1`).
+Source: Standard Webhooks specification 1.0.0, "Signature scheme": `v1` is symmetric, `v1a` asymmetric.
 """
 
 from __future__ import annotations
@@ -10,27 +10,35 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 
+from worker.configuration import ed25519
+from worker.configuration.signing_secrets import SigningSecret, Version
+
 TOLERANCE_SECONDS = 300
-VERSION = "v1"
 
 
 class InvalidSignature(ValueError):
     """The request does not prove that it comes from whom it should: answer 401 and ignore it."""
 
 
+def signatures(secrets: Iterable[SigningSecret], event_id: str, unix_seconds: int, body: bytes) -> str:
+    """The value of header `webhook-signature`: one signature per secret, separated by spaces."""
+    content = _content(event_id, unix_seconds, body)
+    return " ".join(_signature(secret, content) for secret in secrets)
+
+
 def sign(secrets: Iterable[bytes], event_id: str, unix_seconds: int, body: bytes) -> str:
-    """The value of header `webhook-signature`: one signature per secret, separated by spaces.
+    """The same with `v1` signatures only.
 
     `secrets` are the keys themselves, decoded from `whsec_…`; several while one replaces another.
     """
-    content = b".".join((event_id.encode(), str(unix_seconds).encode(), body))
-    return " ".join(f"{VERSION},{_mac(secret, content)}" for secret in secrets)
+    content = _content(event_id, unix_seconds, body)
+    return " ".join(_symmetric(secret, content) for secret in secrets)
 
 
 def verify(
     secrets: Iterable[bytes], headers: Mapping[str, str], body: bytes, now_unix_seconds: float
 ) -> None:
-    """Return if one of `secrets` signed exactly this body, id and time, no more than five minutes from now.
+    """Return if one of `secrets` signed exactly this body, id and time with `v1`, no more than five minutes from now.
 
     `headers` may be spelled in any case. Compares in constant time. Raises InvalidSignature, which names
     what is missing or wrong. Does not remember ids: a receiver that must not act twice keeps them itself.
@@ -43,8 +51,20 @@ def verify(
         raise InvalidSignature("no signature in webhook-signature matches")
 
 
-def _mac(secret: bytes, content: bytes) -> str:
-    return base64.b64encode(hmac.new(secret, content, hashlib.sha256).digest()).decode()
+def _content(event_id: str, unix_seconds: int, body: bytes) -> bytes:
+    return b".".join((event_id.encode(), str(unix_seconds).encode(), body))
+
+
+def _signature(secret: SigningSecret, content: bytes) -> str:
+    if secret.version is Version.V1:
+        return _symmetric(secret.key, content)
+    signature = ed25519.signature(secret.key, content)
+    return f"{Version.V1A.value},{base64.b64encode(signature).decode()}"
+
+
+def _symmetric(key: bytes, content: bytes) -> str:
+    mac = hmac.new(key, content, hashlib.sha256).digest()
+    return f"{Version.V1.value},{base64.b64encode(mac).decode()}"
 
 
 def _fields(headers: Mapping[str, str]) -> tuple[str, int, list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,10 +12,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from worker import __version__
-from worker.core.accounts import Endpoint
+from worker.core.endpoints import Endpoint
 from worker.delivery.ports import Attempt, AttemptResult
 from worker.delivery.schedule import ATTEMPT_SECONDS, CONNECT_SECONDS, MAX_RETRY_AFTER_SECONDS
-from worker.delivery.signing import sign
+from worker.delivery.secrets import Secrets
+from worker.delivery.signing import signatures
 from worker.errors import Cause
 from worker.http import faults
 from worker.http.answer import Answer
@@ -44,7 +44,7 @@ class WebhookSender:
 
     def __init__(
         self,
-        environ: Mapping[str, str] = os.environ,
+        secrets: Secrets,
         *,
         connect_seconds: float = CONNECT_SECONDS,
         total_seconds: float = ATTEMPT_SECONDS,
@@ -52,17 +52,17 @@ class WebhookSender:
         """`total_seconds` bound one attempt, from its name's resolution to the end of its answer; `connect_seconds`
         bound the part of it in which a connection is made.
         """
-        self._environ = environ
+        self._secrets = secrets
         self._connect_seconds, self._total_seconds = connect_seconds, total_seconds
         self._clients: dict[tuple[str, str, Path | None], Client] = {}
 
     def send(self, endpoint: Endpoint, event_id: str, body: bytes, unix_seconds: int) -> Attempt:
         """POST `body` to the endpoint, signed with its secrets as of `unix_seconds`; how that ended.
 
-        Raises ConfigurationError when a secret is not in the environment, or the endpoint's `ca_file` is of no use;
-        nothing for network or endpoint.
+        Raises ConfigurationError when no secret can be used, or the endpoint's `ca_file` is of no use; nothing for
+        network or endpoint.
         """
-        signature = sign(endpoint.secrets(self._environ), event_id, unix_seconds, body)
+        signature = signatures(self._secrets.of(endpoint, unix_seconds), event_id, unix_seconds, body)
         headers = _headers(event_id, unix_seconds, signature)
         exchange = Exchange(self._connect_seconds, self._total_seconds)
         try:

@@ -92,7 +92,7 @@ class Redactor:
         self._shortest = MIN_SECRET
 
     def register(self, secret: str) -> None:
-        """Hide `secret` and its encoded forms from now on: an API key, a password or a `whsec_…` secret."""
+        """Hide `secret` and its encoded forms from now on: a key, a password, or a `whsec_…` or `whsk_…` secret."""
         forms = {form for form in _forms(secret.strip()) if len(form) >= MIN_SECRET}
         if forms.issubset(self._secrets):
             return
@@ -232,7 +232,7 @@ def _decoded(data: bytes) -> str:
 
 def _forms(secret: str) -> set[str]:
     """The spellings of a secret: as it is, quoted, in base64, and decoded if it is base64 itself."""
-    encoded = secret.removeprefix("whsec_")
+    encoded = secret.removeprefix("whsec_").removeprefix("whsk_")
     forms = {secret, encoded, quote(secret, safe=""), base64.b64encode(secret.encode()).decode().rstrip("=")}
     if encoded == secret:
         return forms

@@ -9,7 +9,7 @@ This is hidden in free text, JSON, Python's repr, form bodies, URLs and XML:
     7 to 15 digits in a row      all but the last four, unless the shape is known to be something else
     +1 (212) 555-0142            the same, and 212-555-0142, (212) 555-0142, 212.555.0142
     args= kwargs= body=          the rest of the line; all of a message that Celery dumps
-    whsec_…, Bearer …, base64 of JSON, pickles
+    whsec_…, whsk_…, Bearer …, base64 of JSON, pickles
 
 Time and memory are linear in the length of a text. At most `MAX_TEXT` characters are examined and kept: the decision
 about one part must not depend on the amount of other text.
@@ -53,7 +53,11 @@ _CUTS = (
         re.compile(rf"(authorization(?:{QUOTE})?\s*+[=:]\s*)[^\n]++", re.I),
         r"\1" + REDACTED,
     ),
-    (("whsec_", "bearer "), re.compile(r"\bwhsec_[A-Za-z0-9+/=_-]*+|(?<=Bearer )\S++"), REDACTED),
+    (
+        ("whsec_", "whsk_", "bearer "),
+        re.compile(r"\bwhs(?:ec|k)_[A-Za-z0-9+/=_-]*+|(?<=Bearer )\S++"),
+        REDACTED,
+    ),
     (("\\x80",), re.compile(r"\\x80\\x0[2-5].*+", re.S), REDACTED),
     (
         ("eyj", "w1t", "w1s", "w3s", "ga"),
@@ -97,7 +101,7 @@ _LONG_NUMBER = re.compile(r"[0-9(][0-9 ().-]{5,}+")
 _WORD = re.compile(r"[^\W_]++")
 _CAMEL_CASE = re.compile(r"[a-z]++(?:[A-Z][a-z]++)++")
 
-_WORTH_A_LOOK = re.compile(r"[0-9=:<\"'\\]|Bearer|whsec")
+_WORTH_A_LOOK = re.compile(r"[0-9=:<\"'\\]|Bearer|whs(?:ec|k)")
 
 
 def scrub(text: str) -> str:

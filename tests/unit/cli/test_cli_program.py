@@ -28,6 +28,8 @@ SUBCOMMANDS = [
     ("accounts", "hold"),
     ("accounts", "resume"),
     ("webhooks", "list"),
+    ("webhooks", "rotate"),
+    ("webhooks", "secrets"),
     ("dead", "list"),
 ]
 CALLWORKER = [sys.executable, "-m", "worker.cli"]

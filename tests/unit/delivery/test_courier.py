@@ -9,7 +9,8 @@ from typing import TypeVar
 import pytest
 import structlog
 
-from worker.core.accounts import Accounts, Endpoint
+from worker.core.accounts import Accounts
+from worker.core.endpoints import Endpoint
 from worker.delivery.courier import Courier
 from worker.delivery.ports import Attempt, AttemptResult, Delivery
 from worker.errors import Cause, StoreUnavailable

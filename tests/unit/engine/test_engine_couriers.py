@@ -12,7 +12,8 @@ import pytest
 
 from tests.doubles.watchers import NotedFaults
 from tests.processes import wait_until
-from worker.core.accounts import Accounts, Endpoint
+from worker.core.accounts import Accounts
+from worker.core.endpoints import Endpoint
 from worker.delivery.courier import Courier
 from worker.delivery.ports import Attempt, AttemptResult, Delivery
 from worker.engine.couriers import POLL_SECONDS, Couriers

@@ -12,7 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from worker.cli.demo.scenario import CASES, NO_SUCH_ACCOUNT
-from worker.core.accounts import Accounts, Endpoint
+from worker.core.accounts import Accounts
+from worker.core.endpoints import Endpoint
 from worker.errors import ConfigurationError
 from worker.settings import CONFIG_FOLDERS
 
@@ -32,7 +33,10 @@ class Props:
 
     def hook_secrets(self) -> dict[str, Sequence[bytes]]:
         """The signing keys by the path of the webhook's URL."""
-        return {urlsplit(hook.url).path: hook.secrets(self.environ) for hook in endpoints(self.accounts)}
+        return {
+            urlsplit(hook.url).path: [secret.key for secret in hook.secrets(self.environ)]
+            for hook in endpoints(self.accounts)
+        }
 
 
 def gather(folder: Path) -> Props:

@@ -34,6 +34,9 @@ def check(settings: Settings) -> Iterator[Finding]:
     for account in accounts.values():
         if account.api_key_file is not None:
             yield from _open_file(account.api_key_file, SECRET)
+    for path in dict.fromkeys(hook.secret_file for hook in hooks):
+        if path is not None:
+            yield from _open_file(path, SECRET)
     yield from _plain_addresses(settings, accounts)
     if settings.embedded:
         yield from _open_state(settings)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from worker.cli.doctor import signing
 from worker.cli.doctor.finding import Finding
 from worker.core.accounts import Accounts
 from worker.errors import ConfigurationError
 from worker.preflight import open_files
 from worker.settings import Settings
 
-SECRETS_REMEDY = "correct it in the worker's environment; a producer needs no keys"
+SECRETS_REMEDY = "correct it in the worker's environment or in that file; a producer needs no keys"
 
 
 def check(settings: Settings) -> Iterator[Finding]:
@@ -43,6 +44,7 @@ def _secrets(accounts: Accounts) -> Iterator[Finding]:
             )
         else:
             yield Finding.ok(f"secrets of {name}", f"API key, {len(account.webhooks)} webhook(s)")
+            yield from signing.check(account)
 
 
 def _error_table(settings: Settings) -> Iterator[Finding]:

@@ -1,0 +1,121 @@
+"""The secrets of endpoints as of now: a changed file of secrets is noticed, a broken one changes nothing."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from worker.configuration.signing_secrets import SigningSecret
+from worker.core.endpoints import Endpoint
+from worker.errors import ConfigurationError
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 1.0
+"""A file is looked at no more often than this."""
+
+Mark = tuple[int, int, int, int]
+"""What changes with a file: its inode, size, and the times of its content and its status."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What was last read of a file, and its state then; `problem` tells why a newer state could not be used."""
+
+    secrets: tuple[SigningSecret, ...]
+    mark: Mark | None
+    looked_at: float
+    problem: str | None = None
+
+
+class Secrets:
+    """Gives the secrets that sign an endpoint's events. For the one thread that delivers.
+
+    Variables are read each time. A file is read once, and again after it has changed. Where a changed file cannot be
+    used, the secrets that were read before go on signing, each until its end; the log tells it once for each problem.
+
+    Known weakness: a file is read in the thread of all deliveries, so a file system that hangs delays them.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        register: Callable[[str], object] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`register` hears of each spelling of each secret in a file before the secret is used."""
+        self._environ, self._register, self._clock = environ, register, clock
+        self._files: dict[Endpoint, _Watched] = {}
+
+    def load(self, endpoints: Iterable[Endpoint]) -> None:
+        """Read the files of `endpoints`, so that each has secrets to keep if it breaks. Raises ConfigurationError."""
+        for endpoint in endpoints:
+            if endpoint.secret_file is not None:
+                self._watched(endpoint, endpoint.secret_file)
+
+    def of(self, endpoint: Endpoint, unix_seconds: float) -> tuple[SigningSecret, ...]:
+        """The secrets that sign at this time.
+
+        Raises ConfigurationError for a variable that cannot be used, for a file of which nothing has been read, and if
+        all secrets are over.
+        """
+        known = (
+            endpoint.secrets(self._environ)
+            if endpoint.secret_file is None
+            else self._watched(endpoint, endpoint.secret_file)
+        )
+        current = tuple(secret for secret in known if secret.signs_at(unix_seconds))
+        if not current:
+            raise ConfigurationError(f"secret_file {endpoint.secret_file}: every secret in it is over")
+        return current
+
+    def _watched(self, endpoint: Endpoint, path: Path) -> tuple[SigningSecret, ...]:
+        watched = self._files.get(endpoint)
+        if watched is None:
+            mark = _mark(path)
+            watched = _Watched(self._read(endpoint), mark, self._clock())
+            self._files[endpoint] = watched
+        elif self._clock() - watched.looked_at >= LOOK_SECONDS:
+            self._look(endpoint, path, watched)
+        return watched.secrets
+
+    def _look(self, endpoint: Endpoint, path: Path, watched: _Watched) -> None:
+        watched.looked_at = self._clock()
+        mark = _mark(path)
+        if mark == watched.mark and watched.problem is None:
+            return
+        try:
+            found = self._read(endpoint)
+        except ConfigurationError as error:
+            _tell_problem(endpoint, watched, str(error))
+            return
+        if watched.problem is not None or found != watched.secrets:
+            log.info("webhook.secrets_read", endpoint=endpoint.label, count=len(found))
+        watched.secrets, watched.mark, watched.problem = found, mark, None
+
+    def _read(self, endpoint: Endpoint) -> tuple[SigningSecret, ...]:
+        found = endpoint.secrets(self._environ)
+        for secret in found:
+            for text in secret.spellings:
+                self._register(text)
+        return found
+
+
+def _tell_problem(endpoint: Endpoint, watched: _Watched, problem: str) -> None:
+    if problem != watched.problem:
+        log.error("webhook.secrets_kept", endpoint=endpoint.label, problem=problem)
+    watched.problem = problem
+
+
+def _mark(path: Path) -> Mark | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
