@@ -31,7 +31,7 @@ def at(block: Block) -> str:
 def parsed(arguments: list[str]) -> None:
     """Let click read a command line. Raises click.UsageError for what it would refuse."""
     group: click.Group = program
-    above = click.Context(group, info_name="callworker")
+    above = click.Context(group, info_name="callworker", **group.context_settings)
     while arguments and isinstance(above.command, click.Group):
         found = [context for context in contexts(above) if context.info_name == arguments[0]]
         if not found:
