@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 from celery import Celery, signals
 
@@ -14,6 +15,37 @@ from worker.celery_edge.command_line import Judge
 from worker.celery_edge.plain_intake import PlainIntakeStep
 from worker.settings import LogLevel, Settings
 from worker.telemetry import logs
+
+CONFIGURATION: Mapping[str, Any] = {
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "broker_channel_error_retry": True,
+    "broker_heartbeat": 30,
+    "broker_transport_options": {
+        "socket_keepalive": True,
+        "socket_timeout": 30,
+        "visibility_timeout": 60,
+        "unacked_restore_interval": 10,
+        "unacked_restore_throttle": 1,
+        "confirm_publish": True,
+    },
+    "task_default_queue": CALLS.name,
+    "task_default_exchange": CALLS.exchange.name,
+    "task_default_routing_key": CALLS.routing_key,
+    "task_routes": {TASK_NAME: {"queue": CALLS.name}},
+    "task_serializer": "json",
+    "accept_content": ["json"],
+    "task_ignore_result": True,
+    "task_create_missing_queues": False,
+    "worker_consumer": "worker.celery_edge.consumer:CallConsumer",
+    "worker_pool": "threads",
+    "worker_enable_prefetch_count_reduction": False,
+    "worker_enable_remote_control": False,
+    "worker_hijack_root_logger": False,
+    "worker_redirect_stdouts": False,
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+}
+"""The part of Celery's configuration that is the same for all settings."""
 
 
 class CallWorkerApp(Celery):
@@ -38,33 +70,12 @@ def make_app(settings: Settings) -> CallWorkerApp:
     """Return an app for producers and workers. It is Celery's current app from now on."""
     app = CallWorkerApp(settings)
     app.conf.update(
+        CONFIGURATION,
         broker_url=broker_url(settings),
-        broker_connection_retry_on_startup=True,
-        broker_connection_max_retries=None,
-        broker_channel_error_retry=True,
-        broker_heartbeat=30,
-        broker_transport_options={"socket_keepalive": True, "socket_timeout": 30, "visibility_timeout": 60,
-                                  "unacked_restore_interval": 10, "unacked_restore_throttle": 1,
-                                  "confirm_publish": True},
         # Copies: Celery puts those of the default exchange on its own, in place.
         task_queues=of_type(settings.amqp_queue_type, TASK_QUEUES),
-        task_default_queue=CALLS.name,
-        task_default_exchange=CALLS.exchange.name,
-        task_default_routing_key=CALLS.routing_key,
-        task_routes={TASK_NAME: {"queue": CALLS.name}},
-        task_serializer="json",
-        accept_content=["json"],
-        task_ignore_result=True,
-        task_create_missing_queues=False,
-        worker_consumer="worker.celery_edge.consumer:CallConsumer",
         worker_concurrency=settings.concurrency,
-        worker_pool="threads",
-        worker_enable_prefetch_count_reduction=False,
-        worker_enable_remote_control=False,
-        worker_hijack_root_logger=False,
-        worker_redirect_stdouts=False,
-        worker_cancel_long_running_tasks_on_connection_loss=False,
-    )  # fmt: skip
+    )
     signals.setup_logging.connect(logs.keep_celery_out)
     app.steps["consumer"].add(PlainIntakeStep)
     app.steps["consumer"].add(BeatStep)
