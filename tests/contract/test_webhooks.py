@@ -447,6 +447,9 @@ def test_silent_receiver_holds_up_no_other(sender: WebhookSender) -> None:
 
     with subscriber(silence) as silent, subscriber(answering("200 OK")) as quick:
         waiting = gevent.spawn(send, sender, silent.url)
+        with gevent.Timeout(30):
+            while not silent.requests:
+                gevent.sleep(0.01)
         attempts = [gevent.spawn(send, sender, quick.url) for _ in range(16)]
         for attempt in attempts:
             assert attempt.get(timeout=10).result is AttemptResult.DELIVERED

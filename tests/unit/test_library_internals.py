@@ -103,7 +103,7 @@ USES = (
         "to make connections as all others are made, and messages as Celery makes them"),
     Use("celery", "celery.app.amqp.Queues", "deselect", "celery_edge/program.py",
         "to leave the queues of a Redis broker to the engine"),
-    Use("celery", "celery.Celery", "subclass_with_self amqp_cls", "app.py",
+    Use("celery", "celery.Celery", "subclass_with_self amqp_cls", "celery_edge/application.py",
         "to start this project's worker program and consumer"),
     Use("celery", "celery.apps.worker", "safe_say", "celery_edge/signals.py",
         "to say in the log, not on a pipe that may be full, that a signal came"),
