@@ -80,7 +80,7 @@ def test_new_fields_do_not_change_the_digest_of_a_file_without_them() -> None:
 
 
 def test_secrets_of_a_file_are_all_given_and_all_hidden(tmp_path: Path) -> None:
-    """Those that are over too: they must still be in no log line."""
+    """A file gives its expired secrets too, because they must still be in no log line."""
     file = tmp_path / "secrets"
     old = "whsec_" + base64.b64encode(b"o" * 24).decode()
     file.write_text(f"{SECRET}\n{old} until 2020-01-01T00:00:00Z\n")

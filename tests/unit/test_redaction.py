@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.core.jobs import Job
+from worker.privacy.harmless import harmless
 from worker.privacy.labelled import REDACTED, masked
 from worker.privacy.redaction import Redactor
 from worker.privacy.scrubbing import scrub
@@ -184,6 +185,14 @@ def test_private_key_of_signatures_is_hidden_in_its_forms_too() -> None:
     redactor.register(f"whsk_{bare}")
     for form in (f"whsk_{bare}", bare, base64.b64decode(bare).hex()):
         assert redactor.text(f"signed with {form}!") == f"signed with {REDACTED}!"
+
+
+@pytest.mark.parametrize("prefix", ["whsec_", "whsk_"])
+def test_dead_letter_keeps_no_secret_of_webhooks(prefix: str) -> None:
+    """A message in which somebody pasted one is kept without it, as fields and as text."""
+    secret = prefix + WEBHOOK_SECRET.removeprefix("whsec_")
+    assert secret[8:] not in str(harmless({"id": "a", "note": f"see {secret}"}))
+    assert secret[8:] not in str(harmless(f"see {secret} there".encode()))
 
 
 def test_secret_inside_another_is_hidden_whole() -> None:

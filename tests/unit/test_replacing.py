@@ -41,6 +41,28 @@ def test_owner_is_kept(tmp_path: Path) -> None:
     assert (file.stat().st_uid, file.stat().st_gid) == (1234, 4321)
 
 
+def test_file_of_another_user_is_refused_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rotation by the wrong user does not take the file away from the worker's user."""
+    file = tmp_path / "secrets"
+    file.write_text("old\n")
+    status = os.fstat
+
+    def of_another(handle: int) -> os.stat_result:
+        found = list(status(handle))
+        return os.stat_result([*found[:4], found[4] + 1, *found[5:]])
+
+    def refused(*_: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fstat", of_another)
+    monkeypatch.setattr(os, "fchown", refused)
+    with pytest.raises(PermissionError, match=f"run this as its owner or as root: '{file}'"):
+        rewrite(file, lambda text: text + "new\n")
+    assert file.read_text() == "old\n" and list(tmp_path.iterdir()) == [file]
+
+
 def test_link_goes_on_to_lead_there(tmp_path: Path) -> None:
     """The file behind it changes."""
     (tmp_path / "real").write_text("old\n")

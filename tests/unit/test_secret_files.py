@@ -113,7 +113,7 @@ def test_wrong_file_is_refused_with_its_cause(text: str, cause: str) -> None:
 
 
 def test_every_wrong_line_is_told() -> None:
-    """One look mends all of them."""
+    """The operator can correct all lines at once."""
     with pytest.raises(WrongSecretFile) as refused:
         parse(f"whsec_x\n{A}\nwhsec_y\n")
     assert [cause.split(" ", 2)[1] for cause in refused.value.causes] == ["1", "3"]

@@ -52,7 +52,7 @@ def _replace(path: Path, content: bytes, before: os.stat_result | None) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-            _as_before(file.fileno(), before)
+            _as_before(path, file.fileno(), before)
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)
@@ -62,12 +62,20 @@ def _replace(path: Path, content: bytes, before: os.stat_result | None) -> None:
         raise
 
 
-def _as_before(handle: int, before: os.stat_result | None) -> None:
+def _as_before(path: Path, handle: int, before: os.stat_result | None) -> None:
     """Give a new file the owner and mode of the old one."""
     if before is None:
         os.fchmod(handle, NEW_MODE)
         return
     now = os.fstat(handle)
     if (now.st_uid, now.st_gid) != (before.st_uid, before.st_gid):
-        os.fchown(handle, before.st_uid, before.st_gid)
+        _give(path, handle, before)
     os.fchmod(handle, stat.S_IMODE(before.st_mode))
+
+
+def _give(path: Path, handle: int, before: os.stat_result) -> None:
+    try:
+        os.fchown(handle, before.st_uid, before.st_gid)
+    except PermissionError as error:
+        told = "the file belongs to another user or group: run this as its owner or as root"
+        raise PermissionError(error.errno, told, str(path)) from None

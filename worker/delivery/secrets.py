@@ -63,7 +63,7 @@ class Secrets:
         """The secrets that sign at this time.
 
         Raises ConfigurationError for a variable that cannot be used, for a file of which nothing has been read, and if
-        all secrets are over.
+        all secrets have expired.
         """
         known = (
             endpoint.secrets(self._environ)
@@ -72,7 +72,7 @@ class Secrets:
         )
         current = tuple(secret for secret in known if secret.signs_at(unix_seconds))
         if not current:
-            raise ConfigurationError(f"secret_file {endpoint.secret_file}: every secret in it is over")
+            raise ConfigurationError(f"secret_file {endpoint.secret_file}: every secret in it has expired")
         return current
 
     def _watched(self, endpoint: Endpoint, path: Path) -> tuple[SigningSecret, ...]:

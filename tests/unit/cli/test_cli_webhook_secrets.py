@@ -176,7 +176,7 @@ def test_hash_of_the_url_names_an_endpoint_too(run: Run, place: Place) -> None:
 
 
 def test_secrets_are_shown_masked_with_length_and_end(run: Run, place: Place) -> None:
-    """One row for each; those that are over are there, and are marked."""
+    """Each secret has a row; the expired ones are marked."""
     place.file.write_text(f"{OLD}\n{SHORT} until 2020-01-01T00:00:00Z\n")
     rows = json.loads(run("webhooks", "secrets", "orders", "--json").stdout)
     assert [(row["secret"], row["bytes"], row["until"], row["signs"]) for row in rows] == [
@@ -185,7 +185,7 @@ def test_secrets_are_shown_masked_with_length_and_end(run: Run, place: Place) ->
     ]
     assert rows[0]["source"] == f"{place.file}: line 1"
     text = run("webhooks", "secrets", "orders").stdout
-    assert "always" in text and "over since 2020-01-01T00:00:00Z" in text
+    assert "always" in text and "expired at 2020-01-01T00:00:00Z" in text
     assert not any(secret[6:] in text + json.dumps(rows) for secret in (OLD, SHORT))
 
 
@@ -218,10 +218,10 @@ def test_doctor_warns_of_odd_lengths(place: Place, run: Run) -> None:
 @pytest.mark.parametrize(
     ("end", "grade", "told"),
     [
-        ("2020-01-01T00:00:00Z", Grade.FAIL, "every v1 secret in its secret_file is over"),
+        ("2020-01-01T00:00:00Z", Grade.FAIL, "every v1 secret in its secret_file has expired"),
         ("2126-01-01T00:00:00Z", Grade.WARN, "the last v1 secret stops signing at 2126-01-01T00:00:00Z"),
     ],
-    ids=["over", "ends"],
+    ids=["expired", "ends"],
 )
 def test_doctor_tells_of_secrets_without_a_successor(
     place: Place, run: Run, end: str, grade: Grade, told: str

@@ -133,9 +133,9 @@ def test_old_secrets_of_a_broken_file_end_all_the_same(watch: Watch) -> None:
 
 
 def test_nothing_is_sent_unsigned(watch: Watch) -> None:
-    """Where every secret is over, there is an error in place of a signature."""
+    """If every secret has expired, there is an error in place of a signature."""
     watch.write(f"{B} until 2026-12-01T09:00:00Z\n")
-    with pytest.raises(ConfigurationError, match="every secret in it is over"):
+    with pytest.raises(ConfigurationError, match="every secret in it has expired"):
         watch.keys()
 
 

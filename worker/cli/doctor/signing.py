@@ -49,4 +49,5 @@ def _ends(place: str, hook: Endpoint, found: tuple[SigningSecret, ...]) -> Itera
 
 
 def _over(version: Version) -> str:
-    return f"every {version.value} secret in its secret_file is over: its subscriber gets no {version.value} signature"
+    name = version.value
+    return f"every {name} secret in its secret_file has expired: its subscriber gets no {name} signature"

@@ -79,5 +79,5 @@ def _print(rows: list[dict[str, Any]]) -> None:
 
 def _row(found: dict[str, Any]) -> Iterator[object]:
     end = found["until"] or "always"
-    shown = found | {"signs until": end if found["signs"] else f"over since {end}"}
+    shown = found | {"signs until": end if found["signs"] else f"expired at {end}"}
     return (shown[column] for column in COLUMNS)
