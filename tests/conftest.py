@@ -46,8 +46,8 @@ def armed() -> Iterator[Callable[[str], None]]:
 
 
 @pytest.fixture
-def ports_of_dev() -> Iterator[None]:
-    """Keep other tests from starting `callworker dev`: each takes the same ports if they are free, a moment later."""
+def usual_ports() -> Iterator[None]:
+    """Keep other tests from starting `callworker dev` or `demo`, which look for free ports and take them later."""
     with Path(tempfile.gettempdir(), f"callworker-tests-dev-{os.getuid()}").open("w") as mark:
         fcntl.flock(mark, fcntl.LOCK_EX)
         yield

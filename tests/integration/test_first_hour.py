@@ -98,7 +98,7 @@ def script_and_command(tmp_path: Path) -> tuple[str, list[str]]:
     return text, ["bash", "-e", file]
 
 
-@pytest.mark.usefixtures("ports_of_dev")
+@pytest.mark.usefixtures("usual_ports")
 def test_commands_of_the_page_work_word_for_word(tmp_path: Path, environ: dict[str, str]) -> None:
     """Pasted in one go, the block of "Part by part" places a call and prints it twice: commands wait for a server
     that is only starting, and `results` for an event that is on its way (D3)."""
@@ -114,7 +114,7 @@ def test_commands_of_the_page_work_word_for_word(tmp_path: Path, environ: dict[s
     assert len(PLACED.findall(told)) == 2, told
 
 
-@pytest.mark.usefixtures("ports_of_dev")
+@pytest.mark.usefixtures("usual_ports")
 def test_dev_needs_nothing_and_other_commands_find_it(tmp_path: Path, environ: dict[str, str]) -> None:
     """`callworker dev` brings its own accounts, keys and ports; what it prints to type works in another terminal
     without any setting, also while it is still starting; Ctrl-C ends all of it (D3)."""
@@ -133,7 +133,7 @@ def test_dev_needs_nothing_and_other_commands_find_it(tmp_path: Path, environ: d
     wait_until(lambda: not _listens(server), "the embedded server has ended")
 
 
-@pytest.mark.usefixtures("ports_of_dev")
+@pytest.mark.usefixtures("usual_ports")
 def test_tutorial_s_receiver_prints_the_event(tmp_path: Path, environ: dict[str, str]) -> None:
     """The tutorial's step with the webhook: `dev` signs with the secret that the shell names, and the receiver of
     the examples verifies the event and prints it."""

@@ -57,7 +57,7 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path, ports_of_dev: None) -> Iterator[Terminal]:
+def terminal(tmp_path: Path, usual_ports: None) -> Iterator[Terminal]:
     """A terminal beside a `callworker dev` that has placed a call."""
     ours = {*Settings.variables(), "XDG_STATE_HOME"}
     environ = {name: value for name, value in os.environ.items() if name not in ours}

@@ -6,7 +6,6 @@ import base64
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +17,8 @@ from worker.errors import ConfigurationError
 from worker.settings import CONFIG_FOLDERS
 
 HOST = "127.0.0.1"
+PORTS = range(10_000, 30_000)
+"""Below those from which Linux and macOS take one for each outgoing connection."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,10 @@ def endpoints(accounts: Accounts) -> list[Endpoint]:
 
 
 def free_port() -> int:
-    """A port of this machine that is free at the moment."""
-    with closing(socket.create_server((HOST, 0))) as listener:
-        return int(listener.getsockname()[1])
+    """A port of this machine that is free at the moment, and that no outgoing connection is given meanwhile."""
+    while not is_free(port := secrets.choice(PORTS)):
+        pass
+    return port
 
 
 def _shipped(name: str) -> Path:
