@@ -1,4 +1,4 @@
-"""The fields that an account is made of, each with its check.
+"""The types of an account's fields, each with its check.
 
 What is refused is never repeated where it could be a key or secret that was written in place of its name.
 """
@@ -15,7 +15,7 @@ from worker.core.limits import parse_rate
 
 
 class Table(BaseModel):
-    """A table of the file: no field but its own, and no error that repeats a value."""
+    """A table of the accounts file. It allows no unknown field, and its errors repeat no value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -53,7 +53,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 _CREDENTIAL = re.compile(r"(?:v1,)?wh(?:sec|sk|pk)_|[0-9A-Fa-f]{32,}$", re.IGNORECASE)
 
 Variable = Annotated[str, AfterValidator(_variable)]
-Whole = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+WholeNumber = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Names = Annotated[
     tuple[Variable, ...],
     BeforeValidator(_one_or_many, json_schema_input_type=str | tuple[str, ...]),

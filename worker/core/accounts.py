@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from worker.configuration.credentials import NotACredential, api_key
 from worker.configuration.textfiles import NotText, UnreadableFile, read_text, read_toml
-from worker.core.account_fields import CallingCode, FilePath, Rate, Table, Variable, Whole
+from worker.core.account_fields import CallingCode, FilePath, Rate, Table, Variable, WholeNumber
 from worker.core.endpoints import Endpoint
 from worker.core.jobs import ACCOUNT_PATTERN
 from worker.core.limits import Pace, parse_rate
@@ -40,15 +40,15 @@ class Account(Table):
     rate: Rate = Field(
         description="The most requests to the provider in a period: 1 to 999999, then `/s`, `/m` or `/h`."
     )
-    burst: Whole = Field(
+    burst: WholeNumber = Field(
         1,
         description="Requests that may follow each other at once. No window holds more than `rate` + `burst`.",
     )
-    concurrency: Whole = Field(
+    concurrency: WholeNumber = Field(
         20, description="The most requests in flight at once, in all workers together."
     )
-    ttl: Whole = Field(600, description="Seconds until a job without `expires_at` expires.")
-    attempts: Whole = Field(5, description="Attempts per job while the phone certainly has not rung.")
+    ttl: WholeNumber = Field(600, description="Seconds until a job without `expires_at` expires.")
+    attempts: WholeNumber = Field(5, description="Attempts per job while the phone certainly has not rung.")
     redials: Annotated[int, Field(strict=True, ge=0, le=100)] = Field(
         1, description="Further requests after one that may have rung the phone."
     )
@@ -84,14 +84,17 @@ class Account(Table):
         return self.countries is None or country in self.countries
 
     def api_key(self, environ: Mapping[str, str] = os.environ) -> str:
-        """The provider's key. Raises ConfigurationError, which names the variable or file, never the key."""
+        """Return the provider's key. Raises ConfigurationError, which names the variable or file, never the key."""
         try:
             return api_key(self._key_text(environ))
         except (UnreadableFile, NotACredential) as error:
             raise ConfigurationError(f"account {self.name}: the {self._key_source} {error}") from None
 
     def secrets(self, environ: Mapping[str, str] = os.environ) -> list[str]:
-        """The API key and the webhook secrets, as text. Raises ConfigurationError with a line for each unusable one."""
+        """Return the API key and the webhook secrets, as text.
+
+        Raises ConfigurationError with a line for each one that cannot be used.
+        """
         parts: list[Callable[[], list[str]]] = [
             lambda: [self.api_key(environ)],
             partial(self._hook_secrets, environ),
@@ -154,7 +157,7 @@ class Accounts(Mapping[str, Account]):
 
     @classmethod
     def valid_part(cls, path: Path) -> tuple[Self, list[str]]:
-        """The valid accounts of a file, and a line for each fault of the file or of its other accounts."""
+        """Return the valid accounts of a file, and a line for each fault of the file or of its other accounts."""
         try:
             document = read_toml(path)
         except NotText as error:
@@ -169,20 +172,23 @@ class Accounts(Mapping[str, Account]):
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
-        """The accounts of a TOML document that was read already. Raises ConfigurationError."""
+        """Return the accounts of a TOML document. Raises ConfigurationError with a line for each fault."""
         accounts, faults = _valid(document)
         if faults:
             raise ConfigurationError(*faults)
         return cls(accounts)
 
     def variables(self) -> set[str]:
-        """The names of all environment variables that hold an API key or a webhook secret."""
+        """Return the names of all environment variables that hold an API key or a webhook secret."""
         keys = {account.api_key_env for account in self.values() if account.api_key_env is not None}
         hooks = [hook for account in self.values() for hook in account.webhooks]
         return keys.union(*(hook.secret_env for hook in hooks))
 
     def secrets(self, environ: Mapping[str, str] = os.environ) -> list[str]:
-        """Every API key and webhook secret, as text. Raises ConfigurationError with a line for each unusable one."""
+        """Return every API key and webhook secret, as text.
+
+        Raises ConfigurationError with a line for each one that cannot be used.
+        """
         found = every(partial(account.secrets, environ) for account in self.values())
         return [secret for secrets in found for secret in secrets]
 

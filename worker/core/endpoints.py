@@ -82,7 +82,7 @@ class Endpoint(Table):
         return any(fnmatchcase(event_type, pattern) for pattern in self.events)
 
     def secrets(self, environ: Mapping[str, str] = os.environ) -> tuple[SigningSecret, ...]:
-        """All secrets in the order of `secret_env` or the file, those that no longer sign too.
+        """Return all secrets in the order of `secret_env` or the file, also those that no longer sign.
 
         Reads the file each time. Raises ConfigurationError with a line for each variable or line that is wrong, and
         for each kind of signature without a secret.

@@ -80,7 +80,7 @@ class _Text:
 
 
 def _spelled(pattern: str) -> WithJsonSchema:
-    """The JSON Schema of strings that match `pattern` as a whole."""
+    """Return the JSON Schema of strings that match `pattern` as a whole."""
     return WithJsonSchema({"type": "string", "pattern": f"^(?:{pattern})$"})
 
 

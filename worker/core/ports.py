@@ -1,4 +1,4 @@
-"""What the use case needs from outside. Adapters implement these; tests use honest doubles of the same contract."""
+"""The ports: what the use case needs from outside. Adapters implement them; tests use doubles of the same contract."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Ledger(Protocol):
 
 
 class Waits(Protocol):
-    """How a call waits; many calls may share a thread."""
+    """Waits on behalf of a call. Many calls may share a thread, so no wait may block it."""
 
     def sleep(self, seconds: float) -> None:
         """Return no sooner than that."""
@@ -99,7 +99,7 @@ class Waits(Protocol):
 
 
 class Gate(Protocol):
-    """What a request passes on its way out, so that it leaves within its slot."""
+    """Lets a request out within its slot. `worker.core.calling.Call` is the gate of its own requests."""
 
     def connecting(self) -> None:
         """Take note that the request now waits for the network, not for this machine. Does not raise."""
@@ -119,7 +119,7 @@ class Provider(Protocol):
 
         Calls `gate.connecting` before it makes a connection, and `gate.opens` once, when it is connected and before the
         first byte of the request. Raises SlotLapsed, with nothing sent, if the moment that the gate gave has passed, or
-        if the connection was lost behind the gate and connecting again took too long.
+        if the connection was lost at the gate and connecting again took too long.
         """
 
 
@@ -132,7 +132,7 @@ class Whole:
 
 
 class DeadLetters(Protocol):
-    """Where messages are kept that no event can answer."""
+    """Keeps the messages that no event can answer."""
 
     def bury(
         self,

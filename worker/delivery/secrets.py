@@ -1,4 +1,4 @@
-"""The secrets of endpoints as of now: a changed file of secrets is noticed, a broken one changes nothing."""
+"""The secrets of endpoints. A changed file of secrets is read again; one that cannot be used changes nothing."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from worker.errors import ConfigurationError
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
-"""A file is looked at no more often than this."""
+"""The shortest time between two looks at a file."""
 
 Mark = tuple[int, int, int, int]
-"""What changes with a file: its inode, size, and the times of its content and its status."""
+"""The facts by which a change of a file is noticed: its inode, its size, and the times of its content and status."""
 
 
 @dataclass(slots=True)
 class _Watched:
-    """What was last read of a file, and its state then; `problem` tells why a newer state could not be used."""
+    """The secrets that were last read from a file, and its state then. `problem` says why a newer one is not used."""
 
     secrets: tuple[SigningSecret, ...]
     mark: Mark | None
@@ -34,10 +34,10 @@ class _Watched:
 
 
 class Secrets:
-    """Gives the secrets that sign an endpoint's events. For the one thread that delivers.
+    """Returns the secrets that sign an endpoint's events. For the one thread that delivers.
 
-    Variables are read each time. A file is read once, and again after it has changed. Where a changed file cannot be
-    used, the secrets that were read before go on signing, each until its end; the log tells it once for each problem.
+    Variables are read each time. A file is read once, and again after it has changed. If a changed file cannot be used,
+    the secrets that were read before continue to sign, each until its end. The log reports each such problem once.
 
     Known weakness: a file is read in the thread of all deliveries, so a file system that hangs delays them.
     """
@@ -49,7 +49,7 @@ class Secrets:
         register: Callable[[str], object] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`register` hears of each spelling of each secret in a file before the secret is used."""
+        """`register` is called with each spelling of each secret in a file, before the secret is used."""
         self._environ, self._register, self._clock = environ, register, clock
         self._files: dict[Endpoint, _Watched] = {}
 
@@ -60,10 +60,10 @@ class Secrets:
                 self._watched(endpoint, endpoint.secret_file)
 
     def of(self, endpoint: Endpoint, unix_seconds: float) -> tuple[SigningSecret, ...]:
-        """The secrets that sign at this time.
+        """Return the secrets that sign at this time.
 
-        Raises ConfigurationError for a variable that cannot be used, for a file of which nothing has been read, and if
-        all secrets have expired.
+        Raises ConfigurationError for a variable that cannot be used, for a file that could never be read, and if all
+        secrets have expired.
         """
         known = (
             endpoint.secrets(self._environ)

@@ -1,4 +1,4 @@
-"""Signatures of webhooks: made by the worker, checked by a receiver.
+"""Signatures of webhooks. The worker makes them, and a receiver verifies them.
 
 Source: Standard Webhooks specification 1.0.0, "Signature scheme": `v1` is symmetric, `v1a` asymmetric.
 """
@@ -17,19 +17,19 @@ TOLERANCE_SECONDS = 300
 
 
 class InvalidSignature(ValueError):
-    """The request does not prove that it comes from whom it should: answer 401 and ignore it."""
+    """The request does not prove where it comes from. Answer 401 and ignore it."""
 
 
 def signatures(secrets: Iterable[SigningSecret], event_id: str, unix_seconds: int, body: bytes) -> str:
-    """The value of header `webhook-signature`: one signature per secret, separated by spaces."""
+    """Return the value of header `webhook-signature`: one signature per secret, separated by spaces."""
     content = _content(event_id, unix_seconds, body)
     return " ".join(_signature(secret, content) for secret in secrets)
 
 
 def sign(secrets: Iterable[bytes], event_id: str, unix_seconds: int, body: bytes) -> str:
-    """The same with `v1` signatures only.
+    """Return the value of header `webhook-signature` with `v1` signatures only.
 
-    `secrets` are the keys themselves, decoded from `whsec_…`; several while one replaces another.
+    `secrets` are the keys, decoded from `whsec_…`. There are several while one replaces another.
     """
     content = _content(event_id, unix_seconds, body)
     return " ".join(_symmetric(secret, content) for secret in secrets)
@@ -40,8 +40,8 @@ def verify(
 ) -> None:
     """Return if one of `secrets` signed exactly this body, id and time with `v1`, no more than five minutes from now.
 
-    `headers` may be spelled in any case. Compares in constant time. Raises InvalidSignature, which names
-    what is missing or wrong. Does not remember ids: a receiver that must not act twice keeps them itself.
+    The case of names in `headers` is ignored. Compares in constant time. Raises InvalidSignature, which names what is
+    missing or wrong. Does not remember ids: a receiver that must not act twice has to remember them.
     """
     event_id, timestamp, given = _fields(headers)
     if abs(now_unix_seconds - timestamp) > TOLERANCE_SECONDS:

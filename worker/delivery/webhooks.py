@@ -1,4 +1,4 @@
-"""One webhook: a signed POST of an event's exact bytes."""
+"""Sends one webhook: a signed POST of an event's exact bytes."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ from worker.http.retry_after import retry_after_seconds
 from worker.network import trust
 
 MAX_BODY_BYTES = 4096
-"""Read of an answer's body, so that its connection can serve the next delivery; the content does not matter."""
+"""The most bytes that are read of an answer's body. Its content does not matter, but it must be read before the next
+request on the connection."""
 
 MAX_RECEIVERS, MAX_KEPT = 10, 16
-"""Servers to which connections are kept, the newest ones, and how many to each."""
+"""The most servers to which connections are kept, the last ones used, and the most connections to each."""
 
 
 class WebhookSender:
-    """Posts events to endpoints. Any number of greenlets of one thread use it at once.
+    """Posts events to endpoints. Any number of greenlets of one thread may use it at once.
 
-    Connections are kept for the next event to the same server. Only a 2xx status is success, whatever its body; a
-    redirect is a failure. Nothing of secret or body is logged. Source: Standard Webhooks 1.0.0, "Webhook headers",
-    "Sending webhooks". Known weakness: the first delivery to an endpoint with a `ca_file` of its own reads it in the
-    thread of all deliveries.
+    Connections are kept for the next event to the same server. Only a 2xx status is success, with any body; a redirect
+    is a failure. Neither secret nor body is logged. Source: Standard Webhooks 1.0.0, "Webhook headers", "Sending
+    webhooks". Known weakness: the first delivery to an endpoint with its own `ca_file` reads it in the thread of all
+    deliveries.
     """
 
     def __init__(
@@ -49,18 +50,18 @@ class WebhookSender:
         connect_seconds: float = CONNECT_SECONDS,
         total_seconds: float = ATTEMPT_SECONDS,
     ) -> None:
-        """`total_seconds` bound one attempt, from its name's resolution to the end of its answer; `connect_seconds`
-        bound the part of it in which a connection is made.
+        """`total_seconds` is the time of one attempt, from name resolution to the end of the answer; `connect_seconds`
+        is the part of it for connecting.
         """
         self._secrets = secrets
         self._connect_seconds, self._total_seconds = connect_seconds, total_seconds
         self._clients: dict[tuple[str, str, Path | None], Client] = {}
 
     def send(self, endpoint: Endpoint, event_id: str, body: bytes, unix_seconds: int) -> Attempt:
-        """POST `body` to the endpoint, signed with its secrets as of `unix_seconds`; how that ended.
+        """POST `body` to the endpoint, signed with its secrets as of `unix_seconds`. Returns how that ended.
 
-        Raises ConfigurationError when no secret can be used, or the endpoint's `ca_file` is of no use; nothing for
-        network or endpoint.
+        Raises ConfigurationError if no secret, or not the endpoint's `ca_file`, can be used, but nothing for network or
+        endpoint.
         """
         signature = signatures(self._secrets.of(endpoint, unix_seconds), event_id, unix_seconds, body)
         headers = _headers(event_id, unix_seconds, signature)
@@ -81,15 +82,15 @@ class WebhookSender:
         self, endpoint: Endpoint, headers: Mapping[str, str], body: bytes, exchange: Exchange
     ) -> Answer:
         request = with_body(prepared(endpoint.url, headers), body)
-        held = self._client(str(request.url), endpoint.ca_file).send(request, exchange)
-        # The status has come and decides; a body that breaks off or drips changes nothing.
+        opened = self._client(str(request.url), endpoint.ca_file).send(request, exchange)
+        # The status decides. A body that is cut short or comes slowly changes nothing.
         with suppress(*faults.FAULTS):
-            held.whole(MAX_BODY_BYTES)
-        held.release()
-        return held.answer
+            opened.whole(MAX_BODY_BYTES)
+        opened.release()
+        return opened.answer
 
     def _client(self, url: str, ca_file: Path | None) -> Client:
-        """The client for a server, which is the newest from now on; the oldest gives way to it."""
+        """Return the client of a server. If there are too many clients, close the one that was unused for longest."""
         server = (*urlsplit(url)[:2], ca_file)
         client = self._clients.pop(server, None) or Client(url, kept=MAX_KEPT, tls=partial(_tls, ca_file))
         self._clients[server] = client
@@ -100,7 +101,7 @@ class WebhookSender:
 
 @cache
 def _tls(ca_file: Path | None) -> ssl.SSLContext:
-    """One context for all, kept while the program runs: reading the certificates takes long."""
+    """Return the trusted certificates, read once while the program runs, because reading them takes long."""
     return trust.context(ca_file, "ca_file")
 
 
@@ -128,7 +129,7 @@ def _result(status: int) -> AttemptResult:
 
 
 def _wish_seconds(answer: Answer, unix_seconds: int) -> float | None:
-    """The wish in `Retry-After` of a 429 or 503; no other status speaks of when to come back."""
+    """Return the wait that a 429 or 503 asks for in `Retry-After`. Other statuses cannot ask for one."""
     if answer.status not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         return None
     now = datetime.fromtimestamp(unix_seconds, UTC)

@@ -42,7 +42,7 @@ HEADERS_READ = {b"task": "task", b"id": "id", b"compression": "compression"}
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A message as it came, whatever it contains. `unreadable` says why some of its headers could not be read."""
+    """A message as it came, readable or not. `unreadable` says why some of its headers could not be read."""
 
     headers: Mapping[str, Any]
     content_type: Any

@@ -153,7 +153,7 @@ class StreamSource:
         self._taker.put(Entry(raw, read, done, Source.STREAM, redelivered, label=entry_id, cut=cut))
 
     def _done(self, entry_id: bytes) -> None:
-        """Remove the entry. If Redis is away it stays pending, and whoever claims it finds its job on record."""
+        """Remove the entry. If Redis is away it stays pending; the worker that claims it finds its job on record."""
         with suppress(StoreUnavailable), store_errors(), self._client.pipeline(transaction=True) as pipeline:
             pipeline.xack(STREAM, GROUP, entry_id)
             pipeline.xdel(STREAM, entry_id)

@@ -99,16 +99,16 @@ class Transport:
         the cause of these three carry nothing of the request: only a cause that is the operating system's or the TLS
         library's own is chained, without its frames.
         """
-        answer, reply = self._sent(with_body(template, urlencoded(form)), exchange)
+        opened, reply = self._sent(with_body(template, urlencoded(form)), exchange)
         try:
             verdict = judge(reply)
         except (Refused, AccountProblem):
-            answer.release()
+            opened.release()
             raise
         except BaseException:
-            answer.close()
+            opened.close()
             raise
-        answer.release()
+        opened.release()
         return verdict
 
     def close(self) -> None:
@@ -117,8 +117,8 @@ class Transport:
 
     def _sent(self, request: requests.PreparedRequest, exchange: Exchange) -> tuple[OpenAnswer, Reply]:
         try:
-            answer = self._client.send(request, exchange)
-            return answer, answer.whole()
+            opened = self._client.send(request, exchange)
+            return opened, opened.whole()
         except Exception as error:
             if error is exchange.refusal:
                 raise

@@ -123,7 +123,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 def _common() -> list[Processor]:
-    """The processors for all lines, the program's own and those of libraries, up to and including redaction."""
+    """Return the processors for all lines, the program's own and those of libraries, up to and including redaction."""
     return [
         structlog.stdlib.add_log_level,
         _timestamp,

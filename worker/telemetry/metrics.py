@@ -54,7 +54,7 @@ SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def shared_gauge(name: str) -> GaugeMetricFamily:
-    """An empty gauge of the shared state, to be filled during one scrape."""
+    """Return an empty gauge of the shared state, to be filled during one scrape."""
     text, labels = SHARED[name]
     return GaugeMetricFamily(f"callworker_{name}", text, labels=labels)
 
@@ -211,15 +211,15 @@ class Metrics:
         )
 
     def account_labels(self) -> list[str]:
-        """Every value that the label `account` takes."""
+        """Return every value that the label `account` takes."""
         return sorted({*self._accounts, UNKNOWN_ACCOUNT})
 
     def account(self, name: str) -> str:
-        """The label for an account: its name if the accounts file has it."""
+        """Return the label for an account: its name if the accounts file has it, else "(unknown)"."""
         return name if name in self._accounts else UNKNOWN_ACCOUNT
 
     def code(self, code: str) -> str:
-        """The label for a provider's error code: the code if it is a known one."""
+        """Return the label for a provider's error code: the code if it is a known one, else "unknown"."""
         return code if code in self.provider_codes else UNKNOWN_CODE
 
     def _counter(self, name: str, text: str) -> Counter:

@@ -134,7 +134,7 @@ _counts: list[Callable[[], object]] = []
 
 
 def of(stream: TextIO, recovered: Callable[[int], object]) -> TextIO:
-    """The outlet for a stream with a descriptor, one for each descriptor. Other streams are returned unchanged."""
+    """Return the outlet of a stream with a descriptor, one for each descriptor. Return other streams unchanged."""
     try:
         descriptor = stream.fileno()
     except (OSError, ValueError):

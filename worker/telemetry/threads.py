@@ -22,7 +22,7 @@ def show_name(name: str) -> None:
 
 
 def whereabouts(thread: threading.Thread | None) -> str:
-    """The innermost places in the code where a thread is, without any values; "ended" if it no longer runs."""
+    """Return the innermost places in the code where a thread is, without any values; "ended" if it no longer runs."""
     frame = sys._current_frames().get(thread.ident or 0) if thread is not None else None
     if frame is None:
         return "ended"

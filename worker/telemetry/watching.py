@@ -240,7 +240,7 @@ class Watching:
 
 
 def _why(error: CallError) -> dict[str, str]:
-    """The log fields for an error, with the cause if no answer came."""
+    """Return the log fields for an error, with the cause if no answer came."""
     problem = {"problem": error.message}
     return problem if error.cause is None else {"cause": error.cause.value} | problem
 
