@@ -183,6 +183,15 @@ def test_connection_is_not_kept_after_an_odd_answer(play: Play, answer: bytes) -
     assert (provider.connections, len(caller.oddities)) == (2, 1)
 
 
+def test_connection_that_one_of_two_fields_closes_is_not_kept(play: Play) -> None:
+    """A proxy adds its field to the server's; to read the first one alone risks a request on a closing connection."""
+    closing = reply(GOOD, "200 OK", "Connection: keep-alive", "Connection: close")
+    provider = play(answers(closing), answers(reply()))
+    caller = Caller(provider.url)
+    assert [caller.call() for _ in range(2)] == [REF] * 2
+    assert provider.connections == 2
+
+
 @pytest.mark.parametrize(
     "answer", [reply(b""), reply(b"<p>", "503 Busy"), reply(b"", "302 Found"), reply(b"{}")]
 )

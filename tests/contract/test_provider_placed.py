@@ -50,6 +50,7 @@ PLACED: dict[str, tuple[str, bytes]] = {
     "after 102 Processing": ("xml", b"HTTP/1.1 102 Processing\r\n\r\n" * 20 + reply()),
     "after 103 Early Hints": ("xml", b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n" + reply()),
     "after several of 1xx": ("xml", b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 104 X\r\nContent-Length: 9\r\n\r\n" + reply()),
+    "after a blank line": ("xml", b"\r\n" + reply()),
     "one length twice in a line": ("xml", framed(f"Content-Length: {len(GOOD)}, {len(GOOD)}")),
     "one length in two lines": ("xml", framed(f"Content-Length: {len(GOOD)}", f"content-length: 0{len(GOOD)}")),
     "length with a sign": ("xml", framed(f"Content-Length: +{len(GOOD)}")),

@@ -241,6 +241,7 @@ def test_endless_interim_answers_are_a_timeout(hasty: WebhookSender) -> None:
 
 
 INTERIM: dict[str, bytes] = {
+    "a blank line": b"\r\n",
     "102": b"HTTP/1.1 102 Processing\r\n\r\n",
     "103": b"HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\nlink: </b>\r\n\r\n",
     "several": b"HTTP/1.1 100 Continue\r\n\r\n" + b"HTTP/1.1 199 X\r\ncontent-length: 5\r\n\r\n" * 30,

@@ -80,6 +80,16 @@ def test_a_log_that_nobody_reads_stops_neither_calls_nor_the_end(
     assert worker.exit_status() == 0
 
 
+@pytest.mark.parametrize("how", ["run", "celery"])
+def test_a_start_and_an_end_in_good_health_tell_of_nothing_worse(stack: Stack, how: str) -> None:
+    """The watch over the loops, which is there first, used to take those that had not started yet for stalled ones."""
+    worker = stack.start(how)
+    worker.terminate()
+    assert worker.exit_status() == 0
+    levels = {line["level"] for line in worker.told()}
+    assert levels <= {"debug", "info"}, worker.output
+
+
 def test_signals_show_where_threads_are_and_no_value(stack: Stack, provider: StandIn) -> None:
     """SIGUSR1 and SIGUSR2 with calls in flight: places in the code, no PIN and no number; the calls go on (E4)."""
     provider.script = lambda asked: gives_ref(wait_seconds=3.0)

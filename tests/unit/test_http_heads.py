@@ -54,6 +54,23 @@ def test_interim_answers_are_skipped(status: int, count: int) -> None:
         assert (answer.status, exchange.oddities, dict(answer.headers)) == (200, {Oddity.HEAD}, {})
 
 
+@pytest.mark.parametrize("blank", [b"\r\n", b"\n", b"\r\n" * 50])
+def test_blank_lines_before_the_status_line_are_skipped(blank: bytes) -> None:
+    """Some servers send one behind the body of the answer before; the answer counts as odd (A6)."""
+    answered = blank + b"HTTP/1.1 103 X\r\n\r\n" + blank + OK + b"Content-Length: 2\r\n\r\nok"
+    with begun(answered) as (answer, exchange):
+        assert answer.body(MAX_BYTES) == b"ok"
+        assert (answer.status, exchange.oddities) == (200, {Oddity.HEAD})
+
+
+def test_blank_lines_alone_are_no_answer() -> None:
+    """They end with the connection, or with what an answer may have in bytes."""
+    with pytest.raises(http.client.RemoteDisconnected), begun(b"\r\n" * 3):
+        pass
+    with pytest.raises(TooLarge), begun(b"\r\n" * 40_000):
+        pass
+
+
 def test_one_interim_answer_too_many_is_an_error() -> None:
     """A server cannot have the worker skip answers for ever (A6)."""
     flood = b"HTTP/1.1 103 X\r\n\r\n" * (MAX_INTERIM_ANSWERS + 1) + OK + b"\r\n"

@@ -68,12 +68,13 @@ class Loop(Part):
         self._first_pause_seconds, self._stalled_after_seconds = first_pause_seconds, stalled_after_seconds
         self._join_seconds = join_seconds
         self._pause_seconds, self._because = 0.0, ""
-        self._last_turn = time.monotonic()
+        self._last_turn, self._started = time.monotonic(), False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         self._last_turn = time.monotonic()
         self._thread.start()
+        self._started = True
 
     def stop(self) -> None:
         """Let the turn under way be the last. Returns at once."""
@@ -87,7 +88,9 @@ class Loop(Part):
 
     @property
     def trouble(self) -> str | None:
-        """What an operator should know: the last turn failed, or has taken a minute. None if all is well."""
+        """What an operator should know: it has not started, its turn failed or takes too long. None if all is well."""
+        if not self._started:
+            return f"{self.name} has not started"
         if self._pause_seconds:
             return f"{self.name} fails{self._because}"
         return f"{self.name} stalled" if self.stalled else None
@@ -95,7 +98,7 @@ class Loop(Part):
     @property
     def stalled(self) -> bool:
         """Whether the thread died, or its turn has taken a minute."""
-        if self._stopping.is_set():
+        if not self._started or self._stopping.is_set():
             return False
         return not self._thread.is_alive() or time.monotonic() - self._last_turn > self._stalled_after_seconds
 

@@ -25,6 +25,8 @@ MAX_INTERIM_ANSWERS = 100
 
 _STATUS_LINE = re.compile(rb"\s*HTTP/(0\.9|1\.[0-9]+)\s+([1-9][0-9]{2})(?:\s.*)?", re.DOTALL)
 _CHUNK_SIZE = re.compile(rb"\s*([0-9A-Fa-f]{1,16})\s*(?:;.*)?", re.DOTALL)
+_BLANK_LINES = (b"\r\n", b"\n")
+"""Before a status line: what some servers send behind the body of the answer before."""
 _SWITCHING_PROTOCOLS = 101
 _WITHOUT_BODY = (_SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
@@ -77,7 +79,7 @@ class Answer:
         """Read the head, after all interim answers. Raises OSError and HTTPException, also for too many of these."""
         self._exchange, self._incoming = exchange, _Incoming(sock, exchange)
         self._stream = io.BufferedReader(self._incoming)
-        self._interim_answers = 0
+        self._interim_answers, self._blank_lines = 0, False
         self.status, self.headers, self.closes = self._head()
         exchange.phase = Phase.STATUS_READ
 
@@ -97,7 +99,7 @@ class Answer:
     def _oddities(self) -> set[Oddity]:
         self._incoming.ended = True
         seen = {
-            Oddity.HEAD: self._interim_answers > 0 or self.headers.odd,
+            Oddity.HEAD: self._interim_answers > 0 or self._blank_lines or self.headers.odd,
             Oddity.SURPLUS: bool(self._stream.peek(1)),
         }
         return {oddity for oddity, is_so in seen.items() if is_so}
@@ -112,7 +114,8 @@ class Answer:
         raise http.client.HTTPException("too many interim answers")
 
     def _status_line(self) -> tuple[bytes, int]:
-        line = self._stream.readline()
+        while (line := self._stream.readline()) in _BLANK_LINES:
+            self._blank_lines = True
         if not line:
             raise http.client.RemoteDisconnected("closed without an answer")
         matched = _STATUS_LINE.fullmatch(line)

@@ -14,11 +14,12 @@ MAX_HEADER_LINES = 100
 
 _PLAIN_LENGTH = re.compile(r"[0-9]{1,18}")
 _LENGTH = re.compile(r"\s*\+?0*([0-9]{1,18})\s*")
-_REPEATABLE = ("content-length", "transfer-encoding")
+_REPEATABLE = ("connection", "content-length", "transfer-encoding")
 
 
 class Headers(dict[str, str]):
-    """Header fields by name. The case of names is ignored; of several fields with one name the first counts.
+    """Header fields by name. The case of names is ignored; of several fields with one name the first counts, but those
+    that concern the connection are joined.
 
     `odd` is true if the framing breaks the standard but could be read. `contradictory` is true if two different lengths
     are given, so that none counts.

@@ -10,7 +10,7 @@ class Oddity(StrEnum):
     """One unusual thing; also a value of the metrics' label `oddity`. A connection with an odd answer is not kept."""
 
     HEAD = "head"
-    """Interim answers came before it, or its length was given in an unusual way."""
+    """Interim answers or blank lines came before it, or its length was given in an unusual way."""
     SURPLUS = "surplus"
     """More bytes came than the answer has."""
     CODING = "coding"
