@@ -27,6 +27,10 @@ def chained(outer: Exception, inner: BaseException) -> Exception:
         (redis.exceptions.NoPermissionError("tulip"), Cause.RIGHTS),
         (amqp.exceptions.NotAllowed("tulip"), Cause.PLACE),
         (redis.exceptions.ResponseError("DB index is out of range"), Cause.PLACE),
+        (
+            redis.exceptions.ResponseError("Protocol error: unauthenticated multibulk length"),
+            Cause.PASSWORD,
+        ),
         (ssl.SSLCertVerificationError("tulip"), Cause.TLS),
         (socket.gaierror("tulip"), Cause.NAME),
         (ConnectionRefusedError("tulip"), Cause.REFUSED),

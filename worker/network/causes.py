@@ -39,6 +39,12 @@ _BY_TYPE: tuple[tuple[Cause, tuple[type[BaseException], ...]], ...] = (
     (Cause.REFUSED, (ConnectionRefusedError, FileNotFoundError)),
     (Cause.SLOW, (TimeoutError, redis.exceptions.TimeoutError)),
 )
+_BY_TEXT = {
+    "DB index is out of range": Cause.PLACE,
+    "Protocol error: unauthenticated": Cause.PASSWORD,
+}
+"""Error replies of Redis for which redis-py has no class."""
+
 _CODES: dict[type[BaseException], str] = {
     redis.exceptions.OutOfMemoryError: "OOM",
     redis.exceptions.ReadOnlyError: "READONLY",
@@ -81,8 +87,10 @@ def _reply_code(error: BaseException) -> str | None:
 def _known(error: BaseException) -> Cause | None:
     if isinstance(error, amqp.exceptions.AccessRefused):
         return Cause.PASSWORD if error.method_sig[0] in _BEFORE_ANY_QUEUE else Cause.RIGHTS
-    if isinstance(error, redis.exceptions.ResponseError) and "DB index is out of range" in str(error):
-        return Cause.PLACE
+    if isinstance(error, redis.exceptions.ResponseError):
+        by_text = next((cause for text, cause in _BY_TEXT.items() if text in str(error)), None)
+        if by_text is not None:
+            return by_text
     return next((cause for cause, types in _BY_TYPE if isinstance(error, types)), None)
 
 

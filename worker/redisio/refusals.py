@@ -36,3 +36,11 @@ def code_of(error: ResponseError) -> str | None:
             return code
     found = _WORDS.search(str(error))
     return found[1] if found else None
+
+
+def is_unauthenticated(error: ResponseError) -> bool:
+    """Return whether a command was too large for a connection that has not logged in.
+
+    That is how a new password shows on connections that were open when it was set. redis-py has no class for it.
+    """
+    return "Protocol error: unauthenticated" in str(error)

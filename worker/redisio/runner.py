@@ -15,7 +15,7 @@ from hiredis import pack_command
 from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, RedisError, ResponseError
 
 from worker.errors import StoreFault, StoreUnavailable, WrongKey
-from worker.redisio.refusals import code_of
+from worker.redisio.refusals import code_of, is_unauthenticated
 from worker.redisio.written import telling, wait_for_file
 from worker.redisio.wrong_keys import WrongKeys, wrong_key
 
@@ -183,7 +183,7 @@ def store_errors() -> Iterator[None]:
             raise StoreUnavailable(f"Redis cannot write at the moment: {code}: {error}") from error
         if (found := wrong_key(error)) is not None:
             raise found from error
-        if isinstance(error, NoPermissionError):
+        if isinstance(error, NoPermissionError) or is_unauthenticated(error):
             raise StoreUnavailable(f"Redis refuses: {error}") from error
         raise StoreFault(str(error)) from error
     except AuthenticationError as error:

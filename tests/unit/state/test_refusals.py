@@ -46,3 +46,10 @@ def test_a_fault_of_ours_is_called_one(problem: ResponseError) -> None:
     with pytest.raises(StoreFault) as raised, store_errors():
         raise problem
     assert raised.value.__cause__ is problem
+
+
+def test_a_password_that_was_set_meanwhile_is_no_fault_of_ours() -> None:
+    """A connection that has not logged in is told of its command's size alone; it used to count as a script's fault."""
+    refusal = ResponseError("Protocol error: unauthenticated multibulk length")
+    with pytest.raises(StoreUnavailable, match="unauthenticated"), store_errors():
+        raise refusal
