@@ -1,4 +1,4 @@
-"""The command line: one file per command, imported only when that command is used.
+"""The command line: one file or folder per command, imported only when that command is used. A folder has its own map.
 
 program    the command group, which turns every error into one line and an exit status
 failures   the line that a person reads when a command fails

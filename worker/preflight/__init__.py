@@ -1,4 +1,4 @@
-"""Checks everything that must be right before a worker may start.
+"""Checks everything that must be right before a worker may start. `cli/doctor/` checks more than that.
 
 checks      everything that prevents a start, reported at once
 greeting    asks the servers whether they accept this worker

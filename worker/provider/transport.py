@@ -32,7 +32,7 @@ from worker.network import trust
 Wanted = TypeVar("Wanted")
 
 _WHEN = {
-    Phase.STARTING: "before a connection was sought",
+    Phase.STARTING: "before it was connected to",
     Phase.RESOLVING: "while its name was resolved",
     Phase.CONNECTING: "while connecting",
     Phase.TLS: "in the TLS handshake",
