@@ -25,7 +25,7 @@ class Pair:
 
 
 class Authority:
-    """A certificate authority; what it issues is trusted by whoever trusts `pair.certificate`."""
+    """A certificate authority; clients that trust `pair.certificate` trust every certificate that it issues."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder, self._name = folder, name

@@ -80,7 +80,7 @@ class Ways:
             _, peak = tracemalloc.get_traced_memory()
             self._check_letters()
             return Bill(seconds, peak - before)
-        except Exception as error:  # told to whoever made the example
+        except Exception as error:  # reported to the process that made the example
             return Bill(problem=f"{type(error).__name__}: {error}"[:2000])
         finally:
             tracemalloc.stop()

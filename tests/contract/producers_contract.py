@@ -147,7 +147,7 @@ class FilesContract:
         assert bench.ledger.announce("newer") == Standing(newest=True, returned=True, files=3)
 
     def test_an_outage_leaves_the_newest_file_the_newest(self, bench: Bench) -> None:
-        """Whoever of an old and a new worker speaks first once Redis is back: nobody could meanwhile (A1, B7)."""
+        """The newer file stays the newest after an outage, even if the old worker announces itself first (A1, B7)."""
         bench.ledger.announce("old")
         bench.other.announce("new")
         bench.clock.pass_unasked(40)

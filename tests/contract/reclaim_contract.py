@@ -131,7 +131,7 @@ class ReclaimContract:
 
     @pytest.mark.parametrize("stage", ["judged", "waiting", "dialling", "waiting again"])
     def test_a_ref_is_taken_from_whoever_has_it(self, bench: Bench, stage: str) -> None:
-        """The phone rang: until the job has ended, its first ref ends it, whoever has it in hand by now. (A1)"""
+        """The phone rang: until the job has ended, its first ref ends it, no matter which worker has it now. (A1)"""
         owner = account(rate="100/s", concurrency=1)
         lease = bench.go("a", owner)
         bench.clock.advance(LEASE_SECONDS + 0.1)
@@ -161,7 +161,7 @@ class ReclaimContract:
             bench.ledger.renew(found, account(), found.tally)
 
     def test_a_lost_job_may_be_parked_for_a_redial(self, bench: Bench) -> None:
-        """Parked, it is leased anew and keeps its tally."""
+        """A lost job that is parked gets a new lease and keeps its tally."""
         bench.go("a", account())
         bench.clock.advance(LEASE_SECONDS + 0.1)
         (found,) = bench.ledger.reclaim(10)

@@ -126,7 +126,7 @@ many = settings(
 @example("calls", HEADERS)
 @example("calls.7", b'{"body": "' + b"y" * 9_000_000)
 def test_any_message_of_a_list(child: Child, key: str, raw: bytes) -> None:
-    """On Redis, whoever put it there: it leaves the list, and nothing of it stays filed (E1, E6)."""
+    """On Redis any message leaves the list, no matter who put it there, and nothing of it stays filed (E1, E6)."""
     fits(child.bill("list", (key, raw)))
 
 

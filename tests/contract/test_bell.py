@@ -1,4 +1,4 @@
-"""The bell: it is heard when something is put into a list, whoever does it."""
+"""The bell is heard when any client puts something into a list."""
 
 from __future__ import annotations
 

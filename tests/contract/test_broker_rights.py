@@ -147,7 +147,7 @@ def _grade_of_queues(node: GuardedNode) -> tuple[str, str]:
 def test_queues_have_the_type_that_the_operator_names(
     empty: GuardedNode, monkeypatch: pytest.MonkeyPatch, queue_type: str
 ) -> None:
-    """Whoever declares one first: results and producers, and the other kind of queue is found to be another."""
+    """Results and producers declare queues of the configured type; a link of the other type logs the difference."""
     monkeypatch.setenv("AMQP_QUEUE_TYPE", queue_type)
     with closing(ResultsQueue(empty.url(), queue_type)) as queue, Producer(empty.url()) as producer:
         queue.publish(EVENT)

@@ -163,7 +163,7 @@ def test_address_may_ask_for_less(server: str, client: Client, door: Any) -> Non
 def test_names_of_rabbitmq_and_of_kombu_are_understood(
     server: str, door: Any, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What other programs' addresses say is heeded: kombu's CERT_REQUIRED, RabbitMQ's verify_none and its files."""
+    """TLS options of other programs' addresses apply: kombu's CERT_REQUIRED, RabbitMQ's verify_none and its files."""
     monkeypatch.delenv("SSL_CERT_FILE")
     opened, own = door("right"), f"ssl_ca_certs={authority.pair.certificate}"
     _link(through(server, opened, f"?ssl_cert_reqs=CERT_REQUIRED&{own}"))

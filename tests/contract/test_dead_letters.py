@@ -258,7 +258,7 @@ def test_letters_of_an_earlier_version_are_counted_once(client: redis.Redis) -> 
 
 
 def test_a_key_of_another_type_loses_no_job(client: redis.Redis, letters: RedisDeadLetters) -> None:
-    """The letter is told in the log alone; whoever buries goes on with other messages."""
+    """The letter is reported in the log only, and `bury` returns, so that other messages are still handled."""
     client.set(keys.DEAD, "text")
     with capture_logs() as lines:
         letters.bury("broken", Source.CELERY, b"x")

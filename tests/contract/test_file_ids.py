@@ -11,7 +11,7 @@ from worker.state.file_ids import SECRET_BYTES, shared_secret
 
 
 def test_secret_is_made_once(redis_url: str) -> None:
-    """Whoever asks gets the same, long enough that nobody guesses it (D4)."""
+    """Every caller gets the same secret, long enough that nobody can guess it (D4)."""
     first = shared_secret(redis_url)
     assert first is not None
     assert len(first) == SECRET_BYTES

@@ -83,7 +83,7 @@ def test_the_lease_of_a_lost_reply_carries_the_job_on_record(
 def test_admission_of_an_id_under_way_is_not_given_to_another_message(
     ledger: RedisLedger, account: Account
 ) -> None:
-    """A second message for a job that is being dialled gets no lease, whoever sends it."""
+    """A second message for a job that is being dialled gets no lease, no matter who sends it."""
     (lease,) = ledger.admit([application(account, "a", may_dial=True)])
     (again,) = ledger.admit([application(account, "a", may_dial=True)])
     assert isinstance(lease, Lease) and again == Seen("dialling")

@@ -56,7 +56,7 @@ def test_accounts_are_spread_over_their_shards_queues(broker: str) -> None:
 
 
 def test_a_queue_that_was_deleted_is_made_again(amqp_url: str) -> None:
-    """The broker returns the message; the producer connects anew, declares the queue, and sends it once more."""
+    """The broker returns the message; the producer reconnects, declares the queue, and sends it once more."""
     with Producer(amqp_url) as producer, Connection(amqp_url) as connection:
         producer.enqueue({"id": "one", **FIELDS})
         connection.default_channel.queue_delete(queue_of("acme").name)

@@ -178,7 +178,7 @@ def test_a_tag_without_a_message_is_struck_off(client: redis.Redis, lists: Redis
 
 
 def test_what_is_kept_is_not_put_back(client: redis.Redis, lists: RedisLists) -> None:
-    """To keep is to file anew as far as time goes; what was struck off meanwhile does not come back by it."""
+    """`keep` renews the time of a filed message, and does not bring back one that was struck off meanwhile."""
     client.lpush("calls", message(), message())
     kept, left = (filed.tag for filed in lists.fetch(10, []).messages)
     client.zadd(INDEX, {kept: 1, left: 1})

@@ -471,7 +471,7 @@ def test_connections_are_kept_to_the_newest_receivers(sender: WebhookSender) -> 
 
 
 def test_environment_and_cookies_play_no_part(sender: WebhookSender, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proxy variables are not heeded, and a subscriber's cookie is not sent back."""
+    """Proxy variables are ignored, and a subscriber's cookie is not sent back."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with subscriber(answering("200 OK", "set-cookie: a=b; Path=/")) as server:

@@ -70,7 +70,7 @@ class Namespace:
         self._set("down", here=here)
 
     def plug(self, *, here: bool) -> None:
-        """Mend what `pull` did."""
+        """Reconnect the cable that `pull` cut."""
         self._set("up", here=here)
 
     def _set(self, state: str, *, here: bool) -> None:

@@ -222,7 +222,7 @@ def test_ids_of_lines_follow_from_a_secret_of_the_broker(
 
 
 def test_enqueue_that_waits_for_the_same_job_again_shows_its_event(run: Run, ledger: RedisLedger) -> None:
-    """The same fields under the same id are one job, whoever sends it again (D5)."""
+    """The same fields under the same id are one job, no matter who sends it again (D5)."""
     (lease,) = admit(ledger, "once")
     settle(ledger, lease)
     result = run(*ENQUEUE, "--id", "once", "--wait")

@@ -21,7 +21,7 @@ DEMO = [sys.executable, "-m", "worker.cli", "demo", "--json"]
 
 @pytest.fixture
 def environ(tmp_path: Path, usual_ports: None) -> dict[str, str]:
-    """An environment with settings that would mislead a demo that heeded them."""
+    """An environment with settings that would mislead a demo that read them."""
     try:
         find_binary()
     except EmbeddedServerError:

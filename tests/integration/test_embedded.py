@@ -213,7 +213,7 @@ class TestOneProcess:
             assert client(state_dir).get("job") == "waiting"
 
     def test_one_object_can_start_again(self, state_dir: Path) -> None:
-        """Starting twice changes nothing; stopping twice neither; a stopped one starts anew."""
+        """Starting or stopping a second time changes nothing; a stopped server can be started again."""
         server = EmbeddedServer(state_dir).start()
         pid = server_pid(state_dir)
         assert server_pid(server.start().state_dir) == pid
@@ -389,7 +389,7 @@ class TestSeveralProcesses:
                     assert len(servers_on(folder.socket_path(state_dir))) == 1
 
     def test_ephemeral_server_can_be_shared_but_not_taken_over(self) -> None:
-        """Another process may use it by its folder; when the owner leaves, it is gone for good."""
+        """Another process may use it by its folder; when the owner leaves, the server ends and its folder is gone."""
         with holder("") as first:
             named = Path(first.says().removeprefix("owner "))
             with EmbeddedServer(named) as second:

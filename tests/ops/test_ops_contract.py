@@ -112,7 +112,7 @@ def test_contract_has_each_field_of_a_dead_letter() -> None:
 
 
 def test_pages_that_are_cited_exist() -> None:
-    """Whoever follows a citation in code, tests or pages finds the page."""
+    """Every page that code, tests or other pages cite exists."""
     missing = {
         f"{path.relative_to(ROOT)}: {page}"
         for path in sources()

@@ -108,7 +108,7 @@ def ended(status: Status, outcome: str | Failure, subject: Subject) -> Event:
 
 @pytest.mark.parametrize("name", [JOB, EVENT])
 def test_schema_is_the_one_that_the_models_give(name: str) -> None:
-    """Whoever changes a model runs `make reference` and sees what changes for producers and subscribers."""
+    """The schema on file is the one that the models give; after a change of a model, `make reference` writes it."""
     assert schema(name) == json.loads(texts()[name])
 
 

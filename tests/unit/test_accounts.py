@@ -168,7 +168,7 @@ def test_file_with_a_byte_order_mark_is_read(file: Path) -> None:
 
 
 def test_everything_wrong_in_a_file_is_told_at_once(file: Path) -> None:
-    """Each fault of each account has a line of its own, so that one look mends them all (D8)."""
+    """Each fault of each account has a line of its own, so that an operator can correct all of them at once (D8)."""
     with pytest.raises(ConfigurationError) as problem:
         load(file, ACME + "burst = 0\nttl = 0\n" + '[accounts.globex]\nrate = "1/d"\n')
     places = [

@@ -122,7 +122,7 @@ def test_frames_go_out_together() -> None:
 
 
 def test_nothing_goes_out_after_an_error() -> None:
-    """Half a batch is of no use to whoever sends it again."""
+    """After an error nothing of the batch is sent: the caller sends all of it again."""
     transport: Any = Transport()
     connection: Any = SimpleNamespace(transport=transport)
     with suppress(BrokerUnavailable), written_together(connection):

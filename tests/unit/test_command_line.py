@@ -1,4 +1,4 @@
-"""Celery's own command line on this app: each option and command is heeded, or refused in one line."""
+"""Celery's own command line on this app: each option and command has its effect, or is refused in one line."""
 
 from __future__ import annotations
 

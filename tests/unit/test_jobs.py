@@ -88,7 +88,7 @@ def test_job_is_packed_without_what_need_not_be_said() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_packed_job_is_refused(text: str) -> None:
-    """By one of the errors for which the ledger leaves a record to whoever can read it."""
+    """A text that is no packed job raises one of the errors for which the ledger leaves the record to other workers."""
     with pytest.raises((ValueError, TypeError, OverflowError)):
         Job.unpacked("job-1", "acme", text)
 

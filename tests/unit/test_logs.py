@@ -294,7 +294,7 @@ class _Terminal(io.StringIO):
 def test_console_is_coloured_on_a_terminal_only(
     stream: io.StringIO, no_colour: str, coloured: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Colours in a file are noise; NO_COLOR is heeded."""
+    """Colours appear on a terminal only, and not if NO_COLOR is set."""
     monkeypatch.setenv("NO_COLOR", no_colour)
     logs.configure("INFO", "console", stream)
     structlog.get_logger("worker.x").info("call.placed", attempts=1)

@@ -65,7 +65,7 @@ def test_turns_follow_each_other() -> None:
 
 
 def test_a_wait_is_cut_short_by_a_wake() -> None:
-    """Whoever has work for a loop does not wait for its poll."""
+    """A wake starts the loop's next turn at once, without waiting for its poll."""
     turns, wakes = Turns(), Wakes()
     with running(turns, woken=wakes.of("test")):
         wait_until(lambda: turns.count == 1, "the first turn")
@@ -120,7 +120,7 @@ def test_an_outage_is_told_once_and_its_end_once(error: Exception) -> None:
 
 
 def test_a_fault_of_ours_is_told_each_time() -> None:
-    """An error nobody foresaw does not end the loop either, and none of them is kept quiet."""
+    """An unexpected error does not end the loop, and each one is reported."""
     faults, turns = NotedFaults(), Turns(ZeroDivisionError(), KeyError("x"), 0.0)
     with running(turns, faults):
         wait_until(lambda: bool(faults.recovered), "recovery")

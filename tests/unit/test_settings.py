@@ -70,7 +70,7 @@ def test_defaults_are_those_of_the_contract() -> None:
 def test_wrong_value_is_one_line_with_name_problem_and_what_is_allowed(
     name: str, value: str, problem: str, allowed: str
 ) -> None:
-    """An operator mends it without looking anything up."""
+    """One line names the setting, the problem and the allowed values, so that an operator need not look anything up."""
     line = complaint(name, value)
     assert line.startswith(f"{name}: {problem}") and allowed in line.partition("allowed is")[2]
     assert "\n" not in line and len(line) < 200

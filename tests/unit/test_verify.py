@@ -83,14 +83,14 @@ class TestOutcomes:
         assert world.outcome() == ("call.placed", REF, 2)
 
     def test_a_refusal_after_a_doubt_is_the_provider_s_last_word(self, world: World) -> None:
-        """Perhaps rung, then refused for good: failed with the provider's code."""
+        """A job that perhaps rang and is then refused fails with the provider's code."""
         world.provider.answers = [Redial("reset"), Refused("INVALID_TELEPHONE", "not valid")]
         world.dial([world.lease()])
         world.run(100)
         assert world.outcome() == ("call.failed", "INVALID_TELEPHONE", 2)
 
     def test_retries_that_run_out_after_a_doubt_leave_it(self, world: World) -> None:
-        """Perhaps rung, then unavailable for ever: nobody knows, and it is not called failed."""
+        """A job that perhaps rang and then meets only an unavailable provider ends as unknown, not as failed."""
         world.provider.answers = [Redial("reset"), *(busy() for _ in range(9))]
         world.dial([world.lease()])
         world.run(300)
@@ -160,7 +160,7 @@ class TestWaiting:
         assert world.store.limits["acme"].hold is None
 
     def test_a_held_job_expires_in_time(self, world: World) -> None:
-        """An account that nobody mends: its jobs end when their time has come."""
+        """The jobs of an account that nobody repairs expire at their `expires_at`."""
         world.provider.answers = [AccountProblem("NO_POINTS", "no points") for _ in range(99)]
         world.dial([world.lease()])
         world.run(620, step_seconds=1)

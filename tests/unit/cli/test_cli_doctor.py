@@ -234,7 +234,7 @@ def test_receiver_that_cannot_be_reached_is_named_with_its_cause(tmp_path: Path)
 def test_key_file_that_others_may_read_or_change_is_warned_of(
     tmp_path: Path, mode: int, warned: bool
 ) -> None:
-    """Whoever reads it can place calls, and whoever changes it can have them placed on another account (E15)."""
+    """A warning names a key file that others can read (to place calls) or change (to use another account) (E15)."""
     key_file = tmp_path / "key"
     key_file.write_text(KEY)
     key_file.chmod(mode)

@@ -298,7 +298,7 @@ def test_a_batch_is_bounded_in_bytes(bench: Bench) -> None:
 
 
 class TestSetbacks:
-    """Entries at which the worker fails for a reason that nobody foresaw."""
+    """Entries at which the worker fails with an unexpected error."""
 
     @pytest.fixture
     def failing(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception]:

@@ -52,7 +52,7 @@ def test_code_that_spells_none_of_the_table_stays_as_it_came(code: str) -> None:
 
 @pytest.mark.parametrize("code", ["INVALID_MESSAGE", "CARRIER_SUSPENDED"])
 def test_code_that_no_table_lists_is_permanent_and_unknown(code: str) -> None:
-    """It ends the job, and whoever watches can tell that nobody knew it."""
+    """An unlisted code ends the job, and the error says that the code is unknown."""
     error = Codes({}).error(code, "m")
     assert isinstance(error, Refused) and not error.known and error.code == code
 

@@ -36,7 +36,7 @@ def test_refusing_numbers_fail_with_status_200(client: Client, ending: str, erro
 
 
 def test_0002_answers_503_twice_for_each_number_and_code(client: Client) -> None:
-    """The third request for a number and code gets a ref; another code starts anew."""
+    """The third request for a number and code gets a ref; another code starts from the beginning."""
     assert [client.call("2025550002").status for _ in range(4)] == [503, 503, 200, 200]
     assert client.call("2025550002", code="54321").status == 503
 
