@@ -71,6 +71,7 @@ class Wiring:
     def __init__(self, settings: Settings, calls: int) -> None:
         """`calls`: the most in flight."""
         self._settings, self._calls = settings, calls
+        self.wakes, self.leases_in_hand, self.closing = Wakes(), LeasesInHand(), threading.Event()
 
     @cached_property
     def engine(self) -> Engine:
@@ -115,10 +116,6 @@ class Wiring:
 
     def _loop(self, name: str, turn: Callable[[], float]) -> Loop:
         return Loop(name, turn, self.watching, self.wakes.of(name))
-
-    @cached_property
-    def wakes(self) -> Wakes:
-        return Wakes()
 
     @cached_property
     def deadline(self) -> Deadline:
@@ -208,10 +205,6 @@ class Wiring:
         return CountingProvider(proxstop, self.metrics)
 
     @cached_property
-    def closing(self) -> threading.Event:
-        return threading.Event()
-
-    @cached_property
     def settler(self) -> Settler:
         return Settler(self.ledger, self.recorder, self.watching, closing=self.closing)
 
@@ -221,10 +214,6 @@ class Wiring:
         return Recorder(
             self.ledger, self.watching, self.watching, self.leases_in_hand, ended=ended, room=room
         )
-
-    @cached_property
-    def leases_in_hand(self) -> LeasesInHand:
-        return LeasesInHand()
 
     @cached_property
     def dialler(self) -> Dialler:
