@@ -64,7 +64,7 @@ class ReclaimContract:
         lease = bench.go("a", account())
         for _ in range(5):
             bench.clock.advance(LEASE_SECONDS - 1)
-            bench.ledger.keep([lease])
+            bench.ledger.extend([lease])
         assert bench.other.reclaim(10) == []
         bench.clock.advance(LEASE_SECONDS + 0.1)
         assert [found.due for found in bench.other.reclaim(10)] == [Due.LOST]
@@ -77,8 +77,8 @@ class ReclaimContract:
         decisions.settle(bench.ledger, ends, owner, Tally(sent=1), placed(ends))
         bench.clock.advance(LEASE_SECONDS + 0.1)
         (found,) = bench.other.reclaim(10)
-        bench.ledger.keep(leases)
-        bench.ledger.keep([])
+        bench.ledger.extend(leases)
+        bench.ledger.extend([])
         assert found.job == judged.job
         bench.clock.advance(LEASE_SECONDS - 0.1)
         assert [found.job.id for found in bench.other.reclaim(10)] == ["c"]

@@ -115,7 +115,7 @@ def test_what_a_call_came_to_is_taken(bench: Bench) -> None:
     outbox = RedisOutbox(bench.scripts)
     event = placed(bench.lease)
     with full(bench.client):
-        bench.ledger.keep([bench.lease, bench.other])
+        bench.ledger.extend([bench.lease, bench.other])
         decisions.settle(bench.ledger, bench.lease, OWNER, Tally(sent=1), event)
         decisions.park(bench.ledger, bench.other, Tally(not_rung=1), Reason.BACKOFF, 0.0)
         ((shard, batch),) = outbox.next().items()

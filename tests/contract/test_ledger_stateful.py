@@ -142,8 +142,8 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), worker=worker_numbers)
     def leases_are_kept(self, data: st.DataObject, worker: int) -> None:
         kept = data.draw(st.lists(st.sampled_from(self.hands), max_size=3))
-        self.real[worker].keep([hand.real for hand in kept])
-        self.model[worker].keep([hand.model for hand in kept])
+        self.real[worker].extend([hand.real for hand in kept])
+        self.model[worker].extend([hand.model for hand in kept])
 
     @rule(worker=worker_numbers, most=st.sampled_from((1, 50)))
     def worker_reclaims(self, worker: int, most: int) -> None:

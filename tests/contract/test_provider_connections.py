@@ -261,7 +261,7 @@ def test_connection_idle_too_long_is_replaced(play: Play, pass_seconds: Callable
     provider = play(answers(reply()))
     caller = Caller(provider.url)
     caller.call()
-    pass_seconds(connection.REUSE_SECONDS + 0.1)
+    pass_seconds(connection.MAX_IDLE_TAKEN_SECONDS + 0.1)
     assert caller.call() == REF
     assert provider.connections == 2
 
@@ -273,7 +273,7 @@ def test_wait_at_the_gate_counts_as_idle_time(
     monkeypatch.setattr(connection, "LATE_SECONDS", 5)
     provider = play(answers(reply()))
     caller = Caller(provider.url)
-    caller.at_gate = lambda: pass_seconds(connection.KEEP_SECONDS + 0.1)
+    caller.at_gate = lambda: pass_seconds(connection.MAX_IDLE_WRITTEN_SECONDS + 0.1)
     assert caller.call() == REF
     assert provider.connections == 1
     assert caller.call() == REF

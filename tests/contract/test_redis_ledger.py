@@ -157,9 +157,9 @@ class TestStrayKeys:
         if instead:
             client.rpush(keys.CLOCK, instead)
         assert ledger.reclaim(9) == []
-        ledger.keep([kept])
+        ledger.extend([kept])
         assert reclaimed(ledger, clock, looks=32) == []
-        ledger.keep([kept])
+        ledger.extend([kept])
         assert reclaimed(ledger, clock, looks=5) == ["lost"]
 
     def test_a_job_of_another_version_takes_no_other_along(

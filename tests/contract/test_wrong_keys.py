@@ -121,7 +121,7 @@ def held_and_parked(bench: Bench) -> Act:
 def kept(bench: Bench) -> Act:
     (lease,) = bench.go("a")
     bench.clock.advance(10)
-    return lambda bench: bench.ledger.keep([lease])
+    return lambda bench: bench.ledger.extend([lease])
 
 
 def lost(bench: Bench) -> Act:

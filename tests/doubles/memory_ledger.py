@@ -222,7 +222,7 @@ class MemoryLedger:
         same = known.digest() == repeats.digest(job_id, account_name, content)
         return Seen(known.state, () if same else repeats.OTHER_FIELDS)
 
-    def keep(self, leases: Sequence[Lease]) -> None:
+    def extend(self, leases: Sequence[Lease]) -> None:
         self._available()
         for lease in leases:
             record = self.store.records[lease.job.id]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from worker.engine.loops import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
+from worker.engine.loops import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS
 
 LASTING_SECONDS = 10.0
 """A connection that lasted so long was a good one."""
@@ -26,6 +26,6 @@ class Pacing:
         elif self._clock() - self._last > LASTING_SECONDS:
             pause = FIRST_PAUSE_SECONDS
         else:
-            pause = min(max(self._pause_seconds * 2, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+            pause = min(max(self._pause_seconds * 2, FIRST_PAUSE_SECONDS), MAX_PAUSE_SECONDS)
         self._pause_seconds, self._last = pause, self._clock() + pause
         return pause

@@ -77,7 +77,7 @@ class Ledger(Protocol):
         the id stays free; only that the event was written is remembered, for some minutes and for the newest such jobs.
         """
 
-    def keep(self, leases: Sequence[Lease]) -> None:
+    def extend(self, leases: Sequence[Lease]) -> None:
         """Extend `leases`: each lasts its full time again, from now. Leases that were lost are left as they are."""
 
     def reclaim(self, most: int) -> list[Lease]:

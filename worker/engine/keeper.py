@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from worker.core.ports import Ledger
 from worker.core.records import Lease
 
-KEEP_SECONDS = 3.0
+EXTEND_SECONDS = 3.0
+"""How often the leases are extended."""
 
 YOUNG_SECONDS = 5.0
 """A lease is extended from this age on. Most calls are over by then, and cost nothing. The rest of the lease, less one
 turn, is the time that its holder has to report once Redis is back: more than a loop's longest pause, a connection and
 an answer take."""
 
-MAX_KEPT_SECONDS = 600.0
+MAX_EXTENDED_SECONDS = 600.0
 """A call that takes longer is stuck: its lease is left to run out, so that another worker decides about its job."""
 
 
@@ -59,12 +60,12 @@ class LeasesInHand:
             if not held.times_taken:
                 del self._held[key]
 
-    def to_keep(self) -> list[Lease]:
+    def to_extend(self) -> list[Lease]:
         """Return the leases to extend: those in hand for a while, but not for too long."""
         now = self._clock()
         with self._lock:
             held = list(self._held.values())
-        return [one.lease for one in held if _to_keep(one, now - one.since)]
+        return [one.lease for one in held if _to_extend(one, now - one.since)]
 
 
 class Keeper:
@@ -75,10 +76,10 @@ class Keeper:
 
     def turn(self) -> float:
         """Extend the leases; return the seconds until the next turn. Raises StoreUnavailable."""
-        if leases := self._in_hand.to_keep():
-            self._ledger.keep(leases)
-        return KEEP_SECONDS
+        if leases := self._in_hand.to_extend():
+            self._ledger.extend(leases)
+        return EXTEND_SECONDS
 
 
-def _to_keep(held: _Held, seconds: float) -> bool:
-    return seconds >= YOUNG_SECONDS and (held.decided or seconds < MAX_KEPT_SECONDS)
+def _to_extend(held: _Held, seconds: float) -> bool:
+    return seconds >= YOUNG_SECONDS and (held.decided or seconds < MAX_EXTENDED_SECONDS)

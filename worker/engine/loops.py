@@ -12,7 +12,7 @@ from worker.errors import BrokerUnavailable, StoreUnavailable
 from worker.network.causes import because
 from worker.telemetry.threads import show_name, whereabouts
 
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 5.0
 STALLED_AFTER_SECONDS = 60.0
 JOIN_SECONDS = 2.0
 
@@ -130,7 +130,5 @@ class Loop(Part):
         if not self._pause_seconds or not isinstance(error, StoreUnavailable | BrokerUnavailable):
             self._faults.loop_failed(self.name, error)
         self._because = because(error)
-        self._pause_seconds = min(
-            max(self._pause_seconds * 2, self._first_pause_seconds), LONGEST_PAUSE_SECONDS
-        )
+        self._pause_seconds = min(max(self._pause_seconds * 2, self._first_pause_seconds), MAX_PAUSE_SECONDS)
         return self._pause_seconds

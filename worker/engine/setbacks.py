@@ -9,7 +9,7 @@ from worker.errors import StoreFault, WrongKey
 from worker.inbound.entry import Entry
 
 MAX_TRIES = 7
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 60.0
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 60.0
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class Setbacks:
         setback = self._setbacks.setdefault(id(entry), _Setback(entry, 0, now, self._passed))
         setback.tries += 1
         others_pass, setback.passed = self._passed > setback.passed, self._passed
-        setback.due = now + min(FIRST_PAUSE_SECONDS * 2 ** (setback.tries - 1), LONGEST_PAUSE_SECONDS)
+        setback.due = now + min(FIRST_PAUSE_SECONDS * 2 ** (setback.tries - 1), MAX_PAUSE_SECONDS)
         return setback.tries >= MAX_TRIES and others_pass and not isinstance(error, StoreFault | WrongKey)
 
     def over(self, entry: Entry) -> None:

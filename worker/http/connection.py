@@ -24,7 +24,7 @@ from worker.http.phases import Exchange, Phase
 from worker.http.request import message
 from worker.http.waiting import connect, once_writable, shake_hands
 
-REUSE_SECONDS, KEEP_SECONDS = 3.0, 4.0
+MAX_IDLE_TAKEN_SECONDS, MAX_IDLE_WRITTEN_SECONDS = 3.0, 4.0
 """The longest time that a connection may have been idle when it is taken, and when it is written to. Servers commonly
 close idle ones after 5 s or more. The difference is for the wait at the gate, after which reconnecting costs the slot.
 """
@@ -77,7 +77,7 @@ class Connection(HTTPConnection):
     @property
     def is_connected(self) -> bool:
         """Whether the connection is open, was not lost and not idle for too long. urllib3 asks before each reuse."""
-        return self.sock is not None and self._idle_seconds() < REUSE_SECONDS and self._is_silent()
+        return self.sock is not None and self._idle_seconds() < MAX_IDLE_TAKEN_SECONDS and self._is_silent()
 
     def _first_to_answer(self, found: list[Address], exchange: Exchange) -> socket.socket:
         """Return a socket to the first address that takes the connection. Each address has a share of the time left."""
@@ -124,7 +124,7 @@ class Connection(HTTPConnection):
         has used: a server that drops new connections is faulty, and writing on another one would turn "certainly not
         rung" into "perhaps rung".
         """
-        if self._used and not (self._idle_seconds() < KEEP_SECONDS and self._is_silent()):
+        if self._used and not (self._idle_seconds() < MAX_IDLE_WRITTEN_SECONDS and self._is_silent()):
             self.close()
             self.open(exchange)
             exchange.phase = Phase.READY

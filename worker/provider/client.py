@@ -121,7 +121,7 @@ class ProxStop:
         The whole enquiry has `timeout_seconds`. Raises as `place_call` does, but for SlotLapsed.
         """
         judge = partial(
-            judged, take=Response.balance, codes=self._codes, redactor=partial(Cleaner.of, None, api_key)
+            judged, take=Response.balance, codes=self._codes, cleaner=partial(Cleaner.of, None, api_key)
         )
         return self._transport.post(self._balance, {"key": api_key}, self._exchange(), judge)
 
@@ -131,7 +131,7 @@ class ProxStop:
 
     def _place(self, job: Job, api_key: str, exchange: Exchange) -> str:
         judge = partial(
-            judged, take=Response.ref, codes=self._codes, redactor=partial(Cleaner.of, job, api_key)
+            judged, take=Response.ref, codes=self._codes, cleaner=partial(Cleaner.of, job, api_key)
         )
         return self._transport.post(self._call, self._form(job, api_key), exchange, judge)
 

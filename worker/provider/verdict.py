@@ -30,14 +30,14 @@ Wanted = TypeVar("Wanted", str, int)
 
 
 def judged(
-    reply: Reply, take: Callable[[answer.Response], Wanted], codes: Codes, redactor: Callable[[], Cleaner]
+    reply: Reply, take: Callable[[answer.Response], Wanted], codes: Codes, cleaner: Callable[[], Cleaner]
 ) -> Wanted:
     """Return what `take` finds in the reply's `response`, or raise the CallError that fits.
 
-    `redactor` makes the Cleaner that takes secrets out of the provider's texts before they are published.
+    `cleaner` makes the Cleaner that takes secrets out of the provider's texts before they are published.
     """
     try:
-        verdict: Wanted | CallError = _said(reply, take, codes, redactor)
+        verdict: Wanted | CallError = _said(reply, take, codes, cleaner)
     except Garbled as error:
         verdict = Redial(f"the answer cannot be read: {error}")
         verdict.cause = Cause.PROTOCOL
@@ -50,24 +50,24 @@ def judged(
 
 
 def _said(
-    reply: Reply, take: Callable[[answer.Response], Wanted], codes: Codes, redactor: Callable[[], Cleaner]
+    reply: Reply, take: Callable[[answer.Response], Wanted], codes: Codes, cleaner: Callable[[], Cleaner]
 ) -> Wanted | CallError:
     """Read the body. Raises NoDocument, Neither and Garbled."""
     note = reply.oddities.add
     found = answer.read(decoded(reply.body, reply.headers.get("Content-Encoding", ""), note), note)
     if isinstance(found, answer.ProviderFailure):
-        return _refusal(found, reply, codes, redactor())
+        return _refusal(found, reply, codes, cleaner())
     taken = take(found)
-    return _cleaned(taken, reply, redactor()) if isinstance(taken, str) else taken
+    return _cleaned(taken, reply, cleaner()) if isinstance(taken, str) else taken
 
 
-def _cleaned(ref: str, reply: Reply, redactor: Cleaner) -> str:
+def _cleaned(ref: str, reply: Reply, cleaner: Cleaner) -> str:
     """Clean a ref that has no known shape or quotes the request. Raises Garbled if nothing is left of it."""
-    if redactor.is_quoted_in(ref):
+    if cleaner.is_quoted_in(ref):
         reply.oddities.add(Oddity.REF)
     if Oddity.REF not in reply.oddities:
         return ref
-    if not (clean := redactor.publishable(ref)):
+    if not (clean := cleaner.publishable(ref)):
         raise Garbled("it is a response without a readable ref")
     return clean
 
@@ -95,14 +95,14 @@ def _wait_seconds(reply: Reply) -> float | None:
     return retry_after_seconds(reply.headers.get("Retry-After"), datetime.now(UTC), MAX_RETRY_AFTER_SECONDS)
 
 
-def _refusal(failure: answer.ProviderFailure, reply: Reply, codes: Codes, redactor: Cleaner) -> CallError:
+def _refusal(failure: answer.ProviderFailure, reply: Reply, codes: Codes, cleaner: Cleaner) -> CallError:
     wait_seconds = _wait_seconds(reply)
     # A code of the table is not a secret, even if its letters or digits occur in one.
     code = codes.listed(failure.code)
     if not codes.lists(code):
-        code = redactor.publishable(code, mask="X")
+        code = cleaner.publishable(code, mask="X")
     if not CODE.fullmatch(code):
-        text = redactor.publishable(f"{failure.code}: {failure.message}")
+        text = cleaner.publishable(f"{failure.code}: {failure.message}")
         return codes.error(UNKNOWN_CODE, text, wait_seconds)
-    text = redactor.publishable(failure.message)
+    text = cleaner.publishable(failure.message)
     return codes.error(code, text or "the provider gave no reason", wait_seconds)

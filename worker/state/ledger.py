@@ -188,13 +188,13 @@ class RedisLedger:
             conflicts.note(self._scripts, [(owner, job_id)])
         return known
 
-    def keep(self, leases: Sequence[Lease]) -> None:
+    def extend(self, leases: Sequence[Lease]) -> None:
         """See ports.Ledger. Takes one round trip."""
         args: dict[str, list[str | bytes | float]] = {}
         for lease in leases:
             shard = keys.prefix_of(lease.job.account)
             args.setdefault(shard, [self._lease_us]).extend((lease.job.id, lease.fence))
-        self._scripts.run_all([ScriptCall("keep", shard, words) for shard, words in args.items()])
+        self._scripts.run_all([ScriptCall("extend", shard, words) for shard, words in args.items()])
 
     def reclaim(self, most: int) -> list[Lease]:
         """See ports.Ledger. Takes one round trip, and begins with another shard each time."""

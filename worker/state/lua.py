@@ -13,7 +13,7 @@ _TEXTS = texts("worker.state")
 _ALONE = ("bury", "claim", "drop_letter")
 """Scripts that use nothing of the prelude `common`."""
 
-_WHEN_FULL = ("settle", "park", "keep", "relay", "end_delivery")
+_WHEN_FULL = ("settle", "park", "extend", "relay", "end_delivery")
 """Scripts that a server without memory must run too, because they end what was begun. Such a server must refuse the
 others, which lead to calls."""
 

@@ -19,7 +19,7 @@ from worker.core.records import Lease, Source
 from worker.engine.dialler import Dialler
 from worker.engine.intake import MAX_BATCH_BYTES, MAX_CRASHES, MAX_IN_HAND_BYTES, Intake
 from worker.engine.loops import STALLED_AFTER_SECONDS
-from worker.engine.setbacks import LONGEST_PAUSE_SECONDS, MAX_TRIES
+from worker.engine.setbacks import MAX_PAUSE_SECONDS, MAX_TRIES
 from worker.errors import StoreFault, StoreUnavailable, WrongKey
 from worker.inbound.entry import Entry
 
@@ -317,7 +317,7 @@ class TestSetbacks:
 
     def later(self, bench: Bench, *names: str) -> None:
         """When every setback is due again, with other jobs coming in."""
-        bench.clock.advance(LONGEST_PAUSE_SECONDS)
+        bench.clock.advance(MAX_PAUSE_SECONDS)
         for name in names:
             bench.put(name)
         bench.intake.turn()

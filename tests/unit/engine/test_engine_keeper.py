@@ -12,8 +12,8 @@ from tests.doubles.world import World
 from worker.core.records import Lease, Parking, Reason
 from worker.core.retry import Tally
 from worker.engine.dialler import Dialler
-from worker.engine.keeper import KEEP_SECONDS, MAX_KEPT_SECONDS, YOUNG_SECONDS, Keeper, LeasesInHand
-from worker.engine.loops import LONGEST_PAUSE_SECONDS
+from worker.engine.keeper import EXTEND_SECONDS, MAX_EXTENDED_SECONDS, YOUNG_SECONDS, Keeper, LeasesInHand
+from worker.engine.loops import MAX_PAUSE_SECONDS
 from worker.engine.recorder import Recorder
 from worker.redisio.connection import SOCKET_SECONDS
 from worker.wiring import MIN_LEASE_SECONDS
@@ -35,18 +35,18 @@ def ids(leases: list[Lease]) -> list[str]:
 
 def test_a_lease_leaves_its_holder_time_to_speak() -> None:
     """Once Redis is back: a loop's longest pause, a connection and an answer, whenever it had gone."""
-    least_left_seconds = MIN_LEASE_SECONDS - YOUNG_SECONDS - KEEP_SECONDS - SOCKET_SECONDS
-    assert least_left_seconds > LONGEST_PAUSE_SECONDS + 2 * SOCKET_SECONDS
+    least_left_seconds = MIN_LEASE_SECONDS - YOUNG_SECONDS - EXTEND_SECONDS - SOCKET_SECONDS
+    assert least_left_seconds > MAX_PAUSE_SECONDS + 2 * SOCKET_SECONDS
 
 
 def test_what_is_in_hand_for_a_while_is_kept(world: World, in_hand: LeasesInHand) -> None:
     """A call of a moment costs nothing; a long one is nobody else's, however long it takes."""
     keeper, lease = Keeper(world.ledger, in_hand), world.lease("a")
     in_hand.take(lease)
-    assert in_hand.to_keep() == []
+    assert in_hand.to_extend() == []
     for _ in range(30):
-        world.clock.advance(KEEP_SECONDS)
-        assert keeper.turn() == KEEP_SECONDS
+        world.clock.advance(EXTEND_SECONDS)
+        assert keeper.turn() == EXTEND_SECONDS
     assert world.ledger.reclaim(9) == []
     in_hand.let_go(lease)
     world.clock.advance(31)
@@ -57,8 +57,8 @@ def test_what_is_in_hand_for_a_while_is_kept(world: World, in_hand: LeasesInHand
 def test_what_never_ends_is_given_up(world: World, in_hand: LeasesInHand) -> None:
     """A call that is stuck does not keep its job for ever."""
     in_hand.take(world.lease("a"))
-    world.clock.advance(MAX_KEPT_SECONDS)
-    assert in_hand.to_keep() == []
+    world.clock.advance(MAX_EXTENDED_SECONDS)
+    assert in_hand.to_extend() == []
 
 
 def test_a_job_is_in_hand_until_it_was_let_go_as_often_as_taken(world: World, in_hand: LeasesInHand) -> None:
@@ -69,9 +69,9 @@ def test_a_job_is_in_hand_until_it_was_let_go_as_often_as_taken(world: World, in
     world.clock.advance(YOUNG_SECONDS)
     in_hand.take(lease)
     in_hand.let_go(lease)
-    assert ids(in_hand.to_keep()) == ["a"]
+    assert ids(in_hand.to_extend()) == ["a"]
     in_hand.let_go(lease)
-    assert in_hand.to_keep() == []
+    assert in_hand.to_extend() == []
 
 
 def test_a_decision_is_in_hand_until_it_is_on_record(world: World, in_hand: LeasesInHand) -> None:
@@ -85,11 +85,11 @@ def test_a_decision_is_in_hand_until_it_is_on_record(world: World, in_hand: Leas
     in_hand.take(lease)
     recorder.put(Parking(lease, Tally(), Reason.BACKOFF, 60.0), lambda: None)
     in_hand.let_go(lease)
-    for seconds in (YOUNG_SECONDS, MAX_KEPT_SECONDS, 100 * MAX_KEPT_SECONDS):
+    for seconds in (YOUNG_SECONDS, MAX_EXTENDED_SECONDS, 100 * MAX_EXTENDED_SECONDS):
         world.clock.advance(seconds)
-        assert ids(in_hand.to_keep()) == ["a"]
+        assert ids(in_hand.to_extend()) == ["a"]
     recorder.turn()
-    assert in_hand.to_keep() == []
+    assert in_hand.to_extend() == []
 
 
 def test_a_call_is_in_hand_until_it_is_over(world: World, in_hand: LeasesInHand) -> None:
@@ -98,11 +98,11 @@ def test_a_call_is_in_hand_until_it_is_over(world: World, in_hand: LeasesInHand)
 
     def dial(_: Lease, started: object) -> None:
         world.clock.advance(YOUNG_SECONDS)
-        seen.append(ids(in_hand.to_keep()))
+        seen.append(ids(in_hand.to_extend()))
         raise ZeroDivisionError
 
     dialler = Dialler(1, dial, NotedFaults(), in_hand, freed=over.set)
     assert [dialler.reserve(1), dialler.reserve(1)] == [1, 0]
     dialler.submit(world.lease("a"))
     assert over.wait(30)
-    assert seen == [["a"]] and in_hand.to_keep() == []
+    assert seen == [["a"]] and in_hand.to_extend() == []

@@ -6,11 +6,11 @@
 
 local lease_us = tonumber(ARGV[1])
 
-local function keep(id, fence)
+local function extend(id, fence)
   local newest, state = unpack(ask('HMGET', job_key(id), 'fence', 'state'))
   check('ZCARD', LEASES)
   if newest == fence and in_hand(state) then redis.call('ZADD', LEASES, int(NOW + lease_us), id) end
 end
 
-for at = 2, #ARGV, 2 do apart(keep, ARGV[at], ARGV[at + 1]) end
+for at = 2, #ARGV, 2 do apart(extend, ARGV[at], ARGV[at + 1]) end
 return nil, WRONG
