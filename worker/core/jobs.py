@@ -120,7 +120,7 @@ def _moment(value: object) -> datetime:
     try:
         return min(max(_instant(value), EARLIEST), LATEST)
     except (ValueError, OverflowError) as error:
-        rule = "must be an RFC 3339 time with an offset, as 2026-11-22T08:15:30Z"
+        rule = "must be an RFC 3339 time with an offset, such as 2026-11-22T08:15:30Z"
         raise PydanticCustomError("rule", "{rule}", {"rule": rule}) from error
 
 

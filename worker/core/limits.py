@@ -92,7 +92,9 @@ def parse_rate(text: str) -> tuple[int, int]:
     """Read a rate: "60/m" → 60 requests and a period of 60,000,000 µs. Raises ValueError with the rule."""
     match = _RATE.fullmatch(text)
     if not match:
-        raise ValueError('must be a whole number from 1 to 999999 and a period, as "5/s", "60/m" or "100/h"')
+        raise ValueError(
+            'must be a whole number from 1 to 999999 and a period, such as "5/s", "60/m" or "100/h"'
+        )
     return int(match[1]), _PERIODS_US[match[2]]
 
 
