@@ -43,7 +43,7 @@ def main() -> int:
 
 
 class Crew:
-    """The installations, and what they have to do."""
+    """Distributes the units of work to the installations and collects their results."""
 
     def __init__(self, plan: Plan, table: Table, keep: Path | None) -> None:
         self._plan, self._table, self._keep = plan, table, keep
@@ -52,7 +52,7 @@ class Crew:
         self._troubles = 0
 
     def work(self, brokers: Sequence[str]) -> None:
-        """Until nothing is left to do, or nothing but trouble comes of it. `brokers`: of each installation."""
+        """Work until the plan is done or has been given up. `brokers` has one entry for each installation to start."""
         for broker in brokers:
             self._employ(broker)
         while busy := [one for one in self._installations if one.unit is not None]:
@@ -64,7 +64,7 @@ class Crew:
                     self._replace(one, "overdue")
 
     def leave(self) -> None:
-        """End all of them; a further signal does not keep anything from being cleared away."""
+        """End all installations. Further signals are ignored, so that everything is cleared away."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         for one in self._installations:
@@ -79,7 +79,7 @@ class Crew:
         self._occupy()
 
     def _occupy(self) -> None:
-        """Give work to whoever has none."""
+        """Give a unit of work to each idle installation."""
         for one in list(self._idle):
             if (unit := self._plan.give(one.broker)) is not None:
                 self._idle.remove(one)

@@ -30,12 +30,12 @@ _PHONE = re.compile(rb"phone=([0-9]+)")
 
 
 class Bench:
-    """A Redis, a RabbitMQ where that is the broker, and everything outside the workers. A context manager."""
+    """Everything outside the workers: Redis, RabbitMQ if it is the broker, producer, subscribers. A context manager."""
 
     def __init__(self, broker: str, *, forking: bool = True) -> None:
         """`broker`: "redis" (broker and state in one server) or "amqp" (RabbitMQ, with Redis for the state).
 
-        `forking`: workers are forked from a process that has imported all they need; else each starts from nothing.
+        With `forking`, workers are forked from a process with all imports done; else each starts from scratch.
         """
         self.broker, self._forking = broker, forking
         self.oracle = Oracle()
@@ -64,7 +64,7 @@ class Bench:
 
     @property
     def broker_url(self) -> str:
-        """The address of the broker for the outside, which stays the same when Redis is failed over."""
+        """The broker's address for producer and subscribers. It stays the same when Redis is failed over."""
         return self.rabbit.url if self.rabbit is not None else f"redis://127.0.0.1:{self._outside.port}/0"
 
     @contextmanager
@@ -76,10 +76,10 @@ class Bench:
         settings: Mapping[str, str] = MappingProxyType({}),
         endings: Sequence[str] = ENDINGS,
     ) -> Iterator[Run]:
-        """A provider and a fleet for some trials.
+        """Start a provider and a fleet for some trials.
 
-        `proxied`: a proxy stands before each server. `apart`: the workers have a network of their own, too. `settings`:
-        of the workers, beside the usual ones. `endings`: of the numbers that are dialled, in turn.
+        `proxied` puts a proxy before each server. `apart` gives the workers a network of their own, too. `settings` are
+        added to the workers' usual ones. `endings` are the last digits of the dialled numbers, in turn.
         """
         with ExitStack() as exits:
             folder = self._subfolder(f"run-{time.time_ns()}")
@@ -99,7 +99,7 @@ class Bench:
         self.receiver.hooks.clear()
 
     def follower(self) -> Redis:
-        """A second Redis that has all that the first one has, and goes on to have it."""
+        """Start a second Redis that replicates the first one."""
         follower = Redis(self._subfolder(f"redis-{time.time_ns()}"), self.redis.program)
         follower.start()
         self._exits.callback(follower.stop)
@@ -107,9 +107,9 @@ class Bench:
         return follower
 
     def fail_over(self, follower: Redis, address: Proxy) -> None:
-        """`follower` becomes the primary, to which `address` and the outside are led from now on.
+        """Promote `follower` to primary; from now on `address`, producer and subscribers lead to it.
 
-        Connections of workers to the old one stay open; it goes on as a replica until the next one is left behind.
+        The workers' connections to the old primary stay open; it runs on as a replica until the next failover.
         """
         self.redis.hand_over(follower)
         for proxy in (address, self._outside):
@@ -158,16 +158,16 @@ class Bench:
 
 
 class RequestsHeard:
-    """The requests that a proxy before the provider has heard: when, and for which number."""
+    """Notes when a proxy before the provider heard each request, and for which number."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[float, str]] = []
 
     def __call__(self, piece: bytes, unix: float) -> None:
-        """A worker writes a whole request at once; a number that is split between two pieces is not seen."""
+        """Note the request in a piece. A number split between two pieces is missed; workers write a request at once."""
         if found := _PHONE.search(piece):
             self.requests.append((unix, found[1].decode()))
 
 
 def _deaf(piece: bytes, unix: float) -> None:
-    """Nobody listens."""
+    """Ignore what a proxy hears."""

@@ -1,4 +1,4 @@
-"""What a fault is to the harness: how it is put in, and what it leaves alone."""
+"""A fault as the harness sees it: how it is put in, and what it leaves alone."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SENDING_SECONDS = 0.4
 
 @dataclass(frozen=True)
 class Cell:
-    """One fault, or many that are put in together: to see a fault come about takes longer than it does.
+    """One fault, or several that are put in together to save time: most of a trial is waiting.
 
-    `trial` does each of `names` so many times in a run and counts those that came about; `standing` workers work
-    meanwhile.
+    `trial` puts in each of `names` a given number of times in a run and counts those that came about; `standing`
+    workers work meanwhile.
     """
 
     names: Sequence[str]
@@ -31,17 +31,17 @@ class Cell:
     proxied: bool = False
     apart: bool = False
     unharmed: bool = False
-    """Workers and their line to the provider are left alone: each goes on, and what it heard of a call is kept."""
+    """True if the fault does not touch workers and their line to the provider: none ends, and no answer is lost."""
     settings: Mapping[str, str] = field(default_factory=dict)
-    """Of the workers, beside the harness' own."""
+    """Settings of the workers that are added to the harness' own."""
     endings: Sequence[str] = ENDINGS
     trials_per_drain: int = 10
     drains: int = 2
-    """In one run."""
+    """The number of drains in one run."""
 
 
 def alone(name: str, fault: Callable[[Run], None], **options: Any) -> Cell:
-    """A fault that always comes about."""
+    """Make a cell of one fault that always comes about."""
 
     def trial(run: Run, count: int) -> Counter[str]:
         for _ in range(count):

@@ -58,12 +58,12 @@ MAX_PASSES = {"park": 2, "delivery": 2, "relay": 2, "confirm": 2}
 """Both points of a step go off at a random pass up to this; else up to 3."""
 
 MAX_IDLE_PASSES = 30
-"""The same for `fetch.before` on Redis, which is passed whether or not there is a message."""
+"""The same for `fetch.before` on Redis, which a worker passes even if there is no message."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """A failpoint and what it shall do, at a pass that differs from one order to the next."""
+    """A failpoint, its action, and the pass at which it acts (random for each order)."""
 
     point: str
     action: str
@@ -81,7 +81,7 @@ class Order:
 
     @property
     def seconds(self) -> int:
-        """How long it freezes its worker."""
+        """How long the order freezes its worker."""
         return FREEZE_SECONDS.get(_step(self.point), FREEZE_JOB_SECONDS) if self.action == "stop" else 0
 
     def __str__(self) -> str:
@@ -89,7 +89,7 @@ class Order:
         return f"{self.point}={what}@{self.at}"
 
     def met(self, worker: Worker) -> bool:
-        """Whether `worker` has come to it."""
+        """Return whether `worker` has come to the failpoint."""
         if self.action == "kill":
             killed = worker.process.poll() == -signal.SIGKILL
             return killed and has_reached(worker, self.point)
@@ -101,7 +101,7 @@ def _step(point: str) -> str:
 
 
 def cells(broker: str, wanted: Callable[[str], bool] = lambda _: True, jobs: int = FEW_JOBS) -> list[Cell]:
-    """The cells whose names are `wanted`, for a broker, "redis" or "amqp"; `jobs` come in at each trial."""
+    """Return the `wanted` cells for a broker, "redis" or "amqp"; each trial sends `jobs` jobs."""
     single = [
         *_network(TARGETS[broker], jobs),
         *_cable(jobs),
@@ -113,7 +113,7 @@ def cells(broker: str, wanted: Callable[[str], bool] = lambda _: True, jobs: int
 
 
 def _failpoints(broker: str, wanted: Callable[[str], bool]) -> list[Cell]:
-    """Those together that do the same."""
+    """Return one cell for each action, with all failpoints that take it."""
     found = []
     for action in ACTIONS:
         points = [point for point in POINTS if wanted(f"point.{point}.{action}")]
@@ -147,7 +147,7 @@ def _network(targets: tuple[str, ...], jobs: int) -> list[Cell]:
 
 
 def _cable(jobs: int) -> list[Cell]:
-    """The network of all workers is gone for a while, with everything on it."""
+    """Return the cells that cut the network of all workers for a while."""
     if not allowed():
         return []
     ends = {"here": True, "there": False}
@@ -185,19 +185,19 @@ class _Armed:
 
     @property
     def ready(self) -> bool:
-        """Whether it has said once that it is ready for work."""
+        """Whether the worker has logged that it is ready for work."""
         self._ready = self._ready or READY in self.worker.output
         return self._ready
 
     def look(self) -> bool:
-        """Whether there is more to be met."""
+        """Return whether there are orders that the worker can still meet."""
         ended = is_dead(self.worker)
         self.left = [order for order in self.left if not order.met(self.worker)]
         return bool(self.left) and not ended and time.monotonic() < self._ends
 
 
 def reach(orders: Iterable[Sequence[Order]], run: Run, at_once: int = AT_ONCE) -> list[Order]:
-    """Arm a worker with each of the lists, some at once, and feed jobs until all were met; those that were not."""
+    """Arm one worker for each list, `at_once` at a time, and feed jobs. Return the orders that were not met."""
     run.dismiss()
     waiting, armed, unmet = deque(orders), list[_Armed](), list[Order]()
     while waiting or armed:
@@ -217,7 +217,7 @@ def reach(orders: Iterable[Sequence[Order]], run: Run, at_once: int = AT_ONCE) -
 
 
 def ail(targets: Sequence[str], illness: Illness, run: Run, *, jobs: int = JOBS) -> None:
-    """Let the lines to `targets` be ill for a while, as jobs come in."""
+    """Disturb the lines to `targets` for a while, while jobs come in."""
     fault = Fault(illness, random.choice((0, 1, 30, 100, 500, 2000)))
 
     def fall_ill(run: Run) -> None:
@@ -244,6 +244,6 @@ def _freeze_one(run: Run) -> None:
 
 
 def _roll(run: Run) -> None:
-    """A deploy: a new worker stands before an old one is told to go."""
+    """Deploy: start a new worker before an old one is told to end."""
     run.fleet.stand(4)
     run.fleet.retire(run.fleet.standing.pop(0))

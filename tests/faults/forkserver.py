@@ -1,8 +1,8 @@
-"""A process that has imported all that a worker needs, and forks one where another would be started from nothing.
+"""A process that has imported all that a worker needs, and forks workers instead of starting new interpreters.
 
-What it saves is the interpreter and the imports: a second of CPU for each worker. What reads the environment when it is
-imported (`worker.app`) is left to the worker, which goes the usual way from there: `celery -A worker.app worker` or
-`callworker run`, in a session of its own, with its own environment, arguments and output. Linux only.
+Forking saves starting the interpreter and importing: a second of CPU for each worker. `worker.app`, which reads the
+environment when imported, is imported by the worker itself, which then runs as usual (`celery -A worker.app worker` or
+`callworker run`) in a session of its own, with its own environment, arguments and output. Linux only.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ _SET_CHILD_SUBREAPER = 36
 
 
 class Forked:
-    """A process that was forked, to be used as a `subprocess.Popen`. Signals go by way of the fork server, which reaps
-    it: none can reach another process that got its id."""
+    """A forked process, to be used as a `subprocess.Popen`. The fork server sends its signals and reaps it, so that no
+    signal reaches another process that got its id."""
 
     def __init__(self, pid: int, send: Callable[[int, int], None]) -> None:
         self.pid, self.frozen = pid, False
@@ -62,7 +62,7 @@ class Forked:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit status, negative for a signal. Raises subprocess.TimeoutExpired."""
+        """Return the exit status, negative for a signal. Raises subprocess.TimeoutExpired."""
         self._ended.wait(timeout)
         if self.returncode is None:
             raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
@@ -79,7 +79,7 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
     def told(self, news: Mapping[str, Any]) -> None:
-        """What its parent saw of it."""
+        """Note a change that the fork server saw."""
         if "frozen" in news:
             self.frozen = news["frozen"]
             if not self.frozen:
@@ -90,7 +90,7 @@ class Forked:
 
 
 class ForkServer:
-    """The harness' end. A context manager; thread-safe. Nothing that was forked is left after it, nor its children."""
+    """The harness' side of the fork server. A context manager that ends all forks and their children; thread-safe."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -126,9 +126,9 @@ class ForkServer:
     def fork(
         self, arguments: Sequence[str], environ: Mapping[str, str], output: Path, *, first: bool = False
     ) -> Forked:
-        """Start `python -m …`, of which `arguments` are from `-m` on; `first`: it comes first where the CPU is short.
+        """Start `python -m …`; `arguments` begin with `-m`. With `first` it has priority when CPU is short.
 
-        Raises OSError if it cannot be had.
+        Raises OSError if the process cannot be started.
         """
         order = {
             "arguments": list(arguments),
@@ -165,7 +165,7 @@ class ForkServer:
 
 
 def main() -> None:
-    """Serve the socket at standard input until it closes; in a child: become what was ordered."""
+    """Serve the socket at standard input until it closes. In a child, run what was ordered."""
     CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for name in NEEDED:
         importlib.import_module(name)
@@ -177,7 +177,7 @@ def main() -> None:
 
 
 class _Server:
-    """Forks as it is told, and tells what becomes of the children. Single-threaded, so that a child is whole."""
+    """Forks on request and reports what becomes of the children. Single-threaded, so that a forked child is intact."""
 
     def __init__(self, ear: socket.socket) -> None:
         self._ear = ear
@@ -187,7 +187,7 @@ class _Server:
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
 
     def serve(self) -> dict[str, Any] | None:
-        """None, once nobody is there to be served. In a child: the order that it is to carry out."""
+        """Serve until the harness has left, then return None. In a child, return the order that it is to carry out."""
         while True:
             ready, _, _ = select.select([self._ear.fileno(), self._wakes], [], [])
             if self._wakes in ready:
@@ -220,7 +220,7 @@ class _Server:
         return True
 
     def _report(self) -> None:
-        """Who ended, froze or went on; what these left behind is reaped as well."""
+        """Report which children ended, froze or went on, and reap their orphans as well."""
         with suppress(ChildProcessError):
             while (seen := os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED))[0]:
                 pid, status = seen
@@ -255,7 +255,7 @@ def _descendants(pid: int) -> list[int]:
 
 
 def _become(order: Mapping[str, Any]) -> NoReturn:
-    """Be what `python ARGUMENTS` would be."""
+    """Run as `python ARGUMENTS` would."""
     os.setsid()
     os.nice(order["niceness"])
     output = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -284,7 +284,7 @@ def _status_of(module: str) -> int:
 
 
 def _leave(status: int) -> NoReturn:
-    """End as an interpreter does, but without taking apart what was imported, which would copy all of it first."""
+    """End as an interpreter does, but without destroying the imported modules: that would first copy their memory."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Messages that no worker may fall over, among the jobs of others."""
+"""Hostile messages among other jobs: no worker may crash on them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUEUES = ("calls", "calls.intake", *(f"calls.{shard}" for shard in range(16)))
 
 
 def _property(bit: int, value: bytes) -> bytes:
-    """An AMQP property list that holds the property of this flag alone."""
+    """Return an AMQP property list with only the property of this flag."""
     return struct.pack(">H", 1 << bit) + value
 
 
@@ -45,7 +45,7 @@ UNDECODABLE = (
 
 
 def hostile_messages(broker: str, jobs: int) -> list[Cell]:
-    """A cell for each kind; all leave workers and provider alone."""
+    """Return a cell for each kind of message; none of them touches workers or provider."""
     kinds: dict[str, Callable[[Run], None]] = {
         "bomb": lambda run: _send(run, BOMB),
         "huge": lambda run: _send(run, HUGE),
@@ -59,7 +59,7 @@ def hostile_messages(broker: str, jobs: int) -> list[Cell]:
 
 
 def _send(run: Run, body: bytes) -> None:
-    """The same text several times, by every way that a producer has."""
+    """Send the same text several times, by every way that a producer has."""
     with kombu.Connection(run.bench.broker_url) as connection, connection.Producer() as producer:
         for queue in random.sample(QUEUES, MESSAGES):
             if queue == "calls.intake" and run.bench.rabbit is None:

@@ -1,5 +1,5 @@
-"""Installations side by side, each with servers and a harness process of its own, so that no clock of one waits for
-another's work."""
+"""Installations side by side, each with servers and a harness process of its own, so that the work of one does not
+delay the waits of another."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _context = multiprocessing.get_context("fork")
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why an installation could not go on."""
+    """The reason why an installation could not go on."""
 
     text: str
 
 
 class Installation:
-    """One that is up, or on its way, as seen by whoever gives it work. To be made in a process of one thread."""
+    """The crew's side of an installation that is up or starting. Create it in a process with one thread only."""
 
     def __init__(self, broker: str, keep: Path | None, others: Sequence[Installation]) -> None:
         self.broker = broker
         self.unit: Unit | None = None
         self.connection, theirs = _context.Pipe()
         self._since = 0.0
-        # A copy of these in the new process would keep it from hearing that nobody is there any more.
+        # A copy of these in the new process would keep it from noticing that the crew's process has ended.
         outer = [self.connection, *(other.connection for other in others)]
         self._process = _context.Process(target=_serve, args=(broker, keep, theirs, outer))
         self._process.start()
@@ -54,7 +54,7 @@ class Installation:
         self.connection.send(unit)
 
     def take(self) -> list[Row] | Trouble:
-        """What came of the unit; waits for it."""
+        """Wait for the result of the unit, and return it."""
         try:
             answer: list[Row] | Trouble = self.connection.recv()
         except (EOFError, OSError):
@@ -62,11 +62,11 @@ class Installation:
         return answer
 
     def dismiss(self) -> None:
-        """Tell it to end."""
+        """Tell the installation to end."""
         self._process.terminate()
 
     def join(self) -> None:
-        """Wait until nothing of it is left."""
+        """Wait until its process has ended; kill it if that takes too long."""
         self._process.join(STOP_SECONDS)
         if self._process.is_alive():
             self._process.kill()
@@ -75,10 +75,10 @@ class Installation:
 
 
 def _serve(broker: str, keep: Path | None, connection: Connection, outer: Sequence[Connection]) -> None:
-    """Do what comes, on servers of one's own, until told to end."""
+    """Carry out units of work on servers of its own until told to end."""
     for one in outer:
         one.close()
-    # Ctrl-C goes to all in the terminal's foreground; who gave the work says when to end.
+    # Ctrl-C goes to every process in the terminal's foreground; only the crew says when to end.
     os.setsid()
     signal.signal(signal.SIGTERM, _end)
     try:

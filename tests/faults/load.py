@@ -1,4 +1,4 @@
-"""A producer of jobs whose fate can be followed from outside: every number is dialled for one job alone."""
+"""A producer of jobs that can be followed from outside: no number belongs to more than one job."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ _serial = itertools.count(1)
 
 @dataclass(frozen=True)
 class Sent:
-    """A job that the broker has taken: its `id`, whose it is, the number that nobody else has, and when it was first
-    given to the broker (Unix seconds)."""
+    """A job that the broker has taken: its `id`, its account, its unique number, and when it was first given to the
+    broker (Unix seconds)."""
 
     id: str
     account: str
@@ -57,7 +57,7 @@ class Sent:
 
 
 class Load:
-    """Sends jobs as Celery messages and as plain JSON, in turn, and every tenth by both ways. For one thread."""
+    """Sends jobs as Celery messages and as plain JSON, in turn, and every tenth in both forms. For one thread."""
 
     def __init__(self, broker_url: str) -> None:
         self._url, self._amqp = broker_url, broker_url.startswith("amqp")
@@ -72,8 +72,8 @@ class Load:
         self._celery.close()
 
     def send(self, count: int, pause_seconds: float = 0.0, endings: Sequence[str] = ENDINGS) -> list[Sent]:
-        """`count` new jobs to numbers with these last digits in turn, each given again until the broker says that it
-        has it. Raises ServerTrouble."""
+        """Send `count` new jobs to numbers with these last digits in turn, each repeated until the broker confirms it.
+        Raises ServerTrouble."""
         sent = []
         for _ in range(count):
             sent.append(self._one(next(_serial), endings))

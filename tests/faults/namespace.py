@@ -1,4 +1,4 @@
-"""A network of the workers' own, joined to this machine by one cable, which can be pulled (Linux, as root)."""
+"""A network for the workers alone, joined to this machine by one cable that can be pulled (Linux, as root)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NETWORKS = 64 * 256
 
 @cache
 def allowed() -> bool:
-    """Whether this user may make network namespaces."""
+    """Return whether this user may make network namespaces."""
     if os.geteuid() != 0 or not shutil.which("ip"):
         return False
     try:
@@ -29,13 +29,13 @@ def allowed() -> bool:
 
 
 class Namespace:
-    """A network namespace and a pair of virtual interfaces. A context manager: nothing of it is left afterwards.
+    """A network namespace and a pair of virtual interfaces. A context manager that removes both.
 
     `host` is this machine's address on the cable, `guest` that of the processes inside.
     """
 
     def __init__(self) -> None:
-        # At random: installations side by side have networks at the same time.
+        # Random, because installations side by side have networks at the same time.
         number = random.randrange(NETWORKS)
         self.name = f"cw{os.getpid()}n{number}"
         self._near, self._far = f"{self.name}h"[-15:], f"{self.name}g"[-15:]
@@ -45,13 +45,13 @@ class Namespace:
 
     @property
     def command(self) -> list[str]:
-        """What a command is begun with to run inside; its process keeps its id."""
+        """The prefix that runs a command inside; the command's process keeps its id."""
         return ["ip", "netns", "exec", self.name]
 
     def __enter__(self) -> Self:
         with ExitStack() as exits:
             _ip("netns", "add", self.name)
-            # With the namespace go the far interface and, as its pair, the near one.
+            # Deleting the namespace also removes the far interface and its pair, the near one.
             exits.callback(_ip, "netns", "del", self.name)
             _ip("link", "add", self._near, "type", "veth", "peer", "name", self._far, "netns", self.name)
             _ip("addr", "add", f"{self.host}/30", "dev", self._near)
@@ -66,7 +66,7 @@ class Namespace:
         self._exits.close()
 
     def pull(self, *, here: bool) -> None:
-        """Cut the cable: at this machine's end, where packets vanish, or at the other, where the network is gone."""
+        """Cut the cable at this machine's end (packets vanish) or at the workers' end (their network is gone)."""
         self._set("down", here=here)
 
     def plug(self, *, here: bool) -> None:

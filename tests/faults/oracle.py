@@ -1,18 +1,18 @@
-"""What really happened, told from outside: the provider's request log, the results queue, and the webhooks.
+"""The oracle: what really happened, seen at the provider's request log, the results queue, and the webhooks.
 
 Counted per run of jobs, never from a worker's counters:
 
 - *lost*: the broker took the job, and no terminal event of it came, on the results queue or where its account has a
   webhook there;
-- *dead letters*: the same, but the job lies where the contract puts a message that three workers died at;
+- *dead letters*: the same, but the job is where the contract puts a message that three workers died at;
 - *conflicting*: jobs with two events whose bytes differ, wherever these came;
 - *uncalled for*: requests beyond 1 + `redials` of a job that may have rung, and requests and events of jobs that
   nobody sent;
-- *not kept*: where no fault touched workers and provider, jobs whose number was rung and answered with a ref, and that
-  were rung again or ended otherwise than placed;
-- *stopped*: workers that ended by themselves there;
+- *not kept*: if no fault touched workers and provider, jobs whose number was rung and answered with a ref, and that
+  were rung again or did not end as placed;
+- *stopped*: workers that ended by themselves although no fault touched them;
 - *over limit*: requests beyond rate + burst in a window (see `windows`);
-- *drained*: seconds from the mending of the fault to the last event that was missing.
+- *drained*: seconds from the end of the fault to the last event that was missing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PLACED = "call.placed"
 
 @dataclass
 class Verdict:
-    """The counts of one run, and what stands behind those that should be 0."""
+    """The counts of one run, with details of those that should be 0."""
 
     accepted: int = 0
     lost: int = 0
@@ -74,15 +74,15 @@ class Oracle:
         self._judged: set[str] = set()
 
     def queued(self, body: bytes, unix: float) -> None:
-        """An event from the results queue."""
+        """Note an event from the results queue."""
         self._note(self._queued, body, unix)
 
     def hooked(self, body: bytes, unix: float) -> None:
-        """An event from a webhook."""
+        """Note an event from a webhook."""
         self._note(self._hooked, body, unix)
 
     def missing(self, jobs: Iterable[Sent]) -> list[Sent]:
-        """Those of which something has still to come."""
+        """Return the jobs for which an event is still missing."""
         with self._lock:
             return [
                 job
@@ -91,7 +91,7 @@ class Oracle:
             ]
 
     def last_arrival(self, jobs: Iterable[Sent]) -> float:
-        """When the last first event of these jobs came (Unix seconds); 0 if none did."""
+        """Return when the latest of these jobs' first events came (Unix seconds); 0 if none came."""
         with self._lock:
             return max((self._arrived.get(job.id, 0.0) for job in jobs), default=0.0)
 
@@ -104,11 +104,11 @@ class Oracle:
         whereabouts: Callable[[str], str],
         deaths: int | None = None,
     ) -> Verdict:
-        """The verdict over all jobs of a run, once it has drained or has had its time. Forgets their events.
+        """Judge all jobs of a run once it has drained or its time is over, and forget their events.
 
         `served` is the provider's log, `sent` when each request was sent and for which number, `wakings` when a frozen
-        worker went on; times are in Unix seconds. `whereabouts` tells where a job stands by its id.
-        `deaths`: how many workers ended by themselves, where no fault touched them; None where one did.
+        worker went on; times are in Unix seconds. `whereabouts` says where a job is, by its id.
+        `deaths` is how many workers ended by themselves, or None if a fault touched them.
         """
         verdict = Verdict(accepted=len(jobs))
         if deaths is not None:
@@ -194,7 +194,7 @@ def _judge_limits(
 def _by_account(
     jobs: Sequence[Sent], sent: Sequence[tuple[float, str]]
 ) -> Mapping[str, list[tuple[float, float]]]:
-    """By account, when each request was sent, and when its job was."""
+    """Return, by account, when each request and its job were sent."""
     owner = {job.phone: job for job in jobs}
     times: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for unix, phone in sent:

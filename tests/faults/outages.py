@@ -26,7 +26,7 @@ CONSUMER_TIMEOUT_SECONDS = 2.0
 
 
 def outages(broker: str, jobs: int) -> list[Cell]:
-    """Those that a worker on this broker, "redis" or "amqp", can meet. All leave workers and provider alone."""
+    """Return the outages of a worker on this broker, "redis" or "amqp". None touches workers and provider."""
     faults: dict[str, Callable[[Run], None]] = {
         "redis.restart": lambda run: _restart(run.bench.redis, run.bench.redis.stop),
         "redis.kill": lambda run: _restart(run.bench.redis, run.bench.redis.kill),
@@ -74,7 +74,7 @@ def _rabbit(run: Run) -> Rabbit:
 
 
 def _stay_away(run: Run) -> None:
-    """Redis is gone for longer than any lease, while calls are in flight."""
+    """Stop Redis for longer than any lease while calls are in flight."""
     run.pause(0.2, 0.6)
     run.bench.redis.restart(run.bench.redis.kill, random.uniform(1.1, 1.8) * LONGEST_LEASE_SECONDS)
 
@@ -96,7 +96,7 @@ def _fill_memory(run: Run, least_seconds: float, most_seconds: float) -> None:
 
 
 def _fail_over(run: Run, jobs: int) -> None:
-    """The address leads to a new primary; connections to the old one stay open, and it answers READONLY."""
+    """Fail over: the address leads to a new primary; connections to the old one stay open, and it answers READONLY."""
     follower = run.bench.follower()
 
     def switch(run: Run) -> None:
@@ -107,7 +107,7 @@ def _fail_over(run: Run, jobs: int) -> None:
 
 
 def _set_clock(run: Run, jobs: int) -> None:
-    """Redis' clock goes back and then forth, or forth and then back, while jobs wait for their slots."""
+    """Set Redis' clock back and then forward, or the reverse, while jobs wait for their slots."""
     run.bench.redis.have_clock_set()
     meanwhile(_step_twice, run, jobs=jobs * WAITING_FOR_ONE)
 
@@ -119,6 +119,6 @@ def _step_twice(run: Run) -> None:
 
 
 def _let_consumers_time_out(run: Run) -> None:
-    """RabbitMQ closes the channels of workers that hold messages for too long, since Redis takes no writes."""
+    """Make RabbitMQ close the channels of workers that hold messages for too long, because Redis takes no writes."""
     with _rabbit(run).consumer_timeout(CONSUMER_TIMEOUT_SECONDS):
         _fill_memory(run, 3 * CONSUMER_TIMEOUT_SECONDS, 5 * CONSUMER_TIMEOUT_SECONDS)

@@ -1,4 +1,4 @@
-"""What is still to be done: units of work for the installations, so that all cells come forward at the same pace."""
+"""The plan: units of work for the installations, chosen so that all cells advance at the same pace."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class _Group:
     fruitless: int = 0
 
     def short(self, trials: int) -> bool:
-        """Whether any of its cells has fewer; some come about sooner than others."""
+        """Return whether any cell has fewer than `trials`; some faults come about sooner than others."""
         return any(row.trials < trials for row in self.rows)
 
 
 @dataclass
 class Plan:
-    """`trials` of each cell, by broker. For one thread."""
+    """The work still to do: `trials` of each cell, by broker. For one thread."""
 
     trials: int
     groups: dict[str, list[_Group]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, trials: int, chosen: dict[str, Sequence[Cell]]) -> Plan:
-        """`chosen`: the cells of each broker."""
+        """Make a plan; `chosen` has the cells of each broker."""
         return cls(
             trials,
             {
@@ -49,11 +49,11 @@ class Plan:
 
     @property
     def rows(self) -> list[Row]:
-        """One for each cell, in the catalogue's order."""
+        """One row for each cell, in the catalogue's order."""
         return [row for groups in self.groups.values() for group in groups for row in group.rows]
 
     def give(self, broker: str) -> Unit | None:
-        """What to do next; None if nothing is left that is not under way. Whoever takes it says `done` or `failed`."""
+        """Return the next unit, or None if all that is left is under way. The caller reports it `done` or `failed`."""
         open_groups = [
             group for group in self.groups[broker] if group.given < self.trials and group.short(self.trials)
         ]
@@ -66,7 +66,7 @@ class Plan:
         return Unit(broker, tuple(names), trials)
 
     def done(self, unit: Unit, rows: Sequence[Row]) -> None:
-        """Enter what came of it; what did not come about is to be done again."""
+        """Enter the results of a unit; faults that did not come about are planned again."""
         group = self._group(unit)
         for row in rows:
             next(own for own in group.rows if own.cell == row.cell).add(row)
@@ -74,7 +74,7 @@ class Plan:
         self._give_again(group, max(row.missed for row in rows))
 
     def failed(self, unit: Unit) -> None:
-        """An installation came to grief over it, which says nothing about the worker."""
+        """Note that an installation broke down during a unit, which says nothing about the worker."""
         group = self._group(unit)
         group.fruitless += 1
         self._give_again(group, unit.trials)

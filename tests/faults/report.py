@@ -18,8 +18,8 @@ MAX_DETAILS = 20
 
 @dataclass
 class Row:
-    """One cell on one broker. `missed` trials are those whose fault did not come about; they are not among `trials`, of
-    which `asked` were asked for."""
+    """One cell on one broker: `asked` trials were requested, and `trials` done. `missed` are those whose fault did not
+    come about; they do not count as trials."""
 
     broker: str
     cell: str
@@ -32,12 +32,12 @@ class Row:
 
     @property
     def short(self) -> bool:
-        """True where the fault has not come about as often as was asked for."""
+        """True if the fault has not come about as often as requested."""
         return self.trials < self.asked
 
     @property
     def bad(self) -> bool:
-        """True where a promise was broken, or not enough was shown."""
+        """True if a promise was broken, or if trials are missing."""
         return self.verdict.violations > 0 or self.short
 
     def take(self, verdict: Verdict, drains: Sequence[float], deaths: int) -> None:
@@ -46,14 +46,14 @@ class Row:
         self.deaths += deaths
 
     def add(self, other: Row) -> None:
-        """Further trials of the same."""
+        """Add further trials of the same cell."""
         self.trials += other.trials
         self.missed += other.missed
         self.take(other.verdict, other.drains, other.deaths)
 
 
 class Table:
-    """The rows, kept in a file as they grow, where one is given: a run that is cut short has something to show."""
+    """The rows. If a file is given, it is written after each unit, so that an interrupted run leaves its results."""
 
     def __init__(self, rows: Sequence[Row], file: Path | None, installations: int) -> None:
         self._rows, self._file, self._installations = rows, file, installations
@@ -61,7 +61,7 @@ class Table:
         self.troubles = 0
 
     def keep(self, news: Sequence[Row]) -> None:
-        """Print what was done now and how far all of it is, and write the file."""
+        """Print the new results and the progress, and write the file."""
         done, asked = (
             sum(min(row.trials, row.asked) for row in self._rows),
             sum(row.asked for row in self._rows),
@@ -104,14 +104,14 @@ def cells_of(row: Row) -> list[str]:
 
 
 def sentence(row: Row) -> str:
-    """One line of progress, and what stands behind a violation."""
+    """Return a line of progress, and the details of violations."""
     values = ", ".join(f"{name} {value}" for name, value in zip(HEAD[2:], cells_of(row)[2:], strict=True))
     shown = "".join(f"\n    {detail}" for detail in row.verdict.details[:MAX_DETAILS])
     return f"{'BAD ' if row.bad else 'ok  '}{row.broker} {row.cell}: {values}{shown}"
 
 
 def markdown(rows: Sequence[Row], title: str = "Faults", remark: str = "") -> str:
-    """The table as kept in ops/, with date and machine, and a remark on the run."""
+    """Return the table as kept in ops/, with date and machine, and a remark on the run."""
     lines = [_line(HEAD), _line(["---"] * 2 + ["---:"] * (len(HEAD) - 2))]
     lines += [_line(cells_of(row)) for row in sorted(rows, key=lambda row: row.broker, reverse=True)]
     bad = [detail for row in rows for detail in row.verdict.details]

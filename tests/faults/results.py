@@ -1,4 +1,4 @@
-"""An independent reader of queue `results`: every event as it came out, and nothing lost by the reader itself."""
+"""An independent reader of queue `results` that loses no event itself."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Take = Callable[[bytes, float], None]
 class ResultsReader:
     """Reads in a thread, through every outage of its broker. A context manager.
 
-    On RabbitMQ it is a plain kombu consumer that acknowledges what it has. On Redis it reads kombu's list by itself
-    and trims it afterwards, for kombu's own consumer may lose a message to a crash of the server.
+    On RabbitMQ it is a plain kombu consumer that acknowledges what it has. On Redis it reads kombu's list directly
+    and trims it afterwards, because kombu's consumer may lose a message when the server crashes.
     """
 
     def __init__(self, broker_url: str, take: Take) -> None:
@@ -82,7 +82,7 @@ def _drain(connection: Any) -> None:
 
 
 def _body(raw: bytes) -> bytes:
-    """The event in a message as kombu keeps it."""
+    """Return the event in a message as kombu stores it."""
     document = json.loads(raw)
     body: str = document["body"]
     encoded = document.get("properties", {}).get("body_encoding") == "base64"

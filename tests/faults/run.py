@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 DRAINED_WITHIN_SECONDS = 180.0
 LONG_SECONDS = 60.0
-"""After so long one looks whether all that is missing is among the dead letters."""
+"""How long a drain waits before it looks whether all missing jobs are among the dead letters."""
 LOOK_SECONDS = 0.05
 LINGER_SECONDS = 1.5
-"""How long a worker that was frozen, or that met an error, may show what it does next before it is told to go; what
-failed is tried again after 1 s."""
+"""How long a worker that was frozen, or met an error, runs on before it is told to end. It retries failures after 1 s,
+so that its next steps are seen."""
 
 SURPLUS_SECONDS = 0.5
-"""How long one waits, once all is there, for what should not come."""
+"""How long a drain waits for surplus events after the last expected one."""
 
 
 def random_seconds(least: float, most: float) -> float:
-    """How long a fault lasts; the logarithm is evenly spread: often it is brief, now and then as long as can be."""
+    """Return a random duration of a fault, log-uniform: most faults are brief, a few last almost `most`."""
     return math.exp(random.uniform(math.log(least), math.log(most)))
 
 
@@ -47,7 +47,7 @@ class Run:
 
     bench: Bench
     folder: Path
-    """Its workers' logs."""
+    """The folder of the workers' logs."""
     provider: Provider
     fleet: Fleet
     proxies: dict[str, Proxy]
@@ -56,11 +56,11 @@ class Run:
     endings: Sequence[str] = ENDINGS
     jobs: list[Sent] = field(default_factory=list)
     armed: list[Worker] = field(default_factory=list)
-    """Workers that are, or were, about to meet a failpoint."""
+    """The workers that were given failpoints, or were frozen."""
     drains: list[float] = field(default_factory=list)
     mended: float = 0.0
     _frozen: dict[Worker, float] = field(default_factory=dict)
-    """And since when (Unix seconds)."""
+    """The frozen workers, each with the time since when (Unix seconds)."""
     _to_wake: list[tuple[float, Worker]] = field(default_factory=list)
     _to_go: list[tuple[float, Worker]] = field(default_factory=list)
     _undrained: int = 0
@@ -74,20 +74,20 @@ class Run:
         self.mended = time.time()
 
     def freeze_one(self, seconds: float) -> None:
-        """SIGSTOP to a standing worker, in whose place another one stands; it is woken after `seconds`."""
+        """Freeze a standing worker, which another one will replace, and wake it after `seconds`."""
         worker = self.fleet.freeze_one()
         self.fleet.standing.remove(worker)
         self.armed.append(worker)
         self._to_wake.append((time.monotonic() + seconds, worker))
 
     def arm(self, orders: str) -> Worker:
-        """One more worker, which is about to meet failpoints."""
+        """Start one more worker, with failpoints."""
         worker = self.fleet.launch(orders)
         self.armed.append(worker)
         return worker
 
     def look(self) -> None:
-        """What a supervisor and a watch would do; called in every wait."""
+        """Do what a supervisor would: wake, note, end and replace workers. Called in every wait."""
         for due in [due for due in self._to_wake if due[0] <= time.monotonic()]:
             self._to_wake.remove(due)
             self.fleet.wake(due[1])
@@ -105,18 +105,18 @@ class Run:
         self.fleet.supervise()
 
     def let_go(self, worker: Worker) -> None:
-        """Tell a worker to go, after a while."""
+        """Tell a worker to end, after a while."""
         self._to_go.append((time.monotonic() + LINGER_SECONDS, worker))
 
     def dismiss(self) -> None:
-        """Tell the armed workers to go that did not meet their failpoint."""
+        """Tell the armed workers that did not meet their failpoint to end."""
         waited_for = {worker for _, worker in (*self._to_wake, *self._to_go)}
         for worker in self.armed:
             if not is_dead(worker) and worker not in self._frozen and worker not in waited_for:
                 worker.terminate()
 
     def wait(self, holds: Callable[[], bool], seconds: float) -> bool:
-        """Look until `holds()`; whether it did within `seconds`."""
+        """Look until `holds()`; return whether it did within `seconds`."""
         ends = time.monotonic() + seconds
         while not (held := holds()) and time.monotonic() < ends:
             self.look()
@@ -124,11 +124,11 @@ class Run:
         return held
 
     def pause(self, least: float, most: float) -> None:
-        """A random pause, watched."""
+        """Pause for a random time, watching the workers."""
         self.wait(lambda: False, random.uniform(least, most))
 
     def last(self, least: float, most: float) -> None:
-        """Let a fault last for `random_seconds`, watched."""
+        """Let a fault last for `random_seconds`, watching the workers."""
         self.wait(lambda: False, random_seconds(least, most))
 
     def drain(self, within_seconds: float = DRAINED_WITHIN_SECONDS) -> None:
@@ -148,15 +148,15 @@ class Run:
         self.armed.clear()
 
     def _drained(self, jobs: Sequence[Sent], within_seconds: float) -> bool:
-        """Whether, within that time, every event came that will come."""
+        """Return whether within that time every event came except those of buried jobs."""
         self.wait(lambda: not self.bench.oracle.missing(jobs), within_seconds)
         return all(is_buried(self.bench.redis.client, job.id) for job in self.bench.oracle.missing(jobs))
 
     def judge(self, *, unharmed: bool = False) -> Verdict:
-        """The verdict; `unharmed`: see `Cell`.
+        """Return the verdict. `unharmed` is that of `Cell`.
 
-        With an ill line before the provider, requests come in later than they were sent: then the limits are judged by
-        when the proxy heard them.
+        Requests over an ill line reach the provider late. So with proxies the limits are judged by the times at which
+        the proxy heard the requests.
         """
         served = self.provider.served()
         sent = self.heard.requests if self.proxies else [(request.unix, request.phone) for request in served]

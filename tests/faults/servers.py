@@ -1,4 +1,4 @@
-"""Real servers of a run's own, on loopback, that can be stopped, killed and started again; Redis has its own file."""
+"""The servers of a run, on loopback, that can be stopped, killed and started again. Redis has a file of its own."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 class ServerTrouble(Exception):
-    """A server did not come up, or did not do as told: the run ends, for it says nothing about the worker."""
+    """A server did not start or did not do as told. The run ends, because it says nothing about the worker."""
 
 
 def wait_for(holds: Callable[[], bool], what: str, seconds: float) -> None:
@@ -46,7 +46,7 @@ def wait_for(holds: Callable[[], bool], what: str, seconds: float) -> None:
 
 
 class Server:
-    """A command in a process group of its own. A context manager: started by it, and gone after it."""
+    """A command in a process group of its own. A context manager that starts and ends it."""
 
     def __init__(
         self, command: Sequence[str], folder: Path, environ: Mapping[str, str] | None = None
@@ -68,7 +68,7 @@ class Server:
         return self._process.pid
 
     def answers(self) -> bool:
-        """Whether clients are served; by default, once it runs."""
+        """Return whether clients are served; by default, whether the process runs."""
         return True
 
     def start(self) -> None:
@@ -78,15 +78,15 @@ class Server:
             raise ServerTrouble(f"{self._command[0]} ended; see {self._folder / 'output'}")
 
     def stop(self) -> None:
-        """As an operator stops it; killed if that takes too long."""
+        """Stop the server as an operator would; kill it if that takes too long."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """`kill -9`, of all its processes at once."""
+        """Send SIGKILL to all its processes at once."""
         self._end(signal.SIGKILL)
 
     def restart(self, end: Callable[[], None], away_seconds: float) -> None:
-        """End it by `stop` or `kill`, and start it again after a while, with what is on its disk."""
+        """End the server with `stop` or `kill`, and start it again after a while with what is on its disk."""
         end()
         time.sleep(away_seconds)
         Retrying(
@@ -129,7 +129,7 @@ class Server:
         self._wait_for_group(process)
 
     def _wait_for_group(self, process: Process) -> None:
-        """A script that ends before the server it started would leave the port taken for the next start."""
+        """Wait for the whole group: a script may end before its server does, whose port is then still taken."""
         with suppress(ProcessLookupError):
             ends = time.monotonic() + STOP_SECONDS
             while time.monotonic() < ends:
@@ -168,7 +168,7 @@ class Rabbit(Server):
 
     @contextmanager
     def consumer_timeout(self, seconds: float) -> Iterator[None]:
-        """Within, it closes the channel of a consumer that has not acknowledged a message for so long."""
+        """Within this context, RabbitMQ closes the channel of a consumer that keeps a message for longer than this."""
         self._set_consumer_timeout(f"{seconds * 1000:.0f}")
         try:
             yield
@@ -176,12 +176,12 @@ class Rabbit(Server):
             self._set_consumer_timeout(USUAL_CONSUMER_TIMEOUT_MS)
 
     def _set_consumer_timeout(self, milliseconds: str) -> None:
-        """A channel goes by what it found at its start, so all connections begin again."""
+        """Set the timeout and close all connections, because a channel keeps the timeout of its start."""
         self._control("eval", f"application:set_env(rabbit, consumer_timeout, {milliseconds}).")
         self._control("close_all_connections", "the consumer timeout is another one now")
 
     def _control(self, *arguments: str) -> None:
-        """`rabbitmqctl`, for what AMQP cannot say."""
+        """Run `rabbitmqctl`, for what AMQP cannot do."""
         try:
             self._node.control(*arguments)
         except subprocess.CalledProcessError as error:
@@ -191,8 +191,8 @@ class Rabbit(Server):
 
 @dataclass(frozen=True)
 class Served:
-    """A request that the provider had read whole: when (Unix seconds), for whom, whether it rang, and whether it was
-    answered with a ref."""
+    """A request that the provider has read completely: when (Unix seconds), for which number, whether it rang, and
+    whether it was answered with a ref."""
 
     unix: float
     phone: str
@@ -201,10 +201,10 @@ class Served:
 
 
 class Provider(Server):
-    """The sandbox in a process of its own, so that the harness' work does not blur its clock."""
+    """The sandbox in a process of its own, so that the harness' work does not delay its timestamps."""
 
     def __init__(self, folder: Path, forks: ForkServer | None = None) -> None:
-        """`forks`: where the process is to come from; else it is started from nothing."""
+        """Make a provider that `forks` forks; without it, a new interpreter is started."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._forks = forks
@@ -226,7 +226,7 @@ class Provider(Server):
         return False
 
     def served(self) -> list[Served]:
-        """Every request since the start."""
+        """Return every request since the start."""
         rows = (json.loads(line) for line in self._get("/_requests").splitlines())
         return [Served(row["unix"], row["phone"], row["rung"], row["answer"] == "ref") for row in rows]
 

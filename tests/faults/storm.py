@@ -23,7 +23,7 @@ DRAINED_WITHIN_SECONDS = 600.0
 
 
 def main() -> int:
-    """Print the rows; 1 if anything was lost, doubled, too fast, or not drained."""
+    """Print the rows. Return 1 if anything was lost, doubled, too fast, or not drained."""
     asked = _arguments()
     rows = [_storm(broker, asked.jobs, asked.seed) for broker in asked.brokers]
     table = markdown(rows, "Storms")

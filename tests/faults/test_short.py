@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.alone, pytest.mark.timeout(900)]
 
 @dataclass
 class Short:
-    """What came of one broker's faults: the verdict, the failpoints that were not met, and how long the drain took."""
+    """The result of one broker's faults: the verdict, the failpoints that were not met, and how long the drain took."""
 
     verdict: Verdict
     unmet: list[Order] = field(default_factory=list)
@@ -43,7 +43,7 @@ Runs = dict[str, "Future[dict[str, Short]]"]
 
 @pytest.fixture(scope="module")
 def runs() -> Iterator[Runs]:
-    """Both brokers' runs, begun together: they mostly wait."""
+    """Start both brokers' runs at the same time, because they mostly wait."""
     _need_servers()
     with ThreadPoolExecutor(len(BROKERS)) as pool:
         yield {broker: pool.submit(_parts, broker) for broker in BROKERS}
@@ -55,7 +55,7 @@ def _need_servers() -> None:
     except EmbeddedServerError:
         absent("a Redis or Valkey server")
     need_rabbitmq()
-    # Without it one cell is left out: no reason to skip the others by hand, but CI promises all.
+    # Without it one cell is left out. A developer's run goes on; CI promises all cells.
     if SERVERS_ARE_REQUIRED and not clock_can_be_set():
         absent("libfaketime")
 
@@ -71,7 +71,7 @@ def _parts(broker: str) -> dict[str, Short]:
 
 
 def _failpoints(bench: Bench) -> Short:
-    """Those that freeze first, and of them those first that freeze longest."""
+    """Reach every failpoint, beginning with those that freeze longest."""
     single = [[Order.of(point, action, bench.broker)] for action in ("stop", "kill") for point in POINTS]
     single.sort(key=lambda own: own[0].seconds, reverse=True)
     several = [
@@ -81,13 +81,13 @@ def _failpoints(bench: Bench) -> Short:
         run.fleet.stand(1, cold=1)
         unmet = reach([*single, *several], run)
         if unmet:
-            # Which worker a relay's or a courier's work falls to is chance: once more, with nothing beside it.
+            # Chance decides which worker gets a relay's or a courier's work: try once more, with one worker at a time.
             unmet = reach([[order] for order in unmet], run)
         return _ended(run, unmet)
 
 
 def _surroundings(bench: Bench) -> Short:
-    """Network and processes."""
+    """Put in the faults of network and processes."""
     with bench.run(proxied=True) as run:
         run.fleet.stand(3)
         for illness in Illness:
@@ -98,7 +98,7 @@ def _surroundings(bench: Bench) -> Short:
 
 
 def _unharmed(bench: Bench) -> Short:
-    """Servers and messages; workers and their line to the provider are left alone."""
+    """Put in the faults of servers and messages, which do not touch workers and their line to the provider."""
     some = [cell for cell in cells(bench.broker, jobs=JOBS) if cell.unharmed]
     with bench.run(proxied=True, settings=PATIENT, endings=SLOW_ENDINGS) as run:
         run.fleet.stand(3)
@@ -108,7 +108,7 @@ def _unharmed(bench: Bench) -> Short:
 
 
 def _cable(bench: Bench) -> Short:
-    """The workers' network, cut at either end."""
+    """Cut the workers' network at either end."""
     with bench.run(apart=True) as run:
         run.fleet.stand(2)
         for here in (True, False):
@@ -124,9 +124,9 @@ def _ended(run: Run, unmet: Sequence[Order] = (), *, unharmed: bool = False) -> 
 @pytest.mark.parametrize("part", ["failpoints", "surroundings", "unharmed"])
 @pytest.mark.parametrize("broker", BROKERS)
 def test_promises_hold_under_faults(runs: Runs, broker: str, part: str) -> None:
-    """No job is lost or rung too often, no two outcomes, no limit broken, and the backlog drains by itself.
+    """No job is lost, rung too often or has two outcomes, no limit is broken, and the backlog drains by itself.
 
-    Where workers are left alone, none ends, and what each heard of a call is kept.
+    If a fault does not touch workers, none of them ends, and no answer to a call is lost.
     """
     short = runs[broker].result()[part]
     assert short.verdict.accepted > 0 and short.verdict.details == [] and short.drains
@@ -135,12 +135,12 @@ def test_promises_hold_under_faults(runs: Runs, broker: str, part: str) -> None:
 @pytest.mark.skipif(not allowed(), reason="needs root, to make a network namespace")
 @pytest.mark.parametrize("broker", BROKERS)
 def test_promises_hold_when_the_network_is_cut(runs: Runs, broker: str) -> None:
-    """The same, with nothing to be reached for a while: not the provider, nor Redis, the broker or a subscriber."""
+    """The promises hold while provider, Redis, broker and subscribers are all unreachable for a while."""
     short = runs[broker].result()["cable"]
     assert short.verdict.accepted > 0 and short.verdict.details == [] and short.drains
 
 
 @pytest.mark.parametrize("broker", BROKERS)
 def test_every_failpoint_is_passed(runs: Runs, broker: str) -> None:
-    """Each place in the catalogue lies on the path of a job, so that the faults above were really put in."""
+    """Workers reach every failpoint in the catalogue, so that the faults above were really put in."""
     assert runs[broker].result()["failpoints"].unmet == []

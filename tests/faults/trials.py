@@ -1,4 +1,4 @@
-"""Runs a unit of work: some trials of a cell on one installation, a drain after every few, and a judgement."""
+"""Runs a unit of work: some trials of a cell on one installation, a drain after every few, and a verdict."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.faults.report import Row
 
 @dataclass(frozen=True)
 class Unit:
-    """So many trials of each of these cells, which are put in together, on an installation with this broker."""
+    """A unit of work: `trials` of each named fault, put in together, on an installation with this broker."""
 
     broker: str
     names: tuple[str, ...]
@@ -23,9 +23,9 @@ class Unit:
 
 
 def run_unit(bench: Bench, unit: Unit, keep: Path | None = None, *, cold: int = 0) -> list[Row]:
-    """A row of the table for each of its names. What the run came to stands in the row of each fault in it.
+    """Run a unit and return a table row for each of its names. The run's verdict is in the row of each of its faults.
 
-    `keep`: where workers' logs go, if a promise was broken. `cold`: standing workers that are not forked.
+    `keep` is the folder for workers' logs if a promise was broken. `cold` standing workers are not forked.
     """
     [cell] = cells(bench.broker, unit.names.__contains__)
     rows = [Row(bench.broker, name) for name in cell.names]
@@ -45,7 +45,7 @@ def run_unit(bench: Bench, unit: Unit, keep: Path | None = None, *, cold: int = 
 
 
 def _portions(cell: Cell, trials: int) -> list[int]:
-    """How many trials before each drain."""
+    """Return the numbers of trials before each drain."""
     most = cell.trials_per_drain
     return [min(most, trials - n) for n in range(0, trials, most)]
 

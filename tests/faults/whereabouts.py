@@ -1,4 +1,4 @@
-"""Where a job stands of which no event came: what a verdict of "lost" is to be read by."""
+"""Says where a job without an event is, to explain a verdict of "lost"."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BURIED = f"{LETTER}crashed its worker "
 
 
 def letter_of(client: redis.Redis, job_id: str) -> str | None:
-    """Why the job is among the dead letters; None if it is not."""
+    """Return why the job is among the dead letters; None if it is not."""
     for letter in RedisDeadLetters(client).newest(MAX_KEEP):
         if f'"{job_id}"' in json.dumps(letter.content):
             return letter.reason
@@ -23,12 +23,12 @@ def letter_of(client: redis.Redis, job_id: str) -> str | None:
 
 
 def is_buried(client: redis.Redis, job_id: str) -> bool:
-    """Whether the job was put aside after three workers had died at it."""
+    """Return whether the job is a dead letter because three workers died at it."""
     return f"{LETTER}{letter_of(client, job_id)}".startswith(BURIED)
 
 
 def whereabouts(client: redis.Redis, job_id: str) -> str:
-    """One line for people. Never raises for a Redis that is away."""
+    """Return one line for people. Does not raise if Redis is away."""
     try:
         reason = letter_of(client, job_id)
         view = JobViews(client).find(job_id)

@@ -1,10 +1,10 @@
-"""How many requests one window held: the rate limit as an outsider with a log of requests can judge it.
+"""Counts the requests in each window: the rate limit as an outsider with a log of requests can judge it.
 
 The rule is that of docs/reference/contract.md, "Accounts file": a window of the rate's period holds at most rate +
-burst requests. Times are those at which the provider had read a request whole or, where the line to it is ill, those at
-which the proxy before it had.
+burst requests. Times are those at which the provider had read the whole request or, if the line to it is ill, those
+at which the proxy before it had.
 
-One thing cannot be had: a process that is frozen between its last look at the clock and the write sends when it wakes.
+One case cannot be prevented: a process frozen between its last look at the clock and the write sends when it wakes.
 So requests that come within `WAKING_SECONDS` of a waking, for jobs that were there when that worker froze, are not
 counted against a window, at most one for each dial thread of the worker that woke.
 """
@@ -20,7 +20,7 @@ WAKING_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Waking:
-    """A frozen worker went on: when, and since when it had been frozen (Unix seconds)."""
+    """The moment when a frozen worker went on, and since when it had been frozen (Unix seconds)."""
 
     unix: float
     since: float
@@ -29,10 +29,10 @@ class Waking:
 def countable(
     requests: Sequence[tuple[float, float]], wakings: Sequence[Waking], threads: int
 ) -> list[float]:
-    """When each request was sent, in order, without those that a frozen worker of `threads` dial threads may have sent
-    as it woke.
+    """Return when each request was sent, in order, without those that a frozen worker of `threads` dial threads may
+    have sent as it woke.
 
-    `requests`: of each, when it was sent and when its job was given to the broker (Unix seconds).
+    `requests` has for each request when it was sent and when its job was given to the broker (Unix seconds).
     """
     ordered = sorted(requests)
     excused: set[int] = set()
@@ -45,8 +45,8 @@ def countable(
 
 
 def too_many(ordered: Sequence[float], period_seconds: float, most: int) -> list[Sequence[float]]:
-    """The windows that held more than `most` requests: for each request that came when there were `most` already, those
-    with it."""
+    """Return the windows that held more than `most` requests: one for each surplus request, with the `most` requests
+    before it."""
     return [
         ordered[n - most : n + 1]
         for n in range(most, len(ordered))

@@ -25,7 +25,7 @@ THREADS = 8
 
 
 class Fleet:
-    """All workers of one installation, by pid. A context manager: none is left after it."""
+    """All workers of one installation. A context manager that kills all of them when it ends."""
 
     def __init__(
         self,
@@ -34,15 +34,15 @@ class Fleet:
         namespace: Namespace | None = None,
         forks: ForkServer | None = None,
     ) -> None:
-        """`forks`: where workers are to come from; without it, or in a network of their own, each starts from
-        nothing."""
+        """Make a fleet whose workers `forks` forks. Without it, or in a network of their own, each starts a new
+        interpreter."""
         self._folder, self._environ, self._namespace, self._forks = folder, environ, namespace, forks
         self._numbers = itertools.count(1)
         self._launched: list[Worker] = []
         self.standing: list[Worker] = []
         self.wakings: list[Waking] = []
         self.deaths = 0
-        """Workers of the standing ones that ended by themselves, which nobody asked for."""
+        """The number of standing workers that ended without being killed or told to end."""
 
     def __enter__(self) -> Fleet:
         return self
@@ -52,9 +52,9 @@ class Fleet:
             worker.kill()
 
     def launch(self, orders: str = "", *, cold: bool = False, **settings: str) -> Worker:
-        """A worker that may not be up yet, armed with `orders` (see worker/failpoints.py); one way to start in turn.
+        """Start a worker armed with `orders` (see worker/failpoints.py), by each command in turn. It may not be up yet.
 
-        `cold`: started from nothing, not forked.
+        A `cold` worker is a new interpreter, not forked.
         """
         number = next(self._numbers)
         environ = {**self._environ, "METRICS_PORT": str(free_port()), VARIABLE: orders, **settings}
@@ -75,7 +75,7 @@ class Fleet:
         return Worker(command, environ, log, spawn=self._forks.fork)
 
     def stand(self, count: int, *, cold: int = 0) -> None:
-        """Have `count` standing workers, ready for work, the first `cold` of them not forked."""
+        """Start or retire workers until `count` stand ready for work, the first `cold` of them not forked."""
         while len(self.standing) < count:
             self.standing.append(self.launch(cold=len(self.standing) < cold))
         for worker in self.standing:
@@ -101,11 +101,11 @@ class Fleet:
                 self.standing[place] = self.launch()
 
     def kill_one(self) -> None:
-        """`kill -9` of any standing worker."""
+        """Kill a random standing worker with SIGKILL."""
         random.choice(self.standing).kill()
 
     def freeze_one(self) -> Worker:
-        """SIGSTOP to any standing worker."""
+        """Stop a random standing worker with SIGSTOP, and return it."""
         worker = random.choice(self.standing)
         worker.process.send_signal(signal.SIGSTOP)
         return worker
@@ -114,7 +114,7 @@ class Fleet:
         worker.process.send_signal(signal.SIGCONT)
 
     def retire(self, worker: Worker) -> int | None:
-        """SIGTERM, and its exit status; None if it had to be killed."""
+        """End a worker with SIGTERM and return its exit status; None if it had to be killed."""
         worker.terminate()
         with suppress(Exception):
             return worker.exit_status(STOP_SECONDS)
@@ -123,7 +123,7 @@ class Fleet:
 
 
 def is_frozen(worker: Worker) -> bool:
-    """Whether the process is stopped (Linux)."""
+    """Return whether the process is stopped (Linux)."""
     if isinstance(worker.process, Forked):
         return worker.process.frozen
     try:
@@ -134,7 +134,7 @@ def is_frozen(worker: Worker) -> bool:
 
 
 def woken_at(worker: Worker) -> float:
-    """When a worker that was frozen went on, as far as can be told now that it has (Unix seconds)."""
+    """Return when a frozen worker went on (Unix seconds): now, unless the fork server saw it."""
     return worker.process.woken_at if isinstance(worker.process, Forked) else time.time()
 
 
@@ -143,12 +143,12 @@ def is_dead(worker: Worker) -> bool:
 
 
 def has_reached(worker: Worker, point: str) -> bool:
-    """Whether it says that it came to an armed point."""
+    """Return whether the worker has logged that it came to an armed point."""
     return f"failpoint {point} reached" in worker.output
 
 
 def environ_for(folder: Path, **settings: str) -> dict[str, str]:
-    """What a worker of this harness is started with: short waits, few threads."""
+    """Return the environment of a worker of this harness: short waits, few threads."""
     known = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return {
         **known,
