@@ -40,15 +40,15 @@ class DeclaredLimits:
         self._due = clock()
         self._was_newest = self._again = False
 
-    def keep(self) -> None:
+    def turn(self) -> None:
         """Do what is due. Raises StoreUnavailable. A wrong key in the store is logged elsewhere and stops no jobs."""
         if self._clock() < self._due:
             return
         with suppress(WrongKey):
-            self._speak()
+            self._report()
         self._due = self._clock() + BEAT_SECONDS
 
-    def _speak(self) -> None:
+    def _report(self) -> None:
         standing = self._ledger.announce(self._accounts.digest)
         self._watch.accounts_files(standing)
         gained = standing.newest and (standing.returned or not self._was_newest)

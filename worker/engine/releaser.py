@@ -25,7 +25,7 @@ class Releaser:
     def turn(self) -> float:
         """Lease what is due; return the seconds until the next turn. Raises StoreUnavailable."""
         if self._limits:
-            self._limits.keep()
+            self._limits.turn()
         places = self._dialler.reserve(MAX_BATCH)
         if not places:
             return POLL_SECONDS

@@ -60,13 +60,13 @@ def beat(clock: FakeClock, *workers: Worker, times: int = 1) -> None:
     for _ in range(times):
         clock.advance(BEAT_SECONDS)
         for worker in workers:
-            worker.limits.keep()
+            worker.limits.turn()
 
 
 def test_a_worker_declares_at_its_start_and_once_more(store: Store, clock: FakeClock) -> None:
     """It declares no more after that, however long it runs (B7)."""
     worker = Worker(store, clock, "10/s")
-    worker.limits.keep()
+    worker.limits.turn()
     assert worker.declared == 1
     beat(clock, worker, times=20)
     assert worker.declared == 2 and set(worker.told.standings[1:]) == {Standing(True, False, 1)}
@@ -76,14 +76,14 @@ def test_it_speaks_every_other_second(store: Store, clock: FakeClock) -> None:
     """It speaks no more often, however often it is asked to (B7)."""
     worker = Worker(store, clock, "10/s")
     for _ in range(100):
-        worker.limits.keep()
+        worker.limits.turn()
     assert len(worker.told.standings) == 1
 
 
 def test_an_old_worker_that_starts_again_declares_nothing(store: Store, clock: FakeClock) -> None:
     """While a worker with the newer file lives (B7)."""
     old, new = Worker(store, clock, "10/s"), Worker(store, clock, "1/s")
-    old.limits.keep()
+    old.limits.turn()
     beat(clock, old, new, times=3)
     again = Worker(store, clock, "10/s")
     beat(clock, old, new, again, times=20)
@@ -119,7 +119,7 @@ def test_what_the_store_did_not_hear_is_said_again(store: Store, clock: FakeCloc
     worker = Worker(store, clock, "10/s")
     store.away = True
     with pytest.raises(StoreUnavailable):
-        worker.limits.keep()
+        worker.limits.turn()
     store.away = False
-    worker.limits.keep()
+    worker.limits.turn()
     assert worker.declared == 1
