@@ -9,6 +9,7 @@ from functools import cached_property, partial
 import redis
 
 from worker.broker.address import broker_url, redis_broker, redis_url
+from worker.broker.connection import Timeouts
 from worker.core.accounts import Accounts
 from worker.core.ports import Provider
 from worker.core.settling import Settler
@@ -59,6 +60,9 @@ from worker.telemetry.watching import CountingProvider, Watching
 
 RELEASER, RELAY = "releaser", "relay"
 """The loops that others wake."""
+
+PAGE_SECONDS = 1.5
+"""The longest wait of /metrics and /readyz for each answer of a server: a page has ten seconds in all."""
 
 LEASE_MARGIN_SECONDS, MIN_LEASE_SECONDS = 15.0, 30.0
 """What a lease lasts beyond one request: the wait for its slot, the connection, a short pause, settling; and at least,
@@ -242,7 +246,8 @@ class Wiring:
     @cached_property
     def backlog(self) -> Backlog:
         most, refusal = self._settings.results_backlog, RefusedResults(self.client)
-        return Backlog(self.census.unpublished, most, refusal, self.dialler, self.watching)
+        unpublished = Census(self.client).unpublished
+        return Backlog(unpublished, most, refusal, self.dialler, self.watching)
 
     @cached_property
     def couriers(self) -> Couriers:
@@ -250,10 +255,6 @@ class Wiring:
         sender = WebhookSender(self.secrets)
         courier = Courier(self.accounts, sender, deliveries, self.watching, GivingWay())
         return Couriers(courier, deliveries, self.watching)
-
-    @cached_property
-    def census(self) -> Census:
-        return Census(self.client)
 
     @cached_property
     def consumer(self) -> ConsumerWatch:
@@ -267,10 +268,12 @@ class Wiring:
 
     @cached_property
     def health(self) -> HealthServer:
-        depths = QueueDepths(broker_url(self._settings), self._settings.amqp_queue_type)
-        registry = self.metrics.registry
-        accounts = partial(self.census.accounts, list(self.accounts))
-        registry.register(SharedState(self.metrics, accounts, self.census.unpublished, depths.read))
-        ready = Readiness(self.watchdog, lambda: self.backlog.refusal, self.client, depths.read)
+        client = connect(redis_url(self._settings), seconds=PAGE_SECONDS)
+        timeouts = Timeouts(PAGE_SECONDS, PAGE_SECONDS)
+        depths = QueueDepths(broker_url(self._settings), self._settings.amqp_queue_type, timeouts=timeouts)
+        census, registry = Census(client), self.metrics.registry
+        accounts = partial(census.accounts, list(self.accounts))
+        registry.register(SharedState(self.metrics, accounts, census.unpublished, depths.read))
+        ready = Readiness(self.watchdog, lambda: self.backlog.refusal, client, depths.read)
         host, port = self._settings.metrics_host, self._settings.metrics_port
         return HealthServer(host, port, registry, self.watchdog.live, ready.problems)

@@ -82,6 +82,22 @@ def test_what_calls_came_to_while_redis_was_away_is_told(
     assert_rung_once(stack, provider, jobs)
 
 
+def test_a_redis_that_hangs_is_told_on_the_pages(make_stack: MakeStack, exits: ExitStack) -> None:
+    """With the cause, and without it the other metrics. Their waits added up to more than a page has, so none came."""
+    server = exits.enter_context(redis_server())
+    worker = make_stack(server).start("run")
+    server.freeze()
+    try:
+        pages = [(worker.get("/readyz"), worker.get("/metrics")) for _ in range(2)]
+    finally:
+        server.thaw()
+    for (status, said), (scraped, text) in pages:
+        assert status == 503 and "Redis cannot be used: no answer in time" in said
+        assert "the broker cannot be used: no answer in time" in said
+        assert scraped == 200 and "callworker_store_up 0.0" in text and "callworker_broker_up 0.0" in text
+    wait_until(lambda: worker.get("/readyz")[0] == 200, "it is ready again")
+
+
 def test_a_full_redis_dials_nothing_and_takes_every_outcome(
     make_stack: MakeStack, provider: StandIn, exits: ExitStack
 ) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 
 from redis.exceptions import ResponseError
 
-from worker.broker.connection import Link, broker_errors
+from worker.broker.connection import TIMEOUTS, Link, Timeouts, broker_errors
 from worker.broker.queues import INTAKE, RESULTS, TASK_QUEUES
 from worker.errors import BrokerUnavailable
 from worker.inbound.redis_lists import PRIORITY_SUFFIXES
@@ -16,9 +16,9 @@ from worker.inbound.redis_lists import PRIORITY_SUFFIXES
 class QueueDepths:
     """Asks the broker over a connection of its own. Thread-safe: one thread asks at a time, the others wait."""
 
-    def __init__(self, url: str, queue_type: str | None = None) -> None:
+    def __init__(self, url: str, queue_type: str | None = None, *, timeouts: Timeouts = TIMEOUTS) -> None:
         """`queue_type`: see `worker.broker.queues.of_type`."""
-        self._url, self._queue_type = url, queue_type
+        self._url, self._queue_type, self._timeouts = url, queue_type, timeouts
         self._link: Link | None = None
         self._lock = threading.Lock()
 
@@ -40,7 +40,7 @@ class QueueDepths:
             self._drop()
 
     def _ask(self) -> dict[str, int]:
-        link = self._link = self._link or Link(self._url, [], self._queue_type)
+        link = self._link = self._link or Link(self._url, [], self._queue_type, timeouts=self._timeouts)
         with broker_errors("the broker does not give the depths of its queues"):
             if link.is_redis:
                 return _lengths(link)

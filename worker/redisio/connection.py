@@ -47,14 +47,14 @@ _DECIDED_HERE = {
 """Options that are accepted and ignored: this program reads raw bytes of RESP 2 and repeats no command."""
 
 
-def connect(url: str, *, variable: str = "REDIS_URL") -> redis.Redis:
-    """Return a client for `url` (redis://, rediss://, unix://) whose calls end within `SOCKET_SECONDS`.
+def connect(url: str, *, variable: str = "REDIS_URL", seconds: float = SOCKET_SECONDS) -> redis.Redis:
+    """Return a client for `url` (redis://, rediss://, unix://) that waits `seconds` for a connection or an answer.
 
     It never repeats a command: a script whose answer was lost may have run. Connects at its first command. Raises
     ConfigurationError, which names `variable`, for an address that cannot be read.
     """
     try:
-        arguments = bounded(parameters(url), SOCKET_SECONDS, SOCKET_SECONDS)
+        arguments = bounded(parameters(url), seconds, seconds)
     except ValueError as error:
         raise ConfigurationError(f"{variable}: {error}") from None
     return redis.Redis.from_pool(redis.ConnectionPool(**arguments))
