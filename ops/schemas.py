@@ -1,7 +1,7 @@
 """Writes the JSON Schemas of a job and of an event from the program's models: `python -m ops.schemas FOLDER`.
 
-Source: JSON Schema 2020-12. What the schemas cannot say is in their descriptions; `tests/ops/test_ops_schemas.py` holds
-schemas and program against each other.
+Source: JSON Schema 2020-12. The descriptions say what the schemas cannot express. `tests/ops/test_ops_schemas.py`
+compares the schemas with the program.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ NULL = {"type": "null"}
 
 
 def job_schema() -> Schema:
-    """A job of plain JSON; `$defs/fields` is one whose id may come from elsewhere, as from a Celery task."""
+    """The schema of a plain JSON job; `$defs/fields` has that of a job whose id may come from a Celery task."""
     own_id = {"required": ["id"], "properties": {"id": {"type": "string"}}}
     return {
         "$schema": DIALECT,
@@ -89,7 +89,7 @@ def _fields() -> Schema:
         "type": "object",
         "required": required,
         "properties": properties,
-        # Also what is no field is absent where it is null.
+        # An unknown field that is null also counts as absent.
         "additionalProperties": NULL,
     }
 
@@ -107,7 +107,7 @@ def _field(name: str, schema: Schema, *, nullable: bool) -> Schema:
 
 
 def event_schema() -> Schema:
-    """Any event; `$defs` has one schema for each type."""
+    """The schema of any event; `$defs` has one schema for each type."""
     types = {event_type(status): _event(status) for status in Status}
     return {
         "$schema": DIALECT,
@@ -133,7 +133,7 @@ def _event(status: Status) -> Schema:
 
 
 def _whole(properties: Schema) -> Schema:
-    """An object with all of `properties`."""
+    """The schema of an object that requires all of `properties`."""
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
@@ -186,7 +186,7 @@ def _error(status: Status) -> Schema:
 
 
 def texts() -> dict[str, str]:
-    """What is kept in docs/reference, by file name."""
+    """The text of each schema file in docs/reference, by file name."""
     schemas = {"job.schema.json": job_schema(), "event.schema.json": event_schema()}
     return {name: json.dumps(schema, indent=2) + "\n" for name, schema in schemas.items()}
 

@@ -1,4 +1,4 @@
-"""Real servers for tests: a Redis and a RabbitMQ of this test run's own, on loopback, gone when it ends."""
+"""Real servers for tests: a Redis and a RabbitMQ on loopback that belong to this test run and end with it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.rabbit import GuardedNode, empty_broker, guarded_rabbitmq, need_rabbi
 from tests.redis_server import RedisServer
 from worker import failpoints
 
-# Other work beside a test must not fail it: what an example may cost is for the tests that measure it.
+# Other load on the machine must not fail a test: the tests that measure the cost of an example check it.
 settings.register_profile("callworker", max_examples=depth.examples(20), deadline=None)
 settings.load_profile("callworker")
 
@@ -29,7 +29,7 @@ ENDURANCE = pytest.mark.skip(
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests marked `endurance`, but in CI, with `-m endurance`, and where their file is named."""
+    """Leave out the tests marked `endurance`, except in CI, with `-m endurance`, or if their file is named."""
     if SERVERS_ARE_REQUIRED or "endurance" in config.option.markexpr:
         return
     named = {Path(config.invocation_params.dir, word.partition("::")[0]).resolve() for word in config.args}
@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def armed() -> Iterator[Callable[[str], None]]:
-    """Arms failpoints in this process; none is armed when the test has ended."""
+    """Arm failpoints in this process, and disarm all of them when the test has ended."""
     yield failpoints.arm
     failpoints.arm("")
 
@@ -55,7 +55,7 @@ def usual_ports() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[str]:
-    """The URL of a Redis (or Valkey) that lives as long as the test run. Tests take `redis_url` instead."""
+    """The URL of a Redis (or Valkey) for the whole test run. Tests use `redis_url` instead."""
     with (
         tempfile.TemporaryDirectory(prefix="cw-redis-") as name,
         RedisServer(Path(name), "--unixsocket", f"{name}/sock", "--appendonly", "no") as server,
@@ -73,7 +73,7 @@ def redis_url(redis_server: str) -> str:
 
 @pytest.fixture(scope="session")
 def amqp_server() -> Iterator[str]:
-    """The URL of a RabbitMQ: CALLWORKER_TEST_AMQP_URL, else a node of this test run's own."""
+    """The URL of a RabbitMQ: CALLWORKER_TEST_AMQP_URL, or else a node started for this test run."""
     given = os.environ.get("CALLWORKER_TEST_AMQP_URL")
     if given:
         yield given
@@ -92,6 +92,6 @@ def amqp_url(amqp_server: str) -> str:
 
 @pytest.fixture(scope="session")
 def node() -> Iterator[GuardedNode]:
-    """A RabbitMQ of this test run's own with users of fewer rights and TLS."""
+    """A RabbitMQ for this test run, with users of fewer rights and TLS."""
     with guarded_rabbitmq() as node:
         yield node

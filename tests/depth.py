@@ -1,4 +1,4 @@
-"""How long property tests look for a counterexample: short by hand, longer in CI, longest at night."""
+"""The depth of property tests: few examples by hand, more in CI, most at night."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ DEPTH = int(
 
 
 def examples(by_hand: int) -> int:
-    """The number of examples to try where `by_hand` of them are enough at a developer's desk."""
+    """Return the number of examples to try here, given the number for a developer's run."""
     return by_hand * DEPTH

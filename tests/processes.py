@@ -24,13 +24,13 @@ PORTS, MAX_PORTS = range(10_000, 30_000), 2_000
 """The system gives none of `PORTS` to a connection; the last `MAX_PORTS` handed out stay marked."""
 
 CHANCE = random.SystemRandom()
-"""Not to be seeded: tests run side by side with the same seed."""
+"""A random source without a seed, because tests run side by side with the same seed."""
 
 SERVERS_ARE_REQUIRED = os.environ.get("CALLWORKER_REQUIRE_SERVERS") == "1"
 
 
 def absent(server: str) -> NoReturn:
-    """Skip the test on a laptop, fail it where CALLWORKER_REQUIRE_SERVERS=1 promises every server."""
+    """Skip the test; fail it if CALLWORKER_REQUIRE_SERVERS=1 promises every server, as in CI."""
     if SERVERS_ARE_REQUIRED:
         pytest.fail(f"{server} is required here and was not found")
     pytest.skip(f"needs {server}")
@@ -46,7 +46,7 @@ def wait_until(holds: Callable[[], bool], what: str, seconds: float = START_SECO
 
 
 class _Ports:
-    """Ports that are handed out to one test process of this machine at a time.
+    """Gives each port to only one test process of this machine at a time.
 
     A lock on one byte of a common file marks a port. It ends with the process, and is not inherited.
     """
@@ -80,7 +80,7 @@ _PORTS = _Ports()
 
 
 def free_port() -> int:
-    """A port on which nothing listens, and which no other test is given before its server has started."""
+    """Return a port on which nothing listens, and which no other test gets before this test's server has started."""
     return _PORTS.next()
 
 

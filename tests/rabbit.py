@@ -1,4 +1,4 @@
-"""A RabbitMQ of a test's own: a plain node, or one with users of fewer rights and TLS on a second port."""
+"""RabbitMQ for a test: a plain node, or one with users of fewer rights and TLS on a second port."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONTROL_SECONDS = 180
 
 
 def need_rabbitmq(what: str = "a RabbitMQ of the test's own") -> None:
-    """Return where a node can be started; else as `absent`."""
+    """Return if a node can be started; otherwise skip or fail the test, as `absent` does."""
     if not (RABBITMQ_SCRIPT.exists() and shutil.which("epmd")):
         absent(what)
 
@@ -41,14 +41,14 @@ def empty_broker(url: str) -> None:
 
 @dataclass(frozen=True)
 class Node:
-    """A RabbitMQ node, on loopback alone, with a name service of its own. `environ` makes it so."""
+    """A RabbitMQ node on loopback only, with a name service of its own, as `environ` configures it."""
 
     port: int
     environ: Mapping[str, str]
 
     @classmethod
     def configured(cls, folder: Path, settings: str = "", erlang: str = "") -> Node:
-        """A node that is yet to be started. `settings` are lines of its rabbitmq.conf, `erlang` arguments."""
+        """Configure a node that is not started yet. `settings` are lines of rabbitmq.conf, `erlang` its arguments."""
         (folder / "plugins").write_text("[].")
         (folder / "rabbitmq.conf").write_text(f"disk_free_limit.absolute = 1MB\n{settings}")
         port = free_port()
@@ -70,7 +70,7 @@ class Node:
 
     @property
     def name_service(self) -> list[str]:
-        """The command that the node needs to be running."""
+        """Return the command of the name service, which must run before the node."""
         return ["epmd", "-port", self.environ["ERL_EPMD_PORT"], "-address", "127.0.0.1"]
 
     @property
@@ -87,7 +87,7 @@ class Node:
 
 @contextmanager
 def running(node: Node, folder: Path) -> Iterator[None]:
-    """Start a node and wait until it takes clients; end it afterwards."""
+    """Start a node, wait until it accepts clients, and end it afterwards."""
     with (
         process(node.name_service, folder, node.environ),
         process(node.command, folder, node.environ) as server,
@@ -98,7 +98,7 @@ def running(node: Node, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def rabbitmq(settings: str = "", erlang: str = "") -> Iterator[Node]:
-    """A node that runs, and is gone afterwards; `settings` and `erlang` as in `Node.configured`."""
+    """Start a node and remove it afterwards; `settings` and `erlang` are those of `Node.configured`."""
     need_rabbitmq()
     with tempfile.TemporaryDirectory(prefix="cw-rabbit-") as name:
         node = Node.configured(Path(name), settings, erlang)
@@ -131,7 +131,7 @@ def _environ(folder: Path, port: int, erlang: str) -> dict[str, str]:
 class GuardedNode(Node):
     """`guest` may do everything; `porter` may read and write, not configure, `writer` and `reader` only one of these.
 
-    `least` has what docs/reference/settings.md asks for.
+    `least` has only the rights that docs/reference/settings.md asks for.
     """
 
     tls_port: int
@@ -140,7 +140,7 @@ class GuardedNode(Node):
 
 @contextmanager
 def guarded_rabbitmq() -> Iterator[GuardedNode]:
-    """A node with these users and with TLS on a second port."""
+    """Start a node with these users and with TLS on a second port."""
     tls_port = free_port()
     with tempfile.TemporaryDirectory(prefix="cw-rights-") as name:
         authority = Authority(Path(name), "ours")

@@ -1,4 +1,4 @@
-"""A Redis of a test's own, which it may stop, freeze and kill."""
+"""A Redis that a test may stop, freeze and kill."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from worker.embedded import EmbeddedServerError, find_binary
 
 
 def redis_binary() -> str:
-    """The server that the embedded one would be; where there is none, as `absent`."""
+    """Return the program that the embedded server would run; without one, skip or fail the test, as `absent` does."""
     try:
         return str(find_binary().path)
     except EmbeddedServerError:
@@ -27,11 +27,11 @@ def redis_binary() -> str:
 
 
 class RedisServer:
-    """A Redis on a port of its own that can be ended and started again. A context manager: started by it.
+    """A Redis on a port of its own that can be ended and started again. A context manager that starts it.
 
-    It keeps an append-only file, synced each second, unless `options`, further ones of the server, say otherwise.
-    `environ` is added to its environment. `sync_seconds`: how much longer the disk takes for a sync; with any, strace
-    runs the server.
+    It keeps an append-only file, synced each second, unless the additional server `options` say otherwise. `environ` is
+    added to its environment. `sync_seconds` is how much longer the disk takes for a sync; if it is not 0, strace runs
+    the server.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class RedisServer:
         wait_until_served(self._process, self.answers, self._folder)
 
     def stop(self) -> None:
-        """As an operator stops it: what it holds is on its disk."""
+        """Stop the server as an operator would, with its data on disk."""
         self._running.close()
 
     def kill(self) -> None:
-        """`kill -9`, of the server itself where strace runs it."""
+        """Kill the server with SIGKILL; with strace, the server and not strace."""
         with redis.Redis.from_url(self.url) as client:
             facts: Any = client.info("server")
         os.kill(facts["process_id"], signal.SIGKILL)
@@ -68,14 +68,14 @@ class RedisServer:
         self._running.close()
 
     def freeze(self) -> None:
-        """It stays connected and answers nothing; what is sent meanwhile it reads when it is thawed."""
+        """Stop it with SIGSTOP: it stays connected, answers nothing, and reads what was sent once it is thawed."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         self._process.send_signal(signal.SIGCONT)
 
     def answers(self) -> bool:
-        """Whether it serves clients, be it only those with a password."""
+        """Return whether the server serves clients, even if only those with a password."""
         try:
             with redis.Redis.from_url(self.url) as client:
                 return bool(client.ping())
@@ -102,7 +102,7 @@ class RedisServer:
 
 @contextmanager
 def redis_server(environ: Mapping[str, str] | None = None) -> Iterator[RedisServer]:
-    """A Redis that runs, and is gone with its data afterwards."""
+    """Start a Redis; end it and remove its data afterwards."""
     with (
         tempfile.TemporaryDirectory(prefix="cw-redis-") as name,
         RedisServer(Path(name), environ=environ) as server,
@@ -111,7 +111,7 @@ def redis_server(environ: Mapping[str, str] | None = None) -> Iterator[RedisServ
 
 
 def follow(replica: Any, primary: Any) -> None:
-    """Make one server the replica of another; returns once it has all that is there. Both are clients."""
+    """Make one server the replica of another; return once it has all the data. Both arguments are clients."""
     for server in (primary, replica):
         server.config_set("repl-diskless-sync-delay", "0")
     replica.replicaof("127.0.0.1", _port(primary))
@@ -121,7 +121,7 @@ def follow(replica: Any, primary: Any) -> None:
 def fail_over(primary: Any, replica: Any) -> None:
     """Make the replica the primary once it has everything; the other one follows it and keeps its clients.
 
-    A replica that is promoted sooner has lost what was on its way.
+    A replica that is promoted sooner loses what was still on its way.
     """
     wait_until(lambda: _offset(replica, "slave") >= _offset(primary, "master"), "the replica has everything")
     replica.replicaof("NO", "ONE")

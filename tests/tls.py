@@ -1,4 +1,4 @@
-"""Certificates of an authority of the test run's own, and a door on loopback that speaks TLS in front of a server."""
+"""Certificates of the test run's own authority, and a door on loopback that speaks TLS in front of a server."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Authority:
         )  # fmt: skip
 
     def issue(self, name: str, subject: str = "DNS:localhost,IP:127.0.0.1,IP:::1") -> Pair:
-        """A certificate for the alternative names `subject`; `name` tells its files from others."""
+        """Issue a certificate for the alternative names `subject`; its files are called `name`."""
         made = Pair(self._folder / f"{self._name}-{name}.pem", self._folder / f"{self._name}-{name}.key")
         _openssl(
             "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
@@ -54,9 +54,9 @@ def _openssl(*words: str | Path) -> None:
 
 
 class TlsDoor:
-    """Speaks TLS on a port of its own and forwards what it hears in clear to `target`. A context manager.
+    """Accepts TLS on a port of its own and forwards the decrypted bytes to `target`. A context manager.
 
-    With `clients` it asks for a client's certificate of that authority. `names` are the servers' names asked for.
+    With `clients` it requires a client certificate of that authority. `names` are the server names that clients named.
     """
 
     def __init__(self, target: int, pair: Pair, clients: Authority | None = None) -> None:

@@ -1,1 +1,1 @@
-"""What callworker costs and how fast it is, beside other Python queues on the same servers: `make bench`."""
+"""Compares the cost and speed of callworker with other Python queues on the same servers: `make bench`."""

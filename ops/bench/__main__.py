@@ -1,4 +1,4 @@
-"""`python -m ops.bench`: the table of callworker and its peers, and what is measured of callworker alone."""
+"""`python -m ops.bench`: the table of callworker and its peers, and measurements of callworker alone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Measure = Callable[[argparse.Namespace], tuple[str, dict[str, Any]]]
 def main() -> int:
     """Measure what is asked for, print it, and write the report."""
     asked = _arguments()
-    # An end from outside must not leave servers behind.
+    # A signal that ends the program must not leave servers behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     measure: Measure = asked.measure
     text, data = measure(asked)
@@ -90,7 +90,7 @@ def _environments(_: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Option:
-    """An option of a command: its default tells how a value is read, several with commas between them."""
+    """An option of a command. The type of its default says how a value is read; a list is separated by commas."""
 
     name: str
     default: Any
@@ -100,7 +100,7 @@ class Option:
 
     @property
     def reader(self) -> Callable[[str], Any]:
-        """What makes a value of a text. Raises ValueError."""
+        """The function that makes a value from a text. It raises ValueError."""
         return self._list if isinstance(self.default, list) else type(self.default)
 
     def _list(self, text: str) -> list[Any]:
@@ -109,7 +109,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Command:
-    """What can be measured."""
+    """One kind of measurement."""
 
     name: str
     measure: Measure

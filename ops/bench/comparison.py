@@ -1,4 +1,4 @@
-"""The table of all contenders: every case, every round, one after the other in turn."""
+"""Makes the table of all contenders: runs every case in every round, one contender after the other."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Plan:
     only: Sequence[str]
 
     def contenders(self) -> list[Contender]:
-        """Those that match, and that run on the broker."""
+        """Return the contenders that match and run on the broker."""
         return [
             each
             for each in CONTENDERS
@@ -39,7 +39,7 @@ class Plan:
 
 
 def compare(plan: Plan) -> list[Row]:
-    """Measure, with a line on standard error for each trial; the table's rows."""
+    """Measure, with a line on standard error for each trial. Return the table's rows."""
     chosen = plan.contenders()
     environments.prepare(each.environment for each in chosen if each.environment)
     latencies_ms = sorted({case.latency_ms for case in plan.cases})
@@ -52,7 +52,7 @@ def compare(plan: Plan) -> list[Row]:
 def _samples(
     plan: Plan, chosen: Sequence[Contender], running: Servers
 ) -> dict[Case, dict[str, list[Sample]]]:
-    """A round is one trial of everything; each begins with another contender, so that none has the best place."""
+    """Run rounds of one trial of everything; each begins with another contender, so that none is always the first."""
     taken: dict[Case, dict[str, list[Sample]]] = {case: {c.name: [] for c in chosen} for case in plan.cases}
     for number in range(plan.rounds):
         turn = number % len(chosen)
@@ -71,7 +71,7 @@ def _tell(number: int, case: Case, contender: Contender, sample: Sample) -> None
 
 
 def report(plan: Plan) -> tuple[str, dict[str, Any]]:
-    """The text to print, and the data of the report."""
+    """Return the text to print, and the data of the report."""
     table = compare(plan)
     peers = {each.environment for each in plan.contenders() if each.environment}
     versions = {peer: environments.versions(peer) for peer in sorted(peers)}

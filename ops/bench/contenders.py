@@ -1,4 +1,4 @@
-"""Who is measured: callworker and its peers, each with how its worker starts and how its jobs get in."""
+"""The contenders: callworker and its peers, each with the commands that start its worker and enqueue its jobs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ENQUEUE_SECONDS = 300
 
 @dataclass(frozen=True)
 class Site:
-    """Where a trial takes place."""
+    """The servers and the accounts file of a trial, and the number of calls in flight."""
 
     redis_url: str
     broker_url: str
@@ -41,7 +41,7 @@ class Site:
 
 
 class Contender(ABC):
-    """One line of the table. `in_flight_at_once` is how many calls it has in flight where the provider is quick."""
+    """One line of the table. `in_flight_at_once` is the number of concurrent calls when the provider is fast."""
 
     name: str
     kind: Kind
@@ -51,7 +51,7 @@ class Contender(ABC):
 
     @abstractmethod
     def command(self, site: Site) -> tuple[Sequence[str], Mapping[str, str], Path]:
-        """Command, environment and folder of one worker process."""
+        """Return command, environment and folder of one worker process."""
 
     @abstractmethod
     def enqueue(self, site: Site, prefix: str, count: int) -> None:
@@ -59,12 +59,12 @@ class Contender(ABC):
 
     @abstractmethod
     def finished(self, site: Site, client: redis.Redis) -> int:
-        """Jobs whose outcome is out."""
+        """Return the number of jobs with a published outcome."""
 
 
 @dataclass(frozen=True)
 class Peer(Contender):
-    """Another queue, in an environment of its own; `worker` is its command, with {n} for calls in flight."""
+    """Another queue, in an environment of its own. `worker` is its command, with {n} for the calls in flight."""
 
     name: str
     environment: str
@@ -88,7 +88,7 @@ class Peer(Contender):
             timeout=_ENQUEUE_SECONDS,
         )
 
-    def finished(self, site: Site, client: redis.Redis) -> int:  # noqa: ARG002 (peers all write to Redis)
+    def finished(self, site: Site, client: redis.Redis) -> int:  # noqa: ARG002 (all peers write to Redis)
         if self.kind == "full":
             return int(client.llen("results"))
         return sum(1 for _ in client.scan_iter("bench:*", 10_000))
@@ -107,7 +107,7 @@ class Peer(Contender):
 
 
 class CallWorker(Contender):
-    """This project. What a bare job leaves out cannot be switched off, so that it always does the full one."""
+    """This project. It always does the full job, because it cannot leave out what a bare job leaves out."""
 
     name = "callworker"
     kind: Kind = "full"
@@ -131,7 +131,7 @@ class CallWorker(Contender):
 
 
 def worker_environ(site: Site) -> dict[str, str]:
-    """The environment of a callworker process, with a port of its own for its metrics."""
+    """Return the environment of a callworker process, with a port of its own for its metrics."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": os.environ.get("HOME", "/"),

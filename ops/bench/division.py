@@ -1,4 +1,4 @@
-"""How the CPU time of callworker's job divides: among its threads, and what the servers add."""
+"""Measures how the CPU time of a callworker job is divided among its threads, and what the servers add."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ TASKS = {
     "queue": "takes and acknowledges messages of Redis",
     "main": "Celery's consumer: takes and acknowledges messages of RabbitMQ",
 }
-"""What each thread does that takes a noticeable part."""
+"""The work of each thread that takes a noticeable part."""
 
 REST = "all others"
 
 
 def measure(jobs: int, broker: str) -> tuple[str, dict[str, Any]]:
-    """Medians of `ROUNDS` trials like the table's, with one worker and a provider that answers at once."""
+    """Return the medians of `ROUNDS` trials like the table's, with one worker and a provider that answers at once."""
     with servers(broker, [0]) as running:
         samples = [_trial(jobs, running) for _ in range(ROUNDS)]
     names = [*TASKS, REST]
@@ -40,7 +40,7 @@ def measure(jobs: int, broker: str) -> tuple[str, dict[str, Any]]:
 
 
 def _trial(jobs: int, running: Servers) -> dict[str, float]:
-    """CPU ms for each job by thread, and Redis'."""
+    """Return the CPU ms per job of each thread and of Redis."""
     running.empty()
     trial = Trial(CallWorker(), Case(0, 1, jobs, WARMUP), running)
     with ExitStack() as exits:

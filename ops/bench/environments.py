@@ -23,7 +23,7 @@ def python_of(peer: str) -> Path:
 
 
 def prepare(peers: Iterable[str]) -> None:
-    """Make each environment that is not there or does not fit its lock file. Raises CalledProcessError."""
+    """Make each environment that is missing or does not fit its lock file. Raises CalledProcessError."""
     for peer in sorted(set(peers)):
         if not _is_current(peer):
             print(f"installing {peer} into {python_of(peer).parents[1]}, once", file=sys.stderr)
@@ -42,7 +42,7 @@ def _lock(peer: str) -> Path:
 
 
 def _stamp(peer: str) -> str:
-    """What an environment depends on: the lock file and the interpreter."""
+    """Return the lock file and the interpreter, on which an environment depends, as one text."""
     return f"{sys.version} {hashlib.sha256(_lock(peer).read_bytes()).hexdigest()}"
 
 
@@ -60,7 +60,7 @@ def _make(peer: str) -> None:
 
 
 def _installer(peer: str) -> list[str]:
-    """pip where this environment has it, for an operator's mirror is set there; else uv, which is locked."""
+    """Return pip if this environment has it, because an operator's mirror is configured there; else the locked uv."""
     python = str(python_of(peer))
     if importlib.util.find_spec("pip"):
         options = [

@@ -1,4 +1,4 @@
-"""Latency of a job behind another account's flood: in another shard's queue, and in the flood's own."""
+"""Measures the latency of a job behind another account's flood, in another shard's queue and in the flood's own."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ FLOOD = "flood"
 QUEUE = queue_of(FLOOD).name
 _NAMES = [f"a{n}" for n in range(1000)]
 BEHIND = next(name for name in _NAMES if queue_of(name).name == QUEUE)
-"""An account of the flood's own shard."""
+"""An account in the same shard as the flood."""
 APART = next(name for name in _NAMES if queue_of(name).name != QUEUE)
 PAUSE_SECONDS = (0.02, 0.1)
 
 
 def measure(jobs: int, broker: str) -> tuple[str, dict[str, Any]]:
-    """The flood lies there when the worker starts; one job of each kind follows it, then one after another of APART
-    for as long as the flood lasts. The producer's own part is in the figures."""
+    """Enqueue the flood before the worker starts, then one job of each kind, then jobs of APART one after another
+    until the flood is over. The figures include the producer's own time."""
     limits = {FLOOD: ONE_AN_HOUR, BEHIND: UNLIMITED, APART: UNLIMITED}
     with servers(broker, [0], log=True) as running, ExitStack() as workers:
         flood = [new_job(f"flood-{n}", FLOOD, "2125550000") for n in range(jobs)]
@@ -63,7 +63,7 @@ def _told(jobs: int, found: dict[str, float]) -> str:
 
 
 def _send(installation: Installation, jobs: int) -> tuple[dict[str, float], float]:
-    """When each job was sent (Unix seconds), by its number, the one of BEHIND first; and how long the flood took."""
+    """Return when each job was sent (Unix seconds), by its number, BEHIND's first, and how long the flood took."""
     broker_url = installation.site.broker_url
     sent: dict[str, float] = {}
     with Producer(broker_url) as producer, closing(QueueDepths(broker_url)) as depths:
@@ -71,19 +71,19 @@ def _send(installation: Installation, jobs: int) -> tuple[dict[str, float], floa
         began = _when_it_moves(depths, jobs, installation.worker)
         while depths.read()[QUEUE]:
             installation.worker.check()
-            time.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 (so that no batch keeps in step)
+            time.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 (so that no batch stays in step)
             _enqueue(producer, APART, sent)
     return sent, time.monotonic() - began
 
 
 def _when_it_moves(depths: QueueDepths, jobs: int, worker: WorkerTree) -> float:
-    """The moment (monotonic) at which the worker has begun to take the flood."""
+    """Wait until the worker has begun to take the flood; return that moment (monotonic)."""
     wait_for_count(lambda: int(_left(depths, jobs + 1) <= jobs), 1, check=worker.check, trouble=worker.tail)
     return time.monotonic()
 
 
 def _left(depths: QueueDepths, all_of_them: int) -> int:
-    """How much of the flood no worker has taken. On AMQP not every queue is there before the first worker is."""
+    """Return how many jobs of the flood no worker has taken. On AMQP the first worker creates some of the queues."""
     try:
         return depths.read()[QUEUE]
     except BrokerUnavailable:

@@ -1,4 +1,4 @@
-"""Arithmetic on what was seen: percentiles, and how well an account's requests kept to its limit."""
+"""Computes figures from measurements: percentiles, and how well an account's requests kept to its limit."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 NEIGHBOURS = 20
-"""Requests before and after one that tell where the schedule lies."""
+"""The number of requests before and after one from which its slot is found."""
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The least value that at least `share` (0 to 1) of all do not exceed. Raises ValueError if there is none."""
+    """Return the least value that at least `share` (0 to 1) of all do not exceed. Raises ValueError without values."""
     if not values:
         raise ValueError("nothing was measured")
     return sorted(values)[max(math.ceil(share * len(values)) - 1, 0)]
 
 
 def lateness(moments: Sequence[float], interval_seconds: float) -> list[float]:
-    """How long each request (in order, seconds) came after its slot, as far as that shows from outside.
+    """Return how long each request (in order, seconds) came after its slot, as far as it can be seen from outside.
 
-    Slots are `interval_seconds` apart; where they lie, the earliest of a request's neighbours tells. So a whole
-    schedule that moved shows in `use`, not here; and two requests or fewer tell little.
+    Slots are `interval_seconds` apart; the earliest of a request's neighbours shows where they are. So a schedule that
+    moved as a whole shows in `use`, not here, and two requests or fewer show little.
     """
     offsets = [moment - number * interval_seconds for number, moment in enumerate(moments)]
     return [
@@ -31,12 +31,12 @@ def lateness(moments: Sequence[float], interval_seconds: float) -> list[float]:
 
 
 def use(accounts: Sequence[Sequence[float]], per_second: float) -> float:
-    """The share of the limit that accounts with `per_second` each used, from each one's first request to its last."""
+    """Return which share of their limit, `per_second` each, accounts used from each one's first request to its last."""
     requests = sum(len(moments) - 1 for moments in accounts if moments)
     seconds = sum(moments[-1] - moments[0] for moments in accounts if moments)
     return requests / (seconds * per_second) if seconds else 0.0
 
 
 def most_in_window(moments: Sequence[float], window_seconds: float) -> int:
-    """The largest number of requests (in order) in any window, ends included."""
+    """Return the largest number of requests (in order) in any window, including both ends."""
     return max((bisect_right(moments, m + window_seconds) - n for n, m in enumerate(moments)), default=0)

@@ -1,4 +1,4 @@
-"""Latency of an idle worker: from the moment before a producer sends a job to the provider having its request."""
+"""Measures the latency of an idle worker: from before a producer sends a job until the provider has its request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAUSE_SECONDS = (0.02, 0.06)
 
 
 def measure(jobs: int, broker: str) -> tuple[str, dict[str, Any]]:
-    """Send jobs one by one, each to a worker that has nothing to do. The producer's own part is in the figures."""
+    """Send jobs one by one, each to an idle worker. The figures include the producer's own time."""
     with servers(broker, [0], log=True) as running, ExitStack() as workers:
         site = start(running, {"bench": UNLIMITED}, workers).site
         provider = running.logging
@@ -39,12 +39,12 @@ def measure(jobs: int, broker: str) -> tuple[str, dict[str, Any]]:
 
 
 def _send(producer: Producer, jobs: int) -> dict[str, float]:
-    """When each was sent (Unix seconds), by its number; every job has its own."""
+    """Send the jobs. Return when each was sent (Unix seconds), by its unique number."""
     sent = {}
     for number in range(jobs):
         phone = str(2_120_000_000 + number)
         job = Job.parse(new_job(f"idle-{number}", "bench", phone))
-        time.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 (so that no poll keeps in step)
+        time.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 (so that no poll stays in step)
         sent[phone] = time.time()
         producer.enqueue(job)
     return sent

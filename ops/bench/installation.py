@@ -17,7 +17,7 @@ UNLIMITED = 'rate = "999999/s"\nburst = 1000\nconcurrency = 10000'
 
 @dataclass(frozen=True)
 class Installation:
-    """One worker of callworker, ready, and where it works."""
+    """A ready worker of callworker, and its site."""
 
     site: Site
     worker: WorkerTree
@@ -26,7 +26,7 @@ class Installation:
 def start(
     servers: Servers, limits: Mapping[str, str], running: ExitStack, *, at_rest: bool = True, **settings: str
 ) -> Installation:
-    """One worker on the quickest of the run's providers, for accounts with these limits; wait until it is `at_rest`."""
+    """Start a worker on the fastest provider, for accounts with these limits; with `at_rest`, wait until it idles."""
     provider = servers.providers[min(servers.providers)]
     own = CallWorker()
     site = Site(
@@ -45,7 +45,7 @@ def start(
 
 
 def accounts_file(folder: Path, limits: Mapping[str, str]) -> Path:
-    """Write the accounts file: for each name its limits, as lines of TOML; all with the same key."""
+    """Write the accounts file: the limits of each name, as lines of TOML. All accounts have the same key."""
     path = folder / "accounts.toml"
     tables = (
         f'[accounts.{name}]\napi_key_env = "{KEY_VARIABLE}"\n{lines}\n' for name, lines in limits.items()

@@ -1,4 +1,4 @@
-"""The report's file: what was measured, when, on what."""
+"""Writes the report's file: what was measured, when, and on which machine."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ OUT = Path(__file__).parent / "out"
 
 
 def default_path(name: str) -> Path:
-    """A file of its own for each run, under a folder that git ignores."""
+    """Return a new file for each run, in a folder that git ignores."""
     return OUT / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on."""
+    """Return the facts about the machine on which the figures depend."""
     return {
         "processor": _processor(),
         "processors": os.cpu_count(),

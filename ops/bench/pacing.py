@@ -1,4 +1,4 @@
-"""How well limits are used and slots are met, seen at the provider, with few accounts and with many."""
+"""Measures at the provider how well limits are used and slots are met, with few accounts and with many."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _PERIODS = (("s", 1), ("m", 60), ("h", 3600))
 
 @dataclass(frozen=True)
 class Load:
-    """So many accounts, all with the same limit, that together may send `total_per_second` requests."""
+    """A number of accounts with the same limit that together may send `total_per_second` requests."""
 
     accounts: int
     total_per_second: int
 
     @property
     def rate(self) -> str:
-        """The limit with the shortest period that gives a whole number; rounded, where none does."""
+        """The limit, with the shortest period that gives a whole number; rounded if none does."""
         for unit, seconds in _PERIODS:
             requests, rest = divmod(self.total_per_second * seconds, self.accounts)
             if requests and not rest:
@@ -51,11 +51,11 @@ class Load:
 
     @property
     def interval_seconds(self) -> float:
-        """Between two slots, the limiter's margin included."""
+        """The time between two slots, including the limiter's margin."""
         return Pace.of(*parse_rate(self.rate), BURST, 1).interval_us / 1e6
 
     def jobs(self, account: int, seconds: float) -> list[dict[str, str]]:
-        """One account's, enough for `seconds`; the number called says whose a request is."""
+        """Return enough jobs of one account for `seconds`. The number called identifies the account."""
         enough = math.ceil(seconds / self.interval_seconds) + 2
         phone = f"2{account:06d}123"
         return [new_job(f"pace-{account}-{n}", f"a{account}", phone) for n in range(enough)]
@@ -64,7 +64,7 @@ class Load:
 def measure(
     accounts: list[int], total_per_second: int, seconds: float, broker: str
 ) -> tuple[str, dict[str, Any]]:
-    """Measure with each number of accounts, one worker."""
+    """Measure one worker with each number of accounts."""
     found = [_one(Load(number, total_per_second), seconds, broker) for number in accounts]
     lines = (
         f"{row['accounts']:>6,} accounts of {row['rate']}: {row['use'] * 100:.2f} % used, "
@@ -88,7 +88,7 @@ def _one(load: Load, seconds: float, broker: str) -> dict[str, Any]:
 
 
 def _feed(load: Load, seconds: float, broker_url: str) -> None:
-    """Enqueue the accounts' jobs over an interval: accounts that begin together would have all their slots together."""
+    """Enqueue the accounts' jobs over an interval: accounts that begin together would share their slots' times."""
     began, fed = time.monotonic(), 0
     with Producer(broker_url) as producer:
         while fed < load.accounts:

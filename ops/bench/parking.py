@@ -1,4 +1,4 @@
-"""How fast one worker puts jobs into lanes, and what a waiting job takes of Redis' memory."""
+"""Measures how fast one worker puts jobs into lanes, and how much Redis memory a waiting job takes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ POLL_SECONDS = 0.05
 
 
 def measure(jobs: int, accounts: list[int], broker: str) -> tuple[str, dict[str, Any]]:
-    """Measure with each number of accounts in turn; of each account one job is called, the others wait.
+    """Measure with each number of accounts in turn. One job of each account is called, the others wait.
 
-    Ids are as long as the UUIDs that Celery gives.
+    Ids are as long as Celery's UUIDs.
     """
     found = []
     for number in accounts:
@@ -66,7 +66,7 @@ def _park(running: Servers, installation: Installation, names: list[str], jobs: 
 
 
 def _waiting(running: Servers) -> int:
-    """As Redis has it: to ask the worker would cost it some milliseconds each time, with many accounts."""
+    """Return the number of waiting jobs from Redis. Asking the worker would cost it milliseconds with many accounts."""
     with running.redis.client.pipeline(transaction=False) as pipeline:
         for shard in range(SHARDS):
             pipeline.zcard(keys.prefix(shard) + "expiry")

@@ -1,4 +1,4 @@
-"""Worker processes with all their children: paused, continued, and what they cost, from /proc. Linux only."""
+"""Pauses and continues worker processes with all their children, and reads their costs from /proc. Linux only."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.faults.servers import START_SECONDS, Server, ServerTrouble
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _UTIME, _CSTIME, _SESSION = 11, 14, 3
-"""Fields of /proc/PID/stat, counted from the one behind the name."""
+"""Fields of /proc/PID/stat, counted from the one after the name."""
 
 _STARTED_SECONDS, _REST_SECONDS, _LOOK_SECONDS = 0.3, 0.1, 0.5
-"""CPU time that any of them needs to start; more than this per look is no rest."""
+"""A worker has started once it used the first (CPU time), and is at rest if it uses at most the second per look."""
 
 
 class WorkerTree(Server):
-    """A worker and whatever it forks: all that lives in its session."""
+    """A worker and everything that it forks: all processes in its session."""
 
     def __init__(self, command: Sequence[str], folder: Path, environ: Mapping[str, str], cwd: Path) -> None:
         super().__init__(["env", "--chdir", str(cwd), *command], folder, environ)
@@ -34,7 +34,7 @@ class WorkerTree(Server):
         self._signal(signal.SIGCONT)
 
     def wait_until_at_rest(self) -> None:
-        """Until it has started and does next to nothing; few queues say when they are ready. Raises ServerTrouble."""
+        """Wait until it has started and is idle, because few queues say when they are ready. Raises ServerTrouble."""
         ends, used = time.monotonic() + START_SECONDS, 0.0
         while (now := self.cpu_seconds()) < _STARTED_SECONDS or now - used > _REST_SECONDS:
             self.check()
@@ -44,7 +44,7 @@ class WorkerTree(Server):
             time.sleep(_LOOK_SECONDS)
 
     def end_status(self, seconds: float) -> int:
-        """Tell it to stop, and its exit status. Raises ServerTrouble if it has not ended by then."""
+        """Tell it to stop and return its exit status. Raises ServerTrouble if it has not ended within `seconds`."""
         self.check()
         process, self._process = self._process, None
         assert process is not None  # noqa: S101 (checked)
@@ -56,11 +56,11 @@ class WorkerTree(Server):
             raise ServerTrouble("a worker does not end") from None
 
     def cpu_seconds(self) -> float:
-        """User and system time so far, ended children included. Steps of 10 ms per process."""
+        """Return user and system time so far, including ended children, in steps of 10 ms per process."""
         return sum(sum(map(int, stat[_UTIME : _CSTIME + 1])) for _, stat in self._members()) / _TICKS
 
     def cpu_seconds_by_thread(self) -> dict[str, float]:
-        """The same of threads that live, by their names, a process' first being "main"; equal names are added up."""
+        """Return the same for living threads, by name; a process' first is "main". Equal names are added up."""
         found: dict[str, float] = {}
         for pid, _ in self._members():
             for folder in Path(f"/proc/{pid}/task").iterdir():
@@ -71,16 +71,16 @@ class WorkerTree(Server):
         return found
 
     def peak_bytes(self) -> int:
-        """The sum of each process' largest resident set so far; pages that they share count for each."""
+        """Return the sum of the processes' largest resident sets so far; shared pages count for each process."""
         return sum(_peak_kib(pid) for pid, _ in self._members()) * 1024
 
     def check(self) -> None:
-        """Raises ServerTrouble with the end of its output if it has ended."""
+        """Raise ServerTrouble with the end of its output if it has ended."""
         if self._process is None or self._process.poll() is not None:
             raise ServerTrouble(f"a worker ended:\n{self.tail()}")
 
     def tail(self) -> str:
-        """The end of what the workers of this folder wrote."""
+        """Return the end of the output of the workers in this folder."""
         return self._output.read_text(encoding="utf-8", errors="replace")[-2000:]
 
     def _signal(self, number: signal.Signals) -> None:
@@ -103,7 +103,7 @@ def _all() -> Iterator[tuple[int, list[str]]]:
 
 
 def _stat(folder: Path) -> list[str]:
-    """The fields from the state on; the name before it may hold anything."""
+    """Return the fields from the state on; the name before it may contain anything."""
     return (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
 
 

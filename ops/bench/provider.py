@@ -1,10 +1,10 @@
-"""A provider that costs little: answers every POST with a ref after a given time, and counts them.
+"""A cheap provider that answers every POST with a ref after a given time, and counts the requests.
 
     python -m ops.bench.provider PORT LATENCY_MS [log]
 
-Calls of a number that begins with 9 are never answered. `GET /count` says how many requests came. With `log` it
-remembers them, and `GET /log` has a line for each: Unix seconds, key, phone. Requests are read as clients of this bench
-write them: with Content-Length, none before the answer to the one before.
+Calls to a number that begins with 9 are never answered. `GET /count` returns how many requests came. With `log` they
+are remembered, and `GET /log` has a line for each: Unix seconds, key, phone. Requests must have a Content-Length and
+wait for the previous answer, as those of this bench do.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Call = tuple[float, bytes]
 
 
 class Served:
-    """What came so far."""
+    """The requests so far."""
 
     def __init__(self, remember: bool) -> None:
         self.count = 0
@@ -38,7 +38,7 @@ class Served:
             self._calls.append((time.time(), body))
 
     def log(self) -> bytes:
-        """When each came, and what its form says of account and number."""
+        """Note when a request came, and the key and phone of its form."""
         rows = ((unix, parse_qs(body.decode())) for unix, body in self._calls)
         return "".join(f"{unix:.6f} {form['key'][0]} {form['phone'][0]}\n" for unix, form in rows).encode()
 
@@ -57,7 +57,7 @@ class Client(asyncio.Protocol):
         self._call = reply(ANSWER)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 (asyncio's own promise for TCP)
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 (asyncio guarantees it for TCP)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:

@@ -1,7 +1,7 @@
-"""What the release of a waiting job costs, by the number of accounts that have jobs waiting.
+"""Measures the cost of releasing a waiting job, by the number of accounts that have jobs waiting.
 
-Measured at the ledger, without a worker around it: jobs are put into lanes, all of them due, and then leased in the
-releaser's way, a hundred at a time.
+It calls the ledger without a worker: jobs that are all due are put into lanes, and then leased a hundred at a time, as
+the releaser does.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ def _fill(ledger: Ledger, accounts: int, jobs: int) -> None:
 
 
 def _applications(accounts: int, jobs: int) -> Iterator[Application]:
-    """Jobs of all accounts in turn that may not go at once."""
+    """Yield jobs that may not go at once, for each account in turn."""
     for number in range(jobs):
         account = _account(number % accounts)
         job = Job.parse(new_job(f"r-{number}", account.name))
         yield Application(job, account, Source.CELERY, may_dial=False)
 
 
-@lru_cache(maxsize=1000)  # a million of them would take more memory than Redis does
+@lru_cache(maxsize=1000)  # a million of them would take more memory here than in Redis
 def _account(number: int) -> Account:
     return Account(
         name=f"a{number}",
@@ -84,7 +84,7 @@ def _account(number: int) -> Account:
 
 
 def _release(ledger: Ledger, least: int) -> int:
-    """Lease at least so many; how many it were. Raises ServerTrouble when none come."""
+    """Lease at least `least` jobs and return how many. Raises ServerTrouble if none come."""
     done, ends = 0, time.monotonic() + STANDSTILL_SECONDS
     while done < least:
         leases = ledger.lease_due(BATCH).leases

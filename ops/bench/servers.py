@@ -1,4 +1,4 @@
-"""The servers of a run, each of its own and on loopback: Redis, RabbitMQ, the provider."""
+"""The servers of a run, started for it on loopback: Redis, RabbitMQ, the provider."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ http {{
 
 
 class BenchRedis(Server):
-    """A Redis that keeps nothing on disk: its own cost is the same for all, and no part of what is compared."""
+    """A Redis that keeps nothing on disk: that cost is the same for all contenders, and is not compared."""
 
     def __init__(self, folder: Path) -> None:
         port = free_port()
@@ -61,16 +61,16 @@ class BenchRedis(Server):
         return False
 
     def cpu_seconds(self) -> float:
-        """User and system time so far."""
+        """Return user and system time so far."""
         spent = self.client.info("cpu")
         return float(spent["used_cpu_user"]) + float(spent["used_cpu_sys"])
 
     def commands(self) -> int:
-        """Commands so far, those that scripts ran included."""
+        """Return the number of commands so far, including those of scripts."""
         return int(self.client.info("stats")["total_commands_processed"])
 
     def used_bytes(self) -> int:
-        """Memory that its data and clients take."""
+        """Return the memory of its data and clients."""
         return int(self.client.info("memory")["used_memory"])
 
 
@@ -107,13 +107,13 @@ class Provider(Counting):
         return int(_get(self.url + "/count"))
 
     def log(self) -> list[tuple[float, str, str]]:
-        """Unix seconds, key and phone of each call since the start, where it was started to log."""
+        """Return Unix seconds, key and phone of each call since the start, if it was started with `log`."""
         rows = (line.split() for line in _get(self.url + "/log").decode().splitlines())
         return [(float(unix), key, phone) for unix, key, phone in rows]
 
 
 class Nginx(Counting):
-    """nginx that answers at once; its status page counts."""
+    """An nginx that answers at once; its status page has the count."""
 
     def __init__(self, folder: Path, program: str) -> None:
         self._port, self._asked = free_port(), 0
@@ -122,7 +122,7 @@ class Nginx(Counting):
         super().__init__([program, "-p", str(folder), "-c", str(config)], folder)
 
     def count(self) -> int:
-        """Calls since the start; the questions for it are not counted."""
+        """Return the number of calls since the start, without the requests of the status page."""
         page = _get(self.url + "/status").decode()
         self._asked += 1
         return int(page.splitlines()[2].split()[2]) - self._asked
@@ -136,7 +136,7 @@ def _get(url: str) -> bytes:
 
 @dataclass(frozen=True)
 class Servers:
-    """What one run measures against; a provider for each latency in ms."""
+    """The servers that one run uses, with a provider for each latency in ms."""
 
     folder: Path
     redis: BenchRedis
@@ -149,13 +149,13 @@ class Servers:
 
     @property
     def logging(self) -> Provider:
-        """The provider of a run with `log` that answers soonest."""
+        """The fastest provider of a run with `log`."""
         provider = self.providers[min(self.providers)]
-        assert isinstance(provider, Provider)  # noqa: S101 (what `servers` starts then)
+        assert isinstance(provider, Provider)  # noqa: S101 (`servers` starts these with `log`)
         return provider
 
     def empty(self) -> None:
-        """Forget what earlier trials left: all of Redis, and the events on RabbitMQ that nobody reads."""
+        """Delete what earlier trials left: all of Redis, and the unread events on RabbitMQ."""
         self.redis.client.flushall()
         if self.is_amqp:
             with Connection(self.broker_url) as connection, suppress(NotFound):
@@ -164,7 +164,7 @@ class Servers:
 
 @contextmanager
 def servers(broker: str, latencies_ms: list[int], *, log: bool = False) -> Iterator[Servers]:
-    """Start them, and leave nothing behind. With `log` every provider can tell when each call came."""
+    """Start the servers, and end them with all their data. With `log` every provider notes when each call came."""
     with ExitStack() as running:
         root = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="cw-bench-")))
         store = running.enter_context(BenchRedis(_folder(root, "redis")))

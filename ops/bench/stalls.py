@@ -1,4 +1,4 @@
-"""A provider that stalls: what many calls that hang do to the jobs of other accounts, to memory and to a shutdown."""
+"""Measures how many hanging calls affect the jobs of other accounts, memory and shutdown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STUCK = f"{UNLIMITED}\nredials = 0"
 
 
 def measure(calls: int, seconds: int, broker: str) -> tuple[str, dict[str, Any]]:
-    """Let `calls` hang for `seconds` each, twice: once to their end, once with the worker told to stop meanwhile."""
+    """Let `calls` hang for `seconds` each, twice: first to their end, then with the worker told to stop meanwhile."""
     with servers(broker, [0], log=True) as running, ExitStack() as workers:
         worker = start(
             running,
@@ -45,7 +45,7 @@ class _Stall:
         self._sent = 0
 
     def ride_out(self, seconds: int) -> dict[str, float]:
-        """The others' latency before and during the stall, memory, and how long until every outcome was out."""
+        """Measure the others' latency before and during the stall, memory, and the time until the last outcome."""
         with Producer(self._site.broker_url) as producer:
             before = self._others(producer)
             idle_bytes = self._worker.peak_bytes()
@@ -63,7 +63,8 @@ class _Stall:
         }
 
     def stop(self) -> dict[str, float]:
-        """How long the worker takes to end with all these calls in flight, every outcome out. Raises ServerTrouble."""
+        """Measure how long the worker takes to end with all these calls in flight, and to publish every outcome.
+        Raises ServerTrouble."""
         self._hang()
         began = time.monotonic()
         status = self._worker.end_status(self._calls + SPARE_SECONDS)
@@ -72,7 +73,7 @@ class _Stall:
         return {"stop_s": time.monotonic() - began}
 
     def _hang(self) -> None:
-        """So many calls more that are not answered; returns when they all are in flight."""
+        """Add `calls` more calls that are not answered; return when all are in flight."""
         jobs = [new_job(f"stuck-{self._sent + n}", "stuck", "9125550199") for n in range(self._calls)]
         with Producer(self._site.broker_url) as producer:
             producer.enqueue_many(jobs)
@@ -80,11 +81,11 @@ class _Stall:
         wait_for_count(self._provider.count, self._sent)
 
     def _others(self, producer: Producer) -> list[float]:
-        """For each of some jobs of another account, ms from enqueued to the provider having the request."""
+        """Send some jobs of another account; return the ms from enqueuing each until the provider has its request."""
         sent = {}
         for _ in range(OTHERS):
             phone = str(2_120_000_000 + self._sent)
-            time.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 (so that no poll keeps in step)
+            time.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 (so that no poll stays in step)
             sent[phone] = time.time()
             producer.enqueue(new_job(f"other-{self._sent}", "bench", phone))
             self._sent += 1
@@ -93,7 +94,7 @@ class _Stall:
         return [(came[phone] - unix) * 1000 for phone, unix in sent.items()]
 
     def _outcomes(self) -> int:
-        """Events on the results queue."""
+        """Return the number of events on the results queue."""
         return CallWorker().finished(self._site, self._running.redis.client)
 
 

@@ -1,4 +1,4 @@
-"""From samples to the one table: medians, and how each contender stands to those that it is held against."""
+"""Makes the table from the samples: medians, and ratios to the contenders that each is compared with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One contender in one case. The ratios are of jobs per second, None where there is nothing to hold it against."""
+    """One contender in one case. The ratios are of jobs per second, None without a contender to compare with."""
 
     case: Case
     name: str
@@ -26,12 +26,12 @@ class Row:
 
 
 def middle(samples: Sequence[Sample]) -> Sample:
-    """The median of each figure by itself."""
+    """Return the median of each figure separately."""
     return Sample(*(median(getattr(sample, field.name) for sample in samples) for field in fields(Sample)))
 
 
 def rows(case: Case, samples: Mapping[str, Sequence[Sample]], bare: Sequence[str], celery: str) -> list[Row]:
-    """A row for each contender of `samples`; `bare` names the peers' bare jobs, `celery` stock Celery's."""
+    """Return a row for each contender of `samples`; `bare` names the peers' bare jobs, `celery` stock Celery's."""
     medians = {name: middle(some) for name, some in samples.items()}
     rates = {name: medians[name].jobs_per_second for name in bare if name in medians}
     fastest = max(rates.values(), default=None)
@@ -46,12 +46,12 @@ def _ratio(sample: Sample, base: float | None) -> float | None:
 
 
 def markdown(table: Sequence[Row]) -> str:
-    """The table for a terminal and for a page alike."""
+    """Return the table, for a terminal as well as for a page."""
     return aligned([COLUMNS, *(_cells(row) for row in table)])
 
 
 def aligned(cells: Sequence[Sequence[str]]) -> str:
-    """Lines of cells, the first of which is the head, as a Markdown table with even columns."""
+    """Return lines of cells, with the head first, as a Markdown table with even columns."""
     widths = [max(len(line[n]) for line in cells) for n in range(len(cells[0]))]
     ruler = tuple("-" * width for width in widths)
     return "\n".join(_line(line, widths) for line in (cells[0], ruler, *cells[1:]))

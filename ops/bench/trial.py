@@ -1,4 +1,4 @@
-"""One trial: workers that are warm, a queue that is full, and the time and CPU until all of it is done."""
+"""One trial: warm workers, a full queue, and the time and CPU until all of it is done."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IN_FLIGHT_WHERE_SLOW = 200
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured with every contender."""
+    """A case that is measured with every contender."""
 
     latency_ms: int
     processes: int
@@ -29,7 +29,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Sample:
-    """What one trial showed. CPU and memory are those of all worker processes together."""
+    """The figures of one trial. CPU and memory are those of all worker processes together."""
 
     jobs_per_second: float
     cpu_ms_per_job: float
@@ -65,7 +65,7 @@ class Trial:
         )
 
     def warm_up(self, running: ExitStack) -> None:
-        """Start all workers; when they have come to rest, let them have some jobs."""
+        """Start all workers; when they are idle, give them some jobs."""
         for _ in range(self._case.processes):
             self.workers.append(launch(self._contender, self._site, self._servers.folder, running))
         self._each(WorkerTree.wait_until_at_rest)
@@ -73,7 +73,7 @@ class Trial:
         self._wait_until_done()
 
     def measure(self) -> Sample:
-        """Fill the queue while the workers are paused, then let them go."""
+        """Fill the queue while the workers are paused, then continue them."""
         self._each(WorkerTree.pause)
         self._enqueue("job", self._case.jobs)
         redis = self._servers.redis

@@ -1,4 +1,4 @@
-"""Waiting for a count to be reached, as long as it moves."""
+"""Waits for a count to be reached, as long as it changes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def wait_for_count(
     trouble: Callable[[], str] = lambda: "",
     check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Until `count()` is `most`; `check` is called before each look.
+    """Wait until `count()` is `most`; `check` is called before each look.
 
-    Raises ServerTrouble when nothing changes for 30 s, with what `trouble` tells.
+    Raises ServerTrouble with the text of `trouble` if nothing changes for 30 s.
     """
     seen, ends = -1, 0.0
     while (now := count()) < most:

@@ -15,7 +15,7 @@ MARK = "<!-- not run: examples of single commands; a test checks their options -
 
 
 def commands() -> str:
-    """A section for each command, in the order of the help text, with its subcommands below it."""
+    """A section for each command, in the order of the help text, followed by its subcommands."""
     return "\n\n".join(_parts(click.Context(program, info_name="callworker", **program.context_settings)))
 
 

@@ -42,7 +42,7 @@ def own_metrics() -> Iterator[Described]:
 
 
 def _labels(family: Metric) -> dict[str, list[str]]:
-    """The labels of a family's series, each with its values in the order in which they come."""
+    """The labels of a family's series, each with its values in order of appearance."""
     names = [label for label in family.samples[0].labels if label != "le"]
     return {name: list(dict.fromkeys(sample.labels[name] for sample in family.samples)) for name in names}
 
@@ -85,6 +85,6 @@ def _table(metrics: Iterator[Described]) -> str:
 
 
 def _sentence(text: str) -> str:
-    """The help text without the mark of the shared metrics: these have a table of their own."""
+    """The help text without the mark of shared metrics, which have a table of their own."""
     plain = text.removeprefix("Shared: ")
     return plain[:1].upper() + plain[1:]

@@ -27,7 +27,7 @@ _SECTION = re.compile(r"(<!-- from the code: ([a-z ]+) -->\n).*?(<!-- end -->)",
 
 
 def filled(page: str) -> str:
-    """The text of a page with each of its sections as the code has it. Raises KeyError for an unknown section."""
+    """Return the text of a page with its sections written from the code. Raises KeyError for an unknown section."""
     return _SECTION.sub(lambda found: f"{found[1]}\n{SECTIONS[found[2]]()}\n\n{found[3]}", page)
 
 

@@ -1,4 +1,4 @@
-"""The table of settings. What is allowed comes from the error that a wrong value gives."""
+"""The table of settings. The allowed values are taken from the error for a wrong value."""
 
 from __future__ import annotations
 

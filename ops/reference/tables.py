@@ -6,18 +6,18 @@ from collections.abc import Iterable, Sequence
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; a line break in a cell becomes a blank."""
+    """A Markdown table. A line break in a cell becomes a space."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 
 
 def code(text: object) -> str:
-    """The text as code; nothing for an empty one."""
+    """The text as code; an empty text stays empty."""
     return f"`{text}`" if str(text) else ""
 
 
 def codes(texts: Iterable[object]) -> str:
-    """Each text as code, with commas between them."""
+    """The texts as code, separated by commas."""
     return ", ".join(code(text) for text in texts)
 
 

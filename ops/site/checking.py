@@ -1,7 +1,7 @@
-"""Checks the built pages: links, hosts that a page would load from, and Markdown that was taken for plain text.
+"""Checks the built pages for broken links, files loaded from other hosts, and Markdown shown as plain text.
 
-GitHub reads a list or table that directly follows a paragraph, and Python's Markdown does not: the page shows the marks
-as they are. Such a place is a fault.
+GitHub recognises a list or table that directly follows a paragraph; Python's Markdown does not, and shows the marks as
+they are. That counts as a fault.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _UNREAD = re.compile(r"^ {0,3}(?:- |[0-9]+\. |\||```)", re.MULTILINE)
 
 @dataclass
 class Page(HTMLParser):
-    """What one built page has: anchors, links, files that it loads, and paragraphs with marks of Markdown."""
+    """The contents of one built page: anchors, links, files that it loads, and paragraphs with marks of Markdown."""
 
     text: str
     anchors: set[str] = field(default_factory=set)
@@ -76,7 +76,7 @@ def _faults(path: Path, page: Page, files: dict[Path, Page]) -> Iterator[str]:
 
 
 def _broken(path: Path, address: str, files: dict[Path, Page]) -> str | None:
-    """What is wrong with a link inside the site; None if it is right."""
+    """The fault of a link inside the site; None if it has none."""
     parts = urlsplit(address)
     target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
     if target.is_dir():

@@ -1,4 +1,4 @@
-"""Copies what becomes the site: the documentation and every file of the repository that it links to.
+"""Copies the sources of the site: the documentation and every file of the repository that it links to.
 
 Each file keeps its path in the repository, so that a relative link is right in both places.
 """
@@ -18,7 +18,7 @@ _LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
 
 
 def documentation(root: Path) -> list[Path]:
-    """The pages that the site is made of, without those that come in by a link."""
+    """The pages of the site, without those that are only reached by a link."""
     return [*(root / name for name in FIRST), *sorted((root / "docs").rglob("*.md"))]
 
 
@@ -30,7 +30,7 @@ def linked(page: Path) -> Iterator[Path]:
 
 
 def everything(root: Path) -> set[Path]:
-    """All files of the site: the documentation, and what can be reached from it over links, inside `root`."""
+    """All files of the site inside `root`: the documentation, and everything that it links to, directly or not."""
     found: set[Path] = set()
     waiting = documentation(root)
     while waiting:
@@ -44,7 +44,7 @@ def everything(root: Path) -> set[Path]:
 
 
 def stage(root: Path, folder: Path) -> None:
-    """Fill `folder` with all files of the site, and nothing else."""
+    """Fill `folder` with the files of the site, and nothing else."""
     shutil.rmtree(folder, ignore_errors=True)
     for source in everything(root):
         _copy(source, folder / source.relative_to(root))

@@ -16,7 +16,7 @@ _STORED_TIME = "redis.call('MGET', '{}', '{}')".format(*_KEYS)
 class FakeClock:
     """Redis' time in microseconds; the process's monotonic clock starts at 0 and moves along with it.
 
-    So does the store's own, `steady_us`, as long as workers ask.
+    The store's own clock, `steady_us`, moves along too, as long as workers ask.
     """
 
     def __init__(self) -> None:
@@ -33,16 +33,16 @@ class FakeClock:
         return START_US + self.now_us - self._started_us - self._unasked_us
 
     def advance(self, seconds: float) -> None:
-        """Time passes, in which workers ask all along."""
+        """Let time pass while workers keep asking the store."""
         self.now_us += round(seconds * 1_000_000)
 
     def pass_unasked(self, seconds: float) -> None:
-        """Time passes in which nobody can ask the store: it counts for all but the store's own clock."""
+        """Let time pass while nobody can ask the store: all clocks move but the store's own."""
         self.advance(seconds)
         self._unasked_us += round(seconds * 1_000_000)
 
     def set_store(self, seconds: float) -> None:
-        """Redis' clock alone is set, forwards or back."""
+        """Set Redis' clock alone, forwards or back."""
         self.now_us += round(seconds * 1_000_000)
         self._started_us += round(seconds * 1_000_000)
 
@@ -74,7 +74,7 @@ class StoredClock(FakeClock):
 
 
 def read_time_from_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the scripts ask a `StoredClock` for the time; all else in them stays as it is."""
+    """Make the scripts read the time from a `StoredClock`; nothing else in them changes."""
     original = lua.source
 
     def source(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Single decisions about leased jobs, recorded at once; a lost lease is raised."""
+"""Records single decisions about leased jobs at once, and raises LeaseLost for a lost lease."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def hold(ledger: Ledger, lease: Lease, tally: Tally, code: str) -> Recorded:
 
 
 def record(ledger: Ledger, decision: Decision) -> Recorded:
-    """Raises LeaseLost where nothing was recorded."""
+    """Record a decision. Raises LeaseLost if the ledger recorded nothing."""
     (recorded,) = ledger.record([decision])
     if recorded is Recorded.LOST:
         raise LeaseLost(decision.lease.job.id)

@@ -1,4 +1,4 @@
-"""A gate for requests, as a test wants it."""
+"""A gate for requests that does what a test says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class OpenGate:
-    """Opens as `opening` says, at once if nothing is said; `connections` were announced to it."""
+    """Opens as `opening` says, by default at once, and counts the `connections` announced to it."""
 
     def __init__(self, opening: Callable[[], float | None] = lambda: None) -> None:
         self._opening = opening

@@ -1,4 +1,4 @@
-"""Texts that almost match a pattern, over and over: the costliest that a stranger can send."""
+"""Texts that almost match a pattern again and again: the costliest that a stranger can send."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OTHERS = (
 
 
 def texts(length: int) -> dict[str, str]:
-    """By what is repeated in it, texts of so many characters."""
+    """Return texts of `length` characters, by what each repeats."""
     seeds = [label + behind for label in LABELS for behind in ("=", ": ", '="\\')]
     seeds += [label + behind for label in ("code", "key", "phone") for behind in BEHIND]
     seeds += [f"{label}{behind}{label}" for label in ("code", "key") for behind in BEHIND]

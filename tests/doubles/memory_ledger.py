@@ -1,4 +1,4 @@
-"""The ledger in memory: the port's promises without a Redis. The contract suite holds it to the real one."""
+"""The ledger in memory: keeps the port's promises without a Redis. The contract suite compares it with the real one."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Limits:
         return min(self.lane, key=lambda job_id: (self.lane[job_id], job_id), default=None)
 
     def due_us(self) -> int | None:
-        """When the lane's head could go; None while it cannot."""
+        """The moment when the lane's head may go; None while it may not."""
         head = self.head()
         if head is None or self.blocked:
             return None
@@ -104,7 +104,7 @@ class Limits:
 
 @dataclass
 class Store:
-    """What all workers share. `away` makes every call raise StoreUnavailable."""
+    """The state that all workers share. `away` makes every call raise StoreUnavailable."""
 
     records: dict[str, Record] = field(default_factory=dict)
     limits: dict[str, Limits] = field(default_factory=dict)
@@ -235,7 +235,7 @@ class MemoryLedger:
         return leases + [self._reclaim_expired(record) for record in self._expired()[:most]]
 
     def _decide(self, decision: Decision) -> Recorded:
-        """See `record`; the same event again is as good as the first time."""
+        """Carry out a decision (see `record`). The same event a second time also counts as recorded."""
         record = self.store.records[decision.lease.job.id]
         if (
             isinstance(decision, Ending)
@@ -274,12 +274,12 @@ class MemoryLedger:
 
     @property
     def _now(self) -> int:
-        """What slots, waits and leases are timed by."""
+        """The clock for slots, waits and leases."""
         return self._clock.steady_us
 
     @property
     def _wall(self) -> int:
-        """What people are told, and what jobs expire by."""
+        """The clock for times shown to people and for the expiry of jobs."""
         return self._clock.now_us
 
     def _told(self, moment_us: int) -> int:
@@ -343,7 +343,7 @@ class MemoryLedger:
         return self._begin(self.store.records[head], limits, *slot)
 
     def _too_late(self, job_id: str, limits: Limits) -> bool:
-        """A job that is ready but cannot be dialled in time."""
+        """Return whether a job is ready but cannot be dialled in time."""
         ready = limits.lane[job_id] <= self._now + AHEAD_US
         return ready and self.store.records[job_id].expires_us <= self._wall + AHEAD_US
 
@@ -362,7 +362,7 @@ class MemoryLedger:
         return Parked(why, self._told(until_us))
 
     def _in_hand(self, lease: Lease, *, rung: bool = False) -> tuple[Record, Limits]:
-        """The lease's record where it may speak; with `rung` also a lease that others came after."""
+        """Return the record of a lease that still counts; with `rung`, older leases do. Raises LeaseLost."""
         self._available()
         record = self.store.records[lease.job.id]
         newest = record.fence == lease.fence and record.state in ("dialling", "settling")
@@ -372,7 +372,7 @@ class MemoryLedger:
         return record, self._limits(record.job.account)
 
     def _take_back(self, record: Record, limits: Limits, lease: Lease) -> bool:
-        """Take a job, if it was judged lost, out of its judge's hands, or out of its lane."""
+        """Take back a job that was judged lost, from its judge or from its lane."""
         late = record.judged == lease.fence and record.state in ("waiting", "settling")
         if late or record.fence != lease.fence:
             record.judged = 0

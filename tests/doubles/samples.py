@@ -1,4 +1,4 @@
-"""Accounts, jobs and events as tests need them."""
+"""Sample accounts, jobs and events for tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An AMQP broker of one connection that opens it and its channels, and tells the properties that a test gives it."""
+"""An AMQP broker for one connection: opens it and its channels, and announces the properties that a test gives it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ ANSWERS: Mapping[tuple[int, int], tuple[tuple[int, int], bytes]] = {
     (20, 10): ((20, 11), b"\x00\x00\x00\x00"),
     (20, 40): ((20, 41), b""),
 }
-"""What a method of the client is answered with. Source: AMQP 0-9-1, section 1.4."""
+"""The answer to each method of the client. Source: AMQP 0-9-1, section 1.4."""
 
 
 @contextmanager
 def amqp_broker(properties: Mapping[str, Any]) -> Iterator[str]:
-    """The address of a broker that begins with these `server-properties`; it serves one connection."""
+    """Start a broker that announces these `server-properties` to one connection, and give its address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=_serve, args=(listening, properties), daemon=True)
         thread.start()

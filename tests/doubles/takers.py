@@ -1,4 +1,4 @@
-"""What takes messages in the place of an intake."""
+"""A taker of messages in place of an intake."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from worker.inbound.entry import Entry
 
 
 class Taker:
-    """Implements `inbound.entry.Taker`: keeps what it is handed, and says of itself what a test wants."""
+    """Implements `inbound.entry.Taker`: keeps the entries it is given, and reports the state that a test sets."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []

@@ -1,4 +1,4 @@
-"""Doubles that remember what they were told."""
+"""Doubles of watching ports that remember what was reported to them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.errors import CallError, StoreUnavailable
 
 
 class NotedWatch:
-    """The port `Watch`; `facts` are (name, detail) in the order in which they came."""
+    """Implements the port `Watch`; `facts` are (name, detail) in the order of the calls."""
 
     def __init__(self) -> None:
         self.facts: list[tuple[str, Any]] = []
@@ -51,7 +51,7 @@ class NotedWatch:
 
 
 class NotedFaults:
-    """The loops' `Faults`."""
+    """Implements the loops' `Faults`, and remembers failures and recoveries."""
 
     def __init__(self) -> None:
         self.failed: list[tuple[str, Exception]] = []
@@ -65,7 +65,7 @@ class NotedFaults:
 
 
 class NotedDeadLetters:
-    """The port `DeadLetters`; `away` makes it raise StoreUnavailable."""
+    """Implements the port `DeadLetters`; `away` makes it raise StoreUnavailable."""
 
     def __init__(self) -> None:
         self.letters: list[tuple[str, Source, Mapping[str, Any] | bytes]] = []
@@ -93,7 +93,7 @@ class NotedDeadLetters:
 
 
 class CountedSuspects:
-    """The port `Suspects`."""
+    """Implements the port `Suspects` with marks in memory."""
 
     def __init__(self) -> None:
         self.marks: dict[bytes, int] = {}

@@ -1,4 +1,4 @@
-"""The whole use case on doubles: a ledger in memory, a provider that answers as scripted, time that a test moves."""
+"""The whole use case on doubles: a ledger in memory, a scripted provider, and a clock that a test moves."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ Answer = str | Exception | Callable[[], str]
 
 
 class ScriptedProvider:
-    """Gives `answers` one after the other, then refs. `requests` are the moments (s) at which one left.
+    """Gives `answers` one after the other, then refs. `requests` are the moments (s) at which requests left.
 
-    An answer in `before_gate` is raised without a request having been begun; `connect_seconds` are what the next
-    connections take.
+    An error in `before_gate` is raised before a request begins; `connect_seconds` are how long the next connections
+    take.
     """
 
     def __init__(self, clock: FakeClock) -> None:
@@ -86,7 +86,7 @@ class World:
         self.overdue = Overdue(known, self.settler)
 
     def share(self, other: World) -> None:
-        """Work on the other's store from now on, as a worker with another accounts file would."""
+        """Use the other world's store from now on, like a worker with another accounts file."""
         self.store = other.store
         self.ledger.store = other.store
 
@@ -97,7 +97,7 @@ class World:
         return self.reception.accept(submissions, places)
 
     def lease(self, name: str = "job-1", **fields: Any) -> Lease:
-        """The lease of a job that may go at once."""
+        """Accept a job that may go at once, and return its lease."""
         (lease,) = self.accept(job(name, **fields))
         return lease
 
@@ -115,13 +115,13 @@ class World:
         self.record()
 
     def record(self) -> None:
-        """Record what was decided, in as many tries as it takes; while the store is away it is kept."""
+        """Record the decisions, in as many tries as it takes; while the store is away they are kept."""
         while self.recorder.unrecorded and not self.store.away:
             with suppress(StoreUnavailable):
                 self.recorder.turn()
 
     def run(self, seconds: float, step_seconds: float = 0.05) -> None:
-        """Let a worker release and sweep until nothing waits, at most so long."""
+        """Let a worker release and sweep for `seconds` of the test's clock."""
         ends = self.clock() + seconds
         while self.clock() < ends:
             self.decide_overdue(*self.ledger.reclaim(50))
@@ -129,7 +129,7 @@ class World:
             self.clock.advance(step_seconds)
 
     def event(self, name: str = "job-1") -> dict[str, Any]:
-        """The one event of a job."""
+        """Return the one event of a job."""
         (body,) = (body for body in self.events() if body["data"]["id"] == name)
         return body
 
@@ -137,7 +137,7 @@ class World:
         return [json.loads(event.body) for _, event in self.store.outbox]
 
     def outcome(self, name: str = "job-1") -> tuple[str, str, int]:
-        """(type, ref or error code, attempts) of a job's event."""
+        """Return (type, ref or error code, attempts) of a job's event."""
         event = self.event(name)
         data = event["data"]
         return event["type"], data.get("ref") or data["error"]["code"], data["attempts"]

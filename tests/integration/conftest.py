@@ -14,14 +14,14 @@ BrokerUrl = Callable[[str], str]
 
 @pytest.fixture(scope="module")
 def own_redis() -> Iterator[RedisServer]:
-    """A Redis that nobody but this module's tests empties or stops."""
+    """A Redis that only this module's tests empty or stop."""
     with redis_server() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def broker_url(request: pytest.FixtureRequest, own_redis: RedisServer) -> BrokerUrl:
-    """Gives the URL of a broker of a kind, "redis" or "amqp", with none of the project's queues in it."""
+    """A function that gives the URL of a broker, "redis" or "amqp", with none of the project's queues in it."""
 
     def of(kind: str) -> str:
         if kind == "redis":

@@ -26,7 +26,7 @@ _phones = itertools.count(3_125_005_000)
 
 
 def new_job(job_id: str, account: str = "acme", **more: Any) -> Job:
-    """A valid job for a number that no other job of this test run has."""
+    """Return a valid job for a number that no other job of this test run has."""
     return {
         "id": job_id,
         "account": account,
@@ -38,7 +38,7 @@ def new_job(job_id: str, account: str = "acme", **more: Any) -> Job:
 
 
 def in_seconds(seconds: float) -> str:
-    """RFC 3339 for so long from now."""
+    """Return the time so many seconds from now, in RFC 3339."""
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
@@ -54,7 +54,7 @@ class Delivered:
 
 
 class Outside:
-    """Sends jobs by every way in, and collects what comes out of queue `results` in a thread. A context manager."""
+    """Sends jobs by every way in, and collects the messages of queue `results` in a thread. A context manager."""
 
     def __init__(self, broker_url: str, redis_url: str) -> None:
         self.broker_url = broker_url
@@ -76,20 +76,20 @@ class Outside:
         self.redis.close()
 
     def send(self, *jobs: Job) -> None:
-        """By Celery's own `send_task`, from an app that knows nothing of the worker's code."""
+        """Send jobs with Celery's own `send_task`, from an app that knows nothing of the worker's code."""
         with self.celery.connection_for_write() as connection:
             for job in jobs:
                 self.celery.send_task("calls.verify", kwargs=job, queue="calls", connection=connection)
 
     def stream(self, *jobs: Job) -> None:
-        """`XADD calls.intake * job …`, in one round trip."""
+        """Send jobs with `XADD calls.intake * job …`, in one round trip."""
         pipeline = self.redis.pipeline(transaction=False)
         for job in jobs:
             pipeline.xadd("calls.intake", {"job": json.dumps(job)})
         pipeline.execute()
 
     def publish(self, queue: str, body: bytes | str, content_type: str | None, **headers: Any) -> None:
-        """One message straight to `queue`, as it is."""
+        """Send one message directly to `queue`, as it is."""
         with kombu.Connection(self.broker_url) as connection:
             connection.Producer().publish(
                 body,
@@ -101,7 +101,7 @@ class Outside:
             )
 
     def plain(self, *jobs: Job) -> None:
-        """As plain JSON, by the way that the broker at hand has for it."""
+        """Send jobs as plain JSON, by the broker's own way: the stream on Redis, queue `calls.intake` on RabbitMQ."""
         if not self.broker_url.startswith("amqp"):
             self.stream(*jobs)
             return
@@ -109,13 +109,13 @@ class Outside:
             self.publish("calls.intake", json.dumps(job), "application/json")
 
     def event(self, job_id: str) -> dict[str, Any]:
-        """The event of a job, whose repeats must all be the same bytes."""
+        """Return the event of a job; all its repeats must be the same bytes."""
         bodies = {delivered.body for delivered in self.delivered[job_id]}
         assert len(bodies) == 1, f"{job_id} has {len(bodies)} different events"
         return self.delivered[job_id][0].event
 
     def wait(self, ids: Iterable[str], seconds: float = START_SECONDS) -> dict[str, dict[str, Any]]:
-        """The events of these jobs, once they are all there."""
+        """Wait for the events of these jobs, and return them by job id."""
         wanted = list(ids)
         self.wait_until(lambda: all(job_id in self.delivered for job_id in wanted), wanted, seconds)
         return {job_id: self.event(job_id) for job_id in wanted}
@@ -137,7 +137,7 @@ class Outside:
 
     @contextmanager
     def not_reading(self) -> Iterator[None]:
-        """Let the results lie: kombu's reader on Redis can lose a message that it takes as the server goes down."""
+        """Stop reading results: kombu's reader on Redis can lose a message that it takes as the server ends."""
         self._wanted.clear()
         assert self._idle.wait(10)
         try:

@@ -1,4 +1,4 @@
-"""A webhook subscriber that trusts nothing: it checks signatures by the text of Standard Webhooks, not by our code."""
+"""A webhook subscriber that trusts nothing: it checks signatures as Standard Webhooks specifies, not with our code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Hook:
-    """One POST as it came, its header names in lower case."""
+    """One POST as it came, with header names in lower case."""
 
     path: str
     headers: Mapping[str, str]
@@ -27,7 +27,7 @@ class Hook:
         return self.headers["webhook-id"]
 
     def signed_with(self, secret: str) -> bool:
-        """Whether one of the signatures is that of `secret`, a `whsec_…`."""
+        """Return whether one of the signatures is that of `secret`, a `whsec_…`."""
         key = base64.b64decode(secret.removeprefix("whsec_"))
         content = f"{self.event_id}.{self.headers['webhook-timestamp']}.".encode() + self.body
         expected = "v1," + base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
@@ -53,7 +53,7 @@ class Receiver:
         return int(self._server.server_address[1])
 
     def at(self, path: str) -> list[Hook]:
-        """What came to one path, oldest first."""
+        """Return the hooks that came to one path, oldest first."""
         return [hook for hook in list(self.hooks) if hook.path == path]
 
     def __enter__(self) -> Self:
@@ -71,7 +71,7 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             length = int(self.headers["Content-Length"])
             body = self.rfile.read(length)
             if len(body) < length:
-                # Its sender died on the way; no server takes that for a request.
+                # The sender died while writing; no server treats that as a request.
                 return
             headers = {name.lower(): value for name, value in self.headers.items()}
             hook = Hook(self.path, headers, body, time.time())
@@ -81,6 +81,6 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     return Handler

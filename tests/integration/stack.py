@@ -25,13 +25,13 @@ COMMANDS = {
     "celery": ["-m", "celery", "-A", "worker.app", "worker"],
     "run": ["-m", "worker.cli", "run"],
 }
-"""The two ways to start a worker, as arguments of Python."""
+"""The two ways to start a worker, as arguments for Python."""
 
 Accounts = Mapping[str, Mapping[str, Any]]
 
 
 class Process(Protocol):
-    """What is used of a `subprocess.Popen`."""
+    """The part of `subprocess.Popen` that tests use."""
 
     pid: int
 
@@ -51,7 +51,7 @@ Spawn = Callable[[Sequence[str], Mapping[str, str], Path], Process]
 def spawn(
     arguments: Sequence[str], environ: Mapping[str, str], output: Path, *, prefix: Sequence[str] = ()
 ) -> Process:
-    """From nothing, in a session of its own. `prefix` is put before the command."""
+    """Start a new interpreter in a session of its own. `prefix` is put before the command."""
     with output.open("wb") as file:
         return subprocess.Popen(
             [*prefix, sys.executable, *arguments],
@@ -67,7 +67,7 @@ def spawn(
 class Worker:
     """One worker process.
 
-    `spawn` starts it; `host` is where its pages are.
+    `spawn` starts it; `host` is the address of its pages.
     """
 
     def __init__(
@@ -84,17 +84,17 @@ class Worker:
 
     @property
     def output(self) -> str:
-        """Everything that it printed and logged so far."""
+        """Everything that the worker has printed and logged so far."""
         return self._output.read_text(encoding="utf-8", errors="replace")
 
     def told(self, *names: str) -> list[dict[str, Any]]:
-        """The log lines in JSON so far, or those of the events named. A line that is half written is left out."""
+        """Return the JSON log lines so far, or those of the named events. A half-written line is left out."""
         whole = (line for line in self.output.splitlines(keepends=True) if line.endswith("\n"))
         lines = [json.loads(line) for line in whole if line.startswith("{")]
         return [line for line in lines if not names or line.get("event") in names]
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and body of one of its pages; status 0 where nobody listens."""
+        """Return status and body of one of its pages; status 0 if nobody listens."""
         try:
             with urllib.request.urlopen(f"http://{self.host}:{self.port}{path}", timeout=20) as answer:
                 return answer.status, answer.read().decode()
@@ -104,7 +104,7 @@ class Worker:
             return 0, ""
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of all samples of `callworker_NAME` that carry these labels."""
+        """Return the sum of all samples of `callworker_NAME` that have these labels."""
         text = self.get("/metrics")[1]
         samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
         return sum(
@@ -124,7 +124,7 @@ class Worker:
         return self.process.wait(seconds)
 
     def kill(self) -> None:
-        """`kill -9`, and wait until it is gone."""
+        """Kill the worker with SIGKILL, and wait until it has ended."""
         self.process.kill()
         self.process.wait(20)
 
@@ -137,7 +137,7 @@ class Worker:
 
 
 class Stack:
-    """Workers over one Redis and one broker, and the outsider who talks to them. A context manager."""
+    """Workers on one Redis and one broker, and the outsider who talks to them. A context manager."""
 
     def __init__(
         self,
@@ -176,13 +176,13 @@ class Stack:
         self._exits.close()
 
     def start(self, how: str = "celery", **settings: str) -> Worker:
-        """One more worker, ready for work."""
+        """Start one more worker and wait until it is ready for work."""
         worker = self.launch(how, **settings)
         worker.wait_until_ready()
         return worker
 
     def launch(self, how: str = "celery", **settings: str) -> Worker:
-        """One more worker, on its own port; it may not be ready yet, or may refuse to start."""
+        """Start one more worker on a port of its own. It may not be ready yet, or may refuse to start."""
         environ = {**self.environ, "METRICS_PORT": str(free_port()), **settings}
         output = self._folder / f"worker-{len(self.workers)}.log"
         self.workers.append(Worker(COMMANDS[how], environ, output))
@@ -190,17 +190,17 @@ class Stack:
 
 
 def api_key(account: str) -> str:
-    """A made-up key, 32 hex characters, different for each account."""
+    """Return a made-up key of 32 hex characters, different for each account."""
     return hashlib.md5(account.encode()).hexdigest()
 
 
 def key_name(account: str) -> str:
-    """The environment variable that holds it."""
+    """Return the name of the environment variable with the account's key."""
     return f"KEY_OF_{account.upper()}"
 
 
 def accounts_toml(accounts: Accounts) -> str:
-    """The accounts file: each account's table, its webhooks last."""
+    """Return the text of the accounts file: each account's table, with its webhooks last."""
     lines = []
     for name, table in accounts.items():
         lines += [f"[accounts.{name}]", f'api_key_env = "{key_name(name)}"']

@@ -1,4 +1,4 @@
-"""The provider as a test plays it: a tiny HTTP server with a clock and a tongue of its own."""
+"""A stand-in for the provider: a small HTTP server with a clock of its own that answers as a test says."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 @dataclass(frozen=True)
 class Asked:
-    """One request: when its head had been read (Unix seconds), what it was, and the how-manieth for its number."""
+    """One request: when its head had been read (Unix seconds), its parts, and its position (from 1) for its number."""
 
     unix: float
     method: str
@@ -32,7 +32,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """What is answered after `wait_seconds`."""
+    """An answer, to be sent after `wait_seconds`."""
 
     body: str
     status: int = 200
@@ -41,7 +41,7 @@ class Reply:
 
 
 def gives_ref(wait_seconds: float = 0.0) -> Reply:
-    """A good answer in XML, which is the format that workers ask for unless told otherwise."""
+    """Return an answer with a ref in XML, the format that workers ask for by default."""
     ref = uuid.uuid4().hex.upper()
     return Reply(
         f'<?xml version="1.0" encoding="UTF-8"?>\n<response><ref>{ref}</ref></response>',
@@ -57,7 +57,7 @@ Script = Callable[[Asked], Reply]
 
 
 class StandIn:
-    """Answers as `script` says, which a test may replace at any time. A context manager."""
+    """A provider that answers as `script` says; a test may replace it at any time. A context manager."""
 
     def __init__(self, script: Script = lambda asked: gives_ref()) -> None:
         self.script = script
@@ -81,15 +81,15 @@ class StandIn:
         self._server.server_close()
 
     def requests(self, phone: str) -> list[Asked]:
-        """Those for one number, oldest first."""
+        """Return the requests for one number, oldest first."""
         return [asked for asked in list(self.asked) if asked.phone == phone]
 
     def rung(self, *phones: str) -> list[int]:
-        """How often each number was asked for."""
+        """Return how many requests came for each number."""
         return [len(self.requests(phone)) for phone in phones]
 
     def exchange(self, method: str, target: str, headers: Mapping[str, str], body: str, unix: float) -> Reply:
-        """Called by the server's threads, one for each connection."""
+        """Note a request and return the reply. The server's threads call it, one for each connection."""
         form, parts = dict(parse_qsl(body, keep_blank_values=True)), urlsplit(target)
         key = form.get("key", "")
         with self._lock:
@@ -114,7 +114,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 512
 
     def handle_error(self, *_: Any, **__: Any) -> None:
-        """Nothing: workers that are killed leave connections behind."""
+        """Ignore errors: workers that are killed leave connections behind."""
 
 
 def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
@@ -137,6 +137,6 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
         do_GET = do_POST  # noqa: N815 (the library's name)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     return Handler

@@ -20,7 +20,7 @@ class Calling:
         self.store = redis.Redis.from_pool(pool)
 
     async def call(self, job: dict[str, Any]) -> str:
-        """POST; the ref."""
+        """Send the POST and return the ref."""
         async with self._session.post(CALL_URL, data=form(job)) as answer:
             return ref_in(await answer.read())
 

@@ -43,7 +43,7 @@ local = threading.local()
 
 
 def call(job: dict[str, Any]) -> str:
-    """POST over this thread's own session; the ref."""
+    """Send the POST over this thread's own session and return the ref."""
     if not hasattr(local, "session"):
         local.session = requests.Session()
         local.session.trust_env = False

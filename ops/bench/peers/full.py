@@ -1,7 +1,7 @@
 """The parts of the full job that do not depend on the queue: validation, the two scripts' arguments, the event.
 
-Simpler than callworker where that makes it cheaper: a worker that dies in mid-call leaves its job without an outcome,
-and a limit that is reached costs the queue a message or a task that sleeps.
+They are simpler than callworker if that makes them cheaper: a worker that dies during a call leaves its job without an
+outcome, and a limit that is reached costs the queue a message or a task that sleeps.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RETENTION_SECONDS = 7 * 86400
 
 
 class VerificationJob(BaseModel):
-    """A job as callworker's contract has it."""
+    """A job as callworker's contract defines it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,19 +37,19 @@ class VerificationJob(BaseModel):
 
 
 def admission(job: VerificationJob) -> dict[str, Any]:
-    """Keys and arguments of `admit.lua`."""
+    """Return keys and arguments of `admit.lua`."""
     keys = [f"job:{job.id}", f"limit:{job.account}"]
     return {"keys": keys, "args": [INTERVAL_US, TOLERANCE_US, job.account]}
 
 
 def placed(job: VerificationJob, ref: str) -> dict[str, Any]:
-    """Keys and arguments of `settle.lua` for a call that was placed."""
+    """Return keys and arguments of `settle.lua` for a call that was placed."""
     data = {"country": job.country, "phone": "*" * (len(job.phone) - 4) + job.phone[-4:], "attempts": 1}
     return _settlement(job.id, "call.placed", {"account": job.account, **data, "ref": ref})
 
 
 def rejected(fields: dict[str, Any], problem: Exception) -> dict[str, Any]:
-    """Keys and arguments of `settle.lua` for a job that is not valid."""
+    """Return keys and arguments of `settle.lua` for a job that is not valid."""
     error = {"code": "INVALID_JOB", "message": type(problem).__name__}
     return _settlement(str(fields.get("id")), "call.rejected", {"error": error})
 

@@ -1,4 +1,4 @@
-"""What all peers share: where the servers are, what a job is, and what is sent and read."""
+"""What all peers share: the servers' addresses, the fields of a job, and what is sent and read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Job = dict[str, Any]
 
 
 def asked_for() -> tuple[str, list[Job]]:
-    """From the command line (kind, prefix, count): 'bare' or 'full', and the jobs to enqueue."""
+    """Read the command line (kind, prefix, count): return 'bare' or 'full', and the jobs to enqueue."""
     kind, prefix, count = sys.argv[1:4]
     return kind, [
         {"id": f"{prefix}{n}", "account": "bench", "country": "1", "phone": "2125559999", "code": "4711"}
@@ -29,7 +29,7 @@ def asked_for() -> tuple[str, list[Job]]:
 
 
 def form(job: Job) -> dict[str, str]:
-    """The provider's fields."""
+    """Return the form fields of the provider."""
     return {
         "key": KEY,
         "country": job["country"],
@@ -45,5 +45,5 @@ def ref_in(answer: bytes) -> str:
 
 
 def outcome_key(job_id: str) -> str:
-    """The hash that a bare job writes; the bench counts these."""
+    """Return the key of the hash that a bare job writes; the bench counts these."""
     return f"bench:{job_id}"

@@ -1,6 +1,6 @@
 """The bare and the full job on taskiq with its Redis stream broker: `taskiq worker taskiq_jobs:broker`.
 
-A message is acknowledged when its task has ended: taskiq's own default.
+A message is acknowledged when its task has ended, which is taskiq's default.
 """
 
 from __future__ import annotations
