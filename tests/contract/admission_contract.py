@@ -72,7 +72,7 @@ class AdmissionContract:
         assert bench.ledger.admit([]) == []
 
     def test_a_job_over_the_rate_waits_for_its_slot(self, bench: Bench) -> None:
-        """What is over the limit is parked with the moment of its turn, counted in places of the lane."""
+        """A job over the limit is parked with the moment of its turn, counted in places of the lane."""
         owner = account(rate="1/s")
         bench.go("job-1", owner)
         start_us = bench.clock.now_us
@@ -80,7 +80,7 @@ class AdmissionContract:
         assert bench.wait("job-3", owner) == Parked(Reason.RATE_LIMIT, start_us + 2_012_000)
 
     def test_a_burst_goes_back_to_back(self, bench: Bench) -> None:
-        """As many jobs as `burst` go at once, and no more."""
+        """Exactly `burst` jobs go at once."""
         owner = account(rate="1/s", burst=3)
         for name in ("a", "b", "c"):
             bench.go(name, owner)
@@ -127,7 +127,7 @@ class AdmissionContract:
         bench.go("c", account("globex"))
 
     def test_a_new_pace_counts_from_the_next_job_on(self, bench: Bench) -> None:
-        """When the accounts file changed, the first job that brings the new limit makes it everyone's."""
+        """After a change of the accounts file, the first job with the new limit makes it valid for all workers."""
         bench.go("a", account(rate="100/s", concurrency=1))
         bench.wait("b", account(rate="100/s", concurrency=1))
         bench.clock.advance(1)

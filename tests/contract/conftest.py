@@ -54,7 +54,7 @@ def lists(client: redis.Redis) -> RedisLists:
 
 @pytest.fixture
 def taker() -> Taker:
-    """What takes messages in the place of an intake."""
+    """A taker of messages in place of an intake."""
     return Taker()
 
 

@@ -17,7 +17,7 @@ JOB = {"id": "a", "account": "acme", "country": "1", "phone": "2125555555", "cod
 def message(
     exchange: Any = "calls", routing_key: Any = "calls", tag: str | None = None, **more: Any
 ) -> bytes:
-    """As kombu writes it, with things in it that Lua's JSON would not write alike."""
+    """A message as kombu writes it, with values that Lua's JSON would write differently."""
     info = {"exchange": exchange, "routing_key": routing_key}
     properties = {"delivery_tag": tag or uuid.uuid4().hex, "delivery_info": info, "body_encoding": "base64"}
     headers = {"task": "calls.verify", "id": "a", "empty": [], "large": 2**60 + 1, "path": "a/b", "ü": "\\"}

@@ -29,7 +29,7 @@ class Gate:
         self._open, self._jammed = True, False
 
     def jam(self) -> None:
-        """From now on nothing that is sent arrives, in either direction."""
+        """Let nothing that is sent from now on arrive, in either direction."""
         self._jammed = True
 
     def __enter__(self) -> Self:

@@ -24,7 +24,7 @@ class InHandContract:
     """What a worker may do with a job it has leased."""
 
     def test_a_renewed_job_gets_a_fresh_slot(self, bench: Bench) -> None:
-        """Once the next slot has come, a job in hand may have it, with its tally on record."""
+        """A job in hand may take the next slot once it has come, with its tally on record."""
         owner = account(rate="1/s")
         lease = bench.go("a", owner)
         bench.clock.advance(1.005)
@@ -151,7 +151,7 @@ class HoldContract:
         assert bench.ledger.lease_due(0).wait_seconds == pytest.approx(0.1, abs=0.025)
 
     def test_one_probe_at_a_time(self, bench: Bench) -> None:
-        """When the pause is over one job tries the account, and no second one while it does."""
+        """After the pause one job tries the account, and no second one until it has ended."""
         bench.clock.advance(1)
         probe = held_until_probe(bench, waiting=3)
         assert probe.probe and probe.waited_for is Reason.HELD
@@ -194,7 +194,7 @@ class HoldContract:
         assert bench.ledger.lease_due(0).wait_seconds == pytest.approx(4.9, abs=0.05)
 
     def test_a_probe_waits_for_the_calls_in_flight(self, bench: Bench) -> None:
-        """While an older call of the account is under way nobody probes."""
+        """No job probes the account while an older call of it is under way."""
         owner = account(rate="100/s", burst=5)
         first, second = bench.go("a", owner), bench.go("b", owner)
         decisions.hold(bench.ledger, first, Tally(sent=1), "NO_POINTS")

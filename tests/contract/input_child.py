@@ -47,7 +47,7 @@ MAX_MEMORY = 2**31
 
 @dataclass(frozen=True)
 class Bill:
-    """What an example cost; `problem` says what went wrong, empty where nothing did."""
+    """The cost of an example. `problem` says what went wrong; it is empty if nothing did."""
 
     cpu_seconds: float = 0.0
     peak_bytes: int = 0

@@ -32,7 +32,7 @@ class ConflictContract:
 
     @pytest.mark.parametrize("field", ["country", "phone", "code", "ext", "message", "ref"])
     def test_another_job_under_the_id_of_one_that_ended_is_a_conflict(self, bench: Bench, field: str) -> None:
-        """Of what has ended a digest is left, which tells it from another job, not in what they differ (D5)."""
+        """A job that has ended leaves a digest, which shows that another job differs, but not in which field (D5)."""
         lease = bench.go("a", account())
         decisions.settle(bench.ledger, lease, account(), Tally(sent=1), placed(lease))
         assert bench.come("a", **{field: OTHER[field]}) == Seen("placed", ("fields",))
@@ -51,7 +51,7 @@ class ConflictContract:
         assert bench.come("a", **respelled) == Seen("placed" if ended else "dialling")
 
     def test_a_long_job_is_told_from_another(self, bench: Bench) -> None:
-        """Where the job lies beside its record the two are compared all the same (D5)."""
+        """Two jobs are also compared if the job is stored beside its record (D5)."""
         bench.come("a", ref="é" * 255)
         assert bench.come("a", ref="é" * 254) == Seen("dialling", ("ref",))
         assert bench.come("a", ref="é" * 255) == Seen("dialling")
@@ -94,7 +94,7 @@ class FilesContract:
     def test_an_old_worker_that_admits_last_leaves_the_limit_alone(
         self, bench: Bench, declared: bool
     ) -> None:
-        """Nor does one that renews a lease: the new file's limit stands, declared or come with a job (B7)."""
+        """An old worker that renews a lease changes no limit: the new file's stays, declared or from a job (B7)."""
         old, new = account(rate="100/s", burst=50), account(rate="1/h")
         bench.ledger.announce("old")
         bench.ledger.declare([old])
@@ -198,4 +198,4 @@ class StrangerContract:
 
 
 class ProducersContract(ConflictContract, StrangerContract, FilesContract):
-    """What `ports.Ledger` promises where producers or workers do not agree. A subclass gives the fixture `bench`."""
+    """The promises of `ports.Ledger` when producers or workers do not agree. A subclass gives the fixture `bench`."""

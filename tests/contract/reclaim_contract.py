@@ -29,7 +29,7 @@ class ReclaimContract:
         assert bench.other.reclaim(10) == []
 
     def test_a_lost_intent_counts_as_perhaps_rung(self, bench: Bench) -> None:
-        """Of a worker that fell silent after its intent nobody knows whether it dialled."""
+        """A worker that fell silent after its intent may have dialled, so its job counts as perhaps rung."""
         lease = bench.go("a", account())
         bench.clock.advance(LEASE_SECONDS + 0.1)
         (found,) = bench.other.reclaim(10)
@@ -70,7 +70,7 @@ class ReclaimContract:
         assert [found.due for found in bench.other.reclaim(10)] == [Due.LOST]
 
     def test_a_job_that_is_not_its_holders_is_not_kept(self, bench: Bench) -> None:
-        """Once it waits, has ended or is in other hands, an old lease keeps nothing."""
+        """An old lease keeps nothing once its job waits, has ended or belongs to another worker."""
         owner = account(burst=9)
         leases = waits, ends, judged = [bench.go(name, owner) for name in "abc"]
         decisions.park(bench.ledger, waits, Tally(), Reason.BACKOFF, 60.0)
@@ -85,7 +85,7 @@ class ReclaimContract:
 
     @pytest.mark.parametrize("word", ["settle", "park", "hold", "renew"])
     def test_a_worker_that_is_back_wins_over_its_judge(self, bench: Bench, word: str) -> None:
-        """What the holder of a lease knows counts, though it was judged lost, and then the judge has no say. (A1)
+        """The holder's result counts even if its lease was judged lost, and then the judge's result does not. (A1)
 
         An earlier version refused the holder, and so told what it knew as unknown.
         """
@@ -188,7 +188,7 @@ class ReclaimContract:
         assert bench.other.reclaim(10) == []
 
     def test_a_waiting_job_expires_when_its_time_has_come(self, bench: Bench) -> None:
-        """Neither earlier nor when its turn would have come."""
+        """A waiting job expires neither before its time nor only at its turn."""
         owner = account(rate="1/h", ttl=60)
         bench.go("a", owner)
         bench.wait("b", owner)

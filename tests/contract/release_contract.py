@@ -18,7 +18,7 @@ from worker.core.retry import Tally
 
 
 class ReleaseContract:
-    """When waiting jobs go."""
+    """The order and time in which waiting jobs go."""
 
     def test_jobs_go_in_the_order_in_which_they_came(self, bench: Bench) -> None:
         """Within an account the lane is first in, first out."""
@@ -34,7 +34,7 @@ class ReleaseContract:
         assert order == ["d", "a", "c", "b"]
 
     def test_nothing_is_due_where_nothing_waits(self, bench: Bench) -> None:
-        """Without waiting jobs there is no moment to wake at."""
+        """The ledger gives no moment to wake at if no job waits."""
         assert bench.ledger.lease_due(0).wait_seconds == math.inf
         bench.go("a", account())
         assert bench.ledger.lease_due(0).wait_seconds == math.inf
@@ -71,7 +71,7 @@ class ReleaseContract:
         assert len(bench.release(100)) == 7
 
     def test_a_backlog_with_a_burst_leaves_threads_to_others(self, bench: Bench) -> None:
-        """Where threads are short, an account with one job has its turn after one job of a flooded one."""
+        """With few threads, an account with one job has its turn after one job of a flooded account."""
         flooded, quiet = account("acme", "1000/s", burst=1000, concurrency=1000), account(SAME_SHARD)
         for n in range(100):
             bench.wait(f"flood-{n}", flooded, may_dial=False)
@@ -138,7 +138,7 @@ class ReleaseContract:
         assert bench.released() == ["a"]
 
     def test_times_are_told_as_redis_tells_them(self, bench: Bench) -> None:
-        """What people read, and what jobs expire by, is Redis' own time, which was set and stood still for nobody."""
+        """Times shown to people and times of expiry are Redis' own time, which moves on even if it was set."""
         owner = account(rate="1/s", ttl=60)
         bench.clock.pass_unasked(30)
         bench.clock.set_store(-90)

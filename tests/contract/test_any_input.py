@@ -138,7 +138,7 @@ def test_any_message_of_a_list(child: Child, key: str, raw: bytes) -> None:
 @example([(b"job", REPEATS)])
 @example([(b"job", b"y" * 9_000_000), (b"x", DEEP)])
 def test_any_entry_of_the_stream(child: Child, fields: list[tuple[bytes, bytes]]) -> None:
-    """With whatever fields: it leaves the stream (E1, E6)."""
+    """An entry with any fields leaves the stream (E1, E6)."""
     fits(child.bill("stream", fields))
 
 
@@ -164,5 +164,5 @@ def test_any_plain_message_on_amqp(child: Child, properties: bytes, body: bytes)
 @many
 @given(FILES)
 def test_any_file_of_jobs(child: Child, file: tuple[str, bytes]) -> None:
-    """As `callworker enqueue --file` reads it: its lines, or an error for people; a limit for each line."""
+    """`callworker enqueue --file` reads its lines or gives an error for people, within a limit for each line."""
     fits(child.bill("file", file), times=1 + file[1].count(b"\n"))

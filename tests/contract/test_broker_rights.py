@@ -84,7 +84,7 @@ def test_user_who_may_not_take_jobs_or_send_events_is_told_at_the_start(
 
 
 def test_asking_for_rights_takes_and_sends_nothing(empty: GuardedNode) -> None:
-    """What waits in a queue stays there as it is, and no event comes of the question (B4)."""
+    """Messages in a queue stay there unchanged, and the check publishes no event (B4)."""
     ask_broker(empty.url(), "BROKER_URL")
     with Producer(empty.url()) as producer:
         producer.enqueue(JOB)
@@ -96,7 +96,7 @@ def test_asking_for_rights_takes_and_sends_nothing(empty: GuardedNode) -> None:
 
 
 def test_doctor_says_what_is_missing_and_may_not_be_made(empty: GuardedNode) -> None:
-    """Where no worker of this user could start, `doctor` fails and says why; it makes no queue itself (B4, D8)."""
+    """`doctor` fails and says why if no worker of this user could start; it creates no queue (B4, D8)."""
     settings = Settings.from_env({"BROKER_URL": empty.url("porter"), "REDIS_URL": "redis://r"})
     queues = list(servers.broker(settings))[-1]
     assert queues.grade is Grade.FAIL and "may not create" in queues.text and "results" in queues.text
@@ -125,7 +125,7 @@ def test_wrong_password_and_missing_virtual_host_are_refusals(
 @pytest.mark.parametrize("name", ["results", "calls"])
 @pytest.mark.parametrize("kind", ["fanout", "headers"])
 def test_exchange_of_another_type_is_named_with_both_types(empty: GuardedNode, name: str, kind: str) -> None:
-    """At the start and by doctor; doctor makes none where none is (B3)."""
+    """The start and doctor name both types; doctor creates no missing exchange (B3)."""
     wanted = {"results": "topic", "calls": "direct"}[name]
     assert _grade_of_queues(empty) == ("warn", "")
     exchange(empty.url(), name, kind)

@@ -187,7 +187,7 @@ def test_client_certificate_is_shown(server: str, door: Any, authority: Authorit
 
 @on_both_servers
 def test_each_address_of_a_list_is_verified(server: str, door: Any) -> None:
-    """Where the first of several addresses refuses, the next is tried, under its own name and options."""
+    """If the first of several addresses refuses, the next is tried, with its own name and options."""
     good, foreign = through(server, door("right"), host="127.0.0.1"), through(server, door("foreign"))
     _publisher(f"{foreign};{good}")
     with pytest.raises(BrokerUnavailable):

@@ -63,7 +63,7 @@ def test_the_oldest_has_an_age_though_the_clock_was_set_back(
 
 
 def test_jobs_without_a_place_are_counted(client: redis.Redis, ledger: RedisLedger) -> None:
-    """With as many in flight as may be, the others wait for capacity."""
+    """Jobs beyond the limit of calls in flight are counted as waiting for capacity."""
     admit(ledger, account("acme", "100/s", burst=9, concurrency=2), 5)
     assert count(client).waiting == waiting(capacity=3)
 

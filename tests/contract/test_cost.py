@@ -86,7 +86,7 @@ def bill(client: redis.Redis, scripts: Counted) -> Bill:
 
 @pytest.fixture
 def lists(client: redis.Redis) -> RedisLists:
-    """Of a broker whose connection and scripts are in use already."""
+    """The lists of a broker whose connection and scripts have been used before."""
     found = RedisLists(client, [queue.name for queue in TASK_QUEUES], CALLS.name)
     found.fetch(1, [])
     return found
@@ -134,7 +134,7 @@ def test_a_batch_that_waits_costs_one_round_trip_more(ledger: RedisLedger, bill:
 
 
 def test_a_batch_of_many_accounts_costs_a_look_at_each(ledger: RedisLedger, bill: Bill) -> None:
-    """Where no two jobs that come together are of one account: still one call for each shard."""
+    """A batch in which every job has another account still costs one call for each shard."""
     owners = [account(f"a{n}", rate="1/h") for n in range(JOBS)]
     ledger.declare(owners)
     bill()
@@ -144,7 +144,7 @@ def test_a_batch_of_many_accounts_costs_a_look_at_each(ledger: RedisLedger, bill
 
 
 def test_repeated_ids_cost_a_round_trip_more(ledger: RedisLedger, bill: Bill) -> None:
-    """To ask whose they are, and then what became of them. Each call of a script looks at the store's clock. (B6)"""
+    """Repeated ids cost a question whose they are, and one for their state. Each script call reads the clock. (B6)"""
     batch = [application(name, OWNER, may_dial=False) for name in names("e")]
     for _ in range(2):
         ledger.admit(batch)
@@ -184,7 +184,7 @@ def test_a_batch_of_messages_is_taken_and_struck_off_in_bulk(
 
 
 def test_a_batch_of_events_costs_two_commands_and_a_question(results: ResultsQueue, bill: Bill) -> None:
-    """Where they go, the events; and whether they are written, which is not counted."""
+    """The commands ask for the bindings and send the events; the question whether they are written is not counted."""
     results.publish([OutgoingEvent("call.placed", "{}")] * JOBS)
     _, commands = bill()
     assert commands * JOBS <= 2

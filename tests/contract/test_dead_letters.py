@@ -116,7 +116,7 @@ FOREIGN = {
 def test_a_letter_keeps_no_value_of_another_systems_field(
     client: redis.Redis, letters: RedisDeadLetters, spelling: str, wrap: str
 ) -> None:
-    """In whatever name, list, pair or notation a PIN or number comes, its digits are not kept (C8, E8)."""
+    """The digits of a PIN or number are not kept, in any name, list, pair or notation (C8, E8)."""
     fields: Any = FOREIGN[spelling]
     text = json.dumps(fields)
     content: Any = {
@@ -137,7 +137,7 @@ def test_a_letter_keeps_no_value_of_another_systems_field(
 
 
 def test_a_letter_keeps_a_jobs_own_harmless_fields(letters: RedisDeadLetters) -> None:
-    """What has the form of its field stands as it came; of others the name tells the operator what was sent (C8)."""
+    """A value in the form of its field is kept as it came; of other values the operator sees the name (C8)."""
     given = JOB | {"id": "job_7", "country": 44, "message": "French", "expires_at": "2026-11-22T08:15:30Z"}
     letters.bury("broken", Source.STREAM, json.dumps(given | {"pinCode": "4321", "ext": "12"}).encode())
     (letter,) = letters.newest(1)
@@ -161,7 +161,7 @@ def test_what_was_not_kept_must_be_given_again(letters: RedisDeadLetters) -> Non
     "job_id", ["job-7", "550e8400-e29b-41d4-a716-446655440000", "job_" + "9" * 31 + "a", "1" * 18]
 )
 def test_an_id_that_is_no_number_is_kept(letters: RedisDeadLetters, job_id: str) -> None:
-    """By it the producer finds the job again; UUIDs and long serial numbers are no phone numbers."""
+    """The id is kept, so that the producer finds the job: UUIDs and long serial numbers are no phone numbers."""
     letters.bury("broken", Source.STREAM, of(id=job_id))
     assert letters.newest(1)[0].content["id"] == job_id
 
@@ -267,7 +267,7 @@ def test_a_key_of_another_type_loses_no_job(client: redis.Redis, letters: RedisD
 
 
 def test_a_long_letter_is_cut(client: redis.Redis, letters: RedisDeadLetters) -> None:
-    """What is unreadable and large is kept in part."""
+    """A large unreadable message is kept in part."""
     letters.bury("too large", Source.CELERY, b"x" * 1_000_000)
     assert len(stored(client)) < 20_000
 

@@ -85,7 +85,7 @@ def test_a_clock_that_is_set_moves_no_attempt(
 def test_a_leased_delivery_is_nobody_elses(
     client: redis.Redis, clock: StoredClock, store: RedisDeliveries
 ) -> None:
-    """While its lease runs a delivery is not given out again; when it ran out, it is, as the same attempt."""
+    """A delivery is not given out again until its lease has run out; then it is, as the same attempt."""
     end(client, clock, "a")
     first = one(store)
     clock.advance(LEASE_SECONDS - 1)
@@ -122,7 +122,7 @@ def test_an_event_given_up_is_forgotten(
 def test_a_failed_attempt_comes_back_after_its_pause(
     client: redis.Redis, clock: StoredClock, store: RedisDeliveries
 ) -> None:
-    """Not earlier, with the next attempt's number, and still counted once."""
+    """A failed attempt does not come back before its pause, has the next number, and is counted once."""
     end(client, clock, "a")
     store.again(one(store), 30.0)
     clock.advance(29.9)
@@ -135,7 +135,7 @@ def test_a_failed_attempt_comes_back_after_its_pause(
 def test_a_conclusion_that_comes_too_late_changes_nothing(
     client: redis.Redis, clock: StoredClock, store: RedisDeliveries
 ) -> None:
-    """Of two couriers with the same attempt the first word counts: the delivery does not fork."""
+    """If two couriers have the same attempt, the first conclusion counts: the delivery does not fork."""
     end(client, clock, "a")
     slow = one(store)
     clock.advance(LEASE_SECONDS)
@@ -162,7 +162,7 @@ def test_an_event_outlives_its_record_while_it_is_retried(
 def test_a_delivery_without_its_record_goes(
     client: redis.Redis, clock: StoredClock, store: RedisDeliveries
 ) -> None:
-    """Where the event is gone there is nothing to deliver, and the others are not held up."""
+    """A delivery whose event is gone is dropped, and does not hold up the others."""
     end(client, clock, "a", "b")
     client.delete(f"{SHARD}job:a")
     assert [delivery.job_id for delivery in store.take(32)] == ["b"]
@@ -183,7 +183,7 @@ def test_no_more_are_taken_than_asked_for(
 def test_waiting_deliveries_are_counted_by_destination(
     client: redis.Redis, clock: StoredClock, store: RedisDeliveries
 ) -> None:
-    """In all shards, also those that are leased; one whose record is gone is no longer counted."""
+    """Deliveries of all shards count, leased ones too; one whose record is gone does not."""
     end(client, clock, "a", "b", "gone", hooks=HOOKS)
     client.delete(f"{SHARD}job:gone")
     other = account("globex", "1000/s", burst=100, webhooks=HOOKS[:1])

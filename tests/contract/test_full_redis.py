@@ -52,7 +52,7 @@ class Bench:
         return self.ledger.admit([application("new", OWNER)])
 
     def admit_a_claimed_one(self) -> object:
-        """As of a message that comes again: its id was claimed when there was memory yet."""
+        """Admit a message that comes again: its id was claimed while there was still memory."""
         ((call, _),) = portions([application("new", OWNER)], {0: "name:0"}, 30_000_000, AHEAD_US, 0)
         return self.scripts.run(call)
 

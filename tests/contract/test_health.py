@@ -81,7 +81,7 @@ def connected(server: HealthServer) -> socket.socket:
 
 
 def test_metrics_are_prometheus_text(server: HealthServer) -> None:
-    """What Prometheus scrapes, with a query or without."""
+    """The page is the text that Prometheus scrapes, with a query or without."""
     for path in ("/metrics", "/metrics?x=1"):
         status, content_type, body = ask(server, path)
         assert status == 200 and content_type.startswith("text/plain; version=0.0.4")
@@ -274,7 +274,7 @@ def test_oldest_of_the_slow_goes_first(crowd: Callable[..., list[socket.socket]]
 def test_crowd_from_everywhere_gives_way_too(
     server: HealthServer, crowd: Callable[..., list[socket.socket]]
 ) -> None:
-    """Where each address has one place and all are taken, the oldest goes (E9)."""
+    """The oldest connection is closed if each address has one place and all are taken (E9)."""
     slow = [crowd(1, b"", f"127.0.1.{number}")[0] for number in range(1, 11)]
     assert ask(server, "/livez")[0] == 200
     assert is_hung_up_on(slow[0])

@@ -68,7 +68,7 @@ class Case:
         return (self.now_us, self.tat_us, self.ready_us, self.ahead_us, self.pace.packed())
 
     def answer(self) -> list[bytes]:
-        """What the model says, in the script's form: TAT as loaded, slot, new TAT or next slot, TAT on record."""
+        """The model's answer in the script's form: TAT as loaded, slot, new TAT or next slot, TAT on record."""
         tat = possible(self.tat_us, self.now_us, self.pace)
         answer = grant(tat, self.now_us, self.ready_us, self.ahead_us, self.pace)
         slot, at = ("", answer) if isinstance(answer, int) else answer
@@ -165,7 +165,7 @@ class Sender:
         return f"job-{self._count}"
 
     def _send(self, worker: RedisLedger, lease: Lease) -> None:
-        """On the worker's own clock, which nobody sets."""
+        """Send on the worker's own clock, which nobody sets."""
         opens, closes = (round(moment * 1_000_000) for moment in (lease.slot.opens, lease.slot.closes))
         self.slots[lease.job.account].append((opens, closes))
         decisions.settle(worker, lease, None, Tally(sent=1), placed(lease))
@@ -223,7 +223,7 @@ def test_a_clock_that_is_set_keeps_every_limit(
 
 
 def test_prompt_workers_use_the_rate(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With jobs waiting and workers that ask within 5 ms, at least 99 % of each rate is used."""
+    """At least 99 % of each rate is used while jobs wait and workers ask within 5 ms."""
     read_time_from_keys(monkeypatch)
     owners = [account("acme", "10/s"), account("globex", "40/s")]
     sender = Sender(client, random.Random(7), owners, late_us=5_000)

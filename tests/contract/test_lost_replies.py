@@ -71,7 +71,7 @@ def test_admission_whose_reply_was_lost_is_given_again(
 def test_the_lease_of_a_lost_reply_carries_the_job_on_record(
     ledger: RedisLedger, scripts: Deaf, account: Account
 ) -> None:
-    """Where another job of the same id comes before the first one is given again, its number is not dialled (D5)."""
+    """If another job of the same id comes before the first one is given again, its number is not dialled (D5)."""
     first = application(account, "a", may_dial=True)
     scripts.deaf_to = "admit"
     with pytest.raises(StoreUnavailable):

@@ -34,7 +34,7 @@ OPTIONAL = ("INFO", "CONFIG", "CLIENT", "SCRIPT", "MEMORY", "OBJECT", "KEYS", "D
 
 @pytest.fixture(scope="module")
 def renamed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """On which they have other names."""
+    """A Redis on which the commands have other names."""
     options = [word for name in OPTIONAL for word in ("--rename-command", name, f"hidden-{name}")]
     with RedisServer(tmp_path_factory.mktemp("renamed"), *options) as server:
         yield server.url
@@ -42,7 +42,7 @@ def renamed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def forbidden(redis_url: str) -> Iterator[str]:
-    """On which the user may not call them."""
+    """A Redis on which the user may not call the commands."""
     denied = [f"-{name.lower()}" for name in OPTIONAL]
     with redis.Redis.from_url(redis_url) as admin:
         rights: Any = ["+@all", *denied]
@@ -67,7 +67,7 @@ def client(url: str) -> Iterator[redis.Redis]:
 
 
 def test_a_job_is_admitted_settled_and_told_once(client: redis.Redis) -> None:
-    """Without INFO nobody can ask whether the file has it; it counts as written, also the first time a script runs."""
+    """A job counts as written if INFO is missing to ask for it, also the first time a script runs."""
     scripts = store_scripts(client)
     ledger, outbox = redis_ledger(scripts), RedisOutbox(scripts)
     (lease,) = ledger.admit([application("a", OWNER)])

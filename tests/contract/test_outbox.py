@@ -86,7 +86,7 @@ class TestOutbox:
         assert got == recorded
 
     def test_a_second_relay_waits_for_the_owner(self, scripts: Scripts) -> None:
-        """While one relay publishes a shard nobody else is given its events; once it is empty anyone may."""
+        """Only one relay at a time gets the events of a shard; once the shard is empty any relay may."""
         record(scripts, "a")
         first, second = RedisOutbox(scripts), RedisOutbox(scripts)
         assert bodies(first) and not bodies(second)
@@ -96,7 +96,7 @@ class TestOutbox:
         assert bodies(second) and not bodies(first)
 
     def test_the_events_of_a_lost_relay_go_to_the_next(self, scripts: Scripts, client: redis.Redis) -> None:
-        """When the owner has said nothing for its time, another one publishes what was not struck off."""
+        """If the owner has been silent for its time, another relay publishes the events that were not struck off."""
         recorded = record(scripts, "a")
         lost, heir = RedisOutbox(scripts), RedisOutbox(scripts)
         lost.next()
@@ -106,7 +106,7 @@ class TestOutbox:
     def test_an_owner_that_comes_back_late_strikes_off_nothing(
         self, scripts: Scripts, client: redis.Redis
     ) -> None:
-        """What it had been given may be published twice, but nothing unpublished is dropped."""
+        """A late owner's events may be published twice, but no unpublished event is dropped."""
         record(scripts, "a")
         late, heir = RedisOutbox(scripts), RedisOutbox(scripts)
         late.next()
@@ -176,7 +176,7 @@ class TestRelay:
         assert sorted(printer.printed) == sorted(recorded) and sum(counted) == 3
 
     def test_a_broker_that_is_away_costs_no_event(self, scripts: Scripts) -> None:
-        """What could not be published is published when the broker is back, in order, nothing twice."""
+        """Unpublished events are published when the broker is back, in order and none twice."""
         recorded, printer = record(scripts, "a", "b"), Printer()
         relay = Relay(RedisOutbox(scripts), printer, lambda _: None)
         printer.away = True

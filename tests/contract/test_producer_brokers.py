@@ -27,7 +27,7 @@ def jobs(count: int) -> list[dict[str, str]]:
 
 
 def waiting(url: str, account: str = "acme") -> list[Any]:
-    """What lies in the account's queue."""
+    """Return the messages in the account's queue."""
     with Connection(url) as connection, connection.channel() as channel:
         found = []
         while message := channel.basic_get(queue_of(account).name, no_ack=True):
@@ -43,7 +43,7 @@ def test_jobs_lie_in_the_queue(broker: str) -> None:
 
 
 def test_accounts_are_spread_over_their_shards_queues(broker: str) -> None:
-    """On a connection that has sent to some of them before, too; none is lost for a queue that is not there yet."""
+    """Each account's job goes to its shard's queue, on a used connection too, and none is lost for a missing queue."""
     accounts = [f"a{n}" for n in range(100)]
     assert {queue_of(account) for account in accounts} == set(SHARD_QUEUES)
     with Producer(broker) as producer:

@@ -87,7 +87,7 @@ def test_environment_names_no_proxy_for_calls(play: Play, monkeypatch: pytest.Mo
 
 
 def test_gate_opens_before_any_byte_is_written(play: Play) -> None:
-    """At the gate the connection stands and the server has received nothing."""
+    """When the gate opens, the connection is open and the server has received nothing."""
     asked, seen = threading.Event(), []
 
     def look(peer: Peer) -> None:
@@ -196,7 +196,7 @@ def test_connection_that_one_of_two_fields_closes_is_not_kept(play: Play) -> Non
     "answer", [reply(b""), reply(b"<p>", "503 Busy"), reply(b"", "302 Found"), reply(b"{}")]
 )
 def test_connection_is_not_kept_after_other_answers(play: Play, answer: bytes) -> None:
-    """What a server sends that cannot be used may not be all that it sends."""
+    """A connection is closed after an unusable answer, because the server may send more."""
     provider = play(answers(answer), answers(reply()))
     caller = Caller(provider.url)
     caller.fails()
@@ -281,7 +281,7 @@ def test_wait_at_the_gate_counts_as_idle_time(
 
 
 def test_each_call_has_a_connection_of_its_own_where_none_is_kept(play: Play) -> None:
-    """With PROXSTOP_KEEPALIVE=off no second answer, however late, can be taken for another call's (E14)."""
+    """PROXSTOP_KEEPALIVE=off prevents that a second, late answer is taken for that of another call (E14)."""
     late = threading.Event()
 
     def twice(peer: Peer) -> None:
@@ -307,7 +307,7 @@ STRAY: dict[str, bytes] = {
 
 @pytest.mark.parametrize("answer", STRAY.values(), ids=STRAY.keys())
 def test_stray_bytes_never_become_the_next_calls_answer(play: Play, answer: bytes) -> None:
-    """What is left of one exchange is dropped with its connection."""
+    """Bytes left over from one exchange are dropped with its connection."""
     provider = play(answers(answer), answers(reply()))
     caller = Caller(provider.url)
     with contextlib.suppress(Redial):
@@ -391,7 +391,7 @@ def test_balance_is_read(play: Play) -> None:
 
 
 def test_balance_with_a_wrong_key_is_an_account_problem(play: Play) -> None:
-    """So that `doctor` can tell a wrong key from a provider that is away."""
+    """A wrong key is an account problem, so that `doctor` can tell it from an unreachable provider."""
     provider = play(answers(reply(INVALID.replace(b"INVALID_TELEPHONE", b"INVALID_KEY"))))
     with pytest.raises(AccountProblem):
         Caller(provider.url).client.balance(KEY)

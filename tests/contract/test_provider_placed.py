@@ -100,7 +100,7 @@ def test_ref_in_the_body_is_a_placed_call(play: Play, fmt: str, answer: bytes) -
     ],
 )
 def test_ref_of_another_shape_is_a_placed_call(play: Play, answer: bytes, ref: str) -> None:
-    """What stands alone in a response is told, cleaned, as the ref: the phone rings, and is not rung again (A7)."""
+    """A text alone in a response is reported, cleaned, as the ref: the phone rings, and is not rung again (A7)."""
     provider = play(answers(reply(answer)))
     caller = Caller(provider.url)
     assert caller.call() == ref

@@ -64,7 +64,7 @@ def park(request: pytest.FixtureRequest) -> Callable[[Job], None]:
 
 
 def jobs(clock: StoredClock) -> list[Job]:
-    """Of every form that the fields of a job can take in a record."""
+    """Jobs with fields of every form that a record can hold."""
     until = moment(clock.now_us + 60_123_456).isoformat()
     return [
         job("plain"),
@@ -83,7 +83,7 @@ def jobs(clock: StoredClock) -> list[Job]:
 def test_a_waiting_job_is_leased_as_it_came(
     number: int, park: Callable[[Job], None], ledger: RedisLedger, clock: StoredClock
 ) -> None:
-    """With all its fields, its times and the reason of its wait, whichever version wrote it down."""
+    """A waiting job is leased with all its fields, its times and the reason of its wait, as any version wrote it."""
     one, came_us = jobs(clock)[number], clock.now_us
     park(one)
     clock.advance(3)
@@ -100,7 +100,7 @@ def test_a_job_is_shown_the_same_in_either_form(
     client: redis.Redis,
     clock: StoredClock,
 ) -> None:
-    """While it waits for the first time, with its history, and with its note."""
+    """A job in its first wait is shown the same in either form, with its history and its note."""
     one = jobs(clock)[number]
     views = []
     for park in (now, before):
@@ -118,7 +118,7 @@ def test_a_job_is_shown_the_same_in_either_form(
 def test_the_first_wait_stays_in_the_history(
     park: Callable[[Job], None], ledger: RedisLedger, client: redis.Redis, clock: StoredClock
 ) -> None:
-    """With its own time, when other steps have followed: leased, parked again, ended."""
+    """The first wait stays in the history with its own time after later steps: leased, parked again, ended."""
     park(job("a"))
     accepted = shown(client, "a").accepted_us
     clock.advance(1)
@@ -180,7 +180,7 @@ def test_an_ended_job_leaves_no_pin_in_either_form(
 def test_a_waiting_record_is_kept_in_the_tight_form(
     number: int, now: Callable[[Job], None], client: Any, clock: StoredClock
 ) -> None:
-    """What is long lies beside it, as one long field would take the whole record apart."""
+    """Long texts are stored beside a waiting record, because one long field would cost it the compact form."""
     one = jobs(clock)[number]
     now(one)
     assert client.object("encoding", f"{SHARD}job:{one.id}") in (b"listpack", b"ziplist")

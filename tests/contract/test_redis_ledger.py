@@ -39,7 +39,7 @@ def go(ledger: RedisLedger, job_id: str = "a", **limits: Any) -> Lease:
 
 
 def reclaimed(ledger: RedisLedger, clock: StoredClock, looks: int) -> list[str]:
-    """By the store's own clock, which goes on with Redis' from look to look."""
+    """Reclaim by the store's own clock, which moves with Redis' clock at each look."""
     found: list[str] = []
     for _ in range(looks):
         clock.set_store(0.9)
@@ -77,7 +77,7 @@ class TestServer:
         assert ledger.admit([application("a", account())]) == [Seen("placed")]
 
     def test_a_server_that_takes_no_writes_is_unavailable(self, client: redis.Redis) -> None:
-        """Without the replicas it must have: StoreUnavailable, and nothing half written."""
+        """A server without its required replicas raises StoreUnavailable, and nothing is half written."""
         ledger = real_time(client)
         lease = go(ledger, "first", burst=9)
         client.config_set("min-replicas-to-write", "3")
@@ -105,7 +105,7 @@ class TestServer:
         go(ledger, "a", burst=9)
 
     def test_a_kill_of_the_server_loses_nothing_it_confirmed(self, tmp_path: Path) -> None:
-        """With an append-only file, jobs, limits and fences outlive a SIGKILL, and calls in between are refused."""
+        """Jobs, limits and fences outlive a SIGKILL of a server with an append-only file; calls meanwhile fail."""
         with RedisServer(tmp_path) as server, connect(server.url) as client:
             ledger = real_time(client)
             lease = go(ledger, rate="1/h")
@@ -120,7 +120,7 @@ class TestServer:
             assert ledger.admit([application("a", account(rate="1/h"))]) == [Seen("placed")]
 
     def test_slots_are_told_in_this_process_time(self, client: redis.Redis) -> None:
-        """On real clocks a slot opens about now, closes after it, and Redis' time is known to some milliseconds."""
+        """A slot opens about now on real clocks, closes later, and Redis' time is known to some milliseconds."""
         lease = go(real_time(client), rate="1/s")
         seconds, microseconds = client.time()
         assert 0 < lease.slot.closes - lease.slot.opens < 2
@@ -134,7 +134,7 @@ class TestStrayKeys:
     def test_deleted_records_stop_nobody(
         self, client: redis.Redis, ledger: RedisLedger, clock: StoredClock
     ) -> None:
-        """Of jobs whose records someone deleted, in hand, waiting or expiring, only the index entries go."""
+        """Jobs whose records someone deleted, in hand, waiting or expiring, leave the indexes without an error."""
         for name in ("held", "waits", "expires"):
             ledger.admit([application(name, account(burst=9, ttl=20), may_dial=name == "held")])
         client.delete(*(f"{SHARD}job:{name}" for name in ("held", "waits", "expires")))
@@ -178,7 +178,7 @@ class TestStrayKeys:
     def test_an_account_whose_limits_are_lost_sends_nothing(
         self, client: redis.Redis, ledger: RedisLedger, clock: StoredClock
     ) -> None:
-        """Without a pace on record a lease leaves no time to send; the renewal brings the pace back."""
+        """A lease leaves no time to send if no pace is on record; the renewal brings the pace back."""
         ledger.admit([application("a", account(), may_dial=False)])
         client.delete(f"{SHARD}limit:acme")
         (lease,) = release(ledger)
@@ -188,7 +188,7 @@ class TestStrayKeys:
 
 
 class TestBatch:
-    """What comes together goes to Redis together."""
+    """Jobs that come together go to Redis together."""
 
     def test_jobs_that_come_together_keep_their_order(
         self, ledger: RedisLedger, client: redis.Redis, clock: StoredClock
@@ -239,7 +239,7 @@ class TestBatch:
 
 
 class TestRecord:
-    """What a job leaves behind."""
+    """The record that a job leaves."""
 
     def test_an_ended_job_keeps_no_pin(self, client: Any, ledger: RedisLedger) -> None:
         """Once a job has ended, neither its PIN nor its number is in any key, and its record goes in time."""
@@ -271,7 +271,7 @@ class TestRecord:
         assert len(client.hget(f"{SHARD}job:a", "history") or b"") <= 4000
 
     def test_a_waiting_job_is_small(self, client: redis.Redis, ledger: RedisLedger) -> None:
-        """With a UUID, all its keys and its places in indexes together."""
+        """A waiting job with a UUID is small, with all its keys and its index entries."""
         names = [f"{n:08}-1111-2222-3333-444444444444" for n in range(3000)]
         before = int(client.info("memory")["used_memory"])
         ledger.admit([application(name, account(), may_dial=False) for name in names])
@@ -308,7 +308,7 @@ class TestOperatorsHold:
     def test_a_call_under_way_does_not_end_the_operators_hold(
         self, ledger: RedisLedger, clock: StoredClock, client: redis.Redis
     ) -> None:
-        """Neither a probe that gets through nor a refusal changes what the operator said."""
+        """The operator's hold stays, whether a call under way succeeds or is refused."""
         decisions.hold(ledger, go(ledger, burst=5), Tally(sent=1), "NO_POINTS")
         clock.advance(5)
         (probe,) = release(ledger)
@@ -357,7 +357,7 @@ class TestStrangers:
         assert all(0 < left_ms <= STRANGER_MS for left_ms in found)
 
     def test_a_stranger_is_shown(self, client: redis.Redis, ledger: RedisLedger) -> None:
-        """While it is remembered, `callworker job` finds it without knowing the account (E7)."""
+        """`callworker job` finds a remembered stranger without knowing the account (E7)."""
         turn_away(ledger, "a")
         view = JobViews(client).find("a")
         assert view is not None and (view.account, view.state) == ("nosuch", "rejected")

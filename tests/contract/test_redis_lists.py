@@ -101,7 +101,7 @@ def test_messages_of_one_tag_do_not_displace_each_other(
 
 
 def kombu_files(client: redis.Redis, raw: bytes, exchange: str, routing_key: str) -> None:
-    """What kombu's own QoS does, in its own spelling: with spaces, and nothing but ASCII."""
+    """File a message as kombu's own QoS does, in its spelling: with spaces, and ASCII only."""
     client.hset(UNACKED, "tag", json.dumps([json.loads(raw), exchange, routing_key]))
     client.zadd(INDEX, {"tag": 1.5})
 
@@ -148,7 +148,7 @@ UNREADABLE = ["{", "[]", "[1,2]", '["x","calls"]', '[{},"calls",7]', "17", "null
 def test_what_cannot_be_read_stays_filed_and_is_told(
     client: redis.Redis, lists: RedisLists, filed: str
 ) -> None:
-    """Once, not again until it has lain for as long once more; and it is gone when it is acknowledged."""
+    """An unreadable message is reported once for each such period, and is gone when it is acknowledged."""
     client.hset(UNACKED, "odd", filed)
     client.zadd(INDEX, {"odd": 1})
     messages, (odd,), _ = lists.restore_older_than(15)
@@ -229,7 +229,7 @@ def test_with_a_key_of_filing_spoiled_nothing_is_taken_or_lost(
 
 
 def test_a_lost_message_whose_list_is_spoiled_stays_filed(client: redis.Redis, lists: RedisLists) -> None:
-    """Until the list is put right; then it goes back (B8)."""
+    """The message stays filed until the list is repaired; then it goes back (B8)."""
     client.lpush("calls", message())
     lists.fetch(10, [])
     client.set("calls", "x")

@@ -39,15 +39,15 @@ class Worker:
 
 
 def listeners(client: redis.Redis) -> int:
-    """How many connections hear of changes to lists."""
+    """Return how many connections are notified of changes to lists."""
     return len(cast(Any, client.client_list(_type="pubsub")))
 
 
 class TestRedisQueue:
-    """What a worker does with the lists."""
+    """How a worker reads the lists."""
 
     def test_in_quiet_times_it_listens(self, client: redis.Redis) -> None:
-        """What comes then is taken at the next turn, and after that it looks often again, without a bell."""
+        """A message in quiet times is taken at the next turn; then the worker polls often again, without a bell."""
         worker = Worker(client)
         for _ in range(3):
             worker.later(QUIET_SECONDS)
@@ -58,7 +58,7 @@ class TestRedisQueue:
         assert listeners(client) == 0
 
     def test_a_bell_that_does_not_ring_holds_nothing_up(self, client: redis.Redis) -> None:
-        """What came before it was hung, or was not told of, is found by looking."""
+        """Messages for which the bell did not ring are found by polling."""
         client.lpush("calls", message())
         worker = Worker(client)
         worker.clock.advance(QUIET_SECONDS)
@@ -90,7 +90,7 @@ class TestRedisQueue:
         assert is_filed(client) == (0, 0)
 
     def test_a_lost_workers_messages_are_taken_over(self, client: redis.Redis) -> None:
-        """Once it has kept nothing for a while; they come as redelivered."""
+        """The messages of a worker that has been silent for a while are taken over, marked as redelivered."""
         client.lpush("calls", message())
         Worker(client).queue.turn()
         age(client, ABANDONED_SECONDS - 1)
@@ -150,7 +150,7 @@ class TestRedisQueue:
         assert is_filed(client) == (3, 3) and len(other.taker.entries) == 1
 
     def test_what_cannot_be_read_is_handed_over_as_broken(self, client: redis.Redis) -> None:
-        """So that it is buried with a reason; it is handed over once, and struck off when that is done."""
+        """An unreadable message is handed over once, to be buried with a reason, and then struck off."""
         client.hset(UNACKED, "odd", '[{"body": "c2VjcmV0IHBpbiA0MzIxIGFuZCBtb3Jl"}, 7, 8]')
         client.zadd(INDEX, {"odd": 1})
         worker = Worker(client)
@@ -177,7 +177,7 @@ class TestRedisQueue:
         assert len(queued(client)) == MAX_RESTORE + 7
 
     def test_closing_hands_back_what_is_not_on_record(self, client: redis.Redis) -> None:
-        """What is done is struck off, the rest lies in its list for others."""
+        """Messages that are done are struck off; the others go back to their list for other workers."""
         client.lpush("calls", message(), message())
         worker = Worker(client)
         worker.queue.turn()
@@ -189,7 +189,7 @@ class TestRedisQueue:
     def test_an_error_nobody_foresaw_loses_nothing(
         self, client: redis.Redis, armed: Callable[[str], None], fail: str
     ) -> None:
-        """What was to be acknowledged still is; what was fetched and not handed over is put back in time."""
+        """Acknowledgements are still made, and messages fetched but not handed over are put back in time."""
         client.lpush("calls", message())
         worker = Worker(client)
         worker.queue.turn()

@@ -77,7 +77,7 @@ def test_wrong_password_is_one_line(redis_url: str, user: Callable[..., str]) ->
 
 @pytest.mark.parametrize("key", [BINDINGS, "results"])
 def test_key_of_another_type_is_a_refusal(client: redis.Redis, redis_url: str, key: str) -> None:
-    """Where bindings or events would be kept lies something else: nothing leaves, and that is no broker away (B3)."""
+    """If the key for bindings or events has another type, no event leaves, which is a refusal, no outage (B3)."""
     client.set(key, "something else")
     with closing(ResultsQueue(redis_url)) as queue:
         with pytest.raises(BrokerRefused, match="(?i)wrong kind|WRONGTYPE"):
@@ -88,7 +88,7 @@ def test_key_of_another_type_is_a_refusal(client: redis.Redis, redis_url: str, k
 
 
 def test_foreign_members_among_the_bindings_do_no_harm(client: redis.Redis, redis_url: str) -> None:
-    """What cannot be read as a binding leads nowhere; the events go their way (B3)."""
+    """An unreadable binding is ignored, and the events still go to the others (B3)."""
     client.sadd(BINDINGS, b"\xff\xfe", "nonsense", "a\x06\x16(\x06\x16results", "#\x06\x16^.*?$\x06\x16")
     with closing(ResultsQueue(redis_url)) as queue:
         queue.publish(EVENT)

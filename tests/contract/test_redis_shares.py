@@ -27,7 +27,7 @@ def several(client: redis.Redis) -> RedisLists:
 
 
 def test_a_flood_in_one_list_leaves_the_others_their_share(client: redis.Redis, several: RedisLists) -> None:
-    """What has just come into another list is taken with the first batch, which is full all the same."""
+    """A new message in another list is taken with the first batch, which is still full."""
     client.lpush("calls.3", *(message(routing_key="calls.3", id=n) for n in range(1000)))
     client.lpush("calls.7", message(routing_key="calls.7", id="behind"))
     taken = [json.loads(filed.raw)["id"] for filed in several.fetch(256, []).messages]
@@ -36,7 +36,7 @@ def test_a_flood_in_one_list_leaves_the_others_their_share(client: redis.Redis, 
 
 @pytest.mark.parametrize("most", [4, 40, 103])
 def test_full_lists_give_alike(client: redis.Redis, several: RedisLists, most: int) -> None:
-    """As far as the room can be divided, in the order of each; a priority's list is one of its queue's."""
+    """Full lists get equal shares if room allows, each in its order; priority lists belong to their queue."""
     for name in SHARES:
         client.lpush(name, *(message(routing_key=name, id=n) for n in range(100)))
     taken: dict[str, list[int]] = {name: [] for name in SHARES}
@@ -70,7 +70,7 @@ def test_a_shards_message_goes_back_to_its_own_list(client: redis.Redis, several
 def test_a_worker_that_knows_no_shards_loses_none_of_their_messages(
     client: redis.Redis, lists: RedisLists, several: RedisLists
 ) -> None:
-    """While workers are upgraded: an older one puts back into `calls` what a newer one had taken and lost."""
+    """During an upgrade an older worker puts messages that a newer one lost back into `calls`."""
     raw = message("", routing_key="calls.11")
     client.lpush("calls.11", raw)
     several.fetch(1, [])
@@ -80,7 +80,7 @@ def test_a_worker_that_knows_no_shards_loses_none_of_their_messages(
 
 
 def test_what_is_too_large_is_filed_by_size_and_beginning(client: redis.Redis, lists: RedisLists) -> None:
-    """Neither the reply nor Redis keeps the rest; put back and taken again it is told alike (E6)."""
+    """Neither the reply nor Redis keeps the rest; when taken again, the message is reported in the same way (E6)."""
     raw = message(body="y" * LARGE)
     client.lpush("calls", raw)
     (filed,) = lists.fetch(10, []).messages

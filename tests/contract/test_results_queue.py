@@ -255,7 +255,7 @@ def test_reader_waits_a_moment_for_the_first_event_alone(broker: str) -> None:
 
 @on_every_broker
 def test_following_reader_waits_for_more(broker: str) -> None:
-    """With `follow` an empty queue is waited for, and what comes later is yielded."""
+    """With `follow` the reader waits at an empty queue and yields later events."""
     with results(broker) as queue:
         reader = read_results(
             broker, follow=True, pause=lambda _seconds: queue.publish([OutgoingEvent("call.placed", "later")])

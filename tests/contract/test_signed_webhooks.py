@@ -60,7 +60,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 
 def takes(secret: str, hook: Hook) -> bool:
-    """Whether the PyPI package `standardwebhooks` takes it for genuine."""
+    """Return whether the PyPI package `standardwebhooks` accepts the request as genuine."""
     try:
         Webhook(secret).verify(hook.body, dict(hook.headers), json_parse=False)
     except WebhookVerificationError:
@@ -69,7 +69,7 @@ def takes(secret: str, hook: Hook) -> bool:
 
 
 def takes_with(private: str, hook: Hook) -> bool:
-    """Whether one of its `v1a` signatures is that of the public key that was printed for `private`."""
+    """Return whether one of its `v1a` signatures fits the public key that was printed for `private`."""
     public = str(signing_secret(private, "").public_key).removeprefix("whpk_")
     key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public))
     content = f"{hook.event_id}.{hook.headers['webhook-timestamp']}.".encode() + hook.body
@@ -95,7 +95,7 @@ def test_both_kinds_are_in_one_header(scene: Scene) -> None:
 
 @pytest.mark.parametrize("version", list(Version), ids=str)
 def test_rotation_has_no_gap(scene: Scene, version: Version) -> None:
-    """Without a restart: first the old one, then both until the end, then the new one alone."""
+    """A rotation needs no restart: first the old secret signs, then both until the end, then only the new one."""
     old, fits = (scene.secret, takes) if version is Version.V1 else (scene.private, takes_with)
     assert fits(old, scene.sent())
     new = scene.rotate(version, datetime.now(UTC) + timedelta(hours=1))

@@ -33,7 +33,7 @@ def test_an_entry_is_handed_over_as_a_request(
 
 
 def test_entries_come_in_order_and_once(client: redis.Redis, intake: StreamSource, taker: Taker) -> None:
-    """What was handed over is not read again, whether it is done or not."""
+    """An entry that was handed over is not read again, done or not."""
     for name in "abc":
         add(client, name)
     intake.turn()
@@ -80,7 +80,7 @@ def test_workers_share_the_stream(client: redis.Redis, intake: StreamSource, tak
 def test_an_entry_that_is_no_job_is_handed_over_as_broken(
     client: redis.Redis, intake: StreamSource, taker: Taker, fields: Any, reason: str
 ) -> None:
-    """With the reason, so that it is buried and leaves the stream; those behind it are read as ever."""
+    """Such an entry carries the reason, is buried and leaves the stream; those after it are read as usual."""
     client.xadd(STREAM, fields)
     add(client, "b")
     intake.turn()
@@ -92,7 +92,7 @@ def test_an_entry_that_is_no_job_is_handed_over_as_broken(
 
 
 def test_an_entry_with_two_jobs_is_broken(client: redis.Redis, intake: StreamSource, taker: Taker) -> None:
-    """Neither is dialled: a client's reply as a map would show the last one alone (C9)."""
+    """Neither job is dialled: a client that reads the entry as a map would see only the last one (C9)."""
     second = json.dumps(JOB | {"id": "b"})
     untyped: Any = client
     untyped.execute_command("XADD", STREAM, "*", "job", json.dumps(JOB), "job", second)
@@ -102,7 +102,7 @@ def test_an_entry_with_two_jobs_is_broken(client: redis.Redis, intake: StreamSou
 
 
 def test_a_worker_takes_no_more_than_it_can_hold(client: redis.Redis, taker: Taker) -> None:
-    """With as many in hand as may be, the rest stays in the stream for others."""
+    """Entries beyond a worker's limit stay in the stream for others."""
     intake = worker_on(client, taker, max_batch=2, max_in_hand=3)
     for name in "abcdefg":
         add(client, name)
@@ -194,7 +194,7 @@ def test_no_more_is_read_than_there_is_room_for(
 def test_a_key_of_another_type_is_named(
     client: redis.Redis, intake: StreamSource, taker: Taker, spoil: str
 ) -> None:
-    """Without an error, which other ways in would suffer from; put right, it is read without a restart (B8)."""
+    """A wrong key raises no error, which would harm other ways in; once repaired, it is read without a restart (B8)."""
     getattr(client, spoil)(STREAM, "x")
     assert intake.turn() == 1.0 and intake.wrong == {STREAM}
     intake.close()

@@ -16,7 +16,7 @@ from worker.inbound.upkeep import ABANDONED_SECONDS
 
 
 def test_a_lost_workers_entries_are_claimed(client: redis.Redis, taker: Taker) -> None:
-    """What a worker took and never finished goes to another, said to be redelivered, and can be finished there."""
+    """An entry that a lost worker did not finish goes to another, marked as redelivered, and can be finished there."""
     lost = Taker()
     add(client, "a")
     worker_on(client, lost).turn()
@@ -123,7 +123,7 @@ def test_many_abandoned_entries_are_claimed_without_a_pause(client: redis.Redis,
 
 
 def test_an_entry_that_was_trimmed_is_no_job(client: redis.Redis, taker: Taker) -> None:
-    """What a producer's MAXLEN cut away while a lost worker had it is neither claimed nor buried."""
+    """An entry that a producer's MAXLEN removed while a lost worker had it is neither claimed nor buried."""
     add(client, "a")
     worker_on(client, Taker()).turn()
     client.xtrim(STREAM, maxlen=0, approximate=False)
@@ -134,7 +134,7 @@ def test_an_entry_that_was_trimmed_is_no_job(client: redis.Redis, taker: Taker) 
 def test_an_acknowledgement_that_fails_is_made_up_for(
     client: redis.Redis, taker: Taker, own_clock: FakeClock
 ) -> None:
-    """With Redis away the entry stays pending, nothing is raised, and it is claimed and finished later."""
+    """If Redis is away the entry stays pending without an error, and is claimed and finished later."""
     intake = worker_on(client, taker, own_clock, abandoned_seconds=0)
     add(client, "a")
     intake.turn()
@@ -209,7 +209,7 @@ def test_leaving_a_stream_that_is_gone_is_no_error(client: redis.Redis, intake: 
 def test_consumers_of_lost_workers_are_removed(
     client: redis.Redis, intake: StreamSource, taker: Taker, own_clock: FakeClock
 ) -> None:
-    """Those that have been idle for long and have nothing pending; never one with an entry in hand.
+    """Consumers that have been idle for long are removed, but never one with an entry in hand.
 
     The worker that looks may be a consumer itself: on Valkey 9 and Redis 8 a look that finds nothing makes it one, on
     Redis 7 it does not (D1).
@@ -241,7 +241,7 @@ def test_a_worker_whose_consumer_was_removed_reads_on(
 
 
 def test_a_lost_workers_large_entries_are_claimed_cut(client: redis.Redis, taker: Taker) -> None:
-    """As they are read, so they are claimed: by size and beginning (E6)."""
+    """Large entries are claimed as they are read: by size and beginning (E6)."""
     client.xadd(STREAM, {"job": "y" * (8 * 2**20), "other": "z"})
     client.xadd(STREAM, {"jab": "y" * (8 * 2**20)})
     lost = worker_on(client, Taker())

@@ -284,7 +284,7 @@ FLOODS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS.keys())
 def test_flood_of_headers_is_not_read_to_its_end(sender: WebhookSender, flood: bytes) -> None:
-    """Neither the number of interim answers nor the bytes of all headers together are without a bound (A6)."""
+    """The number of interim answers and the bytes of all headers together are bounded (A6)."""
 
     def behaviour(sock: socket.socket) -> None:
         sock.sendall(flood)
@@ -481,7 +481,7 @@ def test_environment_and_cookies_play_no_part(sender: WebhookSender, monkeypatch
 
 
 def test_lost_secret_is_a_configuration_error() -> None:
-    """Without its secret nothing can be signed: the operator's variable is named, and nothing is sent."""
+    """The error names the operator's variable, and nothing is sent unsigned."""
     with subscriber(answering("200 OK")) as server:
         with closing(WebhookSender(Secrets({}))) as sender, pytest.raises(ConfigurationError, match="NEW"):
             send(sender, server.url)

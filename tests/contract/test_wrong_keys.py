@@ -199,7 +199,7 @@ SCENES = (
 
 @dataclass(frozen=True)
 class Facts:
-    """What the store says of the two jobs, all that no clock or chance decides."""
+    """What the store says of the two jobs, without values that depend on clock or chance."""
 
     states: dict[str, str]
     events: tuple[str, ...]
@@ -270,7 +270,7 @@ def test_a_wrong_key_leaves_nothing_half_done(bench: Bench, scene: Scene, key: s
 
 @pytest.mark.parametrize("name", ["due", "expiry", "leases", "outbox", "relay", "deliveries", "pending"])
 def test_a_wrong_key_of_a_shard_stops_no_other_shard(bench: Bench, name: str) -> None:
-    """What looks for work on all shards at once gets that of the others, and says which key is wrong (E12)."""
+    """A look for work on all shards gets that of the others, and says which key is wrong (E12)."""
     there = account("globex", rate="100/s", burst=9, webhooks=(HOOK,))
     assert shard_of("globex") != shard_of("acme")
     bench.wait("a")
@@ -302,7 +302,7 @@ def test_a_wrong_record_holds_up_no_other_job(bench: Bench) -> None:
 
 
 def test_a_wrong_lane_holds_up_no_other_account(bench: Bench) -> None:
-    """Of the same shard, although it is due for longer, and a place for one call alone is free (E12)."""
+    """Another account of the shard is served, even if the wrong lane is due earlier and one place is free (E12)."""
     there = account("account-34", rate="100/s")
     assert shard_of(there.name) == shard_of("acme")
     bench.wait("a")
