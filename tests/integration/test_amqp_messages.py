@@ -81,7 +81,7 @@ def still_works(stack: Stack) -> None:
 
 
 def test_properties_that_no_library_reads_stop_nobody(stack: Stack) -> None:
-    """On every queue the job is placed: what nobody needs of its message may hold anything (E2)."""
+    """The job is placed from every queue, whatever is in properties that nobody needs (E2)."""
     jobs = []
     for kind, unreadable in UNREADABLE.items():
         for queue in QUEUES:

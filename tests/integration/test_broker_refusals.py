@@ -91,7 +91,7 @@ def test_refusal_at_the_start_is_one_line(stack: Stack, node: GuardedNode, how: 
 
 
 def test_lines_before_the_start_are_log_lines_too(stack: Stack, node: GuardedNode) -> None:
-    """What is told while the servers are asked has the form of all other lines (D9)."""
+    """Lines logged while the servers are asked have the form of all other lines (D9)."""
     with Connection(node.url()) as connection:
         connection.default_channel.queue_delete("calls.intake")
         connection.default_channel.queue_declare("calls.intake", durable=False, auto_delete=False)

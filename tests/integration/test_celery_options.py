@@ -47,7 +47,7 @@ def test_options_that_stand_for_a_setting_are_heeded(tmp_path: Path, redis_url: 
 
 
 def test_log_file_that_cannot_be_written_stops_the_start(tmp_path: Path, redis_url: str) -> None:
-    """In one line that names it; lines went to standard error without a word before (B10)."""
+    """One line names the file; before, lines went to standard error without a word (B10)."""
     (tmp_path / "accounts.toml").write_text(accounts_toml({"acme": {"rate": "1/s"}}))
     environ = {
         "PATH": os.environ["PATH"],

@@ -107,7 +107,7 @@ def view(run: Run, job_id: str) -> dict[str, Any]:
 
 
 def test_waiting_job_tells_its_turn(run: Run, ledger: RedisLedger) -> None:
-    """With one call a minute, the third job waits for the rate limit, two slots after the first."""
+    """The third job of an account with one call a minute waits for the rate limit, two slots after the first."""
     admit(ledger, "first", "second", "third")
     told = view(run, "third")
     assert (told["state"], told["phone"], told["note"]) == ("waiting", "******0123", "note 1")
@@ -404,7 +404,7 @@ def test_results_are_taken_as_many_as_asked_for(
 
 
 def test_enqueue_finds_the_embedded_server(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without any address, jobs go to the server that another process runs on the same folder."""
+    """If no address is set, jobs go to the server that another process runs on the same folder."""
     monkeypatch.setenv("CALLWORKER_STATE_DIR", str(tmp_path / "state"))
     lines = "".join(json.dumps({**JOB, "id": f"j-{n}"}) + "\n" for n in range(3))
     with EmbeddedServer(tmp_path / "state") as server:
@@ -431,7 +431,7 @@ def test_doctor_finds_an_evicting_redis(run: Run, client: redis.Redis) -> None:
 
 @pytest.mark.usefixtures("client")
 def test_doctor_is_content_with_a_good_installation(run: Run) -> None:
-    """Where nothing fails the exit status is 0, and people get every finding on a line."""
+    """The exit status is 0 if nothing fails, and people get every finding on a line."""
     result = run("doctor", "--offline")
     assert result.exit_code == 0, result.stdout
     assert "secrets of acme" in result.stdout

@@ -35,7 +35,7 @@ def test_pipe_that_is_closed_early_costs_no_event(redis_url: str) -> None:
 
 
 def test_disk_that_is_full_is_told_in_one_line() -> None:
-    """What standard output does not take is a failure with its cause, and nothing of Python's own follows (D10)."""
+    """A full disk at standard output is a failure with its cause, and no message of Python's follows (D10)."""
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "worker.cli", "--version"],

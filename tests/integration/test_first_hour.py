@@ -43,7 +43,7 @@ LONGEST_SECONDS = 150
 
 @cache
 def may_have_a_network() -> bool:
-    """Whether this user may give a process a network of its own, where every port is free."""
+    """Return whether this user may give a process a network of its own, in which every port is free."""
     with suppress(OSError):
         return subprocess.run([*OWN_NETWORK, "true"], capture_output=True, check=False).returncode == 0
     return False

@@ -120,7 +120,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, own_redis: RedisServer) -> I
 
 
 def leaks(text: str) -> dict[str, list[str]]:
-    """What must not be there, and where it stands."""
+    """Return the texts that must not be there, each with its place."""
     found = {
         name: [text[max(hit.start() - 80, 0) : hit.end() + 20] for hit in pattern.finditer(text)]
         for name, pattern in LEAKS.items()
@@ -157,14 +157,14 @@ def test_every_ending_was_seen(scene: Scene) -> None:
 
 
 def test_output_of_workers_is_clean(scene: Scene) -> None:
-    """At LOG_LEVEL=DEBUG, in both formats, no line that a worker wrote has any of them."""
+    """No line that a worker wrote has any of them, at LOG_LEVEL=DEBUG and in both formats."""
     outputs = [worker.output for worker in scene.workers]
     assert all("leak-" in output for output in outputs)
     assert [leaks(output) for output in outputs] == [{}, {}]
 
 
 def test_events_and_hooks_are_clean(scene: Scene) -> None:
-    """Nor has an event, a webhook's body, or one of its headers, whatever the provider repeated."""
+    """No event, webhook body or header has any of them, even if the provider repeated them."""
     delivered = [one for several in scene.outside.delivered.values() for one in several]
     told = [one.body.decode() + one.routing_key for one in delivered]
     told += [hook.body.decode() + repr(dict(hook.headers)) for hook in scene.receiver.hooks]
@@ -178,6 +178,6 @@ def test_metrics_are_clean(scene: Scene) -> None:
 
 
 def test_redis_forgets_them_with_the_job(scene: Scene) -> None:
-    """Once every job has ended, no key or value in Redis holds any of them, the dead letters included."""
+    """No key or value in Redis, dead letters included, has any of them once every job has ended."""
     assert len(scene.outside.dead_letters()) == 7
     assert [found for text in kept(scene.outside) if (found := leaks(text))] == []

@@ -44,7 +44,7 @@ class Pair:
     outside: Outside
 
     def moments(self, jobs: Sequence[Job]) -> list[float]:
-        """When the provider was asked for any of these jobs, in order."""
+        """Return when the provider got requests for these jobs, in order."""
         phones = {job["phone"] for job in jobs}
         return sorted(served.unix for served in self.sandbox.requests() if served.phone in phones)
 
@@ -122,7 +122,7 @@ def test_no_window_holds_more_than_rate_and_burst(pair: Pair, saturated: Saturat
 
 @pytest.mark.parametrize("account", PACES)
 def test_saturated_rate_is_used(pair: Pair, saturated: Saturated, account: str) -> None:
-    """While jobs wait, requests leave at 99 % of the rate or more."""
+    """Requests leave at 99 % of the rate or more while jobs wait."""
     if saturated.stall_seconds > MAX_STALL_SECONDS:
         pytest.skip(
             f"this machine is too busy to judge by: it stood still for {saturated.stall_seconds:.3f} s"
@@ -140,7 +140,7 @@ def test_rate_per_minute_comes_evenly(pair: Pair, saturated: Saturated) -> None:
 
 
 def test_requests_in_flight_are_bounded(pair: Pair) -> None:
-    """With answers that take two seconds, no more than `concurrency` requests are open at once, and no fewer."""
+    """Exactly `concurrency` requests are open at once while answers take two seconds."""
     jobs = [new_job(f"narrow-{n}", "narrow", phone=f"312555{n}0010") for n in range(9)]
     pair.outside.send(*jobs)
     pair.outside.wait((job["id"] for job in jobs), 30)
@@ -174,7 +174,7 @@ def test_waiting_jobs_expire_on_time(pair: Pair) -> None:
 
 
 def test_flood_of_one_account_delays_no_other(pair: Pair) -> None:
-    """With 5,000 jobs of one account waiting, another account's job is dialled at once."""
+    """An account's job is dialled at once while 5,000 jobs of another account wait."""
     flood = [new_job(f"flood-{n}", "flood") for n in range(5000)]
     pair.outside.stream(*flood)
     wait_until(lambda: pair.outside.redis.xlen("calls.intake") == 0, "the flood is taken in")

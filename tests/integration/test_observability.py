@@ -150,7 +150,7 @@ def test_metric_tells_what_happened(scene: Scene, name: str, labels: Labels, val
 
 
 def test_requests_are_counted_as_the_provider_saw_them(scene: Scene) -> None:
-    """Those of the held account too, which is asked for again now and then."""
+    """The counts include the requests of the held account, which is probed now and then."""
     wait_until(
         lambda: (
             scene.worker.metric("provider_request_seconds_count") == len(scene.provider.asked) >= 9

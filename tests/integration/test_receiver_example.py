@@ -59,7 +59,7 @@ def receiver() -> Iterator[Program]:
 
 
 def headers(body: bytes, secrets: tuple[str, ...] = (SECRET,), age_seconds: int = 0) -> dict[str, str]:
-    """What the worker sends beside `body`, signed with each of `secrets`."""
+    """Return the headers that the worker sends with `body`, signed with each of `secrets`."""
     sent = int(time.time()) - age_seconds
     signature = sign([signing_key(secret) for secret in secrets], EVENT_ID, sent, body)
     return {"webhook-id": EVENT_ID, "webhook-timestamp": str(sent), "webhook-signature": signature}
@@ -73,7 +73,7 @@ def test_receiver_prints_a_genuine_event_once(receiver: Program) -> None:
 
 
 def test_receiver_takes_a_signature_among_others(receiver: Program) -> None:
-    """While a secret is rotated, a request has several signatures."""
+    """The receiver accepts a request with several signatures, as during a rotation."""
     body = json.dumps(EVENT).encode()
     assert receiver.post(body, headers(body, (OTHER_SECRET, SECRET))) == 204
 

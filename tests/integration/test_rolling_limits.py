@@ -46,7 +46,7 @@ class Deploy:
         return old, new
 
     def pace(self) -> str:
-        """What the limit of account acme is at the moment, for all workers."""
+        """Return the current limit of account acme for all workers."""
         with redis.Redis.from_url(self.stack.redis_url) as client:
             found = client.hget(f"{keys.prefix_of('acme')}limit:acme", "pace")
             return found.decode() if isinstance(found, bytes) else ""
@@ -88,7 +88,7 @@ def test_the_newest_file_wins_whoever_admits_last(deploy: Deploy) -> None:
 
 @pytest.mark.endurance
 def test_the_old_limit_is_in_force_again_once_no_worker_has_the_new_file(deploy: Deploy) -> None:
-    """As when a deploy is taken back; the old worker tells that all files agree (B7)."""
+    """The old limit applies again after a rollback, and the old worker logs that all files agree (B7)."""
     old, new = deploy.begin()
     wait_until(lambda: bool(old.told("accounts.files_differ")), "it tells that files differ")
     new.terminate()

@@ -155,7 +155,7 @@ def push_foreign(outside: Outside, good: Job) -> int:
 
 
 def test_messages_of_other_libraries_are_taken_or_buried(intake: Intake) -> None:
-    """What no kombu wrote stops no worker: junk is buried, a plain job without a content type is placed."""
+    """Messages not written by kombu stop no worker: junk is buried, a plain job without a content type is placed."""
     before, good = len(intake.outside.dead_letters()), new_job("foreign")
     junk = push_foreign(intake.outside, good)
     assert len(intake.outside.wait_for_dead_letters(before + junk)) == before + junk

@@ -106,7 +106,7 @@ def test_hook_is_the_event_byte_for_byte_and_signed(scene: Scene) -> None:
 
 
 def test_rotating_secrets_both_sign(scene: Scene) -> None:
-    """While two secrets are listed, a subscriber that knows either can check the hook."""
+    """A subscriber that knows either of two listed secrets can check the hook."""
     scene.outside.send(new_job("rotating", "rotating"))
     (hook,) = scene.hooks("/rotating", 1)
     assert [hook.signed_with(secret) for secret in SECRETS.values()] == [True, True]
@@ -160,7 +160,7 @@ def test_refused_hook_comes_again_unchanged(scene: Scene) -> None:
 
 
 def test_slow_subscriber_holds_up_no_call(scene: Scene) -> None:
-    """While no hook of an account is answered, its calls and their results go on."""
+    """An account's calls and results go on while none of its hooks is answered."""
     jobs = [new_job(f"slow-{n}", "slow") for n in range(40)]
     scene.outside.send(*jobs)
     scene.outside.wait(job["id"] for job in jobs)

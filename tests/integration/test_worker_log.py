@@ -65,7 +65,7 @@ class Unread:
 def test_a_log_that_nobody_reads_stops_neither_calls_nor_the_end(
     stack: Stack, tmp_path: Path, how: str
 ) -> None:
-    """With its pipe full from the first line on, a worker places its calls, answers, and ends when told to (B11)."""
+    """A worker whose log pipe is full from the first line on places its calls, answers, and ends when told to (B11)."""
     environ = {**stack.environ, "METRICS_PORT": str(free_port()), "SHUTDOWN_GRACE": "10"}
     worker = Worker(COMMANDS[how], environ, tmp_path / "unread.log", spawn=Unread())
     stack.workers.append(worker)

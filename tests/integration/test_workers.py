@@ -148,7 +148,7 @@ def test_workers_that_differ_in_their_port_share_the_work(make_stack: MakeStack,
 
 
 def test_provider_that_is_away_is_tried_as_often_as_allowed(make_stack: MakeStack, provider: StandIn) -> None:
-    """Where nobody listens, a job fails after its five attempts, none of which counts as a request sent."""
+    """A job fails after its five attempts if nobody listens, and none of them counts as a request sent."""
     stack = make_stack(PROXSTOP_URL=f"http://127.0.0.1:{free_port()}")
     worker = stack.start()
     job = new_job("away")

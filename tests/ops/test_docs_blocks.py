@@ -50,7 +50,7 @@ def test_each_mark_is_one_of_a_block() -> None:
 
 @pytest.mark.parametrize("block", blocks("sh"), ids=at)
 def test_commands_that_are_shown_exist(block: Block) -> None:
-    """With each option and value, and each target of make."""
+    """Each command, option, value and make target in the pages exists."""
     for arguments in command_lines(block, "callworker"):
         parsed(arguments)
     for words in command_lines(block, "make"):
@@ -75,7 +75,7 @@ def test_json_that_is_shown_is_a_job_or_an_event(block: Block) -> None:
 
 @pytest.mark.parametrize("block", blocks("toml"), ids=at)
 def test_toml_that_is_shown_can_be_loaded(block: Block, tmp_path: Path) -> None:
-    """As an error table, or as accounts; to a webhook that is shown alone belongs an account."""
+    """Each TOML block loads as an error table or as accounts; a webhook shown alone gets an account."""
     document = tomllib.loads(block.code)
     if "codes" in document:
         (tmp_path / "codes.toml").write_text(block.code, encoding="utf-8")

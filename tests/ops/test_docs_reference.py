@@ -29,7 +29,7 @@ def test_page_is_the_one_that_the_code_gives(name: str) -> None:
 
 
 def test_each_section_is_on_one_page() -> None:
-    """What the generator knows is shown once."""
+    """Each section that the generator knows is shown on exactly one page."""
     shown = [section for text in PAGES.values() for section in sections_of(text)]
     assert sorted(shown) == sorted(SECTIONS)
 
@@ -66,18 +66,18 @@ def test_example_of_the_accounts_file_has_every_field() -> None:
 
 
 def rows(text: str, form: str) -> list[str]:
-    """What `form` finds in the first cells of the tables of a page."""
+    """Return what `form` finds in the first cells of a page's tables."""
     return re.findall(rf"^\| {form} \|", text, re.MULTILINE)
 
 
 def test_each_field_of_a_job_is_explained() -> None:
-    """In the order of the model; `exttype` and the languages of the older page are told below the table."""
+    """The fields are in the order of the model; `exttype` and the older page's languages follow below the table."""
     assert rows(PAGES["job.md"], r"`(\w+)`") == [name for name in Job.model_fields if name != "exttype"]
     assert all(word in PAGES["job.md"] for word in ("`exttype`", *LANGUAGES, *EXTENDED_LANGUAGES))
 
 
 def test_each_type_of_event_is_explained() -> None:
-    """In the order in which the program lists them."""
+    """The types of events are explained in the order in which the program lists them."""
     assert rows(PAGES["events.md"], r"`(call\.\w+)`") == [event_type(status) for status in Status]
 
 

@@ -38,7 +38,7 @@ class Terminal:
         return Path(self.environ["HOME"]) / ".local/state/callworker-dev/redis.sock"
 
     def command(self, block: Block) -> list[str]:
-        """What runs a block: word for word, but for the address of Redis where that is the usual one."""
+        """Return the command that runs a block unchanged, except for the usual address of Redis."""
         if block.language == "python":
             return [sys.executable, "-c", block.code.replace(USUAL_REDIS, f"redis+socket://{self.socket}")]
         client = f'redis-cli() {{ command redis-cli -s "{self.socket}" "$@"; }}\n'
@@ -82,7 +82,7 @@ def to_run() -> list[Block]:
 
 
 def fault(terminal: Terminal, block: Block) -> str | None:
-    """What went wrong with a block; None for nothing."""
+    """Return what went wrong with a block; None if nothing did."""
     done = terminal.run(terminal.command(block), terminal.for_block(block))
     if done.returncode == block.status:
         return None

@@ -31,7 +31,7 @@ def test_tutorial_shows_what_dev_prints() -> None:
 
 
 def test_tutorial_shows_the_last_line_of_the_demo() -> None:
-    """With the number of jobs, in a demo that took 14 s."""
+    """The tutorial shows the demo's last line with the number of jobs, for a demo that took 14 s."""
     seen: Any = SimpleNamespace(seconds=14.0)
     (line,) = report._last_word(len(plan()), seen, Verdict((), (), ()))
     assert f"```\n{str(line).strip()}\n```" in TUTORIAL

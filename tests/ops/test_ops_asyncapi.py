@@ -43,7 +43,7 @@ def references(part: Any) -> Iterator[str]:
 
 
 def resolved(reference: str) -> Any:
-    """What a reference leads to, in this document or in a file beside it. Raises KeyError, OSError."""
+    """Return the target of a reference, in this document or in a file beside it. Raises KeyError, OSError."""
     file, _, pointer = reference.partition("#")
     found = json.loads((REFERENCE / file).read_text(encoding="utf-8")) if file else DOCUMENT
     for name in filter(None, pointer.split("/")):
@@ -88,7 +88,7 @@ def published_schema(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]
 
 
 def test_document_is_valid_asyncapi(published_schema: dict[str, Any]) -> None:
-    """By the JSON Schema that the AsyncAPI initiative publishes."""
+    """The document is valid by the JSON Schema that the AsyncAPI initiative publishes."""
     errors = [error.json_path for error in Draft7Validator(published_schema).iter_errors(DOCUMENT)]
     assert errors == []
 
@@ -101,7 +101,7 @@ def test_published_schema_finds_a_mistake(published_schema: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("reference", sorted(set(references(DOCUMENT))))
 def test_reference_leads_somewhere(reference: str) -> None:
-    """In this document and in the schemas beside it."""
+    """Every reference of this document and of the schemas beside it has a target."""
     assert isinstance(resolved(reference), dict)
 
 
@@ -176,7 +176,7 @@ def test_example_of_a_stream_entry_holds_a_job() -> None:
 
 
 def test_example_of_a_webhook_is_signed() -> None:
-    """With the secret that its summary names: a receiver can try its own verification on it."""
+    """The example is signed with the secret in its summary, so that a receiver can try its own verification on it."""
     (example,) = MESSAGES["delivery"]["examples"]
     assert f"whsec_{base64.b64encode(SECRET).decode()}" in example["summary"]
     body = json.dumps(example["payload"], separators=(",", ":")).encode()

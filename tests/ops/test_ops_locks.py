@@ -14,7 +14,7 @@ RUNTIME, DEVELOPMENT = "requirements.lock", "requirements-dev.lock"
 
 
 def pins(name: str) -> dict[str, str]:
-    """What the lock file says of each package behind its name: version, marker and hashes."""
+    """Return for each package the lock file's entry after the name: version, marker and hashes."""
     text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
     return {line.partition("==")[0]: line.partition("==")[2] for line in lines}
@@ -48,7 +48,7 @@ def test_locks_cover_what_the_project_asks_for(project: dict[str, Any]) -> None:
 
 
 def test_locks_agree_with_each_other() -> None:
-    """What is tested with the development lock is what the runtime lock installs."""
+    """The development lock, with which tests run, has the same versions as the runtime lock."""
     development = pins(DEVELOPMENT)
     differing = [
         name for name, rest in pins(RUNTIME).items() if rest.split()[0] != development[name].split()[0]

@@ -92,7 +92,7 @@ def changed(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_job(fields: object) -> bool:
-    """What the worker says."""
+    """Return whether the worker accepts the fields as a job."""
     try:
         Job.parse(fields)
     except InvalidJob:
@@ -120,7 +120,7 @@ def test_schema_is_valid(name: str) -> None:
 
 @pytest.mark.parametrize("changes", GOOD_CHANGES, ids=repr)
 def test_good_job_is_good_by_schema_and_worker(changes: dict[str, Any]) -> None:
-    """What the worker takes, a producer that validates by the schema may send."""
+    """A job that the worker accepts is also valid by the schema."""
     assert is_job(changed(changes))
     validator(JOB).validate(changed(changes))
 
@@ -134,7 +134,7 @@ def test_bad_job_is_bad_by_schema_and_worker(changes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("value", [None, [], "job", 7, [GOOD]], ids=repr)
 def test_what_is_no_object_is_no_job(value: Any) -> None:
-    """Neither the schema nor the worker takes it."""
+    """Neither the schema nor the worker accepts a value that is no object."""
     assert not is_job(value) and not validator(JOB).is_valid(value)
 
 
@@ -197,7 +197,7 @@ def test_what_no_event_holds_is_invalid(changes: dict[str, Any]) -> None:
 
 
 def test_examples_of_jobs_are_valid() -> None:
-    """In README and pages; those for Celery and for this package's producer may leave out the id."""
+    """Examples in README and pages are valid; those for Celery and this package's producer may leave out the id."""
     found = jobs()
     assert len(found) >= 3
     for job in found:

@@ -233,7 +233,7 @@ def test_any_document_is_taken_or_refused_in_one_line(tables: dict[str, object])
 
 
 def test_key_comes_from_environment_or_file(file: Path, tmp_path: Path) -> None:
-    """Without the white space around it, and without a file's byte-order mark, which would be sent with it (C1)."""
+    """The key is read without the white space around it and without a file's byte-order mark (C1)."""
     key_file = tmp_path / "key"
     key_file.write_bytes(b"\xef\xbb\xbftulip-key\r\n\n")
     assert load(file, ACME)["acme"].api_key({"ACME_KEY": " tulip-key "}) == "tulip-key"
@@ -256,7 +256,7 @@ def test_key_comes_from_environment_or_file(file: Path, tmp_path: Path) -> None:
 def test_key_file_that_holds_no_key_is_refused_with_its_cause(
     file: Path, tmp_path: Path, content: bytes, cause: str
 ) -> None:
-    """What would be sent as a wrong key stops the start, and the line never shows it.
+    """A file whose content would be sent as a wrong key stops the start, and the line never shows it.
 
     A second line was ignored before; it may be the newer key, so that nobody can tell which one is meant (C1).
     """
@@ -349,7 +349,7 @@ def test_countries_are_those_that_may_be_dialled(file: Path) -> None:
     [('["call.*"]', {"call.placed", "call.failed"}), ('["call.failed"]', {"call.failed"}), ('["x"]', set())],
 )
 def test_endpoint_gets_the_events_it_asked_for(file: Path, events: str, wanted: set[str]) -> None:
-    """By name or by pattern."""
+    """An endpoint gets the events that it names, by name or by pattern."""
     account = load(file, ACME + HOOK + f"events = {events}\n")["acme"]
     assert {kind for kind in ("call.placed", "call.failed") if account.endpoints_for(kind)} == wanted
 

@@ -45,7 +45,7 @@ class Channel:
         self._last = 0
 
     def deliver(self, count: int) -> dict[int, Callable[[], None]]:
-        """So many messages; what to call when each is done with, by delivery tag."""
+        """Deliver messages; return by delivery tag what to call when each is done."""
         tags = range(self._last + 1, self._last + count + 1)
         self._last += count
         self.broker.unacknowledged += tags

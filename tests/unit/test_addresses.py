@@ -43,7 +43,7 @@ PASSWORDS = [
 
 
 def shows(text: str, password: str) -> bool:
-    """Whether a text holds the password, or a part of it that could not be there by chance."""
+    """Return whether a text contains the password, or a part of it that could not be there by chance."""
     return password in text or bool(re.search("alpha|bravo", text))
 
 
@@ -60,7 +60,7 @@ def test_address_is_shown_without_any_part_of_its_password(scheme: str, form: st
     "frame", ["{}", "lost {} again", "<{}>", "{{'url': '{}'}}", '"{}", "me@example.com"']
 )
 def test_address_in_running_text_shows_no_part_of_its_password(frame: str) -> None:
-    """In a log line or an error, where an address ends at a blank or a quote (E5)."""
+    """An address in a log line or an error, which ends at a space or a quote, shows no part of its password (E5)."""
     for password in PASSWORDS:
         for scheme in ("redis", "amqp", "https"):
             url = f"{scheme}://user:{password}@host.example:5672/0"
@@ -85,7 +85,7 @@ def test_every_password_is_known_as_written_and_as_meant(password: str) -> None:
 
 
 def _refusals(url: str) -> Iterator[str]:
-    """What start, doctor and the commands say of an address."""
+    """Return what start, doctor and the commands say of an address."""
     environ = {"REDIS_URL": url, "BROKER_URL": url, "PROXSTOP_URL": url}
     settings, wrong = Settings.valid_part(environ)
     yield from map(str, wrong.values())
@@ -102,7 +102,7 @@ def _refusals(url: str) -> Iterator[str]:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_no_refusal_of_an_address_repeats_a_part_of_it(scheme: str, form: str) -> None:
-    """Neither our words nor a library's, in start, doctor and commands alike (E5)."""
+    """No text of ours or of a library repeats a part of an address, in start, doctor or commands (E5)."""
     for password in PASSWORDS[:: 1 if scheme in ("redis", "amqp") else 5]:
         url = form.format(scheme=scheme, password=password)
         told = [text for text in _refusals(url) if shows(text, password)]
@@ -110,7 +110,7 @@ def test_no_refusal_of_an_address_repeats_a_part_of_it(scheme: str, form: str) -
 
 
 def test_passwords_of_the_environment_are_kept_out_of_every_line() -> None:
-    """Also where a library quotes one without its address; what brokers come with is no secret (E5)."""
+    """Passwords are hidden even if a library quotes one without its address; brokers' defaults are no secret (E5)."""
     environ = {
         "REDIS_URL": "redis://:pa%2Fss-word@h/0?password=tulip%40rose",
         "BROKER_URL": "amqp://guest:guest@h//",

@@ -18,7 +18,7 @@ MAX = 20_000
 
 
 class Wire:
-    """What comes from a broker, and the methods that were dispatched."""
+    """A wire with the bytes of a broker, and the methods that were dispatched."""
 
     def __init__(self) -> None:
         self.connection = SimpleNamespace(bytes_recv=0)
@@ -52,7 +52,7 @@ class Wire:
 @pytest.mark.parametrize("body", [b"", b"x", b"x" * 9000])
 @pytest.mark.parametrize("properties", [b"", b"\x00", b"\xff\xff\xff", b"\x80\x00\x03\xff\xfe\xfd"])
 def test_a_delivery_comes_as_it_was_sent(body: bytes, properties: bytes) -> None:
-    """With its properties undecoded, whatever they are (E2)."""
+    """A delivery comes as it was sent, with its properties undecoded (E2)."""
     wire = Wire()
     assert wire.deliver(body, properties) == Received(properties, body, len(body))
     ((channel, signature, arguments, message),) = wire.dispatched
@@ -109,7 +109,7 @@ def test_a_heartbeat_is_heard_and_no_method() -> None:
 
 @pytest.mark.parametrize("kind", [2, 3, 5])
 def test_frames_out_of_turn_end_the_connection(kind: int) -> None:
-    """As an error that the consumer recovers from by connecting again."""
+    """Frames out of turn raise an error from which the consumer recovers by reconnecting."""
     with pytest.raises(UnexpectedFrame):
         Wire().frames((kind, 1, b"\x00" * 20))
     wire = Wire()

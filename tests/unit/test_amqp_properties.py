@@ -18,7 +18,7 @@ WANTED = {b"task": "task", b"id": "id"}
 
 
 def packed(**properties: Any) -> bytes:
-    """As py-amqp writes them."""
+    """Return the properties as py-amqp writes them."""
     return bytes(amqp.Message(**properties)._serialize_properties())
 
 

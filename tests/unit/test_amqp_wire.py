@@ -28,7 +28,7 @@ Ends = tuple[socket.socket, socket.socket]
 
 
 def in_socket(near: socket.socket) -> bytes:
-    """What was not read from it."""
+    """Return the bytes that were not read from the socket."""
     near.setblocking(False)
     try:
         return near.recv(100, socket.MSG_PEEK)
@@ -50,7 +50,7 @@ def test_reads_ahead_where_nothing_is_waited_for(ends: Ends) -> None:
 
 
 def test_takes_no_more_than_asked_for_where_it_waits(ends: Ends) -> None:
-    """What comes behind stays in the socket, where an event loop sees it."""
+    """Bytes beyond those asked for stay in the socket, where an event loop sees them."""
     near, far = ends
     far.sendall(b"0123456789")
     assert Wire(near).recv(3) == b"012"
@@ -70,7 +70,7 @@ def test_what_was_read_ahead_comes_first(ends: Ends) -> None:
 
 
 def test_timeout_is_set_when_it_is_needed(ends: Ends) -> None:
-    """To set it back and forth costs nothing; each read and write has the last one."""
+    """Setting the timeout back and forth costs nothing; each read and write uses the last one."""
     near, far = ends
     wire = Wire(near)
     wire.settimeout(0)
@@ -140,7 +140,7 @@ def over_tcp(near: socket.socket) -> Any:
 
 
 def test_a_transport_over_tcp_reads_and_writes_through_the_wire(ends: Ends) -> None:
-    """And the connection has the frames taken as they come."""
+    """The transport reads and writes through the wire, and the connection takes the frames as they come."""
     near, far = ends
     connection = over_tcp(near)
     ease(connection)

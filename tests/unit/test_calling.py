@@ -54,7 +54,7 @@ class TestSlots:
         assert world.provider.requests == []
 
     def test_without_a_slot_the_job_goes_back(self, world: World) -> None:
-        """When no slot comes at once the thread is given up, not slept on."""
+        """If no slot comes at once, the thread is given up and does not sleep."""
         lease = world.lease(account_name="slow")
         world.accept(job("next", "slow"), places=0)
         world.clock.advance(1.1)
@@ -64,7 +64,7 @@ class TestSlots:
         assert world.store.records["job-1"].why is Reason.RATE_LIMIT
 
     def test_no_request_begins_that_its_lease_does_not_cover(self, world: World) -> None:
-        """With less lease left than one request may take, the lease is renewed first."""
+        """The lease is renewed first if less is left of it than one request may take."""
         lease = world.lease()
         world.clock.advance(30 - REQUEST_SECONDS + 1)
         world.dial([lease])
@@ -163,7 +163,7 @@ class TestStoreAway:
         assert world.outcome() == ("call.placed", REF, 2)
 
     def test_a_worker_that_ends_does_not_wait_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Once it is closing the error is raised; the lease runs out, and the request counts as perhaps rung."""
+        """A closing worker raises the error; the lease runs out, and the request counts as perhaps rung."""
         world = World(monkeypatch, OWNER, wait=lambda *_: 0.05)
         world.settler.closing.set()
         world.provider.answers = [Redial("no answer")]
@@ -176,7 +176,7 @@ class TestStoreAway:
 
 
 class TestOwnFaults:
-    """What is wrong with this worker must not end a job."""
+    """Faults of this worker, which must not end a job."""
 
     def test_without_a_key_the_job_is_left_to_others(
         self, world: World, monkeypatch: pytest.MonkeyPatch

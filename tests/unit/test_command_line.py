@@ -91,7 +91,7 @@ def test_every_option_that_is_not_heeded_is_refused_in_one_line() -> None:
 
 @pytest.mark.parametrize("pool", ["gevent", "prefork", "solo"])
 def test_pool_other_than_threads_is_refused(pool: str) -> None:
-    """With gevent half of the events were lost, and prefork was threads without a word (B10)."""
+    """Other pools are refused: gevent lost half of the events, and prefork silently became threads (B10)."""
     assert [line.partition(":")[0] for line in celery("worker", "-P", pool)] == ["-P/--pool"]
 
 
@@ -105,7 +105,7 @@ def test_pool_other_than_threads_is_refused(pool: str) -> None:
     ],
 )
 def test_wrong_value_of_an_option_is_one_line(words: list[str], told: str) -> None:
-    """By the rules of the setting that the option stands for (D9)."""
+    """A wrong value is refused in one line, by the rules of the setting that the option sets (D9)."""
     (line,) = celery("worker", *words)
     assert line.startswith(told)
 

@@ -38,7 +38,7 @@ def test_webhook_is_called_by_its_name_or_the_hash_of_its_url() -> None:
 
 
 def test_names_differ_within_an_account() -> None:
-    """Neither a name twice nor the hash of another one's URL."""
+    """A name may not occur twice, nor be the hash of another endpoint's URL."""
     one = {"url": URL, "secret_env": "S", "name": "orders"}
     assert "different names" in complaint(one, {**one, "url": f"{URL}/2"})
     key = Endpoint(url=URL, secret_env=("S",)).key

@@ -102,7 +102,7 @@ def test_event_without_a_ref_has_an_error(status: Status) -> None:
 
 
 def test_rejected_event_names_the_fields() -> None:
-    """With each field's error, and null for what was not readable."""
+    """The event has each field's error, and null for unreadable values."""
     failure = Failure("INVALID_JOB", "the job is not valid", {"phone": "must be 5 to 15 digits"})
     data = ended(failure, Status.REJECTED, Subject("job-1", "acme"))["data"]
     assert data["error"]["fields"] == {"phone": "must be 5 to 15 digits"}

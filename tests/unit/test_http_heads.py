@@ -79,7 +79,7 @@ def test_one_interim_answer_too_many_is_an_error() -> None:
 
 
 def test_switch_of_protocols_is_the_last_word() -> None:
-    """What follows 101 is not HTTP (A6), so nothing more is read from its connection."""
+    """Nothing is read after status 101, because the rest is not HTTP (A6)."""
     with begun(b"HTTP/1.1 101 X\r\n\r\nHTTP/1.1 200 OK\r\n\r\n") as (answer, _):
         assert (answer.status, answer.closes, answer.body(MAX_BYTES)) == (101, True, b"")
 
@@ -88,7 +88,7 @@ def test_switch_of_protocols_is_the_last_word() -> None:
     "line", ["HTTP/1.1 204", " HTTP/1.1  204\tNo  Content", "HTTP/1.0 204 \xff", "HTTP/0.9 204 X"]
 )
 def test_status_line_is_read_leniently(line: str) -> None:
-    """Neither its blanks nor its reason matter."""
+    """The status line is read with any spaces and any reason."""
     with begun(line.encode("latin-1") + b"\r\n\r\n") as (answer, _):
         assert answer.status == 204
 
@@ -117,7 +117,7 @@ def test_what_is_no_status_line_is_an_error(line: str) -> None:
     ],
 )
 def test_answer_says_whether_another_may_follow(head: bytes, closes: bool) -> None:
-    """By its version, its Connection header, and whether its end can be told from what follows."""
+    """Another answer may follow depending on the version, the Connection header, and a recognisable end."""
     with begun(head) as (answer, _):
         assert answer.closes == closes
 
@@ -187,7 +187,7 @@ BODIES: dict[str, tuple[bytes, bytes]] = {
 
 @pytest.mark.parametrize(("data", "expected"), BODIES.values(), ids=BODIES.keys())
 def test_body_ends_where_the_head_says(data: bytes, expected: bytes) -> None:
-    """By its length, its chunks or the connection's end; a status may have none at all."""
+    """A body ends by its length, its chunks or the connection's end; some statuses have no body."""
     assert body(data) == expected
 
 
@@ -204,7 +204,7 @@ CUT: dict[str, bytes] = {
 
 @pytest.mark.parametrize("data", CUT.values(), ids=CUT.keys())
 def test_body_cut_short_is_an_error(data: bytes) -> None:
-    """What has come may be the beginning of something else."""
+    """A body that is cut short is an error, because it may be the beginning of something else."""
     with pytest.raises(http.client.IncompleteRead):
         body(data)
 
@@ -227,7 +227,7 @@ def test_body_over_the_bound_is_not_read(data: bytes) -> None:
 
 @pytest.mark.parametrize("lines", [[], ["Content-Length: 5"], ["Transfer-Encoding: chunked"]])
 def test_plain_head_is_not_odd(lines: list[str]) -> None:
-    """What the standard describes leaves the connection as good as it was."""
+    """A head as the standard describes it leaves the connection usable."""
     assert not headers(*lines).odd
 
 

@@ -138,7 +138,7 @@ class TestDecode:
         ids=["empty", "cut", "bytes", "deep", "deeper", "array", "null", "text", "large"],
     )
     def test_anything_else_is_broken(self, body: bytes, reason: str) -> None:
-        """With the reason, without the body."""
+        """Anything else is broken, and has the reason but not the body."""
         assert decode(body) == Broken(reason)
 
     @given(st.binary(max_size=200) | st.text(max_size=200))
@@ -155,7 +155,7 @@ class TestRepeatedNames:
     )
     @pytest.mark.parametrize("second", ["2125550142", None, "same"])
     def test_a_field_given_twice_is_rejected(self, name: str, second: str | None) -> None:
-        """Also with the same value, or null: as an event that names the field, and tells none of the values (C9)."""
+        """A field given twice, even with the same value or null, is rejected with an event without the values (C9)."""
         fields = JOB | {name: JOB.get(name, "1")}
         repeated = json.dumps({name: fields[name] if second == "same" else second})[1:-1]
         given = decode(json.dumps(fields)[:-1] + f", {repeated}}}")
@@ -200,12 +200,12 @@ class TestReadJson:
         ],
     )  # fmt: skip
     def test_unusual_text_is_read_as_the_standard_library_reads_it(self, text: str | bytes) -> None:
-        """What the one takes and the other does not, or could read otherwise."""
+        """Texts that the two parsers could read differently are read as by the standard library."""
         assert outcome(read_json, text) == outcome(json.loads, text)
 
 
 def outcome(read: Callable[[Any], Any], text: str | bytes) -> str:
-    """By its spelling, as NaN is not even equal to itself."""
+    """Return the outcome as text, because NaN is not equal to itself."""
     try:
         return repr(read(text))
     except (ValueError, RecursionError) as error:

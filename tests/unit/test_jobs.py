@@ -63,7 +63,7 @@ def parsed(**changes: object) -> Job:
 
 @given(good_jobs)
 def test_good_job_is_unpacked_as_it_was(fields: dict[str, Any]) -> None:
-    """What is stored in the ledger is read back as the same job; also in the form of an earlier version."""
+    """A job stored in the ledger is read back as the same job, also in the form of an earlier version."""
     job = Job.parse(fields)
     assert Job.unpacked(job.id, job.account, job.packed()) == job
     assert Job.unpacked(job.id, job.account, job.packed().encode()) == job
@@ -126,7 +126,7 @@ def test_one_wrong_field_is_the_one_named(fields: dict[str, Any], name: str, val
     st.from_regex(r"0[0-9]{3,4}|[0-9]{6,9}|[0-9]{4}[a-z]", fullmatch=True),
 )
 def test_values_of_phone_and_code_are_in_no_error(phone: str, code: str) -> None:
-    """Not in the fields' errors, the message, the repr, nor in the rendered chain of exceptions."""
+    """The values are not in the fields' errors, the message, the repr or the rendered chain of exceptions."""
     with pytest.raises(InvalidJob) as caught:
         Job.parse(GOOD | {"phone": phone, "code": code})
     problem = caught.value
@@ -145,7 +145,7 @@ def test_repr_shows_neither_pin_nor_phone(fields: dict[str, Any]) -> None:
 
 
 def test_null_counts_as_absent() -> None:
-    """As many languages write a field that is not set."""
+    """Null counts as absent, because many languages write it for a field that is not set."""
     assert parsed(ext=None, ref=None, message=None, expires_at=None) == parsed()
     assert errors(code=None) == {"code": "is required"}
 
@@ -314,7 +314,7 @@ def test_extension_type_is_one_or_two(kind: object) -> None:
 
 @given(st.from_regex(r"[0-9]{5,15}", fullmatch=True))
 def test_mask_shows_the_last_four_digits_alone(phone: str) -> None:
-    """As long as the number, stars but for four digits."""
+    """The mask is as long as the number: stars, and its last four digits."""
     assert mask(phone) == "*" * (len(phone) - 4) + phone[-4:]
 
 

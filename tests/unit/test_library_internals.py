@@ -179,7 +179,7 @@ def words(code: CodeType) -> Iterator[str]:
 
 
 def speaks_of(owner: Any, name: str) -> bool:
-    """Whether a function, or a method of a class, uses the name: an attribute of its instances is set in one."""
+    """Return whether a function, or a method of a class, uses the name: methods set attributes of instances."""
     kinds = owner.__mro__ if isinstance(owner, type) else ()
     members = [owner, *(member for kind in kinds for member in vars(kind).values())]
     functions = (getattr(member, "fget", member) for member in members)
@@ -199,7 +199,7 @@ def test_library_still_has_what_is_used_of_it(use: Use, name: str) -> None:
 
 @pytest.mark.parametrize("use", USES, ids=lambda use: f"{use.of} in {use.files}")
 def test_file_that_needs_it_uses_it(use: Use) -> None:
-    """What is no longer used is taken out of the table, and what moved is named where it is now."""
+    """Each name in the table is used in a file that the table gives for it."""
     files = [(ROOT / "worker" / file).read_text(encoding="utf-8") for file in use.files.split()]
     unused = [name for name in use.names.split() if not any(name.strip("'") in text for text in files)]
     assert unused == []
@@ -207,7 +207,7 @@ def test_file_that_needs_it_uses_it(use: Use) -> None:
 
 @pytest.mark.parametrize("library", sorted({use.library for use in USES} - {"python"}))
 def test_version_has_an_upper_bound(library: str) -> None:
-    """So that an upgrade that could take something away is made on purpose. Python's own versions are those of CI."""
+    """An upper bound makes upgrades that could remove an internal deliberate. CI has the versions of Python."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     (wanted,) = (each for each in project["dependencies"] if _name(each) == library)
     assert "<" in wanted

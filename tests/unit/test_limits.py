@@ -149,7 +149,7 @@ class TestEase:
 
 
 class TestUse:
-    """At saturation the rate is used."""
+    """The use of the rate at saturation."""
 
     @settings(max_examples=depth.examples(30), deadline=None)
     @given(limit=limits(), seed=st.integers(0, 2**32))
@@ -187,7 +187,7 @@ class TestGrant:
     PACE = Pace.of(1, 1_000_000, 1, 1)
 
     def test_a_slot_too_far_ahead_is_only_named(self) -> None:
-        """When the slot comes later than `ahead` allows, its moment is the answer, and nothing is taken."""
+        """If the slot comes later than `ahead` allows, its moment is the answer, and nothing is taken."""
         _, tat = granted(grant(0, START_US, START_US, AHEAD_US, self.PACE))
         assert grant(tat, START_US, START_US, AHEAD_US, self.PACE) == START_US + self.PACE.interval_us
 
@@ -214,7 +214,7 @@ class TestGrant:
 
     @given(limit=limits(), asked=st.integers(1, 200))
     def test_no_schedule_that_was_given_is_cut(self, limit: Limit, asked: int) -> None:
-        """What `grant` itself wrote is possible, at the same moment and later."""
+        """A schedule that `grant` wrote counts as possible, at the same moment and later."""
         tat = 0
         for _ in range(asked):
             answer = grant(tat, START_US, START_US, AHEAD_US, limit.pace)
@@ -223,7 +223,7 @@ class TestGrant:
 
 
 class TestRates:
-    """How a rate is written."""
+    """The notation of rates."""
 
     @pytest.mark.parametrize(
         ("text", "meaning"),

@@ -40,7 +40,7 @@ def logging_as_before() -> Iterator[None]:
 
 @pytest.fixture
 def stream() -> io.StringIO:
-    """Where the lines go; configured for JSON at DEBUG."""
+    """The stream of the lines, configured for JSON at DEBUG."""
     stream = io.StringIO()
     logs.configure("DEBUG", "json", stream)
     return stream
@@ -129,7 +129,7 @@ def test_traceback_is_redacted_and_has_no_locals(stream: io.StringIO) -> None:
 
 
 def test_traceback_of_a_deep_chain_ends_with_its_last_error(stream: io.StringIO) -> None:
-    """Of many frames the innermost are shown, so that what went wrong is not what is cut off."""
+    """The innermost of many frames are shown, so that the error itself is not cut off."""
 
     def fall(levels: int) -> None:
         if levels == 0:
@@ -151,7 +151,7 @@ def test_traceback_of_a_deep_chain_ends_with_its_last_error(stream: io.StringIO)
 
 
 def test_a_stream_with_a_descriptor_is_written_by_another_thread(tmp_path: Path) -> None:
-    """And all of it is there once the log was drained; the console's lines too."""
+    """Another thread writes the lines; all are there once the log is drained, the console's too."""
     for fmt in ("json", "console"):
         with (tmp_path / fmt).open("w") as file:
             logs.configure("INFO", fmt, file)
@@ -184,7 +184,7 @@ def test_line_that_cannot_be_formatted_shows_no_arguments(capsys: pytest.Capture
 
 
 def test_stream_that_is_closed_stops_nothing() -> None:
-    """Without a place to write to, the program goes on."""
+    """The program goes on if its log stream is closed."""
     stream = io.StringIO()
     logs.configure("INFO", "json", stream)
     stream.close()
@@ -217,7 +217,7 @@ def test_uncaught_error_of_the_process_is_a_redacted_line(
 
 
 def test_error_in_a_finalizer_is_a_redacted_line(stream: io.StringIO) -> None:
-    """What Python itself would print, and go on, is a line of the log."""
+    """An error that Python itself would only print becomes a line of the log."""
     error = RuntimeError("code=7391")
     crash: Any = SimpleNamespace(exc_type=RuntimeError, exc_value=error, exc_traceback=None)
     sys.unraisablehook(crash)
@@ -272,7 +272,7 @@ def test_own_extra_fields_are_shown_and_foreign_ones_are_not(stream: io.StringIO
 
 
 def test_celery_leaves_logging_alone(stream: io.StringIO) -> None:
-    """With the receiver connected, Celery's own set-up changes no handler."""
+    """Celery's own set-up changes no handler once the receiver is connected."""
     signals.setup_logging.connect(logs.keep_celery_out)
     try:
         handlers = list(logging.getLogger().handlers)

@@ -76,7 +76,7 @@ def test_a_wait_is_cut_short_by_a_wake() -> None:
 
 
 def test_a_wake_during_a_turn_is_not_lost() -> None:
-    """What comes while a turn is under way is looked at in the next."""
+    """A wake during a turn leads to another turn."""
     begun, go_on, woken = threading.Event(), threading.Event(), threading.Event()
     count: list[int] = []
 

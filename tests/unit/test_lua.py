@@ -20,8 +20,8 @@ SOURCES = {"worker.state": store.source, "worker.inbound": broker.source}
 def test_a_process_goes_on_with_the_scripts_it_began_with(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also with those that it uses later, once an upgrade has replaced the files: scripts of two versions that keep one
-    clock between them had all leases run out at once. (A1)"""
+    """A process never loads scripts of an upgrade, even those that it uses later: scripts of two versions that share
+    one clock let all leases run out at once. (A1)"""
     names = texts(package)
     monkeypatch.setattr(Path, "open", lambda *_, **__: pytest.fail("a script is read late"))
     for name, text in names.items():
@@ -39,7 +39,7 @@ HEADS = [
 
 @pytest.mark.parametrize("text", HEADS)
 def test_head_says_what_a_script_does_guarantees_takes_and_replies(text: str) -> None:
-    """In this order: what it does, Guarantees, KEYS, ARGV, Reply; then an empty line."""
+    """The head has, in this order, what the script does, Guarantees, KEYS, ARGV and Reply; then an empty line."""
     head, _, _ = text.partition("\n\n")
     lines = head.splitlines()
     assert all(line.startswith("-- ") for line in lines)
@@ -61,6 +61,6 @@ def test_script_reads_rows_by_name(text: str) -> None:
 
 
 def test_readme_lists_the_places_of_a_lease_reply() -> None:
-    """In the order in which `LeaseReply` reads them."""
+    """The README lists the places in the order in which `LeaseReply` reads them."""
     readme = (files("worker.state") / "scripts" / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| [0-9]+ \| (\w+) \|", readme, re.MULTILINE) == list(LeaseReply._fields)

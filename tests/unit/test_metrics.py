@@ -58,7 +58,7 @@ def count(
 
 
 class Shared:
-    """What the store and the broker answer; counts how often they are asked. An exception is raised."""
+    """The answers of store and broker; counts how often they are asked. Raises an answer that is an exception."""
 
     def __init__(self) -> None:
         self.counts: Sequence[AccountCount] | Exception = ()
@@ -135,7 +135,7 @@ def test_no_created_series(metrics: Metrics) -> None:
 
 
 def test_counters_begin_at_zero_for_every_account(metrics: Metrics) -> None:
-    """So that rate() and alerts see the first event; unknown accounts have a label too."""
+    """Counters begin at zero, so that rate() and alerts see the first event; unknown accounts have a label too."""
     samples = scrape(metrics)
     for account in ("acme", "beta", "(unknown)"):
         assert value(samples, "jobs_finished_total", account=account, status="unknown") == 0
@@ -145,7 +145,7 @@ def test_counters_begin_at_zero_for_every_account(metrics: Metrics) -> None:
 
 
 def test_version_and_process_are_told(metrics: Metrics) -> None:
-    """Which version runs, and what the process uses."""
+    """The metrics give the running version and the resources of the process."""
     samples = scrape(metrics)
     assert value(samples, "build_info", version=__version__) == 1
     assert {"process_resident_memory_bytes", "python_info"} <= names(samples)

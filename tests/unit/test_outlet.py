@@ -40,12 +40,12 @@ class Pipe:
 
 @pytest.fixture
 def pipe() -> Pipe:
-    """Not closed: an outlet's thread may still write to it."""
+    """A pipe that is never closed, because an outlet's thread may still write to it."""
     return Pipe()
 
 
 def test_lines_arrive_in_order_and_none_is_lost(pipe: Pipe) -> None:
-    """Where somebody reads, the writer's thread is not noticed."""
+    """Lines arrive in order and none is lost while somebody reads."""
     lines = Outlet(pipe.into, "utf-8")
     for n in range(500):
         lines.write(f"{n}\n")
@@ -104,7 +104,7 @@ def test_lines_are_bounded_in_number_too(pipe: Pipe) -> None:
 
 
 def test_a_reader_that_is_gone_stops_nobody() -> None:
-    """What cannot be written is dropped and counted as well."""
+    """Lines that cannot be written are dropped and counted as well."""
     out, into = os.pipe()
     os.close(out)
     dropped: list[int] = []
@@ -133,7 +133,7 @@ def test_a_pipe_that_does_not_block_is_waited_for(pipe: Pipe) -> None:
 
 
 def test_a_forked_child_writes_its_own_lines_alone(pipe: Pipe) -> None:
-    """What waited in the parent is written once, by the parent; the child has a thread of its own."""
+    """Lines that waited in the parent are written once, by the parent; the child has a thread of its own."""
     pipe.fill()
     lines = Outlet(pipe.into, "utf-8")
     for n in range(3):

@@ -49,6 +49,6 @@ def test_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 
 def test_no_file_is_no_matter() -> None:
-    """Without the option nothing is written."""
+    """Nothing is written without the option."""
     with process_file(None):
         pass

@@ -35,7 +35,7 @@ def empty_queue() -> None:
 
 
 def sent(account: str = "acme") -> list[Any]:
-    """What lies in the account's queue."""
+    """Return the messages in the account's queue."""
     with Connection(MEMORY) as connection:
         channel, found = connection.default_channel, []
         while message := channel.basic_get(queue_of(account).name, no_ack=True):
@@ -58,7 +58,7 @@ def test_job_becomes_a_celery_message() -> None:
 
 
 def test_headers_do_not_show_the_job() -> None:
-    """What Celery and Flower print of a task comes from its headers; no field's value is there."""
+    """The headers, from which Celery and Flower print a task, have no field's value."""
     enqueue({"id": "job-1", **FIELDS}, broker_url=MEMORY)
     (message,) = sent()
     shown = str(message.headers) + str(message.properties)
@@ -138,7 +138,7 @@ def test_absent_broker_is_an_error(url: str) -> None:
 
 
 def test_extended_fields_follow_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What only the provider's older page allows is taken when the operator switched it on."""
+    """Fields that only the provider's older page allows are taken if the operator switched them on."""
     older = {**FIELDS, "exttype": "1", "message": "Hindi"}
     with pytest.raises(InvalidJob):
         enqueue(older, broker_url=MEMORY)
@@ -175,7 +175,7 @@ def test_broker_defaults_in_order(environ: dict[str, str], url: str) -> None:
 
 
 def test_embedded_server_is_looked_for_where_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With nothing set, the address is that of the default state folder."""
+    """The address is that of the default state folder if nothing is set."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     url = broker_url(Settings.from_env({}))
     assert url.startswith("redis+socket://") and url.endswith(".sock")

@@ -21,7 +21,7 @@ def test_an_accounts_queue_is_that_of_its_shard(account: str) -> None:
     ("account", "name"), [("acme", "calls.14"), ("globex", "calls.10"), ("initech", "calls.0")]
 )
 def test_an_account_keeps_its_queue(account: str, name: str) -> None:
-    """From one release to the next: its jobs would overtake each other otherwise."""
+    """An account keeps its queue from one release to the next; otherwise its jobs would overtake each other."""
     assert queue_of(account).name == name
 
 

@@ -173,7 +173,7 @@ def test_registered_key_is_hidden_in_any_text(key: str, frame: str) -> None:
     ],
 )
 def test_webhook_secret_is_hidden_in_each_of_its_forms(form: str) -> None:
-    """As text, without its prefix, decoded, in hex, and in base64 again."""
+    """A webhook secret is hidden as text, without its prefix, decoded, in hex, and in base64 again."""
     redactor = Redactor()
     redactor.register(WEBHOOK_SECRET)
     assert redactor.text(f"signed with {form}!") == f"signed with {REDACTED}!"
@@ -233,7 +233,7 @@ def test_secret_too_short_to_be_one_changes_nothing(secret: str) -> None:
     ],
 )
 def test_value_under_a_secret_name_is_hidden(name: str) -> None:
-    """By its field's name alone, whatever type the value has."""
+    """A value of any type is hidden because of its field's name alone."""
     for value in ("tulip", 1234, b"tulip", ["tulip"], {"a": "tulip"}):
         assert Redactor().field(name, value) == REDACTED
 
@@ -310,7 +310,7 @@ def test_ordinary_line_is_untouched() -> None:
 
 @given(st.text())
 def test_scrubbing_twice_changes_nothing_more(text: str) -> None:
-    """What was put in place of a secret is not itself taken for one."""
+    """The replacement of a secret is not itself taken for one."""
     once = scrub(text)
     assert scrub(once) == once
 

@@ -120,7 +120,7 @@ def peak(read: Callable[[str], object], text: str) -> int:
 
 
 def told(name: str, read: Callable[[str], object]) -> dict[str, Any]:
-    """What a reader takes for the texts that cost it most, and for one of twice the length."""
+    """The cost of a reader's most expensive texts, and of one of twice the length."""
     short = {seed: cost(read, text) for seed, text in texts(LENGTH // 16).items()}
     dearest = sorted(short, key=lambda seed: -short[seed])[:WORST]
     costs = {seed: cost(read, repeated(seed, LENGTH)) for seed in dearest}
@@ -148,7 +148,7 @@ def limited_child() -> None:
 
 @pytest.fixture(scope="module")
 def report() -> dict[str, dict[str, Any]]:
-    """By reader, what the child found."""
+    """Return by reader what the child found."""
     command = [sys.executable, "-m", "tests.unit.test_redaction_limits"]
     child = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=ROOT, check=False)
     assert child.returncode == 0, child.stderr[-2000:]

@@ -25,7 +25,7 @@ messages = st.builds(
 
 
 def kombus(message: Message) -> Any:
-    """What kombu's producer makes of a message, until it goes into the list."""
+    """Return a message as kombu's producer puts it into the list."""
     caught: list[Any] = []
     with kombu.Connection("memory://") as connection, connection.channel() as channel:
         channel._put = lambda _queue, raw, **_: caught.append(raw)

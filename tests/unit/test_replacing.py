@@ -110,7 +110,7 @@ def test_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_two_at_once_wait_for_each_other(tmp_path: Path) -> None:
-    """Neither change is lost."""
+    """Two changes at once wait for each other, and neither is lost."""
     file = tmp_path / "secrets"
     threads = [threading.Thread(target=rewrite, args=(file, lambda text: text + "x\n")) for _ in range(8)]
     for thread in threads:

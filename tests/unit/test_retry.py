@@ -25,7 +25,7 @@ ends = st.lists(st.sampled_from([NOT_RUNG, Retry("refused", sent=False), PERHAPS
 
 @given(st.integers(0, 2000))
 def test_backoff_is_full_jitter(tries: int) -> None:
-    """From 0 to the base doubled by each try, never above the bound."""
+    """The wait is random from 0 to the base, doubled by each try, and never above the bound."""
     ceiling = min(BACKOFF_BASE_SECONDS * 2 ** min(max(tries, 1) - 1, 60), MAX_BACKOFF_SECONDS)
     assert 0 <= backoff_seconds(tries) <= ceiling
 

@@ -78,7 +78,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 def test_refusal_names_the_line_and_shows_no_secret(
     file: tuple[str, list[tuple[bytes, datetime | None]]], wrong: str
 ) -> None:
-    """What is told of a broken file can be logged."""
+    """The error of a broken file names the line and can be logged."""
     with pytest.raises(WrongSecretFile) as refused:
         parse(f"{wrong}\n{file[0]}")
     told = str(refused.value)
@@ -129,7 +129,7 @@ def test_every_wrong_line_is_told() -> None:
     ],
 )
 def test_end_is_any_rfc_3339_time(until: str) -> None:
-    """With any offset, in small letters, and with fractions of a second."""
+    """The end may have any offset, small letters and fractions of a second."""
     assert parse(f"{A} until {until}")[0].until == NOW
 
 
@@ -158,7 +158,7 @@ def test_secret_is_in_no_representation() -> None:
 
 
 def test_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    """With the cause, and no other error."""
+    """The error of an unreadable file gives the cause, and is no other type of error."""
     with pytest.raises(WrongSecretFile, match="does not exist"):
         secret_files.read(tmp_path / "absent")
     (tmp_path / "wide").write_bytes(A.encode("utf-16"))
@@ -190,13 +190,13 @@ def test_second_rotation_meanwhile_is_refused() -> None:
 
 
 def test_rotation_after_the_end_drops_what_is_over() -> None:
-    """Not one secret more than needed stays in the file."""
+    """A rotation drops every secret whose end is over."""
     once = rotated(A, B, NOW, LATER)
     assert rotated(once, C, LATER, LATER + timedelta(hours=1)) == f"{C}\n{B} until 2026-12-02T10:00:00Z\n"
 
 
 def test_earlier_end_is_kept() -> None:
-    """What the operator wrote is not made longer."""
+    """An earlier end that the operator wrote is not extended."""
     text = f"{A} until 2026-12-01T10:00:00Z\n"
     assert rotated(text, B, NOW, LATER) == f"{B}\n{text}"
 

@@ -90,7 +90,7 @@ def test_all_wrong_values_are_told_at_once() -> None:
 
 
 def test_valid_part_has_the_default_where_a_value_is_wrong() -> None:
-    """What can be checked is checked, whatever else is wrong (D8)."""
+    """The valid parts are still checked if another value is wrong (D8)."""
     settings, problems = Settings.valid_part({"LOG_LEVEL": "LOUD", "CONCURRENCY": "5"})
     assert (settings.log_level, settings.concurrency, list(problems)) == ("INFO", 5, ["LOG_LEVEL"])
 

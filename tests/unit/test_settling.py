@@ -30,7 +30,7 @@ def test_an_event_tells_the_job_and_its_attempts(world: World) -> None:
 
 
 def test_no_job_ends_before_it_was_accepted(world: World) -> None:
-    """Not even where Redis' clock was set back while it waited: no negative duration reaches a metric. (B6)"""
+    """No negative duration reaches a metric, even if Redis' clock was set back while the job waited. (B6)"""
     world.accept(job("a"), places=0)
     world.clock.set_store(-90)
     (lease,) = world.ledger.lease_due(1).leases

@@ -19,7 +19,7 @@ def cause(path: Path) -> str:
 
 @pytest.mark.parametrize("content", [b"gr\xc3\xbcn\n", b"\xef\xbb\xbfgr\xc3\xbcn\n"])
 def test_text_is_read_without_its_byte_order_mark(tmp_path: Path, content: bytes) -> None:
-    """What some editors put in front of UTF-8 text is no part of it (C1)."""
+    """A byte-order mark, as some editors write it, is no part of a text (C1)."""
     (tmp_path / "f").write_bytes(content)
     assert read_text(tmp_path / "f") == "grün\n"
 

@@ -14,7 +14,7 @@ from worker.telemetry.threads import show_name
 @pytest.mark.skipif(sys.platform != "linux", reason="the names are Linux'")
 @pytest.mark.parametrize("name", ["recorder", "a name of more than fifteen bytes"])
 def test_a_thread_has_its_name_for_the_system_too(name: str) -> None:
-    """As much of it as there is room for, and that thread alone."""
+    """The system shows as much of the name as it has room for, for this thread only."""
     shown: list[str] = []
 
     def run() -> None:

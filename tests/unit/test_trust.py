@@ -59,7 +59,7 @@ def test_file_of_no_use_stops_the_start_by_its_name(tmp_path: Path) -> None:
 
 
 def test_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    """Without it no server would be trusted, and nobody would know why (C10)."""
+    """A missing folder is reported; without it no server would be trusted, and nobody would know why (C10)."""
     assert problems(tmp_path, {"SSL_CERT_DIR": "/no/such/folder"}) == (
         "SSL_CERT_DIR: names no folder that exists",
     )
@@ -78,7 +78,7 @@ def test_good_files_pass(tmp_path: Path) -> None:
 
 
 def test_certificates_of_the_variable_replace_the_public_ones(tmp_path: Path) -> None:
-    """As for OpenSSL; a file of the operator's is beside them (C10)."""
+    """Certificates of the variable replace the public ones, as in OpenSSL; an operator's file is added (C10)."""
     one = tmp_path / "one.pem"
     one.write_text(
         PUBLIC.read_text().partition("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"

@@ -75,7 +75,7 @@ def test_address_that_shows_a_secret_or_is_ambiguous_is_refused(url: str, cause:
 
 @given(st.text(max_size=40).map(lambda text: f"https://{text}"))
 def test_any_text_is_taken_or_refused(text: str) -> None:
-    """What is taken has no blank, no user name and no fragment."""
+    """An accepted URL has no space, no user name and no fragment."""
     try:
         http_url(text)
     except ValueError:
@@ -98,5 +98,5 @@ def test_any_text_is_taken_or_refused(text: str) -> None:
     ],
 )
 def test_plain_http_beyond_this_machine_is_told_apart(url: str, plain: bool) -> None:
-    """What leaves the machine unencrypted is worth a warning (E15)."""
+    """Plain HTTP to another machine is recognised, because it is worth a warning (E15)."""
     assert is_plain_remote(url) is plain

@@ -29,7 +29,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 class TestOutcomes:
-    """What a job's attempts come to."""
+    """The outcomes of a job's attempts."""
 
     def test_a_ref_is_a_placed_call(self, world: World) -> None:
         """One request ends in one event, which has the ref."""
@@ -46,7 +46,7 @@ class TestOutcomes:
         assert len(world.provider.requests) == 5
 
     def test_attempts_count_requests_that_left(self, world: World) -> None:
-        """Where no connection was had the budget is spent, but the event counts no request."""
+        """An attempt without a connection spends the budget, but the event does not count it as a request."""
         world.provider.before_gate = [Retry("connection refused", sent=False) for _ in range(5)]
         world.dial([world.lease()])
         world.run(200)
@@ -60,7 +60,7 @@ class TestOutcomes:
         assert world.outcome() == ("call.placed", REF, 3)
 
     def test_a_phone_is_rung_no_more_than_redials_allow(self, world: World) -> None:
-        """With one redial: two requests that may have rung, and then the outcome is unknown."""
+        """With one redial, the outcome is unknown after two requests that may have rung."""
         world.provider.answers = [Redial("reset"), Redial("reset"), REF]
         world.dial([world.lease()])
         world.run(100)
@@ -97,7 +97,7 @@ class TestOutcomes:
         assert world.outcome() == ("call.unknown", "OUTCOME_UNKNOWN", 6)
 
     def test_a_doubtful_job_that_expires_is_unknown(self, world: World) -> None:
-        """Perhaps rung, then no time left for a redial: not called expired."""
+        """A job that perhaps rang and has no time left for a redial ends as unknown, not as expired."""
         world.provider.answers = [Redial("reset"), *(busy(retry_after_seconds=70.0) for _ in range(9))]
         world.dial([world.lease(expires_at="2027-01-15T08:01:00Z")])
         world.run(100)
@@ -257,10 +257,10 @@ class TestRecovery:
 
 
 class TestAccept:
-    """What a batch of requests becomes."""
+    """The results of a batch of requests."""
 
     def test_a_stranger_s_event_has_the_same_id_each_time(self, world: World) -> None:
-        """So that a subscriber knows the repeat of what the ledger has forgotten; another account's is another (E7)."""
+        """A subscriber recognises the repeat of what the ledger has forgotten; another account has another id (E7)."""
         ids = []
         for name in ("nosuch", "nosuch", "nobody"):
             fields = {"id": "a", "account": name, "country": "1", "phone": "2125555555", "code": "4321"}

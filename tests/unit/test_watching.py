@@ -131,7 +131,7 @@ FACTS: dict[str, tuple[Callable[[Watching], None], str, str, str, dict[str, str]
 
 
 def test_accounts_files_that_differ_are_told_once(metrics: Metrics, watching: Watching) -> None:
-    """And once that they are alike again; the gauge says how many there are (B7)."""
+    """A difference is logged once, and so is its end; the gauge says how many files there are (B7)."""
     with capture_logs() as lines:
         for files in (1, 1, 2, 2, 1, 1):
             watching.accounts_files(Standing(newest=files == 1, returned=False, files=files))
@@ -156,7 +156,7 @@ def test_fact_gives_one_line_and_one_count(metrics: Metrics, watching: Watching,
 
 @pytest.mark.parametrize("fact", FACTS)
 def test_line_names_the_job_and_never_the_pin(watching: Watching, fact: str) -> None:
-    """Even before redaction no fact carries the PIN or the number."""
+    """No fact has the PIN or the number, even before redaction."""
     with capture_logs() as lines:
         FACTS[fact][0](watching)
     assert "7391" not in str(lines) and "2125555555" not in str(lines)
@@ -280,7 +280,7 @@ def test_service_away_is_said_once_however_many_loops_meet_it(
 
 
 def test_cause_that_shows_behind_a_lost_connection_is_told_too(watching: Watching) -> None:
-    """When a password is changed, connections are lost first and refused then: the log names both once. (B4, D8)"""
+    """After a change of a password connections are first lost, then refused: the log names each once. (B4, D8)"""
     lost, refused = StoreUnavailable("connection lost"), StoreUnavailable("refuses")
     refused.__cause__ = AuthenticationError("invalid password")
     with capture_logs() as lines:
@@ -311,7 +311,7 @@ def test_the_first_loop_that_gets_through_wakes_the_others(metrics: Metrics) -> 
 
 @pytest.mark.parametrize("loop", ["dial", "webhook"])
 def test_service_that_goes_again_is_said_again(watching: Watching, loop: str) -> None:
-    """Even where a call or a delivery noticed the outage, which never tells of a recovery."""
+    """The recovery is logged even if a call or a delivery noticed the outage, since these report no recovery."""
     with capture_logs() as lines:
         for _ in range(2):
             watching.loop_failed(loop, StoreUnavailable("away"))
@@ -354,7 +354,7 @@ def test_call_is_in_flight_from_the_gate_to_its_end(metrics: Metrics) -> None:
 
 
 def test_call_whose_gate_stays_shut_is_never_in_flight(metrics: Metrics) -> None:
-    """What the gate raises comes through as it is."""
+    """The gate's error comes through unchanged, and the call is never in flight."""
 
     def shut() -> None:
         raise StoreUnavailable("away")

@@ -29,7 +29,7 @@ SECRET = b"0123456789abcdef"
 
 @pytest.fixture
 def props(tmp_path: Path) -> Props:
-    """What the demo gathers before it starts anything."""
+    """The parts that the demo gathers before it starts anything."""
     return gather(tmp_path)
 
 
@@ -57,7 +57,7 @@ def test_props_fit_the_shipped_accounts(props: Props) -> None:
 
 
 def test_webhooks_port_that_is_taken_is_changed_in_a_copy(tmp_path: Path, props: Props) -> None:
-    """With the port held by another program, the accounts go to another one and everything else stays."""
+    """If another program holds the port, the copy of the accounts file has another port and is otherwise unchanged."""
     with Receiver("127.0.0.1", props.hook_port, {}):
         other = gather(tmp_path)
     assert other.hook_port != props.hook_port
@@ -86,7 +86,7 @@ def test_most_in_any_window_agrees_with_counting(moments: list[int], window: int
 
 
 def test_perfect_run_is_judged_well(props: Props) -> None:
-    """Where everything came as planned there is no problem."""
+    """A run in which everything came as planned has no problem."""
     jobs = plan()
     seen = _perfect(props, jobs)
     verdict = judge(props, jobs, seen)
@@ -167,7 +167,7 @@ def _post(receiver: Receiver, event_id: str, secret: bytes = SECRET) -> int:
 
 
 def _perfect(props: Props, jobs: list[Planned]) -> Seen:
-    """What is seen when everything goes as planned: requests a full slot apart, every webhook once and one twice."""
+    """The observations of a perfect run: requests a full slot apart, every webhook once and one twice."""
     seen = Seen(dead_letters=1, metrics=f'callworker_jobs_finished_total{{account="x"}} {len(jobs)}.0\n')
     calls: dict[str, list[ServedRequest]] = {}
     hooks: list[Received] = []

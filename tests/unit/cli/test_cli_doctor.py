@@ -71,7 +71,7 @@ def test_no_password_gets_through(password: str) -> None:
 
 
 def test_wrong_setting_is_a_failed_check(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With settings that are not valid, doctor says which and ends with 1."""
+    """Doctor names the settings that are not valid and ends with 1."""
     monkeypatch.setenv("METRICS_PORT", "ninety")
     result = run("doctor", "--json")
     told = json.loads(result.stdout)
@@ -150,7 +150,7 @@ def test_missing_secrets_are_each_named(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_present_secrets_are_well_and_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With key and secret there, the check is well; neither is in what it says."""
+    """The check passes if key and secret are set, and its text has neither."""
     monkeypatch.setenv("ACME_KEY", KEY)
     monkeypatch.setenv("ACME_SECRET", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3")
     found = list(files.check(_settings(tmp_path)))
@@ -337,7 +337,7 @@ def _settings(tmp_path: Path, **environ: str) -> Settings:
 
 
 def _settings_with(tmp_path: Path, hooks: list[str], **environ: str) -> Settings:
-    """With one account that has these webhooks."""
+    """Return settings with one account that has these webhooks."""
     tables = [f'[[accounts.acme.webhooks]]\nurl = "{hook}"\nsecret_env = "S"\n' for hook in hooks]
     settings = _settings(tmp_path, **environ)
     settings.accounts_file.write_text('[accounts.acme]\napi_key_env = "K"\nrate = "1/s"\n' + "".join(tables))

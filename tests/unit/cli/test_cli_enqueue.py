@@ -90,7 +90,7 @@ def test_invalid_flags_are_wrong_usage_and_send_nothing(run: Run, sent: list[Job
 
 
 def test_missing_flags_are_named(run: Run, sent: list[Job]) -> None:
-    """What a job cannot be without is asked for by its flag."""
+    """The error names the flags of missing required fields."""
     result = run("enqueue", "--account", "acme")
     assert result.exit_code == 2
     assert "--country, --phone, --code" in one_line(result)
@@ -106,7 +106,7 @@ def test_file_goes_with_no_flag_of_a_single_job(run: Run, sent: list[Job], extra
 
 @pytest.mark.parametrize("extra", [("--skip-invalid",), ("--new-ids",), ("--format", "csv")])
 def test_one_job_goes_with_no_flag_of_a_file(run: Run, sent: list[Job], extra: tuple[str, ...]) -> None:
-    """What is said of files needs one."""
+    """Flags for files are refused without a file."""
     result = run(*FLAGS, "--code", "4711", *extra)
     assert result.exit_code == 2
     assert f"{extra[0]}: is only for --file" in one_line(result)
@@ -212,7 +212,7 @@ def test_accounts_are_not_checked_where_their_file_is_not(
 
 @pytest.mark.usefixtures("accounts_file")
 def test_jobs_that_must_expire_are_warned_of(run: Run, sent: list[Job]) -> None:
-    """At 60 a minute, 700 jobs of ten minutes cannot all be called: the number is told, and they are sent (D6)."""
+    """700 jobs of ten minutes cannot all be called at 60 a minute: a warning says how many; all are sent (D6)."""
     table = "country,phone,code\n" + "".join(f"1,21255{n:05},4711\n" for n in range(700))
     result = run("enqueue", "--file", "-", "--format", "csv", "--account", "acme", input=table)
     assert result.exit_code == 0

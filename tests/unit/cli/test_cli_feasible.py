@@ -18,7 +18,7 @@ def account(rate: str = "60/m", burst: int = 1, ttl: int = 600) -> Account:
 
 
 def jobs(number: int, *, seconds: int | None = None) -> list[Job]:
-    """So many jobs, which expire so many seconds from now."""
+    """Return `number` jobs that expire `seconds` from now."""
     expires_at = None if seconds is None else NOW + timedelta(seconds=seconds)
     return [
         Job(id=f"j{n}", account="acme", country="1", phone="2125550123", code="4711", expires_at=expires_at)

@@ -47,7 +47,7 @@ def test_json_lines_become_jobs(tmp_path: Path) -> None:
 
 
 def test_bad_json_lines_are_named_with_file_and_line(tmp_path: Path) -> None:
-    """What is not JSON, not an object or not a job is told by line and field, without the values."""
+    """A line that is not JSON, not an object or not a job is named with its field, without the values."""
     file = tmp_path / "jobs.jsonl"
     file.write_text(f"{json.dumps(GOOD)}\n{{\n[1]\n{json.dumps({**GOOD, 'phone': '55x1234567'})}\n")
     jobs, problems = read(str(file), "jsonl", extended=False)
@@ -115,7 +115,7 @@ def test_any_text_as_json_lines_gives_problems_and_never_an_exception(
 
 
 def test_a_line_that_gives_a_field_twice_is_named(tmp_path: Path) -> None:
-    """Neither of the two is sent, nor shown (C9)."""
+    """The line is named, and neither value is sent or shown (C9)."""
     file = tmp_path / "jobs.jsonl"
     file.write_text(
         '{"account": "acme", "country": "1", "phone": "2125555555", "code": "4321", "code": "4322"}\n'
@@ -246,7 +246,7 @@ def test_foreign_names_in_a_line_are_told_by_their_place(tmp_path: Path) -> None
 def read_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, way: str
 ) -> tuple[list[Job], list[str]]:
-    """What is read of a CSV file with this content, by its path or on standard input of a terminal in Latin-1."""
+    """Return what is read of a CSV file with this content, by path or on standard input of a Latin-1 terminal."""
     file = tmp_path / "jobs.csv"
     file.write_bytes(content)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), encoding="latin-1"))

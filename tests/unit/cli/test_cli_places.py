@@ -25,7 +25,7 @@ def settings(tmp_path: Path, **environ: str) -> Settings:
 
 
 def test_server_of_dev_is_found_with_its_accounts(tmp_path: Path, dev: Path) -> None:
-    """Where nothing is set and no other embedded server runs, it is meant, and so are its accounts (D3)."""
+    """Commands use dev's server and accounts if nothing is set and no other embedded server runs (D3)."""
     found = places.here(settings(tmp_path))
     assert (found.state_dir, found.accounts_file) == (dev, dev / "accounts.toml")
     places.store(settings(tmp_path)).close()

@@ -275,7 +275,7 @@ def test_worker_tells_everything_that_is_wrong_at_once(
 
 
 def test_accounts_of_the_package_are_never_used_without_a_word(tmp_path: Path) -> None:
-    """Without a file of the operator's own nothing starts; the line names the example that can be copied (D8)."""
+    """Nothing starts without the operator's own accounts file; the line names an example to copy (D8)."""
     done = subprocess.run(
         [sys.executable, "-m", "worker.cli", "run"],
         capture_output=True,

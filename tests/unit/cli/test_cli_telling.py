@@ -34,7 +34,7 @@ def test_rejected_event_is_told_with_its_fields() -> None:
 
 @pytest.mark.parametrize("body", ["", "[]", "null", '{"type": 1}', '"x\\u001b[2J"'])
 def test_foreign_message_is_shown_and_cannot_move_the_cursor(body: str) -> None:
-    """What is no event is printed as it is, control signs spelled out."""
+    """A message that is no event is printed as it is, with control characters escaped."""
     assert describe(body).isprintable()
 
 

@@ -73,7 +73,7 @@ def test_rotation_writes_the_new_secret_beside_the_old_one(run: Run, place: Plac
 
 
 def test_second_rotation_meanwhile_is_refused(run: Run, place: Place) -> None:
-    """With one line that says until when, and nothing is written."""
+    """A second rotation is refused with one line that says until when, and nothing is written."""
     run("webhooks", "rotate", "orders")
     text = place.file.read_text()
     result = run("webhooks", "rotate", "orders")
@@ -86,7 +86,7 @@ def test_second_rotation_meanwhile_is_refused(run: Run, place: Place) -> None:
     [("90m", 5400), ("7d", 7 * 86400), ("2126-12-01T10:00:00+01:00", None)],
 )
 def test_end_of_the_old_secret_may_be_given(run: Run, place: Place, given: str, seconds: int | None) -> None:
-    """As a span from now, or as a time."""
+    """The end may be given as a span from now, or as a time."""
     told = json.loads(run("webhooks", "rotate", "orders", "--until", given, "--json").stdout)
     end = moment(told["old_signs_until"])
     if seconds is None:
@@ -131,7 +131,7 @@ def test_second_rotation_in_the_environment_is_refused(run: Run, place: Place) -
 
 
 def test_endpoint_with_both_kinds_is_rotated_one_at_a_time(run: Run, place: Place) -> None:
-    """Which one has to be said; each has its own variable."""
+    """The operator has to say which kind to rotate; each has its own variable."""
     result = run("webhooks", "rotate", "both")
     assert result.exit_code == 2 and "the endpoint has v1 and v1a: name one with --signature" in result.stderr
     told = json.loads(run("webhooks", "rotate", "both", "--signature", "v1a", "--json").stdout)
@@ -158,7 +158,7 @@ def test_broken_file_is_not_rotated(run: Run, place: Place) -> None:
     ids=["unknown", "ambiguous", "a secret"],
 )
 def test_endpoint_that_is_not_found_is_wrong_usage(run: Run, place: Place, named: str, told: str) -> None:
-    """With the names there are; what was typed is not repeated."""
+    """The error lists the existing names and does not repeat what was typed."""
     for command in ("secrets", "rotate"):
         result = run("webhooks", command, named)
         assert result.exit_code == 2 and told in result.stderr and OLD not in result.stderr
@@ -166,7 +166,7 @@ def test_endpoint_that_is_not_found_is_wrong_usage(run: Run, place: Place, named
 
 
 def test_hash_of_the_url_names_an_endpoint_too(run: Run, place: Place) -> None:
-    """As `list` shows it, for endpoints without a name."""
+    """The hash that `list` shows names an endpoint that has no name."""
     key = Accounts.load(place.accounts)["acme"].webhooks[0].key
     rows = [
         json.loads(run("webhooks", "secrets", name, "--json").stdout)
@@ -242,7 +242,7 @@ def test_doctor_fails_for_a_broken_file(place: Place, run: Run) -> None:
 
 
 def test_doctor_warns_of_a_file_that_others_can_read(place: Place) -> None:
-    """As of a file with an API key."""
+    """Doctor warns of the file as of a file with an API key."""
     place.file.chmod(0o644)
     place.accounts.chmod(0o600)
     assert [found.remedy for found in exposure.check(place.settings)] == [f"chmod 640 {place.file}"]

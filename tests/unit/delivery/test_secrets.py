@@ -31,13 +31,13 @@ class Watch:
         self.secrets = Secrets({}, register=self.hidden.append, clock=lambda: self.at)
 
     def write(self, text: str) -> None:
-        """As an editor that replaces the file."""
+        """Write the file as an editor that replaces it does."""
         new = self.file.with_suffix(".new")
         new.write_text(text)
         new.replace(self.file)
 
     def keys(self, unix_seconds: float = NOW, after: float = LOOK_SECONDS) -> str:
-        """What signs, `after` seconds later: "ab"."""
+        """Return the keys that sign `after` seconds later, as in "ab"."""
         self.at += after
         return b"".join(one.key[:1] for one in self.secrets.of(self.endpoint, unix_seconds)).decode()
 
@@ -57,7 +57,7 @@ def told() -> Iterator[Lines]:
 
 
 def test_changed_file_is_noticed(watch: Watch, told: Lines) -> None:
-    """Without a restart; each new secret is hidden from the log before it is used."""
+    """A changed file is noticed without a restart; each new secret is hidden from the log before it is used."""
     assert watch.keys() == "a" and watch.hidden == [A]
     watch.write(f"{B}\n{A} until 2026-12-02T09:00:00Z\n")
     assert watch.keys() == "ba" and B in watch.hidden
@@ -66,7 +66,7 @@ def test_changed_file_is_noticed(watch: Watch, told: Lines) -> None:
 
 
 def test_file_that_is_changed_in_place_is_noticed(watch: Watch) -> None:
-    """As by `echo >>`."""
+    """A file changed in place, as by `echo >>`, is noticed."""
     with watch.file.open("a") as file:
         file.write(f"{B}\n")
     assert watch.keys() == "ab"
@@ -108,7 +108,7 @@ def test_broken_file_keeps_the_old_secrets(watch: Watch, told: Lines, text: str)
 
 
 def test_removed_file_keeps_the_old_secrets_until_it_is_back(watch: Watch, told: Lines) -> None:
-    """Also where the same file comes back."""
+    """The old secrets stay in use until a file is back, even if it is the same one."""
     away = watch.file.rename(watch.file.with_suffix(".away"))
     assert watch.keys() == "a" and watch.keys() == "a"
     away.rename(watch.file)
@@ -151,7 +151,7 @@ def test_file_that_is_broken_from_the_start_is_an_error(tmp_path: Path) -> None:
 
 
 def test_variables_are_read_each_time() -> None:
-    """As before there were files."""
+    """Secrets in variables are read at each use."""
     environ = {"S": A}
     endpoint = Endpoint(url="https://h.example.com/x", secret_env=("S",))
     secrets = Secrets(environ)

@@ -36,7 +36,7 @@ def headers(secrets: list[SigningSecret], body: bytes, unix_seconds: int) -> dic
 
 
 def is_genuine(public_key: str, sent: dict[str, str], body: bytes) -> bool:
-    """As a subscriber does it: any `v1a` signature that verifies, over `id.timestamp.body`."""
+    """Return whether any `v1a` signature over `id.timestamp.body` verifies, as a subscriber would."""
     key = Ed25519PublicKey.from_public_bytes(
         base64.b64decode(public_key.removeprefix("whpk_"), validate=True)
     )
@@ -53,7 +53,7 @@ def is_genuine(public_key: str, sent: dict[str, str], body: bytes) -> bool:
 
 
 def test_public_key_is_that_of_the_rfc() -> None:
-    """In the one spelling of Standard Webhooks: `whpk_` and base64 of 32 bytes."""
+    """The public key has the spelling of Standard Webhooks: `whpk_` and base64 of 32 bytes."""
     key = signing_secret("whsk_" + base64.b64encode(RFC_SEED).decode(), "test")
     assert key.public_key == "whpk_" + base64.b64encode(RFC_PUBLIC).decode()
 
@@ -72,7 +72,7 @@ def test_each_subscriber_finds_its_signature(order: list[int]) -> None:
 
 
 def test_nobody_else_does() -> None:
-    """Neither with another secret, nor another key, nor for other bytes."""
+    """No other secret and no other key verifies, and no other bytes do."""
     sent = headers([made(Version.V1), made(Version.V1A)], BODY, int(time.time()))
     with pytest.raises(WebhookVerificationError):
         Webhook(made(Version.V1).written).verify(BODY, sent)

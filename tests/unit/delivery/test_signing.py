@@ -50,7 +50,7 @@ def test_published_example_verifies() -> None:
 
 
 def test_several_secrets_give_several_signatures() -> None:
-    """While a secret is rotated each one signs, in order, separated by a space."""
+    """During a rotation each secret signs, in order; a space separates the signatures."""
     content = b"evt_1.1800000000." + BODY
     by_hand = [
         "v1," + base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
@@ -110,7 +110,7 @@ def test_anything_changed_is_refused(changes: dict[str, str]) -> None:
 
 @given(body=st.binary(max_size=64), other=st.binary(max_size=64))
 def test_signature_holds_for_exactly_one_body(body: bytes, other: bytes) -> None:
-    """What was signed verifies; any other body does not."""
+    """The signed body verifies; any other body does not."""
     headers = signed(webhook_signature=sign([KEY], "evt_1", NOW, body))
     verify([KEY], headers, body, NOW)
     if other != body:

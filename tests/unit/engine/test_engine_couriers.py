@@ -98,7 +98,7 @@ def post(store: Store) -> Iterator[Post]:
 
 
 def test_deliveries_go_out_side_by_side(store: Store, post: Post) -> None:
-    """As many as there are places, all in one thread; a subscriber that is slow holds up its own delivery only."""
+    """Deliveries fill all places in one thread; a slow subscriber holds up its own delivery only."""
     assert post.couriers.turn() == 0.0
     wait_until(lambda: len(post.begun) == PLACES, "all places have one")
     assert store.asked == [PLACES] and len({thread for thread, _ in post.begun}) == 1
@@ -178,7 +178,7 @@ class Unwatched:
 
 
 def test_a_store_that_is_slow_holds_up_no_other_delivery() -> None:
-    """While one delivery is put on record, the others are sent: a courier speaks to the store aside."""
+    """Other deliveries are sent while one is recorded: couriers call the store in other threads."""
     hook = {"url": "https://one.example/", "secret_env": "ONE"}
     accounts = Accounts.parse({"accounts": {"acme": {"api_key_env": "K", "rate": "1/s", "webhooks": [hook]}}})
     key = accounts["acme"].webhooks[0].key

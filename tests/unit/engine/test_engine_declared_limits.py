@@ -81,7 +81,7 @@ def test_it_speaks_every_other_second(store: Store, clock: FakeClock) -> None:
 
 
 def test_an_old_worker_that_starts_again_declares_nothing(store: Store, clock: FakeClock) -> None:
-    """While a worker with the newer file lives (B7)."""
+    """An old worker declares no limits while a worker with the newer file lives (B7)."""
     old, new = Worker(store, clock, "10/s"), Worker(store, clock, "1/s")
     old.limits.turn()
     beat(clock, old, new, times=3)
@@ -94,7 +94,7 @@ def test_an_old_worker_that_starts_again_declares_nothing(store: Store, clock: F
 def test_the_older_file_counts_again_once_the_newer_ones_workers_are_gone(
     store: Store, clock: FakeClock
 ) -> None:
-    """As when a deploy is taken back; and the newer one's is back as soon as a worker with it is (B7)."""
+    """The older file applies after a rollback, and the newer one again as soon as a worker has it (B7)."""
     old, new = Worker(store, clock, "10/s"), Worker(store, clock, "1/s")
     beat(clock, old, new, times=3)
     beat(clock, old, times=7)

@@ -24,14 +24,14 @@ def lease(monkeypatch: pytest.MonkeyPatch) -> Lease:
 
 
 def wait_for(event: threading.Event) -> None:
-    """As a call waits for the network: the others go on."""
+    """Wait as a call waits for the network, so that others go on."""
     with gevent.Timeout(30):
         while not event.is_set():
             gevent.sleep(0.005)
 
 
 def test_no_more_places_are_reserved_than_are_free() -> None:
-    """What one has reserved another cannot, until it is given back."""
+    """A reserved place is not given to another until it is given back."""
     dialler = Dialler(3, lambda *_: None, NotedFaults())
     assert [dialler.reserve(2), dialler.reserve(2), dialler.reserve(2)] == [2, 1, 0]
     dialler.give_back(2)
@@ -39,7 +39,7 @@ def test_no_more_places_are_reserved_than_are_free() -> None:
 
 
 def test_a_place_that_someone_waits_for_is_told_of() -> None:
-    """So that waiting jobs get it at once; as long as nobody went without there is nothing to tell."""
+    """A place that someone waits for is reported, so that waiting jobs get it at once; otherwise nothing is."""
     freed: list[int] = []
     dialler = Dialler(3, lambda *_: None, NotedFaults(), freed=lambda: freed.append(1))
     dialler.give_back(dialler.reserve(3))
@@ -72,7 +72,7 @@ def test_few_calls_start_at_a_time(lease: Lease) -> None:
 
 
 def test_the_last_call_to_start_makes_room_whatever_is_in_flight(lease: Lease) -> None:
-    """Where nearly all places are taken by long calls, one that becomes free is told of at once."""
+    """A place that becomes free is reported at once, even if long calls take nearly all the others."""
     let_go, freed = threading.Event(), threading.Event()
 
     def dial(leased: Lease, started: Callable[[], None]) -> None:
@@ -114,7 +114,7 @@ def test_places_gather_where_all_were_taken(lease: Lease) -> None:
 
 
 def test_while_paused_no_place_can_be_had() -> None:
-    """Those that are reserved already stay so."""
+    """While paused no new place is given, but reserved places stay reserved."""
     dialler = Dialler(3, lambda *_: None, NotedFaults())
     dialler.reserve(1)
     dialler.pause(True)
@@ -124,7 +124,7 @@ def test_while_paused_no_place_can_be_had() -> None:
 
 
 def test_calls_run_side_by_side(lease: Lease) -> None:
-    """As many as there are places, none waiting for another, and all in one thread."""
+    """Calls fill all places in one thread, and none waits for another."""
     faults, threads, all_here = NotedFaults(), list[int](), threading.Event()
 
     def dial(*_: object) -> None:

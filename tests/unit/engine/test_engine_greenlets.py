@@ -17,7 +17,7 @@ SECONDS = 30.0
 
 
 class Noted:
-    """What was done, in which thread, by greenlets of one thread."""
+    """The work that greenlets of one thread did, and in which thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.greenlets = Greenlets("calls", clock)
@@ -131,7 +131,7 @@ class TestStall:
     """A thread that something keeps from its work."""
 
     def test_it_is_told_and_nothing_runs_beside_it(self) -> None:
-        """What is submitted meanwhile is begun when the thread turns again, and in no second thread before (E1).
+        """Work submitted meanwhile begins when the thread turns again, and in no second thread before (E1).
 
         This test once expected a second thread: what had stuck the first would have stuck that one too.
         """

@@ -181,7 +181,7 @@ class TestSuspects:
         assert letters.wholes == [Whole(len(raw), hashlib.sha256(raw).hexdigest())]
 
     def test_it_is_put_aside_before_it_is_decoded(self, bench: Bench) -> None:
-        """Nor is what a dead letter would show of it looked at: either may be what crashes (E1, E2)."""
+        """A suspect is put aside before it is decoded or read for its dead letter: either may crash (E1, E2)."""
 
         def crash() -> Any:
             raise AssertionError("it is looked at")
@@ -194,7 +194,7 @@ class TestSuspects:
         assert bench.world.dead_letters.wholes == [Whole(3, hashlib.sha256(b"bad").hexdigest())]
 
     def test_marks_tell_messages_of_one_body_apart(self, bench: Bench) -> None:
-        """By what came beside it: of two empty bodies the one with bad properties is the one that crashes (E2)."""
+        """Marks include the properties: of two empty bodies, the one with bad properties crashes (E2)."""
         for label in (b"good", b"bad"):
             entry = Entry(b"", lambda: Broken("empty"), lambda: None, Source.QUEUE, True, label)
             if label == b"bad":
@@ -222,7 +222,7 @@ class TestSuspects:
     def test_a_crash_at_one_entry_brings_no_other_back(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What was settled before it in the same turn is acknowledged by then: fresh, buried or suspect alike (E1)."""
+        """Entries settled before it in the same turn are already acknowledged: fresh, buried and suspect ones (E1)."""
         whole = CountedSuspects.mark
 
         def mark(suspects: CountedSuspects, raw: bytes) -> int:
@@ -302,7 +302,7 @@ class TestSetbacks:
 
     @pytest.fixture
     def failing(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception]:
-        """What admitting a job raises, by its id; "*" is any job's."""
+        """The errors that admitting a job raises, by its id; "*" is for any job."""
         errors: dict[str, Exception] = {}
         whole = type(bench.world.ledger).admit
 
@@ -316,7 +316,7 @@ class TestSetbacks:
         return errors
 
     def later(self, bench: Bench, *names: str) -> None:
-        """When every setback is due again, with other jobs coming in."""
+        """Advance until every setback is due again, with other jobs coming in."""
         bench.clock.advance(MAX_PAUSE_SECONDS)
         for name in names:
             bench.put(name)
@@ -432,7 +432,7 @@ class TestSetbacks:
         assert sorted(bench.done) == sorted(bench.dialler.leases) == ["late", "odd"]
 
     def test_an_outage_does_not_count(self, bench: Bench, failing: dict[str, Exception]) -> None:
-        """What was set apart before it is kept through it."""
+        """Entries set apart before an outage are kept through it."""
         failing["odd"] = ZeroDivisionError()
         bench.put("odd")
         bench.intake.turn()

@@ -34,7 +34,7 @@ def ids(leases: list[Lease]) -> list[str]:
 
 
 def test_a_lease_leaves_its_holder_time_to_speak() -> None:
-    """Once Redis is back: a loop's longest pause, a connection and an answer, whenever it had gone."""
+    """A lease lasts for a loop's longest pause, a connection and an answer after Redis is back."""
     least_left_seconds = MIN_LEASE_SECONDS - YOUNG_SECONDS - EXTEND_SECONDS - SOCKET_SECONDS
     assert least_left_seconds > MAX_PAUSE_SECONDS + 2 * SOCKET_SECONDS
 
@@ -75,7 +75,7 @@ def test_a_job_is_in_hand_until_it_was_let_go_as_often_as_taken(world: World, in
 
 
 def test_a_decision_is_in_hand_until_it_is_on_record(world: World, in_hand: LeasesInHand) -> None:
-    """While the store does not take it, for however long, and not a moment longer. (A1)
+    """A decision is in hand for exactly as long as the store does not take it. (A1)
 
     An earlier version gave it up after ten minutes: where a wrong key stood in the way of outcomes for that long, their
     jobs were taken for lost, and their phones rang again.
@@ -93,7 +93,7 @@ def test_a_decision_is_in_hand_until_it_is_on_record(world: World, in_hand: Leas
 
 
 def test_a_call_is_in_hand_until_it_is_over(world: World, in_hand: LeasesInHand) -> None:
-    """From the moment when it was handed over, also where it breaks."""
+    """A call is in hand from the moment it was handed over, even if it fails."""
     seen, over = list[list[str]](), threading.Event()
 
     def dial(_: Lease, started: object) -> None:

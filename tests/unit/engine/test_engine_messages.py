@@ -37,7 +37,7 @@ def test_a_number_given_twice_is_rejected_whatever_the_way_in(way: str) -> None:
 
 @pytest.mark.parametrize("name", ["task", "kwargs", "args"])
 def test_a_celery_message_that_says_one_thing_twice_is_broken(name: str) -> None:
-    """Neither the task nor its arguments are chosen among two; the id alone has a stand-in in the job (C9)."""
+    """A message with two tasks or arguments is broken: neither is chosen. Only the id has a stand-in (C9)."""
     good = json.dumps({"task": TASK_NAME, "id": "t", "args": [], "kwargs": JOB})
     second = json.dumps({name: {"task": TASK_NAME, "kwargs": JOB, "args": []}[name]})[1:]
     assert isinstance(read_task(envelope(f"{good[:-1]}, {second}")), Broken)
@@ -103,7 +103,7 @@ def test_content_type_of_json_is_known_in_any_spelling(content_type: str) -> Non
     ],
 )
 def test_other_content_types_are_refused(content_type: str) -> None:
-    """What is not JSON by its own word is not looked at."""
+    """A message whose content type is not JSON is not read."""
     body = json.dumps(JOB).encode()
     assert isinstance(read_plain(Envelope({}, content_type, body)), Broken)
     assert isinstance(read_task(Envelope(HEADERS, content_type, b"[[], " + body + b", {}]")), Broken)

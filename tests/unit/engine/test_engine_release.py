@@ -42,7 +42,7 @@ class TestReleaser:
         assert dialler.leases == [] and dialler.reserve(9) == 4
 
     def test_what_is_due_is_handed_over(self, world: World) -> None:
-        """As many as the limit allows; threads that were not needed are given back."""
+        """As many due jobs as the limit allows are handed over; unneeded threads are given back."""
         world.accept(*(job(f"job-{n}") for n in range(5)), places=0)
         dialler = Idle(4)
         assert Releaser(world.ledger, dialler).turn() == POLL_SECONDS
@@ -93,7 +93,7 @@ class TestSweeper:
         assert self.sweeper(world).turn() == SWEEP_SECONDS
 
     def test_an_expired_job_ends(self, world: World) -> None:
-        """Also in the first seconds; and where there was one, it looks again at once."""
+        """An expired job ends even in the first seconds; after one, the next look follows at once."""
         sweeper = self.sweeper(world)
         world.accept(job("a", expires_at="2027-01-15T08:00:02Z"), places=0)
         world.clock.advance(2)

@@ -46,7 +46,7 @@ def intake_of(world: World, dialler: Dialler) -> Intake:
 
 
 def wait_for(event: threading.Event) -> None:
-    """As a call waits for the network."""
+    """Wait as a call waits for the network."""
     with gevent.Timeout(30):
         while not event.is_set():
             gevent.sleep(0.005)

@@ -28,7 +28,7 @@ class Loop:
 
 
 class Told:
-    """What a watchdog told."""
+    """The reports of a watchdog."""
 
     def __init__(self) -> None:
         self.rounds, self.stalls = 0, list[tuple[str, str]]()
@@ -69,7 +69,7 @@ class Bench:
 
 
 def test_a_stall_is_told_once_and_makes_the_process_unlive() -> None:
-    """As long as it lasts, with the place at which it is; a turn that goes on is no second thread's business (E1)."""
+    """A stall is reported once, with its place, and the process counts as not alive while it lasts (E1)."""
     bench = Bench()
     bench.watchdog.beat()
     assert (bench.watchdog.live(), bench.told.rounds) == ([], 1)
@@ -97,7 +97,7 @@ def test_readiness_names_each_part_that_fails_and_why() -> None:
 
 
 def test_a_second_stall_is_told_again() -> None:
-    """Of the same loop after it had turned, or of another one meanwhile."""
+    """A second stall is reported, of the same loop after a turn or of another one meanwhile."""
     bench = Bench()
     for stalled in (True, False, True):
         bench.intake.stalled = stalled
@@ -135,7 +135,7 @@ def test_a_consumer_that_fails_at_each_start_is_in_trouble() -> None:
 
 @pytest.mark.parametrize("blocked", [False, True])
 def test_keys_that_hold_something_else_are_told(blocked: bool) -> None:
-    """Of all ways in together; the worker is not ready where one of these ways takes nothing for it (B8)."""
+    """Wrong keys of all ways in are reported together; the worker is not ready if one blocks its way in (B8)."""
     bench = Bench(
         SimpleNamespace(wrong=frozenset({"calls.7"}), blocked=blocked),
         SimpleNamespace(wrong=frozenset(), blocked=False),

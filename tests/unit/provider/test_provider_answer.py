@@ -129,7 +129,7 @@ CONTRADICTIONS = [
 
 @pytest.mark.parametrize("text", CONTRADICTIONS)
 def test_contradictory_or_incomplete_answer_is_garbled(text: str) -> None:
-    """What looks like an answer but cannot be one is neither taken nor ignored."""
+    """A text that looks like an answer but cannot be one is neither taken nor ignored."""
     with pytest.raises(Garbled):
         ref_of((text.replace("%s", REF)).encode())
 
@@ -142,7 +142,7 @@ SILENT = [
 
 @pytest.mark.parametrize("text", SILENT)
 def test_what_is_no_answer_says_nothing(text: str) -> None:
-    """Neither `response` nor `failed`, or no document at all."""
+    """A document without `response` and `failed`, or no document, says nothing."""
     with pytest.raises((NoDocument, Neither)):
         read(text.replace("%s", REF).encode())
 
@@ -174,13 +174,13 @@ def test_broken_response_is_not_silence(text: str) -> None:
     ],
 )  # fmt: skip
 def test_empty_half_is_an_absent_one(no: str) -> None:
-    """What is empty does not contradict the answer beside it (A4)."""
+    """An empty half does not contradict the answer beside it (A4)."""
     assert ref_of(b'{"response": {"ref": "%s"}, "failed": %s}' % (REF.encode(), no.encode())) == REF
 
 
 @pytest.mark.parametrize("schema", [" xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance'", ""])
 def test_half_that_is_nil_is_an_absent_one(schema: str) -> None:
-    """So .NET and Java write in XML that there is none, with and without the name's declaration (A4)."""
+    """A nil half, as .NET and Java write it, is absent, with and without the name's declaration (A4)."""
     text = f"<a{schema}><failed xsi:nil='true'/><response><ref>{REF}</ref></response></a>"
     assert ref_of(text.encode(), Oddity.REPAIRED) == REF
 

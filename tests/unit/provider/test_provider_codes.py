@@ -90,7 +90,7 @@ def test_every_wrong_class_is_told_at_once(tmp_path: Path) -> None:
 
 
 def test_table_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
-    """What an editor puts in front of the text is no part of it (C1)."""
+    """A byte-order mark, as editors write it, is no part of the table (C1)."""
     path = tmp_path / "errors.toml"
     path.write_bytes(b'\xef\xbb\xbf[codes]\nA = "refused"\n')
     assert Codes.load(path).classes == {"A": "refused"}

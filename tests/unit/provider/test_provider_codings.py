@@ -22,7 +22,7 @@ UNCODED = st.binary(max_size=2000).filter(lambda body: not body.startswith(b"\x1
 
 @given(UNCODED, st.sampled_from(["gzip", "x-gzip", "deflate", "raw"]))
 def test_content_codings_are_undone(body: bytes, coding: str) -> None:
-    """What was compressed comes out as it was, whatever the server calls deflate."""
+    """A compressed body is restored, in either meaning of deflate."""
     bits = {"gzip": 31, "x-gzip": 31, "deflate": 15, "raw": -15}[coding]
     assert decoded(zlib.compress(body, wbits=bits), coding.replace("raw", "deflate")) == body
 
@@ -70,7 +70,7 @@ RAW = zlib.compress(PLAIN, wbits=-15)
     ],
 )
 def test_body_decides_what_coding_it_has(body: bytes, coding: str) -> None:
-    """What can be read is an answer, whatever its head says of it; a wrong head is noticed (A5)."""
+    """A readable body is an answer even if its head names another coding; the wrong head is noticed (A5)."""
     noticed: list[Oddity] = []
     assert decoded(body, coding, noticed.append).endswith(PLAIN)
     assert noticed == [Oddity.CODING]
@@ -100,7 +100,7 @@ def test_body_in_the_coding_of_its_head_is_nothing_odd(body: bytes, coding: str)
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip", "deflate", "compress"])
 def test_body_in_no_known_coding_is_garbled(coding: str) -> None:
-    """What cannot be read may be an answer: it is not taken for silence, under HTTP 503 either."""
+    """An unreadable body may be an answer: it does not count as silence, not even under HTTP 503."""
     with pytest.raises(Garbled):
         decoded(b"\x8b\x14\x00\xf8\xa5", coding)
 

@@ -70,7 +70,7 @@ REPAIRED = [
 
 @pytest.mark.parametrize("text", REPAIRED)
 def test_answer_that_a_person_can_read_is_read(text: str) -> None:
-    """What is wrong beside a ref does not make the phone ring again; that it had to be repaired is noticed (A3, A4)."""
+    """A fault beside a ref does not make the phone ring again; the repair is noticed (A3, A4)."""
     assert ref_of(text.replace("%s", REF).encode("latin-1"), Oddity.REPAIRED) == REF
 
 

@@ -103,7 +103,7 @@ def test_missing_message_is_replaced() -> None:
     ],
 )
 def test_secret_in_a_message_is_masked_however_it_is_written(text: str) -> None:
-    """With country code, without trunk zero, grouped, in other digits, across control signs."""
+    """A secret is masked with country code, without trunk zero, grouped, in other digits, across control characters."""
     message = REDACTOR.publishable(text)
     assert MASK in message
     assert not leaks(message)
@@ -149,7 +149,7 @@ CODINGS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("coding", CODINGS)
 @pytest.mark.parametrize("secret", [JOB.phone.lstrip("0"), JOB.code, KEY], ids=["phone", "code", "key"])
 def test_secret_in_a_message_is_masked_however_it_is_coded(secret: str, coding: str) -> None:
-    """In any spelling that a web framework or its log gives to a field of a request (E13)."""
+    """A secret is masked in any coding that a web framework or its log gives to a field of a request (E13)."""
     coded = CODINGS[coding](secret)
     for text in (f"Request with {coded} refused.", f"Request with https://h/?a=1&b={coded}&c=2 refused."):
         message = REDACTOR.publishable(text)
@@ -158,7 +158,7 @@ def test_secret_in_a_message_is_masked_however_it_is_coded(secret: str, coding: 
 
 
 def test_two_secrets_in_different_codings_are_both_masked() -> None:
-    """What undoes one coding brings nothing back that was masked in another (E13)."""
+    """Decoding one secret does not restore one that was masked in another coding (E13)."""
     coded = f"a={CODINGS['URL'](JOB.phone.lstrip('0'))}&b={CODINGS['quoted-printable'](JOB.code)}"
     message = REDACTOR.publishable(coded)
     assert message.count(MASK) == 2 and not leaks(message)
@@ -175,7 +175,7 @@ def test_ref_that_quotes_the_request_is_masked_and_told_as_odd(ref: str) -> None
 
 @pytest.mark.parametrize("text", ["Try again in 300 seconds.", "Error 4821.", "Ends in 0199.", "key"])
 def test_other_numbers_stay(text: str) -> None:
-    """What is no secret is of use."""
+    """Numbers that are no secret stay readable."""
     assert REDACTOR.publishable(text) == text
 
 

@@ -60,7 +60,7 @@ def test_failed_first_write_behind_tls_may_have_sent_something(monkeypatch: pyte
 
 
 def test_reconnection_behind_the_gate_is_within_the_answers_deadline() -> None:
-    """What follows the gate has one deadline, so that a lease which covers it covers everything."""
+    """Everything after the gate has one deadline, so that a lease which covers it covers the whole request."""
     exchange = Exchange(5, 1, OpenGate())
     exchange.start_connecting()
     assert exchange.remaining_seconds() > 1

@@ -59,7 +59,7 @@ def many_open_files() -> Iterator[None]:
 def test_hundreds_of_held_connections_do_no_harm(
     sandbox: Sandbox, client: Client, until: Callable[[Callable[[], bool]], None]
 ) -> None:
-    """With 300 calls left hanging another one is still answered, and no thread was spent on any."""
+    """A call is still answered while 300 others hang, and none of them takes a thread."""
     threads_before = threading.active_count()
     with ExitStack() as held:
         for _ in range(300):

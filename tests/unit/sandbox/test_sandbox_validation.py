@@ -64,7 +64,7 @@ def test_ill_formed_key_is_refused_by_every_call(client: Client, key: str) -> No
 
 
 def test_named_keys_are_the_only_ones_accepted() -> None:
-    """With keys named at start, a well-formed key that is not among them is refused."""
+    """A well-formed key is refused if it is not among the keys named at start."""
     with Sandbox(keys=[KEY]) as sandbox:
         client = Client(sandbox)
         assert client.get("balance.json", key=KEY).content["response"]["balance"] == "124"

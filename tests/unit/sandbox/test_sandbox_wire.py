@@ -91,7 +91,7 @@ def test_connection_is_kept_as_version_and_header_ask(start: bytes, keep_alive: 
     ],
 )
 def test_unreadable_requests_name_the_status_to_answer(data: bytes, status: int) -> None:
-    """What is malformed, too large or unknown is told apart."""
+    """Malformed, too large and unknown requests get different statuses."""
     with pytest.raises(Unreadable) as caught:
         read(data)
     assert caught.value.status == status
