@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -164,6 +165,24 @@ def test_a_turn_that_takes_too_long_is_a_stall() -> None:
         assert not loop.stalled
         wait_until(lambda: loop.stalled and loop.trouble == "test stalled", "a stall")
         let_go.set()
+
+
+def test_waits_for_loops_that_were_stopped_together_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each used to have its own time, so that a worker took longer to end than it may while Redis hung (B11)."""
+    let_go, real = threading.Event(), time.monotonic
+
+    def turn() -> float:
+        let_go.wait(30)
+        return 0.0
+
+    loop = Loop("test", turn, NotedFaults(), join_seconds=NEVER_SECONDS)
+    loop.start()
+    loop.stop()
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "monotonic", lambda: real() + NEVER_SECONDS)
+        loop.join(Grace(0))
+    assert loop.where != "ended"
+    let_go.set()
 
 
 def test_a_loop_that_is_stuck_tells_where() -> None:

@@ -66,7 +66,7 @@ class Loop(Part):
         self._turn, self._faults = turn, faults
         self._woken, self._stopping = woken or threading.Event(), threading.Event()
         self._first_pause_seconds, self._stalled_after_seconds = first_pause_seconds, stalled_after_seconds
-        self._join_seconds = join_seconds
+        self._join_seconds, self._join_until = join_seconds, 0.0
         self._pause_seconds, self._because = 0.0, ""
         self._last_turn, self._started = time.monotonic(), False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -78,13 +78,17 @@ class Loop(Part):
 
     def stop(self) -> None:
         """Let the turn under way be the last. Returns at once."""
+        self._join_until = time.monotonic() + self._join_seconds
         self._stopping.set()
         self._woken.set()
 
     def join(self, _: Grace, /) -> None:
-        """Wait until the turn under way has ended, for at most `join_seconds`: the grace is for calls."""
+        """Wait until the turn under way has ended, until at most `join_seconds` after `stop`: the grace is for calls.
+
+        So the waits for loops that were stopped together do not add up.
+        """
         if self._thread.is_alive():
-            self._thread.join(self._join_seconds)
+            self._thread.join(max(self._join_until - time.monotonic(), 0.0))
 
     @property
     def trouble(self) -> str | None:
