@@ -21,7 +21,7 @@ class ConflictContract:
 
     @pytest.mark.parametrize("field", ["country", "phone", "code", "ext", "message", "ref"])
     def test_another_job_under_the_id_of_one_that_lives_is_a_conflict(self, bench: Bench, field: str) -> None:
-        """It is dropped, the fields that differ are named, and the first one stands (D5)."""
+        """The second job is dropped, the fields that differ are named, and the first one stays (D5)."""
         lease = bench.go("a", account())
         assert bench.come("a", **{field: OTHER[field]}) == Seen("dialling", (field,))
         decisions.park(bench.ledger, lease, Tally(), Reason.BACKOFF, 0.0)
@@ -58,7 +58,7 @@ class ConflictContract:
 
     @pytest.mark.parametrize("may_dial", [True, False])
     def test_a_conflict_within_a_batch_is_told(self, bench: Bench, may_dial: bool) -> None:
-        """The one that stands first in the batch is the job (D5)."""
+        """The first one in the batch is the job (D5)."""
         owner = account()
         first, second, third = (
             Application(job("a", phone=phone), owner, Source.CELERY, may_dial)
@@ -84,7 +84,7 @@ class FilesContract:
     """Workers with different accounts files."""
 
     def test_the_file_that_was_seen_last_is_the_newest(self, bench: Bench) -> None:
-        """Each worker hears where it stands, and how many files there are (B7)."""
+        """Each worker learns whether its file is the newest, and how many files there are (B7)."""
         assert bench.ledger.announce("old") == Standing(newest=True, returned=True, files=1)
         assert bench.other.announce("new") == Standing(newest=True, returned=True, files=2)
         assert bench.ledger.announce("old") == Standing(newest=False, returned=False, files=2)
@@ -121,7 +121,7 @@ class FilesContract:
         assert bench.ledger.announce("old") == Standing(newest=False, returned=True, files=2)
 
     def test_an_older_file_counts_once_the_newer_ones_workers_are_gone(self, bench: Bench) -> None:
-        """After 15 s, what it declares stands; the newer one has precedence as soon as it is back (B7)."""
+        """The older file's limits apply after 15 s; the newer one has precedence as soon as it is back (B7)."""
         bench.ledger.announce("old")
         bench.other.announce("new")
         bench.other.declare([account(rate="1/h")])

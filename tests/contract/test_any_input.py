@@ -148,7 +148,7 @@ def test_any_entry_of_the_stream(child: Child, fields: list[tuple[bytes, bytes]]
 @example(b"\x00\x40" + pack(">Q", 2**60), DEEP)
 @example(b"", b"y" * 9_000_000)
 def test_any_message_of_a_task_queue_on_amqp(child: Child, properties: bytes, body: bytes) -> None:
-    """With whatever properties: it is acknowledged once (E1, E2, E6)."""
+    """A message with any properties is acknowledged once (E1, E2, E6)."""
     fits(child.bill("tasks", (properties, body)))
 
 
@@ -157,7 +157,7 @@ def test_any_message_of_a_task_queue_on_amqp(child: Child, properties: bytes, bo
 @example(b"\x00\x00", WIDE)
 @example(b"\x00\x00", b'{"id": "a", "account": "acme", "x": "' + BOMB[:60_000] + b'"}')
 def test_any_plain_message_on_amqp(child: Child, properties: bytes, body: bytes) -> None:
-    """With whatever properties: it is acknowledged once (E1, E2, E6)."""
+    """A message with any properties is acknowledged once (E1, E2, E6)."""
     fits(child.bill("plain", (properties, body)))
 
 

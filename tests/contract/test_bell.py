@@ -34,14 +34,14 @@ def test_it_rings_for_each_list_that_begins_with_the_prefix(
 
 
 def test_it_rings_for_what_came_since_it_was_hung(client: redis.Redis, bell: Bell) -> None:
-    """A message that came while nobody was waiting is told too."""
+    """The bell also rings for a message that came while nobody was waiting."""
     client.lpush("calls", "message")
     client.ping()
     assert bell.wait(SECONDS)
 
 
 def test_it_is_silent_about_other_keys(client: redis.Redis, bell: Bell) -> None:
-    """The server has told of all that went before by the time it tells of the list."""
+    """A message in another list does not ring the bell."""
     client.lpush("other", "message")
     client.ping()
     assert not bell.wait(0)
@@ -56,7 +56,7 @@ def test_a_bell_is_hung_as_often_as_there_are_quiet_times(client: redis.Redis, b
 
 
 def test_a_bell_that_was_taken_down_rings_no_more(client: redis.Redis, bell: Bell) -> None:
-    """Hung again it tells of what comes then."""
+    """A bell that is hung again rings for what comes after that."""
     client.lpush("calls", "message")
     bell.take_down()
     assert not bell.hung

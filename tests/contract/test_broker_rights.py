@@ -1,5 +1,5 @@
-"""What a broker refuses: rights, passwords, virtual hosts, exchanges of another type. Told as such, and worked around
-where that is possible."""
+"""What a broker refuses: rights, passwords, virtual hosts, exchanges of another type. Each is named, and worked around
+if that is possible."""
 
 from __future__ import annotations
 

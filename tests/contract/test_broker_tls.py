@@ -206,7 +206,7 @@ def test_each_address_of_a_list_is_verified(server: str, door: Any) -> None:
     ],
 )
 def test_options_that_cannot_work_are_an_error_at_once(scheme: str, options: str) -> None:
-    """A file that is not there, or a word that means nothing, is told before any connection, with the option's name."""
+    """A missing file or an unknown word is an error before any connection, with the option's name."""
     with pytest.raises(ConfigurationError, match=options.partition("=")[0]):
         ResultsQueue(f"{scheme}://user:hunter2@localhost?{options}")
 

@@ -32,7 +32,7 @@ def check_password_is_the_cause(found: list[Finding], variable: str) -> None:
 
 
 def test_wrong_password_of_redis_is_told_as_such(redis_url: str) -> None:
-    """A server that refuses a password runs and answers: nobody is told otherwise, or to start it (D8)."""
+    """A server that refuses a password runs and answers: doctor says so, and does not advise to start it (D8)."""
     settings = Settings.from_env({"REDIS_URL": with_wrong_password(redis_url)})
     check_password_is_the_cause(list(servers.store(settings)), "REDIS_URL")
     check_password_is_the_cause(list(servers.broker(settings)), "REDIS_URL")
@@ -51,7 +51,7 @@ def test_rights_that_a_start_needs_are_looked_at(redis_url: str) -> None:
 
 
 def test_file_that_an_address_names_in_vain_is_no_server_that_is_away() -> None:
-    """The variable that is set is named, and nobody is told to start a server (B9, D8)."""
+    """Doctor names the variable, and does not advise to start a server (B9, D8)."""
     settings = Settings.from_env({"REDIS_URL": "rediss://localhost:1/0?ssl_ca_certs=/no/such/file"})
     for finding in (list(servers.store(settings))[-1], list(servers.broker(settings))[-1]):
         assert finding.grade is Grade.FAIL and finding.text.startswith("REDIS_URL: ssl_ca_certs")

@@ -33,7 +33,7 @@ class Bench:
         self.client, self.scripts = client, store_scripts(client)
         self.ledger = redis_ledger(self.scripts)
         (self.lease, self.other) = (self._go(name) for name in ("in-hand", "other"))
-        # One that has no time left lies in front, to be taken out of the lane first.
+        # A job that has no time left is in front, to be taken out of the lane first.
         self._park("late", expires_at_us=self.lease.accepted_at_us + 1)
         self._park("waits")
         self.call: Any = client.hget(f"{SHARD}job:in-hand", "call")
@@ -129,7 +129,7 @@ def test_what_a_call_came_to_is_taken(bench: Bench) -> None:
 
 
 def test_a_rejection_is_refused_and_can_be_repeated(bench: Bench) -> None:
-    """Its message is not acknowledged meanwhile; afterwards the same job is told once."""
+    """Its message is not acknowledged meanwhile; afterwards the same job gets one event."""
     event = failed(bench.lease)
     with full(bench.client), pytest.raises(StoreUnavailable):
         bench.ledger.reject("new", "acme", OWNER, event, "content")

@@ -1,4 +1,4 @@
-"""What Redis has answered is still there when it was killed, however slow its disk."""
+"""Data that Redis has confirmed is still there after a kill, even with a slow disk."""
 
 from __future__ import annotations
 

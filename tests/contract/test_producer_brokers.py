@@ -1,4 +1,4 @@
-"""The producer on real brokers: a job that was accepted lies in its account's queue."""
+"""The producer on real brokers: a job that was accepted is in its account's queue."""
 
 from __future__ import annotations
 

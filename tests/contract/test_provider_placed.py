@@ -30,7 +30,7 @@ pytest_plugins = ["tests.contract.provider_fixtures"]
 
 
 def framed(*lines: str) -> bytes:
-    """An answer whose length is told by `lines`, or else by the connection's end."""
+    """An answer whose length `lines` give, or else the connection's end."""
     return "\r\n".join(("HTTP/1.1 200 OK", *lines)).encode() + b"\r\n\r\n" + GOOD
 
 

@@ -1,4 +1,4 @@
-"""The forms in which a waiting job lies in Redis: the one written now, short or long, and the one before it."""
+"""The forms of a waiting job in Redis: the one written now, short or long, and the one before it."""
 
 from __future__ import annotations
 

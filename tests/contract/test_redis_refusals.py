@@ -1,4 +1,4 @@
-"""What a Redis refuses, as store and as broker: told in one line at the start, and as a refusal while events wait."""
+"""What a Redis refuses, as store and as broker: one line at the start, and a refusal while events wait."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_rights_of_the_page_are_enough(user: Callable[..., str]) -> None:
 
 
 def test_wrong_password_is_one_line(redis_url: str, user: Callable[..., str]) -> None:
-    """Of the store, and of the broker, each under its own variable (B4)."""
+    """A wrong password of store or broker is one line, under its own variable (B4)."""
     url = user("~*", "&*", "+@all").replace("hunter2", "wrong")
     with pytest.raises(ConfigurationError, match=r"^REDIS_URL: [^\n]+$"):
         ask_store(url)

@@ -60,7 +60,7 @@ def test_where_there_is_room_for_one_each_list_comes_first_in_time(
 
 
 def test_a_shards_message_goes_back_to_its_own_list(client: redis.Redis, several: RedisLists) -> None:
-    """It lies before that shard's others again, and no worker needs to know where it came from."""
+    """The message is again before the shard's others, and no worker needs to know where it came from."""
     raw, later = (message("", routing_key="calls.11") for _ in range(2))
     client.lpush("calls.11", raw, later)
     several.hand_back([], [filed.tag for filed in several.fetch(1, []).messages])
@@ -119,7 +119,7 @@ def test_only_the_scripts_own_mark_is_one(raw: bytes) -> None:
 def test_what_an_older_worker_filed_whole_is_put_aside_by_size(
     client: redis.Redis, lists: RedisLists
 ) -> None:
-    """It is told once, by its size and beginning, and takes no more room in Redis from then on (E6)."""
+    """The message is reported once, by size and beginning, and takes no more room in Redis from then on (E6)."""
     filed = json.dumps([json.loads(message(body="y" * LARGE)), "", "calls"])
     client.hset(UNACKED, "odd", filed)
     client.zadd(INDEX, {"odd": 1})
@@ -131,7 +131,7 @@ def test_what_an_older_worker_filed_whole_is_put_aside_by_size(
 
 
 def test_putting_back_is_bounded_in_bytes(client: redis.Redis, lists: RedisLists) -> None:
-    """A backlog of large messages is put back bit by bit, and it is told that there is more (E6)."""
+    """A backlog of large messages is put back in parts, and the reply says that there is more (E6)."""
     filed = json.dumps([json.loads(message(body="y" * 100_000)), "", "calls"])
     client.hset(UNACKED, mapping={f"tag{n}": filed for n in range(200)})
     client.zadd(INDEX, {f"tag{n}": n for n in range(200)})

@@ -1,4 +1,4 @@
-"""What lost workers took from the stream goes to others, what living ones took stays theirs."""
+"""Entries that lost workers took from the stream go to others; those of living workers stay theirs."""
 
 from __future__ import annotations
 

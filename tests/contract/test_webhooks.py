@@ -37,7 +37,7 @@ Behaviour = Callable[[socket.socket], None]
 
 
 class Subscriber:
-    """A server that reads one whole request at a time from each connection and answers as it is told."""
+    """A server that reads one whole request at a time from each connection and gives the answer that a test sets."""
 
     def __init__(self, behaviour: Behaviour, read: Callable[[socket.socket], bytes]) -> None:
         self._behaviour, self._read = behaviour, read

@@ -1,4 +1,4 @@
-"""A key of ours that holds what is not ours: nothing is left half done, and nothing else stands still."""
+"""A key of ours with a foreign value: nothing is left half done, and nothing else stops."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ TEXTS = (f"{SHARD}relay", f"{SHARD}payload:", "callworker:id:")
 
 @dataclass
 class Bench:
-    """A ledger and what stands around it, on a clock that the test moves."""
+    """A ledger and the parts around it, on a clock that the test moves."""
 
     client: Any
     clock: StoredClock
@@ -238,9 +238,9 @@ def bench(client: redis.Redis, clock: StoredClock, ledger: RedisLedger) -> Bench
 @pytest.mark.parametrize("key", NAMES)
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_wrong_key_leaves_nothing_half_done(bench: Bench, scene: Scene, key: str) -> None:
-    """With any one key of another type a job's step is done whole or not at all, and done once the key is right (E12).
+    """A job's step is done completely or not at all if any one key has another type, and once the key is right (E12).
 
-    The key is told by its name, once.
+    The log names the key once.
     """
     scene(bench)(bench)
     done = facts(bench)

@@ -148,8 +148,8 @@ def test_messages_too_large_are_buried_by_size_and_digest(stack: Stack) -> None:
 
 
 def test_all_messages_in_hand_are_bounded(stack: Stack) -> None:
-    """While Redis takes no writes, and each of the queues gives what it may: what there is no room for is not kept, and
-    comes again afterwards (E6)."""
+    """Messages without room are not kept and come again later, while Redis takes no writes and every queue delivers all
+    it may (E6)."""
     still_works(stack)
     peak, redis = peak_bytes(stack.workers[0]), stack.outside.redis
     jobs = [new_job(f"wide-{n}", ref="r", padding="y" * 60_000) for n in range(1600)]

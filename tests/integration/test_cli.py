@@ -201,7 +201,7 @@ def test_enqueue_that_waits_without_a_worker_ends_in_time_and_says_so(
 def test_enqueue_that_waits_tells_what_the_job_waits_for(
     run: Run, ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A job that a worker has taken and that waits for its turn is told as `callworker job` tells it (D6)."""
+    """A job that a worker has taken and that waits for its turn is shown as `callworker job` shows it (D6)."""
     admit(ledger, "first", "second")
     result = run(*ENQUEUE, "--id", "second", "--wait", "--timeout", "0.1")
     assert result.exit_code == 1
@@ -211,7 +211,7 @@ def test_enqueue_that_waits_tells_what_the_job_waits_for(
 def test_ids_of_lines_follow_from_a_secret_of_the_broker(
     run: Run, redis_url: str, client: redis.Redis
 ) -> None:
-    """The same line has the same id, in whatever file and form it stands; another Redis, which remembers none of these
+    """The same line has the same id in any file and form; another Redis, which remembers none of these
     ids, gives others, so that nobody can find number and PIN by trying (D4)."""
     table = "account,country,phone,code,ref\nacme,1,2125550123,48213,note 1\nacme,1,2125550124,48213,note 1\n"
     first = run("enqueue", "--file", "-", "--format", "csv", input=table).stdout.split()
@@ -233,7 +233,7 @@ def test_enqueue_that_waits_for_the_same_job_again_shows_its_event(run: Run, led
     "moment", ["9999-12-31T23:59:59.9999999Z", "0001-01-01T00:00:00Z", "2200-01-01T00:00:00Z"]
 )
 def test_job_of_any_expiry_can_be_shown(run: Run, ledger: RedisLedger, moment: str) -> None:
-    """A job whose `expires_at` lies at an end of the calendar is admitted and shown while it waits (C6)."""
+    """A job whose `expires_at` is at an end of the calendar is admitted and shown while it waits (C6)."""
     account = Accounts.load(Settings.from_env().accounts_file)["acme"]
     job = Job.parse({**JOB, "id": "late", "expires_at": moment})
     ledger.admit([Application(job, account, Source.CELERY, may_dial=False)])
@@ -270,7 +270,7 @@ def test_unknown_job_is_an_error(run: Run) -> None:
 
 
 def test_hold_and_resume(run: Run, ledger: RedisLedger) -> None:
-    """A held account's jobs wait for the operator, until it is resumed; doing either twice is told."""
+    """A held account's jobs wait for the operator, until it is resumed; the commands say if there is nothing to do."""
     assert "is held" in run("accounts", "hold", "acme", "--reason", "invoice open").stdout
     assert "held already" in run("accounts", "hold", "acme", "--reason", "invoice open").stdout
     (parked,) = admit(ledger, "waits")
@@ -340,7 +340,7 @@ def test_letter_of_a_celery_task_is_sent_again_under_its_id(run: Run, client: re
 
 
 def test_letter_without_an_id_is_told_to_be_a_call_of_its_own(run: Run, client: redis.Redis) -> None:
-    """A new id cannot be dropped as a repeat, which is told; an account that nobody has is refused (D7)."""
+    """The command warns that a new id cannot be dropped as a repeat; an unknown account is refused (D7)."""
     RedisDeadLetters(client).bury("id: is required", Source.STREAM, JOB)
     (letter,) = json.loads(run("dead", "list", "--json").stdout)
     given = ("--set", f"phone={PHONE}", "--set", "code=-", "--set", "ref=")
@@ -418,7 +418,7 @@ def test_enqueue_finds_the_embedded_server(run: Run, monkeypatch: pytest.MonkeyP
 
 
 def test_doctor_finds_an_evicting_redis(run: Run, client: redis.Redis) -> None:
-    """Memory policy and missing append-only file are told; the first fails."""
+    """Doctor reports memory policy and missing append-only file; only the first is a failure."""
     client.config_set("maxmemory-policy", "allkeys-lru")
     try:
         result = run("doctor", "--offline", "--json")

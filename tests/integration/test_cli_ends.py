@@ -1,4 +1,4 @@
-"""How commands end that are processes of their own: at a closed pipe, and at signals."""
+"""The ends of commands that run as processes of their own: at a closed pipe, and at signals."""
 
 from __future__ import annotations
 

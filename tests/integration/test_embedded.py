@@ -244,7 +244,7 @@ class TestOneProcess:
         assert nothing_runs_in(state_dir)
 
     def test_long_folder_works(self, short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A folder too deep for a Unix socket keeps the data, and the socket lies elsewhere."""
+        """A folder too deep for a Unix socket keeps the data, and the socket is elsewhere."""
         monkeypatch.setattr(folder, "SHORT_ROOT", short_dir / "short")
         deep = short_dir / ("deep" * 15) / ("deep" * 15)
         with EmbeddedServer(deep):

@@ -1,4 +1,4 @@
-"""One account's flood lies in the broker: another account's job that came after it does not wait for it."""
+"""A job that came after another account's flood does not wait until the flood is taken from the broker."""
 
 from __future__ import annotations
 

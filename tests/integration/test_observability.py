@@ -1,4 +1,4 @@
-"""What a live worker tells of itself: every metric of the contract, counted right, and the two health pages."""
+"""The reports of a live worker: every metric of the contract, counted right, and the two health pages."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_requests_are_counted_as_the_provider_saw_them(scene: Scene) -> None:
 
 
 def test_waits_are_told_by_their_reasons(scene: Scene) -> None:
-    """Waits are counted under the contract's four reasons, and the oldest waiting job is told."""
+    """Waits are counted under the contract's four reasons, and the oldest waiting job has a metric."""
     families = text_string_to_metric_families(scene.worker.get("/metrics")[1])
     (waits,) = [family for family in families if family.name == "callworker_job_wait_seconds"]
     assert {sample.labels["reason"] for sample in waits.samples} == {

@@ -131,7 +131,7 @@ UNUSUAL = {
 
 
 def test_unusual_answers_are_understood(scene: Scene) -> None:
-    """Each of them is a placed call: the phone rings once, and the ref is told as it came (A3, A4, A5, A6, A7)."""
+    """Each of them is a placed call: the phone rings once, and the event has the original ref (A3, A4, A5, A6, A7)."""
     jobs = {name: new_job(f"unusual-{name}") for name in UNUSUAL}
     scene.moods.first |= {job["phone"]: UNUSUAL[name] for name, job in jobs.items()}
     scene.outside.send(*jobs.values())

@@ -187,7 +187,7 @@ def test_terminated_worker_finishes_its_calls(
 def test_start_and_end_of_a_worker_are_a_line_each(make_stack: MakeStack, broker: str) -> None:
     """The first has version, accounts and places; the last one how many calls there were, and what is left (D10).
 
-    No thread is told to be stuck on the way.
+    No thread is reported as stuck on the way.
     """
     stack = make_stack(broker, CONCURRENCY="7")
     worker = stack.start()

@@ -24,7 +24,7 @@ PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted(REFERENC
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page_is_the_one_that_the_code_gives(name: str) -> None:
-    """A setting, command, metric or field that is changed is told: `make reference` writes it."""
+    """The page has every change of a setting, command, metric or field; `make reference` writes it."""
     assert filled(PAGES[name]) == PAGES[name]
 
 

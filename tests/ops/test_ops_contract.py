@@ -71,7 +71,7 @@ def test_contract_has_each_setting_with_its_default() -> None:
 
 
 def test_contract_has_each_metric_with_type_and_labels() -> None:
-    """A metric or label that is added, renamed or removed is told."""
+    """The contract follows every metric or label that is added, renamed or removed."""
     told = {
         name: (cells[0].removesuffix(", shared"), set(filter(None, cells[1].split(", "))))
         for name, cells in named("Metrics").items()
@@ -82,7 +82,7 @@ def test_contract_has_each_metric_with_type_and_labels() -> None:
 
 @pytest.mark.parametrize("label", LABELS)
 def test_contract_has_each_value_of_a_label(label: str) -> None:
-    """Closed sets of values are told whole."""
+    """The contract lists closed sets of values completely."""
     told = {row[0]: row[1] for row in rows("Metrics")}
     assert re.findall(r"`(\w+)`", told[label]) == list(LABELS[label])
 
@@ -100,7 +100,7 @@ def test_contract_has_each_ending_of_the_sandbox() -> None:
 
 
 def test_contract_has_each_field_of_a_job() -> None:
-    """`exttype` and the languages of the older page are told beside the table."""
+    """The contract has each field; `exttype` and the older page's languages are explained beside the table."""
     fields = Job.model_fields.keys() - {"exttype"}
     assert named("A job").keys() == fields
     assert all(word in CONTRACT for word in ("`exttype`", *LANGUAGES, *EXTENDED_LANGUAGES))

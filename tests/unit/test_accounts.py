@@ -1,4 +1,4 @@
-"""The accounts file: what it may hold, and how it is told what is wrong."""
+"""The accounts file: what it may contain, and how faults are reported."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_text_that_is_not_toml_names_the_line(file: Path) -> None:
 
 
 def test_file_that_is_not_utf8_is_refused(file: Path) -> None:
-    """An editor's Latin-1 is told as what it is, not as wrong TOML, with the line that shows it."""
+    """An editor's Latin-1 is reported as such with its line, and not as wrong TOML."""
     file.write_bytes(b"# caf\xe9\n" + ACME.encode())
     with pytest.raises(ConfigurationError, match="is not UTF-8 text, see line 1"):
         Accounts.load(file)

@@ -13,7 +13,7 @@ from worker.celery_edge.acknowledgements import Acknowledgements
 
 
 class Broker:
-    """A channel as RabbitMQ keeps it: what it delivered and was not told of. An unknown tag is an error, as there."""
+    """A channel as RabbitMQ keeps it: its unacknowledged deliveries. An unknown tag is an error, as in RabbitMQ."""
 
     def __init__(self) -> None:
         self.unacknowledged: list[int] = []
@@ -93,7 +93,7 @@ def test_the_broker_knows_what_is_open(rounds: list[tuple[int, list[int]]]) -> N
 
 
 def test_a_connection_that_is_gone_ends_nothing() -> None:
-    """The broker delivers again what it was not told of; the line says how much that is."""
+    """The broker delivers unacknowledged messages again; the log line says how many."""
     channel = Channel()
     for done in channel.deliver(3).values():
         done()
@@ -107,7 +107,7 @@ class TestNoRoom:
     """Messages that were delivered and cannot be kept (E6)."""
 
     def test_they_go_back_as_there_is_room(self) -> None:
-        """The first ones first, no more than fit, each once; nothing else is told of them meanwhile."""
+        """The oldest go back first, no more than fit, each once; nothing else is sent for them meanwhile."""
         channel = Channel()
         first, *_, last = channel.deliver(4).values()
         for tag, size in ((2, 60), (3, 50)):

@@ -87,7 +87,7 @@ def test_depth_costs_nothing() -> None:
     ],
 )
 def test_a_header_of_any_type_has_a_value(value: bytes, read: Any) -> None:
-    """Text and whole numbers are what they are; of others only the type is told."""
+    """Texts and whole numbers keep their value; other values are replaced by their type."""
     raw = table(field(b"id", value[:1], value[1:]), field(b"task", b"S", long(b"t")))
     assert read_properties(raw, WANTED) == Properties(None, {"id": read, "task": "t"})
 

@@ -85,7 +85,7 @@ def test_timeout_is_set_when_it_is_needed(ends: Ends) -> None:
 
 
 def test_the_end_of_the_stream_is_told(ends: Ends) -> None:
-    """The end is told as a socket tells it."""
+    """The end of the stream is reported as by a socket."""
     near, far = ends
     wire = Wire(near)
     wire.settimeout(0)

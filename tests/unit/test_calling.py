@@ -181,7 +181,7 @@ class TestOwnFaults:
     def test_without_a_key_the_job_is_left_to_others(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The key's file went away: nothing is sent, the operator is told, and the job is dialled later."""
+        """If the key's file is gone, nothing is sent, the operator is informed, and the job is dialled later."""
         lease = world.lease()
         monkeypatch.delenv("ACME_PROXSTOP_KEY")
         with pytest.raises(ConfigurationError, match="ACME_PROXSTOP_KEY"):
@@ -210,7 +210,7 @@ class TestOwnFaults:
 
 
 def test_a_lost_lease_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told once, whichever word found it out."""
+    """A lost lease is reported once, whichever decision found it."""
 
     def gone(*_: object, **__: object) -> None:
         raise LeaseLost("job-1")

@@ -117,7 +117,7 @@ def test_wrong_file_is_told_with_its_lines(tmp_path: Path) -> None:
 def test_each_kind_of_signature_has_a_secret(
     tmp_path: Path, signatures: list[str], text: str, problems: list[str]
 ) -> None:
-    """A choice without its key, and a key without its choice, is told at the start, not at the first event."""
+    """A choice without its key, or a key without its choice, is an error at the start, not at the first event."""
     file = tmp_path / "secrets"
     file.write_text(text)
     endpoint = Endpoint.model_validate({"url": URL, "secret_file": str(file), "signatures": signatures})

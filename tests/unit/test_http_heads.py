@@ -220,7 +220,7 @@ def test_body_cut_short_is_an_error(data: bytes) -> None:
     ids=["to the end", "length", "chunk", "chunks"],
 )
 def test_body_over_the_bound_is_not_read(data: bytes) -> None:
-    """However its length is told, and without waiting for what it announces."""
+    """A body over the bound is refused in any form of its length, without waiting for the announced bytes."""
     with pytest.raises(TooLarge):
         body(data)
 

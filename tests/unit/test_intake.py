@@ -53,7 +53,7 @@ class TestJudge:
         assert judged(code=4321, phone=2125555555) == Valid(Job.parse(JOB), ACCOUNTS["acme"])
 
     def test_the_default_id_holds_where_none_is_given(self) -> None:
-        """A Celery task's id stands in for a job's, and only then."""
+        """A Celery task's id is used only if the job has none."""
         for given_id, expected in ((None, "task-1"), ("job-1", "job-1")):
             verdict = judged("task-1", id=given_id)
             assert isinstance(verdict, Valid) and verdict.job.id == expected

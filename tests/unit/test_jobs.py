@@ -1,4 +1,4 @@
-"""Jobs: what the contract allows, and that a wrong one is told by its fields and never by their values."""
+"""Jobs: what the contract allows, and that errors name the fields and never their values."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_only_the_first_of_many_foreign_names_are_told() -> None:
     ],
 )
 def test_time_beyond_the_span_counts_as_its_end(text: str) -> None:
-    """A time that no double holds to the microsecond counts as 2200 or 2000: never and long ago are told alike (C6)."""
+    """A time that no double holds to the microsecond counts as 2200 or 2000 (C6)."""
     expires_at = parsed(expires_at=text).expires_at
     assert expires_at == (
         datetime(2200, 1, 1, tzinfo=UTC) if text > "2100" else datetime(2000, 1, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What is used of other libraries beyond what their documentation promises.
+"""The table of what is used of other libraries beyond their documented promises.
 
 An upgrade that takes one of these away fails here first, and says what it is needed for. Before an upper bound in
 pyproject.toml is raised: see that these tests pass, and read what the library changed in the rest of the table.

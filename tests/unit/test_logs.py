@@ -65,7 +65,7 @@ def test_line_has_time_level_event_and_logger_first(stream: io.StringIO) -> None
 
 
 def test_library_line_has_the_same_shape(stream: io.StringIO) -> None:
-    """A line from `logging` is told from the program's own only by its logger."""
+    """A line from `logging` differs from the program's own only in its logger."""
     logging.getLogger("celery.worker").warning("consumer: %s", "lost")
     line = only_line(stream)
     assert list(line) == ["timestamp", "level", "event", "logger"]

@@ -1,4 +1,4 @@
-"""A loop goes on whatever its turns do, waits as they say, and tells of trouble once."""
+"""A loop goes on after any failure of a turn, waits as its turns say, and reports trouble once."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_wake_during_a_turn_is_not_lost() -> None:
 
 
 def test_a_loop_that_has_not_started_is_no_stall_but_not_ready() -> None:
-    """It used to count as stalled. The watch begins before the last loops do, so each start told of stalled loops."""
+    """It used to count as stalled. The watch begins before the last loops do, so each start reported stalled loops."""
     loop = Loop("test", Turns(), NotedFaults())
     assert (loop.stalled, loop.trouble) == (False, "test has not started")
 
@@ -113,7 +113,7 @@ def test_stopping_lets_the_turn_under_way_be_the_last() -> None:
 
 @pytest.mark.parametrize("error", [StoreUnavailable("away"), BrokerUnavailable("away")])
 def test_an_outage_is_told_once_and_its_end_once(error: Exception) -> None:
-    """Each is told once, however many turns fail in a row."""
+    """An outage and its end are each reported once, however many turns fail in a row."""
     faults, turns = NotedFaults(), Turns(error, error, error, 0.0)
     with running(turns, faults):
         wait_until(lambda: bool(faults.recovered), "recovery")
@@ -154,7 +154,7 @@ def test_trouble_is_told_while_it_lasts() -> None:
 
 
 def test_a_turn_that_takes_too_long_is_a_stall() -> None:
-    """It is told of in the place of any other trouble."""
+    """A stall is reported instead of any other trouble."""
     let_go = threading.Event()
 
     def turn() -> float:

@@ -174,7 +174,7 @@ def test_error_code_that_is_not_known_shares_one_label() -> None:
     ],
 )
 def test_retry_reason_tells_whether_the_phone_may_have_rung(error: CallError, reason: str) -> None:
-    """A closed set, of which one tells of possible second rings."""
+    """The reasons are a closed set, and one of them means that the phone may ring a second time."""
     assert RetryReason.of(error) == reason
 
 

@@ -23,7 +23,7 @@ from worker.preflight.misspelt import misspelt
     ],
 )
 def test_slip_in_a_name_is_found(name: str, meant: str) -> None:
-    """A setting that passes unseen is told with the name that was meant (D8)."""
+    """A misspelt setting is reported with the name that was meant (D8)."""
     assert misspelt({name: "x", "REDIS_URL": "y"}) == {name: meant}
 
 

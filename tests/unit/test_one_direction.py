@@ -1,4 +1,4 @@
-"""What a part needs it gets when it is made: from settings, and through its constructor."""
+"""A part gets everything that it needs when it is made: from settings, and through its constructor."""
 
 from __future__ import annotations
 

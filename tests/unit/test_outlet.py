@@ -30,7 +30,7 @@ class Pipe:
         os.set_blocking(self.into, True)
 
     def read(self) -> str:
-        """What there is."""
+        """Return the bytes that are there."""
         parts = []
         with suppress(BlockingIOError):
             while part := os.read(self.out, 65536):

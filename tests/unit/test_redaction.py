@@ -1,4 +1,4 @@
-"""What no log line may show, wherever it stands; and what redaction must leave alone."""
+"""What no log line may show at any place, and what redaction must leave alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What hostile text costs: each text is given to every reader of foreign text, under limits on CPU time and memory.
+"""The cost of hostile text: each text is given to every reader of foreign text, under limits on CPU time and memory.
 
 A process of its own does it, whose limits end it where the cost grows faster than the text.
 """

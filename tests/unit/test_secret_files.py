@@ -141,7 +141,7 @@ def test_secret_signs_until_its_end_and_not_at_it() -> None:
 
 
 def test_private_key_may_hold_its_public_key() -> None:
-    """The form of 64 bytes that other tools write stands for the same key."""
+    """The form of 64 bytes that other tools write is the same key."""
     seed = b"p" * 32
     (short,) = parse(PRIVATE)
     public = base64.b64decode(str(short.public_key).removeprefix("whpk_"))

@@ -52,7 +52,7 @@ def test_missing_folder_and_device_are_each_named(tmp_path: Path) -> None:
 
 
 def test_file_of_others_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that this user may not read is told apart from one that is not there (C1)."""
+    """The error distinguishes a file that this user may not read from a missing one (C1)."""
 
     def refuse(*_: object) -> int:
         raise PermissionError(errno.EACCES, "Permission denied")

@@ -1,4 +1,4 @@
-"""Files of certificates: what is of no use is told at start, by the name of its setting."""
+"""Files of certificates: a useless one is reported at start, with the name of its setting."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def test_usual_addresses_are_taken_as_they_are(url: str) -> None:
     ],
 )
 def test_address_that_shows_a_secret_or_is_ambiguous_is_refused(url: str, cause: str) -> None:
-    """The line names the cause, and nothing of the address stands in it (C7)."""
+    """The line names the cause, and has nothing of the address (C7)."""
     with pytest.raises(ValueError, match=cause) as problem:
         http_url(url)
     assert "tulip" not in str(problem.value)

@@ -326,7 +326,7 @@ class TestAccept:
         assert world.outcome()[0] == "call.placed" and len(world.events()) == 1
 
     def test_events_carry_the_store_s_times(self, world: World) -> None:
-        """Accepted and finished are told by the store's clock, in order."""
+        """The times of acceptance and end are the store's, in order."""
         lease = world.lease()
         world.clock.advance(2)
         world.dial([lease])

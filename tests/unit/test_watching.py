@@ -172,7 +172,7 @@ def test_line_does_not_use_the_name_of_the_pin(watching: Watching) -> None:
 
 
 def test_parked_is_a_step(watching: Watching) -> None:
-    """A wait's beginning is told with its reason and end."""
+    """The beginning of a wait is logged with its reason and end."""
     with capture_logs() as lines:
         watching.parked(JOB, Reason.RATE_LIMIT, 1763799330123456)
     (line,) = lines
@@ -230,7 +230,7 @@ def test_requests_and_attempts_are_counted_in_silence(metrics: Metrics, watching
 
 @pytest.mark.parametrize("cause", [None, *Cause])
 def test_line_of_a_failed_request_says_why(watching: Watching, cause: Cause | None) -> None:
-    """The cause stands beside the problem, where no answer came, on every line that tells of it (C10)."""
+    """Every line about a request without an answer has the cause beside the problem (C10)."""
     lost, refused = Retry("lost", sent=False), Misconfigured("not trusted", sent=False)
     lost.cause = refused.cause = cause
     with capture_logs() as lines:
@@ -321,7 +321,7 @@ def test_service_that_goes_again_is_said_again(watching: Watching, loop: str) ->
 
 
 def test_fault_of_ours_is_said_each_time_with_its_traceback(watching: Watching) -> None:
-    """It needs mending, and its traceback is where that begins."""
+    """Each fault of ours is logged with its traceback, which is needed to repair it."""
     error = RuntimeError("x")
     with capture_logs() as lines:
         watching.loop_failed("relay", error)

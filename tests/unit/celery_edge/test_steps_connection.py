@@ -1,4 +1,4 @@
-"""What stands between Celery's consumer and a broker that refuses it."""
+"""The connection step between Celery's consumer and a broker that refuses it."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def test_limit_of_open_files_is_judged_as_at_start(tmp_path: Path, monkeypatch: 
 
 
 def test_misspelt_variable_is_a_warning(tmp_path: Path) -> None:
-    """It may belong to another program, so that nothing fails; the name that was meant stands beside it (D8)."""
+    """It may belong to another program, so that nothing fails; the line also has the name that was meant (D8)."""
     found = list(variables.check(_settings(tmp_path), {}, {"ACCOUNT_FILE": "x", "ACME_KEY": "y"}))
     assert [(finding.grade, finding.remedy) for finding in found][1:] == [
         (Grade.WARN, "did you mean ACCOUNTS_FILE?")

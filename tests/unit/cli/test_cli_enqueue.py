@@ -251,7 +251,7 @@ def test_jobs_come_from_standard_input(run: Run, sent: list[Job]) -> None:
 
 
 def test_empty_file_is_an_error(run: Run, sent: list[Job], tmp_path: Path) -> None:
-    """A file without jobs is told, not passed over."""
+    """A file without jobs is an error and is not passed over."""
     file = tmp_path / "jobs.jsonl"
     file.touch()
     result = run("enqueue", "--file", str(file))

@@ -185,7 +185,7 @@ def test_text_of_another_encoding_is_refused_both_ways(
 def test_head_that_is_none_is_told_without_its_cells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, told: str
 ) -> None:
-    """Another separator is named; where a job stands in place of the columns' names, it is not repeated (C4, E11)."""
+    """Another separator is named; a job in place of the columns' names is not repeated (C4, E11)."""
     with pytest.raises(click.ClickException, match=told) as problem:
         read_bytes(tmp_path, monkeypatch, text.encode(), "path")
     assert not any(part in problem.value.message for part in ("2125550123", "4711", "acme"))
@@ -205,7 +205,7 @@ def test_head_that_is_none_is_told_without_its_cells(
     ],
 )
 def test_number_that_a_spreadsheet_broke_is_named_as_such(field: str, value: str | float, told: str) -> None:
-    """It is told what happened to it, and what helps; nothing is guessed, and the value is not repeated (C4)."""
+    """The error says what happened and what helps; nothing is guessed, and the value is not repeated (C4)."""
     with pytest.raises(InvalidJob) as problem:
         parse_given({**GOOD, field: value}, extended=False)
     assert told in problem.value.fields[field]
@@ -222,7 +222,7 @@ def test_language_is_taken_in_any_case_and_time_as_a_span() -> None:
 
 
 def test_defaults_fill_what_lines_leave_out(tmp_path: Path) -> None:
-    """A field that a line gives stands; one that it leaves out, or gives as null, is the default (D10)."""
+    """A field of a line is kept; one that is missing or null gets the default (D10)."""
     file = tmp_path / "jobs.jsonl"
     lines = [{**GOOD, "account": None}, {**GOOD, "account": "globex"}]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -234,7 +234,7 @@ def test_defaults_fill_what_lines_leave_out(tmp_path: Path) -> None:
 
 
 def test_foreign_names_in_a_line_are_told_by_their_place(tmp_path: Path) -> None:
-    """A number in place of a name is not repeated; the place is counted as it stands in the line (E11)."""
+    """A number in place of a name is not repeated; the place is counted as in the line (E11)."""
     file = tmp_path / "jobs.jsonl"
     file.write_text('{"account": "acme", "2125550123": 1, "colour": 2}\n')
     _, (problem,) = read(str(file), "jsonl", extended=False)

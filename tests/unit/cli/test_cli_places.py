@@ -1,4 +1,4 @@
-"""Which server the commands speak to: this shell's, or the one of `callworker dev`."""
+"""The choice of the server that commands use: this shell's, or that of `callworker dev`."""
 
 from __future__ import annotations
 

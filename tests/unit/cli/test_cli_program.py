@@ -101,7 +101,7 @@ def test_shell_completes_commands_and_options(shell: str) -> None:
 
 
 def test_values_without_an_option_are_not_repeated(run: Run) -> None:
-    """A PIN or a number that stands in the wrong place is not in the error, which ends up in mails and logs (E11)."""
+    """A PIN or a number in the wrong place is not in the error, which ends up in mails and logs (E11)."""
     result = run("enqueue", "2125550123", "4711")
     assert result.exit_code == 2
     assert "2125550123" not in one_line(result)

@@ -46,7 +46,7 @@ class Sender:
 
 
 class Store:
-    """Writes down what it is told."""
+    """A store that notes its calls."""
 
     def __init__(self) -> None:
         self.told: list[tuple[object, ...]] = []

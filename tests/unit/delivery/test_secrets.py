@@ -23,7 +23,7 @@ Lines = Sequence[Mapping[str, Any]]
 
 
 class Watch:
-    """Secrets of one endpoint's file, with a clock that moves when it is told to."""
+    """Secrets of one endpoint's file, with a clock that the test moves."""
 
     def __init__(self, file: Path) -> None:
         self.file, self.at, self.hidden = file, 100.0, list[str]()

@@ -1,4 +1,4 @@
-"""Which server program is chosen."""
+"""The choice of the server program."""
 
 from __future__ import annotations
 

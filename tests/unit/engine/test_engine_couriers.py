@@ -138,7 +138,7 @@ def test_a_store_that_is_away_is_told_to_the_loop(post: Post, store: Store) -> N
 
 
 def test_a_delivery_that_fails_takes_no_place_along(store: Store, post: Post) -> None:
-    """Whatever was raised is told, and falls due again by itself; all places serve on."""
+    """Any error is reported, its delivery falls due again by itself, and all places go on."""
     post.failing = {f"job-{number}": StoreUnavailable("away") for number in range(3)}
     post.failing |= {"job-3": ConfigurationError("no secret"), "job-4": ZeroDivisionError()}
     post.turn_until_done(5)

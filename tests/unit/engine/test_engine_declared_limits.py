@@ -1,4 +1,4 @@
-"""When a worker declares the limits of its accounts file."""
+"""The moments when a worker declares the limits of its accounts file."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def test_calls_run_side_by_side(lease: Lease) -> None:
 
 
 def test_a_call_that_breaks_gives_its_place_back(lease: Lease) -> None:
-    """The error is told, and the place serves the next call."""
+    """The error is reported, and the place serves the next call."""
     faults, seen = NotedFaults(), list[str]()
 
     def dial(leased: Lease, _: object) -> None:

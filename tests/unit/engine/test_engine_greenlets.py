@@ -97,7 +97,7 @@ def test_what_fails_aside_fails_where_it_was_asked_for(
 
 @pytest.mark.parametrize("seconds", [0.0, 0.001, 0.0101])
 def test_a_sleep_is_never_too_short(noted: Noted, seconds: float) -> None:
-    """The event loop counts from a moment that lies a little back; a slot must not be met early."""
+    """A sleep is never too short for its slot, although the event loop counts from a slightly earlier moment."""
     slept: list[float] = []
 
     def sleep() -> None:

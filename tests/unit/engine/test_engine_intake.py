@@ -204,7 +204,7 @@ class TestSuspects:
         assert bench.world.dead_letters.reasons == ["empty", f"crashed its worker {MAX_CRASHES} times"]
 
     def test_a_mark_outlives_a_crash(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        """It stands while the entry is handled."""
+        """The mark stays while the entry is handled."""
         raw = json.dumps(JOB | {"id": "a"}).encode()
         marked: list[int] = []
         whole = type(bench.world.ledger).admit
@@ -323,7 +323,7 @@ class TestSetbacks:
         bench.intake.turn()
 
     def test_an_entry_that_fails_goes_alone(self, bench: Bench, failing: dict[str, Exception]) -> None:
-        """The error is told; the others are admitted once, and that one is neither acknowledged nor buried."""
+        """The error is reported; the others are admitted once, and that one is neither acknowledged nor buried."""
         failing["odd"] = ZeroDivisionError()
         for name in ("a", "odd", "c"):
             bench.put(name)
@@ -333,7 +333,7 @@ class TestSetbacks:
         assert bench.dialler.reserve(99) == 5 - 2
 
     def test_a_wrong_key_is_never_an_entrys_fault(self, bench: Bench, failing: dict[str, Exception]) -> None:
-        """However long it stands in the way, the message is kept, and others get through (E12)."""
+        """A wrong key may block for any time: the message is kept, and others get through (E12)."""
         failing["a"] = WrongKey("callworker:{3}:due", "string")
         bench.put("a")
         for n in range(20):
@@ -369,7 +369,7 @@ class TestSetbacks:
     def test_an_entry_that_alone_fails_is_put_aside(
         self, bench: Bench, failing: dict[str, Exception]
     ) -> None:
-        """Others get through all the while: the fault lies with this one, and it does not come back for ever."""
+        """The entry is put aside after some failures because it alone fails; others get through meanwhile."""
         failing["odd"] = ZeroDivisionError()
         bench.put("odd")
         bench.intake.turn()

@@ -62,7 +62,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def test_what_came_together_goes_in_one_round_trip(bench: Bench) -> None:
-    """Each is told once it is on record; and that another job may go, as the account was full."""
+    """Each decision is reported once it is on record, and so is that another job of the full account may go."""
     for lease in [bench.lease("a"), bench.lease("b")]:
         bench.park(lease)
     assert bench.recorder.unrecorded == 2
@@ -72,7 +72,7 @@ def test_what_came_together_goes_in_one_round_trip(bench: Bench) -> None:
 
 
 def test_while_the_store_is_away_decisions_are_kept(bench: Bench) -> None:
-    """Nothing is told before it is true; what comes meanwhile goes along later."""
+    """Nothing is reported before it is recorded; later decisions are recorded along with it."""
     bench.park(bench.lease("a"))
     late = bench.lease("b")
     bench.world.store.away = True
@@ -100,7 +100,7 @@ def test_one_that_breaks_takes_no_other_along(bench: Bench) -> None:
 def test_what_a_wrong_key_blocks_is_kept_and_given_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It holds up no other, nothing is told of it before it is on record, and its job stays in hand (E12)."""
+    """It holds up no other, is not reported before it is on record, and its job stays in hand (E12)."""
     blocked = {"a"}
     whole = MemoryLedger.record
 

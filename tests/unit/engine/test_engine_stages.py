@@ -68,7 +68,7 @@ def test_stages_start_in_order_and_stop_in_reverse(world: World) -> None:
 
 
 def test_what_is_left_is_counted_before_those_that_wait_give_up(world: World) -> None:
-    """A call that outlives the grace and an outcome that Redis did not take are told of; then nothing is waited for."""
+    """A call that outlives the grace and an outcome that Redis did not take are reported; then the wait ends."""
     let_go, closing = threading.Event(), threading.Event()
     dialler = Dialler(1, lambda *_: wait_for(let_go), NotedFaults())
     intake = intake_of(world, dialler)

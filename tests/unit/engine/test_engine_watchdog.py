@@ -1,4 +1,4 @@
-"""The watch over loops and consumer: what no longer turns is told, and left alone; what fails is not ready."""
+"""The watch over loops and consumer: one that stops is reported and left alone; one that fails is not ready."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_stall_is_told_once_and_makes_the_process_unlive() -> None:
 
 
 def test_readiness_names_each_part_that_fails_and_why() -> None:
-    """A wrong password and a broker that is away are told apart, without a word of what the libraries said (D8)."""
+    """A wrong password and a broker that is away have different texts, without words of the libraries (D8)."""
     bench = Bench()
     bench.store.ping.side_effect = redis.exceptions.AuthenticationError("tulip")
     away = BrokerUnavailable("tulip")

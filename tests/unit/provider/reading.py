@@ -1,4 +1,4 @@
-"""How the tests read an answer's body, and what a good one holds."""
+"""Reads an answer's body for the tests, and has a good one."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_code_that_no_table_lists_is_permanent_and_unknown(code: str) -> None:
     ],
 )
 def test_wrong_table_is_one_line_that_names_file_and_fault(tmp_path: Path, text: str, problem: str) -> None:
-    """An operator's slip is told in words."""
+    """An operator's slip is explained in one line with file and fault."""
     path = tmp_path / "errors.toml"
     path.write_text(text)
     with pytest.raises(ConfigurationError, match=problem) as caught:

@@ -57,7 +57,7 @@ def test_code_classed_as_passing_honours_retry_after() -> None:
 
 @pytest.mark.parametrize("code", ["invalid", "Not a code!", "É", "X" * 65, "9LIVES", "A\nB", "\ud800"])
 def test_code_that_is_not_spelled_as_one_is_replaced_and_quoted(code: str) -> None:
-    """Events carry codes of a known shape; what came stands in the message."""
+    """Events have codes of a known shape; the original code is in the message."""
     error = verdict(200, failed(code, "Why."))
     assert isinstance(error, Refused) and error.code == UNKNOWN_CODE and not error.known
     assert error.message.endswith(": Why.")
@@ -191,7 +191,7 @@ def test_short_trial_key_does_not_eat_ordinary_words() -> None:
 
 
 def test_redactor_shows_no_secret_of_its_own() -> None:
-    """It stands in frames and records."""
+    """The redactor's repr shows no secret, because it appears in tracebacks and log records."""
     assert not leaks(repr(REDACTOR)) and KEY not in repr(REDACTOR)
 
 

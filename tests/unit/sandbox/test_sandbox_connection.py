@@ -73,7 +73,7 @@ def test_drip_ends_when_the_client_leaves() -> None:
 
 
 def test_request_is_logged_before_the_answers_first_byte() -> None:
-    """The record stands in the log when the first byte is written."""
+    """The record is in the log when the first byte is written."""
     log = RequestLog()
     writer = Writer(log)
 

@@ -21,7 +21,7 @@ def stored_us(moment: float, offset_us: int = OFFSET_US) -> int:
 
 @given(exchanges)
 def test_the_bounds_hold_the_truth(drawn: list[tuple[float, float, float]]) -> None:
-    """However slow each way was, the true offset lies between the bounds."""
+    """The true offset is between the bounds, however slow each way was."""
     offset, now = ClockOffset(), 0.0
     for pause, there, back in drawn:
         sent = now + pause

@@ -1,4 +1,4 @@
-"""Error replies of Redis: those that only say "not now" are told from faults of a script, however they are wrapped."""
+"""Error replies of Redis: those that only say "not now" are distinguished from faults of a script, however wrapped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REPLIES = [
 
 @pytest.mark.parametrize(("problem", "code"), [reply for reply in REPLIES if reply[1]])
 def test_a_server_that_cannot_write_now_is_unavailable(problem: ResponseError, code: str) -> None:
-    """The code is in the cause that is logged, whether it stands in front or within a script's words. (A2, B1)"""
+    """The logged cause has the code, whether it comes first or within a script's words. (A2, B1)"""
     assert code_of(problem) == code
     with pytest.raises(StoreUnavailable, match=code), store_errors():
         raise problem
@@ -49,7 +49,7 @@ def test_a_fault_of_ours_is_called_one(problem: ResponseError) -> None:
 
 
 def test_a_password_that_was_set_meanwhile_is_no_fault_of_ours() -> None:
-    """A connection that has not logged in is told of its command's size alone; it used to count as a script's fault."""
+    """A connection without a login hears only that its command is too large; that counted as a script's fault."""
     refusal = ResponseError("Protocol error: unauthenticated multibulk length")
     with pytest.raises(StoreUnavailable, match="unauthenticated"), store_errors():
         raise refusal
