@@ -17,6 +17,7 @@ from errno import ECONNABORTED
 from functools import partial
 from typing import Any, ClassVar
 
+import amqp
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 from kombu import Consumer as KombuConsumer
@@ -45,6 +46,9 @@ PREFETCH = 200
 """Unacknowledged messages from each queue. A new message of another queue waits behind them, so there should be few;
 with fewer than this, batches would be smaller than the intake can handle. RabbitMQ has no bound in bytes, so messages
 beyond the intake's bound are set aside."""
+
+LEAVE_SECONDS = 1.0
+"""How long a broker is waited for, for each of its answers, once the worker ends."""
 
 
 class CallConsumer(Consumer):
@@ -118,6 +122,10 @@ class CallConsumer(Consumer):
     def stop(self) -> None:
         """Stop as Celery does, for the worker ends. No call begins any more, although the engine stops only later."""
         self.controller.engine.begin_no_more_calls()
+        wire = self.connection.connection if self.connection and self.connection.connected else None
+        if isinstance(wire, amqp.Connection):
+            # py-amqp would wait for ever for the answers of a broker that hangs.
+            wire.sock.settimeout(LEAVE_SECONDS)
         super().stop()
 
     def register_with_event_loop(self, hub: Any) -> None:
