@@ -127,8 +127,8 @@ def test_rotated_file_is_noticed_by_a_running_worker(scene: Scene) -> None:
         hook = scene.hooks("/filed", count + 1)[-1]
         return all(hook.signed_with(secret) for secret in SECRETS.values())
 
-    wait_until(both, "a hook with both signatures", 20)
-    assert "webhook.secrets_read" in scene.worker.output
+    wait_until(both, "a hook with both signatures", 60)
+    wait_until(lambda: "webhook.secrets_read" in scene.worker.output, "the log has it", 60)
     assert not any(secret.removeprefix("whsec_") in scene.worker.output for secret in SECRETS.values())
 
 
