@@ -195,8 +195,8 @@ def _exist(url: str) -> bool:
 
 @pytest.fixture
 def impatient_broker() -> Iterator[str]:
-    """A RabbitMQ that closes a channel on which a message was not acknowledged for two seconds."""
-    with rabbitmq("consumer_timeout = 2000\n", "-rabbit channel_tick_interval 1000") as node:
+    """A RabbitMQ that closes a channel on which a message was not acknowledged for eight seconds."""
+    with rabbitmq("consumer_timeout = 8000\n", "-rabbit channel_tick_interval 1000") as node:
         yield node.url()
 
 
