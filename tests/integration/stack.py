@@ -49,18 +49,25 @@ Spawn = Callable[[Sequence[str], Mapping[str, str], Path], Process]
 
 
 def spawn(
-    arguments: Sequence[str], environ: Mapping[str, str], output: Path, *, prefix: Sequence[str] = ()
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    output: Path,
+    *,
+    prefix: Sequence[str] = (),
+    **streams: int,
 ) -> Process:
-    """Start a new interpreter in a session of its own. `prefix` is put before the command."""
+    """Start a new interpreter in a session of its own, with no input and all its output in the file.
+
+    `prefix` is put before the command. `streams` replace the standard stream of that name.
+    """
     with output.open("wb") as file:
+        chosen: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file, **streams}
         return subprocess.Popen(
             [*prefix, sys.executable, *arguments],
             env=dict(environ),
             cwd=PROJECT,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
             start_new_session=True,
+            **chosen,
         )
 
 

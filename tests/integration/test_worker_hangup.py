@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.integration.outside import new_job
-from tests.integration.stack import COMMANDS, PROJECT, Stack, Worker
+from tests.integration.stack import COMMANDS, Process, Stack, Worker, spawn
 from tests.integration.stand_in import StandIn, gives_ref
 from tests.processes import free_port, wait_until
 from tests.redis_server import RedisServer
@@ -27,19 +25,8 @@ class Terminal:
     def __init__(self) -> None:
         self._ours, self._its = os.openpty()
 
-    def __call__(
-        self, arguments: Sequence[str], environ: Mapping[str, str], output: Path
-    ) -> subprocess.Popen[bytes]:
-        with output.open("wb") as file:
-            return subprocess.Popen(
-                [sys.executable, *arguments],
-                env=dict(environ),
-                cwd=PROJECT,
-                stdin=self._its,
-                stdout=self._its,
-                stderr=file,
-                start_new_session=True,
-            )
+    def __call__(self, arguments: Sequence[str], environ: Mapping[str, str], output: Path) -> Process:
+        return spawn(arguments, environ, output, stdin=self._its, stdout=self._its)
 
     def close(self) -> None:
         for end in (self._ours, self._its):

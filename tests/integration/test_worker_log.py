@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.outside import new_job
-from tests.integration.stack import COMMANDS, PROJECT, Stack, Worker
+from tests.integration.stack import COMMANDS, Process, Stack, Worker, spawn
 from tests.integration.stand_in import StandIn, gives_ref
 from tests.processes import free_port, wait_until
 from tests.redis_server import RedisServer
@@ -46,19 +44,8 @@ class Unread:
                 os.write(self.into, b"x" * 4096)
         os.set_blocking(self.into, True)
 
-    def __call__(
-        self, arguments: Sequence[str], environ: Mapping[str, str], output: Path
-    ) -> subprocess.Popen[bytes]:
-        with output.open("wb") as file:
-            return subprocess.Popen(
-                [sys.executable, *arguments],
-                env=dict(environ),
-                cwd=PROJECT,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=self.into,
-                start_new_session=True,
-            )
+    def __call__(self, arguments: Sequence[str], environ: Mapping[str, str], output: Path) -> Process:
+        return spawn(arguments, environ, output, stderr=self.into)
 
 
 @pytest.mark.parametrize("how", ["run", "celery"])
