@@ -49,7 +49,17 @@ def _is_table(items: dict[str, Any]) -> bool:
 
 def _form(form: dict[str, Any]) -> str:
     if form["type"] == "integer":
-        return f"whole number, {form['minimum']} to {form['maximum']}"
+        return f"whole number, {_bounds(form)}"
+    if form["type"] == "boolean":
+        return "`true` or `false`"
     if form["type"] == "array":
-        return "tables" if _is_table(form["items"]) else "list of strings"
+        return "tables" if _is_table(form["items"]) else _list(form["items"])
     return "path" if form.get("format") == "path" else "string"
+
+
+def _list(items: dict[str, Any]) -> str:
+    return f"list of numbers, {_bounds(items)}" if items.get("type") == "integer" else "list of strings"
+
+
+def _bounds(form: dict[str, Any]) -> str:
+    return f"{form['minimum']} to {form['maximum']}"

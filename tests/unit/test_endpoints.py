@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,14 @@ def complaint(*hooks: dict[str, Any]) -> str:
     return str(refused.value)
 
 
-def test_webhook_is_called_by_its_name_or_the_hash_of_its_url() -> None:
-    """The URL, which may hold a token, is needed nowhere."""
-    assert Endpoint(url=URL, secret_env=("S",), name="orders").label == "orders"
-    nameless = Endpoint(url=URL, secret_env=("S",))
-    assert nameless.label == nameless.key and len(nameless.key) == 12
+def test_key_of_a_webhook_is_its_name_or_the_hash_of_its_url() -> None:
+    """The URL, which may hold a token, is needed nowhere. What waits under the hash is found after naming it."""
+    nameless, named = (
+        Endpoint(url=URL, secret_env=("S",)),
+        Endpoint(url=URL, secret_env=("S",), name="orders"),
+    )
+    assert len(nameless.key) == 12 and nameless.keys == (nameless.key,)
+    assert named.key == "orders" and named.keys == ("orders", nameless.key)
 
 
 def test_names_differ_within_an_account() -> None:
@@ -46,6 +50,42 @@ def test_names_differ_within_an_account() -> None:
         {"url": URL, "secret_env": "S"}, {**one, "url": f"{URL}/2", "name": key}
     )
     assert accounts(one, {**one, "url": f"{URL}/2", "name": "bills"})
+
+
+def test_webhook_is_strict_unless_it_says_otherwise() -> None:
+    """Only https, port 443 and public addresses; at most 4 requests at once, and no rate."""
+    plain = Endpoint(url=URL, secret_env=("S",))
+    assert (plain.allow_insecure, plain.allow_ports, plain.allow_networks) == (False, (), ())
+    assert (plain.concurrency, plain.rate) == (4, None)
+
+
+def test_exceptions_and_limits_of_a_webhook_are_read() -> None:
+    """Ports as numbers, networks of both kinds of addresses, a rate as an account has it."""
+    fields = {"allow_ports": [8443], "allow_networks": ["10.1.0.0/16", "fd00:1::/64"], "rate": "5/s"}
+    hook = accounts({"url": URL, "secret_env": "S", "concurrency": 100, **fields})["acme"].webhooks[0]
+    assert hook.allow_ports == (8443,) and hook.rate == "5/s" and hook.concurrency == 100
+    assert hook.allow_networks == (ip_network("10.1.0.0/16"), ip_network("fd00:1::/64"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("concurrency", 0, "greater than or equal to 1"),
+        ("concurrency", 101, "less than or equal to 100"),
+        ("concurrency", "4", "valid integer"),
+        ("rate", "5", 'such as "5/s"'),
+        ("allow_insecure", "yes", "valid boolean"),
+        ("allow_ports", [0], "greater than or equal to 1"),
+        ("allow_ports", [65_536], "less than or equal to 65535"),
+        ("allow_networks", ["10.1.0.1/16"], "must be a network such as 10.1.0.0/16"),
+        ("allow_networks", ["example.com"], "must be a network such as 10.1.0.0/16"),
+        ("allow_networks", [10], "must be a network such as 10.1.0.0/16"),
+    ],
+)
+def test_wrong_exception_or_limit_is_refused_with_the_rule(field: str, value: object, rule: str) -> None:
+    """The line names the webhook and the field."""
+    told = complaint({"url": URL, "secret_env": "S", field: value})
+    assert f"accounts.acme.webhooks.0.{field}" in told and rule in told
 
 
 @pytest.mark.parametrize("name", ["", "a b", "-a", "ä", "a/b", "x" * 65, SECRET])

@@ -6,6 +6,7 @@ What is refused is never repeated where it could be a key or secret that was wri
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +49,15 @@ def _name(text: str) -> str:
     return text
 
 
+def _network(value: object) -> object:
+    try:
+        return ip_network(str(value))
+    except ValueError:
+        raise ValueError(
+            "must be a network such as 10.1.0.0/16 or fd00:1::/64, with no bit set after its prefix"
+        ) from None
+
+
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 _CREDENTIAL = re.compile(r"(?:v1,)?wh(?:sec|sk|pk)_|[0-9A-Fa-f]{32,}$", re.IGNORECASE)
@@ -61,5 +71,7 @@ Names = Annotated[
 ]
 Name = Annotated[str, AfterValidator(_name)]
 FilePath = Annotated[Path, AfterValidator(_path)]
+Port = Annotated[int, Field(strict=True, ge=1, le=65_535)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network, json_schema_input_type=str)]
 Rate = Annotated[str, AfterValidator(_rate)]
 CallingCode = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,2}$")]

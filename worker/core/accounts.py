@@ -64,7 +64,7 @@ class Account(Table):
         urls = [endpoint.url for endpoint in self.webhooks]
         if len(set(urls)) < len(urls):
             raise ValueError("webhooks must have different urls; put all events of one url into one table")
-        names = [name for endpoint in self.webhooks for name in {endpoint.key, endpoint.label}]
+        names = [name for endpoint in self.webhooks for name in endpoint.keys]
         if len(set(names)) < len(names):
             raise ValueError(
                 "webhooks must have different names; a name may not be the hash of another's url"

@@ -17,7 +17,7 @@ from worker.configuration.credentials import NotACredential
 from worker.configuration.secret_files import WrongSecretFile
 from worker.configuration.signing_secrets import SigningSecret, Version, signing_secret
 from worker.configuration.urls import http_url
-from worker.core.account_fields import FilePath, Name, Names, Table
+from worker.core.account_fields import FilePath, Name, Names, Network, Port, Rate, Table
 from worker.errors import ConfigurationError, every
 
 _MEANT = {Version.V1: "whsec_… secret", Version.V1A: "whsk_… private key"}
@@ -36,8 +36,8 @@ class Endpoint(Table):
     )
     name: Name | None = Field(
         None,
-        description="Name for commands, such as `orders`. Each webhook of an account needs a different name. Unset: a "
-        "hash of the address, which `callworker webhooks list` shows.",
+        description="Name for commands, logs and metrics, such as `orders`. Each webhook of an account needs a "
+        "different name. Unset: a hash of the address, which `callworker webhooks list` shows.",
     )
     secret_env: Names = Field(
         (),
@@ -61,6 +61,26 @@ class Endpoint(Table):
         None,
         description="PEM file with certificates of a private authority, trusted together with the public ones.",
     )
+    concurrency: Annotated[int, Field(strict=True, ge=1, le=100)] = Field(
+        4, description="The most requests in flight at once, in all workers together."
+    )
+    rate: Rate | None = Field(
+        None,
+        description="The most requests in a period, in all workers together: 1 to 999999, then `/s`, `/m` or `/h`. "
+        "Unset: no limit.",
+    )
+    allow_insecure: Annotated[bool, Field(strict=True)] = Field(
+        False, description="Whether an address with `http://` is allowed, and with it port 80."
+    )
+    allow_ports: tuple[Port, ...] = Field(
+        (),
+        description="Ports that are allowed besides 443. A port that is written in `url` must be one of these.",
+    )
+    allow_networks: tuple[Network, ...] = Field(
+        (),
+        description='Networks that are not public and yet allowed, such as `"10.1.0.0/16"` or `"fd00:1::/64"`. Other '
+        "addresses that are not public, such as private ones, are refused.",
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -70,13 +90,16 @@ class Endpoint(Table):
 
     @cached_property
     def key(self) -> str:
-        """A short stable name for the URL. A waiting delivery finds its endpoint by this name."""
-        return hashlib.sha256(self.url.encode()).hexdigest()[:12]
+        """The name that deliveries, people, logs and metrics use: `name`, or a hash of the URL if it has none."""
+        return self.name or _hash(self.url)
 
-    @property
-    def label(self) -> str:
-        """The name that people use: `name`, or `key` if it has none."""
-        return self.name or self.key
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """All keys under which a delivery may wait: `key`, and for a named one the hash of the URL.
+
+        Deliveries from before it had a name have that hash.
+        """
+        return tuple(dict.fromkeys((self.key, _hash(self.url))))
 
     def wants(self, event_type: str) -> bool:
         return any(fnmatchcase(event_type, pattern) for pattern in self.events)
@@ -116,6 +139,10 @@ class Endpoint(Table):
             for version in self.signatures
             if version not in has
         ]
+
+
+def _hash(url: str) -> str:
+    return hashlib.sha256(url.encode()).hexdigest()[:12]
 
 
 def _from_variable(name: str, environ: Mapping[str, str]) -> SigningSecret:

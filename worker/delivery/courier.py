@@ -70,7 +70,7 @@ class Courier:
     def _endpoint(self, delivery: Delivery) -> Endpoint | None:
         account = self._accounts.get(delivery.account)
         endpoints = account.webhooks if account is not None else ()
-        return next((endpoint for endpoint in endpoints if endpoint.key == delivery.endpoint_key), None)
+        return next((endpoint for endpoint in endpoints if delivery.endpoint_key in endpoint.keys), None)
 
     def _record(self, delivery: Delivery, attempt: Attempt, bound: structlog.stdlib.BoundLogger) -> None:
         if attempt.result is AttemptResult.DELIVERED:

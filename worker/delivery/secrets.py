@@ -96,7 +96,7 @@ class Secrets:
             _tell_problem(endpoint, watched, str(error))
             return
         if watched.problem is not None or found != watched.secrets:
-            log.info("webhook.secrets_read", endpoint=endpoint.label, count=len(found))
+            log.info("webhook.secrets_read", endpoint=endpoint.key, count=len(found))
         watched.secrets, watched.mark, watched.problem = found, mark, None
 
     def _read(self, endpoint: Endpoint) -> tuple[SigningSecret, ...]:
@@ -109,7 +109,7 @@ class Secrets:
 
 def _tell_problem(endpoint: Endpoint, watched: _Watched, problem: str) -> None:
     if problem != watched.problem:
-        log.error("webhook.secrets_kept", endpoint=endpoint.label, problem=problem)
+        log.error("webhook.secrets_kept", endpoint=endpoint.key, problem=problem)
     watched.problem = problem
 
 

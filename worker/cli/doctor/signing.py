@@ -22,7 +22,7 @@ def check(account: Account) -> Iterator[Finding]:
     that no secret makes, or will make some day. The secrets must be valid.
     """
     for hook in account.webhooks:
-        place = f"webhook {hook.label} of {account.name}"
+        place = f"webhook {hook.key} of {account.name}"
         found = hook.secrets()
         yield from (_odd_length(place, secret) for secret in found if not secret.has_advised_length)
         yield from _ends(place, hook, found)

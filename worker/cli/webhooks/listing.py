@@ -12,6 +12,7 @@ from worker.cli import places
 from worker.cli.output import console, example, json_option, print_json, table
 from worker.cli.webhooks.named import all_endpoints
 from worker.core.accounts import Accounts
+from worker.core.endpoints import Endpoint
 from worker.settings import Settings
 from worker.state.deliveries import Destination, count_pending
 
@@ -32,12 +33,16 @@ def command(as_json: bool) -> None:
 
 
 def _rows(accounts: Accounts, pending: Counter[Destination]) -> list[tuple[Any, ...]]:
-    known = {
-        Destination(account, hook.key): (hook.name, _without_query(hook.url))
+    waiting = dict(pending)
+    rows: list[tuple[Any, ...]] = [
+        (account, hook.key, hook.name, _without_query(hook.url), _taken(waiting, account, hook))
         for account, hook in all_endpoints(accounts)
-    }
-    gone = {where: (None, "(not in the accounts file)") for where in pending if where not in known}
-    return [(*where, *told, pending[where]) for where, told in (known | gone).items()]
+    ]
+    return rows + [(*where, None, "(not in the accounts file)", count) for where, count in waiting.items()]
+
+
+def _taken(waiting: dict[Destination, int], account: str, hook: Endpoint) -> int:
+    return sum(waiting.pop(Destination(account, key), 0) for key in hook.keys)
 
 
 def _shown(row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -20,12 +20,11 @@ def endpoint(accounts: Accounts, text: str) -> tuple[str, Endpoint]:
     found = [(name, hook) for name, hook in all_endpoints(accounts) if text in _names(name, hook)]
     if len(found) == 1:
         return found[0]
-    known = ", ".join(f"{name}/{hook.label}" for name, hook in found or all_endpoints(accounts))
+    known = ", ".join(f"{name}/{hook.key}" for name, hook in found or all_endpoints(accounts))
     if found:
         raise click.UsageError(f"several endpoints are named so; name one of {known}")
     raise click.UsageError(f"no endpoint is named so; the accounts file has {known or 'none'}")
 
 
 def _names(account: str, hook: Endpoint) -> set[str]:
-    own = {hook.key, hook.label}
-    return own | {f"{account}/{name}" for name in own}
+    return {*hook.keys, *(f"{account}/{name}" for name in hook.keys)}

@@ -70,7 +70,7 @@ def command(endpoint: str, until: str, signature: str | None, as_json: bool) -> 
         raise ConfigurationError(f"{version.value} {error}") from None
     told = {
         "account": account,
-        "endpoint": hook.label,
+        "endpoint": hook.key,
         "signature": version.value,
         "public_key": secret.public_key,
         **_made(hook, secret, end),

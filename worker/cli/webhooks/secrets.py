@@ -51,14 +51,14 @@ def _read(chosen: list[tuple[str, Endpoint]]) -> tuple[list[dict[str, Any]], lis
         try:
             rows += [_document(account, hook, secret) for secret in hook.secrets()]
         except ConfigurationError as error:
-            problems += error.under(f"{account}/{hook.label}: ").problems
+            problems += error.under(f"{account}/{hook.key}: ").problems
     return rows, problems
 
 
 def _document(account: str, hook: Endpoint, secret: SigningSecret) -> dict[str, Any]:
     return {
         "account": account,
-        "endpoint": hook.label,
+        "endpoint": hook.key,
         "source": secret.source if hook.secret_file is None else f"{hook.secret_file}: {secret.source}",
         "signature": secret.version.value,
         "secret": secret.masked,
