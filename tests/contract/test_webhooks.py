@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import base64
 import socket
-import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from email.utils import formatdate
 from pathlib import Path
 
 import gevent
 import pytest
 
+from tests.doubles.subscribers import (
+    BODY,
+    Behaviour,
+    answering,
+    behind_tls,
+    dripping,
+    headers_of,
+    resetting,
+    subscriber,
+)
 from worker import __version__
 from worker.core.endpoints import Endpoint
 from worker.delivery import webhooks
@@ -31,81 +40,7 @@ KEYS = [b"n" * 24, b"o" * 24]
 ENVIRON = {
     name: f"whsec_{base64.b64encode(key).decode()}" for name, key in zip(["NEW", "OLD"], KEYS, strict=True)
 }
-BODY = '{"id":"evt_1","note":"Grüße"}'.encode()
 NOW = 1_800_000_000
-Behaviour = Callable[[socket.socket], None]
-
-
-class Subscriber:
-    """A server that reads one whole request at a time from each connection and gives the answer that a test sets."""
-
-    def __init__(self, behaviour: Behaviour, read: Callable[[socket.socket], bytes]) -> None:
-        self._behaviour, self._read = behaviour, read
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/hook?x=1"
-        self.requests: list[bytes] = []
-        self.connections = 0
-        self._live: list[socket.socket] = []
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def close(self) -> None:
-        self._listener.close()
-        for sock in self._live:
-            sock.close()
-
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                sock, _ = self._listener.accept()
-                self._live.append(sock)
-                self.connections += 1
-                threading.Thread(target=self._talk, args=(sock,), daemon=True).start()
-
-    def _talk(self, sock: socket.socket) -> None:
-        with suppress(OSError):
-            while request := self._read(sock):
-                self.requests.append(request)
-                self._behaviour(sock)
-
-
-def _read_request(sock: socket.socket) -> bytes:
-    received = b""
-    while b"\r\n\r\n" not in received or not received.endswith(BODY):
-        if not (data := sock.recv(65536)):
-            return b""
-        received += data
-    return received
-
-
-def answering(status: str, *headers: str, body: bytes = b"ok") -> Behaviour:
-    lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", *headers]
-    answer = "\r\n".join([*lines, "", ""]).encode() + body
-    return lambda sock: sock.sendall(answer)
-
-
-def dripping(start: bytes) -> Behaviour:
-    """Sends `start`, then a byte every 20 ms without an end: no single read ever waits long."""
-
-    def drip(sock: socket.socket) -> None:
-        sock.sendall(start)
-        while True:
-            sock.sendall(b"x")
-            time.sleep(0.02)
-
-    return drip
-
-
-def resetting(sock: socket.socket) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
-    sock.close()
-
-
-@contextmanager
-def subscriber(
-    behaviour: Behaviour, read: Callable[[socket.socket], bytes] = _read_request
-) -> Iterator[Subscriber]:
-    with closing(Subscriber(behaviour, read)) as server:
-        yield server
 
 
 @pytest.fixture
@@ -123,11 +58,6 @@ def hasty() -> Iterator[WebhookSender]:
 def send(sender: WebhookSender, url: str) -> Attempt:
     endpoint = Endpoint(url=url, secret_env=("NEW", "OLD"))
     return sender.send(endpoint, "evt_1", BODY, NOW)
-
-
-def headers_of(request: bytes) -> dict[str, str]:
-    lines = request.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
-    return {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
 
 
 def test_request_is_a_signed_post_of_the_exact_bytes(sender: WebhookSender) -> None:
@@ -354,19 +284,6 @@ def test_lost_answer_says_why(
         attempt = send(sender, server.url)
     assert attempt.cause in ([cause] if cause else [Cause.CONNECT, Cause.PROTOCOL])
     assert (attempt.problem or "").startswith(problem)
-
-
-def behind_tls(certificate: Path, behaviour: Behaviour) -> Behaviour:
-    """A connection that begins with a handshake, reads the event, and goes on as `behaviour`."""
-
-    def talk(sock: socket.socket) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        with context.wrap_socket(sock, server_side=True) as encrypted:
-            _read_request(encrypted)
-            behaviour(encrypted)
-
-    return talk
 
 
 def test_webhook_behind_an_authority_of_the_operators_own(sender: WebhookSender, certificate: Path) -> None:

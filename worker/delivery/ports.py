@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from worker.core.endpoints import Endpoint
+from worker.core.ports import Gate
 from worker.errors import Cause
 
 
@@ -72,13 +73,19 @@ class AttemptResult(StrEnum):
     """No answer in time."""
     UNREACHABLE = "unreachable"
     """No connection, a certificate that is not trusted, or an answer that is not HTTP."""
+    GUARDED = "guarded"
+    """Nothing was sent: the address is not allowed. A further attempt would end in the same way."""
+    PROXY = "proxy"
+    """The proxy failed or refused. That says nothing about the endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One POST that has ended. `retry_after_seconds` is the wait that the endpoint asked for.
 
-    If no answer came, `status` is None, `cause` says why, and `problem` has the library's words.
+    If no answer came, `status` is None, `cause` says why, and `problem` has the library's words. `rule` is the rule of
+    the guard that refused the address. `body` has the first bytes of the answer's body, and none if it is encoded.
+    `disable` says that the endpoint wants no further events, `slow` that it wants fewer at a time.
     """
 
     result: AttemptResult
@@ -87,13 +94,30 @@ class Attempt:
     retry_after_seconds: float | None = None
     cause: Cause | None = None
     problem: str | None = None
+    rule: str | None = None
+    body: bytes = b""
+    disable: bool = False
+    slow: bool = False
 
 
 class Sender(Protocol):
     """Makes one attempt at a delivery."""
 
-    def send(self, endpoint: Endpoint, event_id: str, body: bytes, unix_seconds: int) -> Attempt:
-        """POST `body`, signed. Raises ConfigurationError for a lost secret, but nothing for network or endpoint."""
+    def send(
+        self,
+        endpoint: Endpoint,
+        event_id: str,
+        body: bytes,
+        unix_seconds: int,
+        *,
+        sequence: int | None = None,
+        gate: Gate | None = None,
+    ) -> Attempt:
+        """POST `body`, signed. Raises ConfigurationError for a lost secret, but nothing for network or endpoint.
+
+        `sequence` is the event's number at this endpoint. `gate` opens once, before the first byte of the request; what
+        it raises passes unchanged, and SlotLapsed is raised after its moment has passed. Then nothing was sent.
+        """
 
 
 class DeliveryStore(Protocol):

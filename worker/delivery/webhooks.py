@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from worker import __version__
 from worker.core.endpoints import Endpoint
+from worker.core.ports import Gate
 from worker.delivery.ports import Attempt, AttemptResult
 from worker.delivery.schedule import ATTEMPT_SECONDS, CONNECT_SECONDS, MAX_RETRY_AFTER_SECONDS
 from worker.delivery.secrets import Secrets
@@ -26,9 +27,17 @@ from worker.http.request import prepared, with_body
 from worker.http.retry_after import retry_after_seconds
 from worker.network import trust
 
-MAX_BODY_BYTES = 4096
-"""The most bytes that are read of an answer's body. Its content does not matter, but it must be read before the next
+MAX_SHOWN_BYTES = 200
+"""What an attempt tells of an answer's body. All of it, within the bounds of an answer, must be read before the next
 request on the connection."""
+
+_SLOW = (
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+)
+"""With these statuses an endpoint asks for fewer requests. Source: Standard Webhooks 1.0.0, "Status codes"."""
 
 MAX_RECEIVERS, MAX_KEPT = 10, 16
 """The most servers to which connections are kept, the last ones used, and the most connections to each."""
@@ -57,21 +66,29 @@ class WebhookSender:
         self._connect_seconds, self._total_seconds = connect_seconds, total_seconds
         self._clients: dict[tuple[str, str, Path | None], Client] = {}
 
-    def send(self, endpoint: Endpoint, event_id: str, body: bytes, unix_seconds: int) -> Attempt:
+    def send(
+        self,
+        endpoint: Endpoint,
+        event_id: str,
+        body: bytes,
+        unix_seconds: int,
+        *,
+        sequence: int | None = None,
+        gate: Gate | None = None,
+    ) -> Attempt:
         """POST `body` to the endpoint, signed with its secrets as of `unix_seconds`. Returns how that ended.
 
-        Raises ConfigurationError if no secret, or not the endpoint's `ca_file`, can be used, but nothing for network or
-        endpoint.
+        See Sender. Raises ConfigurationError if no secret, or not the endpoint's `ca_file`, can be used; SlotLapsed and
+        what `gate` raises; and nothing for network or endpoint.
         """
         signature = signatures(self._secrets.of(endpoint, unix_seconds), event_id, unix_seconds, body)
-        headers = _headers(event_id, unix_seconds, signature)
-        exchange = Exchange(self._connect_seconds, self._total_seconds)
+        headers = _headers(event_id, unix_seconds, signature, sequence)
+        exchange = Exchange(self._connect_seconds, self._total_seconds, gate)
         try:
             answer = self._post(endpoint, headers, body, exchange)
         except faults.FAULTS as error:
             return _failed(error, exchange.seconds)
-        wish = _wish_seconds(answer, unix_seconds)
-        return Attempt(_result(answer.status), exchange.seconds, answer.status, wish)
+        return _answered(answer, exchange.seconds, unix_seconds)
 
     def close(self) -> None:
         """Close the kept connections."""
@@ -85,7 +102,7 @@ class WebhookSender:
         opened = self._client(str(request.url), endpoint.ca_file).send(request, exchange)
         # The status decides. A body that is cut short or comes slowly changes nothing.
         with suppress(*faults.FAULTS):
-            opened.whole(MAX_BODY_BYTES)
+            opened.whole()
         opened.release()
         return opened.answer
 
@@ -111,8 +128,26 @@ def _failed(problem: Exception, seconds: float) -> Attempt:
     return Attempt(result, seconds, cause=cause, problem=faults.word(problem))
 
 
-def _headers(event_id: str, unix_seconds: int, signature: str) -> dict[str, str]:
-    return {
+def _answered(answer: Answer, seconds: float, unix_seconds: int) -> Attempt:
+    told = answer.headers.get("webhook-delivery", "").strip().lower()
+    return Attempt(
+        _result(answer.status),
+        seconds,
+        answer.status,
+        _wish_seconds(answer, unix_seconds),
+        body=_shown(answer),
+        disable=answer.status == HTTPStatus.GONE or told == "disable",
+        slow=answer.status in _SLOW,
+    )
+
+
+def _shown(answer: Answer) -> bytes:
+    coding = answer.headers.get("content-encoding", "identity").strip().lower()
+    return answer.beginning(MAX_SHOWN_BYTES) if coding == "identity" else b""
+
+
+def _headers(event_id: str, unix_seconds: int, signature: str, sequence: int | None) -> dict[str, str]:
+    headers = {
         "accept-encoding": "identity",
         "content-type": "application/json",
         "user-agent": f"callworker/{__version__}",
@@ -120,6 +155,7 @@ def _headers(event_id: str, unix_seconds: int, signature: str) -> dict[str, str]
         "webhook-timestamp": str(unix_seconds),
         "webhook-signature": signature,
     }
+    return headers if sequence is None else headers | {"callworker-sequence": str(sequence)}
 
 
 def _result(status: int) -> AttemptResult:

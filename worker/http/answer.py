@@ -10,7 +10,7 @@ import http.client
 import io
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -28,6 +28,8 @@ _CHUNK_SIZE = re.compile(rb"\s*([0-9A-Fa-f]{1,16})\s*(?:;.*)?", re.DOTALL)
 _BLANK_LINES = (b"\r\n", b"\n")
 """Before a status line: what some servers send behind the body of the answer before."""
 _SWITCHING_PROTOCOLS = 101
+_TASTE_BYTES = 256
+"""What is still read of a body that is too long."""
 _WITHOUT_BODY = (_SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
@@ -79,7 +81,7 @@ class Answer:
         """Read the head, after all interim answers. Raises OSError and HTTPException, also for too many of these."""
         self._exchange, self._incoming = exchange, _Incoming(sock, exchange)
         self._stream = io.BufferedReader(self._incoming)
-        self._interim_answers, self._blank_lines = 0, False
+        self._interim_answers, self._blank_lines, self._received = 0, False, bytearray()
         self.status, self.headers, self.closes = self._head()
         exchange.phase = Phase.STATUS_READ
 
@@ -91,10 +93,14 @@ class Answer:
         """
         if self.headers.contradictory:
             raise http.client.HTTPException("two lengths")
-        body = self._whole(most_bytes)
+        self._read_whole(most_bytes)
         self._exchange.phase = Phase.BODY_READ
         self._exchange.oddities |= self._oddities()
-        return body
+        return bytes(self._received)
+
+    def beginning(self, most_bytes: int) -> bytes:
+        """Return the first bytes of the body that have come, also if `body` has raised since."""
+        return bytes(self._received[:most_bytes])
 
     def _oddities(self) -> set[Oddity]:
         self._incoming.ended = True
@@ -123,23 +129,20 @@ class Answer:
             raise http.client.BadStatusLine("")
         return matched[1], int(matched[2])
 
-    def _whole(self, most_bytes: int) -> bytes:
+    def _read_whole(self, most_bytes: int) -> None:
         if self.status in _WITHOUT_BODY:
-            return b""
+            return
         if self.headers.chunked:
-            return b"".join(self._chunks(most_bytes))
-        if (length := self.headers.length) is not None:
-            return self._exactly(length, most_bytes)
-        body = self._stream.read(most_bytes + 1)
-        if len(body) > most_bytes:
+            self._read_chunks(most_bytes)
+        elif (length := self.headers.length) is not None:
+            self._read_exactly(length, most_bytes)
+        elif not self._missing_after(most_bytes + 1):
             raise TooLarge
-        return body
 
-    def _chunks(self, most_bytes: int) -> Iterator[bytes]:
+    def _read_chunks(self, most_bytes: int) -> None:
         """Read chunk by chunk. The trailer after the last chunk is skipped."""
         while size := self._chunk_size():
-            yield self._exactly(size, most_bytes)
-            most_bytes -= size
+            self._read_exactly(size, most_bytes - len(self._received))
             if self._stream.readline().strip():
                 raise http.client.IncompleteRead(b"")
         while self._stream.readline().strip():
@@ -151,13 +154,19 @@ class Answer:
             raise http.client.IncompleteRead(b"")
         return int(matched[1], 16)
 
-    def _exactly(self, size: int, most_bytes: int) -> bytes:
+    def _read_exactly(self, size: int, most_bytes: int) -> None:
         if size > most_bytes:
+            self._missing_after(min(most_bytes, _TASTE_BYTES))
             raise TooLarge
-        data = self._stream.read(size)
-        if len(data) < size:
+        if self._missing_after(size):
             raise http.client.IncompleteRead(b"")
-        return data
+
+    def _missing_after(self, size: int) -> int:
+        """Read up to `size` bytes of the body, and return how many were missing at the end of the stream."""
+        while size and (part := self._stream.read1(size)):
+            self._received += part
+            size -= len(part)
+        return size
 
 
 def _closes(version: bytes, status: int, headers: Headers) -> bool:

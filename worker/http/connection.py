@@ -128,8 +128,7 @@ class Connection(HTTPConnection):
             self.close()
             self.open(exchange)
             exchange.phase = Phase.READY
-            if exchange.gate is not None and exchange.seconds > LATE_SECONDS:
-                exchange.lapse("the connection was lost at the gate")
+            exchange.check_delay(LATE_SECONDS)
         if not self._used and not self._is_silent():
             raise ConnectionAbortedError(errno.ECONNABORTED, "the connection was lost before it was used")
 
@@ -153,7 +152,7 @@ class Connection(HTTPConnection):
 
 def _next_part(unsent: memoryview, exchange: Exchange) -> memoryview:
     """Return what to write next: all at once, but if the failpoint before the last byte is armed, that byte alone."""
-    if exchange.gate is None or not is_armed("last_byte.before"):
+    if not exchange.is_call or not is_armed("last_byte.before"):
         return unsent
     if len(unsent) > 1:
         return unsent[:-1]

@@ -43,11 +43,13 @@ class TooLarge(HTTPException):
 class Exchange:
     """One request and its answer: the phase reached, and the bounds on time and size.
 
-    `connect_seconds` bounds name resolution, connecting and TLS together. `answer_seconds` bounds all that follows the
-    gate; without a `gate` it bounds the whole request.
+    `connect_seconds` bounds name resolution, connecting and TLS together. If `is_call`, the request is a phone call: it
+    passes the failpoints, and `answer_seconds` bounds all that follows its `gate`. Any other request may have a gate
+    too; `answer_seconds` then bounds the whole of it.
 
-    `opened` is the moment from which `answer_seconds` count, `closes` the latest moment for the first byte as the gate
-    gave it, and `ends` the deadline of the current stage, connecting or answering; all on the monotonic clock.
+    `opened` is the moment from which `answer_seconds` count, `released` the moment when the gate opened, `closes` the
+    latest moment for the first byte as the gate gave it, and `ends` the deadline of the current stage, connecting or
+    answering; all on the monotonic clock.
     `refusal` is the error because of which nothing may be written: what the gate raised, or SlotLapsed. `oddities` are
     those of the answer.
     """
@@ -55,16 +57,18 @@ class Exchange:
     connect_seconds: float
     answer_seconds: float
     gate: Gate | None = None
+    is_call: bool = False
     phase: Phase = Phase.STARTING
     refusal: Exception | None = None
     opened: float = 0.0
+    released: float = 0.0
     closes: float = math.inf
     ends: float = 0.0
     room_bytes: int = MAX_ANSWER_BYTES
     oddities: set[Oddity] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        if self.gate is None:
+        if not self.is_call:
             self.opened = monotonic()
 
     @property
@@ -74,7 +78,7 @@ class Exchange:
 
     @property
     def seconds(self) -> float:
-        """The time since `opened`; 0 until the gate has opened."""
+        """The time since `opened`; 0 for a call until its gate has opened."""
         return monotonic() - self.opened if self.opened else 0.0
 
     def pass_gate(self) -> None:
@@ -86,8 +90,14 @@ class Exchange:
         except Exception as error:
             self.refusal = error
             raise
-        self.opened = monotonic()
+        self.released = monotonic()
+        self.opened = self.released if self.is_call else self.opened
         self.closes = math.inf if closes is None else closes
+
+    def check_delay(self, most_seconds: float) -> None:
+        """Check that the gate opened at most `most_seconds` ago. Raises SlotLapsed if it was earlier."""
+        if self.gate is not None and monotonic() - self.released > most_seconds:
+            self.lapse("the connection was lost at the gate")
 
     def check_slot(self) -> None:
         """Check, right before the first byte, that the slot has not passed. Raises SlotLapsed if it has."""
@@ -100,7 +110,7 @@ class Exchange:
         raise self.refusal
 
     def start_connecting(self) -> None:
-        """Begin the stage of connecting. After the gate, `answer_seconds` bound it too."""
+        """Begin the stage of connecting. Once `answer_seconds` count, they bound it too."""
         if self.gate is not None:
             self.gate.connecting()
         self.ends = monotonic() + self.connect_seconds
@@ -125,6 +135,6 @@ class Exchange:
             raise TooLarge
 
     def pass_failpoint(self, point: str) -> None:
-        """Pass a failpoint. The failpoints are places in a call, so a request without a gate passes none."""
-        if self.gate is not None:
+        """Pass a failpoint. The failpoints are places in a call, so another request passes none."""
+        if self.is_call:
             hit(point)

@@ -89,6 +89,7 @@ class ProxStop:
         self._call = self._transport.prepared(f"/telephonecall.{format}")
         self._balance = self._transport.prepared(f"/balance.{format}")
         self._timeout_seconds = timeout_seconds
+        self._connect_seconds = min(MAX_CONNECT_SECONDS, timeout_seconds)
         self._codes = codes
         self._observe, self._remark = observe, remark
         self._extended = extended
@@ -101,7 +102,7 @@ class ProxStop:
         Misconfigured. Raises SlotLapsed, with nothing sent, when the moment that the gate gave has passed, or when a
         kept connection was lost at the gate and could not be replaced at once.
         """
-        exchange = self._exchange(gate)
+        exchange = Exchange(self._connect_seconds, self._timeout_seconds, gate, is_call=True)
         try:
             ref = self._place(job, api_key, exchange)
         except CallError as error:
@@ -123,7 +124,8 @@ class ProxStop:
         judge = partial(
             judged, take=Response.balance, codes=self._codes, cleaner=partial(Cleaner.of, None, api_key)
         )
-        return self._transport.post(self._balance, {"key": api_key}, self._exchange(), judge)
+        exchange = Exchange(self._connect_seconds, self._timeout_seconds)
+        return self._transport.post(self._balance, {"key": api_key}, exchange, judge)
 
     def close(self) -> None:
         """Close the kept connections."""
@@ -134,9 +136,6 @@ class ProxStop:
             judged, take=Response.ref, codes=self._codes, cleaner=partial(Cleaner.of, job, api_key)
         )
         return self._transport.post(self._call, self._form(job, api_key), exchange, judge)
-
-    def _exchange(self, gate: Gate | None = None) -> Exchange:
-        return Exchange(min(MAX_CONNECT_SECONDS, self._timeout_seconds), self._timeout_seconds, gate)
 
     def _form(self, job: Job, api_key: str) -> dict[str, str]:
         form = {"key": api_key, "country": job.country, "phone": job.phone, "code": job.code}

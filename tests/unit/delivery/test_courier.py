@@ -11,6 +11,7 @@ import structlog
 
 from worker.core.accounts import Accounts
 from worker.core.endpoints import Endpoint
+from worker.core.ports import Gate
 from worker.delivery.courier import Courier
 from worker.delivery.ports import Attempt, AttemptResult, Delivery
 from worker.errors import Cause, StoreUnavailable
@@ -40,7 +41,16 @@ class Sender:
         self.attempt = attempt
         self.sent: list[tuple[str, str, bytes, int]] = []
 
-    def send(self, endpoint: Endpoint, event_id: str, body: bytes, unix_seconds: int) -> Attempt:
+    def send(
+        self,
+        endpoint: Endpoint,
+        event_id: str,
+        body: bytes,
+        unix_seconds: int,
+        *,
+        sequence: int | None = None,
+        gate: Gate | None = None,
+    ) -> Attempt:
         self.sent.append((endpoint.url, event_id, body, unix_seconds))
         return self.attempt
 

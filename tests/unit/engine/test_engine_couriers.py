@@ -14,6 +14,7 @@ from tests.doubles.watchers import NotedFaults
 from tests.processes import wait_until
 from worker.core.accounts import Accounts
 from worker.core.endpoints import Endpoint
+from worker.core.ports import Gate
 from worker.delivery.courier import Courier
 from worker.delivery.ports import Attempt, AttemptResult, Delivery
 from worker.engine.couriers import POLL_SECONDS, Couriers
@@ -168,7 +169,16 @@ class Sent:
     def __init__(self) -> None:
         self.threads: list[int] = []
 
-    def send(self, endpoint: Endpoint, event_id: str, body: bytes, unix_seconds: int) -> Attempt:
+    def send(
+        self,
+        endpoint: Endpoint,
+        event_id: str,
+        body: bytes,
+        unix_seconds: int,
+        *,
+        sequence: int | None = None,
+        gate: Gate | None = None,
+    ) -> Attempt:
         self.threads.append(threading.get_ident())
         return Attempt(AttemptResult.DELIVERED, 0.0, 204)
 

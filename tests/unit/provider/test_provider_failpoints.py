@@ -21,7 +21,7 @@ class Line:
     def __init__(self, here: socket.socket, there: socket.socket) -> None:
         self.link, self._there = Connection("127.0.0.1"), there
         self.link.sock = here
-        self.exchange = Exchange(5, 5, OpenGate(), phase=Phase.READY)
+        self.exchange = Exchange(5, 5, OpenGate(), is_call=True, phase=Phase.READY)
 
     def write(self) -> None:
         self.exchange.pass_gate()
@@ -87,8 +87,8 @@ def test_a_request_that_nobody_wants_to_break_goes_out_in_one_write(
 
 
 def test_failpoints_are_places_in_a_call(line: Line, armed: Callable[[str], None]) -> None:
-    """A request without a gate, such as a webhook's, passes none, so that a fault comes at the call it is meant for."""
+    """Another request, such as a webhook's, passes none, so that a fault comes at the call it is meant for."""
     armed("first_byte.before=raise last_byte.before=raise")
-    line.exchange = Exchange(5, 5, phase=Phase.READY)
+    line.exchange = Exchange(5, 5, OpenGate(), phase=Phase.READY)
     line.write()
     assert (line.received(), line.exchange.phase) == (REQUEST, Phase.WRITTEN)

@@ -27,7 +27,7 @@ def written(
     monkeypatch.setattr(kind, "settimeout", lambda *_: None)
     link = Connection("127.0.0.1")
     monkeypatch.setattr(link, "sock", kind.__new__(kind))
-    exchange = Exchange(1, 1, OpenGate(), phase=Phase.READY)
+    exchange = Exchange(1, 1, OpenGate(), is_call=True, phase=Phase.READY)
     exchange.pass_gate()
     exchange.start_sending()
     try:
@@ -61,7 +61,7 @@ def test_failed_first_write_behind_tls_may_have_sent_something(monkeypatch: pyte
 
 def test_reconnection_behind_the_gate_is_within_the_answers_deadline() -> None:
     """Everything after the gate has one deadline, so that a lease which covers it covers the whole request."""
-    exchange = Exchange(5, 1, OpenGate())
+    exchange = Exchange(5, 1, OpenGate(), is_call=True)
     exchange.start_connecting()
     assert exchange.remaining_seconds() > 1
     exchange.pass_gate()
@@ -69,12 +69,16 @@ def test_reconnection_behind_the_gate_is_within_the_answers_deadline() -> None:
     assert exchange.remaining_seconds() <= 1
 
 
-def test_without_a_gate_one_deadline_covers_names_and_connections() -> None:
-    """A webhook's attempt has so many seconds in all, of which connecting may take a part."""
-    exchange = Exchange(5, 1)
+@pytest.mark.parametrize("gate", [None, OpenGate()])
+def test_one_deadline_covers_all_of_a_request_that_is_no_call(gate: OpenGate | None) -> None:
+    """A webhook's attempt has so many seconds in all, of which connecting and its gate may take a part."""
+    exchange = Exchange(5, 1, gate)
     exchange.start_connecting()
     assert exchange.remaining_seconds() <= 1
-    exchange = Exchange(1, 5)
+    begun = exchange.opened
+    exchange.pass_gate()
+    assert exchange.opened == begun
+    exchange = Exchange(1, 5, gate)
     exchange.start_connecting()
     assert exchange.remaining_seconds() <= 1
     exchange.start_sending()
