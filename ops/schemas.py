@@ -1,4 +1,4 @@
-"""Writes the JSON Schemas of a job and of an event from the program's models: `python -m ops.schemas FOLDER`.
+"""Writes the JSON Schemas of a job and of events from the program's models: `python -m ops.schemas FOLDER`.
 
 Source: JSON Schema 2020-12. The descriptions say what the schemas cannot express. `tests/ops/test_ops_schemas.py`
 compares the schemas with the program.
@@ -44,6 +44,18 @@ FIELDS = {
     "as 2000, one after 2200 as 2200. What a schema cannot say: the time must exist in the calendar, in UTC too.",
 }
 EVENT = "What became of a job, in one of five ways. Later versions may add fields: ignore those that you do not know."
+ENDPOINT_EVENT = (
+    "News of an account's webhook, for its operators, on the results queue and its exchange only. Later versions may "
+    "add fields and types of events: ignore those that you do not know."
+)
+DISABLED = {
+    "gone": "it answered 410",
+    "asked": "it answered with the header `webhook-delivery: disable`",
+    "failing": "it has failed for five days",
+    "operator": "somebody ran `callworker webhooks disable`",
+}
+FAILURES = (50, 70, 90)
+"""The numbers of failures in a row at which `endpoint.failing` comes."""
 ENDINGS = {
     Status.PLACED: "The provider gave a ref.",
     Status.FAILED: "The provider refused the job, or retries ran out and the phone has certainly not rung.",
@@ -119,17 +131,60 @@ def event_schema() -> Schema:
 
 
 def _event(status: Status) -> Schema:
+    return _envelope(event_type(status), ENDINGS[status], _data(status))
+
+
+def _envelope(kind: str, description: str, data: Schema) -> Schema:
     properties = {
         "id": {
             "type": "string",
             "pattern": "^evt_[0-9a-f]{32}$",
             "description": "The same wherever and however often the event is delivered: drop what you have seen.",
         },
-        "type": {"const": event_type(status)},
+        "type": {"const": kind},
         "timestamp": MOMENT,
-        "data": _whole(_data(status)),
+        "data": _whole(data),
     }
-    return {"description": ENDINGS[status]} | _whole(properties)
+    return {"description": description} | _whole(properties)
+
+
+def endpoint_event_schema() -> Schema:
+    """The schema of an event that tells of an endpoint; `$defs` has one schema for each type."""
+    types = {"endpoint.failing": _failing(), "endpoint.disabled": _disabled()}
+    return {
+        "$schema": DIALECT,
+        "title": "Endpoint event",
+        "description": ENDPOINT_EVENT,
+        "oneOf": [{"$ref": f"#/$defs/{name}"} for name in types],
+        "$defs": types,
+    }
+
+
+def _failing() -> Schema:
+    failures = {"enum": list(FAILURES), "description": "Failures in a row."}
+    told = "Only failures since the last success, and now there are this many. It comes once for each number."
+    return _envelope("endpoint.failing", told, _endpoint() | {"failures": failures})
+
+
+def _disabled() -> Schema:
+    reasons = "; ".join(f"{reason}: {why}" for reason, why in DISABLED.items())
+    data = {
+        "reason": {"enum": list(DISABLED), "description": f"{reasons}."},
+        "failures": {"type": "integer", "minimum": 0, "description": "Failures in a row."},
+    }
+    told = "Nothing is sent to it any more. What waits is kept for 7 days, and `callworker webhooks enable` sends it."
+    return _envelope("endpoint.disabled", told, _endpoint() | data)
+
+
+def _endpoint() -> Schema:
+    return {
+        "account": {"type": "string", "pattern": f"^{ACCOUNT_PATTERN.pattern}$"},
+        "endpoint": {
+            "type": "string",
+            "minLength": 1,
+            "description": "Its name, or a hash of its URL if it has none.",
+        },
+    }
 
 
 def _whole(properties: Schema) -> Schema:
@@ -187,7 +242,11 @@ def _error(status: Status) -> Schema:
 
 def texts() -> dict[str, str]:
     """The text of each schema file in docs/reference, by file name."""
-    schemas = {"job.schema.json": job_schema(), "event.schema.json": event_schema()}
+    schemas = {
+        "job.schema.json": job_schema(),
+        "event.schema.json": event_schema(),
+        "endpoint-event.schema.json": endpoint_event_schema(),
+    }
     return {name: json.dumps(schema, indent=2) + "\n" for name, schema in schemas.items()}
 
 

@@ -30,6 +30,7 @@ from tests.faults.windows import Waking, countable, too_many
 from tests.faults.workers import THREADS
 from worker.core.limits import parse_rate
 
+JOB_EVENTS = "call."
 PLACED = "call.placed"
 
 
@@ -157,7 +158,10 @@ class Oracle:
                     )
 
     def _note(self, events: dict[str, set[bytes]], body: bytes, unix: float) -> None:
-        job_id = str(json.loads(body)["data"]["id"])
+        event = json.loads(body)
+        if not event["type"].startswith(JOB_EVENTS):
+            return
+        job_id = str(event["data"]["id"])
         with self._lock:
             if body not in events[job_id]:
                 events[job_id].add(body)

@@ -54,7 +54,10 @@ class Delivered:
 
 
 class Outside:
-    """Sends jobs by every way in, and collects the messages of queue `results` in a thread. A context manager."""
+    """Sends jobs by every way in, and collects the messages of queue `results` in a thread. A context manager.
+
+    `delivered` has the messages by the job's id, and those that tell of no job by the event's type.
+    """
 
     def __init__(self, broker_url: str, redis_url: str) -> None:
         self.broker_url = broker_url
@@ -173,5 +176,6 @@ class Outside:
         event = json.loads(body)
         key = str(message.delivery_info["routing_key"])
         delivered = Delivered(body, key, str(message.content_type), event, now)
-        self.delivered.setdefault(event["data"]["id"], []).append(delivered)
+        name = event["data"]["id"] if event["type"].startswith("call.") else event["type"]
+        self.delivered.setdefault(name, []).append(delivered)
         message.ack()

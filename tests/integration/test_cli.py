@@ -155,6 +155,38 @@ def test_ended_job_tells_its_event(run: Run, ledger: RedisLedger) -> None:
     assert REF in run("job", "done").stdout
 
 
+def test_ended_job_tells_of_its_webhooks(run: Run, client: redis.Redis, ledger: RedisLedger) -> None:
+    """The state, the attempts and the last answer of each delivery, in both forms; nothing without webhooks."""
+    (lease,) = admit(ledger, "told")
+    settle(ledger, lease)
+    assert view(run, "told")["webhooks"] == [] and "webhooks" not in run("job", "told").stdout
+    record, at = f"{keys.prefix_of('acme')}job:told", "2026-11-22T08:15:30.123Z"
+    client.hset(record, "hook:orders", "7 delivered 2 200 1795335330123")
+    client.hset(record, "hook:0a1b2c3d4e5f", "31 waiting 0 - 1795335330123")
+    first = {
+        "endpoint": "0a1b2c3d4e5f",
+        "sequence": 31,
+        "state": "waiting",
+        "attempts": 0,
+        "why": None,
+        "at": at,
+    }
+    second = {
+        "endpoint": "orders",
+        "sequence": 7,
+        "state": "delivered",
+        "attempts": 2,
+        "why": "200",
+        "at": at,
+    }
+    assert view(run, "told")["webhooks"] == [first, second]
+    shown = run("job", "told").stdout.split("webhooks")[1].split("\n")
+    assert [line.split() for line in shown[2:4]] == [
+        [at, "0a1b2c3d4e5f", "31", "waiting", "0"],
+        [at, "orders", "7", "delivered", "2", "200"],
+    ]
+
+
 def test_job_tells_of_conflicts(run: Run, ledger: RedisLedger) -> None:
     """Other jobs that came under its id are counted, with the time of the last (D5)."""
     admit(ledger, "taken")

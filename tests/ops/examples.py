@@ -11,6 +11,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from worker.core.events import tells_of_job
+
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs/reference"
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "ops").glob("*.md")))
@@ -42,6 +44,13 @@ def shown() -> Iterator[dict[str, Any]]:
     for page in PAGES:
         for language, code in FENCE.findall(page.read_text(encoding="utf-8")):
             yield from _python(code) if language == "python" else _json(code)
+
+
+def schema_for(example: dict[str, Any]) -> str:
+    """The name of the schema that a shown job or event must fit."""
+    if "type" not in example:
+        return "job.schema.json"
+    return "event.schema.json" if tells_of_job(example["type"]) else "endpoint-event.schema.json"
 
 
 def jobs() -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import pytest
 
 from ops.reference.commands import contexts
 from tests.ops.blocks import ALL_PAGES, Block, blocks, command_lines
-from tests.ops.examples import EVENT_FIELDS, ROOT, validator
+from tests.ops.examples import ROOT, schema_for, validator
 from worker.cli import program
 from worker.core.accounts import Accounts
 from worker.provider.codes import Codes
@@ -68,9 +68,7 @@ def test_python_that_is_shown_is_python(block: Block) -> None:
 def test_json_that_is_shown_is_a_job_or_an_event(block: Block) -> None:
     """Each block is one document that fits its schema."""
     document = json.loads(block.code)
-    validator("event.schema.json" if document.keys() >= EVENT_FIELDS else "job.schema.json").validate(
-        document
-    )
+    validator(schema_for(document)).validate(document)
 
 
 @pytest.mark.parametrize("block", blocks("toml"), ids=at)

@@ -16,6 +16,7 @@ from jsonschema import Draft7Validator, Draft202012Validator
 from kombu import Connection
 from referencing import Registry, Resource
 
+from ops.schemas import endpoint_event_schema, texts
 from tests.ops.examples import REFERENCE
 from tests.processes import absent
 from worker.broker.queues import CALLS, INTAKE, RESULTS, RESULTS_EXCHANGE, SHARD_QUEUES, TASK_NAME, queue_of
@@ -28,6 +29,7 @@ NPM_SECONDS = 100
 SECRET = b"an example, not a secret"
 DOCUMENT: dict[str, Any] = yaml.safe_load((REFERENCE / "asyncapi.yaml").read_text(encoding="utf-8"))
 CHANNELS, MESSAGES = DOCUMENT["channels"], DOCUMENT["components"]["messages"]
+ENDPOINT_TYPES = list(endpoint_event_schema()["$defs"])
 EXAMPLES = [(name, place) for name in MESSAGES for place in range(len(MESSAGES[name]["examples"]))]
 
 
@@ -53,7 +55,7 @@ def resolved(reference: str) -> Any:
 
 def payload(message: str) -> Draft202012Validator:
     """For the payload of a message; the files that it refers to are those in docs/reference."""
-    files = {(REFERENCE / name).as_uri(): resolved(name) for name in ("job.schema.json", "event.schema.json")}
+    files = {(REFERENCE / name).as_uri(): resolved(name) for name in texts()}
     resources = [(uri, Resource.from_contents(schema)) for uri, schema in files.items()]
     schema = {
         "$id": (REFERENCE / "asyncapi.yaml").as_uri(),
@@ -115,7 +117,7 @@ def test_channels_are_the_queues_of_the_program() -> None:
         "intakeQueue": {INTAKE.name},
         "intakeStream": {INTAKE.name},
         "results": {RESULTS.name},
-        "resultsExchange": {event_type(status) for status in Status},
+        "resultsExchange": {*map(event_type, Status), *ENDPOINT_TYPES},
     }
 
 
@@ -148,12 +150,17 @@ def test_every_channel_has_operations_and_messages() -> None:
     assert carried == {f"#/components/messages/{name}" for name in MESSAGES}
 
 
+def schema_of(message: str) -> str:
+    reference: str = MESSAGES[message]["payload"]["schema"]["$ref"]
+    return reference
+
+
 def test_events_have_a_message_for_each_type() -> None:
-    """Each refers to the schema of its own type."""
-    shown = {MESSAGES[status]["name"]: MESSAGES[status]["payload"]["schema"]["$ref"] for status in Status}
-    assert shown == {
-        kind: f"./event.schema.json#/$defs/{kind}" for kind in (event_type(status) for status in Status)
-    }
+    """Each refers to the schema of its own type, those of webhooks to a file of their own."""
+    shown = {MESSAGES[status]["name"]: schema_of(status) for status in Status}
+    assert shown == {kind: f"./event.schema.json#/$defs/{kind}" for kind in map(event_type, Status)}
+    shown = {MESSAGES[name]["name"]: schema_of(name) for name in ("failing", "disabled")}
+    assert shown == {kind: f"./endpoint-event.schema.json#/$defs/{kind}" for kind in ENDPOINT_TYPES}
 
 
 @pytest.mark.parametrize(("message", "place"), EXAMPLES)

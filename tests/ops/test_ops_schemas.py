@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from ops.schemas import texts
-from tests.ops.examples import events, jobs, schema, validator
+from tests.ops.examples import events, jobs, schema, schema_for, validator
 from worker.core.events import Event, Failure, Status, Subject, conclude, event_type
 from worker.core.jobs import Job
 from worker.core.judging import decode
 from worker.errors import InvalidJob
 
-JOB, EVENT = "job.schema.json", "event.schema.json"
+JOB, EVENT, ENDPOINT_EVENT = "job.schema.json", "event.schema.json", "endpoint-event.schema.json"
 GOOD: dict[str, Any] = {
     "id": "job-1", "account": "acme", "country": "1", "phone": "2125555555", "code": "7391"
 }  # fmt: skip
@@ -106,13 +106,13 @@ def ended(status: Status, outcome: str | Failure, subject: Subject) -> Event:
     )
 
 
-@pytest.mark.parametrize("name", [JOB, EVENT])
+@pytest.mark.parametrize("name", [JOB, EVENT, ENDPOINT_EVENT])
 def test_schema_is_the_one_that_the_models_give(name: str) -> None:
     """The schema on file is the one that the models give; after a change of a model, `make reference` writes it."""
     assert schema(name) == json.loads(texts()[name])
 
 
-@pytest.mark.parametrize("name", [JOB, EVENT])
+@pytest.mark.parametrize("name", [JOB, EVENT, ENDPOINT_EVENT])
 def test_schema_is_valid(name: str) -> None:
     """Each schema fits the meta-schema of JSON Schema 2020-12."""
     Draft202012Validator.check_schema(schema(name))
@@ -207,6 +207,6 @@ def test_examples_of_jobs_are_valid() -> None:
 def test_examples_of_events_are_valid() -> None:
     """Each example in the README and the pages fits the schema."""
     found = events()
-    assert len(found) >= 3
+    assert len(found) >= 4
     for event in found:
-        validator(EVENT).validate(event)
+        validator(schema_for(event)).validate(event)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import click
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -11,6 +13,7 @@ from worker.cli.output import console, example, from_now, json_option, print_jso
 from worker.core.events import rfc3339
 from worker.core.records import Reason
 from worker.settings import Settings
+from worker.state.job_webhooks import JobWebhook
 from worker.state.views import JobView, JobViews, Wait
 
 
@@ -18,7 +21,7 @@ from worker.state.views import JobView, JobViews, Wait
 @click.argument("job_id", metavar="ID")
 @json_option
 def command(job_id: str, as_json: bool) -> None:
-    """Show a job's state and history, and if it waits, why and until when."""
+    """Show a job's state and history, what became of its webhooks, and if it waits, why and until when."""
     with places.store(Settings.from_env()) as client:
         view = JobViews(client).find(job_id)
     if view is None:
@@ -34,7 +37,16 @@ def command(job_id: str, as_json: bool) -> None:
 def _for_people(view: JobView) -> RenderableType:
     lines = [f"{name:<10}{printable(value)}" for name, value in _facts(view).items() if value]
     steps = table(("time", "step", "detail"), ((rfc3339(s.at_us), s.name, s.detail) for s in view.history))
-    return Group(Text("\n".join(lines)), Text("\nhistory", style="bold"), steps)
+    parts: list[RenderableType] = [Text("\n".join(lines)), Text("\nhistory", style="bold"), steps]
+    if view.webhooks:
+        parts += [Text("\nwebhooks", style="bold"), _webhooks(view.webhooks)]
+    return Group(*parts)
+
+
+def _webhooks(webhooks: Iterable[JobWebhook]) -> RenderableType:
+    columns = ("time", "endpoint", "sequence", "state", "attempts", "answer")
+    rows = ((rfc3339(w.at_us), w.endpoint, w.sequence, w.state, w.attempts, w.why or "") for w in webhooks)
+    return table(columns, rows)
 
 
 def _facts(view: JobView) -> dict[str, str]:

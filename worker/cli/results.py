@@ -1,4 +1,4 @@
-"""`callworker results`: terminal events from the results queue."""
+"""`callworker results`: events from the results queue."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from worker.cli import places
 from worker.cli.ending import any_end_like_ctrl_c
 from worker.cli.output import example, json_option, print_document, printable, say
+from worker.core.events import tells_of_job
 from worker.settings import Settings
 
 MAX_PEEK = 100
@@ -64,12 +65,22 @@ def _print_all(bodies: Iterable[str], as_json: bool) -> int:
 
 
 def describe(body: str) -> str:
-    """Describe an event in one line for a person. Any other body is shown as it is."""
+    """Describe an event in one line for a person. A body that is no event is shown as it is."""
     try:
         event = json.loads(body)
-        return _line(event["timestamp"], event["type"].removeprefix("call."), event["data"])
+        kind, moment, data = event["type"], event["timestamp"], event["data"]
+        return (
+            _line(moment, kind.removeprefix("call."), data)
+            if tells_of_job(kind)
+            else _other(moment, kind, data)
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return printable(repr(body))
+
+
+def _other(moment: str, kind: str, data: dict[str, Any]) -> str:
+    """Describe an event that is no job's by the fields of its `data`, whatever they are."""
+    return printable(f"{moment}  {kind}  " + ", ".join(f"{name}: {value}" for name, value in data.items()))
 
 
 def _line(moment: str, status: str, data: dict[str, Any]) -> str:

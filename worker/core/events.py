@@ -58,6 +58,7 @@ class Subject:
         return cls(job.id, job.account, job.ref, job.country, mask(job.phone))
 
 
+_OF_JOBS = "call."
 _FIRST, _LAST = -62_135_596_800, 253_402_300_799
 """The first and the last second that RFC 3339 can spell, in Unix time."""
 
@@ -79,7 +80,12 @@ class Event:
 
 def event_type(status: Status) -> str:
     """Return the type of an event, which is also its routing key: Status.PLACED → "call.placed"."""
-    return f"call.{status}"
+    return f"{_OF_JOBS}{status}"
+
+
+def tells_of_job(kind: str) -> bool:
+    """Return whether events of this type tell how a job ended. The results queue has others, and may have more."""
+    return kind.startswith(_OF_JOBS)
 
 
 def conclude(

@@ -22,4 +22,5 @@ suspects         messages that may have crashed a worker
 file_ids         the secret from which ids of file lines are made
 census           counts of what waits
 views            one job's story
+job_webhooks     what became of its event at each endpoint
 """

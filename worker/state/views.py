@@ -21,6 +21,7 @@ from worker.core.repeats import OTHER_ACCOUNT
 from worker.redisio.runner import store_errors
 from worker.state import keys
 from worker.state.conflicts import seen_by_job
+from worker.state.job_webhooks import JobWebhook, webhooks_of
 from worker.state.steady import steady_us
 
 _STEP = re.compile(r"([0-9]{13}) (\S+) ?(.*)")
@@ -66,7 +67,7 @@ class JobView:
 
     `sent` counts the requests that were sent, `perhaps_rung` those that may have rung the phone. `conflicts` counts
     other jobs that came under this id and were dropped; the last came at `conflict_us`. `event` is the published event
-    once the job has ended. `wait` is set while the job waits.
+    once the job has ended, and `webhooks` what became of it at each endpoint. `wait` is set while the job waits.
     """
 
     id: str
@@ -85,6 +86,7 @@ class JobView:
     wait: Wait | None
     event: dict[str, Any] | None
     history: tuple[Step, ...]
+    webhooks: tuple[JobWebhook, ...]
 
     @property
     def ended(self) -> bool:
@@ -110,6 +112,7 @@ class JobView:
             "wait": None if self.wait is None else self.wait.as_dict(),
             "event": self.event,
             "history": [step.as_dict() for step in self.history],
+            "webhooks": [webhook.as_dict() for webhook in self.webhooks],
         }
 
 
@@ -185,6 +188,7 @@ def _view(job_id: str, record: Mapping[str, str], row: list[Any]) -> JobView:
         wait=_wait(record, *row[1:-1]) if record["state"] == "waiting" else None,
         event=event,
         history=_history(record.get("history") or _first_wait(record)),
+        webhooks=webhooks_of(record),
     )
 
 

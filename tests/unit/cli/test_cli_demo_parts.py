@@ -94,6 +94,14 @@ def test_perfect_run_is_judged_well(props: Props) -> None:
     assert is_complete(props.accounts, jobs, seen)
 
 
+def test_event_of_another_type_is_left_out_of_the_run(props: Props) -> None:
+    """The results queue may tell of more than jobs; the demo does not fail over it."""
+    jobs = plan()
+    seen = _perfect(props, jobs)
+    seen.take_event('{"id": "evt_1", "type": "endpoint.failing", "data": {"account": "acme"}}')
+    assert list(judge(props, jobs, seen).problems) == []
+
+
 def test_wrong_outcome_is_found(props: Props) -> None:
     """A job that ended otherwise is named with both outcomes."""
     jobs = plan()

@@ -32,7 +32,17 @@ def test_rejected_event_is_told_with_its_fields() -> None:
     assert describe(body).endswith("INVALID_JOB: the job is not valid; code: is required")
 
 
-@pytest.mark.parametrize("body", ["", "[]", "null", '{"type": 1}', '"x\\u001b[2J"'])
+def test_event_of_another_type_is_told_with_its_fields() -> None:
+    """An event that is no job's, known or not, is one line with the type and all that it says."""
+    data = {"account": "acme", "endpoint": "calls", "reason": "gone", "failures": 12}
+    body = json.dumps({"type": "endpoint.disabled", "timestamp": MOMENT, "data": data})
+    told = "account: acme, endpoint: calls, reason: gone, failures: 12"
+    assert describe(body) == f"{MOMENT}  endpoint.disabled  {told}"
+
+
+@pytest.mark.parametrize(
+    "body", ["", "[]", "null", '{"type": 1}', '{"type": "x", "timestamp": 1, "data": []}', '"x\\u001b[2J"']
+)
 def test_foreign_message_is_shown_and_cannot_move_the_cursor(body: str) -> None:
     """A message that is no event is printed as it is, with control characters escaped."""
     assert describe(body).isprintable()

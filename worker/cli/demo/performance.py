@@ -14,7 +14,7 @@ from worker.cli.demo.receiver import Received
 from worker.cli.demo.scenario import BROKEN_MESSAGES, Planned
 from worker.cli.demo.stage import Stage
 from worker.core.accounts import Accounts
-from worker.core.events import event_type
+from worker.core.events import event_type, tells_of_job
 from worker.delivery.reader import read_results
 from worker.producer import Producer
 from worker.redisio.connection import connect
@@ -44,7 +44,10 @@ class Seen:
     complaints: Sequence[str] = ()
 
     def take_event(self, body: str) -> None:
+        """Note an event of a job. One of another type is left out."""
         event = json.loads(body)
+        if not tells_of_job(event["type"]):
+            return
         self.events[event["data"]["id"]][event["id"]] = event
         self.bodies[event["id"]] = body
 
