@@ -10,11 +10,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from worker.configuration.urls import http_url
+from worker.configuration import addresses
 from worker.errors import ConfigurationError
 
 CONFIG_FOLDERS = (Path("config"), Path(__file__).parent / "config", Path(__file__).parent.parent / "config")
@@ -34,47 +33,6 @@ def example_accounts() -> Path:
     """The accounts file that comes with the program. The demo uses it, and an operator may copy it."""
     candidates = [folder / "accounts.toml" for folder in CONFIG_FOLDERS[1:]]
     return next((path for path in candidates if path.is_file()), candidates[0])
-
-
-def _parts(url: str) -> SplitResult | None:
-    """Split a URL. Returns None if its host or port cannot be read."""
-    try:
-        parts = urlsplit(url)
-        return parts if parts.port != 0 else None
-    except ValueError:
-        return None
-
-
-def _provider_url(url: str) -> str:
-    rule = "allowed is http:// or https:// and a host, without user name or query"
-    try:
-        http_url(url)
-    except ValueError as error:
-        raise ValueError(f"is not an address of a provider: it {error}; {rule}") from None
-    if "?" in url:
-        raise ValueError(f"is not an address of a provider: it has a query; {rule}")
-    return url.rstrip("/")
-
-
-def _redis_url(url: str) -> str:
-    parts = _parts(url)
-    if not parts or parts.scheme not in ("redis", "rediss", "unix", "redis+socket"):
-        raise ValueError("is not an address of a Redis; allowed is redis://…, rediss://… or unix://…")
-    return url
-
-
-def _broker_url(url: str) -> str:
-    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url):
-        raise ValueError("is not a kombu URL; allowed is amqp://…, redis://… or another transport of kombu")
-    return url
-
-
-def _host(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._:%-]{1,253}", name):
-        raise ValueError(
-            "is neither a name nor an address; allowed is one of this machine, such as 127.0.0.1 or 0.0.0.0"
-        )
-    return name
 
 
 def _whole(least: int, most: int) -> BeforeValidator:
@@ -130,7 +88,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    broker_url: Annotated[str, AfterValidator(_broker_url)] | None = Field(
+    broker_url: Annotated[str, AfterValidator(addresses.broker_url)] | None = Field(
         None,
         alias="BROKER_URL",
         description="The broker of jobs and events. Unset: the server of `REDIS_URL`.",
@@ -140,7 +98,7 @@ class Settings(BaseModel):
         alias="AMQP_QUEUE_TYPE",
         description="Type of the queues on RabbitMQ. Unset: the virtual host's default.",
     )
-    redis_url: Annotated[str, AfterValidator(_redis_url)] | None = Field(
+    redis_url: Annotated[str, AfterValidator(addresses.redis_url)] | None = Field(
         None,
         alias="REDIS_URL",
         description="The Redis that holds limits, ledger, lanes and outbox. Unset: an embedded server.",
@@ -151,7 +109,7 @@ class Settings(BaseModel):
         description="Folder for the embedded server's data and socket. Unset: `$XDG_STATE_HOME/callworker`, else "
         "`~/.local/state/callworker`.",
     )
-    proxstop_url: Annotated[str, AfterValidator(_provider_url)] = Field(
+    proxstop_url: Annotated[str, AfterValidator(addresses.provider_url)] = Field(
         "https://api.proxstop.com", alias="PROXSTOP_URL", description="Address of the provider."
     )
     proxstop_format: AnswerFormat = Field(
@@ -191,7 +149,7 @@ class Settings(BaseModel):
         alias="PROVIDER_ERRORS_FILE",
         description="Table of the provider's error codes: what each means for the job.",
     )
-    metrics_host: Annotated[str, AfterValidator(_host)] = Field(
+    metrics_host: Annotated[str, AfterValidator(addresses.host)] = Field(
         "127.0.0.1",
         alias="METRICS_HOST",
         description="Address that serves `/metrics`, `/livez` and `/readyz`.",

@@ -1,0 +1,53 @@
+"""Checks the addresses of servers in the settings. A refusal never repeats the address, which may hold a password."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, urlsplit
+
+from worker.configuration.urls import http_url
+
+
+def provider_url(url: str) -> str:
+    """Check the address of the provider, and return it without a slash at its end. Raises ValueError."""
+    rule = "allowed is http:// or https:// and a host, without user name or query"
+    try:
+        http_url(url)
+    except ValueError as error:
+        raise ValueError(f"is not an address of a provider: it {error}; {rule}") from None
+    if "?" in url:
+        raise ValueError(f"is not an address of a provider: it has a query; {rule}")
+    return url.rstrip("/")
+
+
+def redis_url(url: str) -> str:
+    """Check the address of a Redis. Raises ValueError."""
+    parts = _parts(url)
+    if not parts or parts.scheme not in ("redis", "rediss", "unix", "redis+socket"):
+        raise ValueError("is not an address of a Redis; allowed is redis://…, rediss://… or unix://…")
+    return url
+
+
+def broker_url(url: str) -> str:
+    """Check that an address looks like one of kombu's. Raises ValueError."""
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url):
+        raise ValueError("is not a kombu URL; allowed is amqp://…, redis://… or another transport of kombu")
+    return url
+
+
+def host(name: str) -> str:
+    """Check a name or an address of this machine. Raises ValueError."""
+    if not re.fullmatch(r"[A-Za-z0-9._:%-]{1,253}", name):
+        raise ValueError(
+            "is neither a name nor an address; allowed is one of this machine, such as 127.0.0.1 or 0.0.0.0"
+        )
+    return name
+
+
+def _parts(url: str) -> SplitResult | None:
+    """Split a URL. Returns None if its host or port cannot be read."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.port != 0 else None
+    except ValueError:
+        return None
