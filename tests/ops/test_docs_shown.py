@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.ops.examples import ROOT
+import pytest
+
+from tests.ops.examples import FENCE, ROOT
 from worker.cli import dev
 from worker.cli.demo import report
 from worker.cli.demo.scenario import plan
 from worker.cli.demo.verdict import Verdict
 
 TUTORIAL = (ROOT / "docs/tutorial/first-call.md").read_text(encoding="utf-8")
-RECEIVE_EVENTS = ROOT / "docs/how-to/receive-events.md"
-RECEIVER = ROOT / "examples/receiver.py"
-
-
-def functions(code: str) -> dict[str, str]:
-    """The functions of a program by name, without its formatting."""
-    return {node.name: ast.dump(node) for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)}
+RECEIVE_WEBHOOKS = ROOT / "docs/how-to/receive-webhooks.md"
+RECEIVERS = ("python/stdlib.py", "python/asgi.py", "node/receiver.mjs", "php/receiver.php")
 
 
 def test_tutorial_shows_what_dev_prints() -> None:
@@ -37,12 +33,8 @@ def test_tutorial_shows_the_last_line_of_the_demo() -> None:
     assert f"```\n{str(line).strip()}\n```" in TUTORIAL
 
 
-def test_page_verifies_signatures_as_the_receiver_does() -> None:
-    """The function that the page shows is the one that the example has, which is tested."""
-    (shown,) = [
-        block
-        for block in RECEIVE_EVENTS.read_text(encoding="utf-8").split("```python\n")[1:]
-        if "def is_genuine" in block
-    ]
-    (code, _, _) = shown.partition("```")
-    assert functions(code)["is_genuine"] == functions(RECEIVER.read_text(encoding="utf-8"))["is_genuine"]
+@pytest.mark.parametrize("program", RECEIVERS)
+def test_page_shows_each_receiver_whole(program: str) -> None:
+    """What a reader copies from the page is the program that is tested."""
+    shown = [code for _, code in FENCE.findall(RECEIVE_WEBHOOKS.read_text(encoding="utf-8"))]
+    assert (ROOT / "examples/receivers" / program).read_text(encoding="utf-8") in shown
