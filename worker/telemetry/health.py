@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from worker.errors import ConfigurationError
-from worker.telemetry.pages import MAX_CLIENTS, PLAIN, Bounds, Page, PageServer
+from worker.telemetry.pages import BACKLOG, PLAIN, Bounds, Page, PageServer
 
 Problems = Callable[[], list[str]]
 
@@ -100,7 +100,7 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
-        listening.listen(MAX_CLIENTS)
+        listening.listen(BACKLOG)
     except BaseException:
         listening.close()
         raise

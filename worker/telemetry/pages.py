@@ -27,6 +27,9 @@ WHOLE_SECONDS = 10.0
 
 MAX_CLIENTS = 128
 MAX_CLIENTS_PER_ADDRESS = 64
+BACKLOG = 4096
+"""The connections that the system keeps until they are accepted; it allows up to its own limit. A client that finds no
+room there tries again only after a second, however prompt this server is."""
 MAX_HEAD_BYTES = 16 * 1024
 
 PLAIN = "text/plain; charset=utf-8"
@@ -102,6 +105,8 @@ class PageServer:
         server = await self._loop.create_server(
             lambda: _Client(desks, room, self._bounds.head_seconds), sock=listening, backlog=MAX_CLIENTS
         )
+        # For asyncio, `backlog` is also how many it accepts before it looks at anything else.
+        listening.listen(BACKLOG)
         started.set()
         await self._stopping.wait()
         server.close()
