@@ -20,6 +20,9 @@ import pytest
 
 START_SECONDS = 60
 STOP_SECONDS = 20
+BACKLOG = 1024
+"""Connections that a test's server lets wait: one that finds no room is made a second late, or later."""
+
 PORTS, MAX_PORTS = range(10_000, 30_000), 2_000
 """The system gives none of `PORTS` to a connection; the last `MAX_PORTS` handed out stay marked."""
 

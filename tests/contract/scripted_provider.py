@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.processes import BACKLOG
+
 REF = "97A677DD3E0A42B8EA58D93D05BAC89F"
 GOOD = f"<response><ref>{REF}</ref></response>".encode()
 INVALID = b"<failed><error_code>INVALID_TELEPHONE</error_code><error_msg>Not valid.</error_msg></failed>"
@@ -88,7 +90,7 @@ class ScriptedProvider:
     over: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
         return self

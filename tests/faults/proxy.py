@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
+from tests.processes import BACKLOG
+
 CHUNK_BYTES = 65536
 DELAY_SECONDS = 0.25
 DRIP_BYTES, DRIP_SECONDS = 16, 0.05
@@ -111,7 +113,7 @@ class Proxy:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, self.host, self.port)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port, backlog=BACKLOG)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+from tests.processes import BACKLOG
+
 
 @dataclass(frozen=True)
 class Hook:
@@ -40,8 +42,7 @@ class Receiver:
     def __init__(self, answer: Callable[[Hook], int] = lambda hook: 200) -> None:
         self.answer = answer
         self.hooks: list[Hook] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     @property
@@ -63,6 +64,11 @@ class Receiver:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = BACKLOG
 
 
 def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:

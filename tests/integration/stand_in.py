@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.processes import BACKLOG
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -111,7 +113,7 @@ class StandIn:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 512
+    request_queue_size = BACKLOG
 
     def handle_error(self, *_: Any, **__: Any) -> None:
         """Ignore errors: workers that are killed leave connections behind."""

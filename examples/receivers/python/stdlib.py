@@ -136,12 +136,18 @@ class Handler(BaseHTTPRequestHandler):
         """Print no line for each request: events are printed instead."""
 
 
+class Server(ThreadingHTTPServer):
+    """Lets as many connections wait as a burst of events may bring; the library's own number is five."""
+
+    request_queue_size = 1024
+
+
 def main() -> None:
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 8808
     path = sys.argv[2] if len(sys.argv) > 2 else str(Path(__file__).with_name("events.db"))
     Handler.secrets, Handler.events = os.environ["WEBHOOK_SECRET"].split(), Events(path)
     threading.Thread(target=Handler.events.work_off, daemon=True).start()
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+    with Server(("127.0.0.1", port), Handler) as server:
         print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
         try:
             server.serve_forever()

@@ -83,6 +83,8 @@ class Receiver:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    # A connection beyond the library's five that wait would be made a second late.
+    request_queue_size = 1024
     # Another program on the port must cause an error, not share the port.
     allow_reuse_port = False
     block_on_close = False
