@@ -6,6 +6,7 @@ import http.client
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -113,6 +114,20 @@ class Receiver:
 
     def wait_for(self, text: str) -> None:
         wait_until(lambda: text in self.output, f"the receiver prints {text!r}", SECONDS)
+
+    def wait_until_done(self, text: str) -> None:
+        """Wait until it has printed `text` and has noted that it will not work on that event again."""
+        self.wait_for(text)
+        wait_until(lambda: not self._undone(), "the work is noted as done", SECONDS)
+
+    def _undone(self) -> int:
+        """Return how many stored events are not noted as done: rows of a database, or files without a second one."""
+        found = sum(not file.with_suffix(".done").exists() for file in self._folder.glob("*/*.json"))
+        for file in (self._folder / "stored", self._folder / "events.db"):
+            if file.is_file():
+                with closing(sqlite3.connect(file, timeout=SECONDS)) as database:
+                    found += database.execute("SELECT count(*) FROM events WHERE NOT done").fetchone()[0]
+        return found
 
     def _environ(self, secrets: Sequence[str]) -> dict[str, str]:
         own = {"WEBHOOK_SECRET": " ".join(secrets), "PYTHONUNBUFFERED": "1", "HOME": str(self._folder)}

@@ -54,7 +54,7 @@ def test_receiver_acts_once(stopped: Receiver, signer: Signer) -> None:
     """A repeat is answered as the first request was, also after a restart, and nothing is done a second time."""
     with stopped.running(SECRET):
         assert [stopped.post(BODY, headers(BODY, signer=signer)) for _ in range(2)] == [204, 204]
-        stopped.wait_for(JOB)
+        stopped.wait_until_done(JOB)
     with stopped.running(SECRET):
         assert stopped.post(BODY, headers(BODY, signer=signer)) == 204
         later = BODY.replace(b"4711", b"4712")
