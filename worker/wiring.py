@@ -14,6 +14,7 @@ from worker.core.accounts import Accounts
 from worker.core.ports import Provider
 from worker.core.settling import Settler
 from worker.core.verify import Calls, Overdue, Reception
+from worker.delivery import guarding
 from worker.delivery.courier import Courier
 from worker.delivery.relay import Relay
 from worker.delivery.results import ResultsQueue
@@ -252,6 +253,7 @@ class Wiring:
     @cached_property
     def couriers(self) -> Couriers:
         deliveries = RedisDeliveries(self.scripts, attempt_seconds=ATTEMPT_SECONDS)
+        guarding.warn(self.accounts)
         sender = WebhookSender(self.secrets)
         courier = Courier(self.accounts, sender, deliveries, self.watching, GivingWay())
         return Couriers(courier, deliveries, self.watching)

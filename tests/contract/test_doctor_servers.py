@@ -107,6 +107,7 @@ def _with_hooks(tmp_path: Path, hooks: list[tuple[int, Path | None]]) -> Setting
     text = '[accounts.acme]\napi_key_env = "K"\nrate = "1/s"\n'
     for number, (port, ca_file) in enumerate(hooks):
         text += f'[[accounts.acme.webhooks]]\nurl = "https://127.0.0.1:{port}/{number}"\nsecret_env = "S"\n'
+        text += f'allow_ports = [{port}]\nallow_networks = ["127.0.0.0/8"]\n'
         text += "" if ca_file is None else f'ca_file = "{ca_file}"\n'
     (tmp_path / "accounts.toml").write_text(text)
     return Settings.from_env({"ACCOUNTS_FILE": str(tmp_path / "accounts.toml")})

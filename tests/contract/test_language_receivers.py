@@ -23,8 +23,8 @@ from tests.contract.receivers import (
     each_signer,
     headers,
 )
+from tests.doubles.subscribers import local_endpoint
 from tests.processes import absent
-from worker.core.endpoints import Endpoint
 from worker.delivery.ports import AttemptResult
 from worker.delivery.secrets import Secrets
 from worker.delivery.webhooks import WebhookSender
@@ -150,7 +150,7 @@ def test_strange_number_is_no_error(receiver: Receiver) -> None:
 
 def test_the_workers_own_sender_delivers(receiver: Receiver) -> None:
     """A request as a worker sends it: all headers, and the bytes of an event."""
-    endpoint = Endpoint(url=receiver.url, secret_env="SECRET")
+    endpoint = local_endpoint(receiver.url, secret_env="SECRET")
     with closing(WebhookSender(Secrets({"SECRET": SECRET}))) as sender:
         attempt = sender.send(endpoint, "evt_1", BODY, int(time.time()))
     assert (attempt.result, attempt.status) == (AttemptResult.DELIVERED, 204)

@@ -13,11 +13,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from tests.doubles.subscribers import local_endpoint
 from tests.integration.receiver import Hook, Receiver
 from worker.configuration.replacing import rewrite
 from worker.configuration.secret_files import rotated
 from worker.configuration.signing_secrets import Version, new_secret, signing_secret
-from worker.core.endpoints import Endpoint
 from worker.delivery.ports import AttemptResult
 from worker.delivery.secrets import LOOK_SECONDS, Secrets
 from worker.delivery.webhooks import WebhookSender
@@ -32,8 +32,8 @@ class Scene:
         self.receiver, self.file, self.later = receiver, file, 0.0
         self.secret, self.private = new_secret(Version.V1), new_secret(Version.V1A)
         file.write_text(f"{self.secret}\n{self.private}\n")
-        self.endpoint = Endpoint(
-            url=f"{receiver.url}/hook", secret_file=file, signatures=(Version.V1, Version.V1A)
+        self.endpoint = local_endpoint(
+            f"{receiver.url}/hook", secret_file=file, signatures=(Version.V1, Version.V1A)
         )
         self.sender = WebhookSender(Secrets({}, clock=lambda: time.monotonic() + self.later))
 

@@ -11,8 +11,16 @@ from contextlib import closing
 import pytest
 
 from tests.doubles.gates import OpenGate
-from tests.doubles.subscribers import BODY, Behaviour, answering, dripping, headers_of, resetting, subscriber
-from worker.core.endpoints import Endpoint
+from tests.doubles.subscribers import (
+    BODY,
+    Behaviour,
+    answering,
+    dripping,
+    headers_of,
+    local_endpoint,
+    resetting,
+    subscriber,
+)
 from worker.delivery.ports import Attempt, AttemptResult
 from worker.delivery.secrets import Secrets
 from worker.delivery.webhooks import MAX_SHOWN_BYTES, WebhookSender
@@ -31,7 +39,7 @@ def sender() -> Iterator[WebhookSender]:
 def send(
     sender: WebhookSender, url: str, sequence: int | None = None, gate: OpenGate | None = None
 ) -> Attempt:
-    endpoint = Endpoint(url=url, secret_env=("S",))
+    endpoint = local_endpoint(url, secret_env=("S",))
     return sender.send(endpoint, "evt_1", BODY, NOW, sequence=sequence, gate=gate)
 
 

@@ -21,11 +21,11 @@ from tests.doubles.subscribers import (
     behind_tls,
     dripping,
     headers_of,
+    local_endpoint,
     resetting,
     subscriber,
 )
 from worker import __version__
-from worker.core.endpoints import Endpoint
 from worker.delivery import webhooks
 from worker.delivery.ports import Attempt, AttemptResult
 from worker.delivery.secrets import Secrets
@@ -56,8 +56,7 @@ def hasty() -> Iterator[WebhookSender]:
 
 
 def send(sender: WebhookSender, url: str) -> Attempt:
-    endpoint = Endpoint(url=url, secret_env=("NEW", "OLD"))
-    return sender.send(endpoint, "evt_1", BODY, NOW)
+    return sender.send(local_endpoint(url, secret_env=("NEW", "OLD")), "evt_1", BODY, NOW)
 
 
 def test_request_is_a_signed_post_of_the_exact_bytes(sender: WebhookSender) -> None:
@@ -291,7 +290,7 @@ def test_webhook_behind_an_authority_of_the_operators_own(sender: WebhookSender,
     talk = behind_tls(certificate, answering("200 OK"))
     with subscriber(talk, read=lambda sock: sock.recv(1, socket.MSG_PEEK)) as server:
         url = server.url.replace("http:", "https:")
-        trusted = Endpoint(url=url, secret_env=("NEW",), ca_file=certificate)
+        trusted = local_endpoint(url, secret_env=("NEW",), ca_file=certificate)
         assert sender.send(trusted, "evt_1", BODY, NOW).result is AttemptResult.DELIVERED
         attempt = send(sender, url)
     assert (attempt.result, attempt.cause) == (AttemptResult.UNREACHABLE, Cause.TLS)

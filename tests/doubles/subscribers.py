@@ -9,9 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from worker.core.endpoints import Endpoint
 
 BODY = '{"id":"evt_1","note":"Grüße"}'.encode()
 
+LOCAL = ["127.0.0.0/8", "::1/128"]
 Behaviour = Callable[[socket.socket], None]
 
 
@@ -103,3 +108,10 @@ def behind_tls(certificate: Path, behaviour: Behaviour) -> Behaviour:
             behaviour(encrypted)
 
     return talk
+
+
+def local_endpoint(url: str, **fields: Any) -> Endpoint:
+    """Return an endpoint with which the guard lets events go to this machine, and to the port in `url`."""
+    port = urlsplit(url).port
+    exceptions = {"allow_insecure": True, "allow_ports": [port] if port else [], "allow_networks": LOCAL}
+    return Endpoint.model_validate({"url": url, **exceptions, **fields})

@@ -23,7 +23,7 @@ from tests.faults.results import ResultsReader
 from tests.faults.run import Run
 from tests.faults.servers import Provider, Rabbit
 from tests.faults.workers import Fleet, environ_for
-from tests.integration.receiver import Hook, Receiver
+from tests.integration.receiver import Hook, Receiver, local_hook
 from tests.integration.stack import accounts_toml, api_key, key_name
 
 _PHONE = re.compile(rb"phone=([0-9]+)")
@@ -131,7 +131,7 @@ class Bench:
             port, proxy = dict(self._ports(provider))[name], proxies[name]
             return url.replace(f"127.0.0.1:{port}", f"{proxy.host}:{proxy.port}")
 
-        webhook = {"url": f"{through('receiver', self.receiver.url)}/events", "secret_env": "HOOK_SECRET"}
+        webhook = local_hook(f"{through('receiver', self.receiver.url)}/events", secret_env="HOOK_SECRET")
         accounts = {
             name: {**table, "webhooks": [webhook]} if name in HOOKED else table
             for name, table in ACCOUNTS.items()

@@ -41,6 +41,8 @@ rate = "1/m"
 concurrency = 2
 [[accounts.acme.webhooks]]
 url = "http://127.0.0.1:9/hook?token=hidden"
+allow_insecure = true
+allow_ports = [9]
 secret_env = "ACME_SECRET"
 """
 PHONE, PIN = "2125550123", "48213"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.integration.outside import Job, Outside, in_seconds, new_job
-from tests.integration.receiver import Receiver
+from tests.integration.receiver import Receiver, local_hook
 from tests.integration.stack import Stack, Worker, api_key
 from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref, refuses
 from tests.processes import wait_until
@@ -105,7 +105,7 @@ class Scene:
 def scene(tmp_path_factory: pytest.TempPathFactory, own_redis: RedisServer) -> Iterator[Scene]:
     folder, url = tmp_path_factory.mktemp("stack"), own_redis.url
     with Receiver(lambda hook: 500) as receiver, StandIn(telltale) as provider:
-        hook = {"url": f"{receiver.url}/leaks", "secret_env": "HOOK"}
+        hook = local_hook(f"{receiver.url}/leaks", secret_env="HOOK")
         accounts = {"acme": {"rate": "200/s", "burst": 100, "webhooks": [hook]}}
         with Stack(folder, url, url, provider.url, accounts, HOOK=SECRET, LOG_LEVEL="DEBUG") as stack:
             workers = [stack.start("celery", LOG_FORMAT="json"), stack.start("run", LOG_FORMAT="console")]

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.outside import Job, Outside, new_job
-from tests.integration.receiver import Receiver
+from tests.integration.receiver import Receiver, local_hook
 from tests.integration.stack import Stack, Worker, api_key
 from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref, refuses
 from tests.processes import wait_until
@@ -103,7 +103,7 @@ class Scene:
 def scene(tmp_path_factory: pytest.TempPathFactory, own_redis: RedisServer) -> Iterator[Scene]:
     folder, url = tmp_path_factory.mktemp("stack"), own_redis.url
     with Receiver() as receiver, StandIn(script) as provider:
-        hook = {"url": f"{receiver.url}/hook", "secret_env": "HOOK"}
+        hook = local_hook(f"{receiver.url}/hook", secret_env="HOOK")
         accounts: dict[str, dict[str, Any]] = {
             "acme": {"rate": "200/s", "burst": 100, "webhooks": [hook]},
             "slow": {"rate": "1/h"},

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.integration.outside import Outside, new_job
-from tests.integration.receiver import Hook, Receiver
+from tests.integration.receiver import Hook, Receiver, local_hook
 from tests.integration.stack import Stack, Worker
 from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref, refuses
 from tests.processes import wait_until
@@ -45,7 +45,7 @@ class Answers:
 
 def accounts(receiver: Receiver, secret_file: Path) -> dict[str, dict[str, Any]]:
     def hook(path: str, secret: str | list[str] = "HOOK_1", **more: Any) -> dict[str, Any]:
-        return {"url": f"{receiver.url}/{path}", "secret_env": secret, **more}
+        return local_hook(f"{receiver.url}/{path}", secret_env=secret, **more)
 
     fast = {"rate": "200/s", "burst": 100}
     return {
@@ -54,7 +54,7 @@ def accounts(receiver: Receiver, secret_file: Path) -> dict[str, dict[str, Any]]
         "picky": {**fast, "webhooks": [hook("picky", events=["call.failed", "call.rejected"])]},
         "shaky": {**fast, "webhooks": [hook("shaky")]},
         "slow": {**fast, "webhooks": [hook("slow")]},
-        "filed": {**fast, "webhooks": [{"url": f"{receiver.url}/filed", "secret_file": str(secret_file)}]},
+        "filed": {**fast, "webhooks": [local_hook(f"{receiver.url}/filed", secret_file=str(secret_file))]},
     }
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.integration.outside import Outside, new_job
-from tests.integration.receiver import Receiver
+from tests.integration.receiver import Receiver, local_hook
 from tests.integration.stack import Stack, api_key
 from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref, refuses
 from tests.ops.dashboards import dashboard_queries
@@ -73,7 +73,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     binary = shutil.which("prometheus") or absent("prometheus")
     folder: Path = tmp_path_factory.mktemp("prometheus")
     with redis_server() as redis, Receiver() as receiver, StandIn(script) as provider:
-        hook = {"url": f"{receiver.url}/hook", "secret_env": "HOOK"}
+        hook = local_hook(f"{receiver.url}/hook", secret_env="HOOK")
         accounts: dict[str, dict[str, Any]] = {
             "acme": {"rate": "20/s", "burst": 5, "webhooks": [hook]},
             "poor": {"rate": "20/s"},

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     # The ways to the outside.
     "network": "errors",
     "redisio": "errors network",
-    "http": "core errors failpoints",
+    "http": "core errors failpoints network",
     "privacy": "core",
     "embedded": "",
     "broker": "core embedded errors network redisio settings",

@@ -6,6 +6,7 @@ results   publishes events on the exchange `results`
 reader    reads events from the queue `results`, for people at a terminal
 courier   one delivery: finds the endpoint, sends, puts the result on record
 webhooks  one signed POST, with all its headers
+guarding  warns of webhooks whose address is not allowed
 signing   Standard Webhooks signatures
 secrets   the secrets that sign now, from files that may change
 schedule  how long until the next attempt

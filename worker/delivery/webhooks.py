@@ -26,6 +26,7 @@ from worker.http.phases import Exchange
 from worker.http.request import prepared, with_body
 from worker.http.retry_after import retry_after_seconds
 from worker.network import trust
+from worker.network.guard import Guard, GuardRefused
 
 MAX_SHOWN_BYTES = 200
 """What an attempt tells of an answer's body. All of it, within the bounds of an answer, must be read before the next
@@ -64,7 +65,7 @@ class WebhookSender:
         """
         self._secrets = secrets
         self._connect_seconds, self._total_seconds = connect_seconds, total_seconds
-        self._clients: dict[tuple[str, str, Path | None], Client] = {}
+        self._clients: dict[tuple[str, str, Path | None, Guard | None], Client] = {}
 
     def send(
         self,
@@ -83,9 +84,12 @@ class WebhookSender:
         """
         signature = signatures(self._secrets.of(endpoint, unix_seconds), event_id, unix_seconds, body)
         headers = _headers(event_id, unix_seconds, signature, sequence)
-        exchange = Exchange(self._connect_seconds, self._total_seconds, gate)
+        guard = Guard.of(endpoint)
+        exchange = Exchange(self._connect_seconds, self._total_seconds, gate, guard=guard)
         try:
             answer = self._post(endpoint, headers, body, exchange)
+        except GuardRefused as refused:
+            return Attempt(AttemptResult.GUARDED, exchange.seconds, rule=refused.rule)
         except faults.FAULTS as error:
             return _failed(error, exchange.seconds)
         return _answered(answer, exchange.seconds, unix_seconds)
@@ -99,16 +103,17 @@ class WebhookSender:
         self, endpoint: Endpoint, headers: Mapping[str, str], body: bytes, exchange: Exchange
     ) -> Answer:
         request = with_body(prepared(endpoint.url, headers), body)
-        opened = self._client(str(request.url), endpoint.ca_file).send(request, exchange)
+        client = self._client(str(request.url), endpoint.ca_file, exchange.guard)
+        opened = client.send(request, exchange)
         # The status decides. A body that is cut short or comes slowly changes nothing.
         with suppress(*faults.FAULTS):
             opened.whole()
         opened.release()
         return opened.answer
 
-    def _client(self, url: str, ca_file: Path | None) -> Client:
-        """Return the client of a server. If there are too many clients, close the one that was unused for longest."""
-        server = (*urlsplit(url)[:2], ca_file)
+    def _client(self, url: str, ca_file: Path | None, guard: Guard | None) -> Client:
+        """Return the client of a server under `guard`. Of too many clients, close the one unused for longest."""
+        server = (*urlsplit(url)[:2], ca_file, guard)
         client = self._clients.pop(server, None) or Client(url, kept=MAX_KEPT, tls=partial(_tls, ca_file))
         self._clients[server] = client
         if len(self._clients) > MAX_RECEIVERS:

@@ -11,6 +11,7 @@ from urllib3.util.connection import allowed_gai_family
 
 from worker.http.phases import Exchange
 from worker.http.waiting import late
+from worker.network.guard import Guard, GuardRefused
 
 
 class Address(NamedTuple):
@@ -21,17 +22,31 @@ class Address(NamedTuple):
     protocol: int
     place: Any
 
+    @property
+    def text(self) -> str:
+        """The numeric address, with its zone if it has one."""
+        zone = self.place[3] if self.family == socket.AF_INET6 else 0
+        return f"{self.place[0]}%{zone}" if zone and "%" not in self.place[0] else str(self.place[0])
+
 
 def addresses(host: str, port: int, exchange: Exchange) -> list[Address]:
     """Return the addresses of `host`, at least one, the best first.
 
-    Every request connects to one of these and to nothing else, so a rule about which addresses may be called belongs
-    here. Raises OSError for a name without an address, UnicodeError for text that cannot be a name, and TimeoutError at
-    the exchange's deadline. Known weakness: the resolver runs in a thread that cannot be interrupted and goes on after
-    the deadline; each event loop has ten such threads.
+    Every request connects to one of these and to nothing else. The exchange's guard removes those that are not allowed,
+    and raises GuardRefused if none is left. Raises OSError for a name without an address, UnicodeError for text that
+    cannot be a name, and TimeoutError at the exchange's deadline. Known weakness: the resolver runs in a thread that
+    cannot be interrupted and goes on after the deadline; each event loop has ten such threads.
     """
     with gevent.Timeout(exchange.remaining_seconds(), late()):
         found: list[Any] = getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM)
     if not found:
         raise socket.gaierror(socket.EAI_NONAME, "the name has no address")
-    return [Address(family, kind, protocol, place) for family, kind, protocol, _, place in found]
+    resolved = [Address(family, kind, protocol, place) for family, kind, protocol, _, place in found]
+    return resolved if exchange.guard is None else _allowed(resolved, exchange.guard)
+
+
+def _allowed(found: list[Address], guard: Guard) -> list[Address]:
+    rules = [guard.rule_against(address.text) for address in found]
+    if None not in rules:
+        raise GuardRefused(next(rule for rule in rules if rule is not None))
+    return [address for address, rule in zip(found, rules, strict=True) if rule is None]

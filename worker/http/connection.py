@@ -36,6 +36,8 @@ LATE_SECONDS = 0.002
 class Connection(HTTPConnection):
     """A connection of plain HTTP, for one request at a time."""
 
+    scheme = "http"
+
     def __init__(self, host: str, port: int | None = None, **kwargs: Any) -> None:
         super().__init__(host, port, **kwargs)
         # The library removes a dot at the end of `host`.
@@ -62,7 +64,12 @@ class Connection(HTTPConnection):
         return Answer(self.sock, exchange)
 
     def open(self, exchange: Exchange) -> None:
-        """Resolve the name and connect, within `connect_seconds` of the exchange."""
+        """Resolve the name and connect, within `connect_seconds` of the exchange. Raises GuardRefused.
+
+        The addresses that the guard has checked are those that are connected to, so a name cannot change in between.
+        """
+        if exchange.guard is not None:
+            exchange.guard.check(self.scheme, self.port)
         exchange.start_connecting()
         exchange.phase = Phase.RESOLVING
         found = addresses(self._name, self.port, exchange)
@@ -163,6 +170,7 @@ def _next_part(unsent: memoryview, exchange: Exchange) -> memoryview:
 class SecureConnection(Connection, HTTPSConnection):
     """A connection of HTTPS. The TLS handshake is within `connect_seconds`."""
 
+    scheme = "https"
     ssl_context: ssl.SSLContext
 
     def open(self, exchange: Exchange) -> None:

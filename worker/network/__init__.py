@@ -2,5 +2,6 @@
 
 tls     TLS to Redis and brokers
 trust   the certificates that are trusted over HTTPS
+guard   which addresses webhooks may go to
 causes  why a server cannot be used, found from the errors of libraries
 """

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -228,6 +229,21 @@ def test_receiver_that_cannot_be_reached_is_named_with_its_cause(tmp_path: Path)
     assert all(finding.remedy for finding in found)
 
 
+def test_receiver_that_the_guard_refuses_is_a_failed_check(tmp_path: Path) -> None:
+    """Scheme and port show in the file alone, the rest when the name is looked up. Nothing is connected to."""
+    settings = _settings(tmp_path)
+    urls = ["http://localhost/", "https://localhost:8443/", "https://localhost/"]
+    tables = [f'[[accounts.acme.webhooks]]\nurl = "{url}"\nsecret_env = "S"\n' for url in urls]
+    settings.accounts_file.write_text('[accounts.acme]\napi_key_env = "K"\nrate = "1/s"\n' + "".join(tables))
+    found = [finding for finding in files.check(settings) if finding.name.startswith("webhook ")]
+    found += endpoints.check(settings)
+    assert [finding.grade for finding in found] == [Grade.FAIL] * 3
+    words = ("its scheme is not allowed", "its port is not allowed", "not allowed: loopback")
+    assert all(word in finding.text for word, finding in zip(words, found, strict=True))
+    fields = ("allow_insecure", "allow_ports", "allow_networks")
+    assert all(field in finding.remedy for field, finding in zip(fields, found, strict=True))
+
+
 @pytest.mark.parametrize(
     ("mode", "warned"), [(0o666, True), (0o644, True), (0o620, True), (0o640, False), (0o400, False)]
 )
@@ -338,7 +354,11 @@ def _settings(tmp_path: Path, **environ: str) -> Settings:
 
 def _settings_with(tmp_path: Path, hooks: list[str], **environ: str) -> Settings:
     """Return settings with one account that has these webhooks."""
-    tables = [f'[[accounts.acme.webhooks]]\nurl = "{hook}"\nsecret_env = "S"\n' for hook in hooks]
+    tables = [
+        f'[[accounts.acme.webhooks]]\nurl = "{hook}"\nsecret_env = "S"\nallow_insecure = true\n'
+        f'allow_ports = [{urlsplit(hook).port or 443}]\nallow_networks = ["127.0.0.0/8"]\n'
+        for hook in hooks
+    ]
     settings = _settings(tmp_path, **environ)
     settings.accounts_file.write_text('[accounts.acme]\napi_key_env = "K"\nrate = "1/s"\n' + "".join(tables))
     return settings

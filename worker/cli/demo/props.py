@@ -50,7 +50,8 @@ def gather(folder: Path) -> Props:
     named = _hook_port(accounts)
     port = named if is_free(named) else free_port()
     if port != named:
-        text = file.read_text(encoding="utf-8").replace(f"{HOST}:{named}/", f"{HOST}:{port}/")
+        text = file.read_text(encoding="utf-8")
+        text = text.replace(f"{HOST}:{named}/", f"{HOST}:{port}/").replace(f"[{named}]", f"[{port}]")
         file = folder / "accounts.toml"
         file.write_text(text, encoding="utf-8")
         accounts = Accounts.load(file)

@@ -3,6 +3,7 @@
 listing    the settings, with secrets masked
 variables  wrong settings, and variables that look like a setting
 files      accounts, keys, webhook secrets, the provider's error table
+guarding   webhooks whose address is not allowed
 signing    lengths of webhook secrets, and until when they sign
 exposure   files and connections that other people could read or change
 servers    Redis, the broker and its queues

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from worker.cli.doctor import signing
+from worker.cli.doctor import guarding, signing
 from worker.cli.doctor.finding import Finding
 from worker.core.accounts import Accounts
 from worker.errors import ConfigurationError
@@ -22,6 +22,8 @@ def check(settings: Settings) -> Iterator[Finding]:
     yield from (Finding.fail("accounts", fault, remedy) for fault in faults)
     if not faults:
         yield Finding.ok("accounts", f"{', '.join(accounts)} in {settings.accounts_file}")
+    for account in accounts.values():
+        yield from guarding.check(account)
     yield from _secrets(accounts)
     yield from _error_table(settings)
     yield from _certificates(settings)
