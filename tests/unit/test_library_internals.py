@@ -138,6 +138,7 @@ USES = (
         "to shake hands within the deadline"),
     Use("urllib3", "urllib3.util.connection", "allowed_gai_family", "http/addresses.py",
         "to ask for addresses of IPv6 only where the machine has it"),
+    Use("gevent", "gevent.hub.Hub", "NOT_ERROR", "http/waiting.py", "to end a command at Ctrl-C without a traceback"),
     Use("gevent", "gevent.hub.Hub", "loop print_exception", "engine/greenlets.py",
         "to wake the dial thread from others, and to log what fails there"),
     Use("structlog", "structlog.stdlib.ProcessorFormatter.format", "'_record'", "telemetry/logs.py",

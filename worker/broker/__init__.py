@@ -7,6 +7,7 @@ connection       one connection whose waits all have an end
 declaring        queues and exchanges; some exist already or may not be made by this user
 refusal          tells a broker that refuses from one that is away
 rights           whether RabbitMQ allows this user to take jobs and send events
+own_queue        a queue of one program's own, for as long as it runs
 message          a message on its way out
 publisher        sends batches; the broker takes every message, or an error is raised
 confirms         publisher confirms of AMQP, many messages in flight

@@ -6,6 +6,7 @@
                       calls.intake    plain JSON jobs, on AMQP only; on Redis a stream of this name takes
                                       its place
     results ──topic──> results (#)    terminal events, routing key = the event's type
+                      results.listen.…  (call.*)  the same, for a `callworker webhooks listen` while it runs
 
 Both sides of a queue must declare it in the same way, or an AMQP broker refuses the second one. A stock Celery or kombu
 client declares it durable and without a type, so this program does too, and RabbitMQ's `default_queue_type` decides
@@ -15,6 +16,7 @@ other properties is used as it is (`broker.declaring`).
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from copy import copy
 from typing import Any
@@ -40,6 +42,27 @@ TASK_QUEUES = (CALLS, *SHARD_QUEUES)
 INTAKE = _durable("calls.intake")
 RESULTS_EXCHANGE = Exchange("results", type="topic", durable=True)
 RESULTS = _durable("results", RESULTS_EXCHANGE, "#")
+
+_LISTENERS = "results.listen."
+
+
+def listener(name: str | None = None) -> Queue:
+    """Return a queue for the events of calls that lives no longer than its one reader, by default with a new name."""
+    return Queue(
+        name or f"{_LISTENERS}{uuid.uuid4().hex}",
+        RESULTS_EXCHANGE,
+        "call.*",
+        durable=False,
+        exclusive=True,
+        auto_delete=True,
+        # A quorum queue cannot be exclusive.
+        queue_arguments={"x-queue-type": "classic"},
+    )
+
+
+def is_listener(name: str) -> bool:
+    """Return whether that is the name of a `listener`."""
+    return name.startswith(_LISTENERS)
 
 
 def queue_of(account: str) -> Queue:

@@ -18,6 +18,7 @@ from redis.exceptions import ResponseError
 
 from worker.broker.connection import Bindings
 from worker.broker.message import PERSISTENT, Message
+from worker.broker.queues import is_listener
 
 NORMAL_PRIORITY = 0
 """The priority of every message; kombu has one list for each priority of a queue."""
@@ -44,7 +45,9 @@ class RedisOutbound:
                 lists.setdefault(queue, []).append(packed)
         with self._channel.conn_or_acquire() as client, client.pipeline(transaction=False) as pipeline:
             for queue, messages in lists.items():
-                pipeline.lpush(queue, *messages)
+                # The list of a listener that was killed has expired, and is not to be made again.
+                add = pipeline.lpushx if is_listener(queue) else pipeline.lpush
+                add(queue, *messages)
             for queue, reply in zip(lists, pipeline.execute(raise_on_error=False), strict=True):
                 if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
                     raise ResponseError(f"WRONGTYPE: a key has another type than it should: {queue}")

@@ -22,7 +22,7 @@ waiting    waits for one job to end
 results    `callworker results`: events from the results queue
 job        `callworker job`: the state of one job
 accounts   `callworker accounts`: limits and backlog; hold and resume
-webhooks/  `callworker webhooks`: waiting deliveries, and the secrets that sign them
+webhooks/  `callworker webhooks`: waiting deliveries, the secrets that sign them, and events for a receiver on trial
 dead       `callworker dead`: messages that no event can answer
 doctor/    `callworker doctor`: checks the settings and everything that they point to
 """
@@ -40,7 +40,7 @@ COMMANDS = {
     "results": "Print the events of finished jobs.",
     "job": "Show one job: its state, its history, and why it waits.",
     "accounts": "Show limits and backlog; hold or resume an account.",
-    "webhooks": "Show waiting webhook deliveries; show and rotate secrets.",
+    "webhooks": "Show waiting deliveries; rotate secrets; try a receiver.",
     "dead": "Show, replay or drop messages that no event could answer.",
     "doctor": "Check the settings and everything they point to.",
 }

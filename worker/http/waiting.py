@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from gevent import get_hub
 from gevent.socket import wait_read, wait_write
 
 from worker.http.phases import Exchange
@@ -50,6 +51,15 @@ def once_readable(sock: socket.socket, read: Callable[[], int], exchange: Exchan
     if not isinstance(sock, ssl.SSLSocket):
         _wait(wait_read, sock, exchange)
     return _retried(sock, read, exchange, wait_read)
+
+
+def end_quietly_at_ctrl_c() -> None:
+    """Let a KeyboardInterrupt end the waits of this thread without a traceback.
+
+    gevent passes it on to the thread, and by default prints it too.
+    """
+    hub: Any = get_hub()
+    hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)
 
 
 def late() -> TimeoutError:
