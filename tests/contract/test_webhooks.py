@@ -6,7 +6,7 @@ import base64
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from email.utils import formatdate
 from pathlib import Path
@@ -25,14 +25,15 @@ from tests.doubles.subscribers import (
     resetting,
     subscriber,
 )
+from tests.processes import wait_until
 from worker import __version__
-from worker.delivery import webhooks
 from worker.delivery.ports import Attempt, AttemptResult
 from worker.delivery.secrets import Secrets
 from worker.delivery.signing import verify
 from worker.delivery.webhooks import WebhookSender
 from worker.errors import Cause, ConfigurationError
-from worker.http import addresses
+from worker.http import addresses, connection
+from worker.http.client import Idle
 
 pytest_plugins = ["tests.contract.provider_fixtures"]
 
@@ -375,15 +376,30 @@ def test_silent_receiver_holds_up_no_other(sender: WebhookSender) -> None:
         waiting.kill()
 
 
-def test_connections_are_kept_to_the_newest_receivers(sender: WebhookSender) -> None:
+def test_connections_that_were_used_last_are_kept(
+    sender: WebhookSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However many endpoints there are, those of the oldest are closed."""
+    monkeypatch.setattr(sender, "_idle", Idle(3))
     with ExitStack() as exits:
-        servers = [
-            exits.enter_context(subscriber(answering("200 OK"))) for _ in range(webhooks.MAX_RECEIVERS + 1)
-        ]
-        for server in [*servers, servers[-1], servers[0]]:
+        servers = [exits.enter_context(subscriber(answering("200 OK"))) for _ in range(4)]
+        for server in [*servers, servers[3], servers[0], servers[0]]:
             assert send(sender, server.url).result is AttemptResult.DELIVERED
-        assert [server.connections for server in servers] == [2] + [1] * webhooks.MAX_RECEIVERS
+        assert [server.connections for server in servers] == [2, 1, 1, 1]
+        assert send(sender, servers[1].url).result is AttemptResult.DELIVERED
+        assert servers[1].connections == 2 and len(sender._idle) == 3
+
+
+def test_connection_that_is_too_old_is_closed_when_another_is_kept(
+    sender: WebhookSender, pass_seconds: Callable[[float], None]
+) -> None:
+    """Old ones hold no files while their endpoints have no events."""
+    with subscriber(answering("200 OK")) as old, subscriber(answering("200 OK")) as new:
+        send(sender, old.url)
+        pass_seconds(connection.MAX_IDLE_TAKEN_SECONDS + 0.1)
+        send(sender, new.url)
+        assert len(sender._idle) == 1
+        wait_until(lambda: old.ended == 1, "the old connection is closed")
 
 
 def test_environment_and_cookies_play_no_part(sender: WebhookSender, monkeypatch: pytest.MonkeyPatch) -> None:

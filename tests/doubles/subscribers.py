@@ -28,7 +28,7 @@ class Subscriber:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/hook?x=1"
         self.requests: list[bytes] = []
-        self.connections = 0
+        self.connections, self.ended = 0, 0
         self._live: list[socket.socket] = []
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -50,6 +50,7 @@ class Subscriber:
             while request := self._read(sock):
                 self.requests.append(request)
                 self._behaviour(sock)
+        self.ended += 1
 
 
 def read_request(sock: socket.socket) -> bytes:

@@ -21,7 +21,7 @@ from worker.delivery.signing import signatures
 from worker.errors import Cause
 from worker.http import faults
 from worker.http.answer import Answer
-from worker.http.client import Client
+from worker.http.client import Client, Idle
 from worker.http.phases import Exchange
 from worker.http.request import prepared, with_body
 from worker.http.retry_after import retry_after_seconds
@@ -40,8 +40,8 @@ _SLOW = (
 )
 """With these statuses an endpoint asks for fewer requests. Source: Standard Webhooks 1.0.0, "Status codes"."""
 
-MAX_RECEIVERS, MAX_KEPT = 10, 16
-"""The most servers to which connections are kept, the last ones used, and the most connections to each."""
+MAX_KEPT = 256
+"""The most connections that are kept, to all servers together: those that were used last."""
 
 
 class WebhookSender:
@@ -65,6 +65,7 @@ class WebhookSender:
         """
         self._secrets = secrets
         self._connect_seconds, self._total_seconds = connect_seconds, total_seconds
+        self._idle = Idle(MAX_KEPT)
         self._clients: dict[tuple[str, str, Path | None, Guard | None], Client] = {}
 
     def send(
@@ -112,12 +113,12 @@ class WebhookSender:
         return opened.answer
 
     def _client(self, url: str, ca_file: Path | None, guard: Guard | None) -> Client:
-        """Return the client of a server under `guard`. Of too many clients, close the one unused for longest."""
+        """Return the client of a server under `guard`. There are as many as the accounts file has such servers."""
         server = (*urlsplit(url)[:2], ca_file, guard)
-        client = self._clients.pop(server, None) or Client(url, kept=MAX_KEPT, tls=partial(_tls, ca_file))
-        self._clients[server] = client
-        if len(self._clients) > MAX_RECEIVERS:
-            self._clients.pop(next(iter(self._clients))).close()
+        client = self._clients.get(server)
+        if client is None:
+            client = Client(url, kept=MAX_KEPT, tls=partial(_tls, ca_file), idle=self._idle)
+            self._clients[server] = client
         return client
 
 

@@ -8,6 +8,7 @@ request      prepares a request with the library `requests`, and writes it as by
 faults       why a request failed
 connection   connects, passes the gate, writes
 addresses    resolves a name to addresses; the one place that decides what may be connected to
+lookups      looks names up in threads, each name once at a time
 waiting      all waiting for a socket
 answer       reads an answer under the exchange's bounds
 heads        reads the header of an answer

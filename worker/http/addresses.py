@@ -6,9 +6,9 @@ import socket
 from typing import Any, NamedTuple
 
 import gevent
-from gevent.socket import getaddrinfo
 from urllib3.util.connection import allowed_gai_family
 
+from worker.http.lookups import getaddrinfo
 from worker.http.phases import Exchange
 from worker.http.waiting import late
 from worker.network.guard import Guard, GuardRefused
@@ -34,15 +34,26 @@ def addresses(host: str, port: int, exchange: Exchange) -> list[Address]:
 
     Every request connects to one of these and to nothing else. The exchange's guard removes those that are not allowed,
     and raises GuardRefused if none is left. Raises OSError for a name without an address, UnicodeError for text that
-    cannot be a name, and TimeoutError at the exchange's deadline. Known weakness: the resolver runs in a thread that
-    cannot be interrupted and goes on after the deadline; each event loop has ten such threads.
+    cannot be a name, and TimeoutError at the exchange's deadline.
     """
-    with gevent.Timeout(exchange.remaining_seconds(), late()):
-        found: list[Any] = getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM)
+    found = _numeric(host, port) or _looked_up(host, port, exchange)
     if not found:
         raise socket.gaierror(socket.EAI_NONAME, "the name has no address")
     resolved = [Address(family, kind, protocol, place) for family, kind, protocol, _, place in found]
     return resolved if exchange.guard is None else _allowed(resolved, exchange.guard)
+
+
+def _numeric(host: str, port: int) -> list[Any]:
+    """Return the address that `host` spells, in any of the forms that the operating system reads; none for a name."""
+    try:
+        return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return []
+
+
+def _looked_up(host: str, port: int, exchange: Exchange) -> list[Any]:
+    with gevent.Timeout(exchange.remaining_seconds(), late()):
+        return getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM)
 
 
 def _allowed(found: list[Address], guard: Guard) -> list[Address]:

@@ -49,9 +49,40 @@ class _Pool(urllib3.HTTPConnectionPool):
         """Keep a connection for the next request."""
         self._put_conn(cast(Any, connection))
 
+    def drop(self, connection: Connection) -> None:
+        """Close a connection that is kept."""
+        cast(_Shelf, self.pool).queue.remove(connection)
+        connection.close()
+
 
 class _SecurePool(_Pool, urllib3.HTTPSConnectionPool):
     ConnectionCls: Any = SecureConnection
+
+
+class Idle:
+    """The kept connections of several clients: `most` in all, and none that is too old for a further request.
+
+    For greenlets of one thread.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._pools: dict[Connection, _Pool] = {}
+
+    def __len__(self) -> int:
+        return len(self._pools)
+
+    def add(self, connection: Connection, pool: _Pool) -> None:
+        """Let a connection wait in its pool. Closes those that have waited too long and, of too many, the longest."""
+        while self._pools and (len(self) >= self._most or next(iter(self._pools)).is_stale):
+            oldest = next(iter(self._pools))
+            self._pools.pop(oldest).drop(oldest)
+        pool.keep(connection)
+        self._pools[connection] = pool
+
+    def remove(self, connection: Connection) -> None:
+        """Note that a connection no longer waits, if it has waited."""
+        self._pools.pop(connection, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +92,7 @@ class OpenAnswer:
     answer: Answer
     _exchange: Exchange
     _connection: Connection
-    _pool: _Pool
+    _client: Client
 
     def whole(self, most_bytes: int = MAX_ANSWER_BYTES) -> Reply:
         """Read the body, of at most `most_bytes`, and return the whole answer.
@@ -83,7 +114,7 @@ class OpenAnswer:
             self.close()
         else:
             self._connection.rest()
-            self._pool.keep(self._connection)
+            self._client.keep(self._connection)
 
     def close(self) -> None:
         """Close the connection."""
@@ -98,12 +129,16 @@ class Client(HTTPAdapter):
     .netrc and no environment variable.
     """
 
-    def __init__(self, base_url: str, *, kept: int, tls: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(
+        self, base_url: str, *, kept: int, tls: Callable[[], ssl.SSLContext], idle: Idle | None = None
+    ) -> None:
         """`base_url` is the URL of a request that was `prepared`.
 
-        `kept` is the most connections that are kept between requests; with 0 each request has its own. `tls` is called
-        for HTTPS only and returns which certificates are trusted. Raises what `tls` raises.
+        `kept` is the most connections that are kept between requests; with 0 each request has its own. `idle` bounds
+        those of several clients together; `kept` is then at least its bound. `tls` is called for HTTPS only and returns
+        which certificates are trusted. Raises what `tls` raises.
         """
+        self._idle = idle
         self._tls = tls() if base_url.startswith("https:") else None
         super().__init__(pool_connections=1, pool_maxsize=kept, max_retries=0)
         self._pool: Any = self.poolmanager.connection_from_url(base_url)
@@ -120,12 +155,12 @@ class Client(HTTPAdapter):
         Raises the exchange's `refusal`; then nothing was sent and the connection is kept. Raises an error of `FAULTS`
         for every fault of network and server; `exchange.phase` then says how far the request had come.
         """
-        connection: Connection = self._pool.take()
+        connection = self._take()
         try:
-            return OpenAnswer(connection.ask(request, exchange), exchange, connection, self._pool)
+            return OpenAnswer(connection.ask(request, exchange), exchange, connection, self)
         except BaseException as error:
             if error is exchange.refusal:
-                self._pool.keep(connection)
+                self.keep(connection)
             else:
                 connection.close()
             raise
@@ -141,7 +176,20 @@ class Client(HTTPAdapter):
         finally:
             connection.close()
 
+    def keep(self, connection: Connection) -> None:
+        """Keep a connection for the next request."""
+        if self._idle is None:
+            self._pool.keep(connection)
+        else:
+            self._idle.add(connection, self._pool)
+
     def close(self) -> None:
         """Close the connections that are kept."""
         self._pool.close()
         super().close()
+
+    def _take(self) -> Connection:
+        connection: Connection = self._pool.take()
+        if self._idle is not None:
+            self._idle.remove(connection)
+        return connection

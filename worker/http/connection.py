@@ -84,7 +84,12 @@ class Connection(HTTPConnection):
     @property
     def is_connected(self) -> bool:
         """Whether the connection is open, was not lost and not idle for too long. urllib3 asks before each reuse."""
-        return self.sock is not None and self._idle_seconds() < MAX_IDLE_TAKEN_SECONDS and self._is_silent()
+        return self.sock is not None and not self.is_stale and self._is_silent()
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the connection has been idle for so long that it is not used again."""
+        return self._idle_seconds() >= MAX_IDLE_TAKEN_SECONDS
 
     def _first_to_answer(self, found: list[Address], exchange: Exchange) -> socket.socket:
         """Return a socket to the first address that takes the connection. Each address has a share of the time left."""
