@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from worker.core.endpoints import Endpoint
 from worker.core.ports import Gate
+from worker.core.records import Slot
 from worker.errors import Cause
 
 
@@ -43,21 +44,39 @@ class EventSink(Protocol):
     def close(self) -> None: ...
 
 
+class Destination(NamedTuple):
+    """Where a delivery goes: an account's name and `Endpoint.key` of one of its webhooks."""
+
+    account: str
+    endpoint_key: str
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One event on its way to one endpoint, leased to this worker.
 
-    `endpoint_key` is `Endpoint.key` of one of the account's webhooks. `body` is posted byte for byte. `attempt` is the
-    number of the next attempt, from 1.
+    `body` is posted byte for byte. `attempt` is the number of the next attempt, from 1. `sequence` is the delivery's
+    number at its endpoint, from 1 without a gap. `slot` says when the request may leave; None: at any time.
+    `finished_at_us` is when the job ended (Unix µs, Redis' own time).
     """
 
     shard: int
-    account: str
+    destination: Destination
     job_id: str
     event_id: str
     body: bytes
-    endpoint_key: str
     attempt: int
+    sequence: int
+    finished_at_us: int = 0
+    slot: Slot | None = None
+
+    @property
+    def account(self) -> str:
+        return self.destination.account
+
+    @property
+    def endpoint_key(self) -> str:
+        return self.destination.endpoint_key
 
 
 class AttemptResult(StrEnum):
@@ -120,26 +139,94 @@ class Sender(Protocol):
         """
 
 
+class Verdict(StrEnum):
+    """What becomes of a delivery after an attempt, or instead of one."""
+
+    DELIVERED = "delivered"
+    """The endpoint took it."""
+    AGAIN = "again"
+    """The attempt failed; the next one follows after a wait."""
+    GIVEN_UP = "given_up"
+    """No further attempt is made. The event is kept for some days, see `worker/state/scripts/README.md`."""
+    RETURNED = "returned"
+    """No attempt was spent, because nothing reached the endpoint and that was not its fault."""
+    UNKNOWN = "unknown"
+    """This worker's accounts file does not have the endpoint; another worker's may. No attempt was spent."""
+
+
+class Health(StrEnum):
+    """What an attempt says about its endpoint."""
+
+    GOOD = "good"
+    BAD = "bad"
+    SLOW = "slow"
+    """It failed, and asks to be called less often: 429, 502, 503 or 504."""
+    NONE = "none"
+    """Nothing: no request reached it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """How this worker's hold on a leased delivery ends.
+
+    `wait_seconds` is when an attempt follows after AGAIN and RETURNED. `why` is one word: the status, the cause, or why
+    it was given up. `slow_seconds` is the wait that a slow endpoint asked for, None if it named none. `disable` is why
+    the endpoint is to be disabled, empty if it is not. `attempt` is None if no request was made; `excerpt` is the start
+    of the answer's body, redacted.
+    """
+
+    delivery: Delivery
+    verdict: Verdict
+    why: str
+    health: Health = Health.NONE
+    wait_seconds: float = 0.0
+    slow_seconds: float | None = None
+    disable: str = ""
+    attempt: Attempt | None = None
+    excerpt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a conclusion changed. `recorded` is False if the lease had run out and another worker concluded first.
+
+    `failures` is the number of failures in a row, `warned` whether that number gave a warning event. `opened_seconds`
+    is how long the breaker that has just opened stays open, None if none has. `disabled` is why the endpoint was just
+    disabled, empty if it was not.
+    """
+
+    recorded: bool
+    failures: int = 0
+    warned: bool = False
+    opened_seconds: float | None = None
+    closed: bool = False
+    disabled: str = ""
+
+
 class DeliveryStore(Protocol):
-    """The schedule of deliveries. Each method is atomic per delivery and may raise StoreUnavailable.
+    """The lanes of the endpoints. Each method may raise StoreUnavailable.
 
     A delivery whose lease ran out is leased again to any worker, so an endpoint may see repeats.
     """
 
-    def take(self, most: int) -> list[Delivery]:
-        """Lease at most `most` deliveries that are due."""
+    def take(self, most: int, unknown: Iterable[Destination] = ()) -> list[Delivery]:
+        """Lease at most `most` deliveries that may be attempted now, none to a destination in `unknown`.
 
-    def delivered(self, delivery: Delivery) -> None:
-        """Remove a delivery that the endpoint took."""
+        All workers together have at most `concurrency` deliveries of an endpoint, and one if its breaker is open for
+        that one. Destinations take turns.
+        """
 
-    def again(self, delivery: Delivery, wait_seconds: float) -> None:
-        """Make the delivery due again in `wait_seconds`, with `attempt` one higher."""
+    def record(self, conclusions: Sequence[Conclusion]) -> list[Effect]:
+        """End leases, each in one step of its own. Returns what each changed, in order.
 
-    def give_up(self, delivery: Delivery) -> None:
-        """Remove a delivery for which no further attempt is made."""
+        After StoreUnavailable any of the conclusions may be on record, and all may be given again.
+        """
 
 
 class DeliveryWatch(Protocol):
-    """Is told of each attempt once, for metrics. Must not raise."""
+    """Is told of each conclusion once, for metrics. Must not raise."""
 
     def webhook_attempted(self, account: str, attempt: Attempt) -> None: ...
+
+    def webhook_concluded(self, endpoint: str, conclusion: Conclusion, effect: Effect) -> None:
+        """`endpoint` is the endpoint's label. `now - finished_at_us` of a DELIVERED one is its delivery time."""
