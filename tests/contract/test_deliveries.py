@@ -1,199 +1,254 @@
-"""The webhook schedule on Redis: due deliveries are leased, come back until concluded, and are counted."""
+"""The lanes of webhook endpoints on Redis: due deliveries are leased, come back until concluded, and are counted."""
 
 from __future__ import annotations
 
 import json
+from math import inf
 
 import pytest
 import redis
 
-from tests.doubles import decisions
+from tests.contract.hooks import HOOKS, LEASE_SECONDS, RETENTION_SECONDS, SHARD, Lanes
 from tests.doubles.clocks import StoredClock
-from tests.doubles.ledgers import redis_ledger
-from tests.doubles.samples import account, application, placed
 from worker.core.endpoints import Endpoint
-from worker.core.records import Lease
-from worker.core.retry import Tally
-from worker.delivery.ports import Delivery
-from worker.delivery.schedule import ATTEMPT_SECONDS
-from worker.state import keys
-from worker.state.deliveries import Destination, RedisDeliveries, count_pending
-from worker.state.lua import store_scripts
+from worker.delivery.ports import Destination, Verdict
+from worker.state.deliveries import count_pending
 
-HOOKS = (
-    Endpoint(url="https://hooks.example.com/one", secret_env=("A",)),
-    Endpoint(url="https://hooks.example.com/two", secret_env=("A",)),
-)
-OWNER = account("acme", "1000/s", burst=100, webhooks=HOOKS[:1])
-SHARD = keys.prefix_of("acme")
-RETENTION_SECONDS = 3600
-LEASE_SECONDS = 25
+DAY = 86400
+ACME = Destination("acme", "one")
 
 
 @pytest.fixture
-def store(client: redis.Redis, clock: StoredClock) -> RedisDeliveries:
-    return RedisDeliveries(store_scripts(client), attempt_seconds=ATTEMPT_SECONDS)
+def lanes(client: redis.Redis, clock: StoredClock) -> Lanes:
+    return Lanes(client, clock)
 
 
-def end(
-    client: redis.Redis, clock: StoredClock, *names: str, hooks: tuple[Endpoint, ...] = HOOKS[:1]
-) -> None:
-    """Jobs that ended, each with its event for the hooks."""
-    owner = OWNER.model_copy(update={"webhooks": hooks})
-    ledger = redis_ledger(client, clock)
-    for lease in ledger.admit([application(name, owner) for name in names]):
-        assert isinstance(lease, Lease)
-        decisions.settle(ledger, lease, owner, Tally(sent=1), placed(lease))
-
-
-def pending(client: redis.Redis) -> int:
-    return int(client.hget(SHARD + "pending", "acme") or 0)
-
-
-def one(store: RedisDeliveries) -> Delivery:
-    (delivery,) = store.take(16)
-    return delivery
-
-
-def test_an_event_is_due_at_once_for_each_endpoint(
-    client: redis.Redis, clock: StoredClock, store: RedisDeliveries
-) -> None:
+def test_event_is_due_at_once_for_each_endpoint(client: redis.Redis, lanes: Lanes) -> None:
     """A delivery carries the event's bytes and id, its endpoint, and counts from the first attempt."""
-    end(client, clock, "a", hooks=HOOKS)
-    first, second = store.take(32)
-    assert {first.endpoint_key, second.endpoint_key} == {hook.key for hook in HOOKS}
+    lanes.end("a", hooks=HOOKS)
+    first, second = lanes.take()
+    assert {first.endpoint_key, second.endpoint_key} == {"one", "two"}
     assert first.body == second.body == client.hget(f"{SHARD}job:a", "event")
     assert json.loads(first.body)["id"] == first.event_id
-    assert (first.account, first.job_id, first.attempt) == ("acme", "a", 1)
-    assert pending(client) == 2
+    assert (first.account, first.job_id, first.attempt, first.sequence) == ("acme", "a", 1, 1)
+    assert lanes.pending() == 2
+
+
+def test_numbers_of_an_endpoint_have_no_gap(lanes: Lanes) -> None:
+    """Each endpoint counts its own deliveries, and a repeated attempt keeps its number."""
+    lanes.end("a", "b", hooks=HOOKS)
+    lanes.end("c", hooks=HOOKS[1:])
+    taken = lanes.take()
+    assert {(one.endpoint_key, one.job_id): one.sequence for one in taken} == {
+        ("one", "a"): 1,
+        ("one", "b"): 2,
+        ("two", "a"): 1,
+        ("two", "b"): 2,
+        ("two", "c"): 3,
+    }
+    second = next(one for one in taken if (one.endpoint_key, one.job_id) == ("two", "b"))
+    lanes.again(second, 0.0)
+    (again,) = lanes.take()
+    assert (again.job_id, again.sequence, again.attempt) == ("b", 2, 2)
 
 
 @pytest.mark.parametrize("seconds", [-90.0, 90.0])
-def test_a_clock_that_is_set_moves_no_attempt(
-    client: redis.Redis, clock: StoredClock, store: RedisDeliveries, seconds: float
-) -> None:
+def test_clock_that_is_set_moves_no_attempt(clock: StoredClock, lanes: Lanes, seconds: float) -> None:
     """The first is made at once, the next when its pause is over, however Redis' clock was set meanwhile. (B6)"""
-    end(client, clock, "a")
+    lanes.end("a")
     clock.set_store(seconds)
-    store.again(one(store), 5.0)
+    lanes.again(lanes.one(), 5.0)
     clock.set_store(seconds)
-    assert store.take(16) == []
+    assert lanes.take() == []
     clock.advance(5)
-    assert one(store).attempt == 2
+    assert lanes.one().attempt == 2
 
 
-def test_a_leased_delivery_is_nobody_elses(
-    client: redis.Redis, clock: StoredClock, store: RedisDeliveries
-) -> None:
+def test_leased_delivery_is_nobody_elses(clock: StoredClock, lanes: Lanes) -> None:
     """A delivery is not given out again until its lease has run out; then it is, as the same attempt."""
-    end(client, clock, "a")
-    first = one(store)
-    clock.advance(LEASE_SECONDS - 1)
-    assert store.take(16) == []
-    clock.advance(1)
-    assert one(store) == first
-
-
-def test_a_delivered_event_is_forgotten(
-    client: redis.Redis, clock: StoredClock, store: RedisDeliveries
-) -> None:
-    """It is never due again, and no longer counted."""
-    end(client, clock, "a", "b")
-    taken = store.take(32)
-    store.delivered(taken[0])
-    assert pending(client) == 1
-    store.delivered(taken[0])
-    assert pending(client) == 1
-    clock.advance(LEASE_SECONDS)
-    assert [delivery.job_id for delivery in store.take(32)] == [taken[1].job_id]
-
-
-def test_an_event_given_up_is_forgotten(
-    client: redis.Redis, clock: StoredClock, store: RedisDeliveries
-) -> None:
-    """Nothing is left of it, no count of zero either."""
-    end(client, clock, "a")
-    store.give_up(one(store))
-    clock.advance(10 * LEASE_SECONDS)
-    assert store.take(16) == []
-    assert not client.exists(SHARD + "pending", SHARD + "deliveries")
-
-
-def test_a_failed_attempt_comes_back_after_its_pause(
-    client: redis.Redis, clock: StoredClock, store: RedisDeliveries
-) -> None:
-    """A failed attempt does not come back before its pause, has the next number, and is counted once."""
-    end(client, clock, "a")
-    store.again(one(store), 30.0)
-    clock.advance(29.9)
-    assert store.take(16) == []
+    lanes.end("a")
+    first = lanes.one()
+    clock.advance(LEASE_SECONDS - 0.1)
+    assert lanes.take() == []
     clock.advance(0.1)
-    assert one(store).attempt == 2
-    assert pending(client) == 1
+    assert lanes.one() == first
 
 
-def test_a_conclusion_that_comes_too_late_changes_nothing(
-    client: redis.Redis, clock: StoredClock, store: RedisDeliveries
-) -> None:
+def test_delivered_event_is_never_due_again(clock: StoredClock, lanes: Lanes) -> None:
+    """What the endpoint took is no longer counted, and its record expires when it would have without webhooks."""
+    lanes.end("a", "b")
+    assert lanes.left_seconds("a") == inf
+    taken = lanes.take()
+    clock.advance(600)
+    assert lanes.delivered(taken[0]).recorded
+    assert lanes.pending() == 1
+    assert not lanes.delivered(taken[0]).recorded
+    assert lanes.pending() == 1
+    assert lanes.names() == [taken[1].job_id]
+    assert lanes.about(taken[0].job_id) == [str(taken[0].sequence), "delivered", "1", "200"]
+    assert lanes.left_seconds(taken[0].job_id) == pytest.approx(RETENTION_SECONDS - 600, abs=5) or (
+        lanes.left_seconds(taken[0].job_id) == pytest.approx(3600, abs=5)
+    )
+
+
+def test_event_given_up_is_kept_for_a_week(client: redis.Redis, clock: StoredClock, lanes: Lanes) -> None:
+    """Its delivery is over and never due again, but its event and the reason stay on record."""
+    lanes.end("a")
+    lanes.give_up(lanes.one())
+    clock.advance(10 * LEASE_SECONDS)
+    assert lanes.take() == []
+    assert not client.exists(SHARD + "pending", SHARD + "hook-pending", SHARD + "hooks")
+    assert lanes.about("a") == ["1", "given_up", "1", "attempts_spent"]
+    assert lanes.left_seconds("a") == pytest.approx(7 * DAY, abs=5)
+    assert client.zrange(SHARD + "hook-lost:acme|one", 0, -1) == [b"a"]
+
+
+def test_record_expires_after_the_last_of_its_deliveries(lanes: Lanes) -> None:
+    """One endpoint that took the event does not let it go while another has not."""
+    lanes.end("a", hooks=HOOKS)
+    one, two = lanes.take()
+    lanes.give_up(one)
+    assert lanes.left_seconds("a") == inf
+    lanes.delivered(two)
+    assert lanes.left_seconds("a") == pytest.approx(7 * DAY, abs=5)
+
+
+def test_failed_attempt_comes_back_after_its_pause(clock: StoredClock, lanes: Lanes) -> None:
+    """A failed attempt does not come back before its pause, has the next number, and is counted once."""
+    lanes.end("a")
+    lanes.again(lanes.one(), 30.0)
+    clock.advance(29.9)
+    assert lanes.take() == []
+    assert lanes.store.due_seconds == pytest.approx(0.1)
+    clock.advance(0.1)
+    assert lanes.one().attempt == 2
+    assert lanes.pending() == 1
+    assert lanes.about("a") == ["1", "waiting", "1", "500"]
+
+
+def test_returned_delivery_has_spent_no_attempt(clock: StoredClock, lanes: Lanes) -> None:
+    """What never reached the endpoint counts neither as an attempt nor against the endpoint."""
+    lanes.end("a")
+    assert lanes.returned(lanes.one(), 3.0).failures == 0
+    clock.advance(3)
+    assert lanes.one().attempt == 1
+    assert lanes.about("a") == ["1", "waiting", "0", "proxy"]
+
+
+def test_conclusion_that_comes_too_late_changes_nothing(clock: StoredClock, lanes: Lanes) -> None:
     """If two couriers have the same attempt, the first conclusion counts: the delivery does not fork."""
-    end(client, clock, "a")
-    slow = one(store)
+    lanes.end("a")
+    slow = lanes.one()
     clock.advance(LEASE_SECONDS)
-    quick = one(store)
-    store.again(quick, 5.0)
-    store.again(slow, 1.0)
-    store.delivered(slow)
-    assert client.zcard(SHARD + "deliveries") == 1 and pending(client) == 1
+    quick = lanes.one()
+    assert lanes.again(quick, 5.0).recorded
+    assert not lanes.again(slow, 1.0).recorded
+    assert not lanes.delivered(slow).recorded
+    assert count_pending(lanes.client) == {ACME: 1}
+    clock.advance(5)
+    assert lanes.one().attempt == 2
 
 
-def test_an_event_outlives_its_record_while_it_is_retried(
-    client: redis.Redis, clock: StoredClock, store: RedisDeliveries
-) -> None:
-    """A pause longer than the record was to be kept keeps the record, and does not shorten the life of another."""
-    end(client, clock, "a")
-    record = f"{SHARD}job:a"
-    store.again(one(store), 2.0)
-    assert client.pttl(record) <= (RETENTION_SECONDS + 2) * 1000
-    clock.advance(2)
-    store.again(one(store), 6 * 3600.0)
-    assert client.pttl(record) > (6 * 3600 + RETENTION_SECONDS - 60) * 1000
+def test_conclusion_after_the_end_of_its_lease_counts(clock: StoredClock, lanes: Lanes) -> None:
+    """A worker that knows what the endpoint said is heard as long as nobody else has the delivery. (I8)"""
+    lanes.end("a", "b")
+    first, _ = lanes.take()
+    clock.advance(LEASE_SECONDS)
+    assert len(lanes.take(1)) == 1
+    lanes.end("c")
+    assert lanes.delivered(first).recorded
 
 
-def test_a_delivery_without_its_record_goes(
-    client: redis.Redis, clock: StoredClock, store: RedisDeliveries
-) -> None:
+def test_delivery_without_its_record_goes(client: redis.Redis, lanes: Lanes) -> None:
     """A delivery whose event is gone is dropped, and does not hold up the others."""
-    end(client, clock, "a", "b")
+    lanes.end("a", "b", "c")
     client.delete(f"{SHARD}job:a")
-    assert [delivery.job_id for delivery in store.take(32)] == ["b"]
-    assert client.zcard(SHARD + "deliveries") == 1
+    (b, c) = lanes.take()
+    client.delete(f"{SHARD}job:c")
+    lanes.again(c, 0.0)
+    assert (b.job_id, lanes.take(), client.exists(f"{SHARD}job:c")) == ("b", [], 0)
+    assert count_pending(client) == {ACME: 1}
 
 
-def test_no_more_are_taken_than_asked_for(
-    client: redis.Redis, clock: StoredClock, store: RedisDeliveries
-) -> None:
-    """Each shard gives its share, at least one; what is left stays due."""
-    end(client, clock, *"abcde")
+def test_no_more_are_taken_than_asked_for(lanes: Lanes) -> None:
+    """What is left stays due."""
+    lanes.end(*"abcd", hooks=HOOKS)
     taken: list[str] = []
-    for _ in range(5):
-        taken += [delivery.job_id for delivery in store.take(4)]
-    assert sorted(taken) == list("abcde")
+    for _ in range(4):
+        taken += lanes.names(2)
+    assert sorted(taken) == list("aabbccdd")
 
 
-def test_waiting_deliveries_are_counted_by_destination(
-    client: redis.Redis, clock: StoredClock, store: RedisDeliveries
+def test_endpoint_has_so_many_in_flight(clock: StoredClock, lanes: Lanes) -> None:
+    """The next one goes when one has come back, whichever worker asks."""
+    lanes.end(*"abcdefgh")
+    taken = lanes.take()
+    assert len(taken) == 4
+    assert lanes.take() == []
+    lanes.delivered(taken[0])
+    assert len(lanes.take()) == 1
+    clock.advance(LEASE_SECONDS)
+    assert len(lanes.take()) == 4
+
+
+def test_endpoints_take_turns(lanes: Lanes) -> None:
+    """A backlog at one endpoint leaves places for another."""
+    lanes.end(*"abcd", hooks=HOOKS[:1])
+    lanes.end("z", hooks=HOOKS[1:])
+    assert "z" in lanes.names(2)
+
+
+def test_rate_of_an_endpoint_is_kept(clock: StoredClock, lanes: Lanes) -> None:
+    """One delivery a second, each with the slot in which it may leave."""
+    hook = Endpoint(url="https://h.example", secret_env=("A",), name="one", rate="1/s", concurrency=9)
+    lanes.end(*"abc", hooks=[hook])
+    first = lanes.one()
+    assert first.slot is not None and first.slot.opens <= clock() <= first.slot.closes
+    assert lanes.store.due_seconds == pytest.approx(1.0, abs=0.1)
+    clock.advance(lanes.store.due_seconds)
+    second = lanes.one()
+    assert second.slot is not None and 1.0 <= second.slot.opens - first.slot.opens < 1.1
+
+
+def test_unknown_destination_is_left_to_other_workers(clock: StoredClock, lanes: Lanes) -> None:
+    """A worker with another accounts file keeps nobody from delivering, and gives nothing up for a week."""
+    lanes.end("a")
+    (delivery,) = lanes.take()
+    lanes.conclude(delivery, Verdict.UNKNOWN, why="unknown")
+    assert lanes.store.take(16, [ACME]) == []
+    assert lanes.store.due_seconds == inf
+    clock.advance(7 * DAY - 60)
+    lanes.conclude(lanes.one(), Verdict.UNKNOWN, why="unknown")
+    assert lanes.one().attempt == 1
+    clock.advance(60)
+    lanes.conclude(lanes.one(), Verdict.UNKNOWN, why="unknown")
+    assert lanes.about("a") == ["1", "given_up", "0", "endpoint_gone"]
+
+
+def test_delivery_of_an_earlier_version_is_adopted(
+    client: redis.Redis, clock: StoredClock, lanes: Lanes
 ) -> None:
-    """Deliveries of all shards count, leased ones too; one whose record is gone does not."""
-    end(client, clock, "a", "b", "gone", hooks=HOOKS)
-    client.delete(f"{SHARD}job:gone")
-    other = account("globex", "1000/s", burst=100, webhooks=HOOKS[:1])
-    ledger = redis_ledger(client, clock)
-    (lease,) = ledger.admit([application("c", other)])
-    assert isinstance(lease, Lease)
-    decisions.settle(ledger, lease, other, Tally(sent=1), placed(lease))
-    store.take(2)
-    assert count_pending(client) == {
-        Destination("acme", HOOKS[0].key): 2,
-        Destination("acme", HOOKS[1].key): 2,
-        Destination("globex", HOOKS[0].key): 1,
+    """Earlier versions kept all deliveries in one sorted set, and let a record expire while its delivery waited."""
+    lanes.end("a", hooks=[])
+    client.zadd(
+        SHARD + "deliveries", {"a|1234567890ab|3": clock.steady_us, "gone|1234567890ab|1": clock.steady_us}
+    )
+    client.hincrby(SHARD + "pending", "acme", 1)
+    delivery = lanes.one()
+    assert (delivery.destination, delivery.attempt, delivery.sequence) == (("acme", "1234567890ab"), 3, 1)
+    assert not client.exists(SHARD + "deliveries")
+    lanes.delivered(delivery)
+    assert (lanes.pending(), count_pending(client)) == (0, {})
+    assert lanes.left_seconds("a") < inf
+
+
+def test_pending_deliveries_are_counted_by_destination(lanes: Lanes) -> None:
+    """Deliveries of all shards count, leased ones too."""
+    lanes.end("a", "b", hooks=HOOKS)
+    lanes.end("c", name="globex")
+    lanes.take(2)
+    assert count_pending(lanes.client) == {
+        ACME: 2,
+        Destination("acme", "two"): 2,
+        Destination("globex", "one"): 1,
     }

@@ -18,6 +18,7 @@ from worker.configuration.secret_files import WrongSecretFile
 from worker.configuration.signing_secrets import SigningSecret, Version, signing_secret
 from worker.configuration.urls import http_url
 from worker.core.account_fields import FilePath, Name, Names, Network, Port, Rate, Table
+from worker.core.limits import Pace, parse_rate
 from worker.errors import ConfigurationError, every
 
 _MEANT = {Version.V1: "whsec_… secret", Version.V1A: "whsk_… private key"}
@@ -100,6 +101,13 @@ class Endpoint(Table):
         Deliveries from before it had a name have that hash.
         """
         return tuple(dict.fromkeys((self.key, _hash(self.url))))
+
+    @cached_property
+    def pace(self) -> Pace:
+        """Its limits as the scripts keep them. Without a rate all but `concurrency` are 0."""
+        if self.rate is None:
+            return Pace(0, 0, 0, 0, self.concurrency)
+        return Pace.of(*parse_rate(self.rate), burst=1, concurrency=self.concurrency)
 
     def wants(self, event_type: str) -> bool:
         return any(fnmatchcase(event_type, pattern) for pattern in self.events)

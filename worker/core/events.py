@@ -115,9 +115,13 @@ def conclude(
     }
     data |= {"ref": outcome} if isinstance(outcome, str) else {"error": outcome.as_dict()}
     # The id is unique but not secret. Unlike a UUID it needs no system call. A forked process has a new seed.
-    event_id = event_id or f"evt_{random.getrandbits(128):032x}"
+    event_id = event_id or new_event_id()
     body = {"id": event_id, "type": event_type(status), "timestamp": finished_at, "data": data}
     return Event(event_id, status, _encode(body))
+
+
+def new_event_id() -> str:
+    return f"evt_{random.getrandbits(128):032x}"
 
 
 def rfc3339(unix_us: int) -> str:

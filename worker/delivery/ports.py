@@ -188,7 +188,7 @@ class Conclusion:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a conclusion changed. `recorded` is False if the lease had run out and another worker concluded first.
+    """What a conclusion changed. `recorded` is False if another worker concluded the attempt, whose lease had run out.
 
     `failures` is the number of failures in a row, `warned` whether that number gave a warning event. `opened_seconds`
     is how long the breaker that has just opened stays open, None if none has. `disabled` is why the endpoint was just
@@ -206,8 +206,11 @@ class Effect:
 class DeliveryStore(Protocol):
     """The lanes of the endpoints. Each method may raise StoreUnavailable.
 
-    A delivery whose lease ran out is leased again to any worker, so an endpoint may see repeats.
+    A delivery whose lease ran out is leased again to any worker, so an endpoint may see repeats. `due_seconds` is when
+    the next delivery could go, in seconds from the last `take`; infinity if none waits.
     """
+
+    due_seconds: float
 
     def take(self, most: int, unknown: Iterable[Destination] = ()) -> list[Delivery]:
         """Lease at most `most` deliveries that may be attempted now, none to a destination in `unknown`.

@@ -16,7 +16,7 @@ units            seconds and microseconds
 outbox           events not yet confirmed by the results queue
 refused_results  a broker that refuses events: one relay finds out, no worker dials
 holds            holds that an operator sets and ends
-deliveries       the webhook schedule
+deliveries       the lanes of webhook endpoints
 dead_letters     messages that no event can answer
 suspects         messages that may have crashed a worker
 file_ids         the secret from which ids of file lines are made

@@ -30,6 +30,15 @@ def endpoints(account: Account | None, event: Event) -> str:
     return " ".join(endpoint.key for endpoint in account.endpoints_for(event.type)) if account else ""
 
 
+def declarations(account: Account, generation: int) -> Iterator[ScriptCall]:
+    """Return the script calls that set the limits of an account and of its endpoints."""
+    shard = keys.prefix_of(account.name)
+    yield ScriptCall("declare", shard, (account.name, account.pace.packed(), generation))
+    if account.webhooks:
+        hooks = ((f"{account.name}|{hook.key}", hook.pace.packed()) for hook in account.webhooks)
+        yield ScriptCall("declare_endpoint", shard, (generation, *(word for hook in hooks for word in hook)))
+
+
 def _endings(decisions: Sequence[Decision], retention_ms: int) -> Iterator[tuple[ScriptCall, list[int]]]:
     places: dict[str, list[int]] = {}
     args: dict[str, list[str | bytes | float]] = {}

@@ -1,112 +1,172 @@
-"""The webhook schedule in Redis: implements `delivery.ports.DeliveryStore`, and counts what waits for operators."""
+"""The lanes of webhook endpoints in Redis: implements `delivery.ports.DeliveryStore`, and counts what waits in them."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import redis
 
+from worker.core.events import new_event_id, rfc3339
+from worker.core.records import Slot
 from worker.core.shards import SHARDS
-from worker.delivery.ports import Delivery
+from worker.delivery.ports import Conclusion, Delivery, Destination, Effect
 from worker.redisio.connection import SOCKET_SECONDS
 from worker.redisio.runner import ScriptCall, Scripts, store_errors
 from worker.state import keys
-from worker.state.units import to_us
+from worker.state.offset import Bounds, ClockOffset
+from worker.state.units import to_seconds, to_us
 
-_CHUNK = 1000
-"""How many deliveries are counted in one round trip."""
+AHEAD_US = 20_000
+"""How far ahead of its slot a delivery is leased: the connection is made meanwhile."""
+
+_RECORDED = 1
 
 
-class Destination(NamedTuple):
-    """Where a delivery goes: an account's name and `Endpoint.key` of one of its webhooks."""
+class _Row(NamedTuple):
+    """A lease in the reply of take_deliveries.lua."""
 
-    account: str
-    endpoint_key: str
+    place: int
+    destination: bytes
+    job_id: bytes
+    attempt: bytes
+    event: bytes
+    sequence: bytes
+    finished: bytes
+    slot: bytes
+    valid: bytes
 
 
 class RedisDeliveries:
     """Deliveries that wait for their next attempt. Thread-safe."""
 
-    def __init__(self, scripts: Scripts, *, attempt_seconds: float) -> None:
+    def __init__(
+        self,
+        scripts: Scripts,
+        *,
+        attempt_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        unix_clock: Callable[[], float] = time.time,
+    ) -> None:
         """`attempt_seconds` is the longest time that an attempt takes; an attempt that takes longer may be made twice.
 
         A lease lasts longer: the courier first waits for the script's reply, and records the result afterwards.
         """
-        self._scripts, self._lease_us = scripts, to_us(attempt_seconds + 2 * SOCKET_SECONDS)
+        self._scripts = scripts
+        self._lease_us = to_us(attempt_seconds + 2 * SOCKET_SECONDS) + AHEAD_US
+        self._clock, self._unix_clock, self._offset = clock, unix_clock, ClockOffset()
         self._turns = itertools.count()
+        self.due_seconds = 0.0
 
-    def take(self, most: int) -> list[Delivery]:
+    def take(self, most: int, unknown: Iterable[Destination] = ()) -> list[Delivery]:
         """See DeliveryStore. Takes one round trip, and begins with another shard each time."""
         turn = next(self._turns)
-        rows = self._scripts.run(ScriptCall("take_deliveries", keys.prefixes(turn), (most, self._lease_us)))
-        return [_delivery((turn + place) % SHARDS, row) for place, *row in rows]
+        args = (most, self._lease_us, AHEAD_US, *map("|".join, unknown))
+        sent = self._clock()
+        now, due, *rows = self._scripts.run(ScriptCall("take_deliveries", keys.prefixes(turn), args))
+        bounds = self._offset.learn(sent, self._clock(), int(now))
+        self.due_seconds = to_seconds(max(int(due) - int(now), 0)) if int(due) else float("inf")
+        return [self._delivery((turn + int(row[0])) % SHARDS, _Row(*row), bounds) for row in rows]
 
-    def delivered(self, delivery: Delivery) -> None:
-        """See DeliveryStore; one round trip."""
-        self._end(delivery, "")
+    def record(self, conclusions: Sequence[Conclusion]) -> list[Effect]:
+        """See DeliveryStore. Takes one round trip; the conclusions of a shard share one script call."""
+        now_us = to_us(self._unix_clock())
+        places: dict[int, list[int]] = {}
+        for place, conclusion in enumerate(conclusions):
+            places.setdefault(conclusion.delivery.shard, []).append(place)
+        replies = self._scripts.run_all([
+            ScriptCall("end_deliveries", keys.prefix(shard), [
+                word for place in found for word in _words(conclusions[place], now_us)
+            ])
+            for shard, found in places.items()
+        ])  # fmt: skip
+        effects = {
+            place: _effect(row)
+            for found, rows in zip(places.values(), replies, strict=True)
+            for place, row in zip(found, rows, strict=True)
+        }
+        return [effects[place] for place in range(len(conclusions))]
 
-    def again(self, delivery: Delivery, wait_seconds: float) -> None:
-        """See DeliveryStore; one round trip."""
-        self._end(delivery, to_us(wait_seconds))
+    def _delivery(self, shard: int, row: _Row, bounds: Bounds) -> Delivery:
+        return Delivery(
+            shard=shard,
+            destination=_destination(row.destination),
+            job_id=row.job_id.decode(),
+            event_id=json.loads(row.event)["id"],
+            body=row.event,
+            attempt=int(row.attempt),
+            sequence=int(row.sequence),
+            finished_at_us=int(row.finished),
+            slot=self._slot(int(row.slot), int(row.valid), bounds),
+        )
 
-    def give_up(self, delivery: Delivery) -> None:
-        """See DeliveryStore; one round trip."""
-        self._end(delivery, "")
-
-    def _end(self, delivery: Delivery, pause_us: int | str) -> None:
-        member = f"{delivery.job_id}|{delivery.endpoint_key}|{delivery.attempt}"
-        self._scripts.run(
-            ScriptCall("end_delivery", keys.prefix(delivery.shard), (member, delivery.account, pause_us))
+    def _slot(self, slot_us: int, valid_us: int, bounds: Bounds) -> Slot | None:
+        """Convert a slot to this process's clock. Where the clocks leave a doubt, it is the shorter one."""
+        if not slot_us:
+            return None
+        return Slot(
+            opens=to_seconds(slot_us - bounds.least_us),
+            closes=to_seconds(slot_us + valid_us - bounds.most_us),
+            lease_ends=self._clock() + to_seconds(self._lease_us),
         )
 
 
 def count_pending(client: redis.Redis) -> Counter[Destination]:
-    """Count the deliveries that wait, by destination. Raises StoreUnavailable or WrongKey.
-
-    Reads all deliveries, in two round trips for each thousand. A delivery that comes or goes meanwhile may be missed
-    or counted twice.
-    """
-    counts: Counter[Destination] = Counter()
-    with store_errors():
+    """Count the deliveries that are not over, by destination. One round trip. Raises StoreUnavailable or WrongKey."""
+    with store_errors(), client.pipeline(transaction=False) as pipeline:
         for prefix in keys.prefixes():
-            members = (member for member, _ in client.zscan_iter(f"{prefix}deliveries", count=_CHUNK))
-            while chunk := [_parts(member) for member in itertools.islice(members, _CHUNK)]:
-                counts.update(_destinations(client, prefix, chunk))
-    return counts
+            pipeline.hgetall(f"{prefix}hook-pending")
+        found: list[dict[bytes, bytes]] = pipeline.execute()
+    return Counter({_destination(name): int(count) for counts in found for name, count in counts.items()})
 
 
-def _destinations(
-    client: redis.Redis, prefix: str, deliveries: Sequence[tuple[str, str, int]]
-) -> Iterator[Destination]:
-    """Look up the accounts of one shard's deliveries. Leaves out those whose record is gone."""
-    with client.pipeline(transaction=False) as pipeline:
-        for job_id, _, _ in deliveries:
-            pipeline.hget(f"{prefix}job:{job_id}", "account")
-        accounts = pipeline.execute()
-    for (_, endpoint_key, _), account in zip(deliveries, accounts, strict=True):
-        if account is not None:
-            yield Destination(account.decode(), endpoint_key)
+def _destination(text: bytes) -> Destination:
+    return Destination(*text.decode().split("|"))
 
 
-def _delivery(shard: int, row: list[Any]) -> Delivery:
-    member, account, body = row
-    job_id, endpoint_key, attempt = _parts(member)
-    return Delivery(
-        shard=shard,
-        account=account.decode(),
-        job_id=job_id,
-        event_id=json.loads(body)["id"],
-        body=body,
-        endpoint_key=endpoint_key,
-        attempt=attempt,
+def _words(conclusion: Conclusion, now_us: int) -> tuple[str | int, ...]:
+    """Return the arguments of end_deliveries.lua for one conclusion."""
+    delivery = conclusion.delivery
+    slow_us: str | int = "" if conclusion.slow_seconds is None else to_us(conclusion.slow_seconds)
+    return (
+        "|".join(delivery.destination), delivery.job_id, delivery.attempt, conclusion.verdict,
+        to_us(conclusion.wait_seconds), conclusion.health, slow_us, conclusion.disable, conclusion.why,
+        _try(conclusion, now_us), new_event_id(), rfc3339(now_us),
+    )  # fmt: skip
+
+
+def _try(conclusion: Conclusion, now_us: int) -> str:
+    """Return what the endpoint's list of attempts keeps of this one, as JSON; empty if none was made."""
+    delivery, attempt = conclusion.delivery, conclusion.attempt
+    if attempt is None:
+        return ""
+    return json.dumps(
+        {
+            "at": now_us // 1000,
+            "job": delivery.job_id,
+            "event": delivery.event_id,
+            "sequence": delivery.sequence,
+            "attempt": delivery.attempt,
+            "result": attempt.result,
+            "status": attempt.status,
+            "cause": attempt.cause,
+            "seconds": round(attempt.seconds, 3),
+            "body": conclusion.excerpt,
+        }
     )
 
 
-def _parts(member: bytes) -> tuple[str, str, int]:
-    """Split a member of `deliveries` into job id, endpoint key and attempt."""
-    job_id, endpoint_key, attempt = member.decode().split("|")
-    return job_id, endpoint_key, int(attempt)
+def _effect(row: list[Any]) -> Effect:
+    recorded, failures, warned, opened_us, closed, disabled = row
+    return Effect(
+        recorded=int(recorded) == _RECORDED,
+        failures=int(failures),
+        warned=bool(int(warned)),
+        opened_seconds=to_seconds(int(opened_us)) or None,
+        closed=bool(int(closed)),
+        disabled=disabled.decode(),
+    )

@@ -17,6 +17,9 @@ _OF_A_SHARD = {
     "relay": "string",
     "deliveries": "zset",
     "pending": "hash",
+    "hooks": "zset",
+    "hook-leases": "zset",
+    "hook-pending": "hash",
     "strangers": "zset",
 }
 _OF_ALL = {

@@ -43,7 +43,7 @@ from worker.state import accounts_files, conflicts, keys
 from worker.state.admission import portions
 from worker.state.claims import Claim, Claims
 from worker.state.decisions import calls as decisions_as_calls
-from worker.state.decisions import endpoints
+from worker.state.decisions import declarations, endpoints
 from worker.state.leases import LeaseReplies, Span, text
 from worker.state.units import to_seconds, to_us
 
@@ -93,10 +93,9 @@ class RedisLedger:
 
     def declare(self, accounts: Iterable[Account]) -> None:
         """See ports.Ledger. Takes one round trip."""
-        self._scripts.run_all([
-            ScriptCall("declare", keys.prefix_of(account.name), (account.name, account.pace.packed(), self._generation))
-            for account in accounts
-        ])  # fmt: skip
+        self._scripts.run_all(
+            [call for account in accounts for call in declarations(account, self._generation)]
+        )
 
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
         """See ports.Ledger. Takes two round trips, however many applications there are.

@@ -13,7 +13,10 @@ _TEXTS = texts("worker.state")
 _ALONE = ("bury", "claim", "drop_letter")
 """Scripts that use nothing of the prelude `common`."""
 
-_WHEN_FULL = ("settle", "park", "extend", "relay", "end_delivery")
+_WITH_ENDPOINTS = ("settle", "reject", "take_deliveries", "end_deliveries", "declare_endpoint")
+"""Scripts that use the prelude `endpoints` too."""
+
+_WHEN_FULL = ("settle", "park", "extend", "relay", "end_deliveries")
 """Scripts that a server without memory must run too, because they end what was begun. Such a server must refuse the
 others, which lead to calls."""
 
@@ -26,7 +29,9 @@ def store_scripts(client: redis.Redis) -> Scripts:
 @cache
 def source(name: str) -> str:
     """Return a script's text as Redis gets it: its preludes, then its own file."""
-    preludes = () if name in _ALONE else ("common",)
-    if name in _WHEN_FULL:
-        preludes = ("when_full", *preludes)
+    preludes = [
+        *(["when_full"] if name in _WHEN_FULL else []),
+        *([] if name in _ALONE else ["common"]),
+        *(["endpoints"] if name in _WITH_ENDPOINTS else []),
+    ]
     return "".join(_TEXTS[part] for part in (*preludes, name))

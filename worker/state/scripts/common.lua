@@ -1,13 +1,12 @@
 -- Prelude of the scripts: key names, the clock, the limiter, and the steps that several scripts share.
 
-local prefix, DUE, EXPIRY, LEASES, OUTBOX, DELIVERIES, PENDING, STRANGERS
+local prefix, DUE, EXPIRY, LEASES, OUTBOX, PENDING, STRANGERS
 
 -- Sets the names above to the keys of one shard. A script that works on several shards enters one after the other.
 local function enter(shard)
   prefix = shard
   DUE, EXPIRY, LEASES = prefix .. 'due', prefix .. 'expiry', prefix .. 'leases'
-  OUTBOX, DELIVERIES, PENDING = prefix .. 'outbox', prefix .. 'deliveries', prefix .. 'pending'
-  STRANGERS = prefix .. 'strangers'
+  OUTBOX, PENDING, STRANGERS = prefix .. 'outbox', prefix .. 'pending', prefix .. 'strangers'
 end
 enter(KEYS[1])
 
@@ -259,25 +258,4 @@ end
 
 local function set_tally(id, sent, not_rung, perhaps)
   redis.call('HSET', job_key(id), 'sent', sent, 'not_rung', not_rung, 'perhaps', perhaps)
-end
-
--- Checks the keys that `conclude` writes to.
-local function check_way_out(endpoints)
-  check('LLEN', OUTBOX)
-  if endpoints ~= '' then
-    check('ZCARD', DELIVERIES)
-    check('HLEN', PENDING)
-  end
-end
-
--- Writes the event, its deliveries and the outcome. `...` are further fields of the record. Call `check_way_out` first.
-local function conclude(id, account, status, event, retention_ms, endpoints, ...)
-  redis.call('RPUSH', OUTBOX, 'call.' .. status .. ' ' .. event)
-  for endpoint in string.gmatch(endpoints, '%S+') do
-    redis.call('ZADD', DELIVERIES, int(NOW), id .. '|' .. endpoint .. '|1')
-    redis.call('HINCRBY', PENDING, account, 1)
-  end
-  local key = job_key(id)
-  redis.call('HSET', key, 'state', status, 'event', event, 'finished', int(NOW + LAG), ...)
-  redis.call('PEXPIRE', key, retention_ms)
 end

@@ -8,7 +8,7 @@ local id, account, event, digest, retention_ms, endpoints = unpack(ARGV)
 
 local seen = as_seen(id)
 if seen then return seen end
-check_way_out(endpoints)
+check_way_out(account, endpoints)
 conclude(id, account, 'rejected', event, retention_ms, endpoints, 'account', account, 'accepted', int(NOW + LAG),
          'digest', digest, 'history', with_step(nil, nil, nil, 'rejected'))
 return {1}

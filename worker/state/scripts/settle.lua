@@ -35,7 +35,7 @@ local function settle(id, fence, name, status, event, endpoints, sent, not_rung,
 
   local a, late = account(name), newest ~= fence
   check('ZCARD', LEASES, late and EXPIRY or nil)
-  check_way_out(endpoints)
+  check_way_out(name, endpoints)
   if late then take_back(id, name) end
   conclude(id, name, status, event, retention_ms, endpoints, 'sent', sent, 'not_rung', not_rung, 'perhaps', perhaps,
            'digest', digest, 'history', with_step(history, why, accepted, status))

@@ -1,30 +1,127 @@
--- Leases webhook deliveries that are due.
--- Guarantees: a delivery is given to one worker until its lease ends. One that is not concluded by then is due again.
+-- Leases webhook deliveries that may be attempted now: the endpoint that is due for longest first, one each in turn.
+-- Guarantees: a delivery is given to one worker until its lease ends. One that is not concluded by then is due again, as the
+-- same attempt. All workers together have at most `concurrency` deliveries of an endpoint, one while its breaker is open, and
+-- never more than its rate allows.
 -- KEYS shard prefixes; the deliveries of the first shard come first
--- ARGV 1 most deliveries  2 lease (µs)
--- Reply: list of {place of the shard in KEYS, from 0; member; account; event}
+-- ARGV 1 most deliveries  2 lease (µs)  3 how far ahead a slot may be (µs)  4… destinations that the caller does not know
+-- Reply: {now (µs), when the next endpoint is due (µs, 0: none), rows …}. A row is {place of the shard in KEYS, from 0; destination;
+--      id; attempt; event; sequence; when the job finished (µs); slot (µs, 0: no rate); how long it is valid (µs)}
 
-local most, lease_us = tonumber(ARGV[1]), tonumber(ARGV[2])
+local MOST_SWEPT = 100
 
-local reply = {}
+local most, lease_us, ahead_us = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local unknown = {}
+for n = 4, #ARGV do unknown[ARGV[n]] = true end
 
-local function take(place, member)
-  local account, event = unpack(ask('HMGET', job_key(string.match(member, '^[^|]+')), 'account', 'event'))
-  if event then
-    redis.call('ZADD', DELIVERIES, int(NOW + lease_us), member)
-    reply[#reply + 1] = {place, member, account, event}
+local reply, due_next = {int(NOW), '0'}, nil
+
+local function leased() return #reply - 2 end
+
+-- Puts a delivery whose lease ran out back into its lane.
+local function regain(member)
+  local dest, id, attempt = string.match(member, '^([^|]+|[^|]+)|([^|]+)|(%d+)$')
+  local e = load_endpoint(dest)
+  redis.call('ZREM', hook_leases_key(), member)
+  redis.call('ZADD', hook_lane_key(dest), int(NOW), id .. '|' .. attempt)
+  e.inflight = math.max(e.inflight - 1, 0)
+  save(e, 'inflight')
+  refresh_endpoint(e)
+end
+
+-- Moves a delivery that an earlier version scheduled into its lane.
+local function adopt(deliveries, member)
+  local id, endpoint, attempt = string.match(member, '^([^|]+)|([^|]+)|(%d+)$')
+  local key = job_key(id)
+  local account = ask('HGET', key, 'account')
+  if account then
+    local dest = account .. '|' .. endpoint
+    check_endpoint(dest)
+    check('ZCARD', hook_log_key(dest))
+    redis.call('HSET', key, 'hook:' .. endpoint, standing(send_to(dest, id, attempt), 'waiting', attempt - 1, '-'))
+    redis.call('HINCRBY', key, 'open', 1)
+    redis.call('PERSIST', key)
+  end
+  redis.call('ZREM', deliveries, member)
+end
+
+local function each_due(key, step)
+  for _, member in ipairs(ask('ZRANGEBYSCORE', key, '-inf', int(NOW), 'LIMIT', 0, MOST_SWEPT)) do
+    if not apart(step, member) then put_off(key, member) end
+  end
+end
+
+-- Leases the first delivery that is due. Returns false if there is none, or none may go.
+local function lease_one(place, e)
+  if e.inflight >= places(e) or NOW < math.max(e.open_until, e.slow_until) then return false end
+  local lane = hook_lane_key(e.dest)
+  local member, ready = unpack(redis.call('ZRANGEBYSCORE', lane, '-inf', int(NOW), 'WITHSCORES', 'LIMIT', 0, 1))
+  if not member then return false end
+  local slot, tat
+  if e.interval > 0 then
+    slot, tat = next_slot(e, tonumber(ready), ahead_us)
+    if not slot then return false end
+  end
+  local id, attempt = string.match(member, '^([^|]+)|(%d+)$')
+  local event, finished, about = unpack(ask('HMGET', job_key(id), 'event', 'finished', 'hook:' .. e.key))
+  redis.call('ZREM', lane, member)
+  if not event then
+    -- An operator deleted the record, so there is nothing left to deliver.
+    over(e, id)
+    return true
+  end
+  redis.call('ZADD', hook_leases_key(), int(NOW + lease_us), e.dest .. '|' .. member)
+  e.inflight, e.served, e.tat = e.inflight + 1, NOW, tat or e.tat
+  save(e, 'inflight', 'served', 'tat')
+  reply[#reply + 1] = {place, e.dest, id, attempt, event, string.match(about or '0', '^%d+'), finished,
+                     int(slot or 0), int(e.valid)}
+  return true
+end
+
+local function lease_some(place, dest, turn)
+  local e, goal = load_endpoint(dest), leased() + turn
+  -- What the end of an attempt writes to is checked before the attempt.
+  check('ZCARD', hook_leases_key(), hook_lost_key(dest))
+  check('LLEN', OUTBOX, hook_tries_key(dest))
+  if e.disabled ~= '' then
+    drop_old(e)
   else
-    -- The record's retention is over, so there is nothing left to deliver.
-    redis.call('ZREM', DELIVERIES, member)
+    while leased() < goal and lease_one(place, e) do end
+  end
+  refresh_endpoint(e)
+end
+
+-- Leases from each endpoint that is due one delivery; from one that is due alone, as many as it may have. Returns whether there
+-- may be more.
+local function lease_round(place)
+  local before, due = leased(), {}
+  for _, dest in ipairs(ask('ZRANGEBYSCORE', hooks_key(), '-inf', int(NOW + ahead_us), 'LIMIT', 0, most + #ARGV)) do
+    if not unknown[dest] then due[#due + 1] = dest end
+  end
+  for n = 1, math.min(#due, most - leased()) do
+    if not apart(lease_some, place, due[n], #due == 1 and most - leased() or 1) then put_off(hooks_key(), due[n]) end
+  end
+  return leased() > before and leased() < most
+end
+
+local function note_next()
+  local first = ask('ZRANGE', hooks_key(), 0, #ARGV - 3, 'WITHSCORES')
+  for n = 1, #first, 2 do
+    local at = tonumber(first[n + 1])
+    if not unknown[first[n]] and at < (due_next or math.huge) then due_next = at end
   end
 end
 
 local function take_from(place, shard)
   enter(shard)
-  for _, member in ipairs(ask('ZRANGEBYSCORE', DELIVERIES, '-inf', int(NOW), 'LIMIT', 0, most - #reply)) do
-    if not apart(take, place, member) then put_off(DELIVERIES, member) end
-  end
+  each_due(hook_leases_key(), regain)
+  local deliveries = prefix .. 'deliveries'
+  each_due(deliveries, function(member) adopt(deliveries, member) end)
+  while lease_round(place) do end
+  note_next()
 end
 
-for n, shard in ipairs(KEYS) do apart(take_from, n - 1, shard) end
+for n, shard in ipairs(KEYS) do
+  if leased() < most then apart(take_from, n - 1, shard) end
+end
+reply[2] = int(due_next or 0)
 return reply, WRONG

@@ -16,7 +16,7 @@ if named == name and told_digest == digest and NOW - told_at < keep_ms * 1000 th
   return {'seen', 'rejected', '', digest}
 end
 
-check_way_out('')
+check('LLEN', OUTBOX)
 check('ZCARD', STRANGERS)
 redis.call('RPUSH', OUTBOX, 'call.rejected ' .. event)
 redis.call('HSET', stranger_key(id), 'account', name, 'state', 'rejected', 'event', event, 'digest', digest, 'told', int(NOW),
