@@ -64,7 +64,9 @@ def events(client: redis.Redis) -> list[str]:
 
 
 def deliveries(client: redis.Redis) -> list[tuple[str, str]]:
-    members: list[Any] = []
-    for shard in range(SHARDS):
-        members += client.zrange(keys.prefix(shard) + "deliveries", 0, -1)
-    return [(parts[0], parts[1]) for member in members if (parts := member.decode().split("|"))]
+    """The job and the endpoint of each delivery."""
+    return [
+        (member.decode().split("|")[0], lane.decode().rpartition("|")[2])
+        for lane in client.scan_iter("*hook-lane:*")
+        for member in client.zrange(lane, 0, -1)
+    ]

@@ -20,6 +20,7 @@ from worker.core.endpoints import Endpoint
 from worker.core.records import Application, Ending, Lease, Parking, Reason, Recorded, Source
 from worker.core.retry import Tally
 from worker.core.shards import shard_of
+from worker.delivery.ports import Conclusion, Health, Verdict
 from worker.delivery.schedule import ATTEMPT_SECONDS
 from worker.engine.declared_limits import DeclaredLimits
 from worker.engine.dialler import Dialler
@@ -39,11 +40,17 @@ from worker.telemetry.watching import Watching
 HOOK = Endpoint(url="https://hooks.example.com/all", secret_env=("A",))
 OWNER = account(rate="100/s", burst=9, ttl=600, webhooks=(HOOK,))
 SHARD = keys.prefix_of("acme")
+THERE = f"acme|{HOOK.key}"
+PENDING = (("pending", "acme"), ("hook-pending", THERE))
+HOOK_NAMES = (
+    *("hooks", "hook-leases", "hook-pending"),
+    *(f"{name}:{THERE}" for name in ("hook", "hook-lane", "hook-log", "hook-lost", "hook-tries")),
+)
 LONG = "é" * 255
 NAMES = (
     *(
         SHARD + name
-        for name in ("due", "expiry", "leases", "outbox", "relay", "deliveries", "pending", "strangers")
+        for name in ("due", "expiry", "leases", "outbox", "relay", "pending", "strangers", *HOOK_NAMES)
     ),
     *(f"{SHARD}{name}:acme" for name in ("lane", "limit")),
     *(f"{SHARD}{name}:{job_id}" for name in ("job", "payload", "stranger") for job_id in ("a", "long")),
@@ -172,13 +179,17 @@ def taken(bench: Bench) -> Act:
 def delivered(bench: Bench) -> Act:
     bench.end(*bench.go("a"))
     (delivery,) = RedisDeliveries(bench.scripts, attempt_seconds=ATTEMPT_SECONDS).take(9)
-    return lambda bench: RedisDeliveries(bench.scripts, attempt_seconds=ATTEMPT_SECONDS).delivered(delivery)
+    return lambda bench: conclude(bench, Conclusion(delivery, Verdict.DELIVERED, "200", Health.GOOD))
 
 
 def delivered_in_vain(bench: Bench) -> Act:
     bench.end(*bench.go("a"))
     (delivery,) = RedisDeliveries(bench.scripts, attempt_seconds=ATTEMPT_SECONDS).take(9)
-    return lambda bench: RedisDeliveries(bench.scripts, attempt_seconds=ATTEMPT_SECONDS).again(delivery, 5.0)
+    return lambda bench: conclude(bench, Conclusion(delivery, Verdict.AGAIN, "500", Health.BAD, 5.0))
+
+
+def conclude(bench: Bench, conclusion: Conclusion) -> None:
+    RedisDeliveries(bench.scripts, attempt_seconds=ATTEMPT_SECONDS).record([conclusion])
 
 
 def declared(bench: Bench) -> Act:
@@ -204,7 +215,7 @@ class Facts:
     states: dict[str, str]
     events: tuple[str, ...]
     deliveries: frozenset[str]
-    pending: int
+    pending: list[int]
     lane: frozenset[str]
     expiry: frozenset[str]
     leases: frozenset[str]
@@ -220,7 +231,7 @@ class Facts:
         return (
             wrong
             + ["in flight"] * (self.in_flight != flying)
-            + ["pending"] * (self.pending != len(self.deliveries))
+            + ["pending"] * (self.pending != 2 * [len(self.deliveries)])
         )
 
     def _fits(self, name: str, state: str) -> bool:
@@ -268,7 +279,9 @@ def test_a_wrong_key_leaves_nothing_half_done(bench: Bench, scene: Scene, key: s
         assert facts(bench) == done
 
 
-@pytest.mark.parametrize("name", ["due", "expiry", "leases", "outbox", "relay", "deliveries", "pending"])
+@pytest.mark.parametrize(
+    "name", ["due", "expiry", "leases", "outbox", "relay", "hooks", "hook-leases", "deliveries", "pending"]
+)
 def test_a_wrong_key_of_a_shard_stops_no_other_shard(bench: Bench, name: str) -> None:
     """A look for work on all shards gets that of the others, and says which key is wrong (E12)."""
     there = account("globex", rate="100/s", burst=9, webhooks=(HOOK,))
@@ -357,8 +370,8 @@ def facts(bench: Bench) -> Facts:
     return Facts(
         states={name: record[b"state"].decode() for name, record in records.items() if record},
         events=tuple(sorted(json.loads(row.partition(b" ")[2])["data"]["id"] for row in rows)),
-        deliveries=members(bench, "deliveries"),
-        pending=int(read.hget(f"{SHARD}pending", "acme") or 0),
+        deliveries=members(bench, f"hook-lane:{THERE}") | leased_deliveries(bench),
+        pending=[int(read.hget(SHARD + key, name) or 0) for key, name in PENDING],
         lane=members(bench, "lane:acme"),
         expiry=members(bench, "expiry"),
         leases=members(bench, "leases"),
@@ -366,6 +379,10 @@ def facts(bench: Bench) -> Facts:
         hold=limit.get(b"hold", b"").decode(),
         pace=limit.get(b"pace", b"").decode(),
     )
+
+
+def leased_deliveries(bench: Bench) -> frozenset[str]:
+    return frozenset(member.removeprefix(f"{THERE}|") for member in members(bench, "hook-leases"))
 
 
 def members(bench: Bench, name: str) -> frozenset[str]:
