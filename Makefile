@@ -38,8 +38,9 @@ test: $(INSTALLED) ## run the tests; those that need a server that is not here a
 	$(Q)$(PYTEST) -m 'not alone' -n $(JOBS) $(TESTS) || $(NONE_WAS_ASKED_FOR)
 	$(Q)$(PYTEST) -m alone -n 2 --dist loadfile $(TESTS) || $(NONE_WAS_ASKED_FOR)
 
-deep: $(INSTALLED) ## look for counterexamples to the ledger's and the limits' promises for a night, DEPTH times as long as `make test`
-	$(Q)CALLWORKER_TEST_DEPTH=$(DEPTH) $(BIN)/pytest $(QUIET) tests/contract/test_ledger_stateful.py tests/unit/test_limits.py
+deep: $(INSTALLED) ## look for counterexamples to the promises of ledger, lanes and limits for a night, DEPTH times as long as `make test`
+	$(Q)CALLWORKER_TEST_DEPTH=$(DEPTH) $(BIN)/pytest $(QUIET) tests/contract/test_ledger_stateful.py \
+		tests/contract/test_lanes_stateful.py tests/unit/test_limits.py
 
 faults: $(INSTALLED) ## put every fault in, TRIALS times each, and keep the table in ops/faults.md; hours on two CPUs
 	$(Q)$(BIN)/python -m tests.faults --trials $(TRIALS) --cells '$(CELLS)' --write ops/faults.md --keep build/faults

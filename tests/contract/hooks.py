@@ -45,14 +45,16 @@ class Lanes:
 
     def __init__(self, client: redis.Redis, clock: StoredClock) -> None:
         self.client, self.clock = client, clock
+        scripts = store_scripts(client)
+        self.ledger = redis_ledger(scripts, clock)
         self.store = RedisDeliveries(
-            store_scripts(client), attempt_seconds=ATTEMPT_SECONDS, clock=clock, unix_clock=lambda: 1.8e9
+            scripts, attempt_seconds=ATTEMPT_SECONDS, clock=clock, unix_clock=lambda: 1.8e9
         )
 
     def end(self, *names: str, hooks: Sequence[Endpoint] = HOOKS[:1], name: str = "acme") -> None:
         """Let jobs end, each with its event for `hooks`."""
         owner = account(name, "1000/s", burst=1000, concurrency=1000, webhooks=tuple(hooks))
-        ledger = redis_ledger(self.client, self.clock)
+        ledger = self.ledger
         ledger.declare([owner])
         for lease in ledger.admit([application(job, owner) for job in names]):
             assert isinstance(lease, Lease)
