@@ -109,7 +109,7 @@ class Lanes:
 
     def about(self, job: str, hook: str = "one") -> list[str]:
         """What the job's record says of its delivery, without the time."""
-        found: bytes | None = self.client.hget(f"{SHARD}job:{job}", f"hook:{hook}")
+        found: Any = self.client.hget(f"{SHARD}job:{job}", f"hook:{hook}")
         return (found or b"").decode().split()[:4]
 
     def left_seconds(self, job: str) -> float:
@@ -119,5 +119,6 @@ class Lanes:
 
     def told(self) -> list[dict[str, Any]]:
         """The events about endpoints that are on their way to the results queue."""
-        rows = [row.decode().split(" ", 1) for row in self.client.lrange(SHARD + "outbox", 0, -1)]
+        outbox: Any = self.client.lrange(SHARD + "outbox", 0, -1)
+        rows = [row.decode().split(" ", 1) for row in outbox]
         return [json.loads(body) for kind, body in rows if kind.startswith("endpoint.")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -88,7 +89,8 @@ class LanesMachine(RuleBasedStateMachine):
     @invariant()
     def everything_is_somewhere_once(self) -> None:
         """Each delivery is in its lane, in flight or over; and the counts say so."""
-        lanes, client = Counter[tuple[str, str]](), self.lanes.client
+        lanes: Counter[tuple[str, str]] = Counter()
+        client: Any = self.lanes.client
         flying = Counter[str]()
         for hook in HOOKS:
             for member in client.zrange(f"{SHARD}hook-lane:acme|{hook.key}", 0, -1):
@@ -106,7 +108,7 @@ class LanesMachine(RuleBasedStateMachine):
     @invariant()
     def numbers_have_no_gap(self) -> None:
         for hook in HOOKS:
-            rows = self.lanes.client.zrange(f"{SHARD}hook-log:acme|{hook.key}", 0, -1, withscores=True)
+            rows: Any = self.lanes.client.zrange(f"{SHARD}hook-log:acme|{hook.key}", 0, -1, withscores=True)
             assert [score for _, score in rows] == list(range(1, len(rows) + 1))
 
     @invariant()
@@ -141,7 +143,7 @@ def lanes(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lanes]:
 def test_lanes_keep_every_delivery(lanes: Lanes) -> None:
     """Any sequence of steps, with leases that run out and conclusions that come late."""
     LanesMachine.lanes = lanes
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         LanesMachine,
         settings=settings(
             max_examples=depth.examples(30),

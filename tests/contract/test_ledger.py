@@ -65,8 +65,11 @@ def events(client: redis.Redis) -> list[str]:
 
 def deliveries(client: redis.Redis) -> list[tuple[str, str]]:
     """The job and the endpoint of each delivery."""
+    lanes: dict[str, Any] = {
+        lane.decode(): client.zrange(lane, 0, -1) for lane in client.scan_iter("*hook-lane:*")
+    }
     return [
-        (member.decode().split("|")[0], lane.decode().rpartition("|")[2])
-        for lane in client.scan_iter("*hook-lane:*")
-        for member in client.zrange(lane, 0, -1)
+        (member.decode().split("|")[0], lane.rpartition("|")[2])
+        for lane, members in lanes.items()
+        for member in members
     ]

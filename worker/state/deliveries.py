@@ -65,7 +65,7 @@ class RedisDeliveries:
     def take(self, most: int, unknown: Iterable[Destination] = ()) -> list[Delivery]:
         """See DeliveryStore. Takes one round trip, and begins with another shard each time."""
         turn = next(self._turns)
-        args = (most, self._lease_us, AHEAD_US, *map("|".join, unknown))
+        args: list[str | int] = [most, self._lease_us, AHEAD_US, *("|".join(where) for where in unknown)]
         sent = self._clock()
         now, due, *rows = self._scripts.run(ScriptCall("take_deliveries", keys.prefixes(turn), args))
         bounds = self._offset.learn(sent, self._clock(), int(now))

@@ -13,8 +13,9 @@ from worker.cli.output import console, example, json_option, print_json, table
 from worker.cli.webhooks.named import all_endpoints
 from worker.core.accounts import Accounts
 from worker.core.endpoints import Endpoint
+from worker.delivery.ports import Destination
 from worker.settings import Settings
-from worker.state.deliveries import Destination, count_pending
+from worker.state.deliveries import count_pending
 
 COLUMNS = ("account", "endpoint", "name", "url", "pending")
 
