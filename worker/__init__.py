@@ -21,7 +21,7 @@ The public doors and the rooms behind them, from the ground up:
     engine/         the threads of a worker
     producer        sends jobs, for producers in Python
     preflight/      checks before a worker starts
-    wiring          makes all parts of a worker and connects them
+    wiring/         makes all parts of a worker and connects them
     celery_edge/    Celery's worker, adapted to the engine
     app             the Celery app
     sandbox/        a stand-in for the provider

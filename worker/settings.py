@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from worker.configuration import addresses
+from worker.configuration import addresses, waits
 from worker.errors import ConfigurationError
 
 CONFIG_FOLDERS = (Path("config"), Path(__file__).parent / "config", Path(__file__).parent.parent / "config")
@@ -67,6 +67,11 @@ def _one_of(*allowed: str) -> BeforeValidator:
         raise ValueError(f"is not a known value; allowed is {', '.join(allowed)}")
 
     return BeforeValidator(check)
+
+
+def _schedule(text: str) -> str:
+    waits.waits(text)
+    return text
 
 
 MAX_SECONDS = 3600
@@ -182,6 +187,18 @@ class Settings(BaseModel):
         description="The most events that may wait for a confirmation of the results queue. Above it no worker dials "
         "until half of them are confirmed.",
     )
+    webhooks_in_flight: Annotated[int, _whole(1, 65536)] = Field(
+        2048,
+        alias="WEBHOOKS_IN_FLIGHT",
+        description="The most webhook deliveries in flight in this process. Each may need an open file; if the limit "
+        "(`ulimit -n`) is too low, there are as many as fit.",
+    )
+    webhook_schedule: Annotated[str, AfterValidator(_schedule)] = Field(
+        "5s 5m 30m 2h 5h 10h 14h 20h 24h",
+        alias="WEBHOOK_SCHEDULE",
+        description="The waits between the attempts at a webhook delivery, each up to a fifth longer. After the "
+        "attempt that follows the last wait, the delivery is given up.",
+    )
     retention_seconds: Annotated[int, _whole(3600, 366 * 86400)] = Field(
         7 * 86400,
         alias="LEDGER_RETENTION",
@@ -226,6 +243,11 @@ class Settings(BaseModel):
     def keeps_connections(self) -> bool:
         """Whether connections are kept. If not, each call has its own."""
         return self.proxstop_keepalive == "on"
+
+    @property
+    def webhook_waits(self) -> tuple[float, ...]:
+        """The waits between the attempts at a webhook delivery, in seconds."""
+        return waits.waits(self.webhook_schedule)
 
     @property
     def embedded(self) -> bool:

@@ -1,4 +1,4 @@
-"""Writes the first and the last log line of a worker."""
+"""Writes the first and the last log lines of a worker."""
 
 from __future__ import annotations
 
@@ -29,6 +29,12 @@ def tell_start(settings: Settings, accounts: Sequence[str], *, places: int) -> N
         embedded_store=settings.embedded,
         metrics=f"{settings.metrics_host}:{settings.metrics_port}",
     )
+
+
+def tell_fewer_webhooks(places: int, wished: int) -> None:
+    """Log `webhooks.fewer_places` if the limit of open files allows fewer deliveries in flight than the setting."""
+    if places < wished:
+        log.warning("webhooks.fewer_places", places=places, WEBHOOKS_IN_FLIGHT=wished, limit="ulimit -n")
 
 
 def tell_end(left: Left, seconds: float) -> None:

@@ -25,7 +25,7 @@ from celery.worker import state
 from worker import failpoints
 from worker.broker.address import redis_broker
 from worker.broker.queues import TASK_QUEUES
-from worker.celery_edge.log_lines import tell_end, tell_start
+from worker.celery_edge.log_lines import tell_end, tell_fewer_webhooks, tell_start
 from worker.celery_edge.process_file import process_file
 from worker.celery_edge.signals import answer_signals
 from worker.celery_edge.starting import refused_in_lines, tell_unread_variables
@@ -57,11 +57,13 @@ class CallWorker(Worker):
         with refused_in_lines():
             self._check(partial(self._log_to, options.get("logfile"), hostname))
             super().__init__(app, hostname, **options)
-            open_files.allow(self.concurrency)
-            wiring = Wiring(self.settings, calls=self.concurrency)
+            wished = self.settings.webhooks_in_flight
+            webhooks = open_files.allow(self.concurrency, wished)
+            wiring = Wiring(self.settings, calls=self.concurrency, webhooks=webhooks)
             self.engine = wiring.engine
             self.accounts = list(wiring.accounts)
         tell_unread_variables(wiring.accounts.variables())
+        tell_fewer_webhooks(webhooks, wished)
 
     @property
     def settings(self) -> Settings:

@@ -8,4 +8,5 @@ replacing        replaces a file in one step
 ed25519          keys and signatures of ed25519, from an optional package
 urls             HTTP addresses of the provider and of webhooks
 addresses        addresses of servers in the settings
+waits            lists of waits
 """

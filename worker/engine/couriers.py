@@ -1,48 +1,168 @@
-"""Runs the webhook deliveries that are due, each in a greenlet of the webhook thread, apart from the calls."""
+"""The webhook deliveries in flight: one thread asks the store, another one makes all requests."""
 
 from __future__ import annotations
 
-import threading
+import queue
+import time
+from collections.abc import Callable, Collection
 from functools import partial
+from typing import Protocol
 
-from worker.delivery.courier import Courier
-from worker.delivery.ports import Delivery, DeliveryStore
+from worker.delivery.ports import Conclusion, Delivery, DeliveryStore, Destination, Effect, Verdict
 from worker.engine.greenlets import Greenlets
 from worker.engine.loops import Faults
+from worker.engine.parts import Grace, Part
+from worker.errors import StoreUnavailable
 
-MAX_DELIVERIES = 16
-POLL_SECONDS = 0.25
+MAX_IN_FLIGHT = 2048
+MAX_BATCH = 128
+"""The most deliveries that are leased or concluded in one round trip, during which Redis does nothing else."""
+
+POLL_SECONDS, LEAST_SECONDS = 0.25, 0.005
+"""The longest and the shortest pause between two looks at the store if nobody wakes the couriers. Other workers add
+deliveries too."""
+
+QUIET_SECONDS, GATHER_SECONDS = 0.0005, 0.005
+"""Conclusions gather until none has come for the first of these, at most for the second: many cost little more than
+one. If nothing is in flight any more, they do not gather, because the endpoints would wait."""
+
+FAULT_PAUSE_SECONDS = 30.0
+"""How long a delivery waits on which this program itself has failed."""
+
+UNKNOWN_SECONDS = 60.0
+"""How long no delivery is leased for an endpoint that this worker does not know, so that other workers get it."""
+
+RECORD_SECONDS = 1.0
+"""The time for the last conclusions to get on record if the deliveries have used up the grace."""
 
 
-class Couriers:
-    """One turn leases the deliveries that are due, as many as there are free places, and begins them."""
+class Deliver(Protocol):
+    """Makes one attempt, in a greenlet, and returns how the lease is to end."""
+
+    def __call__(self, delivery: Delivery, /) -> Conclusion: ...
+
+
+class Tell(Protocol):
+    """Is told of each conclusion that the store has answered. Must not raise."""
+
+    def __call__(self, conclusion: Conclusion, effect: Effect, /) -> None: ...
+
+
+class Couriers(Part):
+    """The turn concludes what has ended and leases what may go. One thread calls `turn`.
+
+    Only this process knows how an attempt ended, so a conclusion is kept until the store has answered. `woken` is
+    called when an attempt has ended, so that a turn follows.
+    """
 
     def __init__(
-        self, courier: Courier, store: DeliveryStore, faults: Faults, places: int = MAX_DELIVERIES
+        self,
+        deliver: Deliver,
+        store: DeliveryStore,
+        tell: Tell,
+        faults: Faults,
+        *,
+        places: int = MAX_IN_FLIGHT,
+        woken: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`places` is the most deliveries in flight. `courier` serves all of them at once."""
-        self._courier, self._store, self._faults = courier, store, faults
-        self._free, self._lock = places, threading.Lock()
+        """`places` is the most deliveries in flight, with those whose conclusion is not on record yet."""
+        self._deliver, self._store, self._tell, self._faults = deliver, store, tell, faults
+        self._places, self._woken, self._clock = places, woken, clock
+        self._ended: queue.SimpleQueue[Conclusion] = queue.SimpleQueue()
+        self._batch: list[Conclusion] = []
+        self._unknown: dict[Destination, float] = {}
+        self._gathering, self._stopped = False, False
+        self.in_flight = 0
         self.thread = Greenlets("webhook")
 
     def turn(self) -> float:
-        """Begin what is due; return the seconds until the next turn. Raises StoreUnavailable."""
-        if not self._free:
-            return POLL_SECONDS / 5
-        deliveries = self._store.take(self._free)
-        self._count(-len(deliveries))
-        for delivery in deliveries:
-            self.thread.submit(partial(self._deliver, delivery))
-        return 0.0 if deliveries else POLL_SECONDS
+        """Record what has ended and begin what may go; return the seconds until the next turn.
 
-    def _deliver(self, delivery: Delivery) -> None:
+        Raises StoreUnavailable; what has ended is then kept for the next turn.
+        """
+        self._gather()
+        while self._batch:
+            self._record(len(self._batch))
+        if self._begin() or not self._ended.empty():
+            return 0.0
+        return min(max(self._store.due_seconds, LEAST_SECONDS), POLL_SECONDS)
+
+    def stop(self) -> None:
+        """Lease nothing more, and give back what has not begun. The attempts under way go on."""
+        self._stopped = True
+        self._woken()
+
+    def join(self, grace: Grace, /) -> None:
+        """Wait until nothing is in flight: at least for `RECORD_SECONDS`, even if the grace is over."""
+        grace.wait(lambda: not self.in_flight, RECORD_SECONDS)
+
+    def _gather(self) -> None:
+        """Move what has ended to the batch, after a moment for what is about to end."""
+        enough = min(self.in_flight, MAX_BATCH) - len(self._batch)
+        ends, seen = time.monotonic() + GATHER_SECONDS, 0
+        self._gathering = True
+        while seen < self._ended.qsize() < enough and time.monotonic() < ends:
+            seen = self._ended.qsize()
+            time.sleep(QUIET_SECONDS)
+        # What ends from here on wakes the loop, and what ended before is in the queue.
+        self._gathering = False
+        while len(self._batch) < MAX_BATCH and not self._ended.empty():
+            self._batch.append(self._ended.get())
+
+    def _record(self, count: int) -> None:
+        """Record the first `count` of the batch, or each alone if that fails.
+
+        One that fails alone is given up: its lease runs out, and it is attempted again.
+        """
+        some, effects = self._batch[:count], list[Effect]()
         try:
-            self._courier.deliver(delivery)
-        except Exception as error:  # the delivery's lease runs out, and it is due again
-            self._faults.loop_failed("webhook", error)
-        finally:
-            self._count(1)
+            effects = self._store.record(some)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # one bad conclusion must not stop the others
+            if count > 1:
+                for _ in some:
+                    self._record(1)
+                return
+            self._faults.loop_failed("couriers", error)
+        del self._batch[:count]
+        self.in_flight -= count
+        for conclusion, effect in zip(some, effects, strict=False):
+            self._over(conclusion, effect)
 
-    def _count(self, freed: int) -> None:
-        with self._lock:
-            self._free += freed
+    def _over(self, conclusion: Conclusion, effect: Effect) -> None:
+        if conclusion.verdict is Verdict.UNKNOWN:
+            self._unknown[conclusion.delivery.destination] = self._clock() + UNKNOWN_SECONDS
+        self._tell(conclusion, effect)
+
+    def _begin(self) -> bool:
+        """Lease what may go, and have it attempted. Returns whether there may be more."""
+        most = min(self._places - self.in_flight, MAX_BATCH)
+        if self._stopped or most <= 0:
+            return False
+        deliveries = self._store.take(most, self._unknown_now())
+        self.in_flight += len(deliveries)
+        for delivery in deliveries:
+            self.thread.submit(partial(self._run, delivery))
+        return len(deliveries) == most
+
+    def _unknown_now(self) -> Collection[Destination]:
+        if self._unknown:
+            now = self._clock()
+            self._unknown = {where: until for where, until in self._unknown.items() if until > now}
+        return self._unknown.keys()
+
+    def _run(self, delivery: Delivery) -> None:
+        try:
+            conclusion = self._returned(delivery, "stopping") if self._stopped else self._deliver(delivery)
+        except Exception as error:  # a fault of this program is no fault of the endpoint
+            self._faults.loop_failed("webhook", error)
+            conclusion = self._returned(delivery, "fault", FAULT_PAUSE_SECONDS)
+        self._ended.put(conclusion)
+        if not self._gathering:
+            self._woken()
+
+    @staticmethod
+    def _returned(delivery: Delivery, why: str, wait_seconds: float = 0.0) -> Conclusion:
+        return Conclusion(delivery, Verdict.RETURNED, why, wait_seconds=wait_seconds)

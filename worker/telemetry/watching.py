@@ -150,6 +150,8 @@ class Watching:
         self._metrics.webhook_attempts.labels(self._metrics.account(account), attempt.result).inc()
         self._metrics.webhook_attempt_seconds.observe(attempt.seconds)
 
+    def webhook_concluded(self, endpoint: str, conclusion: object, effect: object) -> None: ...
+
     def results_published(self, count: int) -> None:
         """Count events that the broker has confirmed."""
         self._metrics.results_published.inc(count)

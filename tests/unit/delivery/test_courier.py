@@ -1,45 +1,42 @@
-"""One delivery: what the courier sends, and what it tells the store afterwards."""
+"""One delivery: what the courier sends, and what it decides then."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TypeVar
+import time
+from typing import Any
 
 import pytest
 import structlog
 
-from worker.core.accounts import Accounts
+from tests.doubles.deliveries import ACCOUNTS, NAMED, UNNAMED, NotedDeliveries, delivery
 from worker.core.endpoints import Endpoint
 from worker.core.ports import Gate
+from worker.core.records import Slot
 from worker.delivery.courier import Courier
-from worker.delivery.ports import Attempt, AttemptResult, Delivery
-from worker.errors import Cause, StoreUnavailable
+from worker.delivery.directory import Directory
+from worker.delivery.excerpts import Excerpts
+from worker.delivery.ports import Attempt, AttemptResult, Conclusion, Delivery, Health, Verdict
+from worker.delivery.schedule import Schedule
+from worker.engine.greenlets import GivingWay
+from worker.errors import Cause, ConfigurationError, SlotLapsed
 
-ACCOUNTS = Accounts.parse(
-    {
-        "accounts": {
-            "acme": {
-                "api_key_env": "KEY",
-                "rate": "1/s",
-                "webhooks": [
-                    {"url": "https://one.example/", "secret_env": "ONE"},
-                    {"url": "https://two.example/", "secret_env": "TWO"},
-                ],
-            }
-        }
-    }
-)
-TWO = ACCOUNTS["acme"].webhooks[1]
-DELIVERY = Delivery(3, "acme", "job-1", "evt_1", b'{"secret":"body"}', TWO.key, attempt=1)
-T = TypeVar("T")
-FAILURES = [result for result in AttemptResult if result is not AttemptResult.DELIVERED]
+FAILURES = [
+    AttemptResult.REFUSED,
+    AttemptResult.REDIRECTED,
+    AttemptResult.TIMEOUT,
+    AttemptResult.UNREACHABLE,
+]
+LAST = 4
+NOW = 1_800_000_000.9
 
 
 class Sender:
-    def __init__(self, attempt: Attempt) -> None:
-        self.attempt = attempt
-        self.sent: list[tuple[str, str, bytes, int]] = []
+    """Answers each request with `ending`, or raises it."""
+
+    def __init__(self) -> None:
+        self.ending: Attempt | Exception = Attempt(AttemptResult.DELIVERED, 0.1, 204)
+        self.sent: list[tuple[str, str, bytes, int, int | None]] = []
+        self.gates: list[Gate | None] = []
 
     def send(
         self,
@@ -51,140 +48,163 @@ class Sender:
         sequence: int | None = None,
         gate: Gate | None = None,
     ) -> Attempt:
-        self.sent.append((endpoint.url, event_id, body, unix_seconds))
-        return self.attempt
-
-
-class Store:
-    """A store that notes its calls."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[object, ...]] = []
-
-    def take(self, most: int) -> list[Delivery]:
-        raise AssertionError("the courier is handed its deliveries")
-
-    def delivered(self, delivery: Delivery) -> None:
-        self.told.append(("delivered", delivery))
-
-    def again(self, delivery: Delivery, wait_seconds: float) -> None:
-        self.told.append(("again", delivery, wait_seconds))
-
-    def give_up(self, delivery: Delivery) -> None:
-        self.told.append(("give_up", delivery))
-
-
-class Watch:
-    def __init__(self) -> None:
-        self.heard: list[tuple[str, Attempt]] = []
-
-    def webhook_attempted(self, account: str, attempt: Attempt) -> None:
-        self.heard.append((account, attempt))
-
-
-class AtOnce:
-    """Waits for nobody: what is to be done aside is done in place."""
-
-    def sleep(self, seconds: float) -> None:
-        raise AssertionError("a courier does not sleep")
-
-    def aside(self, work: Callable[[], T]) -> T:
-        return work()
+        self.sent.append((endpoint.url, event_id, body, unix_seconds, sequence))
+        self.gates.append(gate)
+        if isinstance(self.ending, Exception):
+            raise self.ending
+        return self.ending
 
 
 class Round:
     """A courier among doubles."""
 
-    def __init__(self, attempt: Attempt, store: Store | None = None) -> None:
-        self.sender, self.store, self.watch = Sender(attempt), store or Store(), Watch()
+    def __init__(self) -> None:
+        self.sender, self.watch = Sender(), NotedDeliveries()
         self._courier = Courier(
-            ACCOUNTS,
+            Directory(ACCOUNTS),
             self.sender,
-            self.store,
             self.watch,
-            AtOnce(),
-            unix_clock=lambda: 1234.9,
+            GivingWay(),
+            schedule=Schedule((5.0, 300.0, 1800.0)),
+            excerpts=Excerpts(lambda text: text.replace("tulip", "***")),
+            unix_clock=lambda: NOW,
             jitter=lambda: 0.0,
         )
 
-    def deliver(self, delivery: Delivery = DELIVERY) -> None:
-        self._courier.deliver(delivery)
+    def deliver(self, given: Delivery | None = None) -> Conclusion:
+        return self._courier.deliver(given or delivery())
+
+    def after(self, given: Delivery | None = None, **attempt: Any) -> Conclusion:
+        """Deliver, and have the attempt end as described."""
+        told: dict[str, Any] = {"result": AttemptResult.REFUSED, "seconds": 0.1} | attempt
+        self.sender.ending = Attempt(**told)
+        return self.deliver(given)
 
 
-def test_delivered_event_is_struck_off() -> None:
-    """The exact bytes go to the endpoint of that key, signed as of now; then the delivery is over."""
-    made = Round(Attempt(AttemptResult.DELIVERED, 0.1, 204))
-    made.deliver()
-    assert made.sender.sent == [("https://two.example/", "evt_1", DELIVERY.body, 1234)]
-    assert made.store.told == [("delivered", DELIVERY)]
-    assert made.watch.heard == [("acme", made.sender.attempt)]
+@pytest.fixture
+def made() -> Round:
+    return Round()
+
+
+def test_exact_bytes_go_to_the_endpoint(made: Round) -> None:
+    """They are signed as of now and have the delivery's number; a 2xx is the end of it."""
+    given = delivery(7)
+    ended = made.deliver(given)
+    assert made.sender.sent == [("https://two.example/", "evt_7", given.body, 1_800_000_000, 7)]
+    assert (ended.verdict, ended.health, ended.why) == (Verdict.DELIVERED, Health.GOOD, "204")
+    assert ended.delivery is given and made.watch.attempts == [("acme", ended.attempt)]
+
+
+@pytest.mark.parametrize(("key", "url"), [(NAMED.keys[1], NAMED.url), (UNNAMED.key, UNNAMED.url)])
+def test_endpoint_is_found_by_each_of_its_keys(made: Round, key: str, url: str) -> None:
+    """An endpoint that got a name gets what waits under the hash of its address."""
+    made.deliver(delivery(key=key))
+    assert [sent[0] for sent in made.sender.sent] == [url]
+
+
+@pytest.mark.parametrize("given", [delivery(account="gone"), delivery(key="000000000000")])
+def test_endpoint_that_the_file_does_not_have_is_left_to_others(made: Round, given: Delivery) -> None:
+    """Nothing is sent, and no attempt is spent: another worker may have a newer file."""
+    ended = made.deliver(given)
+    assert (ended.verdict, ended.health, ended.attempt) == (Verdict.UNKNOWN, Health.NONE, None)
+    assert (made.sender.sent, made.watch.attempts) == ([], [])
 
 
 @pytest.mark.parametrize("result", FAILURES)
-def test_failed_attempt_is_put_off_by_the_schedule(result: AttemptResult) -> None:
+def test_failed_attempt_is_put_off_by_the_schedule(made: Round, result: AttemptResult) -> None:
     """Whatever went wrong, the delivery comes again after its place in the schedule."""
-    made = Round(Attempt(result, 0.1))
-    made.deliver(replace(DELIVERY, attempt=3))
-    assert made.store.told == [("again", replace(DELIVERY, attempt=3), 120.0)]
-    assert len(made.watch.heard) == 1
+    ended = made.after(delivery(attempt=2), result=result, status=500)
+    assert (ended.verdict, ended.health, ended.why) == (Verdict.AGAIN, Health.BAD, "500")
+    assert (ended.wait_seconds, ended.slow_seconds, ended.disable) == (300.0, None, "")
 
 
-@pytest.mark.parametrize(("wish", "wait"), [(90.0, 90.0), (1.0, 5.0), (None, 5.0)])
-def test_endpoint_may_ask_for_a_longer_wait_only(wish: float | None, wait: float) -> None:
-    """Retry-After lengthens the schedule's wait and never shortens it."""
-    made = Round(Attempt(AttemptResult.REFUSED, 0.1, 503, wish))
-    made.deliver()
-    assert made.store.told == [("again", DELIVERY, wait)]
-
-
-def test_last_failed_attempt_gives_up() -> None:
-    """After the schedule's end there is no further attempt."""
-    made = Round(Attempt(AttemptResult.TIMEOUT, 15.0))
-    made.deliver(replace(DELIVERY, attempt=10))
-    assert made.store.told == [("give_up", replace(DELIVERY, attempt=10))]
+def test_cause_says_why_no_answer_came(made: Round) -> None:
+    """The record has the cause in place of a status."""
+    assert made.after(result=AttemptResult.UNREACHABLE, cause=Cause.TLS).why == "tls"
 
 
 @pytest.mark.parametrize(
-    "delivery", [replace(DELIVERY, account="gone"), replace(DELIVERY, endpoint_key="000000000000")]
+    ("wish", "wait", "slow"),
+    [(90.0, 90.0, 90.0), (0.0, 5.0, 1.0), (1e9, 43200.0, 43200.0), (None, 5.0, None)],
 )
-def test_endpoint_gone_from_the_file_gives_up_unsent(delivery: Delivery) -> None:
-    """An account or endpoint that the file no longer names gets nothing."""
-    made = Round(Attempt(AttemptResult.DELIVERED, 0.1, 200))
-    made.deliver(delivery)
-    assert (made.sender.sent, made.watch.heard) == ([], [])
-    assert made.store.told == [("give_up", delivery)]
+def test_endpoint_may_ask_for_a_longer_wait_only(
+    made: Round, wish: float | None, wait: float, slow: float | None
+) -> None:
+    """Retry-After lengthens the schedule's wait and never shortens it, and the endpoint as a whole is slowed down."""
+    ended = made.after(status=503, slow=True, retry_after_seconds=wish)
+    assert (ended.verdict, ended.health) == (Verdict.AGAIN, Health.SLOW)
+    assert (ended.wait_seconds, ended.slow_seconds) == (wait, slow)
 
 
-@pytest.mark.parametrize("result", list(AttemptResult))
-@pytest.mark.parametrize("attempt", [1, 10])
-def test_log_lines_show_neither_body_nor_address(result: AttemptResult, attempt: int) -> None:
-    """Each attempt leaves one line, with constant name and without what only the subscriber should see."""
+@pytest.mark.parametrize("result", FAILURES)
+def test_last_failed_attempt_gives_up(made: Round, result: AttemptResult) -> None:
+    """After the schedule's end there is no further attempt."""
+    ended = made.after(delivery(attempt=LAST), result=result, status=500)
+    assert (ended.verdict, ended.why, ended.health) == (Verdict.GIVEN_UP, "attempts_spent", Health.BAD)
+
+
+@pytest.mark.parametrize(("status", "reason"), [(410, "gone"), (500, "asked")])
+@pytest.mark.parametrize(("attempt", "wait"), [(1, 5.0), (LAST, 1800.0), (LAST + 1, 1800.0)])
+def test_endpoint_that_wants_no_more_is_disabled_and_loses_nothing(
+    made: Round, status: int, reason: str, attempt: int, wait: float
+) -> None:
+    """What it was to get waits until it is enabled, even if all attempts are spent."""
+    ended = made.after(delivery(attempt=attempt), status=status, disable=True)
+    assert (ended.verdict, ended.disable, ended.wait_seconds) == (Verdict.AGAIN, reason, wait)
+
+
+def test_endpoint_may_take_an_event_and_want_no_more(made: Round) -> None:
+    """The header counts on a 2xx too."""
+    ended = made.after(result=AttemptResult.DELIVERED, status=200, disable=True)
+    assert (ended.verdict, ended.health, ended.disable) == (Verdict.DELIVERED, Health.GOOD, "asked")
+
+
+def test_refusal_by_the_guard_is_final(made: Round) -> None:
+    """A further attempt would be refused too; the record names the rule, and the endpoint is not blamed."""
+    ended = made.after(result=AttemptResult.GUARDED, rule="private")
+    assert (ended.verdict, ended.why, ended.health) == (Verdict.GIVEN_UP, "guard_private", Health.NONE)
+
+
+@pytest.mark.parametrize(
+    ("age_days", "verdict", "wait"),
+    [(0.1, Verdict.RETURNED, 30.0), (6.9, Verdict.RETURNED, 30.0), (7.1, Verdict.GIVEN_UP, 0.0)],
+)
+def test_fault_of_the_proxy_is_not_the_endpoints(
+    made: Round, age_days: float, verdict: Verdict, wait: float
+) -> None:
+    """The delivery keeps its attempts and waits, until seven days after its job's end."""
+    given = delivery(finished_at_us=int((NOW - age_days * 86400) * 1_000_000))
+    ended = made.after(given, result=AttemptResult.PROXY)
+    assert (ended.verdict, ended.why, ended.health) == (verdict, "proxy", Health.NONE)
+    assert ended.wait_seconds == wait and len(made.watch.attempts) == 1
+
+
+def test_slot_is_the_gate_of_the_request(made: Round) -> None:
+    """A delivery to an endpoint with a rate waits for its slot, and is returned at once if that has passed."""
+    now = time.monotonic()
+    given = delivery(slot=Slot(now, now + 60, now + 90))
+    made.deliver(given)
+    made.deliver()
+    assert made.sender.gates[0] is not None and made.sender.gates[0].opens() == now + 60
+    assert made.sender.gates[1] is None
+    made.sender.ending = SlotLapsed()
+    ended = made.deliver(given)
+    assert (ended.verdict, ended.why, ended.wait_seconds) == (Verdict.RETURNED, "slot", 0.0)
+    assert ended.attempt is None and len(made.watch.attempts) == 2
+
+
+def test_endpoint_without_a_secret_waits_and_is_named_once(made: Round) -> None:
+    """The log names it again only after it could be used; no attempt is spent meanwhile."""
+    lost = ConfigurationError("environment variable TWO is not set")
     with structlog.testing.capture_logs() as lines:
-        Round(Attempt(result, 0.1, 200)).deliver(replace(DELIVERY, attempt=attempt))
-    (line,) = lines
-    assert line["event"] in ("webhook.delivered", "webhook.failed", "webhook.given_up")
-    assert "secret" not in str(lines) and "two.example" not in str(lines)
+        for ending in (lost, lost, Attempt(AttemptResult.DELIVERED, 0.1, 200), lost):
+            made.sender.ending = ending
+            ended = made.deliver()
+    assert (ended.verdict, ended.health, ended.wait_seconds) == (Verdict.RETURNED, Health.NONE, 60.0)
+    assert [line["event"] for line in lines] == ["webhook.endpoint_unusable"] * 2
+    assert lines[0]["endpoint"] == "orders" and "TWO" in lines[0]["problem"]
 
 
-@pytest.mark.parametrize("attempt", [1, 10])
-def test_log_says_why_no_answer_came(attempt: int) -> None:
-    """The cause in a closed set, and the library's word beside it, on the line of each failed attempt (C10)."""
-    with structlog.testing.capture_logs() as lines:
-        failed = Attempt(
-            AttemptResult.UNREACHABLE, 0.1, cause=Cause.TLS, problem="SSLCertVerificationError: self-signed"
-        )
-        Round(failed).deliver(replace(DELIVERY, attempt=attempt))
-    assert (lines[0]["cause"], lines[0]["problem"]) == ("tls", "SSLCertVerificationError: self-signed")
-
-
-def test_store_that_is_away_is_the_callers_matter() -> None:
-    """The attempt was counted; the lease will run out and the delivery come again."""
-
-    class Away(Store):
-        def delivered(self, delivery: Delivery) -> None:
-            raise StoreUnavailable("away")
-
-    made = Round(Attempt(AttemptResult.DELIVERED, 0.1, 200), Away())
-    with pytest.raises(StoreUnavailable):
-        made.deliver()
-    assert len(made.watch.heard) == 1
+def test_start_of_the_answer_is_kept_redacted(made: Round) -> None:
+    """It is for an operator's eyes, who must not see a secret there."""
+    assert made.after(status=500, body=b"no such tulip").excerpt == "no such ***"

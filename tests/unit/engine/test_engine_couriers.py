@@ -1,94 +1,108 @@
-"""Webhook deliveries: as many at once as there are places, each by itself, and none that fails takes a place along."""
+"""Webhook deliveries in flight: what has ended goes on record together, and nothing that fails takes a place along."""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import cast
+from collections.abc import Iterable, Iterator, Sequence
 
 import gevent
 import pytest
 
+from tests.doubles.deliveries import delivery
 from tests.doubles.watchers import NotedFaults
 from tests.processes import wait_until
-from worker.core.accounts import Accounts
-from worker.core.endpoints import Endpoint
-from worker.core.ports import Gate
-from worker.delivery.courier import Courier
-from worker.delivery.ports import Attempt, AttemptResult, Delivery
-from worker.engine.couriers import POLL_SECONDS, Couriers
-from worker.engine.greenlets import GivingWay
-from worker.errors import ConfigurationError, StoreUnavailable
+from worker.delivery.ports import Conclusion, Delivery, Destination, Effect, Verdict
+from worker.engine import couriers
+from worker.engine.couriers import MAX_BATCH, POLL_SECONDS, UNKNOWN_SECONDS, Couriers
+from worker.engine.loops import Loop
+from worker.engine.parts import Grace
+from worker.errors import StoreUnavailable
 
 WAIT_SECONDS = 30
 PLACES = 3
 
 
-def delivery(number: int, endpoint_key: str = "key") -> Delivery:
-    return Delivery(0, "acme", f"job-{number}", f"evt_{number}", b"{}", endpoint_key, attempt=1)
-
-
 class Store:
-    """Has `due` deliveries, and notes how many it was asked for."""
+    """Has `due` deliveries, and notes what it was asked for and told. `breaks_at` is a job that it cannot record."""
 
-    def __init__(self, due: list[Delivery]) -> None:
-        self.due = due
+    def __init__(self, count: int) -> None:
+        self.due = [delivery(number) for number in range(count)]
+        self.due_seconds = math.inf
         self.asked: list[int] = []
-        self.away = False
+        self.unknown: list[set[Destination]] = []
+        self.recorded: list[list[Conclusion]] = []
+        self.away, self.breaks_at = False, ""
 
-    def take(self, most: int) -> list[Delivery]:
-        if self.away:
-            raise StoreUnavailable("away")
+    def take(self, most: int, unknown: Iterable[Destination] = ()) -> list[Delivery]:
+        self._answer()
         self.asked.append(most)
+        self.unknown.append(set(unknown))
         taken, self.due = self.due[:most], self.due[most:]
         return taken
 
-    def delivered(self, delivery: Delivery) -> None:
-        raise AssertionError("that is the courier's to say")
+    def record(self, conclusions: Sequence[Conclusion]) -> list[Effect]:
+        self._answer()
+        if self.breaks_at in [each.delivery.job_id for each in conclusions]:
+            raise ZeroDivisionError
+        self.recorded.append(list(conclusions))
+        return [Effect(recorded=True, failures=each.delivery.sequence) for each in conclusions]
 
-    def again(self, delivery: Delivery, wait_seconds: float) -> None:
-        raise AssertionError("that is the courier's to say")
+    def _answer(self) -> None:
+        if self.away:
+            raise StoreUnavailable("away")
 
-    def give_up(self, delivery: Delivery) -> None:
-        raise AssertionError("that is the courier's to say")
+    @property
+    def over(self) -> list[Conclusion]:
+        return [each for batch in self.recorded for each in batch]
 
 
 class Post:
-    """A courier whose deliveries end when `open` is set; which thread carried which out, and what fails."""
+    """Couriers whose attempts end when `open` is set; in which thread each began, and what fails."""
 
-    def __init__(self, store: Store) -> None:
-        self.faults = NotedFaults()
-        self.open = threading.Event()
+    def __init__(self, store: Store, places: int = PLACES) -> None:
+        self.store, self.faults, self.open, self.woken = store, NotedFaults(), threading.Event(), 0
         self.begun: list[tuple[int, str]] = []
-        self.ended: list[str] = []
         self.failing: dict[str, Exception] = {}
-        self.couriers = Couriers(cast(Courier, self), store, self.faults, PLACES)
+        self.verdict = Verdict.DELIVERED
+        self.told: list[tuple[str, Effect]] = []
+        self.now = 1000.0
+        self.couriers = Couriers(
+            self._deliver,
+            store,
+            lambda conclusion, effect: self.told.append((conclusion.delivery.job_id, effect)),
+            self.faults,
+            places=places,
+            woken=self._wake,
+            clock=lambda: self.now,
+        )
 
-    def deliver(self, delivery: Delivery) -> None:
-        self.begun.append((threading.get_ident(), delivery.job_id))
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def _deliver(self, given: Delivery) -> Conclusion:
+        self.begun.append((threading.get_ident(), given.job_id))
         ends = time.monotonic() + WAIT_SECONDS
         while not self.open.is_set() and time.monotonic() < ends:
             gevent.sleep(0.001)
-        try:
-            if error := self.failing.get(delivery.job_id):
-                raise error
-        finally:
-            self.ended.append(delivery.job_id)
+        if error := self.failing.get(given.job_id):
+            raise error
+        return Conclusion(given, self.verdict, "200")
 
-    def turn_until_done(self, count: int) -> None:
+    def turn_until_recorded(self, count: int) -> None:
         self.open.set()
 
         def done() -> bool:
             self.couriers.turn()
-            return len(self.ended) >= count
+            return len(self.store.over) >= count
 
-        wait_until(done, f"{count} deliveries have ended")
+        wait_until(done, f"{count} deliveries are on record")
 
 
 @pytest.fixture
 def store() -> Store:
-    return Store([delivery(number) for number in range(5)])
+    return Store(5)
 
 
 @pytest.fixture
@@ -99,107 +113,149 @@ def post(store: Store) -> Iterator[Post]:
 
 
 def test_deliveries_go_out_side_by_side(store: Store, post: Post) -> None:
-    """Deliveries fill all places in one thread; a slow subscriber holds up its own delivery only."""
+    """Deliveries fill all places in one thread, which is not the one that asks the store."""
     assert post.couriers.turn() == 0.0
     wait_until(lambda: len(post.begun) == PLACES, "all places have one")
     assert store.asked == [PLACES] and len({thread for thread, _ in post.begun}) == 1
-    assert post.begun[0][0] != threading.get_ident()
-    assert post.ended == []
+    assert post.begun[0][0] != threading.get_ident() and store.recorded == []
 
 
 def test_none_is_leased_without_a_place(store: Store, post: Post) -> None:
-    """Its lease would run while it waits; the next look is soon."""
+    """Its lease would run while it waits. The end of an attempt wakes the loop."""
     post.couriers.turn()
-    assert 0 < post.couriers.turn() < POLL_SECONDS
-    assert len(store.asked) == 1 and len(store.due) == 2
-
-
-def test_all_go_out_in_the_end(post: Post) -> None:
-    """Places that are free again take the rest."""
-    post.turn_until_done(5)
-    assert sorted(post.ended) == [f"job-{number}" for number in range(5)]
-
-
-def test_without_deliveries_it_only_looks(post: Post, store: Store) -> None:
-    """It looks, and looks again after its interval."""
-    store.due.clear()
     assert post.couriers.turn() == POLL_SECONDS
+    assert len(store.asked) == 1 and len(store.due) == 2
+    post.open.set()
+    wait_until(lambda: post.woken > 0, "the loop is woken")
+
+
+def test_what_ended_goes_on_record_in_one_round_trip(store: Store, post: Post) -> None:
+    """Then it is told, with what it changed, and its places take the rest."""
+    post.couriers.turn()
+    post.open.set()
+    wait_until(lambda: post.woken == PLACES, "all have ended")
+    post.couriers.turn()
+    assert [len(batch) for batch in store.recorded] == [PLACES] and store.asked == [PLACES, PLACES]
+    assert sorted(post.told, key=str) == [
+        (f"job-{number}", Effect(recorded=True, failures=number)) for number in range(PLACES)
+    ]
+    post.turn_until_recorded(5)
+    assert post.couriers.in_flight == 0
+
+
+@pytest.mark.parametrize(("due", "pause"), [(math.inf, POLL_SECONDS), (0.1, 0.1), (0.0, 0.005)])
+def test_without_a_delivery_it_looks_when_the_next_is_due(
+    post: Post, store: Store, due: float, pause: float
+) -> None:
+    """It looks again after its interval at the latest, because other workers bring deliveries too."""
+    store.due.clear()
+    store.due_seconds = due
+    assert post.couriers.turn() == pause
     assert post.begun == []
 
 
-def test_a_store_that_is_away_is_told_to_the_loop(post: Post, store: Store) -> None:
-    """It tries again; no place is lost over it."""
+def test_large_batches_are_bounded() -> None:
+    """Redis does nothing else while it leases or concludes, so that it is asked for a bounded number."""
+    store = Store(MAX_BATCH + 1)
+    post = Post(store, places=MAX_BATCH + 1)
+    assert post.couriers.turn() == 0.0
+    post.couriers.turn()
+    post.turn_until_recorded(MAX_BATCH + 1)
+    assert max(store.asked) == MAX_BATCH and max(map(len, store.recorded)) <= MAX_BATCH
+
+
+def test_while_the_store_is_away_what_ended_is_kept(post: Post, store: Store) -> None:
+    """Nothing is told before it is on record, nothing is sent meanwhile, and no place is lost over it."""
+    post.couriers.turn()
     store.away = True
-    for _ in range(9):
+    post.open.set()
+    wait_until(lambda: post.woken == PLACES, "all have ended")
+    for _ in range(3):
         with pytest.raises(StoreUnavailable):
             post.couriers.turn()
+    assert post.told == [] and post.couriers.in_flight == PLACES
     store.away = False
     post.couriers.turn()
-    assert store.asked == [PLACES]
+    assert len(store.over) == len(post.told) == PLACES and store.asked == [PLACES, PLACES]
 
 
-def test_a_delivery_that_fails_takes_no_place_along(store: Store, post: Post) -> None:
-    """Any error is reported, its delivery falls due again by itself, and all places go on."""
-    post.failing = {f"job-{number}": StoreUnavailable("away") for number in range(3)}
-    post.failing |= {"job-3": ConfigurationError("no secret"), "job-4": ZeroDivisionError()}
-    post.turn_until_done(5)
-    wait_until(lambda: len(post.faults.failed) == 5, "five failures are told")
-    assert {loop for loop, _ in post.faults.failed} == {"webhook"}
-    store.due = [delivery(number) for number in range(9, 9 + PLACES)]
-    wait_until(lambda: post.couriers.turn() == 0.0, "all places are free")
-    assert store.asked[-1] == PLACES
+def test_one_that_cannot_be_recorded_takes_no_other_along(post: Post, store: Store) -> None:
+    """Its fault is reported and its place is free again; it is due again when its lease has run out."""
+    store.breaks_at = "job-1"
+    post.turn_until_recorded(4)
+    assert sorted(job for job, _ in post.told) == ["job-0", "job-2", "job-3", "job-4"]
+    assert [loop for loop, _ in post.faults.failed] == ["couriers"] and post.couriers.in_flight == 0
 
 
-class SlowStore(Store):
-    """Takes its time over each word that a courier has for it, which comes from `threads`."""
-
-    def __init__(self, due: list[Delivery], until: Callable[[], object]) -> None:
-        super().__init__(due)
-        self._until = until
-        self.threads: list[int] = []
-
-    def delivered(self, delivery: Delivery) -> None:
-        self.threads.append(threading.get_ident())
-        self._until()
+def test_delivery_that_fails_is_returned(post: Post, store: Store) -> None:
+    """A fault of this program spends no attempt; the others go on."""
+    post.failing = {"job-1": ZeroDivisionError()}
+    post.turn_until_recorded(5)
+    returned = [(each.delivery.job_id, each.why) for each in store.over if each.verdict is Verdict.RETURNED]
+    assert returned == [("job-1", "fault")]
+    assert [loop for loop, _ in post.faults.failed] == ["webhook"]
 
 
-class Sent:
-    """A sender of no effort, and in which threads it sent."""
-
-    def __init__(self) -> None:
-        self.threads: list[int] = []
-
-    def send(
-        self,
-        endpoint: Endpoint,
-        event_id: str,
-        body: bytes,
-        unix_seconds: int,
-        *,
-        sequence: int | None = None,
-        gate: Gate | None = None,
-    ) -> Attempt:
-        self.threads.append(threading.get_ident())
-        return Attempt(AttemptResult.DELIVERED, 0.0, 204)
+def test_endpoint_that_is_not_known_is_left_to_others_for_a_minute(post: Post, store: Store) -> None:
+    """No further delivery of it is leased; then it is looked at again."""
+    where = store.due[0].destination
+    post.verdict = Verdict.UNKNOWN
+    store.due = store.due[:1]
+    post.turn_until_recorded(1)
+    for seconds, unknown in ((0.0, {where}), (UNKNOWN_SECONDS - 1, {where}), (1.0, set())):
+        post.now += seconds
+        post.couriers.turn()
+        assert store.unknown[-1] == unknown
 
 
-class Unwatched:
-    def webhook_attempted(self, account: str, attempt: Attempt) -> None: ...
+def test_told_to_stop_it_ends_what_is_under_way(post: Post, store: Store) -> None:
+    """Nothing more is leased, and what is under way gets on record while the grace lasts."""
+    post.couriers.turn()
+    wait_until(lambda: len(post.begun) == PLACES, "all places have one")
+    post.couriers.stop()
+    loop = Loop("couriers", post.couriers.turn, NotedFaults())
+    loop.start()
+    post.open.set()
+    post.couriers.join(Grace(WAIT_SECONDS))
+    loop.stop()
+    loop.join(Grace(WAIT_SECONDS))
+    assert {each.verdict for each in store.over} == {Verdict.DELIVERED}
+    assert len(store.over) == PLACES and len(store.due) == 2
 
 
-def test_a_store_that_is_slow_holds_up_no_other_delivery() -> None:
-    """Other deliveries are sent while one is recorded: couriers call the store in other threads."""
-    hook = {"url": "https://one.example/", "secret_env": "ONE"}
-    accounts = Accounts.parse({"accounts": {"acme": {"api_key_env": "K", "rate": "1/s", "webhooks": [hook]}}})
-    key = accounts["acme"].webhooks[0].key
-    sent = Sent()
-    store = SlowStore(
-        [delivery(number, key) for number in range(PLACES)],
-        lambda: wait_until(lambda: len(sent.threads) == PLACES, "all are sent"),
-    )
-    faults = NotedFaults()
-    courier = Courier(accounts, sent, store, Unwatched(), GivingWay())
-    Couriers(courier, store, faults, PLACES).turn()
-    wait_until(lambda: len(store.threads) == PLACES, "all are on record")
-    assert len(set(sent.threads)) == 1 and not set(sent.threads) & set(store.threads)
-    assert faults.failed == []
+def test_told_to_stop_it_gives_back_what_has_not_begun(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker has it at once, and no attempt was spent."""
+    post = Post(store)
+    waiting = list[object]()
+    monkeypatch.setattr(post.couriers.thread, "submit", waiting.append)
+    post.couriers.turn()
+    post.couriers.stop()
+    for run in waiting:
+        assert callable(run)
+        run()
+    post.couriers.turn()
+    assert {(each.verdict, each.why, each.wait_seconds) for each in store.over} == {
+        (Verdict.RETURNED, "stopping", 0.0)
+    }
+    assert len(store.over) == PLACES and post.begun == [] and post.couriers.in_flight == 0
+
+
+def test_deliveries_that_hang_outlive_the_grace(post: Post) -> None:
+    """The worker ends nevertheless; their leases run out, and other workers attempt them again."""
+    post.couriers.turn()
+    post.couriers.stop()
+    post.couriers.join(Grace(0.0))
+    assert post.couriers.in_flight == PLACES
+
+
+def test_attempts_that_end_while_others_hang_do_not_wait_for_them(
+    post: Post, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They gather only as long as further ones come, at most for the time of gathering."""
+    monkeypatch.setattr(couriers, "QUIET_SECONDS", 0.001)
+    post.couriers.turn()
+    wait_until(lambda: len(post.begun) == PLACES, "all places have one")
+    ended = Conclusion(delivery(0), Verdict.DELIVERED, "200")
+    post.couriers._ended.put(ended)
+    post.couriers.turn()
+    assert store.over == [ended] and post.couriers.in_flight == PLACES

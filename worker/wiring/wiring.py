@@ -1,4 +1,4 @@
-"""Puts the adapters behind the ports: the one place where everything is made."""
+"""Makes all parts of one worker, and connects them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,11 @@ from worker.core.accounts import Accounts
 from worker.core.ports import Provider
 from worker.core.settling import Settler
 from worker.core.verify import Calls, Overdue, Reception
-from worker.delivery import guarding
-from worker.delivery.courier import Courier
 from worker.delivery.relay import Relay
 from worker.delivery.results import ResultsQueue
-from worker.delivery.schedule import ATTEMPT_SECONDS
-from worker.delivery.secrets import Secrets
-from worker.delivery.webhooks import WebhookSender
 from worker.engine.backlog import Backlog
 from worker.engine.consumer_watch import ConsumerWatch
-from worker.engine.couriers import Couriers
+from worker.engine.couriers import MAX_IN_FLIGHT, Couriers
 from worker.engine.declared_limits import DeclaredLimits
 from worker.engine.dialler import Dialler
 from worker.engine.engine import Deadline, Engine
@@ -46,7 +41,6 @@ from worker.redisio.runner import Scripts
 from worker.settings import Settings
 from worker.state.census import Census
 from worker.state.dead_letters import RedisDeadLetters
-from worker.state.deliveries import RedisDeliveries
 from worker.state.ledger import RedisLedger
 from worker.state.lua import store_scripts
 from worker.state.outbox import RedisOutbox
@@ -58,8 +52,9 @@ from worker.telemetry.metrics import Metrics
 from worker.telemetry.readiness import Readiness
 from worker.telemetry.shared_state import SharedState
 from worker.telemetry.watching import CountingProvider, Watching
+from worker.wiring.webhooks import Webhooks
 
-RELEASER, RELAY = "releaser", "relay"
+RELEASER, RELAY, COURIERS = "releaser", "relay", "couriers"
 """The loops that others wake."""
 
 PAGE_SECONDS = 1.5
@@ -73,9 +68,9 @@ see `worker/engine/keeper.py`."""
 class Wiring:
     """The parts of one worker, each made when it is first asked for. Making them raises ConfigurationError."""
 
-    def __init__(self, settings: Settings, calls: int) -> None:
-        """`calls`: the most in flight."""
-        self._settings, self._calls = settings, calls
+    def __init__(self, settings: Settings, calls: int, webhooks: int = MAX_IN_FLIGHT) -> None:
+        """`calls` and `webhooks`: the most in flight."""
+        self._settings, self._calls, self._places = settings, calls, webhooks
         self.wakes, self.leases_in_hand, self.closing = Wakes(), LeasesInHand(), threading.Event()
 
     @cached_property
@@ -87,7 +82,7 @@ class Wiring:
             [*self.carriers, Hook(at_end=self.watchdog.close)],
             [self.deadline],
             [self.recorder],
-            [self.dialler],
+            [self.dialler, self.couriers],
             [Hook(at_end=source.close) for source in self.sources.values()],
             self.takers,
             [Hook(self.watchdog.start)],
@@ -116,7 +111,7 @@ class Wiring:
             self._loop("recorder", self.recorder.turn),
             self._loop("keeper", Keeper(self.ledger, self.leases_in_hand).turn),
             self._loop(RELAY, self.backlog.guarding(self.relay.turn)),
-            self._loop("couriers", self.couriers.turn),
+            self._loop(COURIERS, self.couriers.turn),
         ]
 
     def _loop(self, name: str, turn: Callable[[], float]) -> Loop:
@@ -143,13 +138,6 @@ class Wiring:
         for secret in accounts.secrets():
             register_secret(secret)
         return accounts
-
-    @cached_property
-    def secrets(self) -> Secrets:
-        """What signs webhooks; each secret that a file gets later is kept out of log lines too."""
-        secrets = Secrets(register=register_secret)
-        secrets.load(hook for account in self.accounts.values() for hook in account.webhooks)
-        return secrets
 
     @cached_property
     def codes(self) -> Codes:
@@ -215,10 +203,15 @@ class Wiring:
 
     @cached_property
     def recorder(self) -> Recorder:
-        ended, room = self.wakes.of(RELAY).set, self.wakes.of(RELEASER).set
+        room = self.wakes.of(RELEASER).set
         return Recorder(
-            self.ledger, self.watching, self.watching, self.leases_in_hand, ended=ended, room=room
+            self.ledger, self.watching, self.watching, self.leases_in_hand, ended=self._ended, room=room
         )
+
+    def _ended(self) -> None:
+        self.wakes.of(RELAY).set()
+        if self.webhooks.directory:
+            self.wakes.of(COURIERS).set()
 
     @cached_property
     def dialler(self) -> Dialler:
@@ -252,11 +245,12 @@ class Wiring:
 
     @cached_property
     def couriers(self) -> Couriers:
-        deliveries = RedisDeliveries(self.scripts, attempt_seconds=ATTEMPT_SECONDS)
-        guarding.warn(self.accounts)
-        sender = WebhookSender(self.secrets)
-        courier = Courier(self.accounts, sender, deliveries, self.watching, GivingWay())
-        return Couriers(courier, deliveries, self.watching)
+        return self.webhooks.couriers
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        settings, scripts, wake = self._settings, self.scripts, self.wakes.of(COURIERS).set
+        return Webhooks(settings, self.accounts, scripts, self.watching, wake=wake, places=self._places)
 
     @cached_property
     def consumer(self) -> ConsumerWatch:

@@ -1,0 +1,71 @@
+"""Makes the parts that deliver webhooks, and connects them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+from worker.core.accounts import Accounts
+from worker.delivery import guarding
+from worker.delivery.courier import Courier
+from worker.delivery.directory import Directory
+from worker.delivery.excerpts import Excerpts
+from worker.delivery.schedule import ATTEMPT_SECONDS, Schedule
+from worker.delivery.secrets import Secrets
+from worker.delivery.telling import Telling
+from worker.delivery.webhooks import WebhookSender
+from worker.engine.couriers import Couriers
+from worker.engine.greenlets import GivingWay
+from worker.privacy.redaction import redactor, register_secret
+from worker.redisio.runner import Scripts
+from worker.settings import Settings
+from worker.state.deliveries import RedisDeliveries
+from worker.telemetry.watching import Watching
+
+
+class Webhooks:
+    """Each part is made when it is first asked for. Making them raises ConfigurationError."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        accounts: Accounts,
+        scripts: Scripts,
+        watching: Watching,
+        *,
+        wake: Callable[[], object],
+        places: int,
+    ) -> None:
+        """`places`: the most deliveries in flight. `wake` has the couriers take a turn."""
+        self._settings, self._accounts, self._scripts, self._watching = settings, accounts, scripts, watching
+        self._wake, self._places = wake, places
+
+    @cached_property
+    def couriers(self) -> Couriers:
+        guarding.warn(self._accounts)
+        store = RedisDeliveries(self._scripts, attempt_seconds=ATTEMPT_SECONDS)
+        tell = Telling(self.directory, self._watching).tell
+        deliver, faults = self._courier.deliver, self._watching
+        return Couriers(deliver, store, tell, faults, places=self._places, woken=self._wake)
+
+    @cached_property
+    def directory(self) -> Directory:
+        return Directory(self._accounts)
+
+    @property
+    def _courier(self) -> Courier:
+        return Courier(
+            self.directory,
+            WebhookSender(self._secrets),
+            self._watching,
+            GivingWay(),
+            schedule=Schedule(self._settings.webhook_waits),
+            excerpts=Excerpts(redactor.text),
+        )
+
+    @property
+    def _secrets(self) -> Secrets:
+        """What signs webhooks; each secret that a file gets later is kept out of log lines too."""
+        secrets = Secrets(register=register_secret)
+        secrets.load(hook for account in self._accounts.values() for hook in account.webhooks)
+        return secrets
