@@ -1,7 +1,8 @@
 -- Sets the limits of an account's endpoints, see `declare.lua`.
+-- Guarantees: as there. An endpoint whose key has another type keeps its limits, and the others get theirs.
 -- KEYS 1 shard prefix
 -- ARGV 1 generation of the accounts file; then for each endpoint its destination and its pace
--- Reply: nothing
+-- Reply: 1
 
 local generation = ARGV[1]
 
