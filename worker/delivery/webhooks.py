@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from worker import __version__
 from worker.core.endpoints import Endpoint
 from worker.core.ports import Gate
+from worker.delivery.excerpts import READ_BYTES
 from worker.delivery.ports import Attempt, AttemptResult
 from worker.delivery.schedule import ATTEMPT_SECONDS, CONNECT_SECONDS, MAX_RETRY_AFTER_SECONDS
 from worker.delivery.secrets import Secrets
@@ -28,10 +29,6 @@ from worker.http.retry_after import retry_after_seconds
 from worker.network import trust
 from worker.network.guard import Guard, GuardRefused
 
-MAX_SHOWN_BYTES = 200
-"""What an attempt tells of an answer's body. All of it, within the bounds of an answer, must be read before the next
-request on the connection."""
-
 _SLOW = (
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.BAD_GATEWAY,
@@ -42,6 +39,10 @@ _SLOW = (
 
 MAX_KEPT = 256
 """The most connections that are kept, to all servers together: those that were used last."""
+
+
+_template = cache(partial(prepared, headers={}))
+"""A request to an address, without its body: preparing it takes as long as all that is done for one event."""
 
 
 class WebhookSender:
@@ -103,7 +104,7 @@ class WebhookSender:
     def _post(
         self, endpoint: Endpoint, headers: Mapping[str, str], body: bytes, exchange: Exchange
     ) -> Answer:
-        request = with_body(prepared(endpoint.url, headers), body)
+        request = with_body(_template(endpoint.url), body, headers)
         client = self._client(str(request.url), endpoint.ca_file, exchange.guard)
         opened = client.send(request, exchange)
         # The status decides. A body that is cut short or comes slowly changes nothing.
@@ -149,7 +150,7 @@ def _answered(answer: Answer, seconds: float, unix_seconds: int) -> Attempt:
 
 def _shown(answer: Answer) -> bytes:
     coding = answer.headers.get("content-encoding", "identity").strip().lower()
-    return answer.beginning(MAX_SHOWN_BYTES) if coding == "identity" else b""
+    return answer.beginning(READ_BYTES) if coding == "identity" else b""
 
 
 def _headers(event_id: str, unix_seconds: int, signature: str, sequence: int | None) -> dict[str, str]:

@@ -8,6 +8,8 @@ from typing import Any, cast
 import requests
 from urllib3.util import parse_url
 
+_NO_HEADERS: Mapping[str, str] = {}
+
 
 class UnusableAddress(ValueError):
     """The URL cannot be called."""
@@ -26,11 +28,16 @@ def prepared(url: str, headers: Mapping[str, str]) -> requests.PreparedRequest:
     return request
 
 
-def with_body(template: requests.PreparedRequest, body: bytes) -> requests.PreparedRequest:
-    """Copy `template` with a body. The library's own copy takes ten times as long, and preparing again even longer."""
+def with_body(
+    template: requests.PreparedRequest, body: bytes, headers: Mapping[str, str] = _NO_HEADERS
+) -> requests.PreparedRequest:
+    """Copy `template` with a body and further `headers`.
+
+    The library's own copy takes ten times as long, and preparing again even longer.
+    """
     request = requests.PreparedRequest()
     request.method, request.url, request.body = template.method, template.url, body
-    fields: Any = {**template.headers, "Content-Length": str(len(body))}
+    fields: Any = {**template.headers, **headers, "Content-Length": str(len(body))}
     request.headers = fields
     return request
 
