@@ -21,6 +21,7 @@ from ops.bench import (
     parking,
     release,
     stalls,
+    webhooks,
 )
 from ops.bench.contenders import CONTENDERS
 from ops.bench.trial import Case
@@ -80,6 +81,10 @@ def _stalls(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 def _division(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return division.measure(asked.jobs, asked.broker)
+
+
+def _webhooks(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    return webhooks.measure(asked.deliveries, asked.rounds, asked.events, asked.waiting)
 
 
 def _environments(_: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -160,6 +165,12 @@ COMMANDS = (
         Option("--calls", 2000, "N", "that hang at once; default 2000"),
         Option("--seconds", 30, "S", "until they are given up; default 30"),
         BROKER,
+    )),
+    Command("webhooks", _webhooks, "deliveries per second and their cost, and endpoints that hang beside others", (
+        Option("--deliveries", 10_000, "N", "that wait for one endpoint; default 10000"),
+        Option("--rounds", 3, "N", "default 3"),
+        Option("--events", 500, "N", "for a good endpoint, alone and beside the others; default 500"),
+        Option("--waiting", 1000, "N", "deliveries at each endpoint that hangs; default 1000"),
     )),
     Command("environments", _environments, "make the peers' environments and nothing else"),
 )  # fmt: skip
