@@ -115,7 +115,10 @@ def test_port_in_use_stops_the_start_with_one_line(make_stack: MakeStack, how: s
 def test_open_files_that_calls_need_are_allowed_or_missed_at_once(
     make_stack: MakeStack, tmp_path: Path
 ) -> None:
-    """A low limit is raised as far as may be; where that is too little the start fails, and no call does later."""
+    """A low limit is raised as far as may be; where that is too little the start fails, and no call does later.
+
+    Webhooks get what is left.
+    """
     stack = make_stack(CONCURRENCY="400", METRICS_PORT=str(free_port()))
     few, many = (["sh", "-c", f'ulimit -Sn 256; ulimit -Hn {most}; exec "$@"', "sh"] for most in (500, 900))
     refused = Worker(COMMANDS["run"], stack.environ, tmp_path / "few.log", spawn=partial(spawn, prefix=few))
@@ -125,7 +128,9 @@ def test_open_files_that_calls_need_are_allowed_or_missed_at_once(
     stack.workers.append(worker)
     worker.wait_until_ready()
     limits = Path(f"/proc/{worker.process.pid}/limits").read_text()
-    assert re.search(r"Max open files\s+600\s+900", limits)
+    assert re.search(r"Max open files\s+900\s+900", limits)
+    (told,) = worker.told("webhooks.fewer_places")
+    assert (told["places"], told["wished"]) == (200, 2048)
 
 
 def test_workers_that_differ_in_their_port_share_the_work(make_stack: MakeStack, provider: StandIn) -> None:

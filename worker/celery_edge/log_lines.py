@@ -32,9 +32,9 @@ def tell_start(settings: Settings, accounts: Sequence[str], *, places: int) -> N
 
 
 def tell_fewer_webhooks(places: int, wished: int) -> None:
-    """Log `webhooks.fewer_places` if the limit of open files allows fewer deliveries in flight than the setting."""
+    """Log `webhooks.fewer_places` if the limit of open files (`ulimit -n`) allows fewer than WEBHOOKS_IN_FLIGHT."""
     if places < wished:
-        log.warning("webhooks.fewer_places", places=places, WEBHOOKS_IN_FLIGHT=wished, limit="ulimit -n")
+        log.warning("webhooks.fewer_places", places=places, wished=wished)
 
 
 def tell_end(left: Left, seconds: float) -> None:

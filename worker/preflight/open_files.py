@@ -6,8 +6,8 @@ import resource
 
 from worker.errors import ConfigurationError
 
-OTHER_FILES = 200
-"""Open files other than those of calls and webhooks: connections to Redis and the broker, logs, libraries."""
+OTHER_FILES = 300
+"""Other open files: the connections that webhooks keep, those to Redis and the broker, logs, libraries."""
 
 LEAST_WEBHOOKS = 16
 """Webhook deliveries whose files are among the others."""
@@ -19,9 +19,9 @@ def check(calls: int) -> None:
     Each call has a connection, and connections are kept. Without this check a low limit would look like a provider that
     cannot be reached.
     """
-    hard = _hard()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = calls + OTHER_FILES
-    if hard is not None and hard < needed:
+    if hard != resource.RLIM_INFINITY and hard < needed:
         raise ConfigurationError(
             f"CONCURRENCY: {calls} needs {needed} open files, but the limit is {hard}; "
             "lower it or raise the limit (ulimit -n, LimitNOFILE)"
@@ -35,17 +35,8 @@ def allow(calls: int, webhooks: int) -> int:
     """
     check(calls)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    fitting = webhooks
-    if (most := _hard()) is not None:
-        fitting = min(webhooks, max(most - calls - OTHER_FILES, LEAST_WEBHOOKS))
-
-    needed = calls + OTHER_FILES + webhooks
+    others = calls + OTHER_FILES
+    needed = others + webhooks if hard == resource.RLIM_INFINITY else min(others + webhooks, hard)
     if soft != resource.RLIM_INFINITY and soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed if most is None else min(needed, most), hard))
-    return fitting
-
-
-def _hard() -> int | None:
-    """The most open files to which the limit may be raised, or None if there is no limit."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return None if hard == resource.RLIM_INFINITY else hard
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    return max(needed - others, min(webhooks, LEAST_WEBHOOKS))

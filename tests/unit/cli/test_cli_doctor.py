@@ -120,7 +120,7 @@ def test_value_that_is_not_valid_is_shown_only_where_it_can_be_no_secret(
 
 def test_limit_of_open_files_is_judged_as_at_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More calls in flight than this machine lets a process open files for is a failed check (D8)."""
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 300))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 400))
     found = {finding.name: finding for finding in files.check(_settings(tmp_path, CONCURRENCY="101"))}
     assert found["open files"].grade is Grade.FAIL and "CONCURRENCY" in found["open files"].text
     assert "open files" not in {
