@@ -1,7 +1,7 @@
 """A queue of one program's own on exchange `results`. It gets a copy of each event while that program runs.
 
-On AMQP it is exclusive: the broker removes it together with the connection. On Redis it is a list that expires if
-nobody looks at it, and workers put nothing into a list that is gone (`broker/redis_outbound.py`).
+It is removed if nobody looks at it for a while. On AMQP it is also exclusive: the broker removes it together with the
+connection. On Redis it is a list, and workers put nothing into a list that is gone (`broker/redis_outbound.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from worker.broker.queues import RESULTS_EXCHANGE, is_listener, listener
 from worker.errors import BrokerUnavailable
 
 LIFE_MS = 60_000
-"""How long a list in Redis outlives the last look at it. Longer than an attempt at a webhook takes."""
+"""How long a queue outlives the last look at it. Longer than an attempt at a webhook takes."""
 
 MAX_TAKEN = 1000
 _PLACEHOLDER = "null"
@@ -33,9 +33,11 @@ class OwnQueue:
     a program that was killed stays.
     """
 
-    def __init__(self, broker_url: str, *, timeouts: Timeouts = TIMEOUTS) -> None:
-        self._queue = listener()
+    def __init__(self, broker_url: str, *, life_ms: int = LIFE_MS, timeouts: Timeouts = TIMEOUTS) -> None:
+        """It is removed if `take` was not called for `life_ms`."""
         self._link = Link(broker_url, [], timeouts=timeouts)
+        self._queue = listener(life_ms=None if self._link.is_redis else life_ms)
+        self._life_ms = life_ms
         try:
             with broker_errors("a queue for the events cannot be made"):
                 self._make()
@@ -46,7 +48,7 @@ class OwnQueue:
     def take(self) -> list[bytes]:
         """Return the bodies of the events that have come since the last call, oldest first, and remove them.
 
-        Raises BrokerUnavailable, also if the queue is gone because nobody called for a minute.
+        Raises BrokerUnavailable, also if the queue is gone because this was not called for `life_ms`.
         """
         with broker_errors("the events cannot be read"):
             messages = self._in_list() if self._link.is_redis else self._in_queue()
@@ -70,7 +72,7 @@ class OwnQueue:
     def _make_list(self) -> None:
         with self._link.redis_client() as client, client.pipeline() as pipeline:
             pipeline.rpush(self._queue.name, _PLACEHOLDER)
-            pipeline.pexpire(self._queue.name, LIFE_MS)
+            pipeline.pexpire(self._queue.name, self._life_ms)
             pipeline.execute()
 
     def _remove_abandoned(self) -> None:
@@ -87,7 +89,7 @@ class OwnQueue:
         with self._link.redis_client() as client, client.pipeline() as pipeline:
             pipeline.lrange(name, 0, -2)
             pipeline.ltrim(name, -1, -1)
-            pipeline.pexpire(name, LIFE_MS)
+            pipeline.pexpire(name, self._life_ms)
             rows, _, exists = pipeline.execute()
         if not exists:
             raise BrokerUnavailable("the queue for the events is gone: start again")

@@ -46,8 +46,14 @@ RESULTS = _durable("results", RESULTS_EXCHANGE, "#")
 _LISTENERS = "results.listen."
 
 
-def listener(name: str | None = None) -> Queue:
-    """Return a queue for the events of calls that lives no longer than its one reader, by default with a new name."""
+def listener(name: str | None = None, life_ms: int | None = None) -> Queue:
+    """Return a queue for the events of calls that lives no longer than its one reader, by default with a new name.
+
+    RabbitMQ also removes it if it was not read for `life_ms`. Do not set that on Redis: kombu would then let all
+    bindings of the exchange expire, also those that other programs made.
+    """
+    # A quorum queue cannot be exclusive.
+    arguments = {"x-queue-type": "classic"} | ({"x-expires": life_ms} if life_ms is not None else {})
     return Queue(
         name or f"{_LISTENERS}{uuid.uuid4().hex}",
         RESULTS_EXCHANGE,
@@ -55,8 +61,7 @@ def listener(name: str | None = None) -> Queue:
         durable=False,
         exclusive=True,
         auto_delete=True,
-        # A quorum queue cannot be exclusive.
-        queue_arguments={"x-queue-type": "classic"},
+        queue_arguments=arguments,
     )
 
 
