@@ -35,6 +35,12 @@ def example_accounts() -> Path:
     return next((path for path in candidates if path.is_file()), candidates[0])
 
 
+def _operator(name: str) -> str:
+    if not (name.isprintable() and len(name) <= 64):
+        raise ValueError("is not a name of a person; allowed is 1 to 64 printable characters")
+    return name
+
+
 def _whole(least: int, most: int) -> BeforeValidator:
     rule = f"allowed is a whole number from {least} to {most}"
 
@@ -204,6 +210,13 @@ class Settings(BaseModel):
         alias="LEDGER_RETENTION",
         description="Seconds for which the record of an ended job is kept and its id is remembered. The default is 7 "
         "days.",
+    )
+
+    operator: Annotated[str, AfterValidator(_operator)] | None = Field(
+        None,
+        alias="CALLWORKER_OPERATOR",
+        description="Name of the person for the audit trail. Unset: the user who ran `sudo`, else the user of the "
+        "command.",
     )
 
     @classmethod

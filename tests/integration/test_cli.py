@@ -160,9 +160,12 @@ def test_ended_job_tells_its_event(run: Run, ledger: RedisLedger) -> None:
 def test_ended_job_tells_of_its_webhooks(run: Run, client: redis.Redis, ledger: RedisLedger) -> None:
     """The state, the attempts and the last answer of each delivery, in both forms; nothing without webhooks."""
     (lease,) = admit(ledger, "told")
-    settle(ledger, lease)
     assert view(run, "told")["webhooks"] == [] and "webhooks" not in run("job", "told").stdout
+    settle(ledger, lease)
+    (real,) = view(run, "told")["webhooks"]
+    assert (real["state"], real["sequence"], real["why"]) == ("waiting", 1, None)
     record, at = f"{keys.prefix_of('acme')}job:told", "2026-11-22T08:15:30.123Z"
+    client.hdel(record, f"hook:{real['endpoint']}")
     client.hset(record, "hook:orders", "7 delivered 2 200 1795335330123")
     client.hset(record, "hook:0a1b2c3d4e5f", "31 waiting 0 - 1795335330123")
     first = {
@@ -322,6 +325,65 @@ def test_hold_of_an_unknown_account_is_wrong_usage(run: Run) -> None:
     result = run("accounts", "hold", "nobody")
     assert result.exit_code == 2
     assert "it has acme" in result.stderr
+
+
+def acts(run: Run, *options: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(run("audit", "--json", *options).stdout)
+    return found
+
+
+def test_acts_are_on_the_audit_trail(run: Run, client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who, what, to what and why, newest first; no PIN or number of a letter that was sent again."""
+    assert run("audit").stdout == "no acts on the audit trail\n"
+    monkeypatch.setenv("CALLWORKER_OPERATOR", "Ada")
+    run("accounts", "hold", "acme", "--reason", "invoice open")
+    run("accounts", "resume", "acme", "--why", "paid; tell +1 212 555 0123")
+    letters = RedisDeadLetters(client)
+    letters.bury("takes keyword arguments only", Source.CELERY, b"x", job_id="task-1")
+    letters.bury("id: is required", Source.STREAM, JOB)
+    first, second = json.loads(run("dead", "list", "--json").stdout)
+    given = (f"--set=phone={PHONE}", f"--set=code={PIN}", "--set=id=again", "--set=ref=")
+    assert run("dead", "replay", first["id"], *given).exit_code == 0
+    run("dead", "drop", second["id"], "--why", "spam")
+    told = acts(run)
+    assert [(act["act"], act["account"], act["job"]) for act in told] == [
+        ("dead drop", None, "task-1"), ("dead replay", "acme", "again"),
+        ("accounts resume", "acme", None), ("accounts hold", "acme", None),
+    ]  # fmt: skip
+    assert [act["why"] for act in told] == ["spam", None, "paid; tell *******0123", "invoice open"]
+    assert told[1]["detail"] == {"letter": first["id"], "set": "phone, code, id, ref"}
+    assert {act["who"] for act in told} == {"Ada"}
+    assert len(acts(run, "--since", "1h", "--most", "2")) == 2
+    assert "Ada@" in run("audit").stdout and "accounts hold" in run("audit").stdout
+
+
+@pytest.mark.parametrize("command", [("accounts", "hold", "acme"), ("dead", "drop", "x")])
+def test_act_that_cannot_be_noted_is_not_done(
+    run: Run, client: redis.Redis, command: tuple[str, ...]
+) -> None:
+    """The command ends with 1 before it changes anything."""
+    RedisDeadLetters(client).bury("id: is required", Source.STREAM, JOB)
+    (letter,) = json.loads(run("dead", "list", "--json").stdout)
+    client.set(keys.AUDIT, "mine")
+    result = run(*(letter["id"] if word == "x" else word for word in command))
+    assert result.exit_code == 1 and "callworker:audit" in result.stderr
+    (count,) = json.loads(run("accounts", "--json").stdout)
+    assert count["held"] is None and RedisDeadLetters(client).count() == 1
+
+
+def test_rotation_is_on_the_audit_trail_or_refused(
+    run: Run, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While no Redis answers nothing is rotated, unless the operator does without an entry."""
+    (hook,) = json.loads(run("webhooks", "list", "--json").stdout)
+    told = json.loads(run("webhooks", "rotate", hook["endpoint"], "--why", "leaked", "--json").stdout)
+    (act,) = acts(run)
+    assert (act["act"], act["endpoint"], act["why"]) == ("webhooks rotate", hook["endpoint"], "leaked")
+    assert told["secret"][6:] not in json.dumps(act)
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+    refused = run("webhooks", "rotate", hook["endpoint"])
+    assert refused.exit_code == 1 and "nothing was rotated" in refused.stderr
+    assert run("webhooks", "rotate", hook["endpoint"], "--no-audit").exit_code == 0
 
 
 def test_accounts_show_limits_and_backlog(run: Run, ledger: RedisLedger) -> None:

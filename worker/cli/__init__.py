@@ -3,6 +3,8 @@
 program    the command group, which turns every error into one line and an exit status
 failures   the line that a person reads when a command fails
 ending     signals that end a command
+audited    puts acts of operators on the audit trail
+moments    times and spans as people write them
 output     lines and tables for people, JSON for machines
 places     the addresses of the store and the broker
 demo/      `callworker demo`: the whole path, checked from outside
@@ -24,6 +26,7 @@ job        `callworker job`: the state of one job
 accounts   `callworker accounts`: limits and backlog; hold and resume
 webhooks/  `callworker webhooks`: waiting deliveries, the secrets that sign them, and events for a receiver on trial
 dead       `callworker dead`: messages that no event can answer
+audit      `callworker audit`: what operators did
 doctor/    `callworker doctor`: checks the settings and everything that they point to
 """
 
@@ -42,6 +45,7 @@ COMMANDS = {
     "accounts": "Show limits and backlog; hold or resume an account.",
     "webhooks": "Show waiting deliveries; rotate secrets; try a receiver.",
     "dead": "Show, replay or drop messages that no event could answer.",
+    "audit": "Show who did what by commands, when, and why.",
     "doctor": "Check the settings and everything they point to.",
 }
 

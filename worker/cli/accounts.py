@@ -10,6 +10,7 @@ import click
 import redis
 
 from worker.cli import places
+from worker.cli.audited import Trail, why_option
 from worker.cli.output import console, example, json_option, print_json, say, span, table
 from worker.core.accounts import Account
 from worker.core.records import AccountCount
@@ -46,31 +47,37 @@ def command(ctx: click.Context, as_json: bool) -> None:
 @command.command("hold", epilog=example("callworker accounts hold acme --reason 'invoice open'"))
 @click.argument("name")
 @click.option("--reason", default="", help="A note that is shown together with the hold.")
-def hold(name: str, reason: str) -> None:
+@why_option
+def hold(name: str, reason: str, why: str) -> None:
     """Stop all calls of account NAME until `resume`. Jobs are still accepted, wait, and may expire."""
-    why = f"{OPERATOR_HOLD}: {' '.join(reason.split())}" if reason.strip() else OPERATOR_HOLD
-    with _store(name) as client:
-        changed = holds.hold(client, name, why)
-    say(f"{name} is held ({why})" if changed else f"{name} was held already ({why})")
+    told = f"{OPERATOR_HOLD}: {' '.join(reason.split())}" if reason.strip() else OPERATOR_HOLD
+    with _store(name, "hold", why or reason) as client:
+        changed = holds.hold(client, name, told)
+    say(f"{name} is held ({told})" if changed else f"{name} was held already ({told})")
 
 
 @command.command("resume", epilog=example("callworker accounts resume acme"))
 @click.argument("name")
-def resume(name: str) -> None:
+@why_option
+def resume(name: str, why: str) -> None:
     """End the hold on account NAME, whether an operator or the worker set it."""
-    with _store(name) as client:
+    with _store(name, "resume", why) as client:
         changed = holds.resume(client, name)
     say(f"{name} is resumed" if changed else f"{name} was not held")
 
 
 @contextmanager
-def _store(name: str) -> Iterator[redis.Redis]:
-    """Open the store for a change to account `name`. Raises UsageError if the accounts file has no such account."""
+def _store(name: str, act: str, why: str) -> Iterator[redis.Redis]:
+    """Open the store for a change to account `name`, which is put on the audit trail.
+
+    Raises UsageError if the accounts file has no such account.
+    """
     settings = Settings.from_env()
     with places.store(settings) as client:
         accounts = places.accounts(settings)
         if name not in accounts:
             raise click.UsageError(f"no account {name!r} in the accounts file; it has {', '.join(accounts)}")
+        Trail(client, settings, why).note(f"accounts {act}", account=name)
         yield client
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from worker.cli import places
+from worker.cli.audited import Trail, why_option
 from worker.cli.given import hidden, parse_given
 from worker.cli.output import console, example, json_option, print_json, say, table
 from worker.cli.served import accounts_at_hand, unserved
@@ -69,7 +70,8 @@ def show(letter_id: str, as_json: bool) -> None:
     metavar="FIELD=VALUE",
     help="Correct a field, or give it again. For the value -, you are asked for it without echo.",
 )
-def replay(letter_id: str, given: tuple[str, ...]) -> None:
+@why_option
+def replay(letter_id: str, given: tuple[str, ...], why: str) -> None:
     """Send the job of a dead letter again and drop the letter.
 
     A letter keeps neither the PIN nor the phone number, so give both with --set, together with a correct value for each
@@ -80,10 +82,12 @@ def replay(letter_id: str, given: tuple[str, ...]) -> None:
     from worker.producer import Producer
 
     settings = Settings.from_env()
-    with _letters() as letters:
-        letter = _found(letters, letter_id)
-        job = _job(settings, _corrected(letter, given))
+    with places.store(settings) as client:
+        letters = RedisDeadLetters(client)
+        job = _job(settings, _corrected(_found(letters, letter_id), given))
         with Producer(places.broker(settings)) as producer:
+            trail, detail = Trail(client, settings, why), {"letter": letter_id, "set": _names(given)}
+            trail.note("dead replay", account=job.account, job=job.id, detail=detail)
             producer.enqueue(job)
         letters.drop(letter_id)
     say(f"sent as job {job.id}")
@@ -91,12 +95,17 @@ def replay(letter_id: str, given: tuple[str, ...]) -> None:
 
 @command.command("drop", epilog=example("callworker dead drop 5f2c01aa"))
 @click.argument("letter_ids", metavar="LETTER...", nargs=-1, required=True)
-def drop(letter_ids: tuple[str, ...]) -> None:
+@why_option
+def drop(letter_ids: tuple[str, ...], why: str) -> None:
     """Drop dead letters. They cannot be restored."""
-    with _letters() as letters:
+    settings = Settings.from_env()
+    with places.store(settings) as client:
+        letters, trail = RedisDeadLetters(client), Trail(client, settings, why)
         for letter_id in letter_ids:
-            if not letters.drop(letter_id):
-                raise click.ClickException(f"no dead letter {letter_id}")
+            letter = _found(letters, letter_id)
+            detail = {"letter": letter_id, "source": letter.source, "reason": letter.reason}
+            trail.note("dead drop", job=letter.job_id, detail=detail)
+            letters.drop(letter_id)
             say(f"dropped {letter_id}")
 
 
@@ -132,6 +141,11 @@ def _corrected(letter: DeadLetter, given: tuple[str, ...]) -> dict[str, Any]:
         raise click.UsageError(f"a dead letter does not keep `{name}`: give it with --set {name}=…")
     own_id = {"id": letter.job_id} if letter.job_id else {}
     return {name: value for name, value in (own_id | fields | assigned).items() if value != ""}
+
+
+def _names(given: tuple[str, ...]) -> str:
+    """The names of the fields that were given, without their values."""
+    return ", ".join(text.partition("=")[0] for text in given)
 
 
 def _assignment(text: str) -> tuple[str, str]:

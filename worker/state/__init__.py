@@ -18,6 +18,7 @@ refused_results  a broker that refuses events: one relay finds out, no worker di
 holds            holds that an operator sets and ends
 deliveries       the lanes of webhook endpoints
 dead_letters     messages that no event can answer
+audit            what operators did by commands
 suspects         messages that may have crashed a worker
 file_ids         the secret from which ids of file lines are made
 census           counts of what waits

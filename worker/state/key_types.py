@@ -27,6 +27,7 @@ _OF_ALL = {
     keys.FILES: "hash",
     keys.FILE_IDS: "string",
     keys.DEAD: "list",
+    keys.AUDIT: "list",
     keys.DEAD_BYTES: "string",
     keys.REFUSAL: "string",
 }

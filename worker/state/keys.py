@@ -6,6 +6,7 @@ from worker.core.shards import SHARDS, shard_of
 
 DEAD = "callworker:dead"
 DEAD_BYTES = "{callworker:dead}:bytes"
+AUDIT = "callworker:audit"
 FILES = "callworker:files"
 REFUSAL = "callworker:results-refused"
 SUSPECT = "callworker:suspect:"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
 from tests.unit.cli.conftest import Run, one_line
 from worker.cli.doctor import exposure, files
@@ -55,6 +56,16 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     for name, value in {"ACCOUNTS_FILE": str(found.accounts), "REDIS_URL": "redis://r", **secrets}.items():
         monkeypatch.setenv(name, value)
     return found
+
+
+@pytest.fixture
+def run(run: Run) -> Run:
+    """Runs one command line; a rotation without the audit trail, which is in Redis."""
+
+    def invoke(*args: str) -> Result:
+        return run(*args, *(["--no-audit"] if "rotate" in args else []))
+
+    return invoke
 
 
 def test_rotation_writes_the_new_secret_beside_the_old_one(run: Run, place: Place) -> None:

@@ -15,6 +15,13 @@ from worker.settings import Settings
 
 ENVIRONMENT, DEFAULT = "environment", "default"
 
+_UNSET = {
+    "amqp_queue_type": "the broker's own",
+    "proxstop_ca_file": "none",
+    "operator": "the user of the command",
+}
+"""What holds for settings that have no value."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -58,10 +65,8 @@ def _followed(field: str, settings: Settings) -> tuple[str, str]:
     """The value of a setting that is not set, and its source."""
     if field == "broker_url" and not settings.embedded:
         return mask_url(address.broker_url(settings)), f"{DEFAULT} (REDIS_URL)"
-    if field == "amqp_queue_type":
-        return "the broker's own", DEFAULT
-    if field == "proxstop_ca_file":
-        return "none", DEFAULT
+    if field in _UNSET:
+        return _UNSET[field], DEFAULT
     try:
         embedded = {
             "broker_url": address.broker_url,

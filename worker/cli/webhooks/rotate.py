@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from worker.cli import places
+from worker.cli import moments, places
+from worker.cli.audited import Trail, why_option
 from worker.cli.output import example, json_option, print_json, say
 from worker.cli.webhooks import named
 from worker.configuration import secret_files
@@ -20,21 +20,17 @@ from worker.configuration.replacing import rewrite
 from worker.configuration.signing_secrets import (
     SigningSecret,
     Version,
-    moment,
     new_secret,
     signing_secret,
     written_moment,
 )
 from worker.configuration.textfiles import UnreadableFile
 from worker.core.endpoints import Endpoint
-from worker.errors import ConfigurationError
+from worker.errors import ConfigurationError, StoreUnavailable, WrongKey
 from worker.settings import Settings
 
 NEW = "_NEW"
 """What the name of a variable gets for the new secret, and loses again at the next rotation."""
-
-_SPAN = re.compile(r"([1-9][0-9]{0,5})([mhd])")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @click.command(
@@ -54,20 +50,31 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
     type=click.Choice([version.value for version in Version]),
     help="The kind of secret, for an endpoint with both.",
 )
+@click.option(
+    "--no-audit", is_flag=True, help="Rotate without an entry on the audit trail, as while Redis is away."
+)
+@why_option
 @json_option
-def command(endpoint: str, until: str, signature: str | None, as_json: bool) -> None:
+def command(
+    endpoint: str, until: str, signature: str | None, no_audit: bool, why: str, as_json: bool
+) -> None:
     """Make a new secret of 32 bytes for an endpoint. Until the time given, the old secret signs beside it.
 
     ENDPOINT is a name or hash that `callworker webhooks list` shows, or ACCOUNT/NAME. If the endpoint has a
     `secret_file`, write the secret to it; running workers notice that. Otherwise print what to set in the workers'
     environment. Refuse while an earlier rotation is under way.
+
+    The audit trail is in Redis. If no Redis answers, nothing is rotated, unless with --no-audit.
     """
-    account, hook = named.endpoint(places.accounts(Settings.from_env()), endpoint)
-    end, version = _end(until), _version(hook, signature)
+    settings = Settings.from_env()
+    account, hook = named.endpoint(places.accounts(settings), endpoint)
+    end, version = moments.future(until, "--until"), _version(hook, signature)
     try:
         secret = signing_secret(new_secret(version), "")
     except NotACredential as error:
         raise ConfigurationError(f"{version.value} {error}") from None
+    if not no_audit:
+        _note(settings, why, account, hook, {"signature": version.value, "old_until": written_moment(end)})
     told = {
         "account": account,
         "endpoint": hook.key,
@@ -81,18 +88,15 @@ def command(endpoint: str, until: str, signature: str | None, as_json: bool) -> 
         _print(told)
 
 
-def _end(text: str) -> datetime:
-    now = datetime.now(UTC)
-    span = _SPAN.fullmatch(text)
+def _note(settings: Settings, why: str, account: str, hook: Endpoint, detail: dict[str, Any]) -> None:
     try:
-        end = now + timedelta(**{_UNITS[span[2]]: int(span[1])}) if span else moment(text)
-    except (NotACredential, OverflowError):
-        raise click.UsageError(
-            "--until must be a span such as 24h or 7d, or a time such as 2026-12-01T09:00:00Z"
-        ) from None
-    if end <= now:
-        raise click.UsageError("--until must be a time in the future")
-    return end
+        with places.store(settings) as client:
+            trail = Trail(client, settings, why)
+            trail.note("webhooks rotate", account=account, endpoint=hook.key, detail=detail)
+    except (StoreUnavailable, WrongKey) as error:
+        raise StoreUnavailable(
+            f"{error}; nothing was rotated (--no-audit rotates without an entry)"
+        ) from error
 
 
 def _version(hook: Endpoint, given: str | None) -> Version:
