@@ -10,11 +10,14 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from ops.reference.tables import code, codes, table
-from worker.telemetry.metrics import SHARED, Metrics
+from worker.core.endpoints import Endpoint
+from worker.telemetry.metrics import Metrics
+from worker.telemetry.shared_metrics import SHARED
 from worker.telemetry.shared_state import SharedState
 
 PREFIX = "callworker_"
-OPEN_LABELS = {"account", "key", "loop", "queue", "version"}
+EXAMPLE = Endpoint(url="https://hooks.example.com/orders", name="orders", secret_env=("SECRET",))
+OPEN_LABELS = {"account", "endpoint", "key", "loop", "queue", "version"}
 """Labels whose values are not a fixed set: they are described in the page's text."""
 
 
@@ -50,10 +53,10 @@ def _labels(family: Metric) -> dict[str, list[str]]:
 def _filled() -> Metrics:
     """All metrics, each with at least one series."""
     metrics = Metrics()
-    metrics.initialise(["acme"])
+    metrics.initialise(["acme"], [("acme", EXAMPLE)])
     metrics.wrong_keys.labels("calls")
     metrics.loop_failures.labels("relay")
-    metrics.registry.register(SharedState(metrics, lambda: [], lambda: 0, lambda: {"calls": 0}))
+    metrics.registry.register(SharedState(metrics, list, list, int, lambda: {"calls": 0}))
     return metrics
 
 

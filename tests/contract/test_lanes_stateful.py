@@ -102,8 +102,15 @@ class LanesMachine(RuleBasedStateMachine):
         assert set(lanes.values()) | set(self.over.values()) <= {1}
         assert not lanes.keys() & self.over.keys()
         assert self.lanes.pending() == sum(count_pending(client).values()) == sum(lanes.values())
+        assert lanes.keys() == set(self._open())
         for key, places in PLACES.items():
             assert flying[key] == int(client.hget(f"{SHARD}hook:acme|{key}", "inflight") or 0) <= places
+
+    def _open(self) -> Iterator[tuple[str, str]]:
+        """The deliveries whose ages are told."""
+        for hook in HOOKS:
+            found: Any = self.lanes.client.zrange(f"{SHARD}hook-open:acme|{hook.key}", 0, -1)
+            yield from ((hook.key, job.decode()) for job in found)
 
     @invariant()
     def numbers_have_no_gap(self) -> None:

@@ -44,7 +44,10 @@ THERE = f"acme|{HOOK.key}"
 PENDING = (("pending", "acme"), ("hook-pending", THERE))
 HOOK_NAMES = (
     *("hooks", "hook-leases", "hook-pending"),
-    *(f"{name}:{THERE}" for name in ("hook", "hook-lane", "hook-log", "hook-lost", "hook-tries")),
+    *(
+        f"{name}:{THERE}"
+        for name in ("hook", "hook-lane", "hook-open", "hook-log", "hook-lost", "hook-tries")
+    ),
 )
 LONG = "é" * 255
 NAMES = (

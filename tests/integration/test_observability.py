@@ -33,6 +33,14 @@ TYPES = {
     "webhook_attempts": ("counter", {"account", "result"}),
     "webhook_attempt_seconds": ("histogram", set()),
     "webhook_pending": ("gauge", {"account"}),
+    "webhook_endpoint_attempts": ("counter", {"account", "endpoint", "result"}),
+    "webhook_delivery_seconds": ("histogram", {"account", "endpoint"}),
+    "webhook_endpoint_pending": ("gauge", {"account", "endpoint"}),
+    "webhook_endpoint_oldest_pending_seconds": ("gauge", {"account", "endpoint"}),
+    "webhook_endpoint_breaker_open": ("gauge", {"account", "endpoint"}),
+    "webhook_endpoint_disabled": ("gauge", {"account", "endpoint", "reason"}),
+    "webhook_endpoint_success_ratio": ("gauge", {"account", "endpoint"}),
+    "webhook_given_up": ("counter", {"account", "endpoint", "reason"}),
     "results_unpublished": ("gauge", set()),
     "calls_in_flight": ("gauge", set()),
     "queue_depth": ("gauge", {"queue"}),
@@ -56,6 +64,14 @@ COUNTED: list[tuple[str, Labels, float]] = [
     ("duplicates_total", {"account": "acme"}, 1),
     ("webhook_attempts_total", {"account": "acme", "result": "delivered"}, 6),
     ("webhook_attempt_seconds_count", {}, 6),
+    ("webhook_endpoint_attempts_total", {"account": "acme", "endpoint": "orders", "result": "delivered"}, 6),
+    ("webhook_delivery_seconds_count", {"account": "acme", "endpoint": "orders"}, 6),
+    ("webhook_endpoint_success_ratio", {"account": "acme", "endpoint": "orders"}, 1),
+    ("webhook_endpoint_pending", {"account": "acme"}, 0),
+    ("webhook_endpoint_oldest_pending_seconds", {"account": "acme"}, 0),
+    ("webhook_endpoint_breaker_open", {"account": "acme"}, 0),
+    ("webhook_endpoint_disabled", {"account": "acme"}, 0),
+    ("webhook_given_up_total", {"account": "acme"}, 0),
     ("jobs_waiting", {"account": "slow", "reason": "rate_limit"}, 4),
     ("jobs_waiting", {"account": "poor", "reason": "held"}, 1),
     ("account_held", {"account": "poor", "reason": "NO_POINTS"}, 1),
@@ -103,7 +119,7 @@ class Scene:
 def scene(tmp_path_factory: pytest.TempPathFactory, own_redis: RedisServer) -> Iterator[Scene]:
     folder, url = tmp_path_factory.mktemp("stack"), own_redis.url
     with Receiver() as receiver, StandIn(script) as provider:
-        hook = local_hook(f"{receiver.url}/hook", secret_env="HOOK")
+        hook = local_hook(f"{receiver.url}/hook", secret_env="HOOK", name="orders")
         accounts: dict[str, dict[str, Any]] = {
             "acme": {"rate": "200/s", "burst": 100, "webhooks": [hook]},
             "slow": {"rate": "1/h"},

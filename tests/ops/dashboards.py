@@ -21,12 +21,19 @@ def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from panels(panel) if panel["type"] == "row" else [panel]
 
 
-def dashboard_queries(account: str = ".*", rate_interval: str = "1m", time_range: str = "1h") -> list[str]:
+def dashboard_queries(
+    account: str = ".*", endpoint: str = ".*", rate_interval: str = "1m", time_range: str = "1h"
+) -> list[str]:
     """Every panel's PromQL over all dashboards, without repeats, ready to be sent to a Prometheus.
 
-    `account` is a regular expression; the other two are PromQL durations.
+    `account` and `endpoint` are regular expressions; the other two are PromQL durations.
     """
-    values = {"$account": account, "$__rate_interval": rate_interval, "$__range": time_range}
+    values = {
+        "$account": account,
+        "$endpoint": endpoint,
+        "$__rate_interval": rate_interval,
+        "$__range": time_range,
+    }
     queries: dict[str, None] = {}
     for dashboard in dashboards().values():
         for panel in panels(dashboard):

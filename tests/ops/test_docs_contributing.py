@@ -52,7 +52,7 @@ def test_files_and_folders_that_are_named_exist() -> None:
 def test_names_in_the_code_are_still_there() -> None:
     """Each name that a step says to extend is found in the code."""
     for file, name in (
-        ("worker/telemetry/metrics.py", "SHARED:"),
+        ("worker/telemetry/shared_metrics.py", "SHARED:"),
         ("worker/telemetry/metrics.py", "def initialise("),
         ("worker/telemetry/labels.py", "PROVIDER_CODES ="),
         ("worker/telemetry/labels.py", "HOLD_REASONS ="),

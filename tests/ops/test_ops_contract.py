@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from enum import StrEnum
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -20,19 +20,21 @@ from worker.provider.client import CallResult
 from worker.sandbox.behaviours import TABLE
 from worker.settings import Settings
 from worker.state.dead_letters import DeadLetter
-from worker.telemetry.labels import RetryReason
+from worker.telemetry.labels import DISABLED_REASONS, GIVEN_UP_REASONS, RetryReason
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = (ROOT / "docs/reference/contract.md").read_text(encoding="utf-8")
 PAGES = re.compile(r"\b(?:docs|ops)/[\w/-]+\.(?:md|json|yaml)\b")
-LABELS: dict[str, type[StrEnum]] = {
+LABELS: dict[str, Iterable[str]] = {
     "`source`": Source,
     "`status`": Status,
     "`result` of `provider_requests_total`": CallResult,
-    "`result` of `webhook_attempts_total`": AttemptResult,
+    "`result` of `webhook_attempts_total` and `webhook_endpoint_attempts_total`": AttemptResult,
     "`oddity`": Oddity,
     "`reason` of `retries_total`": RetryReason,
     "`reason` of `job_wait_seconds` and `jobs_waiting`": Reason,
+    "`reason` of `webhook_endpoint_disabled`": DISABLED_REASONS,
+    "`reason` of `webhook_given_up_total`": GIVEN_UP_REASONS,
 }
 
 

@@ -33,7 +33,8 @@ def test_dashboard_uses_the_data_source_that_the_reader_picks(name: str) -> None
 
 def test_queries_are_complete() -> None:
     """Every variable is filled in, and none of the queries is asked twice."""
-    queries = dashboard_queries(account="acme|globex", rate_interval="15s", time_range="5m")
+    queries = dashboard_queries("acme|globex", "orders", rate_interval="15s", time_range="5m")
     assert len(queries) == len(set(queries)) > 20
     assert not [query for query in queries if "$" in query]
     assert any('account=~"acme|globex"' in query and "[15s]" in query for query in queries)
+    assert any('account=~"acme|globex", endpoint=~"orders"' in query for query in queries)

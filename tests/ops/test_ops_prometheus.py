@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.reference.metrics import EXAMPLE
 from tests.ops.dashboards import dashboard_queries
 from tests.processes import absent
 from worker.telemetry.metrics import Metrics
@@ -35,9 +36,9 @@ def promtool() -> str:
 def exported() -> dict[str, list[dict[str, str]]]:
     """Every sample that a worker exports, by its name, as the labels it comes with."""
     metrics = Metrics()
-    metrics.initialise(["acme"])
+    metrics.initialise(["acme"], [("acme", EXAMPLE)])
     metrics.loop_failures.labels("relay")
-    metrics.registry.register(SharedState(metrics, lambda: [], lambda: 0, lambda: {"calls": 0}))
+    metrics.registry.register(SharedState(metrics, list, list, int, lambda: {"calls": 0}))
     samples: dict[str, list[dict[str, str]]] = {}
     for family in metrics.registry.collect():
         for sample in family.samples:
@@ -88,7 +89,7 @@ def test_every_metric_named_in_ops_is_exported(exported: dict[str, list[dict[str
 
 def test_every_label_asked_for_is_exported(exported: dict[str, list[dict[str, str]]]) -> None:
     """A rule or panel that picks series by a label's value picks a value that the metric can take."""
-    for query in [ALERTS, *dashboard_queries(account="acme")]:
+    for query in [ALERTS, *dashboard_queries(account="acme", endpoint=EXAMPLE.key)]:
         for metric, matchers in MATCHERS.findall(query):
             for label, values in MATCHER.findall(matchers):
                 known = {labels[label] for labels in exported[metric] if label in labels}

@@ -9,7 +9,8 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from worker import __version__
-from worker.core.records import AccountCount, Reason
+from worker.core.endpoints import Endpoint
+from worker.core.records import AccountCount, EndpointCount, Reason
 from worker.errors import (
     AccountProblem,
     BrokerUnavailable,
@@ -24,6 +25,8 @@ from worker.telemetry.metrics import Metrics
 from worker.telemetry.shared_state import KEPT_SECONDS, SharedState
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+ORDERS = Endpoint(url="https://hooks.example.com/orders", name="orders", secret_env=("A",))
 
 CONTRACT = {
     "jobs_accepted_total": {"account", "source"},
@@ -43,6 +46,14 @@ CONTRACT = {
     "webhook_attempts_total": {"account", "result"},
     "webhook_attempt_seconds_count": set(),
     "webhook_pending": {"account"},
+    "webhook_endpoint_attempts_total": {"account", "endpoint", "result"},
+    "webhook_delivery_seconds_count": {"account", "endpoint"},
+    "webhook_endpoint_pending": {"account", "endpoint"},
+    "webhook_endpoint_oldest_pending_seconds": {"account", "endpoint"},
+    "webhook_endpoint_breaker_open": {"account", "endpoint"},
+    "webhook_endpoint_disabled": {"account", "endpoint", "reason"},
+    "webhook_endpoint_success_ratio": {"account", "endpoint"},
+    "webhook_given_up_total": {"account", "endpoint", "reason"},
     "results_unpublished": set(),
     "calls_in_flight": set(),
     "queue_depth": {"queue"},
@@ -62,6 +73,7 @@ class Shared:
 
     def __init__(self) -> None:
         self.counts: Sequence[AccountCount] | Exception = ()
+        self.endpoints: Sequence[EndpointCount] = ()
         self.unpublished = 0
         self.depths: Mapping[str, int] | Exception = {"calls": 0}
         self.now, self.asked = 100.0, 0
@@ -85,12 +97,17 @@ def shared() -> Shared:
 
 @pytest.fixture
 def metrics(shared: Shared) -> Metrics:
-    """Metrics for accounts acme and beta, with shared state."""
+    """Metrics for accounts acme and beta, with shared state; acme has a webhook."""
     metrics = Metrics()
-    metrics.initialise(["acme", "beta"])
+    metrics.initialise(["acme", "beta"], [("acme", ORDERS)])
     metrics.registry.register(
         SharedState(
-            metrics, shared.read_accounts, lambda: shared.unpublished, shared.read_depths, lambda: shared.now
+            metrics,
+            shared.read_accounts,
+            lambda: shared.endpoints,
+            lambda: shared.unpublished,
+            shared.read_depths,
+            lambda: shared.now,
         )
     )
     return metrics
@@ -184,6 +201,7 @@ def test_shared_state_is_read_at_each_scrape(metrics: Metrics, shared: Shared) -
         count("acme", held=3, oldest=12.5, hold="NO_POINTS"),
         count("beta", hold="operator", pending=2),
     ]
+    shared.endpoints = [EndpointCount("acme", "orders", pending=4)]
     shared.unpublished = 7
     shared.depths = {"calls": 5, "results": 0}
     samples = scrape(metrics)
@@ -195,6 +213,7 @@ def test_shared_state_is_read_at_each_scrape(metrics: Metrics, shared: Shared) -
     assert value(samples, "account_held", account="acme", reason="INVALID_KEY") == 0
     assert value(samples, "account_held", account="beta", reason="operator") == 1
     assert value(samples, "webhook_pending", account="beta") == 2
+    assert value(samples, "webhook_endpoint_pending", account="acme", endpoint="orders") == 4
     assert value(samples, "results_unpublished") == 7
     assert value(samples, "queue_depth", queue="calls") == 5
     assert value(samples, "store_up") == value(samples, "broker_up") == 1
@@ -224,6 +243,8 @@ def test_scrape_goes_on_without_the_store(metrics: Metrics, shared: Shared, erro
         "oldest_waiting_seconds",
         "account_held",
         "webhook_pending",
+        "webhook_endpoint_pending",
+        "webhook_given_up_total",
         "results_unpublished",
     }
     assert not absent & names(samples) and {"queue_depth", "jobs_finished_total"} <= names(samples)

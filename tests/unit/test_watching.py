@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,12 +11,22 @@ from redis.exceptions import AuthenticationError
 from structlog.testing import capture_logs
 
 from tests.doubles.gates import OpenGate
+from worker.core.endpoints import Endpoint
 from worker.core.events import Status
 from worker.core.jobs import Job
 from worker.core.ports import Gate
 from worker.core.records import Due, Foreign, Lease, Reason, Seen, Slot, Source, Standing
 from worker.core.retry import Tally
-from worker.delivery.ports import Attempt, AttemptResult
+from worker.delivery.ports import (
+    Attempt,
+    AttemptResult,
+    Conclusion,
+    Delivery,
+    Destination,
+    Effect,
+    Health,
+    Verdict,
+)
 from worker.errors import (
     AccountProblem,
     BrokerUnavailable,
@@ -29,22 +40,27 @@ from worker.errors import (
 )
 from worker.http.oddities import Oddity
 from worker.provider.client import CallResult
+from worker.telemetry.counting import CountingProvider
 from worker.telemetry.metrics import Metrics
-from worker.telemetry.watching import CountingProvider, Watching
+from worker.telemetry.watching import Watching
 
 JOB = Job.parse({"id": "job-1", "account": "acme", "country": "1", "phone": "2125555555", "code": "7391"})
+
+
+ORDERS = Endpoint(url="https://hooks.example.com/orders", name="orders", secret_env=("A",))
+DELIVERY = Delivery(0, Destination("acme", "orders"), "job-1", "evt_1", b"{}", 2, 7, finished_at_us=1_000_000)
 
 
 @pytest.fixture
 def metrics() -> Metrics:
     metrics = Metrics()
-    metrics.initialise(["acme"])
+    metrics.initialise(["acme"], [("acme", ORDERS)])
     return metrics
 
 
 @pytest.fixture
 def watching(metrics: Metrics) -> Watching:
-    return Watching(metrics)
+    return Watching(metrics, unix_clock=lambda: 31.5)
 
 
 def count(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -226,6 +242,58 @@ def test_requests_and_attempts_are_counted_in_silence(metrics: Metrics, watching
     assert count(metrics, "webhook_attempt_seconds_sum") == 0.25
     assert count(metrics, "results_published_total") == 3
     assert (count(metrics, "last_progress_timestamp_seconds") or 0) > 1_700_000_000
+
+
+def delivered(delivery: Delivery = DELIVERY) -> Conclusion:
+    return Conclusion(
+        delivery, Verdict.DELIVERED, "200", Health.GOOD, attempt=Attempt(AttemptResult.DELIVERED, 0.25)
+    )
+
+
+def test_delivery_is_timed_from_the_event_to_its_2xx(metrics: Metrics, watching: Watching) -> None:
+    """At its endpoint, however many attempts it took; a clock that is behind Redis' makes no negative time."""
+    with capture_logs() as lines:
+        watching.webhook_concluded("orders", delivered(), Effect(recorded=True))
+        watching.webhook_concluded(
+            "orders", delivered(replace(DELIVERY, finished_at_us=32_000_000)), Effect(recorded=True)
+        )
+    assert lines == []
+    labels = {"account": "acme", "endpoint": "orders"}
+    assert count(metrics, "webhook_endpoint_attempts_total", result="delivered", **labels) == 2
+    assert count(metrics, "webhook_delivery_seconds_sum", **labels) == 30.5
+    assert count(metrics, "webhook_delivery_seconds_bucket", le="0.05", **labels) == 1
+    assert count(metrics, "webhook_delivery_seconds_count", **labels) == 2
+
+
+def test_delivery_that_another_worker_concluded_is_timed_there(metrics: Metrics, watching: Watching) -> None:
+    """The request was made and counts; the delivery is counted by the worker whose conclusion is on record."""
+    watching.webhook_concluded("orders", delivered(), Effect(recorded=False))
+    labels = {"account": "acme", "endpoint": "orders"}
+    assert count(metrics, "webhook_endpoint_attempts_total", result="delivered", **labels) == 1
+    assert count(metrics, "webhook_delivery_seconds_count", **labels) == 0
+
+
+def test_conclusion_without_a_2xx_is_no_delivery(metrics: Metrics, watching: Watching) -> None:
+    """A failed attempt counts by its result; a delivery that was only returned counts nowhere."""
+    failed = Conclusion(DELIVERY, Verdict.AGAIN, "500", attempt=Attempt(AttemptResult.REFUSED, 0.25, 500))
+    watching.webhook_concluded("orders", failed, Effect(recorded=True))
+    watching.webhook_concluded(
+        "orders", Conclusion(DELIVERY, Verdict.RETURNED, "slot"), Effect(recorded=True)
+    )
+    labels = {"account": "acme", "endpoint": "orders"}
+    counts = [
+        count(metrics, "webhook_endpoint_attempts_total", result=result, **labels) for result in AttemptResult
+    ]
+    assert sum(filter(None, counts)) == 1
+    assert count(metrics, "webhook_endpoint_attempts_total", result="refused", **labels) == 1
+    assert count(metrics, "webhook_delivery_seconds_count", **labels) == 0
+
+
+def test_endpoint_that_is_not_in_the_file_is_counted_as_other(metrics: Metrics, watching: Watching) -> None:
+    """A name from elsewhere makes no series of its own."""
+    watching.webhook_concluded("0a1b2c3d4e5f", delivered(), Effect(recorded=True))
+    labels = {"account": "acme", "endpoint": "other"}
+    assert count(metrics, "webhook_endpoint_attempts_total", result="delivered", **labels) == 1
 
 
 @pytest.mark.parametrize("cause", [None, *Cause])

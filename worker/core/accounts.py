@@ -139,6 +139,10 @@ class Accounts(Mapping[str, Account]):
     def __len__(self) -> int:
         return len(self._accounts)
 
+    def endpoints(self) -> list[tuple[str, Endpoint]]:
+        """Return each webhook of all accounts, with its account's name."""
+        return [(name, hook) for name, account in self.items() for hook in account.webhooks]
+
     @cached_property
     def digest(self) -> str:
         """A short hash of the contents. Comments, order and values equal to the default do not change it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import ClassVar, NamedTuple
 
@@ -181,6 +182,26 @@ class Standing(NamedTuple):
     newest: bool
     returned: bool
     files: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointCount:
+    """What is on its way to one endpoint, and the endpoint's health. `endpoint` is one of `Endpoint.keys`.
+
+    `pending` is the number of deliveries that wait or are in flight, and `oldest_seconds` how long the oldest of them
+    has been on its way. `disabled` is why the endpoint is disabled, or empty. `delivered` and `failed` count the
+    attempts of the last five minutes. `given_up` counts by reason the deliveries that were ever given up.
+    """
+
+    account: str
+    endpoint: str
+    pending: int = 0
+    oldest_seconds: float = 0.0
+    breaker_open: bool = False
+    disabled: str = ""
+    delivered: int = 0
+    failed: int = 0
+    given_up: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,17 @@
 """Reports what a worker does: logs, metrics and health.
 
-logs          log lines, all of them redacted
-outlet        writes text to a file descriptor that may not be read
-metrics       every metric of the program
-labels        label values that no other room has: codes of the provider, reasons of a hold and of a further request
-watching      Watching: each fact as one log line and the metrics that count it; CountingProvider
-outages       the servers that are away, and which failures are news
-shared_state  the state of all workers, as gauges
-readiness     why no job gets through at the moment
-health        /metrics, /livez and /readyz
-pages         a small HTTP server that slow clients cannot block
-threads       names of threads for the system's tools
+logs            log lines, all of them redacted
+outlet          writes text to a file descriptor that may not be read
+metrics         every metric of a process
+labels          label values that no other room has: codes of the provider, reasons of a hold and of a further request
+watching        Watching: each fact as one log line and the metrics that count it
+counting        CountingProvider: requests to the provider that are in flight
+outages         the servers that are away, and which failures are news
+shared_metrics  every metric that describes all workers together
+shared_state    reads and fills them
+endpoint_state  fills those of webhook endpoints
+readiness       why no job gets through at the moment
+health          /metrics, /livez and /readyz
+pages           a small HTTP server that slow clients cannot block
+threads         names of threads for the system's tools
 """

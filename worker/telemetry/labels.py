@@ -20,6 +20,15 @@ OPERATOR_HOLD = "operator"
 HOLD_REASONS = ("INVALID_KEY", "NO_POINTS", OPERATOR_HOLD, UNKNOWN_CODE)
 """The usual reasons of a hold: the codes of class "account", or an operator's command. Their gauges begin at 0."""
 
+OTHER_ENDPOINT = "other"
+"""The label of endpoints that the accounts file does not have."""
+OTHER_REASON = "other"
+DISABLED_REASONS = ("gone", "asked", "failing", "operator")
+"""Why an endpoint is disabled. Their gauges begin at 0."""
+GUARD = "guard"
+GIVEN_UP_REASONS = ("attempts_spent", GUARD, "proxy", "disabled", OTHER_REASON)
+"""Why a delivery is given up. All rules of the guard, `guard_RULE`, are one. Their counts begin at 0."""
+
 
 class RetryReason(StrEnum):
     """The reason of a further request. PROVIDER_WISH means that the provider said how long to wait."""

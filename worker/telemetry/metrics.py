@@ -1,9 +1,9 @@
 """Declares every metric of the program, with its help text and labels, as a list for operators.
 
 Names begin with `callworker_`, and times are in seconds. All labels have closed sets of values; the values of `account`
-are the names in the accounts file and "(unknown)". Counters and histograms count in this process and start at 0 for
-every account. The gauges of `worker.telemetry.shared_state` describe all workers together and are the same at each, so
-aggregate them with `max`, not `sum`.
+are the names in the accounts file and "(unknown)", those of `endpoint` the names of its webhooks and "other". The
+metrics here count in this process, and their series start at 0. Those of `worker.telemetry.shared_metrics` describe all
+workers together.
 """
 
 from __future__ import annotations
@@ -23,15 +23,21 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.core import GaugeMetricFamily
 
 from worker import __version__
+from worker.core.endpoints import Endpoint
 from worker.core.events import Status
 from worker.core.records import Reason, Source
 from worker.delivery.ports import AttemptResult
 from worker.http.oddities import Oddity
 from worker.provider.client import CallResult
-from worker.telemetry.labels import PROVIDER_CODES, UNKNOWN_ACCOUNT, UNKNOWN_CODE, RetryReason
+from worker.telemetry.labels import (
+    OTHER_ENDPOINT,
+    PROVIDER_CODES,
+    UNKNOWN_ACCOUNT,
+    UNKNOWN_CODE,
+    RetryReason,
+)
 
 Metric = TypeVar("Metric", Counter, Histogram)
 
@@ -39,24 +45,8 @@ EXCHANGE_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 60)
 """Buckets for one HTTP exchange. The provider usually takes a second; its time limit is 15 s unless set otherwise."""
 WAIT_SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 """Buckets for a job's wait or whole life, up to an hour. A job expires after 600 s by default."""
-
-
-SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
-    "jobs_waiting": ("Shared: jobs that wait in a lane, by reason.", ("account", "reason")),
-    "oldest_waiting_seconds": ("Shared: how long the oldest waiting job has waited.", ("account",)),
-    "account_held": ("Shared: 1 while the account is held for this reason.", ("account", "reason")),
-    "webhook_pending": ("Shared: webhook deliveries that wait for their next attempt.", ("account",)),
-    "results_unpublished": ("Shared: events that the results queue has not confirmed yet.", ()),
-    "queue_depth": ("Shared: messages in a queue of the broker that no worker has taken yet.", ("queue",)),
-    "store_up": ("1 if Redis answered this scrape.", ()),
-    "broker_up": ("1 if the broker answered this scrape.", ()),
-}
-
-
-def shared_gauge(name: str) -> GaugeMetricFamily:
-    """Return an empty gauge of the shared state, to be filled during one scrape."""
-    text, labels = SHARED[name]
-    return GaugeMetricFamily(f"callworker_{name}", text, labels=labels)
+DELIVERY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60, 600, 3600, 21600, 86400, 270000)
+"""Buckets from an event to a 2xx answer, which may come at once or to the last attempt, after 75 h."""
 
 
 class Labelled(Generic[Metric]):
@@ -79,6 +69,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.provider_codes = frozenset({*PROVIDER_CODES, *provider_codes})
         self._accounts: frozenset[str] = frozenset()
+        self._endpoints: dict[tuple[str, str], str] = {}
         self._declare_process()
         self._declare_jobs()
         self._declare_times()
@@ -185,10 +176,32 @@ class Metrics:
         self.webhook_attempt_seconds = self._histogram(
             "webhook_attempt_seconds", "One webhook request, until its answer.", EXCHANGE_SECONDS
         )
+        self.webhook_endpoint_attempts = self._counters(
+            "webhook_endpoint_attempts",
+            "Webhook requests of an endpoint, by how they ended.",
+            "account",
+            "endpoint",
+            "result",
+        )
+        self.webhook_delivery_seconds = self._histograms(
+            "webhook_delivery_seconds",
+            "From a job's end to the 2xx answer of the endpoint; for a replay too.",
+            DELIVERY_SECONDS,
+            "account",
+            "endpoint",
+        )
 
-    def initialise(self, accounts: Iterable[str]) -> None:
-        """Use the accounts' names as the values of the label `account`, and start each series at 0."""
+    def initialise(self, accounts: Iterable[str], endpoints: Iterable[tuple[str, Endpoint]] = ()) -> None:
+        """Use the names as values of the labels `account` and `endpoint`, and start each series at 0.
+
+        `endpoints` has each webhook with its account's name.
+        """
         self._accounts = frozenset(accounts)
+        self._endpoints = {(name, key): hook.key for name, hook in endpoints for key in hook.keys}
+        for labels in self.endpoint_labels():
+            self.webhook_delivery_seconds.labels(*labels)
+            for result in AttemptResult:
+                self.webhook_endpoint_attempts.labels(*labels, result)
         for name in self.account_labels():
             for counter in (self.duplicates, self.conflicts, self.leases_lost, self.job_seconds):
                 counter.labels(name)
@@ -217,6 +230,14 @@ class Metrics:
     def account(self, name: str) -> str:
         """Return the label for an account: its name if the accounts file has it, else "(unknown)"."""
         return name if name in self._accounts else UNKNOWN_ACCOUNT
+
+    def endpoint_labels(self) -> list[tuple[str, str]]:
+        """Return the labels `account` and `endpoint` of each webhook in the accounts file."""
+        return sorted({(account, name) for (account, _), name in self._endpoints.items()})
+
+    def endpoint(self, account: str, key: str) -> tuple[str, str]:
+        """Return the labels `account` and `endpoint`: "other" for an endpoint that the accounts file does not have."""
+        return self.account(account), self._endpoints.get((account, key), OTHER_ENDPOINT)
 
     def code(self, code: str) -> str:
         """Return the label for a provider's error code: the code if it is a known one, else "unknown"."""

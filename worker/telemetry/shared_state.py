@@ -1,4 +1,4 @@
-"""The state that all workers share, as gauges read from the store and the broker when Prometheus asks."""
+"""The state that all workers share, as metrics read from the store and the broker when Prometheus asks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import structlog
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
-from worker.core.records import AccountCount, Reason
+from worker.core.records import AccountCount, EndpointCount, Reason
 from worker.errors import BrokerUnavailable, StoreUnavailable
+from worker.telemetry.endpoint_state import of_endpoints
 from worker.telemetry.labels import HOLD_REASONS, OPERATOR_HOLD
-from worker.telemetry.metrics import Metrics, shared_gauge
+from worker.telemetry.metrics import Metrics
+from worker.telemetry.shared_metrics import filled
 
 KEPT_SECONDS = 1.0
 
@@ -26,9 +28,9 @@ class SharedState:
     """A Prometheus collector. Register it in the registry of `metrics`.
 
     `unpublished` returns the number of events that the results queue has not confirmed, `depths` the messages by queue.
-    `accounts` and `unpublished` may raise StoreUnavailable, `depths` BrokerUnavailable. The series that depend on it
-    are then missing from the scrape, and `callworker_store_up` or `callworker_broker_up` is 0. Answers and failures are
-    kept for a second, however many scrapes there are.
+    `depths` may raise BrokerUnavailable, the others StoreUnavailable. The series that depend on it are then missing
+    from the scrape, and `callworker_store_up` or `callworker_broker_up` is 0. Answers and failures are kept for a
+    second, however many scrapes there are.
 
     Known weakness: a scrape takes as long as both readers together, so each must give up well before Prometheus does
     (10 s).
@@ -38,12 +40,13 @@ class SharedState:
         self,
         metrics: Metrics,
         accounts: Callable[[], Sequence[AccountCount]],
+        endpoints: Callable[[], Sequence[EndpointCount]],
         unpublished: Callable[[], int],
         depths: Callable[[], Mapping[str, int]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._metrics = metrics
-        self._store = _Kept("store", lambda: (accounts(), unpublished()), clock)
+        self._store = _Kept("store", lambda: (accounts(), endpoints(), unpublished()), clock)
         self._broker = _Kept("broker", depths, clock)
 
     def describe(self) -> list[Metric]:
@@ -52,34 +55,40 @@ class SharedState:
 
     def collect(self) -> Iterator[Metric]:
         stored, depths = self._store.get(), self._broker.get()
-        yield _filled("store_up", [((), float(stored is not None))])
-        yield _filled("broker_up", [((), float(depths is not None))])
+        yield filled("store_up", [((), float(stored is not None))])
+        yield filled("broker_up", [((), float(depths is not None))])
         if stored is not None:
             yield from self._of_store(*stored)
         if depths is not None:
-            yield _filled("queue_depth", [((queue,), float(depth)) for queue, depth in depths.items()])
+            yield filled("queue_depth", [((queue,), float(depth)) for queue, depth in depths.items()])
 
-    def _of_store(self, counts: Sequence[AccountCount], unpublished: int) -> Iterator[Metric]:
-        """Fill the gauges of the store. Accounts that share a label are added up; the oldest of their jobs counts."""
+    def _of_store(
+        self, counts: Sequence[AccountCount], endpoints: Sequence[EndpointCount], unpublished: int
+    ) -> Iterator[Metric]:
+        yield from self._of_accounts(counts)
+        yield from of_endpoints(self._metrics, endpoints)
+        yield filled("results_unpublished", [((), float(unpublished))])
+
+    def _of_accounts(self, counts: Sequence[AccountCount]) -> Iterator[Metric]:
+        """Fill the gauges of accounts. Those that share a label are added up; the oldest of their jobs counts."""
         reasons = [(name, str(reason)) for name in self._names() for reason in Reason]
         waiting = (
             ((self._label(one.name), str(reason)), count)
             for one in counts
             for reason, count in one.waiting.items()
         )
-        yield _filled("jobs_waiting", _summed(reasons, waiting).items())
+        yield filled("jobs_waiting", _summed(reasons, waiting).items())
         oldest = dict.fromkeys(self._names(), 0.0)
         for one in counts:
             oldest[self._label(one.name)] = max(one.oldest_seconds, oldest[self._label(one.name)])
-        yield _filled("oldest_waiting_seconds", (((name,), seconds) for name, seconds in oldest.items()))
+        yield filled("oldest_waiting_seconds", (((name,), seconds) for name, seconds in oldest.items()))
         held = {
             (self._label(one.name), self._hold_reason(one.hold)) for one in counts if one.hold is not None
         }
         usual = {(name, reason) for name in self._names() for reason in HOLD_REASONS}
-        yield _filled("account_held", [(pair, float(pair in held)) for pair in sorted(usual | held)])
+        yield filled("account_held", [(pair, float(pair in held)) for pair in sorted(usual | held)])
         pending = (((self._label(one.name),), one.pending) for one in counts)
-        yield _filled("webhook_pending", _summed([(name,) for name in self._names()], pending).items())
-        yield _filled("results_unpublished", [((), float(unpublished))])
+        yield filled("webhook_pending", _summed([(name,) for name in self._names()], pending).items())
 
     def _hold_reason(self, code: str) -> str:
         """Return the label for a hold. An operator's hold is `operator`, which the operator's own words may follow."""
@@ -126,10 +135,3 @@ def _summed(
     for key, count in counts:
         totals[key] = totals.get(key, 0.0) + count
     return totals
-
-
-def _filled(name: str, values: Iterable[tuple[tuple[str, ...], float]]) -> GaugeMetricFamily:
-    gauge = shared_gauge(name)
-    for labels, value in values:
-        gauge.add_metric(labels, value)
-    return gauge

@@ -6,17 +6,16 @@ between are logged at DEBUG, because a busy worker takes a thousand of them per 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 
 import structlog
-from prometheus_client import Gauge
 
 from worker.core.events import Status, event_type
 from worker.core.jobs import Job
-from worker.core.ports import Gate, Provider
 from worker.core.records import Known, Lease, Reason, Source, Standing
 from worker.core.retry import Tally
-from worker.delivery.ports import Attempt
+from worker.delivery.ports import Attempt, Conclusion, Effect, Verdict
 from worker.errors import BrokerUnavailable, CallError, Misconfigured, Refused, StoreUnavailable, WrongKey
 from worker.http.oddities import Oddity
 from worker.network.causes import cause_of
@@ -40,9 +39,14 @@ class Watching:
     Thread-safe.
     """
 
-    def __init__(self, metrics: Metrics, back: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        back: Callable[[], None] = lambda: None,
+        unix_clock: Callable[[], float] = time.time,
+    ) -> None:
         """`back` is called when a store or broker that was away has answered one of several loops again."""
-        self._metrics, self._back = metrics, back
+        self._metrics, self._back, self._unix_clock = metrics, back, unix_clock
         # Bound once: structlog's lazy one costs as much, each time, as a line that is not written.
         self._log = structlog.get_logger(__name__).bind()
         self._outages = Outages()
@@ -150,7 +154,18 @@ class Watching:
         self._metrics.webhook_attempts.labels(self._metrics.account(account), attempt.result).inc()
         self._metrics.webhook_attempt_seconds.observe(attempt.seconds)
 
-    def webhook_concluded(self, endpoint: str, conclusion: object, effect: object) -> None: ...
+    def webhook_concluded(self, endpoint: str, conclusion: Conclusion, effect: Effect) -> None:
+        """Count the attempt at its endpoint, and the time from the event to a 2xx answer once that is on record.
+
+        Known weakness: the time is from Redis' clock to this machine's.
+        """
+        delivery, attempt = conclusion.delivery, conclusion.attempt
+        labels = self._metrics.endpoint(delivery.account, endpoint)
+        if attempt is not None:
+            self._metrics.webhook_endpoint_attempts.labels(*labels, attempt.result).inc()
+        if effect.recorded and conclusion.verdict is Verdict.DELIVERED:
+            seconds = self._unix_clock() - delivery.finished_at_us / 1_000_000
+            self._metrics.webhook_delivery_seconds.labels(*labels).observe(max(seconds, 0.0))
 
     def results_published(self, count: int) -> None:
         """Count events that the broker has confirmed."""
@@ -245,36 +260,3 @@ def _why(error: CallError) -> dict[str, str]:
     """Return the log fields for an error, with the cause if no answer came."""
     problem = {"problem": error.message}
     return problem if error.cause is None else {"cause": error.cause.value} | problem
-
-
-class CountingProvider:
-    """A Provider that counts the requests in flight, from the opening of the gate to their end."""
-
-    def __init__(self, provider: Provider, metrics: Metrics) -> None:
-        self._provider, self._gauge = provider, metrics.calls_in_flight
-
-    def place_call(self, job: Job, api_key: str, gate: Gate) -> str:
-        """Place the call, and count it while it is in flight."""
-        counting = _CountingGate(gate, self._gauge)
-        try:
-            return self._provider.place_call(job, api_key, counting)
-        finally:
-            counting.close()
-
-
-class _CountingGate:
-    """A gate that counts a request in `gauge` from the opening of the gate to `close`."""
-
-    def __init__(self, gate: Gate, gauge: Gauge) -> None:
-        self._gate, self._gauge, self._open = gate, gauge, False
-        self.connecting = gate.connecting
-
-    def opens(self) -> float | None:
-        closes = self._gate.opens()
-        self._open = True
-        self._gauge.inc()
-        return closes
-
-    def close(self) -> None:
-        if self._open:
-            self._gauge.dec()

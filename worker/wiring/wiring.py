@@ -14,6 +14,7 @@ from worker.core.accounts import Accounts
 from worker.core.ports import Provider
 from worker.core.settling import Settler
 from worker.core.verify import Calls, Overdue, Reception
+from worker.delivery.ports import Destination
 from worker.delivery.relay import Relay
 from worker.delivery.results import ResultsQueue
 from worker.engine.backlog import Backlog
@@ -47,11 +48,12 @@ from worker.state.outbox import RedisOutbox
 from worker.state.refused_results import RefusedResults
 from worker.state.suspects import RedisSuspects
 from worker.telemetry import outlet
+from worker.telemetry.counting import CountingProvider
 from worker.telemetry.health import HealthServer
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.readiness import Readiness
 from worker.telemetry.shared_state import SharedState
-from worker.telemetry.watching import CountingProvider, Watching
+from worker.telemetry.watching import Watching
 from worker.wiring.webhooks import Webhooks
 
 RELEASER, RELAY, COURIERS = "releaser", "relay", "couriers"
@@ -146,7 +148,7 @@ class Wiring:
     @cached_property
     def metrics(self) -> Metrics:
         metrics = Metrics(self.codes.classes)
-        metrics.initialise(self.accounts)
+        metrics.initialise(self.accounts, self.accounts.endpoints())
         outlet.count_dropped(metrics.log_lines_dropped.inc)
         return metrics
 
@@ -269,7 +271,9 @@ class Wiring:
         depths = QueueDepths(broker_url(self._settings), self._settings.amqp_queue_type, timeouts=timeouts)
         census, registry = Census(client), self.metrics.registry
         accounts = partial(census.accounts, list(self.accounts))
-        registry.register(SharedState(self.metrics, accounts, census.unpublished, depths.read))
+        known = [Destination(name, key) for name, hook in self.accounts.endpoints() for key in hook.keys]
+        endpoints = partial(census.endpoints, known)
+        registry.register(SharedState(self.metrics, accounts, endpoints, census.unpublished, depths.read))
         ready = Readiness(self.watchdog, lambda: self.backlog.refusal, client, depths.read)
         host, port = self._settings.metrics_host, self._settings.metrics_port
         return HealthServer(host, port, registry, self.watchdog.live, ready.problems)

@@ -6,6 +6,7 @@ local function hook_pending_key() return prefix .. 'hook-pending' end
 local function hook_leases_key() return prefix .. 'hook-leases' end
 local function hook_key(dest) return prefix .. 'hook:' .. dest end
 local function hook_lane_key(dest) return prefix .. 'hook-lane:' .. dest end
+local function hook_open_key(dest) return prefix .. 'hook-open:' .. dest end
 local function hook_log_key(dest) return prefix .. 'hook-log:' .. dest end
 local function hook_lost_key(dest) return prefix .. 'hook-lost:' .. dest end
 local function hook_tries_key(dest) return prefix .. 'hook-tries:' .. dest end
@@ -28,7 +29,7 @@ local WARNS_AT, FAILS_FOR = {[50] = true, [70] = true, [90] = true}, 5 * DAY
 local function ms() return math.floor(TIME / 1000) end
 
 local function check_endpoint(dest)
-  check('ZCARD', hooks_key(), hook_lane_key(dest))
+  check('ZCARD', hooks_key(), hook_lane_key(dest), hook_open_key(dest))
   check('HLEN', hook_key(dest), PENDING, hook_pending_key())
 end
 
@@ -108,6 +109,7 @@ local function send_to(dest, id, attempt)
     end
   end
   redis.call('ZADD', hook_lane_key(dest), int(NOW), id .. '|' .. attempt)
+  redis.call('ZADD', hook_open_key(dest), int(ms()), id)
   count_in(hook_pending_key(), dest, 1)
   if not redis.call('HGET', hook, 'disabled') then
     redis.call('ZADD', hooks_key(), 'LT', int(NOW), dest)
@@ -155,6 +157,7 @@ local function over(e, id, sequence, state, attempts, why)
   local key = job_key(id)
   count_in(PENDING, e.account, -1)
   count_in(hook_pending_key(), e.dest, -1)
+  redis.call('ZREM', hook_open_key(e.dest), id)
   local finished, retention = unpack(redis.call('HMGET', key, 'finished', 'retention'))
   -- The record may be gone: an operator may delete keys.
   if not finished then return end
@@ -166,6 +169,7 @@ local function over(e, id, sequence, state, attempts, why)
     redis.call('ZADD', lost, int(ms()), id)
     redis.call('ZREMRANGEBYSCORE', lost, '-inf', int(ms() - KEPT))
     redis.call('ZREMRANGEBYRANK', lost, 0, -MOST_LOST - 1)
+    redis.call('HINCRBY', hook_key(e.dest), 'lost:' .. why, 1)
   end
   redis.call('HSET', key, 'hook:' .. e.key, standing(sequence, state, attempts, why), 'retention', int(retention))
   if redis.call('HINCRBY', key, 'open', -1) <= 0 then

@@ -1,0 +1,62 @@
+"""Declares the metrics of the state that all workers share, with their help texts and labels.
+
+They are the same at each worker, so aggregate them with `max`, not `sum`. `worker.telemetry.shared_state` fills them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+SharedMetric = CounterMetricFamily | GaugeMetricFamily
+
+SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "jobs_waiting": ("Shared: jobs that wait in a lane, by reason.", ("account", "reason")),
+    "oldest_waiting_seconds": ("Shared: how long the oldest waiting job has waited.", ("account",)),
+    "account_held": ("Shared: 1 while the account is held for this reason.", ("account", "reason")),
+    "webhook_pending": ("Shared: webhook deliveries that wait for their next attempt.", ("account",)),
+    "webhook_endpoint_pending": (
+        "Shared: webhook deliveries of the endpoint that wait or are in flight.",
+        ("account", "endpoint"),
+    ),
+    "webhook_endpoint_oldest_pending_seconds": (
+        "Shared: how long the oldest of these has been on its way, since its event or its replay.",
+        ("account", "endpoint"),
+    ),
+    "webhook_endpoint_breaker_open": (
+        "Shared: 1 while the endpoint's breaker is open and only a probe now and then is sent.",
+        ("account", "endpoint"),
+    ),
+    "webhook_endpoint_disabled": (
+        "Shared: 1 while the endpoint is disabled for this reason.",
+        ("account", "endpoint", "reason"),
+    ),
+    "webhook_endpoint_success_ratio": (
+        "Shared: share of the attempts of the last five minutes that were answered with 2xx; NaN without any.",
+        ("account", "endpoint"),
+    ),
+    "webhook_given_up_total": (
+        "Shared: webhook deliveries that were given up, by reason.",
+        ("account", "endpoint", "reason"),
+    ),
+    "results_unpublished": ("Shared: events that the results queue has not confirmed yet.", ()),
+    "queue_depth": ("Shared: messages in a queue of the broker that no worker has taken yet.", ("queue",)),
+    "store_up": ("1 if Redis answered this scrape.", ()),
+    "broker_up": ("1 if the broker answered this scrape.", ()),
+}
+
+
+def _empty(name: str) -> SharedMetric:
+    """Return an empty metric of the shared state, to be filled during one scrape. A name in `_total` is a counter's."""
+    text, labels = SHARED[name]
+    kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+    return kind(f"callworker_{name}", text, labels=labels)
+
+
+def filled(name: str, values: Iterable[tuple[Sequence[str], float]]) -> SharedMetric:
+    """Return the metric with a series for each of `values`: the values of its labels, and its own."""
+    metric = _empty(name)
+    for labels, value in values:
+        metric.add_metric(labels, value)
+    return metric
