@@ -148,6 +148,17 @@ def test_only_the_allowed_addresses_of_a_name_are_connected_to(
     assert (attempt.result, attempt.rule) == (AttemptResult.GUARDED, "private")
 
 
+def test_name_has_a_bounded_number_of_addresses(
+    sender: WebhookSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To check thousands of them would hold up all other deliveries, so the first ones count."""
+    endpoint = local_endpoint(
+        "http://hooks.example.com:9", secret_env=("S",), allow_networks=["127.0.0.1/32"]
+    )
+    resolve(monkeypatch, ["10.0.0.1"] * addresses.MAX_ADDRESSES + ["127.0.0.1"] * 5000)
+    assert sender.send(endpoint, "evt_1", BODY, 1).rule == "private"
+
+
 def test_name_that_changes_between_two_lookups_reaches_nothing(
     sender: WebhookSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:

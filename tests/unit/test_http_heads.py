@@ -5,17 +5,19 @@ from __future__ import annotations
 import http.client
 import io
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic, sleep
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.http.answer import MAX_INTERIM_ANSWERS, Answer
+from worker.http.answer import FREE_READS, GATHER_SECONDS, MAX_INTERIM_ANSWERS, MAX_LINES, Answer
 from worker.http.heads import Headers
 from worker.http.oddities import Oddity
-from worker.http.phases import Exchange, Phase, TooLarge
+from worker.http.phases import MAX_ANSWER_BYTES, Exchange, Phase, TooLarge
 
 MAX_BYTES = 100
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -64,11 +66,62 @@ def test_blank_lines_before_the_status_line_are_skipped(blank: bytes) -> None:
 
 
 def test_blank_lines_alone_are_no_answer() -> None:
-    """They end with the connection, or with what an answer may have in bytes."""
+    """They end with the connection, or with what an answer may have in lines."""
     with pytest.raises(http.client.RemoteDisconnected), begun(b"\r\n" * 3):
         pass
-    with pytest.raises(TooLarge), begun(b"\r\n" * 40_000):
+    with pytest.raises(http.client.HTTPException, match="too many lines"), begun(b"\r\n" * 40_000):
         pass
+
+
+def test_lines_of_all_heads_together_are_bounded() -> None:
+    """Interim answers with long headers cost a server few bytes, and this program a lot of time."""
+    interim = b"HTTP/1.1 103 X\n" + b"a:\n" * 98 + b"\n"
+    with pytest.raises(http.client.HTTPException, match="too many lines"), begun(interim * 21 + OK + b"\r\n"):
+        pass
+
+
+@pytest.mark.parametrize("rest", [b"1\r\nx\r\n" * MAX_LINES, b"0\r\n" + b"a:\n" * MAX_LINES])
+def test_lines_of_chunks_are_bounded(rest: bytes) -> None:
+    """Neither chunks of one byte nor an endless trailer keep the thread busy that reads all answers."""
+    with (
+        begun(CHUNKED + rest) as (answer, _),
+        pytest.raises(http.client.HTTPException, match="too many lines"),
+    ):
+        answer.body(MAX_ANSWER_BYTES)
+
+
+def test_bytes_that_drip_are_gathered() -> None:
+    """A server that sends each byte alone has a few reads free, and then few in a second, so that it costs little."""
+    here, there = socket.socketpair()
+    exchange = Counting(30, 30)
+    exchange.start_sending()
+    with here, there:
+        here.setblocking(False)
+        there.sendall(OK + b"Content-Length: 2000\r\n\r\n")
+        dripping = threading.Thread(target=drip, args=(there, 2000))
+        dripping.start()
+        begun_at = monotonic()
+        assert Answer(here, exchange).body(2000) == b"x" * 2000
+        seconds = monotonic() - begun_at
+        dripping.join()
+    # The event loop may wake a little too early.
+    assert exchange.reads <= FREE_READS + 2 + 2 * seconds / GATHER_SECONDS
+
+
+class Counting(Exchange):
+    """Counts the reads of its answer."""
+
+    reads = 0
+
+    def take(self, count: int) -> None:
+        self.reads += 1
+        super().take(count)
+
+
+def drip(sock: socket.socket, count: int) -> None:
+    for _ in range(count):
+        sock.send(b"x")
+        sleep(0.0002)
 
 
 def test_one_interim_answer_too_many_is_an_error() -> None:

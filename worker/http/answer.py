@@ -19,9 +19,14 @@ from typing import Any
 from worker.http.heads import Headers
 from worker.http.oddities import Oddity
 from worker.http.phases import Exchange, Phase, TooLarge
-from worker.http.waiting import once_readable
+from worker.http.waiting import gather, once_readable
 
 MAX_INTERIM_ANSWERS = 100
+MAX_LINES = 2000
+"""The most lines of an answer: status lines, fields, sizes of chunks. A line takes as long as kilobytes of a body."""
+
+FREE_READS, GATHER_SECONDS = 64, 0.02
+"""After so many reads of an answer, bytes gather for so long before each: one byte takes as long as kilobytes."""
 
 _STATUS_LINE = re.compile(rb"\s*HTTP/(0\.9|1\.[0-9]+)\s+([1-9][0-9]{2})(?:\s.*)?", re.DOTALL)
 _CHUNK_SIZE = re.compile(rb"\s*([0-9A-Fa-f]{1,16})\s*(?:;.*)?", re.DOTALL)
@@ -36,12 +41,13 @@ _WITHOUT_BODY = (_SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MOD
 class _Incoming(io.RawIOBase):
     """The bytes of a socket. Each read waits until the exchange's deadline at most, and counts the bytes that came.
 
-    The timeout of a socket starts again with each byte, so a server that sends slowly would be read forever.
+    The timeout of a socket starts again with each byte, so a server that sends slowly would be read forever. A server
+    that sends each byte alone has few reads a second, so that it takes no time from other exchanges.
     """
 
     def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
         self._sock, self._exchange = sock, exchange
-        self.ended = False
+        self._reads, self.ended = 0, False
 
     def readable(self) -> bool:
         return True
@@ -53,9 +59,24 @@ class _Incoming(io.RawIOBase):
         """
         if self.ended:
             return None
+        self._reads += 1
+        if self._reads > FREE_READS:
+            gather(GATHER_SECONDS, self._exchange)
         count = once_readable(self._sock, partial(self._sock.recv_into, buffer), self._exchange)
         self._exchange.take(count)
         return count
+
+
+class _Stream(io.BufferedReader):
+    """What was read and is not used yet. Raises HTTPException after `MAX_LINES` lines."""
+
+    _lines = 0
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        self._lines += 1
+        if self._lines > MAX_LINES:
+            raise http.client.HTTPException("too many lines")
+        return super().readline(size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +101,7 @@ class Answer:
     def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
         """Read the head, after all interim answers. Raises OSError and HTTPException, also for too many of these."""
         self._exchange, self._incoming = exchange, _Incoming(sock, exchange)
-        self._stream = io.BufferedReader(self._incoming)
+        self._stream = _Stream(self._incoming)
         self._interim_answers, self._blank_lines, self._received = 0, False, bytearray()
         self.status, self.headers, self.closes = self._head()
         exchange.phase = Phase.STATUS_READ

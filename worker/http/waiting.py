@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import gevent
 from gevent import get_hub
 from gevent.socket import wait_read, wait_write
 
@@ -60,6 +61,11 @@ def end_quietly_at_ctrl_c() -> None:
     """
     hub: Any = get_hub()
     hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)
+
+
+def gather(seconds: float, exchange: Exchange) -> None:
+    """Wait, so that what comes meanwhile can be read together. Raises TimeoutError at the exchange's deadline."""
+    gevent.sleep(min(seconds, exchange.remaining_seconds()))
 
 
 def late() -> TimeoutError:
