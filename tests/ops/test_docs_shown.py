@@ -13,6 +13,7 @@ from worker.cli import dev
 from worker.cli.demo import report
 from worker.cli.demo.scenario import plan
 from worker.cli.demo.verdict import Verdict
+from worker.settings import Settings
 
 TUTORIAL = (ROOT / "docs/tutorial/first-call.md").read_text(encoding="utf-8")
 RECEIVE_WEBHOOKS = ROOT / "docs/how-to/receive-webhooks.md"
@@ -38,3 +39,11 @@ def test_page_shows_each_receiver_whole(program: str) -> None:
     """What a reader copies from the page is the program that is tested."""
     shown = [code for _, code in FENCE.findall(RECEIVE_WEBHOOKS.read_text(encoding="utf-8"))]
     assert (ROOT / "examples/receivers" / program).read_text(encoding="utf-8") in shown
+
+
+def test_page_has_the_schedule_of_the_settings() -> None:
+    """The waits between the attempts at a webhook are the default of WEBHOOK_SCHEDULE."""
+    units = {"s": "s", "m": "min", "h": "h"}
+    given = Settings.model_fields["webhook_schedule"].default.split()
+    *first, last = [f"{wait[:-1]} {units[wait[-1]]}" for wait in given]
+    assert f"after {', '.join(first)} and {last}," in RECEIVE_WEBHOOKS.read_text(encoding="utf-8")
