@@ -20,7 +20,7 @@ from worker.core.endpoints import Endpoint
 from worker.core.records import Application, Ending, Lease, Parking, Reason, Recorded, Source
 from worker.core.retry import Tally
 from worker.core.shards import shard_of
-from worker.delivery.ports import Conclusion, Health, Verdict
+from worker.delivery.ports import Conclusion, Destination, Health, Verdict
 from worker.delivery.schedule import ATTEMPT_SECONDS
 from worker.engine.declared_limits import DeclaredLimits
 from worker.engine.dialler import Dialler
@@ -30,6 +30,7 @@ from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
 from worker.state.census import Census
 from worker.state.deliveries import RedisDeliveries
+from worker.state.endpoints import RedisEndpoints
 from worker.state.ledger import RedisLedger
 from worker.state.lua import store_scripts
 from worker.state.outbox import RedisOutbox
@@ -205,9 +206,28 @@ def held(bench: Bench) -> Act:
     return lambda bench: bench.scripts.run(ScriptCall("hold", SHARD, ("acme", "operator")))
 
 
+def endpoint_enabled(bench: Bench) -> Act:
+    delivered_in_vain(bench)(bench)
+    acts = RedisEndpoints(bench.client)
+    return lambda _: acts.enable(Destination("acme", HOOK.key))
+
+
+def endpoint_disabled(bench: Bench) -> Act:
+    bench.end(*bench.go("a"))
+    acts = RedisEndpoints(bench.client)
+    return lambda _: acts.disable(Destination("acme", HOOK.key))
+
+
+def replayed(bench: Bench) -> Act:
+    delivered(bench)(bench)
+    acts = RedisEndpoints(bench.client)
+    return lambda _: acts.replay(Destination("acme", HOOK.key), ["a"], 0.0)
+
+
 SCENES = (
     admitted, leased, renewed, given_up_its_slot, ended, parked, held_and_parked, kept, lost, expired, rejected,
     turned_away, in_conflict, published, taken, delivered, delivered_in_vain, declared, held,
+    endpoint_enabled, endpoint_disabled, replayed,
 )  # fmt: skip
 
 
@@ -372,7 +392,7 @@ def facts(bench: Bench) -> Facts:
     rows = read.lrange(f"{SHARD}outbox", 0, -1)
     return Facts(
         states={name: record[b"state"].decode() for name, record in records.items() if record},
-        events=tuple(sorted(json.loads(row.partition(b" ")[2])["data"]["id"] for row in rows)),
+        events=tuple(sorted(json.loads(row.partition(b" ")[2])["data"].get("id", "") for row in rows)),
         deliveries=members(bench, f"hook-lane:{THERE}") | leased_deliveries(bench),
         pending=[int(read.hget(SHARD + key, name) or 0) for key, name in PENDING],
         lane=members(bench, "lane:acme"),

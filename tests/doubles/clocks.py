@@ -8,9 +8,10 @@ import redis
 from worker.state import keys, lua
 
 START_US = 1_800_000_000_000_000
-_KEYS = ("test:clock:s", "test:clock:us")
+KEYS = ("test:clock:s", "test:clock:us")
+"""The keys that hold the seconds and microseconds of a `StoredClock`."""
 _TIME = "redis.call('TIME')"
-_STORED_TIME = "redis.call('MGET', '{}', '{}')".format(*_KEYS)
+_STORED_TIME = "redis.call('MGET', '{}', '{}')".format(*KEYS)
 
 
 class FakeClock:
@@ -69,7 +70,7 @@ class StoredClock(FakeClock):
         self._store({})
 
     def _store(self, steady: dict[str, str]) -> None:
-        time = zip(_KEYS, divmod(self.now_us, 1_000_000), strict=True)
+        time = zip(KEYS, divmod(self.now_us, 1_000_000), strict=True)
         self._client.mset({**dict(time), **steady})
 
 

@@ -17,6 +17,9 @@ outbox           events not yet confirmed by the results queue
 refused_results  a broker that refuses events: one relay finds out, no worker dials
 holds            holds that an operator sets and ends
 deliveries       the lanes of webhook endpoints
+endpoints        what operators do to an endpoint
+endpoint_views   the state of endpoints, for people
+endpoint_log     what became of each event at an endpoint
 dead_letters     messages that no event can answer
 audit            what operators did by commands
 suspects         messages that may have crashed a worker

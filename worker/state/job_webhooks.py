@@ -45,10 +45,11 @@ def webhooks_of(record: Mapping[str, str]) -> tuple[JobWebhook, ...]:
     Empty for a job that has not ended, or that an earlier version ended.
     """
     fields = ((name.removeprefix(_FIELD), record[name]) for name in sorted(record) if name.startswith(_FIELD))
-    return tuple(_webhook(endpoint, text) for endpoint, text in fields)
+    return tuple(webhook_of(endpoint, text) for endpoint, text in fields)
 
 
-def _webhook(endpoint: str, text: str) -> JobWebhook:
+def webhook_of(endpoint: str, text: str) -> JobWebhook:
+    """Read what a record says of its event at one endpoint."""
     sequence, state, attempts, why, at_ms = text.split(" ")
     return JobWebhook(
         endpoint, int(sequence), state, int(attempts), None if why == "-" else why, int(at_ms) * 1000

@@ -13,7 +13,16 @@ _TEXTS = texts("worker.state")
 _ALONE = ("bury", "claim", "drop_letter", "note_act")
 """Scripts that use nothing of the prelude `common`."""
 
-_WITH_ENDPOINTS = ("settle", "reject", "take_deliveries", "end_deliveries", "declare_endpoint")
+_WITH_ENDPOINTS = (
+    "settle",
+    "reject",
+    "take_deliveries",
+    "end_deliveries",
+    "declare_endpoint",
+    "enable_endpoint",
+    "disable_endpoint",
+    "replay",
+)
 """Scripts that use the prelude `endpoints` too."""
 
 _WHEN_FULL = ("settle", "park", "extend", "relay", "end_deliveries")
