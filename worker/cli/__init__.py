@@ -24,7 +24,7 @@ waiting    waits for one job to end
 results    `callworker results`: events from the results queue
 job        `callworker job`: the state of one job
 accounts   `callworker accounts`: limits and backlog; hold and resume
-webhooks/  `callworker webhooks`: waiting deliveries, the secrets that sign them, and events for a receiver on trial
+webhooks/  `callworker webhooks`: endpoints, their deliveries and secrets, and events for a receiver on trial
 dead       `callworker dead`: messages that no event can answer
 audit      `callworker audit`: what operators did
 doctor/    `callworker doctor`: checks the settings and everything that they point to
@@ -43,7 +43,7 @@ COMMANDS = {
     "results": "Print the events of finished jobs.",
     "job": "Show one job: its state, its history, and why it waits.",
     "accounts": "Show limits and backlog; hold or resume an account.",
-    "webhooks": "Show waiting deliveries; rotate secrets; try a receiver.",
+    "webhooks": "Show, test and enable webhooks; replay events; rotate secrets.",
     "dead": "Show, replay or drop messages that no event could answer.",
     "audit": "Show who did what by commands, when, and why.",
     "doctor": "Check the settings and everything they point to.",

@@ -1,11 +1,17 @@
-"""`callworker webhooks`: waiting deliveries by account and endpoint, the secrets that sign them, and events on trial.
+"""`callworker webhooks`: endpoints and their deliveries, the secrets that sign them, and events on trial.
 
 listing     `callworker webhooks list`
+show        `callworker webhooks show`
+trial       `callworker webhooks test`
+advice      what an attempt means, and what to do about it
+switch      `callworker webhooks enable` and `disable`
+replay      `callworker webhooks replay`
 secrets     `callworker webhooks secrets`
 rotate      `callworker webhooks rotate`
 listen      `callworker webhooks listen`
 forwarding  posts events to a receiver that is being worked on
 named       finds the endpoint that a person names
+opened      what the commands about one endpoint share
 """
 
 from __future__ import annotations
@@ -13,17 +19,25 @@ from __future__ import annotations
 import click
 
 from worker.cli.output import example
-from worker.cli.webhooks import listen, listing, rotate, secrets
+from worker.cli.webhooks import listen, listing, replay, rotate, secrets, show, switch, trial
 
 
-@click.group(epilog=example("callworker webhooks list", "callworker webhooks rotate orders"))
+@click.group(epilog=example("callworker webhooks list", "callworker webhooks show orders"))
 def command() -> None:
-    """Show the webhook deliveries that wait for their next attempt. Show and rotate the secrets that sign them. Post
-    events to a receiver that you work on.
+    """Show endpoints and what waits for them. Test, enable and disable them; send events again. Show and rotate the
+    secrets that sign. Post events to a receiver that you work on.
     """
 
 
-command.add_command(listing.command)
-command.add_command(secrets.command)
-command.add_command(rotate.command)
-command.add_command(listen.command)
+for subcommand in (
+    listing.command,
+    show.command,
+    trial.command,
+    switch.enable,
+    switch.disable,
+    replay.command,
+    secrets.command,
+    rotate.command,
+    listen.command,
+):
+    command.add_command(subcommand)
