@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.receiver import Receiver
 from tests.ops.blocks import Block, blocks, command_lines
 from tests.ops.examples import ROOT
 from tests.processes import SERVERS_ARE_REQUIRED, process, wait_until
+from worker.cli.dev import ACCOUNTS
 from worker.settings import Settings
 
 LONGEST_SECONDS = 90
@@ -22,6 +24,16 @@ USUAL_REDIS = "redis://localhost:6379/0"
 PIN = "4711\n"
 TABLE = "country,phone,code\n1,2125550123,4711\n44,2079460123,48151\n"
 ENQUEUE = "callworker enqueue --account acme --country 1 --phone 2125550123 --code 4711"
+SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
+ORDERS = """
+[[accounts.acme.webhooks]]
+url = "{url}"
+name = "orders"
+secret_env = "ORDERS_SECRET"
+allow_insecure = true
+allow_ports = [{port}]
+allow_networks = ["127.0.0.0/8"]
+"""
 FIRST = "docs/tutorial/"
 """Its calls are waited for, so no other page may have used their ids before."""
 
@@ -57,17 +69,31 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path, usual_ports: None) -> Iterator[Terminal]:
-    """A terminal beside a `callworker dev` that has placed a call."""
+def receiver() -> Iterator[Receiver]:
+    """The web server of a subscriber."""
+    with Receiver() as found:
+        yield found
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, usual_ports: None, receiver: Receiver) -> Iterator[Terminal]:
+    """A terminal beside a `callworker dev` that has placed a call, with an endpoint named `orders`."""
     ours = {*Settings.variables(), "XDG_STATE_HOME"}
     environ = {name: value for name, value in os.environ.items() if name not in ours}
-    environ |= {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environ |= {
+        "HOME": str(tmp_path),
+        "ORDERS_SECRET": SECRET,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
     folder = tmp_path / "project"
     folder.mkdir()
     for link, target in ((".venv", Path(sys.prefix)), ("examples", ROOT / "examples")):
         (folder / link).symlink_to(target)
     (folder / "jobs.csv").write_text(TABLE, encoding="utf-8")
     found = Terminal(folder, environ)
+    found.socket.parent.mkdir(mode=0o700, parents=True)
+    accounts = ACCOUNTS + ORDERS.format(url=receiver.url, port=receiver.port)
+    found.socket.with_name("accounts.toml").write_text(accounts, encoding="utf-8")
     with process([sys.executable, "-m", "worker.cli", "dev"], tmp_path, environ):
         ready = found.run(["bash", "-c", f"{ENQUEUE} --wait"], environ)
         assert ready.returncode == 0, ready
