@@ -8,6 +8,7 @@ import pickle
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -104,7 +105,9 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory, own_redis: RedisServer) -> Iterator[Scene]:
     folder, url = tmp_path_factory.mktemp("stack"), own_redis.url
-    with Receiver(lambda hook: 500) as receiver, StandIn(telltale) as provider:
+    # Every other hook fails: fewer would show less, and more would open the endpoint's breaker.
+    statuses = cycle((500, 200))
+    with Receiver(lambda _: next(statuses)) as receiver, StandIn(telltale) as provider:
         hook = local_hook(f"{receiver.url}/leaks", secret_env="HOOK")
         accounts = {"acme": {"rate": "200/s", "burst": 100, "webhooks": [hook]}}
         with Stack(folder, url, url, provider.url, accounts, HOOK=SECRET, LOG_LEVEL="DEBUG") as stack:
