@@ -9,9 +9,15 @@ import subprocess
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.processes import absent
 
@@ -46,6 +52,27 @@ class Authority:
             "-CA", self.pair.certificate, "-CAkey", self.pair.key, "-out", made.certificate, "-keyout", made.key,
         )  # fmt: skip
         return made
+
+
+def issue_expired(authority: Authority, path: Path) -> Pair:
+    """Issue a certificate for 127.0.0.1 that ended yesterday; the openssl tool cannot do that everywhere."""
+    issuer = x509.load_pem_x509_certificate(authority.pair.certificate.read_bytes())
+    signer: Any = serialization.load_pem_private_key(authority.pair.key.read_bytes(), None)
+    key, yesterday = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC) - timedelta(days=1)
+    name = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    builder = x509.CertificateBuilder(
+        issuer.subject, x509.Name([]), key.public_key(), x509.random_serial_number()
+    )
+    builder = builder.not_valid_before(yesterday - timedelta(days=1)).not_valid_after(yesterday)
+    made = builder.add_extension(name, critical=True).sign(signer, hashes.SHA256())
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    pair = Pair(path, path.with_suffix(".key"))
+    pair.key.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return pair
 
 
 def _openssl(*words: str | Path) -> None:

@@ -150,6 +150,17 @@ class Settings(BaseModel):
         description="PEM file with certificates of a private authority. They are trusted for the provider, together "
         "with the public ones.",
     )
+    webhook_contact: Annotated[str, AfterValidator(addresses.contact)] | None = Field(
+        None,
+        alias="WEBHOOK_CONTACT",
+        description="Mail address or URL at which subscribers reach you. Webhooks carry it in `user-agent`.",
+    )
+    webhook_proxy: Annotated[str, AfterValidator(addresses.proxy_url)] | None = Field(
+        None,
+        alias="WEBHOOK_PROXY",
+        description="Proxy that connects to the receivers of webhooks, asked with CONNECT. Write `/ ? # @ :` in user "
+        "name and password as `%2F %3F %23 %40 %3A`.",
+    )
     accounts_file: Path = Field(
         DEFAULT_ACCOUNTS_FILE,
         alias="ACCOUNTS_FILE",

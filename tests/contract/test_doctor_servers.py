@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import redis
 
+from tests.doubles.proxies import connect_proxy
 from tests.tls import Authority, TlsDoor
 from worker.cli.doctor import endpoints, servers
 from worker.cli.doctor.finding import Finding, Grade
@@ -101,6 +102,20 @@ def test_receiver_is_trusted_as_its_deliveries_trust_it(tmp_path: Path, redis_ur
         found = list(endpoints.check(_with_hooks(tmp_path, hooks)))
     assert [finding.grade for finding in found] == [Grade.OK, Grade.FAIL, Grade.FAIL]
     assert all(finding.text.endswith(Cause.TLS) for finding in found[1:])
+
+
+def test_receivers_are_reached_through_the_proxy(tmp_path: Path, redis_url: str) -> None:
+    """As webhooks reach them; a fault of the proxy is told as one."""
+    authority = Authority(tmp_path, "authority")
+    with TlsDoor(urlsplit(redis_url).port or 0, authority.issue("good")) as door:
+        settings = _with_hooks(tmp_path, [(door.port, authority.pair.certificate)])
+        with connect_proxy() as proxy:
+            (good,) = endpoints.check(settings.model_copy(update={"webhook_proxy": proxy.url}))
+            assert good.grade is Grade.OK and len(proxy.heads) == 1
+        with connect_proxy(lambda _: b"HTTP/1.1 407 Who?\r\n\r\n") as proxy:
+            (found,) = endpoints.check(settings.model_copy(update={"webhook_proxy": proxy.url}))
+            assert found.grade is Grade.FAIL
+    assert "through the proxy: status 407" in found.text and "WEBHOOK_PROXY" in found.remedy
 
 
 def _with_hooks(tmp_path: Path, hooks: list[tuple[int, Path | None]]) -> Settings:

@@ -21,6 +21,7 @@ from tests.doubles.subscribers import (
     resetting,
     subscriber,
 )
+from worker import __version__
 from worker.delivery.excerpts import READ_BYTES
 from worker.delivery.ports import Attempt, AttemptResult
 from worker.delivery.secrets import Secrets
@@ -128,6 +129,16 @@ def test_event_has_its_number_at_the_endpoint(sender: WebhookSender) -> None:
         send(sender, server.url)
         first, second = map(headers_of, server.requests)
     assert first["callworker-sequence"] == "41" and "callworker-sequence" not in second
+
+
+def test_subscriber_is_told_whom_to_ask() -> None:
+    """The contact of the installation is in `user-agent`, behind name and version."""
+    sender = WebhookSender(Secrets(ENVIRON), contact="hooks@acme.example")
+    with closing(sender), subscriber(answering("200 OK")) as server:
+        send(sender, server.url)
+        assert (
+            headers_of(server.requests[0])["user-agent"] == f"callworker/{__version__} (hooks@acme.example)"
+        )
 
 
 def test_gate_lets_the_request_out(sender: WebhookSender) -> None:

@@ -114,10 +114,18 @@ def test_passwords_of_the_environment_are_kept_out_of_every_line() -> None:
     environ = {
         "REDIS_URL": "redis://:pa%2Fss-word@h/0?password=tulip%40rose",
         "BROKER_URL": "amqp://guest:guest@h//",
+        "WEBHOOK_PROXY": "http://us:prim%20rose@h:3128",
     }
     try:
         register_passwords(environ)
-        for spelled in ("pa%2Fss-word", "pa/ss-word", "tulip%40rose", "tulip@rose"):
+        for spelled in (
+            "pa%2Fss-word",
+            "pa/ss-word",
+            "tulip%40rose",
+            "tulip@rose",
+            "prim%20rose",
+            "prim rose",
+        ):
             assert spelled not in redactor.text(f"WRONGPASS {spelled} refused")
         assert redactor.text("guest logs in to redis") == "guest logs in to redis"
     finally:

@@ -69,6 +69,19 @@ def test_defaults_are_those_of_the_contract() -> None:
         ("REDIS_URL", "redis://localhost:port/0", "is not an address", "rediss://"),
         ("METRICS_HOST", "http://127.0.0.1", "is neither a name nor an address", "127.0.0.1 or 0.0.0.0"),
         ("METRICS_HOST", "a b", "is neither a name nor an address", "127.0.0.1 or 0.0.0.0"),
+        ("WEBHOOK_PROXY", "proxy:3128", "is not an address of a proxy", "http://"),
+        ("WEBHOOK_PROXY", "https://proxy:3128", "is not an address of a proxy", "http://"),
+        ("WEBHOOK_PROXY", "http://proxy", "is not an address of a proxy", "a host and a port"),
+        ("WEBHOOK_PROXY", "http://proxy:0", "is not an address of a proxy", "a host and a port"),
+        ("WEBHOOK_PROXY", "http://proxy:3128/path", "is not an address of a proxy", "a host and a port"),
+        ("WEBHOOK_PROXY", "http://a:b:c@proxy:3128", "has no user:password before @", "user:password@"),
+        ("WEBHOOK_PROXY", "http://a:b/c@proxy:3128", "has no user:password before @", "user:password@"),
+        ("WEBHOOK_PROXY", "http://token@proxy:3128", "has no user:password before @", "user:password@"),
+        ("WEBHOOK_CONTACT", "hooks at acme", "is no contact", "a mail address or a URL"),
+        ("WEBHOOK_CONTACT", "hooks@acme.example(x)", "is no contact", "without spaces and parentheses"),
+        ("WEBHOOK_CONTACT", "a@b\r\nx: y", "is no contact", "a mail address or a URL"),
+        ("WEBHOOK_CONTACT", "a@" + "b" * 199, "is no contact", "at most 200"),
+        ("WEBHOOK_CONTACT", "hööks@acme.example", "is no contact", "a mail address or a URL"),
         ("BROKER_URL", "localhost", "is not a kombu URL", "amqp://"),
         ("BROKER_URL", "://localhost", "is not a kombu URL", "redis://"),
     ],
@@ -101,7 +114,17 @@ def test_valid_part_has_the_default_where_a_value_is_wrong() -> None:
     assert (settings.log_level, settings.concurrency, list(problems)) == ("INFO", 5, ["LOG_LEVEL"])
 
 
-@pytest.mark.parametrize("name", ["REDIS_URL", "PROXSTOP_URL", "BROKER_URL", "METRICS_PORT", "LOG_LEVEL"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "REDIS_URL",
+        "PROXSTOP_URL",
+        "BROKER_URL",
+        "METRICS_PORT",
+        "LOG_LEVEL",
+        "WEBHOOK_PROXY",
+    ],
+)
 def test_wrong_value_is_not_repeated(name: str) -> None:
     """It may be a password, or an address with one, set under the wrong name."""
     assert "tulip" not in complaint(name, "tulip:secret-tulip@host:x")
@@ -120,6 +143,21 @@ def test_any_value_is_taken_or_refused_in_one_line(name: str, value: str) -> Non
 def test_empty_value_counts_as_absent(name: str) -> None:
     """`NAME=` in a compose file means: not set."""
     assert Settings.from_env({name: " "}) == Settings.from_env({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WEBHOOK_PROXY", "http://proxy.internal:3128"),
+        ("WEBHOOK_PROXY", "http://user:pa%2Fss@[fd00::1]:3128/"),
+        ("WEBHOOK_PROXY", "http://user:@proxy:3128"),
+        ("WEBHOOK_CONTACT", "hooks+calls@acme.example"),
+        ("WEBHOOK_CONTACT", "https://acme.example/hooks?a=b"),
+    ],
+)
+def test_proxy_and_contact_of_webhooks_are_taken_as_they_are(name: str, value: str) -> None:
+    """A proxy may have a user and a password, a contact may be a mail address or a URL."""
+    assert getattr(Settings.from_env({name: value}), name.lower()) == value
 
 
 def test_words_are_taken_in_any_case() -> None:

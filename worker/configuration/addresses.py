@@ -20,6 +20,30 @@ def provider_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def proxy_url(url: str) -> str:
+    """Check the address of a proxy, which may hold a user and a password. Raises ValueError."""
+    rule = "allowed is http://… with a host and a port, and with user:password@ before them if need be"
+    name, at, place = url.removeprefix("http://").rpartition("@")
+    try:
+        parts = urlsplit(http_url(f"http://{place}"))
+    except ValueError as error:
+        raise ValueError(f"is not an address of a proxy: it {error}; {rule}") from None
+    if not url.startswith("http://") or parts.port is None or parts.path not in ("", "/") or parts.query:
+        raise ValueError(f"is not an address of a proxy; {rule}")
+    if at and not re.fullmatch(r"[^/?#@:]+:[^/?#@:]*", name):
+        raise ValueError(f"has no user:password before @, or one of / ? # @ : in them unescaped; {rule}")
+    return url
+
+
+def contact(text: str) -> str:
+    """Check how the operator can be reached: a mail address or a URL. Raises ValueError."""
+    if not re.fullmatch(r"[!-~]{3,200}", text) or not re.fullmatch(r"[^()\\]*(@|://)[^()\\]*", text):
+        raise ValueError(
+            "is no contact; allowed is a mail address or a URL, at most 200 characters without spaces and parentheses"
+        )
+    return text
+
+
 def redis_url(url: str) -> str:
     """Check the address of a Redis. Raises ValueError."""
     parts = _parts(url)

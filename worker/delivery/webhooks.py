@@ -26,8 +26,10 @@ from worker.http.client import Client, Idle
 from worker.http.phases import Exchange
 from worker.http.request import prepared, with_body
 from worker.http.retry_after import retry_after_seconds
+from worker.http.tunnel import ProxyFault
 from worker.network import trust
 from worker.network.guard import Guard, GuardRefused
+from worker.network.proxy import Proxy
 
 _SLOW = (
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -60,10 +62,14 @@ class WebhookSender:
         *,
         connect_seconds: float = CONNECT_SECONDS,
         total_seconds: float = ATTEMPT_SECONDS,
+        proxy: str | None = None,
+        contact: str | None = None,
     ) -> None:
         """`total_seconds` is the time of one attempt, from name resolution to the end of the answer; `connect_seconds`
-        is the part of it for connecting.
+        is the part of it for connecting. `proxy` and `contact` are settings.
         """
+        self._proxy = None if proxy is None else Proxy.of(proxy)
+        self._agent = f"callworker/{__version__}" + (f" ({contact})" if contact else "")
         self._secrets = secrets
         self._connect_seconds, self._total_seconds = connect_seconds, total_seconds
         self._idle = Idle(MAX_KEPT)
@@ -85,13 +91,16 @@ class WebhookSender:
         what `gate` raises; and nothing for network or endpoint.
         """
         signature = signatures(self._secrets.of(endpoint, unix_seconds), event_id, unix_seconds, body)
-        headers = _headers(event_id, unix_seconds, signature, sequence)
-        guard = Guard.of(endpoint)
-        exchange = Exchange(self._connect_seconds, self._total_seconds, gate, guard=guard)
+        headers = {"user-agent": self._agent, **_headers(event_id, unix_seconds, signature, sequence)}
+        exchange = Exchange(
+            self._connect_seconds, self._total_seconds, gate, guard=Guard.of(endpoint), proxy=self._proxy
+        )
         try:
             answer = self._post(endpoint, headers, body, exchange)
         except GuardRefused as refused:
             return Attempt(AttemptResult.GUARDED, exchange.seconds, rule=refused.rule)
+        except ProxyFault as fault:
+            return Attempt(AttemptResult.PROXY, exchange.seconds, problem=fault.problem)
         except faults.FAULTS as error:
             return _failed(error, exchange.seconds)
         return _answered(answer, exchange.seconds, unix_seconds)
@@ -157,7 +166,6 @@ def _headers(event_id: str, unix_seconds: int, signature: str, sequence: int | N
     headers = {
         "accept-encoding": "identity",
         "content-type": "application/json",
-        "user-agent": f"callworker/{__version__}",
         "webhook-id": event_id,
         "webhook-timestamp": str(unix_seconds),
         "webhook-signature": signature,

@@ -10,6 +10,7 @@ connection   connects, passes the gate, writes
 addresses    resolves a name to addresses; the one place that decides what may be connected to
 lookups      looks names up in threads, each name once at a time
 waiting      all waiting for a socket
+tunnel       has a proxy connect for us
 answer       reads an answer under the exchange's bounds
 heads        reads the header of an answer
 oddities     what may be unusual about an answer that was understood

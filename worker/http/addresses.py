@@ -33,17 +33,35 @@ class Address(NamedTuple):
 
 
 def addresses(host: str, port: int, exchange: Exchange) -> list[Address]:
+    """Return the addresses of `host` that the exchange's guard allows, at least one, the best first.
+
+    Every request without a proxy connects to one of these and to nothing else. Raises GuardRefused if none is allowed,
+    and what `any_addresses` raises.
+    """
+    found = any_addresses(host, port, exchange)
+    return found if exchange.guard is None else _allowed(found, exchange.guard)
+
+
+def check_literal(host: str, port: int, guard: Guard) -> None:
+    """Raise GuardRefused if `host` spells an address that is not allowed. A name passes."""
+    if found := _numeric(host, port):
+        _allowed(_told(found), guard)
+
+
+def any_addresses(host: str, port: int, exchange: Exchange) -> list[Address]:
     """Return the addresses of `host`, at least one, the best first.
 
-    Every request connects to one of these and to nothing else. The exchange's guard removes those that are not allowed,
-    and raises GuardRefused if none is left. Raises OSError for a name without an address, UnicodeError for text that
-    cannot be a name, and TimeoutError at the exchange's deadline.
+    Raises OSError for a name without an address, UnicodeError for text that cannot be a name, and TimeoutError at the
+    exchange's deadline.
     """
     found = _numeric(host, port) or _looked_up(host, port, exchange)
     if not found:
         raise socket.gaierror(socket.EAI_NONAME, "the name has no address")
-    resolved = [Address(family, kind, protocol, place) for family, kind, protocol, _, place in found]
-    return resolved if exchange.guard is None else _allowed(resolved, exchange.guard)
+    return _told(found)
+
+
+def _told(found: list[Any]) -> list[Address]:
+    return [Address(family, kind, protocol, place) for family, kind, protocol, _, place in found]
 
 
 def _numeric(host: str, port: int) -> list[Any]:

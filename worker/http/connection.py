@@ -18,11 +18,14 @@ import requests
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from worker.failpoints import is_armed
-from worker.http.addresses import Address, addresses
+from worker.http.addresses import Address, addresses, any_addresses, check_literal
 from worker.http.answer import Answer
+from worker.http.faults import FAULTS, word
 from worker.http.phases import Exchange, Phase
 from worker.http.request import message
+from worker.http.tunnel import ProxyFault, lead
 from worker.http.waiting import connect, once_writable, shake_hands
+from worker.network.proxy import Proxy
 
 MAX_IDLE_TAKEN_SECONDS, MAX_IDLE_WRITTEN_SECONDS = 3.0, 4.0
 """The longest time that a connection may have been idle when it is taken, and when it is written to. Servers commonly
@@ -64,18 +67,30 @@ class Connection(HTTPConnection):
         return Answer(self.sock, exchange)
 
     def open(self, exchange: Exchange) -> None:
-        """Resolve the name and connect, within `connect_seconds` of the exchange. Raises GuardRefused.
+        """Resolve the name and connect, within `connect_seconds` of the exchange. Raises GuardRefused and ProxyFault.
 
-        The addresses that the guard has checked are those that are connected to, so a name cannot change in between.
+        The addresses that the guard has checked are those that are connected to, so a name cannot change in between. A
+        proxy resolves names itself: then the guard sees only those addresses that the URL spells.
         """
         if exchange.guard is not None:
             exchange.guard.check(self.scheme, self.port)
         exchange.start_connecting()
         exchange.phase = Phase.RESOLVING
-        found = addresses(self._name, self.port, exchange)
-        exchange.phase = Phase.CONNECTING
-        self.sock = self._first_to_answer(found, exchange)
+        if exchange.proxy is None:
+            self.sock = self._first_to_answer(addresses(self._name, self.port, exchange), exchange)
+        else:
+            self._open_through(exchange.proxy, exchange)
         self._idle_since, self._used = monotonic(), False
+
+    def _open_through(self, proxy: Proxy, exchange: Exchange) -> None:
+        if exchange.guard is not None:
+            check_literal(self._name, self.port, exchange.guard)
+        try:
+            found = any_addresses(proxy.host, proxy.port, exchange)
+            self.sock = self._first_to_answer(found, exchange)
+        except FAULTS as error:
+            raise ProxyFault(word(error)) from None
+        lead(self.sock, proxy, self._name, self.port, exchange)
 
     def rest(self) -> None:
         """Note that a request is over, and that the connection waits for the next one."""
@@ -93,6 +108,7 @@ class Connection(HTTPConnection):
 
     def _first_to_answer(self, found: list[Address], exchange: Exchange) -> socket.socket:
         """Return a socket to the first address that takes the connection. Each address has a share of the time left."""
+        exchange.phase = Phase.CONNECTING
         problem: OSError
         for tried, address in enumerate(found):
             share_seconds = exchange.remaining_seconds() / (len(found) - tried)

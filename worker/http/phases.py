@@ -17,6 +17,7 @@ from worker.errors import SlotLapsed
 from worker.failpoints import hit
 from worker.http.oddities import Oddity
 from worker.network.guard import Guard
+from worker.network.proxy import Proxy
 
 MAX_ANSWER_BYTES = 64 * 1024
 """The longest answer that is read, with its status line and headers. Its decoded body may have as many bytes again."""
@@ -48,7 +49,7 @@ class Exchange:
     passes the failpoints, and `answer_seconds` bounds all that follows its `gate`. Any other request may have a gate
     too; `answer_seconds` then bounds the whole of it.
 
-    `guard` says which addresses may be connected to; without one all may.
+    `guard` says which addresses may be connected to; without one all may. `proxy`, if there is one, connects for us.
 
     `opened` is the moment from which `answer_seconds` count, `released` the moment when the gate opened, `closes` the
     latest moment for the first byte as the gate gave it, and `ends` the deadline of the current stage, connecting or
@@ -62,6 +63,7 @@ class Exchange:
     gate: Gate | None = None
     is_call: bool = False
     guard: Guard | None = None
+    proxy: Proxy | None = None
     phase: Phase = Phase.STARTING
     refusal: Exception | None = None
     opened: float = 0.0

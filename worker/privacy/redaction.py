@@ -186,7 +186,7 @@ def _label_of(item: object, before: object) -> str:
     return _plain_text(before) if scalar and isinstance(before, str | bytes) else ""
 
 
-ADDRESSES = ("BROKER_URL", "CELERY_BROKER_URL", "PROXSTOP_URL", "REDIS_URL")
+ADDRESSES = ("BROKER_URL", "CELERY_BROKER_URL", "PROXSTOP_URL", "REDIS_URL", "WEBHOOK_PROXY")
 KNOWN_PASSWORDS = frozenset({"guest", "rabbitmq", "redis", "valkey"})
 """Default passwords of brokers. They are not secret, and hiding them would hide the names of servers in every line."""
 

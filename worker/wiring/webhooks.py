@@ -54,9 +54,10 @@ class Webhooks:
 
     @property
     def _courier(self) -> Courier:
+        proxy, contact = self._settings.webhook_proxy, self._settings.webhook_contact
         return Courier(
             self.directory,
-            WebhookSender(self._secrets),
+            WebhookSender(self._secrets, proxy=proxy, contact=contact),
             self._watching,
             GivingWay(),
             schedule=Schedule(self._settings.webhook_waits),

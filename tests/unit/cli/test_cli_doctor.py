@@ -39,11 +39,14 @@ KEY = "0123456789abcdef" * 2
 
 def test_every_setting_is_listed_with_its_source() -> None:
     """Each variable of the settings appears once, told whether it was set or not."""
-    environ = {"LOG_LEVEL": "DEBUG", "REDIS_URL": "redis://:pw@r/0"}
+    proxy = "http://user:pw@proxy:3128"
+    environ = {"LOG_LEVEL": "DEBUG", "REDIS_URL": "redis://:pw@r/0", "WEBHOOK_PROXY": proxy}
     rows = {row.name: row for row in listed(Settings.from_env(environ), environ=environ)}
     assert set(rows) == {field.alias for field in Settings.model_fields.values()}
     assert (rows["LOG_LEVEL"].value, rows["LOG_LEVEL"].source) == ("DEBUG", "environment")
     assert (rows["LOG_FORMAT"].value, rows["LOG_FORMAT"].source) == ("json", "default")
+    assert rows["WEBHOOK_PROXY"].value == "http://user:[redacted]@proxy:3128"
+    assert rows["WEBHOOK_CONTACT"].value == "none"
     assert rows["BROKER_URL"].source == "default (REDIS_URL)"
     assert rows["BROKER_URL"].value == rows["REDIS_URL"].value == "redis://:[redacted]@r/0"
 

@@ -19,9 +19,11 @@ from worker.http.client import Client
 from worker.http.faults import FAULTS
 from worker.http.phases import Exchange
 from worker.http.request import prepared
+from worker.http.tunnel import ProxyFault
 from worker.network import trust
 from worker.network.causes import Cause, cause_of
 from worker.network.guard import Guard, GuardRefused
+from worker.network.proxy import Proxy
 from worker.settings import Settings
 
 CONNECT_SECONDS = 5.0
@@ -47,8 +49,9 @@ def check(settings: Settings) -> Iterator[Finding]:
     places = dict.fromkeys(
         (shown_origin(hook.url), hook.ca_file, Guard.of(hook)) for hook in hooks if _may(hook)
     )
+    proxy = None if settings.webhook_proxy is None else Proxy.of(settings.webhook_proxy)
     with ThreadPoolExecutor(MAX_AT_ONCE) as pool:
-        yield from pool.map(lambda place: _probe(*place), places)
+        yield from pool.map(lambda place: _probe(proxy, *place), places)
 
 
 def _may(hook: Endpoint) -> bool:
@@ -59,15 +62,19 @@ def _may(hook: Endpoint) -> bool:
     return True
 
 
-def _probe(origin: str, ca_file: Path | None, guard: Guard) -> Finding:
+def _probe(proxy: Proxy | None, origin: str, ca_file: Path | None, guard: Guard) -> Finding:
     try:
         url, tls = str(prepared(origin, {}).url), partial(trust.context, ca_file, "ca_file")
-        Client(url, kept=0, tls=tls).reach(Exchange(CONNECT_SECONDS, CONNECT_SECONDS, guard=guard))
+        exchange = Exchange(CONNECT_SECONDS, CONNECT_SECONDS, guard=guard, proxy=proxy)
+        Client(url, kept=0, tls=tls).reach(exchange)
     except ConfigurationError as error:
         return Finding.fail("webhook", f"{origin} cannot be checked: {error}", "correct that file")
     except GuardRefused as refused:
         text = f"nothing is sent to {origin}, because its address is not allowed: {refused.rule}"
         return Finding.fail("webhook", text, refused.rule.remedy)
+    except ProxyFault as fault:
+        text = f"{origin} cannot be reached through the proxy: {fault.problem}"
+        return Finding.fail("webhook", text, "check WEBHOOK_PROXY, and what that proxy allows")
     except FAULTS as error:
         cause = cause_of(error)
         text = f"{origin} cannot be reached: {error if cause is Cause.OTHER else cause}"

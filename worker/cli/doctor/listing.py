@@ -18,6 +18,8 @@ ENVIRONMENT, DEFAULT = "environment", "default"
 _UNSET = {
     "amqp_queue_type": "the broker's own",
     "proxstop_ca_file": "none",
+    "webhook_contact": "none",
+    "webhook_proxy": "none",
     "operator": "the user of the command",
 }
 """What holds for settings that have no value."""
@@ -50,7 +52,7 @@ def listed(
 def _wrong(name: str, environ: Mapping[str, str]) -> Listed:
     """List a setting with an invalid value. The value is not shown if it could be a secret."""
     given = environ.get(name, "").strip()
-    harmless = not name.endswith("_URL") and re.fullmatch(r"[A-Za-z0-9.+-]{1,12}", given)
+    harmless = not name.endswith(("_URL", "_PROXY")) and re.fullmatch(r"[A-Za-z0-9.+-]{1,12}", given)
     return Listed(name, given if harmless else "(not valid, therefore not shown)", ENVIRONMENT)
 
 
