@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.contract.provider_caller import JOB, KEY, Caller
+from tests.contract.provider_caller import JOB, KEY, LONG, Caller
 from tests.contract.scripted_provider import (
     REF,
     Peer,
@@ -20,6 +19,7 @@ from tests.contract.scripted_provider import (
     over_tls,
     reply,
 )
+from tests.processes import free_port
 from worker.errors import (
     Cause,
     Misconfigured,
@@ -98,8 +98,8 @@ def cause_of(caller: Caller) -> tuple[Cause | None, str]:
 )
 def test_failed_request_says_why(play: Play, script: Script, cause: Cause, word: str) -> None:
     """The cause is one of five, and the library's own word is beside it, without what was sent or came (C10)."""
-    scheme = "https" if cause is Cause.TLS else "http"
-    caller = Caller(f"{scheme}://127.0.0.1:{play(script).port}", timeout_seconds=1)
+    scheme, seconds = "https" if cause is Cause.TLS else "http", 1 if cause is Cause.TIMEOUT else LONG
+    caller = Caller(f"{scheme}://127.0.0.1:{play(script).port}", timeout_seconds=seconds)
     found, message = cause_of(caller)
     assert found is cause
     assert word in message
@@ -107,9 +107,7 @@ def test_failed_request_says_why(play: Play, script: Script, cause: Cause, word:
 
 def test_unknown_name_and_closed_port_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says that the name has no address, or that nobody listens (C10)."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    found, message = cause_of(Caller(f"http://127.0.0.1:{port}"))
+    found, message = cause_of(Caller(f"http://127.0.0.1:{free_port()}"))
     assert (found, message.endswith("ConnectionRefusedError: Connection refused")) == (Cause.CONNECT, True)
     monkeypatch.setattr(addresses, "getaddrinfo", lambda *_: [])
     assert cause_of(Caller("http://provider.invalid"))[0] is Cause.NAME

@@ -42,6 +42,8 @@ ENVIRON = {
     name: f"whsec_{base64.b64encode(key).decode()}" for name, key in zip(["NEW", "OLD"], KEYS, strict=True)
 }
 NOW = 1_800_000_000
+SOON = 10.0
+"""Seconds: long after what gives up soon, and before ATTEMPT_SECONDS, when `sender` does."""
 
 
 @pytest.fixture
@@ -52,7 +54,15 @@ def sender() -> Iterator[WebhookSender]:
 
 @pytest.fixture
 def hasty() -> Iterator[WebhookSender]:
+    """Gives up soon, for receivers that never come to an end."""
     with closing(WebhookSender(Secrets(ENVIRON), connect_seconds=0.5, total_seconds=0.5)) as sender:
+        yield sender
+
+
+@pytest.fixture
+def brisk() -> Iterator[WebhookSender]:
+    """Gives up long after a busy machine's receiver has sent what it has to send."""
+    with closing(WebhookSender(Secrets(ENVIRON), connect_seconds=4, total_seconds=4)) as sender:
         yield sender
 
 
@@ -134,16 +144,16 @@ def test_dripped_head_ends_at_the_deadline(hasty: WebhookSender, start: bytes) -
     with subscriber(dripping(start)) as server:
         attempt = send(hasty, server.url)
     assert (attempt.result, attempt.status) == (AttemptResult.TIMEOUT, None)
-    assert attempt.seconds < 5
+    assert attempt.seconds < SOON
 
 
 @pytest.mark.parametrize("length", ["content-length: 100000", "transfer-encoding: chunked"])
-def test_dripped_body_does_not_undo_the_status(hasty: WebhookSender, length: str) -> None:
+def test_dripped_body_does_not_undo_the_status(brisk: WebhookSender, length: str) -> None:
     """The status has decided; the drip ends at the deadline."""
     with subscriber(dripping(f"HTTP/1.1 200 OK\r\n{length}\r\n\r\n1".encode())) as server:
-        attempt = send(hasty, server.url)
+        attempt = send(brisk, server.url)
     assert (attempt.result, attempt.status) == (AttemptResult.DELIVERED, 200)
-    assert attempt.seconds < 5
+    assert attempt.seconds < SOON
 
 
 def test_silence_is_a_timeout(hasty: WebhookSender) -> None:
@@ -196,12 +206,12 @@ def test_interim_answers_are_skipped(
     assert (attempt.result, attempt.status) == (result, int(status[:3]))
 
 
-def test_contradictory_lengths_do_not_undo_the_status(hasty: WebhookSender) -> None:
+def test_contradictory_lengths_do_not_undo_the_status(brisk: WebhookSender) -> None:
     """A receiver that took the event is not sent it again for what it says of its answer's body (A6)."""
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok"
     with subscriber(lambda sock: sock.sendall(answer)) as server:
-        assert send(hasty, server.url).result is AttemptResult.DELIVERED
-        assert send(hasty, server.url).result is AttemptResult.DELIVERED
+        assert send(brisk, server.url).result is AttemptResult.DELIVERED
+        assert send(brisk, server.url).result is AttemptResult.DELIVERED
         assert server.connections == 2
 
 
@@ -224,7 +234,6 @@ def test_flood_of_headers_is_not_read_to_its_end(sender: WebhookSender, flood: b
         assert send(sender, server.url).result is AttemptResult.UNREACHABLE
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize(
     "lines",
     [
@@ -233,13 +242,13 @@ def test_flood_of_headers_is_not_read_to_its_end(sender: WebhookSender, flood: b
         ["no colon", "content-length: +2"],
     ],
 )
-def test_length_told_twice_is_one(hasty: WebhookSender, lines: list[str]) -> None:
+def test_length_told_twice_is_one(sender: WebhookSender, lines: list[str]) -> None:
     """The end of an answer is known at once where equal lengths are repeated: its receiver is not waited for (A6)."""
     answer = "\r\n".join(["HTTP/1.1 200 OK", *lines, "", "ok"]).encode()
     with subscriber(lambda sock: sock.sendall(answer)) as server:
-        attempt = send(hasty, server.url)
+        attempt = send(sender, server.url)
     assert attempt.result is AttemptResult.DELIVERED
-    assert attempt.seconds < 0.4
+    assert attempt.seconds < SOON
 
 
 @pytest.mark.parametrize(
@@ -321,7 +330,7 @@ def test_small_answer_leaves_the_connection_for_the_next(sender: WebhookSender) 
         assert (server.connections, len(server.requests)) == (1, 3)
 
 
-def test_each_exchange_has_its_own_deadline(hasty: WebhookSender) -> None:
+def test_each_exchange_has_its_own_deadline(brisk: WebhookSender) -> None:
     """A kept connection that served one delivery is bounded by the deadline of the next."""
     answers = iter([answering("200 OK"), dripping(b"HTTP/1.1 200 OK\r\nx: ")])
 
@@ -329,8 +338,8 @@ def test_each_exchange_has_its_own_deadline(hasty: WebhookSender) -> None:
         next(answers)(sock)
 
     with subscriber(behaviour) as server:
-        assert send(hasty, server.url).result is AttemptResult.DELIVERED
-        assert send(hasty, server.url).result is AttemptResult.TIMEOUT
+        assert send(brisk, server.url).result is AttemptResult.DELIVERED
+        assert send(brisk, server.url).result is AttemptResult.TIMEOUT
 
 
 def test_deadline_covers_the_resolution_of_the_name(
@@ -340,20 +349,20 @@ def test_deadline_covers_the_resolution_of_the_name(
     monkeypatch.setattr(addresses, "getaddrinfo", lambda *_: gevent.sleep(30))
     attempt = send(hasty, "http://receiver.invalid/")
     assert (attempt.result, attempt.cause) == (AttemptResult.TIMEOUT, Cause.TIMEOUT)
-    assert attempt.seconds < 5
+    assert attempt.seconds < SOON
 
 
 @pytest.mark.parametrize(("connect_seconds", "total_seconds"), [(0.3, 30), (30, 0.3)])
 def test_deadline_covers_all_addresses_of_a_name(
     deaf_port: int, monkeypatch: pytest.MonkeyPatch, connect_seconds: float, total_seconds: float
 ) -> None:
-    """Twenty silent addresses take no longer than one, and no longer than either bound."""
-    entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", deaf_port))] * 20
+    """A hundred silent addresses take no longer than one, and no longer than either bound."""
+    entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", deaf_port))] * 100
     monkeypatch.setattr(addresses, "getaddrinfo", lambda *_: entries)
     sender = WebhookSender(Secrets(ENVIRON), connect_seconds=connect_seconds, total_seconds=total_seconds)
     attempt = send(sender, "http://receiver.invalid/")
     assert (attempt.result, attempt.cause) == (AttemptResult.TIMEOUT, Cause.TIMEOUT)
-    assert attempt.seconds < 5
+    assert attempt.seconds < SOON
 
 
 def test_silent_receiver_holds_up_no_other(sender: WebhookSender) -> None:

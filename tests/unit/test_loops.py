@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -153,16 +154,19 @@ def test_trouble_is_told_while_it_lasts() -> None:
         assert not loop.stalled
 
 
-def test_a_turn_that_takes_too_long_is_a_stall() -> None:
+def test_a_turn_that_takes_too_long_is_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stall is reported instead of any other trouble."""
-    let_go = threading.Event()
+    let_go, ahead = threading.Event(), [0.0]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + ahead[0])
+    monkeypatch.setattr(loops, "time", clock)
 
     def turn() -> float:
         let_go.wait(30)
         return 0.0
 
-    with running(turn, stalled_after_seconds=0.2) as loop:
+    with running(turn) as loop:
         assert not loop.stalled
+        ahead[0] = loops.STALLED_AFTER_SECONDS + 1
         wait_until(lambda: loop.stalled and loop.trouble == "test stalled", "a stall")
         let_go.set()
 

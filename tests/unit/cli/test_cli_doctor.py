@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.processes import free_port
 from tests.unit.cli.conftest import Run
 from worker.cli.doctor import endpoints, exposure, files, network, variables
 from worker.cli.doctor.finding import Grade
@@ -191,9 +192,7 @@ def test_refused_key_is_a_failed_check(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_unreachable_provider_is_a_failed_check(tmp_path: Path) -> None:
     """Nobody on the port: one finding, with what to look at."""
-    with _taken_port() as port:
-        pass
-    found = list(network.provider(_settings(tmp_path, PROXSTOP_URL=f"http://127.0.0.1:{port}")))
+    found = list(network.provider(_settings(tmp_path, PROXSTOP_URL=f"http://127.0.0.1:{free_port()}")))
     assert [finding.grade for finding in found] == [Grade.FAIL]
     assert "PROXSTOP_URL" in found[0].remedy
 
@@ -218,8 +217,7 @@ def test_receivers_of_webhooks_are_connected_to_once_each(
 
 def test_receiver_that_cannot_be_reached_is_named_with_its_cause(tmp_path: Path) -> None:
     """No listener, no such name, and no TLS are three causes; deliveries would wait for each (D8)."""
-    with _taken_port() as closed:
-        pass
+    closed = free_port()
     with _closing_server() as plain:
         hooks = [f"http://127.0.0.1:{closed}/", "http://no-such-host.invalid/", f"https://127.0.0.1:{plain}/"]
         found = list(endpoints.check(_settings_with(tmp_path, hooks)))
@@ -383,5 +381,6 @@ def _closing_server() -> Iterator[int]:
 
 @contextmanager
 def _taken_port() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield int(listener.getsockname()[1])
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        yield port

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.processes import free_port
 from worker.sandbox import Sandbox
 
 from .sandbox_client import Client, open_call
@@ -73,7 +74,7 @@ def test_stop_ends_held_connections_and_frees_the_port(
     until: Callable[[Callable[[], bool]], None],
 ) -> None:
     """Clients that wait for ever see the end, and nobody listens any more."""
-    sandbox = Sandbox()
+    sandbox = Sandbox(port=free_port())
     sandbox.start()
     with open_call(sandbox, "2025550003") as held:
         until(lambda: len(sandbox.requests()) == 1)
@@ -85,15 +86,14 @@ def test_stop_ends_held_connections_and_frees_the_port(
 
 def test_stopped_sandbox_starts_again_on_its_port_with_its_memory() -> None:
     """An outage and its end: same address, same log."""
-    sandbox = Sandbox()
-    ports = []
+    port = free_port()
+    sandbox = Sandbox(port=port)
     for _ in range(2):
         with sandbox:
-            ports.append(sandbox.port)
+            assert sandbox.port == port
             client = Client(sandbox)
             client.call("2025550199")
             client.close()
-    assert ports[0] == ports[1]
     assert len(sandbox.requests()) == 2
 
 
@@ -119,9 +119,7 @@ def test_taken_port_is_told_at_once(sandbox: Sandbox) -> None:
 
 def test_serve_forever_returns_after_stop(until: Callable[[Callable[[], bool]], None]) -> None:
     """The foreground form serves, and ends when another thread stops it."""
-    with Sandbox() as placeholder:
-        port = placeholder.port
-    sandbox = Sandbox(port=port)
+    sandbox = Sandbox(port=free_port())
     foreground = threading.Thread(target=sandbox.serve_forever, daemon=True)
     foreground.start()
 
