@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
+import amqp
 import kombu
 import redis
 from celery import Celery
@@ -142,7 +143,7 @@ class Outside:
     def not_reading(self) -> Iterator[None]:
         """Stop reading results: kombu's reader on Redis can lose a message that it takes as the server ends."""
         self._wanted.clear()
-        assert self._idle.wait(10)
+        assert self._idle.wait(START_SECONDS)
         try:
             yield
         finally:
@@ -153,7 +154,7 @@ class Outside:
             self._idle.clear()
             try:
                 self._consume()
-            except (OSError, kombu.exceptions.OperationalError, redis.exceptions.RedisError):
+            except (OSError, amqp.AMQPError, kombu.exceptions.OperationalError, redis.exceptions.RedisError):
                 self._leaving.wait(0.2)
             self._idle.set()
             while not (self._wanted.wait(0.2) or self._leaving.is_set()):

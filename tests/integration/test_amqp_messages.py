@@ -215,7 +215,7 @@ def test_a_channel_that_the_broker_closes_is_opened_again(
         try:
             stack.outside.send(*jobs[:2])
             stack.outside.plain(jobs[2])
-            wait_until(lambda: "PRECONDITION_FAILED" in worker.output, "a channel is closed", 40)
+            wait_until(lambda: "PRECONDITION_FAILED" in worker.output, "a channel is closed")
         finally:
             stack.outside.redis.config_set("min-replicas-to-write", 0)
         events = stack.outside.wait(job["id"] for job in jobs)

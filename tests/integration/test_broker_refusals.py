@@ -145,16 +145,15 @@ def test_refusal_while_running_is_told_once_and_waited_for(stack: Stack, node: G
     try:
         node.control("close_all_connections", "test")
         wait_until(lambda: "ACCESS_REFUSED" in worker.output, "the cause is told")
-        assert len(worker.told("broker.unavailable")) <= 2
-        told = len(worker.told())
         cause = "not connected to the broker: the user name or password is refused"
         wait_until(lambda: cause in worker.get("/readyz")[1], "/readyz names the cause")
     finally:
         node.control("change_password", "guest", "guest")
     wait_until(lambda: bool(worker.told("broker.back")), "the way back is told")
     worker.wait_until_ready()
-    later = [line["event"] for line in worker.told()[told:]]
-    assert [event for event in later if not event.startswith("Connected")] == ["broker.back"]
+    told = [line["event"] for line in worker.told() if not line["event"].startswith("Connected")]
+    since = told[told.index("broker.unavailable") :]
+    assert since in (["broker.unavailable", "broker.back"], ["broker.unavailable"] * 2 + ["broker.back"])
     assert "Traceback" not in worker.output
     stack.outside.send(new_job("after"))
     wait_until(lambda: worker.metric("jobs_finished_total", status="placed") == 1, "a job is placed")

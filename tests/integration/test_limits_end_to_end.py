@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import bisect
 import statistics
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
 from tests.integration.outside import Job, Outside, in_seconds, new_job
 from tests.integration.stack import Stack
+from tests.integration.stalls import Stalls
 from tests.processes import wait_until
 from tests.redis_server import RedisServer
 from worker.sandbox import Sandbox
@@ -22,7 +21,10 @@ from worker.sandbox import Sandbox
 pytestmark = pytest.mark.alone
 
 SATURATED_SECONDS = 12
-TICK_SECONDS, MAX_STALL_SECONDS = 0.002, 0.03
+TTL_SECONDS = 6
+AT_MOST_LATE_SECONDS = 10.0
+"""For a busy machine; what waits behind an account's backlog waits for minutes, or for an hour."""
+
 PACES = {"plain": (20, 1), "bursty": (10, 8), "flaky": (15, 3)}
 """Accounts that are saturated: requests per second, burst."""
 
@@ -30,7 +32,7 @@ ACCOUNTS: dict[str, dict[str, Any]] = {
     **{name: {"rate": f"{rate}/s", "burst": burst} for name, (rate, burst) in PACES.items()},
     "minutely": {"rate": "60/m", "burst": 3},
     "narrow": {"rate": "200/s", "burst": 100, "concurrency": 3},
-    "hourly": {"rate": "1/h", "ttl": 3},
+    "hourly": {"rate": "1/h", "ttl": TTL_SECONDS},
     "flood": {"rate": "60/m"},
     "single": {"rate": "100/s", "burst": 10},
 }
@@ -58,35 +60,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory, own_redis: RedisServer) -> It
         yield Pair(sandbox, stack.outside)
 
 
-class Stalls:
-    """The longest time for which this process, and with it the provider's clock, did not get to run."""
-
-    def __init__(self) -> None:
-        self.worst_seconds = 0.0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        last = time.monotonic()
-        while not self._over.wait(TICK_SECONDS):
-            now = time.monotonic()
-            self.worst_seconds, last = max(self.worst_seconds, now - last - TICK_SECONDS), now
-
-
 @dataclass(frozen=True)
 class Saturated:
     """Jobs by account, all asked for, and how far the provider's clock can be trusted."""
 
     jobs: dict[str, list[Job]]
-    stall_seconds: float
+    stalls: Stalls
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +82,7 @@ def saturated(pair: Pair) -> Saturated:
     with Stalls() as stalls:
         pair.outside.stream(*(job for of_account in jobs.values() for job in of_account))
         pair.outside.wait((job["id"] for name in PACES for job in jobs[name]), 60)
-    return Saturated(jobs, stalls.worst_seconds)
+    return Saturated(jobs, stalls)
 
 
 def busiest(moments: Sequence[float], seconds: float) -> int:
@@ -113,20 +92,21 @@ def busiest(moments: Sequence[float], seconds: float) -> int:
 
 @pytest.mark.parametrize("account", PACES)
 def test_no_window_holds_more_than_rate_and_burst(pair: Pair, saturated: Saturated, account: str) -> None:
-    """Retries included, no second sees more than the rate and the burst of an account."""
+    """Retries included, no second sees more than the rate and the burst of an account.
+
+    A limit of each worker would be twice as many, which shows on a busy machine too.
+    """
     rate, burst = PACES[account]
-    # What came while the clock stood still was sent up to so much earlier than it says.
-    allowed = rate * (1 + saturated.stall_seconds) + burst
+    allowed = rate * (1 + saturated.stalls.slack_seconds) + burst
     assert busiest(pair.moments(saturated.jobs[account]), 1.0) <= allowed
 
 
 @pytest.mark.parametrize("account", PACES)
 def test_saturated_rate_is_used(pair: Pair, saturated: Saturated, account: str) -> None:
     """Requests leave at 99 % of the rate or more while jobs wait."""
-    if saturated.stall_seconds > MAX_STALL_SECONDS:
-        pytest.skip(
-            f"this machine is too busy to judge by: it stood still for {saturated.stall_seconds:.3f} s"
-        )
+    if not saturated.stalls.calm:
+        stood_still = saturated.stalls.worst_seconds
+        pytest.skip(f"this machine is too busy to judge by: it stood still for {stood_still:.3f} s")
     rate, burst = PACES[account]
     paced = pair.moments(saturated.jobs[account])[burst:-burst]
     # The slope over all of them: one late request at an end would weigh too much in a plain quotient.
@@ -143,10 +123,11 @@ def test_requests_in_flight_are_bounded(pair: Pair) -> None:
     """Exactly `concurrency` requests are open at once while answers take two seconds."""
     jobs = [new_job(f"narrow-{n}", "narrow", phone=f"312555{n}0010") for n in range(9)]
     pair.outside.send(*jobs)
-    pair.outside.wait((job["id"] for job in jobs), 30)
+    pair.outside.wait(job["id"] for job in jobs)
     moments = pair.moments(jobs)
     assert len(moments) == 9 and busiest(moments, 1.9) == 3
-    assert moments[-1] - moments[0] < 7
+    # One after the other they would take 16 s.
+    assert moments[-1] - moments[0] < 14
 
 
 def test_waiting_jobs_expire_on_time(pair: Pair) -> None:
@@ -166,11 +147,11 @@ def test_waiting_jobs_expire_on_time(pair: Pair) -> None:
         for job in own
     ]
     assert min(late) >= 0
-    assert max(late) < 1.5
+    assert max(late) < AT_MOST_LATE_SECONDS
     accepted, finished = (
         datetime.fromisoformat(events["hourly-ttl"]["data"][name]) for name in ("accepted_at", "finished_at")
     )
-    assert 3 <= (finished - accepted).total_seconds() < 4.5
+    assert TTL_SECONDS <= (finished - accepted).total_seconds() < TTL_SECONDS + AT_MOST_LATE_SECONDS
 
 
 def test_flood_of_one_account_delays_no_other(pair: Pair) -> None:
@@ -184,4 +165,4 @@ def test_flood_of_one_account_delays_no_other(pair: Pair) -> None:
         pair.outside.send(job)
         pair.outside.wait([job["id"]])
         waits.append(pair.moments([job])[0] - sent)
-    assert statistics.median(waits) < 0.5
+    assert statistics.median(waits) < AT_MOST_LATE_SECONDS

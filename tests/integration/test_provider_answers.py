@@ -112,7 +112,7 @@ def test_refused_accounts_are_held_and_resume_by_themselves(scene: Scene) -> Non
     assert not [job["id"] for job in (*first.values(), *more) if job["id"] in scene.outside.delivered]
     scene.moods.refused.clear()
     everyone = [*first.values(), *more]
-    events = scene.outside.wait((job["id"] for job in everyone), 30)
+    events = scene.outside.wait(job["id"] for job in everyone)
     assert {event["type"] for event in events.values()} == {"call.placed"}
     assert set(scene.provider.rung(*(job["phone"] for job in more))) == {1}
     wait_until(lambda: not any(is_held(scene, *pair) for pair in ill.items()), "no account is held")

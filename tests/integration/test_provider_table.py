@@ -46,7 +46,7 @@ class Row:
     def job(self) -> Job:
         job = {"id": self.id, "account": self.account, "country": "1", "phone": self.phone, "code": "4711"}
         if self.account == "broke":
-            job["expires_at"] = in_seconds(4.5)
+            job["expires_at"] = in_seconds(13)
         return job
 
 
@@ -58,7 +58,7 @@ ROWS = [
     Row("0005", "unknown", 2, "OUTCOME_UNKNOWN"),
     Row("0006", "placed", 1),
     Row("0007", "placed", 2),
-    Row("0008", "expired", 1, "EXPIRED", account="broke"),
+    Row("0008", "expired", 2, "EXPIRED", account="broke"),
     Row("0009", "unknown", 2, "OUTCOME_UNKNOWN"),
     Row("0010", "placed", 1),
     Row("0011", "unknown", 2, "OUTCOME_UNKNOWN"),
@@ -92,7 +92,7 @@ def ended(
     broker, answer_format, how = request.param
     folder, settings = (
         tmp_path_factory.mktemp("stack"),
-        {"PROXSTOP_FORMAT": answer_format, "PROXSTOP_TIMEOUT": "3"},
+        {"PROXSTOP_FORMAT": answer_format, "PROXSTOP_TIMEOUT": "5"},
     )
     with (
         Sandbox() as sandbox,

@@ -76,7 +76,8 @@ def test_the_newest_file_wins_whoever_admits_last(deploy: Deploy) -> None:
     new.process.send_signal(signal.SIGCONT)
     moments = sorted(served.unix for served in deploy.sandbox.requests())
     assert len(moments) == JOBS
-    assert max(bisect.bisect_right(moments, moment + 1.0) - n for n, moment in enumerate(moments)) <= 4
+    # Four are allowed, and two more may come late on a busy machine. By the first file all ten come together.
+    assert max(bisect.bisect_right(moments, moment + 1.0) - n for n, moment in enumerate(moments)) <= 6
 
     old.kill()
     again = deploy.stack.start("run")

@@ -217,8 +217,8 @@ def test_start_and_end_of_a_worker_are_a_line_each(make_stack: MakeStack, broker
 @pytest.mark.parametrize("broker", ["redis", "amqp"])
 def test_jobs_of_a_killed_worker_are_recovered(make_stack: MakeStack, provider: StandIn, broker: str) -> None:
     """kill -9 with calls in flight: no job is lost, and none is dialled more often than its account's redials allow."""
-    provider.script = lambda asked: gives_ref(wait_seconds=0.8)
-    stack = make_stack(broker, PROXSTOP_TIMEOUT="1", CONCURRENCY="20")
+    provider.script = lambda asked: gives_ref(wait_seconds=5.0)
+    stack = make_stack(broker, PROXSTOP_TIMEOUT="15", CONCURRENCY="20")
     worker = stack.start()
     again = [new_job(f"again-{n}") for n in range(30)]
     once = [new_job(f"once-{n}", "once") for n in range(30)]
