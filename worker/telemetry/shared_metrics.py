@@ -15,7 +15,7 @@ SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
     "jobs_waiting": ("Shared: jobs that wait in a lane, by reason.", ("account", "reason")),
     "oldest_waiting_seconds": ("Shared: how long the oldest waiting job has waited.", ("account",)),
     "account_held": ("Shared: 1 while the account is held for this reason.", ("account", "reason")),
-    "webhook_pending": ("Shared: webhook deliveries that wait for their next attempt.", ("account",)),
+    "webhook_pending": ("Shared: webhook deliveries that wait or are in flight.", ("account",)),
     "webhook_endpoint_pending": (
         "Shared: webhook deliveries of the endpoint that wait or are in flight.",
         ("account", "endpoint"),
