@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import redis
@@ -12,6 +12,7 @@ from tests.doubles.clocks import StoredClock
 from worker.core.records import EndpointCount
 from worker.delivery.ports import Destination
 from worker.state.census import Census
+from worker.state.endpoints import RedisEndpoints
 from worker.telemetry.labels import DISABLED_REASONS, GIVEN_UP_REASONS
 
 ONE, TWO = (Destination("acme", hook.key) for hook in HOOKS)
@@ -72,6 +73,19 @@ def test_oldest_is_told_by_its_event_and_not_by_its_next_attempt(client: redis.R
     (old,) = (delivery for delivery in lanes.take() if delivery.job_id == "old")
     lanes.delivered(old)
     assert one(client).oldest_seconds < 30 and one(client).pending == 1
+
+
+def test_replay_is_on_its_way_since_its_own_moment(client: redis.Redis, lanes: Lanes) -> None:
+    """Not since its event, so that old events that are sent again do not look like a backlog."""
+    lanes.end("a", "b")
+    for delivery in lanes.take():
+        lanes.delivered(delivery)
+    client.hset(f"{SHARD}job:a", "finished", 1)
+    assert RedisEndpoints(client).replay(ONE, ["a", "b"], 60.0) == 2
+    found: Any = client.zrange(f"{SHARD}hook-open:acme|one", 0, -1, withscores=True)
+    (_, first), (_, second) = found
+    assert 25_000 < second - first < 35_000
+    assert one(client).pending == 2 and one(client).oldest_seconds < 30
 
 
 def test_endpoint_that_others_know_is_counted_too(client: redis.Redis, lanes: Lanes) -> None:

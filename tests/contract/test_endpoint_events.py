@@ -13,6 +13,9 @@ from tests.contract.hooks import SHARD, Lanes
 from tests.doubles.clocks import StoredClock
 from tests.ops.examples import schema_for, validator
 from worker.core.events import tells_of_job
+from worker.delivery.ports import Destination
+from worker.state.endpoints import RedisEndpoints
+from worker.telemetry.labels import DISABLED_REASONS
 
 
 @pytest.fixture
@@ -47,6 +50,18 @@ def test_news_of_a_disabled_endpoint_fits_its_schema(lanes: Lanes, client: redis
     (event,) = lanes.told()
     assert fits(event) and event["type"] == "endpoint.disabled"
     assert event["data"] == {"account": "acme", "endpoint": "one", "reason": reason, "failures": 1}
+
+
+def test_news_of_what_an_operator_disabled_fits_its_schema(lanes: Lanes, client: redis.Redis) -> None:
+    """It tells no failures if there were none."""
+    RedisEndpoints(client).disable(Destination("acme", "one"))
+    (event,) = lanes.told()
+    assert fits(event) and event["data"]["reason"] == "operator" and event["data"]["failures"] == 0
+
+
+def test_reasons_of_events_and_metrics_are_the_same() -> None:
+    """An alert and the event that came with it say the same word."""
+    assert tuple(DISABLED) == DISABLED_REASONS
 
 
 def test_outbox_has_the_type_before_each_event(lanes: Lanes, client: redis.Redis) -> None:

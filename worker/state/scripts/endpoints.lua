@@ -96,6 +96,12 @@ local function count_in(key, name, by)
   if redis.call('HINCRBY', key, name, by) <= 0 then redis.call('HDEL', key, name) end
 end
 
+-- Takes note that a delivery is on its way from a moment on (µs from now), until `over` ends it.
+local function set_out(dest, id, wait_us)
+  redis.call('ZADD', hook_open_key(dest), int(ms() + wait_us / 1000), id)
+  count_in(hook_pending_key(), dest, 1)
+end
+
 -- Puts an event on its way to the endpoint, with the endpoint's next number.
 local function send_to(dest, id, attempt)
   local hook = hook_key(dest)
@@ -109,8 +115,7 @@ local function send_to(dest, id, attempt)
     end
   end
   redis.call('ZADD', hook_lane_key(dest), int(NOW), id .. '|' .. attempt)
-  redis.call('ZADD', hook_open_key(dest), int(ms()), id)
-  count_in(hook_pending_key(), dest, 1)
+  set_out(dest, id, 0)
   if not redis.call('HGET', hook, 'disabled') then
     redis.call('ZADD', hooks_key(), 'LT', int(NOW), dest)
   elseif not redis.call('ZSCORE', hooks_key(), dest) then

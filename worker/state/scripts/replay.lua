@@ -21,7 +21,7 @@ local function send_again(id, wait_us)
   redis.call('ZREM', hook_lost_key(dest), id)
   redis.call('ZADD', hook_lane_key(dest), int(NOW + wait_us), id .. '|1')
   count_in(PENDING, e.account, 1)
-  count_in(hook_pending_key(), dest, 1)
+  set_out(dest, id, wait_us)
   return 1
 end
 
