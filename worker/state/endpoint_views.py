@@ -92,8 +92,9 @@ class EndpointView:
     """All that is known of an endpoint. Times are Unix µs, None if nothing waits.
 
     `pending` counts the deliveries that are not over, `waiting` those of them that are not in flight. `oldest_us` is
-    when the oldest event of those came to be, `next_us` when the next attempt may be made. `given_up` counts what was
-    given up in the last seven days, by reason. `attempts` are the last ones, newest first, as JSON objects.
+    since when the oldest of those is on its way: since its event, or its replay. `next_us` is when the next attempt may
+    be made. `given_up` counts what was given up in the last seven days, by reason. `attempts` are the last ones, newest
+    first, as JSON objects.
     """
 
     state: EndpointState
@@ -138,34 +139,27 @@ class EndpointViews:
         return [_state(row, clocks) for row in rows]
 
     def view(self, destination: Destination) -> EndpointView:
-        """Return the whole view. Reads the record of everything that waits or was given up."""
+        """Return the whole view. Reads the record of everything that was given up."""
         with store_errors(), self._client.pipeline(transaction=True) as pipeline:
             _ask_clocks(pipeline)
             pipeline.hmget(_key("hook", destination), _FIELDS)
             pipeline.zcard(_key("hook-lane", destination))
             pipeline.hget(f"{keys.prefix_of(destination.account)}hook-pending", "|".join(destination))
             pipeline.zscore(f"{keys.prefix_of(destination.account)}hooks", "|".join(destination))
+            pipeline.zrange(_key("hook-open", destination), 0, 0, withscores=True)
             pipeline.lrange(_key("hook-tries", destination), 0, -1)
-            time, saved, row, waiting, pending, due, tries = pipeline.execute()
+            time, saved, row, waiting, pending, due, oldest, tries = pipeline.execute()
         clocks = _Clocks.of(time, saved)
         state = _state(row, clocks)
         return EndpointView(
             state=state,
             pending=int(pending or 0),
             waiting=waiting,
-            oldest_us=self._oldest_us(destination),
+            oldest_us=int(oldest[0][1]) * 1000 if oldest else None,
             next_us=None if due is None or state.disabled else clocks.told(due),
             given_up=self._given_up(destination),
             attempts=tuple(map(json.loads, tries)),
         )
-
-    def _oldest_us(self, destination: Destination) -> int | None:
-        prefix, name = keys.prefix_of(destination.account), f"{'|'.join(destination)}|"
-        leases = self._members(f"{prefix}hook-leases")
-        in_flight = [member.removeprefix(name) for member in leases if member.startswith(name)]
-        members = (*in_flight, *self._members(_key("hook-lane", destination)))
-        jobs = dict.fromkeys(member.split("|")[0] for member in members)
-        return min(map(int, self._fields(destination, list(jobs), "finished")), default=None)
 
     def _given_up(self, destination: Destination) -> Counter[str]:
         jobs = self._members(_key("hook-lost", destination))
