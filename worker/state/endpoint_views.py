@@ -128,6 +128,12 @@ class EndpointViews:
         with store_errors():
             return bool(self._client.exists(_key("hook", destination), _key("hook-log", destination)))
 
+    def pending(self, destination: Destination) -> int:
+        """Return how many deliveries to an endpoint are not over."""
+        with store_errors():
+            found: Any = self._client.hget(_pending_key(destination), "|".join(destination))
+        return int(found or 0)
+
     def states(self, destinations: Sequence[Destination]) -> list[EndpointState]:
         """Return the state of each endpoint, in order. Takes one round trip."""
         with store_errors(), self._client.pipeline(transaction=False) as pipeline:
@@ -144,7 +150,7 @@ class EndpointViews:
             _ask_clocks(pipeline)
             pipeline.hmget(_key("hook", destination), _FIELDS)
             pipeline.zcard(_key("hook-lane", destination))
-            pipeline.hget(f"{keys.prefix_of(destination.account)}hook-pending", "|".join(destination))
+            pipeline.hget(_pending_key(destination), "|".join(destination))
             pipeline.zscore(f"{keys.prefix_of(destination.account)}hooks", "|".join(destination))
             pipeline.zrange(_key("hook-open", destination), 0, 0, withscores=True)
             pipeline.lrange(_key("hook-tries", destination), 0, -1)
@@ -204,6 +210,10 @@ class _Clocks:
 def _ask_clocks(pipeline: Any) -> None:
     pipeline.time()
     pipeline.get(keys.CLOCK)
+
+
+def _pending_key(destination: Destination) -> str:
+    return f"{keys.prefix_of(destination.account)}hook-pending"
 
 
 def _key(kind: str, destination: Destination) -> str:

@@ -19,6 +19,8 @@ _BY_STATUS: dict[int, str] = {
     HTTPStatus.GONE: "the receiver wants no more events: such an answer to a delivery disables the endpoint",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the receiver must accept bodies of at least 64 KiB",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the receiver must accept content-type application/json",
+    HTTPStatus.SERVICE_UNAVAILABLE: "the receiver is overloaded or being maintained: see its log, and set a `rate` for "
+    "the endpoint if deliveries are what is too much for it",
     HTTPStatus.TOO_MANY_REQUESTS: "the receiver asks for fewer requests: set a `rate` for the endpoint",
 }
 _FAULT = "the receiver failed: look for the event's id in its log"

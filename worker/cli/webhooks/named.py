@@ -42,10 +42,16 @@ def endpoint(accounts: Accounts, text: str) -> tuple[str, Endpoint]:
 def destination(
     accounts: Accounts, text: str, account: str | None, knows: Callable[[Destination], bool]
 ) -> Named:
-    """The endpoint of the accounts file, or one that `knows` says has a record. Raises UsageError as `endpoint`."""
+    """The endpoint of the accounts file, or one that `knows` says has a record. Raises UsageError as `endpoint`.
+
+    An endpoint that has a name is found by the hash of its URL too: this is the one to which deliveries from before it
+    had the name go, if there were any.
+    """
     found = _only(accounts, text, account)
     if found is not None:
-        return Named(Destination(found[0], found[1].key), found[1])
+        owner, hook = found
+        given = Destination(owner, text.rpartition("/")[2])
+        return Named(given if knows(given) else Destination(owner, hook.key), hook)
     owner, _, key = f"{account}/{text}".rpartition("/") if account else text.rpartition("/")
     gone = Destination(owner.rpartition("/")[2], key)
     if owner and knows(gone):

@@ -33,6 +33,13 @@ class Opened:
     def name(self) -> str:
         return "/".join(self.destination)
 
+    @property
+    def older(self) -> list[Destination]:
+        """Where deliveries wait that are from before the endpoint had its name, see `Endpoint.keys`."""
+        keys = () if self.hook is None else self.hook.keys
+        found = (Destination(self.destination.account, key) for key in keys[1:])
+        return [where for where in found if where != self.destination]
+
     def note(self, act: str, detail: Mapping[str, Any] | None = None) -> None:
         """Put an act on the audit trail. Raises StoreUnavailable or WrongKey, ending the command before the act."""
         account, key = self.destination

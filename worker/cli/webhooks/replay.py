@@ -20,6 +20,10 @@ from worker.state.endpoints import RedisEndpoints
 A_SECOND = 10
 """Events a second, unless --over is given."""
 
+_NOTHING = "nothing to send; what waits already is not sent twice"
+_MOST_NAMED = 20
+"""Jobs that the audit trail names; of more it has the number."""
+
 _CHOICES = ("failed", "since", "types", "jobs", "everything")
 _COLUMNS = ("number", "job", "event", "type", "ended", "state", "why")
 
@@ -123,16 +127,19 @@ def _send(found: Opened, chosen: list[Logged], seconds: float, how: dict[str, An
 
 def _told(options: Mapping[str, Any]) -> dict[str, Any]:
     """What was selected, for the audit trail."""
-    how = {name: options[name] for name in ("failed", "since", "types")} | {"jobs": len(options["jobs"])}
+    jobs = list(options["jobs"])
+    how = {name: options[name] for name in ("failed", "since", "types")}
+    how["jobs"] = jobs if len(jobs) <= _MOST_NAMED else len(jobs)
     return {name: value for name, value in how.items() if value}
 
 
 def _print(name: str, chosen: list[Logged], told: dict[str, Any]) -> None:
     if told["dry_run"]:
         console().print(table(_COLUMNS, map(_row, chosen)))
-        say(f"{len(chosen)} events would go to {name} again, over {span(told['over_seconds'])}")
-    else:
-        say(f"{told['sent']} events go to {name} again, over {span(told['over_seconds'])}")
+    number = len(chosen) if told["dry_run"] else told["sent"]
+    events, verb = ("1 event", "goes") if number == 1 else (f"{number} events", "go")
+    verb = "would go" if told["dry_run"] else verb
+    say(f"{events} {verb} to {name} again, over {span(told['over_seconds'])}" if number else _NOTHING)
     if told["selected"] > len(chosen):
         say(
             f"callworker: {told['selected']} are selected; these are the oldest {len(chosen)}, see --most",

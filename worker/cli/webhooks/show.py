@@ -10,7 +10,7 @@ import click
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from worker.cli.output import console, example, from_now, json_option, print_json, printable, table
+from worker.cli.output import console, example, from_now, json_option, print_json, printable, say, table
 from worker.cli.webhooks.named import account_option
 from worker.cli.webhooks.opened import Opened, opened
 from worker.core.events import rfc3339
@@ -56,11 +56,15 @@ def command(endpoint: str, account: str | None, sequence: str | None, as_json: b
         if numbers is not None:
             _show_numbers(EndpointLog(found.client, found.destination).between(*numbers), as_json)
             return
-        view = EndpointViews(found.client).view(found.destination)
+        views = EndpointViews(found.client)
+        view, older = views.view(found.destination), {where: views.pending(where) for where in found.older}
     if as_json:
         print_json(_document(found, view))
     else:
         console().print(_for_people(found, view))
+        for where, count in older.items():
+            if count:
+                say(f"from before it had its name {count} wait: `callworker webhooks show {'/'.join(where)}`")
 
 
 def described(state: EndpointState) -> str:
@@ -108,7 +112,7 @@ def _document(found: Opened, view: EndpointView) -> dict[str, Any]:
 
 
 def _for_people(found: Opened, view: EndpointView) -> RenderableType:
-    lines = [f"{name:<10}{printable(value)}" for name, value in _facts(found, view)]
+    lines = [f"{name:<11}{printable(value)}" for name, value in _facts(found, view)]
     attempts = table(_ATTEMPTS, map(_attempt, view.attempts))
     return Group(Text("\n".join(lines)), Text("\nlast attempts", style="bold"), attempts)
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from worker.cli.audited import why_option
-from worker.cli.output import example, json_option, print_json, say, span
+from worker.cli.output import example, json_option, print_json, say
 from worker.cli.webhooks.advice import advice
 from worker.cli.webhooks.named import account_option
 from worker.cli.webhooks.opened import Opened, opened
@@ -99,7 +99,7 @@ def _document(found: Opened, event_id: str, attempt: Attempt) -> dict[str, Any]:
 
 def _print(found: Opened, told: dict[str, Any]) -> None:
     came = f"answered {told['status']}" if told["status"] else f"gave no answer ({_cause(told)})"
-    say(f"{found.name} {came} after {span(told['seconds'])}" + (": it takes events" if told["ok"] else ""))
+    say(f"{found.name} {came} after {told['seconds']} s" + (": it takes events" if told["ok"] else ""))
     if told["answer"]:
         say(f"answer: {told['answer']}")
     if told["advice"]:
