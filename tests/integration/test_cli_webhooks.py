@@ -375,6 +375,14 @@ def test_test_tells_how_to_correct_what_is_wrong(run: Run, receiver: Receiver, a
     assert "state: disabled: by an operator" in run("test", "orders").stdout
 
 
+def test_test_goes_through_the_proxy(run: Run, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As deliveries do; a fault of the proxy is told apart from one of the receiver."""
+    monkeypatch.setenv("WEBHOOK_PROXY", "http://127.0.0.1:1")
+    result = run("test", "orders")
+    assert result.exit_code == 1 and receiver.hooks == []
+    assert "the proxy of webhooks failed or refused" in result.stdout
+
+
 def test_test_needs_the_secret(run: Run, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     """A shell without it is told the variable, and sends nothing."""
     monkeypatch.delenv("ACME_SECRET")

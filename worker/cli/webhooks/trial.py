@@ -49,7 +49,7 @@ def command(ctx: click.Context, endpoint: str, account: str | None, why: str, as
             raise click.ClickException(f"{found.name} is not in the accounts file, so it has no url")
         event_id = new_event_id()
         found.note("test", {"event": event_id})
-        attempt = _sent(found.hook, found.destination, event_id)
+        attempt = _sent(found, found.hook, event_id)
         told = _document(found, event_id, attempt)
     if as_json:
         print_json(told)
@@ -58,11 +58,12 @@ def command(ctx: click.Context, endpoint: str, account: str | None, why: str, as
     ctx.exit(not told["ok"])
 
 
-def _sent(hook: Endpoint, destination: Destination, event_id: str) -> Attempt:
-    sender = WebhookSender(Secrets(register=register_secret))
-    now = time.time()
+def _sent(found: Opened, hook: Endpoint, event_id: str) -> Attempt:
+    settings, now = found.settings, time.time()
+    secrets = Secrets(register=register_secret)
+    sender = WebhookSender(secrets, proxy=settings.webhook_proxy, contact=settings.webhook_contact)
     try:
-        return sender.send(hook, event_id, _body(destination, event_id, now), int(now))
+        return sender.send(hook, event_id, _body(found.destination, event_id, now), int(now))
     finally:
         sender.close()
 
