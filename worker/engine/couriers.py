@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from collections.abc import Callable, Collection
 from functools import partial
@@ -72,7 +73,8 @@ class Couriers(Part):
         self._ended: queue.SimpleQueue[Conclusion] = queue.SimpleQueue()
         self._batch: list[Conclusion] = []
         self._unknown: dict[Destination, float] = {}
-        self._gathering, self._stopped = False, False
+        self._gathering, self._enough, self._full = False, 0, threading.Event()
+        self._stopped = False
         self.in_flight = 0
         self.thread = Greenlets("webhook")
 
@@ -84,9 +86,8 @@ class Couriers(Part):
         self._gather()
         while self._batch:
             self._record(len(self._batch))
-        if self._begin() or not self._ended.empty():
-            return 0.0
-        return min(max(self._store.due_seconds, LEAST_SECONDS), POLL_SECONDS)
+        wait_seconds = self._begin()
+        return wait_seconds if self._ended.empty() else 0.0
 
     def stop(self) -> None:
         """Lease nothing more, and give back what has not begun. The attempts under way go on."""
@@ -99,12 +100,13 @@ class Couriers(Part):
 
     def _gather(self) -> None:
         """Move what has ended to the batch, after a moment for what is about to end."""
-        enough = min(self.in_flight, MAX_BATCH) - len(self._batch)
+        self._enough = min(self.in_flight, MAX_BATCH) - len(self._batch)
         ends, seen = time.monotonic() + GATHER_SECONDS, 0
+        self._full.clear()
         self._gathering = True
-        while seen < self._ended.qsize() < enough and time.monotonic() < ends:
+        while seen < self._ended.qsize() < self._enough and time.monotonic() < ends:
             seen = self._ended.qsize()
-            time.sleep(QUIET_SECONDS)
+            self._full.wait(QUIET_SECONDS)
         # What ends from here on wakes the loop, and what ended before is in the queue.
         self._gathering = False
         while len(self._batch) < MAX_BATCH and not self._ended.empty():
@@ -136,16 +138,18 @@ class Couriers(Part):
             self._unknown[conclusion.delivery.destination] = self._clock() + UNKNOWN_SECONDS
         self._tell(conclusion, effect)
 
-    def _begin(self) -> bool:
-        """Lease what may go, and have it attempted. Returns whether there may be more."""
+    def _begin(self) -> float:
+        """Lease what may go, and have it attempted. Returns the seconds until there may be more."""
         most = min(self._places - self.in_flight, MAX_BATCH)
         if self._stopped or most <= 0:
-            return False
+            return POLL_SECONDS
         deliveries = self._store.take(most, self._unknown_now())
         self.in_flight += len(deliveries)
         for delivery in deliveries:
             self.thread.submit(partial(self._run, delivery))
-        return len(deliveries) == most
+        if len(deliveries) == most:
+            return 0.0
+        return min(max(self._store.due_seconds, LEAST_SECONDS), POLL_SECONDS)
 
     def _unknown_now(self) -> Collection[Destination]:
         if self._unknown:
@@ -162,6 +166,8 @@ class Couriers(Part):
         self._ended.put(conclusion)
         if not self._gathering:
             self._woken()
+        elif self._ended.qsize() >= self._enough:
+            self._full.set()
 
     @staticmethod
     def _returned(delivery: Delivery, why: str, wait_seconds: float = 0.0) -> Conclusion:
