@@ -23,13 +23,22 @@ settings.register_profile("callworker", max_examples=depth.examples(20), deadlin
 settings.load_profile("callworker")
 
 
+IN_TURN_SECONDS = 900
+"""For a test that uses `usual_ports`: it waits until all others that do have ended, and that time counts as its own."""
+
 ENDURANCE = pytest.mark.skip(
     reason="takes long: name its file, or set CALLWORKER_REQUIRE_SERVERS=1 as CI does"
 )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests marked `endurance`, except in CI, with `-m endurance`, or if their file is named."""
+    """Give tests that wait for each other more time, and leave out those marked `endurance`.
+
+    These run in CI, with `-m endurance`, or if their file is named.
+    """
+    for item in items:
+        if "usual_ports" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(IN_TURN_SECONDS), append=False)
     if SERVERS_ARE_REQUIRED or "endurance" in config.option.markexpr:
         return
     named = {Path(config.invocation_params.dir, word.partition("::")[0]).resolve() for word in config.args}
