@@ -129,7 +129,7 @@ def _facts(found: Opened, view: EndpointView) -> Iterator[tuple[str, str]]:
 
 
 def _waiting(view: EndpointView) -> str:
-    oldest = f"; the oldest is on its way since {_moment(view.oldest_us)}" if view.oldest_us else ""
+    oldest = f"; the oldest has been on its way since {_moment(view.oldest_us)}" if view.oldest_us else ""
     following = f"; next attempt {_moment(view.next_us)}" if view.next_us and view.waiting else ""
     return f"{view.waiting}{oldest}{following}"
 
