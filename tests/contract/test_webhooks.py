@@ -6,6 +6,7 @@ import base64
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from email.utils import formatdate
@@ -383,6 +384,38 @@ def test_silent_receiver_holds_up_no_other(sender: WebhookSender) -> None:
         assert not waiting.ready() and len(silent.requests) == 1
         over.set()
         waiting.kill()
+
+
+def test_hanging_endpoints_take_no_thread_and_little_memory(sender: WebhookSender) -> None:
+    """Five hundred attempts that wait for an answer are greenlets of one thread, of some tens of kilobytes each."""
+    attempts, accepted = 500, list[socket.socket]()
+    with socket.create_server(("127.0.0.1", 0), backlog=attempts) as listener:
+
+        def accept() -> None:
+            accepted.extend(listener.accept()[0] for _ in range(attempts))
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        url, before = f"http://127.0.0.1:{listener.getsockname()[1]}/", thread_count()
+        tracemalloc.start()
+        waiting = [gevent.spawn(send, sender, url) for _ in range(attempts)]
+        with gevent.Timeout(30):
+            while len(accepted) < attempts or thread.is_alive():
+                gevent.sleep(0.01)
+        taken_bytes, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert not any(attempt.ready() for attempt in waiting)
+        assert thread_count() <= before
+        assert taken_bytes / attempts < 64 * 1024
+        gevent.killall(waiting)
+        for sock in accepted:
+            sock.close()
+
+
+def thread_count() -> int:
+    """The threads of this process, also those that are not Python's, where the system tells."""
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.is_dir() else threading.active_count()
 
 
 def test_connections_that_were_used_last_are_kept(

@@ -26,8 +26,8 @@ class ConnectProxy:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
-        self._listener.close()
-        for sock in self._live:
+        # A thread that waits in `accept` would take one more connection after a mere close.
+        for sock in [self._listener, *self._live]:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
             sock.close()
