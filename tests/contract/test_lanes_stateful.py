@@ -15,9 +15,10 @@ from tests import depth
 from tests.contract.hooks import LEASE_SECONDS, SHARD, Lanes
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from worker.core.endpoints import Endpoint
-from worker.delivery.ports import Conclusion, Delivery, Health, Verdict
+from worker.delivery.ports import Conclusion, Delivery, Destination, Health, Verdict
 from worker.redisio.connection import connect
 from worker.state.deliveries import count_pending
+from worker.state.endpoints import RedisEndpoints
 
 HOOKS = (
     Endpoint(url="https://h.example/one", secret_env=("A",), name="one"),
@@ -30,9 +31,10 @@ RATE, PERIOD_SECONDS, BURST = 2, 1.0, 1
 
 
 class LanesMachine(RuleBasedStateMachine):
-    """Jobs end, workers lease and conclude, leases run out, operators' clocks move."""
+    """Jobs end, workers lease and conclude, leases run out, clocks move, operators act."""
 
     lanes: Lanes
+    acts: RedisEndpoints
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,6 +83,20 @@ class LanesMachine(RuleBasedStateMachine):
         )
         if effect.recorded and verdict in (Verdict.DELIVERED, Verdict.GIVEN_UP):
             self.over[delivery.endpoint_key, delivery.job_id] += 1
+
+    @rule(hook=st.sampled_from(HOOKS), enable=st.booleans())
+    def an_operator_switches(self, hook: Endpoint, enable: bool) -> None:
+        (self.acts.enable if enable else self.acts.disable)(Destination("acme", hook.key))
+
+    @rule(hook=st.sampled_from(HOOKS), most=st.integers(0, 5), seconds=MOMENTS)
+    def an_operator_replays(self, hook: Endpoint, most: int, seconds: float) -> None:
+        """What is over is sent again, and what waits is not, even if it is named beside it."""
+        jobs = [job for key, job in self.over if key == hook.key][:most]
+        waiting = [job for key, job in self._open() if key == hook.key]
+        where = Destination("acme", hook.key)
+        assert self.acts.replay(where, [*jobs, *waiting], seconds) == len(jobs)
+        for job in jobs:
+            del self.over[hook.key, job]
 
     @rule(seconds=MOMENTS)
     def time_passes(self, seconds: float) -> None:
@@ -149,7 +165,7 @@ def lanes(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lanes]:
 @pytest.mark.timeout(120 * depth.DEPTH)
 def test_lanes_keep_every_delivery(lanes: Lanes) -> None:
     """Any sequence of steps, with leases that run out and conclusions that come late."""
-    LanesMachine.lanes = lanes
+    LanesMachine.lanes, LanesMachine.acts = lanes, RedisEndpoints(lanes.client)
     run_state_machine_as_test(
         LanesMachine,
         settings=settings(

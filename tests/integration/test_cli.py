@@ -472,6 +472,7 @@ def test_hostile_text_is_made_visible_by_every_command(
         ["job", "ends"],
         ["job", "waits"],
         ["accounts"],
+        ["audit"],
         ["dead", "list"],
         ["dead", "show", "a1"],
         ["results"],
