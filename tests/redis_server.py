@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,9 @@ import redis
 
 from tests.processes import absent, free_port, process, wait_until, wait_until_served
 from worker.embedded import EmbeddedServerError, find_binary
+
+_OUTLIVES_A_FULL_DISK = ["sh", "-c", 'trap "" XFSZ; exec "$@"', "sh"]
+"""Runs a command that gets an error, not a signal, for a file that may not grow."""
 
 
 def redis_binary() -> str:
@@ -51,7 +55,7 @@ class RedisServer:
     def start(self) -> None:
         options = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self._folder)]
         kept = ["--appendonly", "yes", "--save", ""]
-        command = [*self._slowing(), redis_binary(), *options, *kept, *self._options]
+        command = [*self._slowing(), *_OUTLIVES_A_FULL_DISK, redis_binary(), *options, *kept, *self._options]
         self._process = self._running.enter_context(process(command, self._folder, self._environ))
         wait_until_served(self._process, self.answers, self._folder)
 
@@ -73,6 +77,17 @@ class RedisServer:
 
     def thaw(self) -> None:
         self._process.send_signal(signal.SIGCONT)
+
+    def fill_disk(self) -> None:
+        """Let no file of the server grow any more: each write of its append-only file fails from now on."""
+        self._limit_files(0)
+
+    def free_disk(self) -> None:
+        self._limit_files(resource.RLIM_INFINITY)
+
+    def _limit_files(self, size: int) -> None:
+        _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (size, hard))
 
     def answers(self) -> bool:
         """Return whether the server serves clients, even if only those with a password."""

@@ -11,7 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ops.reference.tables import code, codes, table
 from worker.core.endpoints import Endpoint
+from worker.core.records import StoreFacts
 from worker.telemetry.metrics import Metrics
+from worker.telemetry.server_state import ServerState
 from worker.telemetry.shared_metrics import SHARED
 from worker.telemetry.shared_state import SharedState
 
@@ -57,6 +59,7 @@ def _filled() -> Metrics:
     metrics.wrong_keys.labels("calls")
     metrics.loop_failures.labels("relay")
     metrics.registry.register(SharedState(metrics, list, list, int, lambda: {"calls": 0}))
+    metrics.registry.register(ServerState(lambda: StoreFacts(None, 0.0, 0, 0)))
     return metrics
 
 

@@ -36,6 +36,9 @@ def chained(outer: Exception, inner: BaseException) -> Exception:
         (ConnectionRefusedError("tulip"), Cause.REFUSED),
         (TimeoutError("tulip"), Cause.SLOW),
         (redis.exceptions.TimeoutError("tulip"), Cause.SLOW),
+        (redis.exceptions.OutOfMemoryError("tulip"), Cause.MEMORY),
+        (redis.exceptions.ResponseError("user_script:1: -OOM command not allowed tulip"), Cause.MEMORY),
+        (redis.exceptions.ResponseError("MISCONF Errors writing to the AOF file: tulip"), Cause.DISK),
         (OSError("tulip"), Cause.OTHER),
     ],
 )
@@ -49,11 +52,10 @@ def test_cause_is_found_under_what_the_adapters_made_of_it(problem: Exception, c
 @pytest.mark.parametrize(
     ("problem", "told"),
     [
-        (chained(StoreUnavailable("x"), redis.exceptions.OutOfMemoryError("tulip")), ": Redis answers OOM"),
         (chained(StoreUnavailable("x"), redis.exceptions.ReadOnlyError("tulip")), ": Redis answers READONLY"),
         (
-            chained(StoreUnavailable("x"), redis.exceptions.ResponseError("MISCONF tulip")),
-            ": Redis answers MISCONF",
+            chained(StoreUnavailable("x"), redis.exceptions.ResponseError("NOREPLICAS tulip")),
+            ": Redis answers NOREPLICAS",
         ),
         (BrokerUnavailable("tulip"), ""),
         (KeyError("tulip"), ": KeyError, see the log"),

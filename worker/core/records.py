@@ -12,6 +12,7 @@ from worker.core.events import Event
 from worker.core.jobs import Job
 from worker.core.repeats import OTHER_ACCOUNT
 from worker.core.retry import Tally
+from worker.errors import StoreUnavailable
 
 
 class Reason(StrEnum):
@@ -217,3 +218,17 @@ class AccountCount:
     in_flight: int
     hold: str | None
     pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """What the store last told this worker, or why it did not take a write.
+
+    `clock_ahead_seconds` is this machine's clock minus the store's. `memory_limit_bytes` is 0 without a limit. A value
+    is None if the store did not tell it.
+    """
+
+    problem: StoreUnavailable | None = None
+    clock_ahead_seconds: float | None = None
+    memory_used_bytes: int | None = None
+    memory_limit_bytes: int | None = None

@@ -1,8 +1,9 @@
 """Shared by all clients of servers.
 
-tls     TLS to Redis and brokers
-trust   the certificates that are trusted over HTTPS
-guard   which addresses webhooks may go to
-proxy   the proxy through which webhooks go
-causes  why a server cannot be used, found from the errors of libraries
+tls       TLS to Redis and brokers
+trust     the certificates that are trusted over HTTPS
+guard     which addresses webhooks may go to
+proxy     the proxy through which webhooks go
+causes    why a server cannot be used, found from the errors of libraries
+remedies  what to do about each cause
 """

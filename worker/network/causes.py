@@ -24,6 +24,8 @@ class Cause(StrEnum):
     NAME = "the host's name has no address"
     REFUSED = "nothing listens there"
     SLOW = "no answer in time"
+    MEMORY = "its memory is full, so it refuses writes"
+    DISK = "it cannot write its files, so it refuses writes"
     OTHER = "see the error"
 
 
@@ -33,6 +35,7 @@ _BY_TYPE: tuple[tuple[Cause, tuple[type[BaseException], ...]], ...] = (
         (redis.exceptions.AuthenticationError, redis.exceptions.AuthenticationWrongNumberOfArgsError),
     ),
     (Cause.RIGHTS, (redis.exceptions.NoPermissionError,)),
+    (Cause.MEMORY, (redis.exceptions.OutOfMemoryError,)),
     (Cause.PLACE, (amqp.exceptions.NotAllowed,)),
     (Cause.TLS, (ssl.SSLError,)),
     (Cause.NAME, (socket.gaierror,)),
@@ -42,11 +45,13 @@ _BY_TYPE: tuple[tuple[Cause, tuple[type[BaseException], ...]], ...] = (
 _BY_TEXT = {
     "DB index is out of range": Cause.PLACE,
     "Protocol error: unauthenticated": Cause.PASSWORD,
+    "OOM command not allowed": Cause.MEMORY,
+    "used memory > 'maxmemory'": Cause.MEMORY,
+    "MISCONF ": Cause.DISK,
 }
-"""Error replies of Redis for which redis-py has no class."""
+"""Error replies of Redis for which redis-py has no class, or not in the error of a script."""
 
 _CODES: dict[type[BaseException], str] = {
-    redis.exceptions.OutOfMemoryError: "OOM",
     redis.exceptions.ReadOnlyError: "READONLY",
     redis.exceptions.MasterDownError: "MASTERDOWN",
 }

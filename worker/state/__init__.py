@@ -10,6 +10,7 @@ leases           leases as the scripts reply them
 claims           which account used an id first
 conflicts        another job under an id that was used before
 accounts_files   which accounts file is the newest among living workers
+write_check      whether Redis takes writes, its memory, and how far its clock is from this machine's
 offset           how Redis' clock differs from this process's clock
 steady           the store's own clock, for those who only read
 units            seconds and microseconds

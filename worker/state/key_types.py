@@ -30,6 +30,7 @@ _OF_ALL = {
     keys.AUDIT: "list",
     keys.DEAD_BYTES: "string",
     keys.REFUSAL: "string",
+    keys.WRITE_CHECK: "string",
 }
 
 

@@ -12,6 +12,7 @@ REFUSAL = "callworker:results-refused"
 SUSPECT = "callworker:suspect:"
 CLOCK = "callworker:clock"
 FILE_IDS = "callworker:file-ids"
+WRITE_CHECK = "callworker:write-check"
 
 
 def prefix(shard: int) -> str:

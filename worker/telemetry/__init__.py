@@ -10,6 +10,8 @@ outages         the servers that are away, and which failures are news
 shared_metrics  every metric that describes all workers together
 shared_state    reads and fills them
 endpoint_state  fills those of webhook endpoints
+questions       reads servers in threads of their own, so that no page waits for long
+server_state    what this process last heard from the servers, as metrics
 readiness       why no job gets through at the moment
 health          /metrics, /livez and /readyz
 pages           a small HTTP server that slow clients cannot block

@@ -6,7 +6,7 @@ import threading
 
 from worker.network.causes import Cause
 
-LASTING = frozenset({Cause.PASSWORD, Cause.RIGHTS, Cause.PLACE, Cause.TLS})
+LASTING = frozenset({Cause.PASSWORD, Cause.RIGHTS, Cause.PLACE, Cause.TLS, Cause.MEMORY, Cause.DISK})
 """Causes that only an operator can remove. Often one appears after a lost connection, when the next one is refused."""
 
 NO_LOOPS = frozenset({"dial", "webhook"})

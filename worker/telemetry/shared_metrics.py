@@ -43,6 +43,10 @@ SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
     "results_unpublished": ("Shared: events that the results queue has not confirmed yet.", ()),
     "queue_depth": ("Shared: messages in a queue of the broker that no worker has taken yet.", ("queue",)),
     "store_up": ("1 if Redis answered this scrape.", ()),
+    "store_writable": ("1 if Redis took this worker's last write, which a full Redis refuses.", ()),
+    "redis_memory_used_bytes": ("Memory that Redis uses.", ()),
+    "redis_memory_limit_bytes": ("Redis' `maxmemory`, at which it refuses writes; 0 if it has none.", ()),
+    "clock_offset_seconds": ("This machine's clock minus Redis' clock.", ()),
     "broker_up": ("1 if the broker answered this scrape.", ()),
 }
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Generic, TypeVar
+from concurrent.futures import Future
+from typing import TypeVar
 
 import structlog
 from prometheus_client.core import Metric
@@ -15,6 +15,7 @@ from worker.errors import BrokerUnavailable, StoreUnavailable
 from worker.telemetry.endpoint_state import of_endpoints
 from worker.telemetry.labels import HOLD_REASONS, OPERATOR_HOLD
 from worker.telemetry.metrics import Metrics
+from worker.telemetry.questions import Patience, Question
 from worker.telemetry.shared_metrics import filled
 
 KEPT_SECONDS = 1.0
@@ -30,10 +31,8 @@ class SharedState:
     `unpublished` returns the number of events that the results queue has not confirmed, `depths` the messages by queue.
     `depths` may raise BrokerUnavailable, the others StoreUnavailable. The series that depend on it are then missing
     from the scrape, and `callworker_store_up` or `callworker_broker_up` is 0. Answers and failures are kept for a
-    second, however many scrapes there are.
-
-    Known weakness: a scrape takes as long as both readers together, so each must give up well before Prometheus does
-    (10 s).
+    second, however many scrapes there are. A scrape waits for both together for at most 1.5 s; a reader that takes
+    longer goes on, and counts as failed until it ends.
     """
 
     def __init__(
@@ -46,15 +45,18 @@ class SharedState:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._metrics = metrics
-        self._store = _Kept("store", lambda: (accounts(), endpoints(), unpublished()), clock)
-        self._broker = _Kept("broker", depths, clock)
+        stored = _reading("store", lambda: (accounts(), endpoints(), unpublished()))
+        self._store = Question(stored, KEPT_SECONDS, clock)
+        self._broker = Question(_reading("broker", depths), KEPT_SECONDS, clock)
 
     def describe(self) -> list[Metric]:
         """Return nothing, so that registering does not read the store."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        stored, depths = self._store.get(), self._broker.get()
+        patience = Patience()
+        answers = self._store.begin(), self._broker.begin()
+        stored, depths = _in_time(patience, answers[0]), _in_time(patience, answers[1])
         yield filled("store_up", [((), float(stored is not None))])
         yield filled("broker_up", [((), float(depths is not None))])
         if stored is not None:
@@ -101,30 +103,26 @@ class SharedState:
         return self._metrics.account(name)
 
 
-class _Kept(Generic[Answer]):
-    """A reader whose answer, or failure as None, is kept for `KEPT_SECONDS`. Thread-safe."""
+def _in_time(patience: Patience, answer: Future[Answer | None]) -> Answer | None:
+    try:
+        return patience.result(answer)
+    except TimeoutError:
+        return None
 
-    def __init__(self, name: str, read: Callable[[], Answer], clock: Callable[[], float]) -> None:
-        self._name, self._read, self._clock = name, read, clock
-        self._lock = threading.Lock()
-        self._until = float("-inf")
-        self._answer: Answer | None = None
 
-    def get(self) -> Answer | None:
-        with self._lock:
-            if self._clock() >= self._until:
-                self._answer = self._ask()
-                self._until = self._clock() + KEPT_SECONDS
-            return self._answer
+def _reading(name: str, read: Callable[[], Answer]) -> Callable[[], Answer | None]:
+    """Return `read` with None for a failure: a scrape that fails altogether would hide all other metrics too."""
 
-    def _ask(self) -> Answer | None:
+    def ask() -> Answer | None:
         try:
-            return self._read()
+            return read()
         except (StoreUnavailable, BrokerUnavailable):
             return None
-        except Exception:  # a scrape that fails altogether would hide all other metrics too
-            log.exception("metrics.read_failed", source=self._name)
+        except Exception:
+            log.exception("metrics.read_failed", source=name)
             return None
+
+    return ask
 
 
 def _summed(

@@ -18,7 +18,8 @@ from worker.core.retry import Tally
 from worker.delivery.ports import Attempt, Conclusion, Effect, Verdict
 from worker.errors import BrokerUnavailable, CallError, Misconfigured, Refused, StoreUnavailable, WrongKey
 from worker.http.oddities import Oddity
-from worker.network.causes import cause_of
+from worker.network.causes import Cause, cause_of
+from worker.network.remedies import remedy_of
 from worker.provider.client import CallResult
 from worker.redisio.wrong_keys import WrongKeys
 from worker.telemetry.labels import RetryReason
@@ -237,7 +238,7 @@ class Watching:
             self._metrics.loop_failures.labels(loop).inc()
             self._log.error(trouble, loop=loop, exc_info=error)
         elif news:
-            self._log.error(trouble, loop=loop, problem=error)
+            self._log.error(trouble, loop=loop, problem=error, **_remedy(trouble, error))
 
     def loop_recovered(self, loop: str) -> None:
         """Report that a loop got through to a store or broker again.
@@ -254,6 +255,12 @@ class Watching:
     def _count_refusal(self, job: Job, error: CallError) -> None:
         account, code = self._metrics.account(job.account), self._metrics.code(error.code)
         self._metrics.provider_errors.labels(account, code).inc()
+
+
+def _remedy(trouble: str, error: Exception) -> dict[str, str]:
+    """Return the log field that says what to do, if the cause is known."""
+    variable = "REDIS_URL" if trouble == "store.unavailable" else "BROKER_URL"
+    return {} if cause_of(error) is Cause.OTHER else {"remedy": remedy_of(error, variable)}
 
 
 def _why(error: CallError) -> dict[str, str]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 
 import redis
 
 from worker.broker.address import broker_url, redis_broker, redis_url
-from worker.broker.connection import Timeouts
 from worker.core.accounts import Accounts
 from worker.core.ports import Provider
 from worker.core.settling import Settler
 from worker.core.verify import Calls, Overdue, Reception
-from worker.delivery.ports import Destination
 from worker.delivery.relay import Relay
 from worker.delivery.results import ResultsQueue
 from worker.engine.backlog import Backlog
@@ -32,7 +30,6 @@ from worker.engine.recorder import Recorder
 from worker.engine.releaser import Releaser
 from worker.engine.sweeper import Sweeper
 from worker.engine.watchdog import Watchdog
-from worker.inbound.depth import QueueDepths
 from worker.inbound.redis_queue import RedisQueue
 from worker.inbound.stream import StreamSource
 from worker.privacy.redaction import register_secret
@@ -51,16 +48,12 @@ from worker.telemetry import outlet
 from worker.telemetry.counting import CountingProvider
 from worker.telemetry.health import HealthServer
 from worker.telemetry.metrics import Metrics
-from worker.telemetry.readiness import Readiness
-from worker.telemetry.shared_state import SharedState
 from worker.telemetry.watching import Watching
+from worker.wiring.pages import Pages
 from worker.wiring.webhooks import Webhooks
 
 RELEASER, RELAY, COURIERS = "releaser", "relay", "couriers"
 """The loops that others wake."""
-
-PAGE_SECONDS = 1.5
-"""The longest wait of /metrics and /readyz for each answer of a server: a page has ten seconds in all."""
 
 LEASE_MARGIN_SECONDS, MIN_LEASE_SECONDS = 15.0, 30.0
 """What a lease lasts beyond one request: the wait for its slot, the connection, a short pause, settling; and at least,
@@ -104,6 +97,7 @@ class Wiring:
             self._loop("sweeper", sweeper.turn),
             *(self._loop(name, source.turn) for name, source in self.sources.items()),
             self._loop("backlog", self.backlog.turn),
+            self._loop("store-check", self.pages.store_health.turn),
         ]
 
     @cached_property
@@ -265,15 +259,9 @@ class Wiring:
         return Watchdog(threads, list(self.sources.values()), self.consumer, self.watching)
 
     @cached_property
+    def pages(self) -> Pages:
+        return Pages(self._settings, self.accounts)
+
+    @cached_property
     def health(self) -> HealthServer:
-        client = connect(redis_url(self._settings), seconds=PAGE_SECONDS)
-        timeouts = Timeouts(PAGE_SECONDS, PAGE_SECONDS)
-        depths = QueueDepths(broker_url(self._settings), self._settings.amqp_queue_type, timeouts=timeouts)
-        census, registry = Census(client), self.metrics.registry
-        accounts = partial(census.accounts, list(self.accounts))
-        known = [Destination(name, key) for name, hook in self.accounts.endpoints() for key in hook.keys]
-        endpoints = partial(census.endpoints, known)
-        registry.register(SharedState(self.metrics, accounts, endpoints, census.unpublished, depths.read))
-        ready = Readiness(self.watchdog, lambda: self.backlog.refusal, client, depths.read)
-        host, port = self._settings.metrics_host, self._settings.metrics_port
-        return HealthServer(host, port, registry, self.watchdog.live, ready.problems)
+        return self.pages.server(self.metrics, self.watchdog, self.backlog)

@@ -65,7 +65,7 @@ class Bench:
         self.store, self.ask_broker = MagicMock(), MagicMock()
 
     def ready(self) -> list[str]:
-        return Readiness(self.watchdog, lambda: None, self.store, self.ask_broker).problems()
+        return Readiness(self.watchdog, lambda: None, self.store, lambda: None, self.ask_broker).problems()
 
 
 def test_a_stall_is_told_once_and_makes_the_process_unlive() -> None:
@@ -91,8 +91,9 @@ def test_readiness_names_each_part_that_fails_and_why() -> None:
     away.__cause__ = ConnectionRefusedError("tulip")
     bench.ask_broker.side_effect = away
     assert bench.ready() == [
-        "Redis cannot be used: the user name or password is refused",
-        "the broker cannot be used: nothing listens there",
+        "Redis cannot be used: the user name or password is refused; correct the user name and password in "
+        "REDIS_URL, or the server's own",
+        "the broker cannot be used: nothing listens there; start that server, or correct BROKER_URL",
     ]
 
 

@@ -7,10 +7,10 @@ guarding   webhooks whose address is not allowed
 signing    lengths of webhook secrets, and until when they sign
 exposure   files and connections that other people could read or change
 servers    Redis, the broker and its queues
+writes     whether Redis takes writes, its memory, and its clock
 network    the provider, the metrics port
 endpoints  the receivers of webhooks
 finding    the outcome of one check
-remedies   advice for a server that cannot be used
 """
 
 from __future__ import annotations

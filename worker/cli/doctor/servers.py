@@ -17,10 +17,11 @@ from worker.broker.connection import Link, broker_errors
 from worker.broker.declaring import may_make, wrong_type
 from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES
 from worker.broker.transports import weakness
+from worker.cli.doctor import writes
 from worker.cli.doctor.finding import Finding
-from worker.cli.doctor.remedies import remedy_of
 from worker.errors import BrokerUnavailable, ConfigurationError, StoreFault, StoreUnavailable
 from worker.inbound import key_types as broker_keys
+from worker.network.remedies import remedy_of
 from worker.preflight.greeting import TAKEN, try_rights
 from worker.privacy.addresses import mask_url
 from worker.privacy.redaction import redactor, register_passwords
@@ -29,6 +30,7 @@ from worker.redisio.runner import store_errors
 from worker.settings import Settings
 from worker.state import key_types as store_keys
 from worker.state.key_types import wrong_types
+from worker.state.write_check import WriteCheck
 
 MIN_REDIS = (6, 2)
 LIMITS_REDELIVERY = 4
@@ -54,6 +56,7 @@ def store(settings: Settings) -> Iterator[Finding]:
             client.ping()
             try_rights(client)
             facts, wrong = _facts(client), _misused_by(client)
+            told = WriteCheck(client).ask()
     except StoreFault as error:
         yield Finding.fail("Redis", f"refused: {redactor.text(str(error))}", remedy_of(error, "REDIS_URL"))
         return
@@ -61,6 +64,7 @@ def store(settings: Settings) -> Iterator[Finding]:
         yield _absent(settings, error)
         return
     yield Finding.ok("Redis", f"answers at {mask_url(redis_url(settings))}")
+    yield from writes.check(told)
     yield from _misused("Redis keys", wrong, "it is neither read nor written")
     if facts is None:
         yield Finding.warn(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from worker.errors import ConfigurationError
 from worker.network.causes import Cause, cause_of
 
-_REMEDIES = {
+REMEDIES = {
     Cause.PASSWORD: "correct the user name and password in {variable}, or the server's own",
     Cause.RIGHTS: "give this user the rights that docs/reference/settings.md lists",
     Cause.PLACE: "name a database or virtual host in {variable} that exists and that this user may use",
@@ -13,6 +13,8 @@ _REMEDIES = {
     Cause.NAME: "correct the host in {variable}, or the machine's name resolution",
     Cause.REFUSED: "start that server, or correct {variable}",
     Cause.SLOW: "check the server and the firewall before it, or correct {variable}",
+    Cause.MEMORY: "raise `maxmemory` in Redis, give it a larger machine, or lower LEDGER_RETENTION",
+    Cause.DISK: "free space on the disk of Redis' files; Redis then writes again by itself",
     Cause.OTHER: "look at the server's own log, or correct {variable}",
 }
 
@@ -21,4 +23,4 @@ def remedy_of(error: BaseException, variable: str) -> str:
     """The remedy for a server whose address is in `variable`."""
     if isinstance(error, ConfigurationError):
         return f"correct {variable}, or the file that it names"
-    return _REMEDIES[cause_of(error)].format(variable=variable)
+    return REMEDIES[cause_of(error)].format(variable=variable)

@@ -1,0 +1,65 @@
+"""A Redis that is up and takes no writes, or hangs: metrics, /readyz and log of a live worker name the same cause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from tests.integration.stack import Stack, Worker
+from tests.integration.stand_in import StandIn
+from tests.processes import wait_until
+from tests.redis_server import RedisServer, redis_server
+
+Change = Callable[[RedisServer], object]
+
+
+def set_memory(server: RedisServer, most: str) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        client.config_set("maxmemory", most)
+
+
+FAULTS: dict[str, tuple[Change, Change, str]] = {
+    "memory": (
+        lambda redis: set_memory(redis, "1"),
+        lambda redis: set_memory(redis, "0"),
+        "its memory is full",
+    ),
+    "disk": (RedisServer.fill_disk, RedisServer.free_disk, "it cannot write its files"),
+    "frozen": (RedisServer.freeze, RedisServer.thaw, "no answer in time"),
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def worker(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    folder = tmp_path_factory.mktemp("stack")
+    with (
+        StandIn() as provider,
+        Stack(folder, server.url, server.url, provider.url, {"acme": {"rate": "9/s"}}) as stack,
+    ):
+        yield stack.start("run")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_of_redis_is_named_everywhere(server: RedisServer, worker: Worker, fault: str) -> None:
+    """A fault that stops everything shows in a metric, makes the worker unready, and is one line of the log."""
+    begin, end, cause = FAULTS[fault]
+    before = len(worker.told("store.unavailable"))
+    begin(server)
+    try:
+        wait_until(lambda: "callworker_store_writable 0.0" in worker.get("/metrics")[1], "the metric is 0")
+        wait_until(lambda: f"Redis cannot be used: {cause}" in worker.get("/readyz")[1], "/readyz names it")
+        wait_until(lambda: len(worker.told("store.unavailable")) > before, "the log has it")
+        assert worker.get("/readyz")[0] == 503
+        assert any("remedy" in line for line in worker.told("store.unavailable")[before:])
+    finally:
+        end(server)
+    wait_until(lambda: "callworker_store_writable 1.0" in worker.get("/metrics")[1], "the metric is 1 again")
+    worker.wait_until_ready()

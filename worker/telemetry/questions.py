@@ -1,0 +1,60 @@
+"""Reads of servers for a page, each in a thread of its own, so that a server which hangs delays no page for long."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+ANSWER_SECONDS = 1.5
+"""The longest wait of a page for the answers of all servers together."""
+
+Answer = TypeVar("Answer")
+
+
+class Question(Generic[Answer]):
+    """Something to ask a server. It is asked once at a time, for all who wait. Thread-safe."""
+
+    def __init__(
+        self,
+        ask: Callable[[], Answer],
+        kept_seconds: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`kept_seconds`: how long an answer is given again without asking."""
+        self._ask, self._kept_seconds, self._clock = ask, kept_seconds, clock
+        self._lock = threading.Lock()
+        self._answer: Future[Answer] | None = None
+        self._until = float("-inf")
+
+    def begin(self) -> Future[Answer]:
+        """Return the kept answer, the one under way, or a new one. Its `result` raises what `ask` raises."""
+        with self._lock:
+            if self._answer is None or (self._answer.done() and self._clock() >= self._until):
+                self._answer = Future()
+                threading.Thread(target=self._run, args=(self._answer,), name="question", daemon=True).start()
+            return self._answer
+
+    def _run(self, answer: Future[Answer]) -> None:
+        try:
+            found = self._ask()
+        except Exception as error:
+            self._until = self._clock() + self._kept_seconds
+            answer.set_exception(error)
+        else:
+            self._until = self._clock() + self._kept_seconds
+            answer.set_result(found)
+
+
+class Patience:
+    """How long one page waits for all its answers together."""
+
+    def __init__(self, seconds: float | None = None) -> None:
+        """`seconds` is `ANSWER_SECONDS` by default."""
+        self._ends = time.monotonic() + (ANSWER_SECONDS if seconds is None else seconds)
+
+    def result(self, answer: Future[Answer]) -> Answer:
+        """Return the answer, or raise what asking raised. Raises TimeoutError if there is none by the end."""
+        return answer.result(max(self._ends - time.monotonic(), 0.0))

@@ -1,0 +1,33 @@
+"""What this process last heard from the servers, as metrics. A scrape waits for nothing here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client.core import Metric
+
+from worker.core.records import StoreFacts
+from worker.telemetry.shared_metrics import SharedMetric, filled
+
+
+class ServerState:
+    """A Prometheus collector. What is not known has no series."""
+
+    def __init__(self, store: Callable[[], StoreFacts | None]) -> None:
+        self._store = store
+
+    def describe(self) -> list[Metric]:
+        """Return nothing: there may be no facts yet."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        facts = self._store()
+        if facts is not None:
+            yield _one("store_writable", facts.problem is None)
+            yield _one("redis_memory_used_bytes", facts.memory_used_bytes)
+            yield _one("redis_memory_limit_bytes", facts.memory_limit_bytes)
+            yield _one("clock_offset_seconds", facts.clock_ahead_seconds)
+
+
+def _one(name: str, value: float | None) -> SharedMetric:
+    return filled(name, [] if value is None else [((), float(value))])
