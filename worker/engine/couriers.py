@@ -13,9 +13,9 @@ from worker.delivery.ports import Conclusion, Delivery, DeliveryStore, Destinati
 from worker.engine.greenlets import Greenlets
 from worker.engine.loops import Faults
 from worker.engine.parts import Grace, Part
+from worker.engine.places import Places
 from worker.errors import StoreUnavailable
 
-MAX_IN_FLIGHT = 2048
 MAX_BATCH = 128
 """The most deliveries that are leased or concluded in one round trip, during which Redis does nothing else."""
 
@@ -62,12 +62,12 @@ class Couriers(Part):
         store: DeliveryStore,
         tell: Tell,
         faults: Faults,
+        places: Places,
         *,
-        places: int = MAX_IN_FLIGHT,
         woken: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`places` is the most deliveries in flight, with those whose conclusion is not on record yet."""
+        """`places` are for the deliveries in flight, and for those whose conclusion is not on record yet."""
         self._deliver, self._store, self._tell, self._faults = deliver, store, tell, faults
         self._places, self._woken, self._clock = places, woken, clock
         self._ended: queue.SimpleQueue[Conclusion] = queue.SimpleQueue()
@@ -75,8 +75,11 @@ class Couriers(Part):
         self._unknown: dict[Destination, float] = {}
         self._gathering, self._enough, self._full = False, 0, threading.Event()
         self._stopped = False
-        self.in_flight = 0
         self.thread = Greenlets("webhook")
+
+    @property
+    def in_flight(self) -> int:
+        return self._places.taken
 
     def turn(self) -> float:
         """Record what has ended and begin what may go; return the seconds until the next turn.
@@ -129,7 +132,7 @@ class Couriers(Part):
                 return
             self._faults.loop_failed("couriers", error)
         del self._batch[:count]
-        self.in_flight -= count
+        self._places.give_back(some)
         for conclusion, effect in zip(some, effects, strict=False):
             self._over(conclusion, effect)
 
@@ -140,11 +143,12 @@ class Couriers(Part):
 
     def _begin(self) -> float:
         """Lease what may go, and have it attempted. Returns the seconds until there may be more."""
-        most = min(self._places - self.in_flight, MAX_BATCH)
-        if self._stopped or most <= 0:
+        offered, barred = self._places.offer()
+        most = min(offered, MAX_BATCH)
+        if self._stopped or not most:
             return POLL_SECONDS
-        deliveries = self._store.take(most, self._unknown_now())
-        self.in_flight += len(deliveries)
+        deliveries = self._store.take(most, barred.union(self._unknown_now()))
+        self._places.take(deliveries)
         for delivery in deliveries:
             self.thread.submit(partial(self._run, delivery))
         if len(deliveries) == most:

@@ -16,6 +16,7 @@ from worker.delivery.telling import Telling
 from worker.delivery.webhooks import WebhookSender
 from worker.engine.couriers import Couriers
 from worker.engine.greenlets import GivingWay
+from worker.engine.places import Places
 from worker.privacy.redaction import redactor, register_secret
 from worker.redisio.runner import Scripts
 from worker.settings import Settings
@@ -46,7 +47,7 @@ class Webhooks:
         store = RedisDeliveries(self._scripts, attempt_seconds=ATTEMPT_SECONDS)
         tell = Telling(self.directory, self._watching).tell
         deliver, faults = self._courier.deliver, self._watching
-        return Couriers(deliver, store, tell, faults, places=self._places, woken=self._wake)
+        return Couriers(deliver, store, tell, faults, Places(self._places), woken=self._wake)
 
     @cached_property
     def directory(self) -> Directory:

@@ -17,7 +17,7 @@ from worker.delivery.relay import Relay
 from worker.delivery.results import ResultsQueue
 from worker.engine.backlog import Backlog
 from worker.engine.consumer_watch import ConsumerWatch
-from worker.engine.couriers import MAX_IN_FLIGHT, Couriers
+from worker.engine.couriers import Couriers
 from worker.engine.declared_limits import DeclaredLimits
 from worker.engine.dialler import Dialler
 from worker.engine.engine import Deadline, Engine
@@ -26,6 +26,7 @@ from worker.engine.intake import Intake
 from worker.engine.keeper import Keeper, LeasesInHand
 from worker.engine.loops import Loop, Wakes
 from worker.engine.parts import Hook, Part, Turning
+from worker.engine.places import MAX_IN_FLIGHT
 from worker.engine.recorder import Recorder
 from worker.engine.releaser import Releaser
 from worker.engine.sweeper import Sweeper

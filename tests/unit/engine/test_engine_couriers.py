@@ -18,6 +18,7 @@ from worker.engine import couriers
 from worker.engine.couriers import MAX_BATCH, POLL_SECONDS, UNKNOWN_SECONDS, Couriers
 from worker.engine.loops import Loop
 from worker.engine.parts import Grace
+from worker.engine.places import Places
 from worker.errors import StoreUnavailable
 
 WAIT_SECONDS = 30
@@ -58,10 +59,17 @@ class Store:
         return [each for batch in self.recorded for each in batch]
 
 
+class Unshared(Places):
+    """Gives every place to whatever is due."""
+
+    def offer(self) -> tuple[int, set[Destination]]:
+        return self.free, set()
+
+
 class Post:
     """Couriers whose attempts end when `open` is set; in which thread each began, and what fails."""
 
-    def __init__(self, store: Store, places: int = PLACES) -> None:
+    def __init__(self, store: Store, places: Places | None = None) -> None:
         self.store, self.faults, self.open, self.woken = store, NotedFaults(), threading.Event(), 0
         self.begun: list[tuple[int, str]] = []
         self.failing: dict[str, Exception] = {}
@@ -73,7 +81,7 @@ class Post:
             store,
             lambda conclusion, effect: self.told.append((conclusion.delivery.job_id, effect)),
             self.faults,
-            places=places,
+            places or Unshared(PLACES),
             woken=self._wake,
             clock=lambda: self.now,
         )
@@ -130,6 +138,15 @@ def test_none_is_leased_without_a_place(store: Store, post: Post) -> None:
     wait_until(lambda: post.woken > 0, "the loop is woken")
 
 
+def test_scarce_places_are_for_endpoints_without_one(store: Store, post: Post) -> None:
+    """The store is asked for no more than `Places` offers, and for none to the endpoints that it bars."""
+    shared = Post(store, Places(4))
+    shared.couriers.turn()
+    shared.couriers.turn()
+    assert (store.asked, store.unknown) == ([2, 2], [set(), {delivery().destination}])
+    shared.open.set()
+
+
 def test_what_ended_goes_on_record_in_one_round_trip(store: Store, post: Post) -> None:
     """Then it is told, with what it changed, and its places take the rest."""
     post.couriers.turn()
@@ -158,7 +175,7 @@ def test_without_a_delivery_it_looks_when_the_next_is_due(
 def test_large_batches_are_bounded() -> None:
     """Redis does nothing else while it leases or concludes, so that it is asked for a bounded number."""
     store = Store(MAX_BATCH + 1)
-    post = Post(store, places=MAX_BATCH + 1)
+    post = Post(store, places=Unshared(MAX_BATCH + 1))
     assert post.couriers.turn() == 0.0
     post.couriers.turn()
     post.turn_until_recorded(MAX_BATCH + 1)
