@@ -54,6 +54,10 @@ def accounts(receiver: Receiver, secret_file: Path) -> dict[str, dict[str, Any]]
         "picky": {**fast, "webhooks": [hook("picky", events=["call.failed", "call.rejected"])]},
         "shaky": {**fast, "webhooks": [hook("shaky")]},
         "slow": {**fast, "webhooks": [hook("slow")]},
+        "guarded": {
+            **fast,
+            "webhooks": [hook("guarded", allow_insecure=False), hook("inside", allow_networks=[])],
+        },
         "filed": {**fast, "webhooks": [local_hook(f"{receiver.url}/filed", secret_file=str(secret_file))]},
     }
 
@@ -157,6 +161,19 @@ def test_refused_hook_comes_again_unchanged(scene: Scene) -> None:
         lambda: scene.worker.metric("webhook_attempts_total", **taken) == 1, "the hook counts as taken"
     )
     wait_until(lambda: scene.worker.metric("webhook_pending", account="shaky") == 0, "none is pending")
+
+
+def test_hook_that_is_not_allowed_is_given_up_at_once(scene: Scene) -> None:
+    """The worker runs, warns at its start of what the file shows, and names the rule; nothing is connected to."""
+    scene.outside.send(new_job("guarded", "guarded"))
+    scene.outside.wait(["guarded"])
+    guarded = {"account": "guarded", "result": "guarded"}
+    wait_until(lambda: scene.worker.metric("webhook_attempts_total", **guarded) == 2, "both are refused")
+    wait_until(lambda: scene.worker.metric("webhook_pending", account="guarded") == 0, "none is pending")
+    wait_until(lambda: scene.worker.output.count('"webhook.given_up"') >= 2, "the log says so", 60)
+    assert all(f"guard_{rule}" in scene.worker.output for rule in ("scheme", "loopback"))
+    assert '"webhook.not_allowed"' in scene.worker.output
+    assert not scene.receiver.at("/guarded") and not scene.receiver.at("/inside")
 
 
 def test_slow_subscriber_holds_up_no_call(scene: Scene) -> None:
