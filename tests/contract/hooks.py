@@ -48,7 +48,7 @@ class Lanes:
         scripts = store_scripts(client)
         self.ledger = redis_ledger(scripts, clock)
         self.store = RedisDeliveries(
-            scripts, attempt_seconds=ATTEMPT_SECONDS, clock=clock, unix_clock=lambda: 1.8e9
+            scripts, attempt_seconds=ATTEMPT_SECONDS, sweep_seconds=0.0, clock=clock, unix_clock=lambda: 1.8e9
         )
 
     def end(self, *names: str, hooks: Sequence[Endpoint] = HOOKS[:1], name: str = "acme") -> None:

@@ -12,7 +12,9 @@ from tests.contract.hooks import HOOKS, LEASE_SECONDS, RETENTION_SECONDS, SHARD,
 from tests.doubles.clocks import StoredClock
 from worker.core.endpoints import Endpoint
 from worker.delivery.ports import Destination, Verdict
-from worker.state.deliveries import count_pending
+from worker.delivery.schedule import ATTEMPT_SECONDS
+from worker.state.deliveries import SWEEP_SECONDS, RedisDeliveries, count_pending
+from worker.state.lua import store_scripts
 
 DAY = 86400
 ACME = Destination("acme", "one")
@@ -72,6 +74,21 @@ def test_leased_delivery_is_nobody_elses(clock: StoredClock, lanes: Lanes) -> No
     assert lanes.take() == []
     clock.advance(0.1)
     assert lanes.one() == first
+
+
+def test_busy_worker_looks_for_lost_leases_now_and_then(
+    client: redis.Redis, clock: StoredClock, lanes: Lanes
+) -> None:
+    """A worker asks for deliveries a thousand times a second, and looks for leases that ran out a few times."""
+    busy = RedisDeliveries(store_scripts(client), attempt_seconds=ATTEMPT_SECONDS, clock=clock)
+    lanes.end("a")
+    first = lanes.one()
+    clock.advance(LEASE_SECONDS - 0.01)
+    assert busy.take(1) == []
+    clock.advance(0.02)
+    assert busy.take(1) == []
+    clock.advance(SWEEP_SECONDS)
+    assert busy.take(1) == [first]
 
 
 def test_delivered_event_is_never_due_again(clock: StoredClock, lanes: Lanes) -> None:

@@ -24,6 +24,9 @@ from worker.state.units import to_seconds, to_us
 AHEAD_US = 20_000
 """How far ahead of its slot a delivery is leased: the connection is made meanwhile."""
 
+SWEEP_SECONDS = 0.2
+"""The shortest pause between two looks for leases that ran out, in all shards."""
+
 _RECORDED = 1
 
 
@@ -49,6 +52,7 @@ class RedisDeliveries:
         scripts: Scripts,
         *,
         attempt_seconds: float,
+        sweep_seconds: float = SWEEP_SECONDS,
         clock: Callable[[], float] = time.monotonic,
         unix_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -60,17 +64,25 @@ class RedisDeliveries:
         self._lease_us = to_us(attempt_seconds + 2 * SOCKET_SECONDS) + AHEAD_US
         self._clock, self._unix_clock, self._offset = clock, unix_clock, ClockOffset()
         self._turns = itertools.count()
+        self._sweep_seconds, self._sweep_at = sweep_seconds, 0.0
         self.due_seconds = 0.0
 
     def take(self, most: int, unknown: Iterable[Destination] = ()) -> list[Delivery]:
         """See DeliveryStore. Takes one round trip, and begins with another shard each time."""
-        turn = next(self._turns)
-        args: list[str | int] = [most, self._lease_us, AHEAD_US, *("|".join(where) for where in unknown)]
-        sent = self._clock()
+        turn, sent = next(self._turns), self._clock()
+        args: list[str | int] = [most, self._lease_us, AHEAD_US, self._sweeps(sent)]
+        args += ["|".join(where) for where in unknown]
         now, due, *rows = self._scripts.run(ScriptCall("take_deliveries", keys.prefixes(turn), args))
         bounds = self._offset.learn(sent, self._clock(), int(now))
         self.due_seconds = to_seconds(max(int(due) - int(now), 0)) if int(due) else float("inf")
         return [self._delivery((turn + int(row[0])) % SHARDS, _Row(*row), bounds) for row in rows]
+
+    def _sweeps(self, now: float) -> int:
+        """Return 1 if it is time to look for leases that ran out: a busy worker asks many times a second."""
+        if now < self._sweep_at:
+            return 0
+        self._sweep_at = now + self._sweep_seconds
+        return 1
 
     def record(self, conclusions: Sequence[Conclusion]) -> list[Effect]:
         """See DeliveryStore. Takes one round trip; the conclusions of a shard share one script call."""

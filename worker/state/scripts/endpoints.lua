@@ -43,8 +43,10 @@ local function load_endpoint(dest)
   if loaded[dest] then return loaded[dest] end
   check_endpoint(dest)
   local row, e = ask('HMGET', hook_key(dest), unpack(FIELDS)), {dest = dest, key = string.match(dest, '|(.+)$')}
-  e.account = string.match(dest, '^[^|]+')
-  for n, field in ipairs(FIELDS) do e[field] = TEXTS[field] and (row[n] or '') or tonumber(row[n] or 0) end
+  e.account, e.written = string.match(dest, '^[^|]+'), {}
+  for n, field in ipairs(FIELDS) do
+    e[field], e.written[field] = TEXTS[field] and (row[n] or '') or tonumber(row[n] or 0), row[n] and true
+  end
   local interval, tolerance, _, catch_up, concurrency = string.match(e.pace, '(%d+) (%d+) (%d+) (%d+) (%d+)')
   e.interval, e.tolerance, e.catch_up = tonumber(interval or 0), tonumber(tolerance or 0), tonumber(catch_up or 0)
   e.concurrency = tonumber(concurrency or 4)
@@ -56,17 +58,18 @@ local function load_endpoint(dest)
   return e
 end
 
--- Writes fields of an endpoint's state; those that are 0 or empty are removed.
+-- Writes fields of an endpoint's state; those that are 0 or empty are removed if they are there.
 local function save(e, ...)
   local set, gone = {}, {}
   for _, field in ipairs({...}) do
-    local value = e[field]
-    if value == 0 or value == '' then
-      gone[#gone + 1] = field
-    else
+    local value, empty = e[field], e[field] == 0 or e[field] == ''
+    if not empty then
       set[#set + 1] = field
       set[#set + 1] = type(value) == 'number' and int(value) or value
+    elseif e.written[field] then
+      gone[#gone + 1] = field
     end
+    e.written[field] = not empty
   end
   if #set > 0 then redis.call('HSET', hook_key(e.dest), unpack(set)) end
   if #gone > 0 then redis.call('HDEL', hook_key(e.dest), unpack(gone)) end

@@ -3,17 +3,18 @@
 -- same attempt. All workers together have at most `concurrency` deliveries of an endpoint, one while its breaker is open, and
 -- never more than its rate allows.
 -- KEYS shard prefixes; the deliveries of the first shard come first
--- ARGV 1 most deliveries  2 lease (µs)  3 how far ahead a slot may be (µs)  4… destinations that the caller does not know
+-- ARGV 1 most deliveries  2 lease (µs)  3 how far ahead a slot may be (µs)  4 1 to look for leases that ran out too
+--      5… destinations that the caller does not know
 -- Reply: {now (µs), when the next endpoint is due (µs, 0: none), rows …}. A row is {place of the shard in KEYS, from 0; destination;
 --      id; attempt; event; sequence; when the job finished (µs); slot (µs, 0: no rate); how long it is valid (µs)}
 
 local MOST_SWEPT = 100
 
 local most, lease_us, ahead_us = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local unknown = {}
-for n = 4, #ARGV do unknown[ARGV[n]] = true end
+local sweeps, unknown = ARGV[4] == '1', {}
+for n = 5, #ARGV do unknown[ARGV[n]] = true end
 
-local reply, due_next = {int(NOW), '0'}, nil
+local reply, due_next = {int(NOW), '0'}, math.huge
 
 local function leased() return #reply - 2 end
 
@@ -90,38 +91,50 @@ local function lease_some(place, dest, turn)
   refresh_endpoint(e)
 end
 
--- Leases from each endpoint that is due one delivery; from one that is due alone, as many as it may have. Returns whether there
--- may be more.
-local function lease_round(place)
-  local before, due = leased(), {}
-  for _, dest in ipairs(ask('ZRANGEBYSCORE', hooks_key(), '-inf', int(NOW + ahead_us), 'LIMIT', 0, most + #ARGV)) do
-    if not unknown[dest] then due[#due + 1] = dest end
+-- Returns the endpoints that the caller knows and that are due, and when the first one is, nil if none waits for anything.
+local function look()
+  local due, at = {}, nil
+  local first = ask('ZRANGE', hooks_key(), 0, most + #ARGV, 'WITHSCORES')
+  for n = 1, #first, 2 do
+    if not unknown[first[n]] then
+      at = at or tonumber(first[n + 1])
+      if tonumber(first[n + 1]) > NOW + ahead_us then break end
+      due[#due + 1] = first[n]
+    end
   end
+  return due, at
+end
+
+-- Leases from each endpoint one delivery; from a single one, as many as it may have. Returns whether there may be more.
+local function lease_round(place, due)
+  local before = leased()
   for n = 1, math.min(#due, most - leased()) do
     if not apart(lease_some, place, due[n], #due == 1 and most - leased() or 1) then put_off(hooks_key(), due[n]) end
   end
   return leased() > before and leased() < most
 end
 
-local function note_next()
-  local first = ask('ZRANGE', hooks_key(), 0, #ARGV - 3, 'WITHSCORES')
-  for n = 1, #first, 2 do
-    local at = tonumber(first[n + 1])
-    if not unknown[first[n]] and at < (due_next or math.huge) then due_next = at end
-  end
+local function sweep()
+  each_due(hook_leases_key(), regain)
+  local deliveries = prefix .. 'deliveries'
+  each_due(deliveries, function(member) adopt(deliveries, member) end)
 end
 
 local function take_from(place, shard)
   enter(shard)
-  each_due(hook_leases_key(), regain)
-  local deliveries = prefix .. 'deliveries'
-  each_due(deliveries, function(member) adopt(deliveries, member) end)
-  while lease_round(place) do end
-  note_next()
+  if sweeps then sweep() end
+  local due, at = look()
+  local more = #due > 0
+  while more do
+    more = lease_round(place, due)
+    due, at = look()
+    more = more and #due > 0
+  end
+  due_next = math.min(due_next, at or math.huge)
 end
 
 for n, shard in ipairs(KEYS) do
   if leased() < most then apart(take_from, n - 1, shard) end
 end
-reply[2] = int(due_next or 0)
+reply[2] = int(due_next < math.huge and due_next or 0)
 return reply, WRONG
