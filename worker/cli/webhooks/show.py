@@ -72,9 +72,9 @@ def described(state: EndpointState) -> str:
     if state.disabled:
         return f"disabled: {REASONS.get(state.disabled, state.disabled)}, {_moment(state.disabled_us)}"
     if state.breaker is Breaker.OPEN:
-        return f"paused after {state.failures} failures in a row; it is probed {_moment(state.open_until_us)}"
+        return f"paused because too much failed; it is probed {_moment(state.open_until_us)}"
     if state.breaker is Breaker.PROBING:
-        return f"paused after {state.failures} failures in a row; one delivery probes it now"
+        return "paused because too much failed; one delivery probes it now"
     if state.slow_until_us:
         return f"enabled, left alone because it is overloaded, until {_moment(state.slow_until_us)}"
     return "enabled"
