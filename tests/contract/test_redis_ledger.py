@@ -173,7 +173,7 @@ class TestStrayKeys:
             assert [lease.job.id for lease in release(ledger)] == ["own"]
             clock.advance(31)
             assert [lease.job.id for lease in ledger.reclaim(50)] == ["own"]
-        assert [(line["event"], line["job"]) for line in lines] == [("job.unreadable", "foreign")] * 2
+        assert [(line["event"], line["job_id"]) for line in lines] == [("job.unreadable", "foreign")] * 2
 
     def test_an_account_whose_limits_are_lost_sends_nothing(
         self, client: redis.Redis, ledger: RedisLedger, clock: StoredClock

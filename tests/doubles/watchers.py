@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from worker.core.events import Status
+from worker.core.events import Event
 from worker.core.jobs import Job
 from worker.core.ports import Whole
 from worker.core.records import Known, Lease, Reason, Source
@@ -46,8 +46,8 @@ class NotedWatch:
     def refused(self, job: Job, error: CallError) -> None:
         self.facts.append(("refused", error.code))
 
-    def finished(self, job_id: str, account: str, status: Status, code: str, seconds: float) -> None:
-        self.facts.append(("finished", (job_id, status, code)))
+    def finished(self, job_id: str, account: str, event: Event, code: str, seconds: float) -> None:
+        self.facts.append(("finished", (job_id, event.status, code)))
 
 
 class NotedFaults:

@@ -293,6 +293,7 @@ def test_ordinary_line_is_untouched() -> None:
     values = {
         "event": "call.placed",
         "job": "20261122083015",
+        "job_id": "20261122083015",
         "account": "acme",
         "timestamp": "2026-11-22T08:15:30.123Z",
         "attempts": 3,

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from tests.doubles.gates import OpenGate
 from worker.core.endpoints import Endpoint
-from worker.core.events import Status
+from worker.core.events import Event, Status
 from worker.core.jobs import Job
 from worker.core.ports import Gate
 from worker.core.records import Due, Foreign, Lease, Reason, Seen, Slot, Source, Standing
@@ -65,6 +65,10 @@ def watching(metrics: Metrics) -> Watching:
 
 def count(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(f"callworker_{name}", labels)
+
+
+def ended(status: Status) -> Event:
+    return Event("evt_1", status, "{}")
 
 
 def lease(waited_for: Reason | None) -> Lease:
@@ -128,15 +132,15 @@ FACTS: dict[str, tuple[Callable[[Watching], None], str, str, str, dict[str, str]
         "job.lease_lost", "warning", "leases_lost_total", {"account": "acme"},
     ),
     "placed": (
-        lambda w: w.finished("job-1", "acme", Status.PLACED, "", 2.0),
+        lambda w: w.finished("job-1", "acme", ended(Status.PLACED), "", 2.0),
         "call.placed", "info", "jobs_finished_total", {"account": "acme", "status": "placed"},
     ),
     "unknown": (
-        lambda w: w.finished("job-1", "acme", Status.UNKNOWN, "OUTCOME_UNKNOWN", 2.0),
+        lambda w: w.finished("job-1", "acme", ended(Status.UNKNOWN), "OUTCOME_UNKNOWN", 2.0),
         "call.unknown", "warning", "jobs_finished_total", {"account": "acme", "status": "unknown"},
     ),
     "rejected": (
-        lambda w: w.finished("job-1", "nobody", Status.REJECTED, "UNKNOWN_ACCOUNT", 0.0),
+        lambda w: w.finished("job-1", "nobody", ended(Status.REJECTED), "UNKNOWN_ACCOUNT", 0.0),
         "call.rejected", "info", "jobs_finished_total", {"account": "(unknown)", "status": "rejected"},
     ),
     "loop failed": (
@@ -176,14 +180,14 @@ def test_line_names_the_job_and_never_the_pin(watching: Watching, fact: str) -> 
     with capture_logs() as lines:
         FACTS[fact][0](watching)
     assert "7391" not in str(lines) and "2125555555" not in str(lines)
-    assert "loop" in lines[0] or lines[0]["job"] == "job-1"
+    assert "loop" in lines[0] or lines[0]["job_id"] == "job-1"
 
 
 def test_line_does_not_use_the_name_of_the_pin(watching: Watching) -> None:
     """The provider's error code is `error_code`: a field called `code` would be hidden."""
     with capture_logs() as lines:
-        watching.finished("job-1", "acme", Status.FAILED, "INVALID_TELEPHONE", 1.0)
-        watching.finished("job-1", "acme", Status.PLACED, "", 1.0)
+        watching.finished("job-1", "acme", ended(Status.FAILED), "INVALID_TELEPHONE", 1.0)
+        watching.finished("job-1", "acme", ended(Status.PLACED), "", 1.0)
     assert lines[0]["error_code"] == "INVALID_TELEPHONE" and "error_code" not in lines[1]
 
 
@@ -224,7 +228,7 @@ def test_end_without_the_provider_saying_so_is_no_provider_error(
 
 def test_life_of_a_job_is_observed(metrics: Metrics, watching: Watching) -> None:
     """A job is counted from acceptance to end, by account."""
-    watching.finished("job-1", "acme", Status.PLACED, "", 2.0)
+    watching.finished("job-1", "acme", ended(Status.PLACED), "", 2.0)
     assert count(metrics, "job_seconds_sum", account="acme") == 2.0
 
 
@@ -320,7 +324,7 @@ def test_odd_answer_is_counted_and_named(
     with capture_logs() as lines:
         watching.answered_oddly(JOB, oddities)
     assert [(line["event"], line["log_level"]) for line in lines] == [("provider.odd_answer", level)]
-    assert lines[0]["oddities"] == sorted(oddities) and lines[0]["job"] == JOB.id
+    assert lines[0]["oddities"] == sorted(oddities) and lines[0]["job_id"] == JOB.id
     for oddity in Oddity:
         assert count(metrics, "provider_oddities_total", account="acme", oddity=oddity) == (
             oddity in oddities

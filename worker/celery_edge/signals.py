@@ -36,7 +36,7 @@ def answer_signals() -> None:
 
 
 def _say(message: str, *_: object) -> None:
-    _aside(lambda: log.info("worker.signalled", said=message))
+    _aside(lambda: log.info("worker.signalled", message=message))
 
 
 def _start_again() -> None:

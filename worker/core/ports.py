@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from worker.core.accounts import Account
-from worker.core.events import Event, Status
+from worker.core.events import Event
 from worker.core.jobs import Job
 from worker.core.records import (
     Admission,
@@ -189,5 +189,8 @@ class Watch(Protocol):
     def refused(self, job: Job, error: CallError) -> None:
         """An error ended the job; `finished` follows."""
 
-    def finished(self, job_id: str, account: str, status: Status, code: str, seconds: float) -> None:
-        """A job has ended, `seconds` after its acceptance; `code` is its failure's, empty if the call was placed."""
+    def finished(self, job_id: str, account: str, event: Event, code: str, seconds: float) -> None:
+        """A job has ended with `event`, `seconds` after its acceptance.
+
+        `code` is its failure's, empty if the call was placed.
+        """

@@ -62,7 +62,7 @@ class Settler:
         )
         code = outcome.code if isinstance(outcome, Failure) else ""
         seconds = (finished_at_us - lease.accepted_at_us) / 1_000_000
-        done = partial(self.watch.finished, lease.job.id, lease.job.account, status, code, seconds)
+        done = partial(self.watch.finished, lease.job.id, lease.job.account, event, code, seconds)
         self.recorder.put(Ending(lease, account, tally, event), done)
 
     def settle_expired(self, lease: Lease, account: Account | None, tally: Tally) -> None:

@@ -85,7 +85,7 @@ class Reception:
             self.watch.repeated(subject.account, subject.id, seen)
             return
         self.watch.accepted(subject.account, subject.id, submission.source)
-        self.watch.finished(subject.id, subject.account, event.status, rejected.failure.code, 0.0)
+        self.watch.finished(subject.id, subject.account, event, rejected.failure.code, 0.0)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def _fields(conclusion: Conclusion, endpoint: str) -> dict[str, Any]:
     fields = {
         "account": delivery.account,
         "endpoint": endpoint,
-        "job": delivery.job_id,
+        "job_id": delivery.job_id,
         "event_id": delivery.event_id,
         "sequence": delivery.sequence,
         "delivery_attempt": delivery.attempt,

@@ -46,6 +46,7 @@ _PLAIN_NAMES = frozenset(
         "exchange",
         "id",
         "job",
+        "job_id",
         "level",
         "logger",
         "loop",

@@ -81,6 +81,7 @@ class RedisDeadLetters:
         """
         letter = replace(_letter(reason, source, content, whole), job_id=harmless_id(job_id))
         facts = {"letter": letter.id, "source": letter.source, "reason": letter.reason, "size": letter.size}
+        facts |= {"job_id": letter.job_id} if letter.job_id else {}
         text = json.dumps(asdict(letter))
         try:
             self._scripts.run(ScriptCall("bury", _KEYS, (text, self._max_keep, self._max_keep_bytes)))

@@ -64,7 +64,7 @@ class LeaseReplies:
                 leases.append(self.lease(row, span, lease_us))
             except (ValueError, TypeError, OverflowError) as error:
                 job_id = text(LeaseReply(*row).job_id)
-                log.error("job.unreadable", job=job_id, problem=type(error).__name__)
+                log.error("job.unreadable", job_id=job_id, problem=type(error).__name__)
         return leases
 
     def lease(self, row: list[Any], span: Span, lease_us: int, job: Job | None = None) -> Lease:

@@ -2,7 +2,8 @@
 
 The program's own lines come from structlog, those of libraries from `logging`. Both go through one handler of the root
 logger. A line has `timestamp` (RFC 3339, UTC, milliseconds), `level`, `event`, `logger` and its fields. A traceback
-is text in `exception`, without local variables.
+is text in `exception`, without local variables. docs/reference/logs.md lists the events; a JSON line of a library has
+the event `library`, and its text in `message`.
 
 No thread waits until a line is written; see `worker.telemetry.outlet`.
 """
@@ -29,7 +30,10 @@ from worker.telemetry import outlet
 
 Format = Literal["json", "console"]
 
-_HEAD = ("timestamp", "level", "event", "logger", "job", "account", "attempt")
+LIBRARY = "library"
+"""The event of every line of a library: its text may have any form."""
+
+_HEAD = ("timestamp", "level", "event", "logger", "message", "job_id", "event_id", "account", "attempt")
 
 _MIN_LEVELS = {
     "amqp": logging.WARNING,
@@ -88,7 +92,7 @@ class job_context:  # noqa: N801 (used as a function)
     """
 
     def __init__(self, job_id: str, account: str, attempt: int | None = None) -> None:
-        self._fields: dict[str, Any] = {"job": job_id, "account": account}
+        self._fields: dict[str, Any] = {"job_id": job_id, "account": account}
         if attempt is not None:
             self._fields["attempt"] = attempt
 
@@ -150,6 +154,7 @@ def _formatter(fmt: Format, *, coloured: bool) -> structlog.stdlib.ProcessorForm
             _add_job_fields,
             structlog.stdlib.add_logger_name,
             _own_extra,
+            *([_library_text] if fmt == "json" else []),
             *_common(),
         ],
         processors=[
@@ -180,7 +185,16 @@ def _timestamp(_: object, __: str, line: EventDict) -> EventDict:
 
 def _own_extra(logger: Any, method: str, line: EventDict) -> EventDict:
     """Add the `extra` of the program's own `logging` calls. Celery's `extra` is left out: it holds whole tasks."""
-    return _add_extra(logger, method, line) if line["_record"].name.startswith("worker.") else line
+    return _add_extra(logger, method, line) if _is_own(line) else line
+
+
+def _library_text(_: object, __: str, line: EventDict) -> EventDict:
+    """Move the text of a library's line to `message`, so that `event` has values of a closed list only."""
+    return line if _is_own(line) else {**line, "event": LIBRARY, "message": line["event"]}
+
+
+def _is_own(line: EventDict) -> bool:
+    return bool(line["_record"].name.startswith("worker."))
 
 
 def _head_first(_: object, __: str, line: EventDict) -> EventDict:

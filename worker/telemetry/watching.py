@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 
 import structlog
 
-from worker.core.events import Status, event_type
+from worker.core.events import Event, Status
 from worker.core.jobs import Job
 from worker.core.records import Known, Lease, Reason, Source, Standing
 from worker.core.retry import Tally
@@ -57,22 +57,26 @@ class Watching:
 
     def accepted(self, account: str, job_id: str, source: Source) -> None:
         self._metrics.jobs_accepted.labels(self._metrics.account(account), source).inc()
-        self._log.debug("job.accepted", job=job_id, account=account, source=source)
+        self._log.debug("job.accepted", job_id=job_id, account=account, source=source)
 
     def repeated(self, account: str, job_id: str, known: Known) -> None:
         """Count a job that is dropped, under its own `account`. A conflict counts as a repeat too."""
         label = self._metrics.account(account)
         self._metrics.duplicates.labels(label).inc()
         if not known.differs:
-            self._log.info("job.repeated", job=job_id, account=account, state=known.state)
+            self._log.info("job.repeated", job_id=job_id, account=account, state=known.state)
             return
         self._metrics.conflicts.labels(label).inc()
         self._log.warning(
-            "job.conflict", job=job_id, account=account, state=known.state, differs=", ".join(known.differs)
+            "job.conflict",
+            job_id=job_id,
+            account=account,
+            state=known.state,
+            differs=", ".join(known.differs),
         )
 
     def parked(self, job: Job, reason: Reason, until_us: int) -> None:
-        self._log.debug("job.parked", job=job.id, account=job.account, reason=reason, until_us=until_us)
+        self._log.debug("job.parked", job_id=job.id, account=job.account, reason=reason, until_us=until_us)
 
     def leased(self, lease: Lease) -> None:
         """Observe the wait before the lease, if there was one, in `job_wait_seconds`."""
@@ -80,7 +84,7 @@ class Watching:
             self._metrics.job_wait_seconds.labels(lease.waited_for).observe(lease.waited_seconds)
         self._log.debug(
             "job.leased",
-            job=lease.job.id,
+            job_id=lease.job.id,
             account=lease.job.account,
             probe=lease.probe,
             waited_for=lease.waited_for,
@@ -92,7 +96,7 @@ class Watching:
         self._metrics.retries.labels(self._metrics.account(job.account), reason).inc()
         self._log.info(
             "call.retrying",
-            job=job.id,
+            job_id=job.id,
             account=job.account,
             reason=reason,
             **_why(error),
@@ -103,17 +107,17 @@ class Watching:
     def held(self, job: Job, error: CallError) -> None:
         self._count_refusal(job, error)
         self._log.warning(
-            "account.held", job=job.id, account=job.account, error_code=error.code, problem=error.message
+            "account.held", job_id=job.id, account=job.account, error_code=error.code, problem=error.message
         )
 
     def lease_lost(self, job: Job) -> None:
         self._metrics.leases_lost.labels(self._metrics.account(job.account)).inc()
-        self._log.warning("job.lease_lost", job=job.id, account=job.account)
+        self._log.warning("job.lease_lost", job_id=job.id, account=job.account)
 
     def refused(self, job: Job, error: CallError) -> None:
         """Report the error that ended the job. A call of `finished` follows with the outcome."""
         fields = {
-            "job": job.id,
+            "job_id": job.id,
             "account": job.account,
             "error_code": error.code[:64],
             **_why(error),
@@ -129,14 +133,21 @@ class Watching:
             else:
                 self._log.warning("provider.unknown_code", **fields)
 
-    def finished(self, job_id: str, account: str, status: Status, code: str, seconds: float) -> None:
+    def finished(self, job_id: str, account: str, event: Event, code: str, seconds: float) -> None:
         """Count a job that has ended. `code` is that of its error, or empty; `seconds` is the time since acceptance."""
         label = self._metrics.account(account)
-        self._metrics.jobs_finished.labels(label, status).inc()
+        self._metrics.jobs_finished.labels(label, event.status).inc()
         self._metrics.job_seconds.labels(label).observe(seconds)
         fields = {"error_code": code} if code else {}
-        tell = self._log.warning if status is Status.UNKNOWN else self._log.info
-        tell(event_type(status), job=job_id, account=account, seconds=round(seconds, 3), **fields)
+        tell = self._log.warning if event.status is Status.UNKNOWN else self._log.info
+        tell(
+            event.type,
+            job_id=job_id,
+            event_id=event.id,
+            account=account,
+            seconds=round(seconds, 3),
+            **fields,
+        )
 
     def request_done(self, account: str, result: CallResult, seconds: float) -> None:
         """Count a request to the provider that has ended. `seconds` is its time without the wait for its slot."""
@@ -148,7 +159,7 @@ class Watching:
         for oddity in oddities:
             self._metrics.provider_oddities.labels(self._metrics.account(job.account), oddity).inc()
         tell = self._log.warning if Oddity.REF in oddities else self._log.info
-        tell("provider.odd_answer", job=job.id, account=job.account, oddities=sorted(oddities))
+        tell("provider.odd_answer", job_id=job.id, account=job.account, oddities=sorted(oddities))
 
     def webhook_attempted(self, account: str, attempt: Attempt) -> None:
         """Count a webhook request. The courier writes the log line, because it knows what follows."""

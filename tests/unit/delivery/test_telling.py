@@ -42,8 +42,8 @@ def test_each_conclusion_is_one_line(verdict: Verdict, why: str, event: str, lev
     """It says which delivery that was and how its attempt ended, but neither body, address nor secret."""
     (line,) = lines(conclusion(verdict, why))
     assert (line["event"], line["log_level"]) == (event, level)
-    assert {name: line[name] for name in ("account", "endpoint", "job", "event_id", "sequence")} == {
-        "account": "acme", "endpoint": "orders", "job": "job-7", "event_id": "evt_7", "sequence": 7,
+    assert {name: line[name] for name in ("account", "endpoint", "job_id", "event_id", "sequence")} == {
+        "account": "acme", "endpoint": "orders", "job_id": "job-7", "event_id": "evt_7", "sequence": 7,
     }  # fmt: skip
     assert (line["delivery_attempt"], line["result"], line["status"], line["seconds"]) == (
         1, "refused", 503, 0.123,
