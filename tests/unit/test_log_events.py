@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from tests.unit.test_layers import ROOT, SOURCES
 from worker.core.events import Status, event_type
-from worker.telemetry import watching
+from worker.telemetry import troubles
 from worker.telemetry.logs import LIBRARY
 
 LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
@@ -18,8 +18,8 @@ LOGS = re.compile(rf"(?:\w+\.)*(?:_?log|_crash|_own)\.({'|'.join(LEVELS)})|write
 
 COMPUTED = {
     "event.type": {event_type(status) for status in Status},
-    "trouble": {*watching._AWAY.values(), "loop.failed"},
-    "_BACK[trouble]": set(watching._BACK.values()),
+    "trouble": set(troubles.AWAY.values()),
+    "BACK[trouble]": set(troubles.BACK.values()),
     "event": {"embedded.restarted", "embedded.taken_over"},
 }
 """The events of the calls that do not name one, by the expression that stands there."""

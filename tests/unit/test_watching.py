@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from redis.exceptions import AuthenticationError
 from structlog.testing import capture_logs
 
+from tests.doubles.clocks import FakeClock
 from tests.doubles.gates import OpenGate
 from worker.core.endpoints import Endpoint
 from worker.core.events import Event, Status
@@ -29,7 +29,6 @@ from worker.delivery.ports import (
 )
 from worker.errors import (
     AccountProblem,
-    BrokerUnavailable,
     CallError,
     Cause,
     Misconfigured,
@@ -59,8 +58,13 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def watching(metrics: Metrics) -> Watching:
-    return Watching(metrics, unix_clock=lambda: 31.5)
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def watching(metrics: Metrics, clock: FakeClock) -> Watching:
+    return Watching(metrics, unix_clock=lambda: 31.5, clock=clock)
 
 
 def count(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -329,78 +333,6 @@ def test_odd_answer_is_counted_and_named(
         assert count(metrics, "provider_oddities_total", account="acme", oddity=oddity) == (
             oddity in oddities
         )
-
-
-@pytest.mark.parametrize(
-    ("error", "away", "back"),
-    [
-        (StoreUnavailable("away"), "store.unavailable", "store.back"),
-        (BrokerUnavailable("away"), "broker.unavailable", "broker.back"),
-    ],
-)
-def test_service_away_is_said_once_however_many_loops_meet_it(
-    metrics: Metrics, watching: Watching, error: Exception, away: str, back: str
-) -> None:
-    """One line when it goes, one when all loops are over it, as one may only read; not a fault of any loop. (B1)"""
-    with capture_logs() as lines:
-        for loop in ("releaser", "sweeper", "relay"):
-            watching.loop_failed(loop, error)
-        for loop in ("releaser", "sweeper", "relay"):
-            watching.loop_recovered(loop)
-    assert [line["event"] for line in lines] == [away, back]
-    assert count(metrics, "loop_failures_total", loop="relay") is None
-
-
-def test_cause_that_shows_behind_a_lost_connection_is_told_too(watching: Watching) -> None:
-    """After a change of a password connections are first lost, then refused: the log names each once. (B4, D8)"""
-    lost, refused = StoreUnavailable("connection lost"), StoreUnavailable("refuses")
-    refused.__cause__ = AuthenticationError("invalid password")
-    with capture_logs() as lines:
-        for error in (lost, refused, lost, refused):
-            for loop in ("releaser", "relay"):
-                watching.loop_failed(loop, error)
-        for loop in ("releaser", "relay"):
-            watching.loop_recovered(loop)
-    assert [line.get("problem") for line in lines] == [lost, refused, None]
-    assert lines[-1]["event"] == "store.back"
-
-
-def test_the_first_loop_that_gets_through_wakes_the_others(metrics: Metrics) -> None:
-    """The recorder does not sleep on while Redis answers; it is back once all are through. (A1, B1)"""
-    woken: list[str] = []
-    watching = Watching(metrics, lambda: woken.append("all"))
-    with capture_logs() as lines:
-        for loop in ("releaser", "recorder"):
-            watching.loop_failed(loop, StoreUnavailable("READONLY"))
-        watching.loop_recovered("releaser")
-        watching.loop_failed("releaser", StoreUnavailable("READONLY"))
-        assert woken == ["all"] and [line["event"] for line in lines] == ["store.unavailable"]
-        watching.loop_recovered("recorder")
-        watching.loop_recovered("releaser")
-    assert woken == ["all"] * 2
-    assert [line["event"] for line in lines] == ["store.unavailable", "store.back"]
-
-
-@pytest.mark.parametrize("loop", ["dial", "webhook"])
-def test_service_that_goes_again_is_said_again(watching: Watching, loop: str) -> None:
-    """The recovery is logged even if a call or a delivery noticed the outage, since these report no recovery."""
-    with capture_logs() as lines:
-        for _ in range(2):
-            watching.loop_failed(loop, StoreUnavailable("away"))
-            watching.loop_failed("relay", StoreUnavailable("away"))
-            watching.loop_recovered("relay")
-    assert [line["event"] for line in lines] == ["store.unavailable", "store.back"] * 2
-
-
-def test_fault_of_ours_is_said_each_time_with_its_traceback(watching: Watching) -> None:
-    """Each fault of ours is logged with its traceback, which is needed to repair it."""
-    error = RuntimeError("x")
-    with capture_logs() as lines:
-        watching.loop_failed("relay", error)
-        watching.loop_failed("relay", error)
-        watching.loop_recovered("relay")
-    assert [line["event"] for line in lines] == ["loop.failed", "loop.failed", "loop.recovered"]
-    assert lines[0]["exc_info"] is error
 
 
 class Placing:

@@ -6,6 +6,8 @@ metrics         every metric of a process
 labels          label values that no other room has: codes of the provider, reasons of a hold and of a further request
 watching        Watching: each fact as one log line and the metrics that count it
 counting        CountingProvider: requests to the provider that are in flight
+troubles        Troubles: outages of Redis and the broker, and faults of loops, in the log
+provider_outages  whether the provider is away for an account
 outages         the servers that are away, and which failures are news
 shared_metrics  every metric that describes all workers together
 shared_state    reads and fills them

@@ -16,22 +16,15 @@ from worker.core.jobs import Job
 from worker.core.records import Known, Lease, Reason, Source, Standing
 from worker.core.retry import Tally
 from worker.delivery.ports import Attempt, Conclusion, Effect, Verdict
-from worker.errors import BrokerUnavailable, CallError, Misconfigured, Refused, StoreUnavailable, WrongKey
+from worker.errors import CallError, Misconfigured, Refused
 from worker.http.oddities import Oddity
-from worker.network.causes import Cause, cause_of
-from worker.network.remedies import remedy_of
 from worker.provider.client import CallResult
-from worker.redisio.wrong_keys import WrongKeys
 from worker.telemetry.labels import RetryReason
 from worker.telemetry.metrics import Metrics
-from worker.telemetry.outages import Outages
+from worker.telemetry.provider_outages import ProviderOutages
+from worker.telemetry.troubles import Troubles
 
-_AWAY = {StoreUnavailable: "store.unavailable", BrokerUnavailable: "broker.unavailable"}
-_BACK = {
-    "store.unavailable": "store.back",
-    "broker.unavailable": "broker.back",
-    "loop.failed": "loop.recovered",
-}
+_ANSWERS = (CallResult.PLACED, CallResult.REFUSED, CallResult.ACCOUNT)
 
 
 class Watching:
@@ -45,14 +38,14 @@ class Watching:
         metrics: Metrics,
         back: Callable[[], None] = lambda: None,
         unix_clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`back` is called when a store or broker that was away has answered one of several loops again."""
-        self._metrics, self._back, self._unix_clock = metrics, back, unix_clock
+        """`back`: see `Troubles`."""
+        self._metrics, self._unix_clock = metrics, unix_clock
         # Bound once: structlog's lazy one costs as much, each time, as a line that is not written.
         self._log = structlog.get_logger(__name__).bind()
-        self._outages = Outages()
+        self._troubles, self._provider = Troubles(metrics, back, clock), ProviderOutages(clock)
         self._wrong_keys: frozenset[str] = frozenset()
-        self._wrong_of_store = WrongKeys()
         self._standing: tuple[bool, bool] | None = None
 
     def accepted(self, account: str, job_id: str, source: Source) -> None:
@@ -103,6 +96,7 @@ class Watching:
             requests=tally.sent,
             wait_seconds=round(wait_seconds, 3),
         )
+        self._provider.failed(job, error)
 
     def held(self, job: Job, error: CallError) -> None:
         self._count_refusal(job, error)
@@ -132,6 +126,7 @@ class Watching:
                 self._log.debug("call.refused", **fields)
             else:
                 self._log.warning("provider.unknown_code", **fields)
+        self._provider.failed(job, error)
 
     def finished(self, job_id: str, account: str, event: Event, code: str, seconds: float) -> None:
         """Count a job that has ended. `code` is that of its error, or empty; `seconds` is the time since acceptance."""
@@ -153,6 +148,8 @@ class Watching:
         """Count a request to the provider that has ended. `seconds` is its time without the wait for its slot."""
         self._metrics.provider_requests.labels(self._metrics.account(account), result).inc()
         self._metrics.provider_request_seconds.observe(seconds)
+        if result in _ANSWERS:
+            self._provider.answered(account)
 
     def answered_oddly(self, job: Job, oddities: Collection[Oddity]) -> None:
         """Report an answer of the provider that was unusual but understood. An unusual ref is a warning."""
@@ -231,47 +228,19 @@ class Watching:
             self._log.info("accounts.files_agree")
 
     def progress(self) -> None:
-        """Note that a loop has made a turn."""
+        """Note that all loops turn, and report outages that are over."""
         self._metrics.last_progress.set_to_current_time()
+        self._troubles.tell_what_is_over()
 
     def loop_failed(self, loop: str, error: Exception) -> None:
-        """Report the failure of a loop.
-
-        An absent store or broker is logged once for all loops, and once more if it turns out to refuse. A key of the
-        store with a wrong type is logged once. A fault of the program itself is logged every time.
-        """
-        if isinstance(error, WrongKey):
-            self._wrong_of_store.tell(error)
-            return
-        trouble = next((event for kind, event in _AWAY.items() if isinstance(error, kind)), "loop.failed")
-        news = self._outages.begin(loop, trouble, cause_of(error))
-        if trouble == "loop.failed":
-            self._metrics.loop_failures.labels(loop).inc()
-            self._log.error(trouble, loop=loop, exc_info=error)
-        elif news:
-            self._log.error(trouble, loop=loop, problem=error, **_remedy(trouble, error))
+        self._troubles.loop_failed(loop, error)
 
     def loop_recovered(self, loop: str) -> None:
-        """Report that a loop got through to a store or broker again.
-
-        Each such loop wakes the others, and once all got through, that is logged: a loop that only reads may get
-        through to a server that refuses writes.
-        """
-        trouble, over, others = self._outages.end(loop, "loop.failed")
-        if over or trouble == "loop.failed":
-            self._log.info(_BACK[trouble], loop=loop)
-        if others and trouble != "loop.failed":
-            self._back()
+        self._troubles.loop_recovered(loop)
 
     def _count_refusal(self, job: Job, error: CallError) -> None:
         account, code = self._metrics.account(job.account), self._metrics.code(error.code)
         self._metrics.provider_errors.labels(account, code).inc()
-
-
-def _remedy(trouble: str, error: Exception) -> dict[str, str]:
-    """Return the log field that says what to do, if the cause is known."""
-    variable = "REDIS_URL" if trouble == "store.unavailable" else "BROKER_URL"
-    return {} if cause_of(error) is Cause.OTHER else {"remedy": remedy_of(error, variable)}
 
 
 def _why(error: CallError) -> dict[str, str]:
