@@ -10,7 +10,6 @@ import urllib.request
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from ops.bench import hooks
@@ -50,13 +49,24 @@ class ReceiverProcess(Server):
 
 
 def measure(events: int, waiting: int, rounds: int) -> tuple[str, dict[str, Any]]:
-    """Send so many events in each case; `waiting` deliveries wait at each endpoint that hangs."""
+    """Send so many events in each case and round; `waiting` deliveries wait at each endpoint that hangs.
+
+    The percentiles are those of all rounds together.
+    """
     found = [_round(events, waiting) for _ in range(rounds)]
-    middle = {name: median(each[name] for each in found) for name in found[0]}
-    return _told(events, waiting, middle), {"medians": middle, "rounds": found}
+    alone, beside = ([wait for waits in case for wait in waits] for case in zip(*found, strict=True))
+    figures = {
+        "alone_p50_ms": percentile(alone, 0.5),
+        "alone_p99_ms": percentile(alone, 0.99),
+        "beside_p50_ms": percentile(beside, 0.5),
+        "beside_p99_ms": percentile(beside, 0.99),
+        "p99_ratio": percentile(beside, 0.99) / percentile(alone, 0.99),
+    }
+    return _told(len(alone), waiting, figures), {**figures, "alone_ms": alone, "beside_ms": beside}
 
 
-def _round(events: int, waiting: int) -> dict[str, float]:
+def _round(events: int, waiting: int) -> tuple[list[float], list[float]]:
+    """Return the waits of a good endpoint (ms), alone and beside the others."""
     with servers("redis", [0]) as running, ExitStack() as exits:
         receiver = exits.enter_context(ReceiverProcess(_folder(running.folder)))
         limits = {name: hooks.limits(name, f"{receiver.url}/{name}") for name in (GOOD, *BAD)}
@@ -64,14 +74,7 @@ def _round(events: int, waiting: int) -> dict[str, float]:
         with Producer(site.broker_url) as producer:
             alone = _waits_ms(receiver, producer, events)
             _hang(running.redis, receiver, waiting)
-            beside = _waits_ms(receiver, producer, events)
-    return {
-        "alone_p50_ms": percentile(alone, 0.5),
-        "alone_p99_ms": percentile(alone, 0.99),
-        "beside_p50_ms": percentile(beside, 0.5),
-        "beside_p99_ms": percentile(beside, 0.99),
-        "p99_ratio": percentile(beside, 0.99) / percentile(alone, 0.99),
-    }
+            return alone, _waits_ms(receiver, producer, events)
 
 
 def _folder(parent: Path) -> Path:
