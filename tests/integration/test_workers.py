@@ -23,6 +23,7 @@ from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref
 from tests.processes import free_port, wait_until
 from tests.redis_server import RedisServer, redis_server
 from worker import __version__
+from worker.core.accounts import Accounts
 
 FAST = {"rate": "200/s", "burst": 100}
 ACCOUNTS: dict[str, dict[str, Any]] = {
@@ -204,13 +205,11 @@ def test_start_and_end_of_a_worker_are_a_line_each(make_stack: MakeStack, broker
     assert worker.told("loop.stalled") == []
     (start,), (end,) = worker.told("worker.started"), worker.told("worker.stopped")
     assert (start["version"], start["accounts"], start["places"]) == (__version__, "acme, once, steady", 7)
-    assert start["broker"] == broker
-    assert [end[name] for name in ("calls", "handed_back", "calls_unfinished", "outcomes_unrecorded")] == [
-        1,
-        0,
-        0,
-        0,
-    ]
+    digest = Accounts.load(Path(stack.environ["ACCOUNTS_FILE"])).digest
+    assert (start["broker"], start["accounts_file"]) == (broker, digest)
+    assert start["webhook_places"] > 0
+    assert (end["calls"], end["jobs_finished"]) == (1, 1)
+    assert [end[name] for name in ("handed_back", "calls_unfinished", "outcomes_unrecorded")] == [0, 0, 0]
 
 
 @pytest.mark.endurance

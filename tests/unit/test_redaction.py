@@ -295,6 +295,7 @@ def test_ordinary_line_is_untouched() -> None:
         "job": "20261122083015",
         "job_id": "20261122083015",
         "account": "acme",
+        "accounts_file": "9b82592512d261ac",
         "timestamp": "2026-11-22T08:15:30.123Z",
         "attempts": 3,
         "seconds": 1.25,

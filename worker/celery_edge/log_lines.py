@@ -9,6 +9,7 @@ import structlog
 
 from worker import __version__
 from worker.broker.address import broker_url
+from worker.core.accounts import Accounts
 from worker.engine.engine import Left
 from worker.settings import Settings
 
@@ -18,13 +19,15 @@ MAX_ACCOUNTS = 20
 log = structlog.get_logger(__name__)
 
 
-def tell_start(settings: Settings, accounts: Sequence[str], *, places: int) -> None:
-    """Log `worker.started` with the version, the accounts and the places for calls."""
+def tell_start(settings: Settings, accounts: Accounts, *, places: int, webhook_places: int) -> None:
+    """Log `worker.started` with the version, the accounts, the hash of their file, and the places."""
     log.info(
         "worker.started",
         version=__version__,
-        accounts=_named(accounts),
+        accounts=_named(list(accounts)),
+        accounts_file=accounts.digest,
         places=places,
+        webhook_places=webhook_places,
         broker=broker_url(settings).partition(":")[0],
         embedded_store=settings.embedded,
         metrics=f"{settings.metrics_host}:{settings.metrics_port}",
@@ -37,9 +40,9 @@ def tell_fewer_webhooks(places: int, wished: int) -> None:
         log.warning("webhooks.fewer_places", places=places, wished=wished)
 
 
-def tell_end(left: Left, seconds: float) -> None:
-    """Log `worker.stopped` with the running time, and the work that is left to others."""
-    log.info("worker.stopped", seconds=round(seconds, 1), **asdict(left))
+def tell_end(left: Left, seconds: float, *, jobs_finished: int) -> None:
+    """Log `worker.stopped` with the running time, the jobs that ended, and the work that is left to others."""
+    log.info("worker.stopped", seconds=round(seconds, 1), jobs_finished=jobs_finished, **asdict(left))
 
 
 def _named(accounts: Sequence[str]) -> str:

@@ -53,17 +53,20 @@ class CallWorker(Worker):
             hostname = f"callworker-{os.getpid()}@{socket.gethostname()}"
         # Celery warns the user root of pickle, which is refused here.
         warnings.simplefilter("ignore", SecurityWarning)
+        if self.settings.log_format == "json" and not options.get("logfile"):
+            # Celery's banner would stand between the lines of the log.
+            options["quiet"] = True
         options |= {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
         with refused_in_lines():
             self._check(partial(self._log_to, options.get("logfile"), hostname))
             super().__init__(app, hostname, **options)
             wished = self.settings.webhooks_in_flight
-            webhooks = open_files.allow(self.concurrency, wished)
-            wiring = Wiring(self.settings, calls=self.concurrency, webhooks=webhooks)
-            self.engine = wiring.engine
-            self.accounts = list(wiring.accounts)
+            self.webhooks = open_files.allow(self.concurrency, wished)
+            wiring = Wiring(self.settings, calls=self.concurrency, webhooks=self.webhooks)
+            self.engine, self.accounts = wiring.engine, wiring.accounts
+            self.count_finished = wiring.metrics.count_finished
         tell_unread_variables(wiring.accounts.variables())
-        tell_fewer_webhooks(webhooks, wished)
+        tell_fewer_webhooks(self.webhooks, wished)
 
     @property
     def settings(self) -> Settings:
@@ -107,14 +110,20 @@ class CallWorker(Worker):
                 _tune_interpreter()
                 self.engine.start()
                 began = time.monotonic()
-                tell_start(self.settings, self.accounts, places=self.concurrency)
+                tell_start(
+                    self.settings,
+                    self.accounts,
+                    places=self.concurrency,
+                    webhook_places=self.webhooks,
+                )
                 super().start()
             finally:
                 hurry = _on_further_signals()
                 grace_seconds = 0.0 if state.should_terminate is not None else self.settings.grace_seconds
                 left = self.engine.stop(grace_seconds, hurry)
                 if began is not None:
-                    tell_end(left, time.monotonic() - began)
+                    seconds = time.monotonic() - began
+                    tell_end(left, seconds, jobs_finished=self.count_finished())
                 outlet.drain()
 
     def _store(self) -> AbstractContextManager[Any]:

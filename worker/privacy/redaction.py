@@ -40,6 +40,7 @@ CUT = "[cut]"
 _PLAIN_NAMES = frozenset(
     {
         "account",
+        "accounts_file",
         "delivery",
         "endpoint",
         "event_id",

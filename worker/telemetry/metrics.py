@@ -223,6 +223,12 @@ class Metrics:
             (self.webhook_attempts, tuple(AttemptResult)),
         )
 
+    def count_finished(self) -> int:
+        """Return how many jobs this process has ended, with any status."""
+        name = "callworker_jobs_finished_total"
+        labels = ({"account": account, "status": end} for account in self.account_labels() for end in Status)
+        return round(sum(self.registry.get_sample_value(name, pair) or 0.0 for pair in labels))
+
     def account_labels(self) -> list[str]:
         """Return every value that the label `account` takes."""
         return sorted({*self._accounts, UNKNOWN_ACCOUNT})
