@@ -12,6 +12,7 @@
     StoreFault                 Redis answered with an error that waiting does not change: a fault of the program
     WrongKey                   a key in Redis has a wrong type: work that needs it waits, everything else goes on
     BrokerUnavailable          the broker does not accept or confirm a message: keep it, try later
+    ├── BrokerBlocked          the broker is short of memory or disk space and takes no messages meanwhile
     └── BrokerRefused          the broker answers and refuses: only an operator can change that
     ConfigurationError         settings or files are wrong; `problems` holds one line for each problem
     InvalidJob                 the job breaks the contract; `fields` holds an error for each wrong field
@@ -133,6 +134,10 @@ class BrokerUnavailable(Exception):
 
 class BrokerRefused(BrokerUnavailable):
     """The broker refuses: the password, a right, a certificate, or an exchange or queue with other properties."""
+
+
+class BrokerBlocked(BrokerUnavailable):
+    """The broker takes no messages, because it is short of memory or disk space."""
 
 
 class ConfigurationError(Exception):

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ops.reference.tables import code, codes, table
 from worker.core.endpoints import Endpoint
-from worker.core.records import StoreFacts
+from worker.core.records import BrokerFacts, StoreFacts
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.server_state import ServerState
 from worker.telemetry.shared_metrics import SHARED
@@ -59,7 +59,7 @@ def _filled() -> Metrics:
     metrics.wrong_keys.labels("calls")
     metrics.loop_failures.labels("relay")
     metrics.registry.register(SharedState(metrics, list, list, int, lambda: {"calls": 0}))
-    metrics.registry.register(ServerState(lambda: StoreFacts(None, 0.0, 0, 0)))
+    metrics.registry.register(ServerState(lambda: StoreFacts(None, 0.0, 0, 0), BrokerFacts))
     return metrics
 
 

@@ -13,13 +13,14 @@ from tests.processes import wait_until
 from tests.redis_server import RedisServer, redis_server
 from worker.cli.doctor import servers
 from worker.cli.doctor.finding import Finding, Grade
-from worker.engine.store_health import StoreHealth
+from worker.core.records import StoreFacts
+from worker.engine.server_health import ServerHealth
 from worker.network.causes import Cause, cause_of
 from worker.redisio.connection import connect
 from worker.settings import Settings
 from worker.state import keys
 from worker.state.write_check import WriteCheck
-from worker.telemetry.readiness import Readiness
+from worker.telemetry.readiness import Readiness, Server
 
 QUICKLY = 0.2
 """Seconds after which a client of these tests takes a Redis for one that hangs."""
@@ -40,14 +41,15 @@ class Bench:
 
     def ready(self) -> list[str]:
         """Return what /readyz says of a worker whose threads and broker are well."""
-        health = StoreHealth(WriteCheck(self.asked).ask)
+        health = ServerHealth(WriteCheck(self.asked).ask, StoreFacts())
         try:
             health.turn()
         except Exception:  # the answer is what `latest` keeps
             assert health.latest()
         threads = MagicMock()
         threads.troubles.return_value = threads.blocking_keys.return_value = []
-        return Readiness(threads, lambda: None, self.asked, health.latest, MagicMock()).problems()
+        store = Server("Redis", "REDIS_URL", self.asked.ping, health.problem)
+        return Readiness(threads, lambda: None, [store]).problems()
 
     def failures(self) -> list[Finding]:
         """Return what `doctor` finds wrong with Redis."""

@@ -12,7 +12,7 @@ import pytest
 from ops.reference.metrics import EXAMPLE
 from tests.ops.dashboards import dashboard_queries
 from tests.processes import absent
-from worker.core.records import StoreFacts
+from worker.core.records import BrokerFacts, StoreFacts
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.server_state import ServerState
 from worker.telemetry.shared_state import SharedState
@@ -41,7 +41,7 @@ def exported() -> dict[str, list[dict[str, str]]]:
     metrics.initialise(["acme"], [("acme", EXAMPLE)])
     metrics.loop_failures.labels("relay")
     metrics.registry.register(SharedState(metrics, list, list, int, lambda: {"calls": 0}))
-    metrics.registry.register(ServerState(lambda: StoreFacts(None, 0.0, 0, 0)))
+    metrics.registry.register(ServerState(lambda: StoreFacts(None, 0.0, 0, 0), BrokerFacts))
     samples: dict[str, list[dict[str, str]]] = {}
     for family in metrics.registry.collect():
         for sample in family.samples:

@@ -35,7 +35,7 @@ MAY_IMPORT = {
     # The doors, and what puts all of it together.
     "producer": "broker core errors settings",
     "preflight": "broker core errors network provider redisio settings state",
-    "wiring": "broker core delivery engine inbound privacy provider redisio settings state telemetry",
+    "wiring": "broker core delivery engine errors inbound privacy provider redisio settings state telemetry",
     "celery_edge": "broker core embedded engine errors failpoints inbound preflight settings telemetry wiring",
     "app": "celery_edge",
     # It plays the provider, so it must not share the code that it tests.

@@ -5,6 +5,7 @@ queues           names and shapes of all queues and exchanges
 transports       kombu's connection, with addresses read as everywhere else, and TLS that verifies
 connection       one connection whose waits all have an end
 declaring        queues and exchanges; some exist already or may not be made by this user
+write_check      whether RabbitMQ takes messages
 refusal          tells a broker that refuses from one that is away
 rights           whether RabbitMQ allows this user to take jobs and send events
 own_queue        a queue of one program's own, for as long as it runs

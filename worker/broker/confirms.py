@@ -27,6 +27,11 @@ class Confirms:
         channel.events["basic_return"].add(self._returned)
         channel.confirm_select()
 
+    @property
+    def complete(self) -> bool:
+        """Whether the broker has taken every expected message."""
+        return not self._open_tags
+
     def expect(self) -> None:
         """Expect a confirm for the next message that is published."""
         self._last_tag += 1

@@ -80,12 +80,13 @@ class Link:
         queue_type: str | None = None,
         *,
         timeouts: Timeouts = TIMEOUTS,
+        **options: Any,
     ) -> None:
-        """`queue_type`: see `worker.broker.queues.of_type`."""
+        """`queue_type`: see `worker.broker.queues.of_type`. `options` are kombu's."""
         self._queue_type = queue_type
         self.queues: list[Queue] = []
         self.timeouts = timeouts
-        self.connection: Any = connection_to(url, timeouts)
+        self.connection: Any = connection_to(url, timeouts, **options)
         try:
             with broker_errors("the broker cannot be used"):
                 self.channel: Any = self._open()
@@ -193,6 +194,11 @@ def let_go(connection: Connection, timeouts: Timeouts = TIMEOUTS) -> None:
     """Drop a connection that failed, without a word to the broker."""
     with suppress(*BROKER_ERRORS):
         connection.collect(timeouts.connect_seconds)
+
+
+def over_amqp(url: str) -> bool:
+    """Return whether the broker at `url` speaks AMQP. Raises ConfigurationError, as `connection_to` does."""
+    return bool(connection_to(url).transport.driver_type == "amqp")
 
 
 def connection_to(url: str, timeouts: Timeouts = TIMEOUTS, **options: Any) -> BrokerConnection:

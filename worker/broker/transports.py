@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import amqp.transport
@@ -222,12 +222,15 @@ class _Secured(amqp.transport.SSLTransport):
 
 
 class _AmqpConnection(pyamqp.Connection):
-    negotiate_capabilities: ClassVar[Mapping[str, bool]] = {
-        **pyamqp.Connection.negotiate_capabilities,
-        "connection.blocked": False,
-    }
-    """A broker that takes no messages for now need not say so, because it confirms none either. With this capability
-    py-amqp would read the socket before each message."""
+    @property
+    def negotiate_capabilities(self) -> Mapping[str, bool]:
+        """The extensions that the broker may use.
+
+        Only a connection with a function `on_blocked` hears that the broker takes no messages for now: with that
+        capability py-amqp reads the socket before each message, and the broker confirms none then anyway.
+        """
+        hears = self.on_blocked is not None
+        return {**pyamqp.Connection.negotiate_capabilities, "connection.blocked": hears}
 
     def Transport(self, host: str, seconds: float, ssl: Any, *times: Any, **more: Any) -> Any:  # noqa: N802
         if not ssl:

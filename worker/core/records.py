@@ -12,7 +12,7 @@ from worker.core.events import Event
 from worker.core.jobs import Job
 from worker.core.repeats import OTHER_ACCOUNT
 from worker.core.retry import Tally
-from worker.errors import StoreUnavailable
+from worker.errors import BrokerBlocked, BrokerUnavailable, StoreUnavailable
 
 
 class Reason(StrEnum):
@@ -232,3 +232,17 @@ class StoreFacts:
     clock_ahead_seconds: float | None = None
     memory_used_bytes: int | None = None
     memory_limit_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerFacts:
+    """Why the broker did not take this worker's last message, if it did not."""
+
+    problem: BrokerUnavailable | None = None
+
+    @property
+    def blocked(self) -> bool | None:
+        """Whether the broker takes no messages for want of memory or disk space; None if it does not answer."""
+        if isinstance(self.problem, BrokerBlocked):
+            return True
+        return None if self.problem else False

@@ -13,7 +13,7 @@ recorder         takes decisions to the ledger, many in one round trip
 releaser         leases waiting jobs when their slots come
 declared_limits  declares the limits of this worker's accounts file while it is the newest
 sweeper          ends expired jobs and decides about lost ones
-store_health     asks again and again whether the store takes writes
+server_health    asks again and again whether a server takes writes
 backlog          stops dialling while outcomes cannot leave
 couriers         the webhook deliveries in flight, all in the webhook thread
 places           the places for deliveries, shared so that endpoints that hang leave some

@@ -11,7 +11,7 @@ from enum import StrEnum
 import amqp.exceptions
 import redis.exceptions
 
-from worker.errors import BrokerUnavailable, StoreUnavailable
+from worker.errors import BrokerBlocked, BrokerUnavailable, StoreUnavailable
 
 
 class Cause(StrEnum):
@@ -26,6 +26,7 @@ class Cause(StrEnum):
     SLOW = "no answer in time"
     MEMORY = "its memory is full, so it refuses writes"
     DISK = "it cannot write its files, so it refuses writes"
+    BLOCKED = "it is short of memory or disk space, so it takes no messages"
     OTHER = "see the error"
 
 
@@ -36,6 +37,7 @@ _BY_TYPE: tuple[tuple[Cause, tuple[type[BaseException], ...]], ...] = (
     ),
     (Cause.RIGHTS, (redis.exceptions.NoPermissionError,)),
     (Cause.MEMORY, (redis.exceptions.OutOfMemoryError,)),
+    (Cause.BLOCKED, (BrokerBlocked,)),
     (Cause.PLACE, (amqp.exceptions.NotAllowed,)),
     (Cause.TLS, (ssl.SSLError,)),
     (Cause.NAME, (socket.gaierror,)),

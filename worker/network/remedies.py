@@ -15,6 +15,7 @@ REMEDIES = {
     Cause.SLOW: "check the server and the firewall before it, or correct {variable}",
     Cause.MEMORY: "raise `maxmemory` in Redis, give it a larger machine, or lower LEDGER_RETENTION",
     Cause.DISK: "free space on the disk of Redis' files; Redis then writes again by itself",
+    Cause.BLOCKED: "free memory or disk space at the broker; `rabbitmq-diagnostics alarms` says which",
     Cause.OTHER: "look at the server's own log, or correct {variable}",
 }
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 from worker.network.causes import Cause
 
-LASTING = frozenset({Cause.PASSWORD, Cause.RIGHTS, Cause.PLACE, Cause.TLS, Cause.MEMORY, Cause.DISK})
+LASTING = frozenset(
+    {Cause.PASSWORD, Cause.RIGHTS, Cause.PLACE, Cause.TLS, Cause.MEMORY, Cause.DISK, Cause.BLOCKED}
+)
 """Causes that only an operator can remove. Often one appears after a lost connection, when the next one is refused."""
 
 NO_LOOPS = frozenset({"dial", "webhook"})

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Protocol
 
-import redis
 from redis.exceptions import RedisError
 
-from worker.core.records import StoreFacts
 from worker.errors import BrokerUnavailable
 from worker.network.causes import because
 from worker.network.remedies import remedy_of
@@ -25,47 +24,46 @@ class Threads(Protocol):
     def blocking_keys(self) -> Sequence[str]: ...
 
 
-class Readiness:
-    """Asks the threads, the store and the broker. Thread-safe.
+@dataclass(frozen=True)
+class Server:
+    """A server that jobs need. `name` is as people call it, `variable` the setting that has its address.
 
-    `refusal` says why no event can be published to the results queue, `latest` what the store said to the last write.
-    `ask_broker` raises BrokerUnavailable.
+    `ask` raises RedisError, BrokerUnavailable or OSError. `problem` says why the server took no write lately.
+    """
+
+    name: str
+    variable: str
+    ask: Callable[[], object]
+    problem: Callable[[], Exception | None]
+
+
+class Readiness:
+    """Asks the threads and the servers. Thread-safe.
+
+    `refusal` says why no event can be published to the results queue.
     """
 
     def __init__(
-        self,
-        threads: Threads,
-        refusal: Callable[[], str | None],
-        store: redis.Redis,
-        latest: Callable[[], StoreFacts | None],
-        ask_broker: Callable[[], object],
-        broker_variable: str = "BROKER_URL",
+        self, threads: Threads, refusal: Callable[[], str | None], servers: Sequence[Server]
     ) -> None:
-        """`broker_variable`: the setting that has the broker's address."""
-        self._threads, self._refusal, self._latest = threads, refusal, latest
-        self._broker_variable = broker_variable
-        self._store, self._broker = Question[object](store.ping), Question(ask_broker)
+        self._threads, self._refusal = threads, refusal
+        self._servers = [(server, Question(server.ask)) for server in servers]
 
     def problems(self) -> list[str]:
         """Return a line for each part that fails, with cause and remedy where they are known."""
         patience = Patience()
-        store, broker = self._store.begin(), self._broker.begin()
+        answers = [(server, question.begin()) for server, question in self._servers]
         problems = list(self._threads.troubles())
         if refusal := self._refusal():
             problems.append(
                 f"nothing is dialled, because events cannot be published: {redactor.text(refusal)}"
             )
-        if error := _failure(patience, store) or self._refused_write():
-            problems.append(f"Redis cannot be used{because(error)}; {remedy_of(error, 'REDIS_URL')}")
-        if error := _failure(patience, broker):
-            remedy = remedy_of(error, self._broker_variable)
-            problems.append(f"the broker cannot be used{because(error)}; {remedy}")
+        for server, answer in answers:
+            if error := _failure(patience, answer) or server.problem():
+                remedy = remedy_of(error, server.variable)
+                problems.append(f"{server.name} cannot be used{because(error)}; {remedy}")
         wrong = self._threads.blocking_keys()
         return [*problems, *(f"the key {key} has a wrong type" for key in wrong)]
-
-    def _refused_write(self) -> Exception | None:
-        facts = self._latest()
-        return facts.problem if facts else None
 
 
 def _failure(patience: Patience, answer: Future[object]) -> Exception | None:

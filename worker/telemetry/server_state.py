@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator
 
 from prometheus_client.core import Metric
 
-from worker.core.records import StoreFacts
+from worker.core.records import BrokerFacts, StoreFacts
 from worker.telemetry.shared_metrics import SharedMetric, filled
 
 
 class ServerState:
     """A Prometheus collector. What is not known has no series."""
 
-    def __init__(self, store: Callable[[], StoreFacts | None]) -> None:
-        self._store = store
+    def __init__(
+        self, store: Callable[[], StoreFacts | None], broker: Callable[[], BrokerFacts | None] = lambda: None
+    ) -> None:
+        self._store, self._broker = store, broker
 
     def describe(self) -> list[Metric]:
         """Return nothing: there may be no facts yet."""
@@ -27,6 +29,9 @@ class ServerState:
             yield _one("redis_memory_used_bytes", facts.memory_used_bytes)
             yield _one("redis_memory_limit_bytes", facts.memory_limit_bytes)
             yield _one("clock_offset_seconds", facts.clock_ahead_seconds)
+        told = self._broker()
+        if told is not None:
+            yield _one("broker_blocked", told.blocked)
 
 
 def _one(name: str, value: float | None) -> SharedMetric:

@@ -47,6 +47,10 @@ SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
     "redis_memory_used_bytes": ("Memory that Redis uses.", ()),
     "redis_memory_limit_bytes": ("Redis' `maxmemory`, at which it refuses writes; 0 if it has none.", ()),
     "clock_offset_seconds": ("This machine's clock minus Redis' clock.", ()),
+    "broker_blocked": (
+        "1 while RabbitMQ takes no messages, because it is short of memory or disk space.",
+        (),
+    ),
     "broker_up": ("1 if the broker answered this scrape.", ()),
 }
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property, partial
 
 from worker.broker.address import broker_url, broker_variable, redis_url
-from worker.broker.connection import Timeouts
+from worker.broker.connection import Timeouts, over_amqp
+from worker.broker.write_check import WriteCheck as BrokerWriteCheck
 from worker.core.accounts import Accounts
+from worker.core.records import BrokerFacts, StoreFacts
 from worker.delivery.ports import Destination
 from worker.engine.backlog import Backlog
-from worker.engine.store_health import StoreHealth
+from worker.engine.server_health import ServerHealth
 from worker.engine.watchdog import Watchdog
+from worker.errors import BrokerUnavailable, StoreUnavailable
 from worker.inbound.depth import QueueDepths
 from worker.redisio.connection import connect
 from worker.settings import Settings
+from worker.state import write_check
 from worker.state.census import Census
-from worker.state.write_check import WriteCheck
 from worker.telemetry.health import HealthServer
 from worker.telemetry.metrics import Metrics
-from worker.telemetry.readiness import Readiness
+from worker.telemetry.readiness import Readiness, Server
 from worker.telemetry.server_state import ServerState
 from worker.telemetry.shared_state import SharedState
 
@@ -36,9 +40,25 @@ class Pages:
         self._settings, self._accounts = settings, accounts
 
     @cached_property
-    def store_health(self) -> StoreHealth:
+    def store_health(self) -> ServerHealth[StoreFacts]:
         client = connect(redis_url(self._settings), seconds=CHECK_SECONDS)
-        return StoreHealth(WriteCheck(client).ask)
+        stale = StoreFacts(StoreUnavailable("Redis was not asked for a while"))
+        return ServerHealth(write_check.WriteCheck(client).ask, stale)
+
+    @cached_property
+    def broker_health(self) -> ServerHealth[BrokerFacts] | None:
+        """None for a broker that is not AMQP: only RabbitMQ answers questions while it takes no messages."""
+        url = broker_url(self._settings)
+        if not over_amqp(url):
+            return None
+        stale = BrokerFacts(BrokerUnavailable("the broker was not asked for a while"))
+        return ServerHealth(BrokerWriteCheck(url).ask, stale)
+
+    @property
+    def checks(self) -> dict[str, Callable[[], float]]:
+        """The turns that ask whether the servers take writes, by the names of their threads."""
+        checks = {"store-check": self.store_health.turn}
+        return checks | ({"broker-check": self.broker_health.turn} if self.broker_health else {})
 
     def server(self, metrics: Metrics, watchdog: Watchdog, backlog: Backlog) -> HealthServer:
         """Return the server of /metrics, /livez and /readyz, and fill `metrics` with what it asks at each scrape."""
@@ -47,14 +67,22 @@ class Pages:
         url, queue_type = broker_url(self._settings), self._settings.amqp_queue_type
         depths = QueueDepths(url, queue_type, timeouts=timeouts)
         self._register(metrics, Census(client), depths)
-        latest, variable = self.store_health.latest, broker_variable(self._settings)
-        ready = Readiness(watchdog, lambda: backlog.refusal, client, latest, depths.read, variable)
+        ready = Readiness(watchdog, lambda: backlog.refusal, self._servers(client.ping, depths.read))
         host, port = self._settings.metrics_host, self._settings.metrics_port
         return HealthServer(host, port, metrics.registry, watchdog.live, ready.problems)
+
+    def _servers(self, ask_store: Callable[[], object], ask_broker: Callable[[], object]) -> list[Server]:
+        variable = broker_variable(self._settings)
+        broker_problem = self.broker_health.problem if self.broker_health else lambda: None
+        return [
+            Server("Redis", "REDIS_URL", ask_store, self.store_health.problem),
+            Server("the broker", variable, ask_broker, broker_problem),
+        ]
 
     def _register(self, metrics: Metrics, census: Census, depths: QueueDepths) -> None:
         accounts = partial(census.accounts, list(self._accounts))
         known = [Destination(name, key) for name, hook in self._accounts.endpoints() for key in hook.keys]
         endpoints = partial(census.endpoints, known)
         metrics.registry.register(SharedState(metrics, accounts, endpoints, census.unpublished, depths.read))
-        metrics.registry.register(ServerState(self.store_health.latest))
+        told = self.broker_health.latest if self.broker_health else lambda: None
+        metrics.registry.register(ServerState(self.store_health.latest, told))

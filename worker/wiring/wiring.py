@@ -98,7 +98,7 @@ class Wiring:
             self._loop("sweeper", sweeper.turn),
             *(self._loop(name, source.turn) for name, source in self.sources.items()),
             self._loop("backlog", self.backlog.turn),
-            self._loop("store-check", self.pages.store_health.turn),
+            *(self._loop(name, turn) for name, turn in self.pages.checks.items()),
         ]
 
     @cached_property

@@ -14,7 +14,7 @@ from tests.doubles.watchers import NotedFaults
 from worker.engine.consumer_watch import LOSSES_WITHIN_SECONDS, MAX_LOSSES, ConsumerWatch
 from worker.engine.watchdog import Watchdog
 from worker.errors import BrokerUnavailable
-from worker.telemetry.readiness import Readiness
+from worker.telemetry.readiness import Readiness, Server
 
 
 class Loop:
@@ -65,7 +65,9 @@ class Bench:
         self.store, self.ask_broker = MagicMock(), MagicMock()
 
     def ready(self) -> list[str]:
-        return Readiness(self.watchdog, lambda: None, self.store, lambda: None, self.ask_broker).problems()
+        store = Server("Redis", "REDIS_URL", self.store.ping, lambda: None)
+        broker = Server("the broker", "BROKER_URL", self.ask_broker, lambda: None)
+        return Readiness(self.watchdog, lambda: None, [store, broker]).problems()
 
 
 def test_a_stall_is_told_once_and_makes_the_process_unlive() -> None:

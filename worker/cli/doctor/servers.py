@@ -17,6 +17,7 @@ from worker.broker.connection import Link, broker_errors
 from worker.broker.declaring import may_make, wrong_type
 from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES
 from worker.broker.transports import weakness
+from worker.broker.write_check import WriteCheck as WriteCheckOfBroker
 from worker.cli.doctor import writes
 from worker.cli.doctor.finding import Finding
 from worker.errors import BrokerUnavailable, ConfigurationError, StoreFault, StoreUnavailable
@@ -147,11 +148,24 @@ def broker(settings: Settings) -> Iterator[Finding]:
         yield Finding.ok("broker", f"answers at {mask_url(url)}")
         if link.confirms:
             yield broker_version(link.connection.connection.server_properties)
+            yield _taking(url, broker_variable(settings))
         yield _queues(link)
         if not link.confirms:
             yield from _keys(link)
     finally:
         link.abandon()
+
+
+def _taking(url: str, variable: str) -> Finding:
+    """Report whether the broker takes messages."""
+    check = WriteCheckOfBroker(url)
+    try:
+        problem = check.ask().problem
+    finally:
+        check.close()
+    if problem is None:
+        return Finding.ok("broker messages", "taken")
+    return Finding.fail("broker messages", redactor.text(str(problem)), remedy_of(problem, variable))
 
 
 def broker_version(server: Mapping[str, Any]) -> Finding:
