@@ -11,7 +11,7 @@ import redis
 
 from tests.processes import wait_until
 from tests.redis_server import RedisServer, redis_server
-from worker.cli.doctor import servers
+from worker.cli.doctor import servers, writes
 from worker.cli.doctor.finding import Finding, Grade
 from worker.core.records import StoreFacts
 from worker.engine.server_health import ServerHealth
@@ -109,16 +109,20 @@ def test_redis_that_hangs_is_named_as_such(bench: Bench) -> None:
         bench.server.thaw()
 
 
-def test_memory_near_its_limit_is_a_warning_of_doctor(bench: Bench) -> None:
-    """From 80 % of `maxmemory` on; below that, all is well."""
-    bench.client.set("filler", b"x" * 20_000_000)
-
-    def grade(share: float) -> Grade:
-        used = WriteCheck(bench.asked).ask().memory_used_bytes or 0
-        bench.client.config_set("maxmemory", str(int(used / share)))
-        return next(one.grade for one in servers.store(bench.settings) if one.name == "Redis memory")
-
-    assert (grade(0.7), grade(0.9)) == (Grade.OK, Grade.WARN)
+@pytest.mark.parametrize(
+    ("facts", "name", "grade"),
+    [
+        (StoreFacts(None, 0.0, 79, 100), "Redis memory", Grade.OK),
+        (StoreFacts(None, 0.0, 80, 100), "Redis memory", Grade.WARN),
+        (StoreFacts(None, 0.0, 900, 0), "Redis memory", Grade.OK),
+        (StoreFacts(None, 4.0, 1, 0), "clock", Grade.OK),
+        (StoreFacts(None, 600.0, 1, 0), "clock", Grade.WARN),
+        (StoreFacts(None, -180.0, 1, 0), "clock", Grade.WARN),
+    ],
+)
+def test_what_will_be_trouble_is_a_warning_of_doctor(facts: StoreFacts, name: str, grade: Grade) -> None:
+    """Memory from 80 % of `maxmemory` on, and a clock that is more than 5 s off, either way."""
+    assert next(one.grade for one in writes.check(facts) if one.name == name) is grade
 
 
 def test_user_without_info_still_checks_writes(client: redis.Redis, redis_url: str) -> None:
