@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from prometheus_client import generate_latest
 
-from worker.core.records import StoreFacts
-from worker.errors import StoreUnavailable
+from worker.core.records import BrokerFacts, Pause, StoreFacts
+from worker.errors import BrokerBlocked, BrokerUnavailable, StoreUnavailable
 from worker.telemetry import questions
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.questions import Patience, Question
@@ -93,6 +93,43 @@ def test_scrape_ends_while_the_store_hangs(over: threading.Event, monkeypatch: p
 )
 def test_what_is_not_known_has_no_series(facts: StoreFacts | None, told: dict[str, float]) -> None:
     """A gauge at 0 would say that memory is free or that clocks agree."""
-    families = ServerState(lambda: facts).collect()
+    told_now = {name: number for (name, *labels), number in state(facts).items() if not labels}
+    assert told_now == told
+
+
+def state(
+    facts: StoreFacts | None, *pauses: Pause, broker: BrokerFacts | None = None
+) -> dict[tuple[str, ...], float]:
+    """The samples of a worker, by name and labels."""
+    families = ServerState(lambda: facts, lambda: broker, lambda: pauses).collect()
     samples = [sample for family in families for sample in family.samples]
-    assert {one.name.removeprefix("callworker_"): one.value for one in samples} == told
+    return {(one.name.removeprefix("callworker_"), *one.labels.values()): one.value for one in samples}
+
+
+@pytest.mark.parametrize("pause", [None, Pause.RESULTS_BACKLOG, Pause.RESULTS_REFUSED])
+def test_each_cause_of_a_pause_has_a_series(pause: Pause | None) -> None:
+    """At 0 from the start, so that an alert sees it rise; at 1 while it lasts."""
+    samples = state(StoreFacts(), *([pause] if pause else []))
+    assert {cause: samples["dialling_paused", cause] for cause in Pause} == {
+        one: one is pause for one in Pause
+    }
+
+
+def test_store_that_takes_nothing_is_a_cause_of_a_pause() -> None:
+    """Nothing can be leased then."""
+    samples = state(StoreFacts(StoreUnavailable("x")))
+    assert samples["dialling_paused", Pause.STORE] == 1
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        (None, None),
+        (BrokerFacts(), 0),
+        (BrokerFacts(BrokerBlocked("x")), 1),
+        (BrokerFacts(BrokerUnavailable("x")), None),
+    ],
+)
+def test_blocked_broker_is_told_from_one_that_is_away(facts: BrokerFacts | None, told: float | None) -> None:
+    """Whether a broker that does not answer takes messages is not known."""
+    assert state(StoreFacts(), broker=facts).get(("broker_blocked",)) == told

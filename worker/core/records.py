@@ -24,6 +24,14 @@ class Reason(StrEnum):
     HELD = "held"
 
 
+class Pause(StrEnum):
+    """Why a worker dials nothing: too many events wait, the broker refuses them, or the store takes no writes."""
+
+    RESULTS_BACKLOG = "results_backlog"
+    RESULTS_REFUSED = "results_refused"
+    STORE = "store"
+
+
 class Source(StrEnum):
     """The way by which a job came in."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
+from worker.core.records import Pause
 from worker.engine.dialler import Dialler
 from worker.errors import BrokerRefused, StoreUnavailable
 
@@ -52,6 +53,21 @@ class Backlog:
         self._full, self._mine = False, False
         self.refusal: str | None = None
         """Why the broker refuses events, or None."""
+
+    @property
+    def pauses(self) -> frozenset[Pause]:
+        """Why no worker dials for the sake of events; empty while dialling goes on."""
+        refused = {Pause.RESULTS_REFUSED} if self.refusal is not None else set()
+        return frozenset(refused | ({Pause.RESULTS_BACKLOG} if self._full else set()))
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing is dialled, in words; None while dialling goes on."""
+        if self.refusal is not None:
+            return f"events cannot be published: {self.refusal}"
+        if self._full:
+            return f"more events wait for the results queue than RESULTS_BACKLOG allows ({self._most})"
+        return None
 
     def turn(self) -> float:
         """Count and read once; return the seconds until the next turn. Raises StoreUnavailable."""
@@ -107,4 +123,4 @@ class Backlog:
             self._watch.backlog_cleared(unpublished)
 
     def _pause(self) -> None:
-        self._dialler.pause(self._full or self.refusal is not None)
+        self._dialler.pause(bool(self.pauses))

@@ -40,13 +40,11 @@ class Server:
 class Readiness:
     """Asks the threads and the servers. Thread-safe.
 
-    `refusal` says why no event can be published to the results queue.
+    `paused` says why nothing is dialled for the sake of events.
     """
 
-    def __init__(
-        self, threads: Threads, refusal: Callable[[], str | None], servers: Sequence[Server]
-    ) -> None:
-        self._threads, self._refusal = threads, refusal
+    def __init__(self, threads: Threads, paused: Callable[[], str | None], servers: Sequence[Server]) -> None:
+        self._threads, self._paused = threads, paused
         self._servers = [(server, Question(server.ask)) for server in servers]
 
     def problems(self) -> list[str]:
@@ -54,10 +52,8 @@ class Readiness:
         patience = Patience()
         answers = [(server, question.begin()) for server, question in self._servers]
         problems = list(self._threads.troubles())
-        if refusal := self._refusal():
-            problems.append(
-                f"nothing is dialled, because events cannot be published: {redactor.text(refusal)}"
-            )
+        if reason := self._paused():
+            problems.append(f"nothing is dialled, because {redactor.text(reason)}")
         for server, answer in answers:
             if error := _failure(patience, answer) or server.problem():
                 remedy = remedy_of(error, server.variable)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cached_property, partial
 
 from worker.broker.address import broker_url, broker_variable, redis_url
 from worker.broker.connection import Timeouts, over_amqp
 from worker.broker.write_check import WriteCheck as BrokerWriteCheck
 from worker.core.accounts import Accounts
-from worker.core.records import BrokerFacts, StoreFacts
+from worker.core.records import BrokerFacts, Pause, StoreFacts
 from worker.delivery.ports import Destination
 from worker.engine.backlog import Backlog
 from worker.engine.server_health import ServerHealth
@@ -66,8 +66,8 @@ class Pages:
         timeouts = Timeouts(PAGE_SECONDS, PAGE_SECONDS)
         url, queue_type = broker_url(self._settings), self._settings.amqp_queue_type
         depths = QueueDepths(url, queue_type, timeouts=timeouts)
-        self._register(metrics, Census(client), depths)
-        ready = Readiness(watchdog, lambda: backlog.refusal, self._servers(client.ping, depths.read))
+        self._register(metrics, Census(client), depths, lambda: backlog.pauses)
+        ready = Readiness(watchdog, lambda: backlog.trouble, self._servers(client.ping, depths.read))
         host, port = self._settings.metrics_host, self._settings.metrics_port
         return HealthServer(host, port, metrics.registry, watchdog.live, ready.problems)
 
@@ -79,10 +79,16 @@ class Pages:
             Server("the broker", variable, ask_broker, broker_problem),
         ]
 
-    def _register(self, metrics: Metrics, census: Census, depths: QueueDepths) -> None:
+    def _register(
+        self,
+        metrics: Metrics,
+        census: Census,
+        depths: QueueDepths,
+        pauses: Callable[[], Collection[Pause]],
+    ) -> None:
         accounts = partial(census.accounts, list(self._accounts))
         known = [Destination(name, key) for name, hook in self._accounts.endpoints() for key in hook.keys]
         endpoints = partial(census.endpoints, known)
         metrics.registry.register(SharedState(metrics, accounts, endpoints, census.unpublished, depths.read))
-        told = self.broker_health.latest if self.broker_health else lambda: None
-        metrics.registry.register(ServerState(self.store_health.latest, told))
+        told = self.broker_health.latest if self.broker_health else BrokerFacts
+        metrics.registry.register(ServerState(self.store_health.latest, told, pauses))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from worker.core.records import Pause
 from worker.engine.backlog import Backlog
 from worker.engine.dialler import Dialler
 from worker.errors import BrokerRefused, BrokerUnavailable, StoreUnavailable
@@ -85,6 +86,24 @@ class Bench:
 
 
 REFUSED = BrokerRefused("exchange 'results' is of type 'direct'")
+
+
+def test_causes_of_a_pause_are_told_apart() -> None:
+    """Metric and /readyz name the refusal, the number of events, or both, and nothing while dialling goes on."""
+    bench = Bench()
+    assert (bench.backlog.pauses, bench.backlog.trouble) == (frozenset(), None)
+    bench.unpublished = 11
+    bench.backlog.turn()
+    assert bench.backlog.pauses == {Pause.RESULTS_BACKLOG}
+    assert bench.backlog.trouble == "more events wait for the results queue than RESULTS_BACKLOG allows (10)"
+    with pytest.raises(BrokerRefused):
+        bench.relay(REFUSED)
+    assert bench.backlog.pauses == {Pause.RESULTS_BACKLOG, Pause.RESULTS_REFUSED}
+    assert bench.backlog.trouble == f"events cannot be published: {REFUSED}"
+    bench.unpublished = 0
+    bench.relay(None)
+    bench.backlog.turn()
+    assert bench.backlog.pauses == frozenset()
 
 
 def test_refusal_stops_dialling_at_once_and_a_confirm_lets_it_go_on() -> None:
