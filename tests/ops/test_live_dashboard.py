@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from tests.integration.outside import Outside, new_job
 from tests.integration.receiver import Receiver, local_hook
@@ -73,6 +74,8 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     binary = shutil.which("prometheus") or absent("prometheus")
     folder: Path = tmp_path_factory.mktemp("prometheus")
     with redis_server() as redis, Receiver() as receiver, StandIn(script) as provider:
+        with Redis.from_url(redis.url) as client:
+            client.config_set("maxmemory", "1gb")
         hook = local_hook(f"{receiver.url}/hook", secret_env="HOOK")
         accounts: dict[str, dict[str, Any]] = {
             "acme": {"rate": "20/s", "burst": 5, "webhooks": [hook]},
