@@ -9,6 +9,7 @@ faults       why a request failed
 connection   connects, passes the gate, writes
 addresses    resolves a name to addresses; the one place that decides what may be connected to
 lookups      looks names up in threads, each name once at a time
+handshakes   TLS handshakes; those that take a lot of computing go to a thread aside
 waiting      all waiting for a socket
 tunnel       has a proxy connect for us
 answer       reads an answer under the exchange's bounds

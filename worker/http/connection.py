@@ -21,10 +21,11 @@ from worker.failpoints import is_armed
 from worker.http.addresses import Address, addresses, any_addresses, check_literal
 from worker.http.answer import Answer
 from worker.http.faults import FAULTS, word
+from worker.http.handshakes import shake_hands
 from worker.http.phases import Exchange, Phase
 from worker.http.request import message
 from worker.http.tunnel import ProxyFault, lead
-from worker.http.waiting import connect, once_writable, shake_hands
+from worker.http.waiting import connect, once_writable
 from worker.network.proxy import Proxy
 
 MAX_IDLE_TAKEN_SECONDS, MAX_IDLE_WRITTEN_SECONDS = 3.0, 4.0
@@ -205,5 +206,5 @@ class SecureConnection(Connection, HTTPSConnection):
         self.sock = self.ssl_context.wrap_socket(
             self.sock, server_hostname=name, do_handshake_on_connect=False
         )
-        shake_hands(self.sock, exchange)
+        shake_hands(self.sock, (self._name, self.port), exchange)
         self._idle_since = monotonic()

@@ -33,9 +33,9 @@ def connect(sock: socket.socket, address: Any, seconds: float) -> None:
         raise OSError(begun, os.strerror(begun))
 
 
-def shake_hands(sock: ssl.SSLSocket, exchange: Exchange) -> None:
-    """Do the TLS handshake. Raises TimeoutError at the exchange's deadline, and what `ssl` raises."""
-    _retried(sock, sock.do_handshake, exchange, wait_read)
+def until_shaken(sock: ssl.SSLSocket, step: Callable[[], None], exchange: Exchange) -> None:
+    """Call `step` of a TLS handshake until it does not ask to wait. Raises TimeoutError at the exchange's deadline."""
+    _retried(sock, step, exchange, wait_read)
 
 
 def once_writable(sock: socket.socket, write: Callable[[], int], exchange: Exchange) -> int:
