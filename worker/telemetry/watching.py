@@ -166,7 +166,7 @@ class Watching:
     def webhook_concluded(self, endpoint: str, conclusion: Conclusion, effect: Effect) -> None:
         """Count the attempt at its endpoint, and the time from the event to a 2xx answer once that is on record.
 
-        Known weakness: the time is from Redis' clock to this machine's.
+        That time is right if `unix_clock` is Redis' clock.
         """
         delivery, attempt = conclusion.delivery, conclusion.attempt
         labels = self._metrics.endpoint(delivery.account, endpoint)

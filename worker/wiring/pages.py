@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from functools import cached_property, partial
 
@@ -53,6 +54,11 @@ class Pages:
             return None
         stale = BrokerFacts(BrokerUnavailable("the broker was not asked for a while"))
         return ServerHealth(BrokerWriteCheck(url).ask, stale)
+
+    def redis_clock(self) -> float:
+        """Return the time by Redis' clock (Unix seconds), as far as is known; else by this machine's."""
+        facts = self.store_health.latest()
+        return time.time() - (facts.clock_ahead_seconds or 0.0 if facts else 0.0)
 
     @property
     def checks(self) -> dict[str, Callable[[], float]]:

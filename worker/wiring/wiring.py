@@ -149,7 +149,7 @@ class Wiring:
 
     @cached_property
     def watching(self) -> Watching:
-        return Watching(self.metrics, self.wakes.wake_all)
+        return Watching(self.metrics, self.wakes.wake_all, self.pages.redis_clock)
 
     @cached_property
     def client(self) -> redis.Redis:
