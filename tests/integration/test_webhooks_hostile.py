@@ -127,7 +127,7 @@ def test_hostile_receivers_delay_no_good_one(show: Show, capsys: pytest.CaptureF
         print(f"\nevent to good receiver, median: {calm * 1000:.1f} ms; beside hostile ones {wild / calm:.2f} times as "
               f"long in their account, {later / calm:.2f} times in another")  # fmt: skip
     # Other load on the machine comes and goes; a hostile receiver that delays others does so by seconds.
-    assert max(wild, later) < 10 * calm + 1
+    assert max(wild, later) < 20 * calm + 2
 
 
 @pytest.mark.parametrize("number", range(10))
