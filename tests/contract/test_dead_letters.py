@@ -257,6 +257,15 @@ def test_letters_of_an_earlier_version_are_counted_once(client: redis.Redis) -> 
     assert counted(client) == stored_bytes(client)
 
 
+def test_line_of_a_letter_names_the_job_if_its_id_is_known(letters: RedisDeadLetters) -> None:
+    """The id under which it came, unless that may hide a number."""
+    with capture_logs() as lines:
+        letters.bury("broken", Source.CELERY, b"x", job_id="order-7")
+        letters.bury("broken", Source.CELERY, b"x", job_id="2125550142")
+        letters.bury("broken", Source.CELERY, b"x")
+    assert [line.get("job_id") for line in lines] == ["order-7", None, None]
+
+
 def test_a_key_of_another_type_loses_no_job(client: redis.Redis, letters: RedisDeadLetters) -> None:
     """The letter is reported in the log only, and `bury` returns, so that other messages are still handled."""
     client.set(keys.DEAD, "text")

@@ -31,8 +31,10 @@ CASES = [("run", "redis"), ("celery", "redis"), ("celery", "amqp")]
 class Scene:
     """A worker on servers that a test can take away, with a provider that fails at the first try of each number."""
 
-    def __init__(self, stack: Stack, how: str, away: Callable[[], None], back: Callable[[], None]) -> None:
-        self.stack, self.away, self.back = stack, away, back
+    def __init__(
+        self, stack: Stack, provider: StandIn, how: str, away: Callable[[], None], back: Callable[[], None]
+    ) -> None:
+        self.stack, self.provider, self.away, self.back = stack, provider, away, back
         self.worker: Worker = stack.start(how, LOG_LEVEL="DEBUG")
         self.phones: list[str] = []
 
@@ -74,11 +76,11 @@ def scene(request: pytest.FixtureRequest, tmp_path: Path, own_redis: RedisServer
     receiver = exits.enter_context(Receiver())
     provider = exits.enter_context(StandIn(fails_once))
     hook = local_hook(f"{receiver.url}/hook", secret_env="HOOK")
-    accounts = {"acme": {"rate": "200/s", "burst": 100, "webhooks": [hook]}}
+    accounts = {"acme": {"rate": "200/s", "burst": 100, "attempts": 20, "webhooks": [hook]}}
     stack = Stack(tmp_path, own_redis.url, url, provider.url, accounts, HOOK=SECRET)
     exits.enter_context(stack)
     exits.enter_context(stack.outside.not_reading())
-    return Scene(stack, how, away, back)
+    return Scene(stack, provider, how, away, back)
 
 
 @pytest.mark.parametrize("scene", CASES, indirect=True, ids="-".join)
@@ -101,6 +103,23 @@ def test_every_line_of_a_run_is_json_with_an_event_of_the_list(scene: Scene) -> 
     assert {"worker.started", "worker.signalled", "worker.stopped", "library"} <= {
         line["event"] for line in lines
     }
+
+
+@pytest.mark.parametrize("scene", CASES[:1], indirect=True, ids="-".join)
+def test_outage_of_the_provider_is_one_pair_of_lines(scene: Scene) -> None:
+    """However many jobs it meets; each of them is called once it is over."""
+    scene.provider.script = lambda asked: Reply("down", status=503)
+    jobs = [new_job(f"meets-{n}") for n in range(20)]
+    scene.stack.outside.stream(*jobs)
+    wait_until(lambda: bool(scene.worker.told("provider.unavailable")), "the outage is told")
+    scene.provider.script = lambda asked: gives_ref()
+    wait_until(lambda: scene.delivered(*(job["id"] for job in jobs)), "all are called")
+    pair = scene.worker.told("provider.unavailable", "provider.back")
+    assert [(line["event"], line["level"], line["account"]) for line in pair] == [
+        ("provider.unavailable", "error", "acme"),
+        ("provider.back", "info", "acme"),
+    ]
+    assert (pair[0]["cause"], pair[0]["tries"] >= 5, pair[1]["seconds"] > 0) == ("status", True, True)
 
 
 @pytest.mark.parametrize("scene", CASES[:1], indirect=True, ids="-".join)
