@@ -171,6 +171,16 @@ def test_workers_that_are_killed_at_random_lose_no_event(
     for door in (good, other):
         wait_until(has_all(door, len(names)), f"all events at {door.name}", PATIENCE_SECONDS)
         check(stack, door, len(names))
+    wait_until(lambda: not kept_for(stack, good) and not kept_for(stack, other), "no place is taken any more")
+
+
+def kept_for(stack: Stack, door: Door) -> list[str]:
+    """What Redis still has of deliveries to an endpoint that are not over, and of places that they take."""
+    client: Any = stack.outside.redis
+    waiting, leases = client.keys(f"*:hook-lane:acme|{door.name}"), client.keys("*:hook-leases")
+    (state,) = client.keys(f"*:hook:acme|{door.name}")
+    fields = [name for name in ("inflight", "opened", "disabled") if client.hexists(state, name)]
+    return [*map(str, waiting), *map(str, leases), *fields]
 
 
 def send_until(stack: Stack, stop: threading.Event, names: list[str]) -> None:
