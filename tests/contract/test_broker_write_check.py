@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
+import redis
 
 from tests.processes import free_port, wait_until
 from tests.rabbit import Node, rabbitmq
+from worker.broker.address import separate_redis_broker
 from worker.broker.connection import Link
+from worker.broker.redis_write_check import KEY, RedisWriteCheck
 from worker.broker.write_check import NOWHERE, WriteCheck
 from worker.cli.doctor import servers
 from worker.cli.doctor.finding import Grade
@@ -35,8 +38,9 @@ def alarm(node: Node, *, on: bool) -> None:
     node.control("set_vm_memory_high_watermark", "0" if on else "0.9")
 
 
-def doctors_grade(node: Node) -> Grade:
-    settings = Settings.from_env({"BROKER_URL": node.url(), "REDIS_URL": "redis://r"})
+def grade_of(url: str) -> Grade:
+    """Return what `doctor` finds of a broker that is not the store."""
+    settings = Settings.from_env({"BROKER_URL": url, "REDIS_URL": "redis://r"})
     return next(one.grade for one in servers.broker(settings) if one.name == "broker messages")
 
 
@@ -60,11 +64,11 @@ def test_memory_alarm_is_heard_and_its_end_too(rabbit: Node, check: WriteCheck) 
         assert "rabbitmq-diagnostics alarms" in remedy_of(problem, "BROKER_URL")
         with closing(WriteCheck(rabbit.url())) as other:
             assert other.ask().blocked is True
-        assert doctors_grade(rabbit) is Grade.FAIL
+        assert grade_of(rabbit.url()) is Grade.FAIL
     finally:
         alarm(rabbit, on=False)
     wait_until(lambda: check.ask() == BrokerFacts(), "messages are taken again")
-    assert doctors_grade(rabbit) is Grade.OK
+    assert grade_of(rabbit.url()) is Grade.OK
 
 
 def test_broker_that_is_away_is_not_blocked() -> None:
@@ -79,3 +83,32 @@ def test_user_without_the_right_learns_nothing(node: Node) -> None:
     node.empty()
     with closing(WriteCheck(node.url("reader"))) as check:
         assert [check.ask(), check.ask()] == [BrokerFacts(), BrokerFacts()]
+
+
+def test_redis_broker_that_is_full_is_blocked(client: redis.Redis, redis_url: str) -> None:
+    """With its cause and remedy as for the store; the key ends by itself."""
+    check = RedisWriteCheck(client)
+    assert check.ask() == BrokerFacts() and client.ttl(KEY) > 0
+    client.config_set("maxmemory", "1")
+    try:
+        facts, grade = check.ask(), grade_of(redis_url)
+    finally:
+        client.config_set("maxmemory", "0")
+    assert facts.blocked is True and grade is Grade.FAIL
+    assert facts.problem is not None and cause_of(facts.problem) is Cause.MEMORY
+    assert check.ask() == BrokerFacts()
+
+
+@pytest.mark.parametrize(
+    ("environ", "separate"),
+    [
+        ({}, None),
+        ({"REDIS_URL": "redis://one"}, None),
+        ({"REDIS_URL": "redis://one", "BROKER_URL": "redis://one"}, None),
+        ({"REDIS_URL": "redis://one", "BROKER_URL": "redis://two"}, "redis://two"),
+        ({"REDIS_URL": "redis://one", "BROKER_URL": "amqp://two"}, None),
+    ],
+)
+def test_store_that_is_the_broker_too_is_checked_once(environ: dict[str, str], separate: str | None) -> None:
+    """Otherwise one full Redis would be two faults."""
+    assert separate_redis_broker(Settings.from_env(environ)) == separate

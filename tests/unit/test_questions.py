@@ -126,7 +126,7 @@ def test_store_that_takes_nothing_is_a_cause_of_a_pause() -> None:
     [
         (None, None),
         (BrokerFacts(), 0),
-        (BrokerFacts(BrokerBlocked("x")), 1),
+        (BrokerFacts(BrokerBlocked("x"), full=True), 1),
         (BrokerFacts(BrokerUnavailable("x")), None),
     ],
 )

@@ -36,3 +36,9 @@ def redis_broker(settings: Settings) -> str | None:
     url = broker_url(settings)
     scheme = url.partition("://")[0].lower()
     return url if ";" not in url and scheme in ("redis", "rediss", "redis+socket", "unix") else None
+
+
+def separate_redis_broker(settings: Settings) -> str | None:
+    """Return the address of `redis_broker` if that is not the store too, else None."""
+    given = settings.broker_url is not None and settings.broker_url != settings.redis_url
+    return redis_broker(settings) if given else None

@@ -42,7 +42,8 @@ class WriteCheck:
     def ask(self) -> BrokerFacts:
         """Return what the broker did with the message. Does not raise: `problem` says why it did not take it."""
         try:
-            return BrokerFacts(self._asked())
+            blocked = self._asked()
+            return BrokerFacts(blocked, full=blocked is not None)
         except BrokerRefused:
             self.close()
             return BrokerFacts()

@@ -12,7 +12,7 @@ from worker.core.events import Event
 from worker.core.jobs import Job
 from worker.core.repeats import OTHER_ACCOUNT
 from worker.core.retry import Tally
-from worker.errors import BrokerBlocked, BrokerUnavailable, StoreUnavailable
+from worker.errors import BrokerUnavailable, StoreUnavailable
 
 
 class Reason(StrEnum):
@@ -244,13 +244,17 @@ class StoreFacts:
 
 @dataclass(frozen=True, slots=True)
 class BrokerFacts:
-    """Why the broker did not take this worker's last message, if it did not."""
+    """Why the broker did not take this worker's last message, if it did not.
+
+    `full`: for want of memory or disk space.
+    """
 
     problem: BrokerUnavailable | None = None
+    full: bool = False
 
     @property
     def blocked(self) -> bool | None:
         """Whether the broker takes no messages for want of memory or disk space; None if it does not answer."""
-        if isinstance(self.problem, BrokerBlocked):
+        if self.full:
             return True
         return None if self.problem else False

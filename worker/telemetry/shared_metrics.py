@@ -48,7 +48,7 @@ SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
     "redis_memory_limit_bytes": ("Redis' `maxmemory`, at which it refuses writes; 0 if it has none.", ()),
     "clock_offset_seconds": ("This machine's clock minus Redis' clock.", ()),
     "broker_blocked": (
-        "1 while RabbitMQ takes no messages, because it is short of memory or disk space; 0 for other brokers.",
+        "1 while the broker takes no messages, because it is short of memory or disk space; 0 if it is the store too.",
         (),
     ),
     "dialling_paused": ("1 while the worker dials nothing for this cause.", ("cause",)),

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Collection
 from functools import cached_property, partial
 
-from worker.broker.address import broker_url, broker_variable, redis_url
+from worker.broker.address import broker_url, broker_variable, redis_url, separate_redis_broker
 from worker.broker.connection import Timeouts, over_amqp
+from worker.broker.redis_write_check import RedisWriteCheck
 from worker.broker.write_check import WriteCheck as BrokerWriteCheck
 from worker.core.accounts import Accounts
 from worker.core.records import BrokerFacts, Pause, StoreFacts
@@ -48,12 +49,17 @@ class Pages:
 
     @cached_property
     def broker_health(self) -> ServerHealth[BrokerFacts] | None:
-        """None for a broker that is not AMQP: only RabbitMQ answers questions while it takes no messages."""
-        url = broker_url(self._settings)
-        if not over_amqp(url):
-            return None
+        """None for a broker that is the store too, or whose transport only kombu knows."""
+        check = self._broker_check
         stale = BrokerFacts(BrokerUnavailable("the broker was not asked for a while"))
-        return ServerHealth(BrokerWriteCheck(url).ask, stale)
+        return ServerHealth(check.ask, stale) if check else None
+
+    @property
+    def _broker_check(self) -> BrokerWriteCheck | RedisWriteCheck | None:
+        if own := separate_redis_broker(self._settings):
+            return RedisWriteCheck(connect(own, variable="BROKER_URL", seconds=CHECK_SECONDS))
+        url = broker_url(self._settings)
+        return BrokerWriteCheck(url) if over_amqp(url) else None
 
     def redis_clock(self) -> float:
         """Return the time by Redis' clock (Unix seconds), as far as is known; else by this machine's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import redis
@@ -12,10 +12,11 @@ from redis.exceptions import ResponseError
 
 from worker import embedded
 from worker.broker import rights
-from worker.broker.address import broker_url, broker_variable, redis_url
+from worker.broker.address import broker_url, broker_variable, redis_url, separate_redis_broker
 from worker.broker.connection import Link, broker_errors
 from worker.broker.declaring import may_make, wrong_type
 from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES
+from worker.broker.redis_write_check import RedisWriteCheck
 from worker.broker.transports import weakness
 from worker.broker.write_check import WriteCheck as WriteCheckOfBroker
 from worker.cli.doctor import writes
@@ -148,7 +149,7 @@ def broker(settings: Settings) -> Iterator[Finding]:
         yield Finding.ok("broker", f"answers at {mask_url(url)}")
         if link.confirms:
             yield broker_version(link.connection.connection.server_properties)
-            yield _taking(url, broker_variable(settings))
+        yield from _taking(settings, link)
         yield _queues(link)
         if not link.confirms:
             yield from _keys(link)
@@ -156,16 +157,21 @@ def broker(settings: Settings) -> Iterator[Finding]:
         link.abandon()
 
 
-def _taking(url: str, variable: str) -> Finding:
-    """Report whether the broker takes messages."""
-    check = WriteCheckOfBroker(url)
-    try:
-        problem = check.ask().problem
-    finally:
-        check.close()
+def _taking(settings: Settings, link: Link) -> Iterator[Finding]:
+    """Report whether the broker takes messages. Of one that is the store too, "Redis writes" tells."""
+    if link.confirms:
+        with closing(WriteCheckOfBroker(broker_url(settings))) as check:
+            problem = check.ask().problem
+    elif own := separate_redis_broker(settings):
+        with connect(own, variable="BROKER_URL") as client:
+            problem = RedisWriteCheck(client).ask().problem
+    else:
+        return
     if problem is None:
-        return Finding.ok("broker messages", "taken")
-    return Finding.fail("broker messages", redactor.text(str(problem)), remedy_of(problem, variable))
+        yield Finding.ok("broker messages", "taken")
+    else:
+        remedy = remedy_of(problem, broker_variable(settings))
+        yield Finding.fail("broker messages", redactor.text(str(problem)), remedy)
 
 
 def broker_version(server: Mapping[str, Any]) -> Finding:
