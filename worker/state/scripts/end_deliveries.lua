@@ -12,6 +12,9 @@
 
 local ARGV_OF_ONE = 12
 
+-- The attempts to note, as JSON, by destination; a destination whose state has to be written has a list, if an empty one.
+local tries = {}
+
 -- Counts an attempt in the minutes that the breaker looks at. Returns the attempts and the failures in them.
 local function count(e, is_bad)
   local minute, good, bad, kept = math.floor(NOW / 60000000), 0, 0, {}
@@ -74,7 +77,6 @@ local function judge(e, health, slow_us, reason, effect, told)
     if health == 'slow' then slow_down(e, slow_us) end
     if reason == '' and ms() - e.bad_from >= FAILS_FOR then reason = 'failing' end
   end
-  save(e, 'recent', 'fails', 'opened', 'open_until', 'slows', 'slow_until', 'bad_from', 'bad_last', 'absent_at')
   if reason ~= '' and e.disabled == '' then
     disable(e, reason, told)
     effect[6] = reason
@@ -86,7 +88,6 @@ end
 local function take_out(e, id, attempt)
   if redis.call('ZREM', hook_leases_key(), e.dest .. '|' .. id .. '|' .. attempt) == 1 then
     e.inflight = math.max(e.inflight - 1, 0)
-    save(e, 'inflight')
     return true
   end
   return redis.call('ZREM', hook_lane_key(e.dest), id .. '|' .. attempt) == 1
@@ -100,10 +101,7 @@ end
 
 -- An endpoint that no worker knows any more is given as long as one that is disabled.
 local function is_forgotten(e)
-  if e.absent_at == 0 then
-    e.absent_at = ms()
-    save(e, 'absent_at')
-  end
+  if e.absent_at == 0 then e.absent_at = ms() end
   return ms() - e.absent_at >= KEPT
 end
 
@@ -124,6 +122,7 @@ local function conclude_one(dest, id, attempt, verdict, wait_us, health, slow_us
   local e, effect = load_endpoint(dest), {1, 0, 0, 0, 0, ''}
   local about = ask('HGET', job_key(id), 'hook:' .. e.key)
   if not take_out(e, id, attempt) then return {0, 0, 0, 0, 0, ''} end
+  tries[dest] = tries[dest] or {}
   if about then
     local made = health == 'none' and attempt - 1 or attempt
     finish(e, id, string.match(about, '^%d+'), attempt, made, verdict, wait_us, why)
@@ -131,18 +130,29 @@ local function conclude_one(dest, id, attempt, verdict, wait_us, health, slow_us
     -- An operator deleted the record.
     over(e, id)
   end
-  if try ~= '' then
-    redis.call('LPUSH', hook_tries_key(dest), try)
-    redis.call('LTRIM', hook_tries_key(dest), 0, MOST_TRIES - 1)
-  end
+  if try ~= '' then tries[dest][#tries[dest] + 1] = try end
   if health ~= 'none' then judge(e, health, slow_us, reason, effect, {event_id, at}) end
-  refresh_endpoint(e)
   return effect
 end
 
-local reply = {}
-for at = 1, #ARGV, ARGV_OF_ONE do
-  local _, effect = apart(conclude_one, unpack(ARGV, at, at + ARGV_OF_ONE - 1))
-  reply[#reply + 1] = effect or {0, 0, 0, 0, 0, ''}
+-- Writes the state of an endpoint after all that was concluded about it.
+local function write_endpoint(dest, made)
+  local e = load_endpoint(dest)
+  save(e, 'inflight', 'recent', 'fails', 'opened', 'open_until', 'slows', 'slow_until', 'bad_from', 'bad_last', 'absent_at')
+  if #made > 0 then
+    redis.call('LPUSH', hook_tries_key(dest), unpack(made))
+    redis.call('LTRIM', hook_tries_key(dest), 0, MOST_TRIES - 1)
+  end
+  refresh_endpoint(e)
 end
+
+local reply = {}
+local done, problem = pcall(function()
+  for at = 1, #ARGV, ARGV_OF_ONE do
+    local _, effect = apart(conclude_one, unpack(ARGV, at, at + ARGV_OF_ONE - 1))
+    reply[#reply + 1] = effect or {0, 0, 0, 0, 0, ''}
+  end
+end)
+for dest, made in pairs(tries) do write_endpoint(dest, made) end
+if not done then error(problem, 0) end
 return reply, WRONG

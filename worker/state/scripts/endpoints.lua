@@ -43,7 +43,7 @@ local function load_endpoint(dest)
   if loaded[dest] then return loaded[dest] end
   check_endpoint(dest)
   local row, e = ask('HMGET', hook_key(dest), unpack(FIELDS)), {dest = dest, key = string.match(dest, '|(.+)$')}
-  e.account, e.written = string.match(dest, '^[^|]+'), {}
+  e.account, e.written, e.ended = string.match(dest, '^[^|]+'), {}, 0
   for n, field in ipairs(FIELDS) do
     e[field], e.written[field] = TEXTS[field] and (row[n] or '') or tonumber(row[n] or 0), row[n] and true
   end
@@ -78,9 +78,18 @@ end
 -- How many deliveries may be in flight: one for an endpoint whose breaker opened or that said that it is overloaded.
 local function places(e) return (e.opened > 0 or e.slows > 0) and 1 or e.concurrency end
 
--- Updates the endpoint's place in the index of endpoints to which a delivery could go. A disabled one stands there with the
--- moment of the next look for deliveries that were kept long enough.
+local function count_in(key, name, by)
+  if redis.call('HINCRBY', key, name, by) <= 0 then redis.call('HDEL', key, name) end
+end
+
+-- Updates the endpoint's place in the index of endpoints to which a delivery could go, and counts those that are over. A
+-- disabled endpoint stands in the index with the moment of the next look for deliveries that were kept long enough.
 local function refresh_endpoint(e)
+  if e.ended > 0 then
+    count_in(PENDING, e.account, -e.ended)
+    count_in(hook_pending_key(), e.dest, -e.ended)
+    e.ended = 0
+  end
   local head = redis.call('ZRANGE', hook_lane_key(e.dest), 0, 0, 'WITHSCORES')
   local at
   if head[1] and e.disabled ~= '' then
@@ -93,10 +102,6 @@ local function refresh_endpoint(e)
   else
     redis.call('ZREM', hooks_key(), e.dest)
   end
-end
-
-local function count_in(key, name, by)
-  if redis.call('HINCRBY', key, name, by) <= 0 then redis.call('HDEL', key, name) end
 end
 
 -- Takes note that a delivery is on its way from a moment on (µs from now), until `over` ends it.
@@ -160,13 +165,13 @@ local function conclude(id, account, status, event, retention_ms, endpoints, ...
   end
 end
 
--- Takes note that a delivery is over, and how; the record expires once all of its deliveries are.
+-- Takes note that a delivery is over, and how; the record expires once all of its deliveries are. `refresh_endpoint` has to
+-- follow.
 local function over(e, id, sequence, state, attempts, why)
   local key = job_key(id)
-  count_in(PENDING, e.account, -1)
-  count_in(hook_pending_key(), e.dest, -1)
+  e.ended = e.ended + 1
   redis.call('ZREM', hook_open_key(e.dest), id)
-  local finished, retention = unpack(redis.call('HMGET', key, 'finished', 'retention'))
+  local finished, retention, open = unpack(redis.call('HMGET', key, 'finished', 'retention', 'open'))
   -- The record may be gone: an operator may delete keys.
   if not finished then return end
   local age = ms() - finished / 1000
@@ -179,11 +184,9 @@ local function over(e, id, sequence, state, attempts, why)
     redis.call('ZREMRANGEBYRANK', lost, 0, -MOST_LOST - 1)
     redis.call('HINCRBY', hook_key(e.dest), 'lost:' .. why, 1)
   end
-  redis.call('HSET', key, 'hook:' .. e.key, standing(sequence, state, attempts, why), 'retention', int(retention))
-  if redis.call('HINCRBY', key, 'open', -1) <= 0 then
-    redis.call('HDEL', key, 'open')
-    redis.call('PEXPIRE', key, int(math.max(retention - age, HOUR)))
-  end
+  open = math.max((open or 0) - 1, 0)
+  redis.call('HSET', key, 'hook:' .. e.key, standing(sequence, state, attempts, why), 'retention', int(retention), 'open', open)
+  if open == 0 then redis.call('PEXPIRE', key, int(math.max(retention - age, HOUR))) end
 end
 
 -- Tells the results queue of a change of the endpoint itself. `told` is {id of the event, its time}.

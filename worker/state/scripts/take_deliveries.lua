@@ -51,42 +51,56 @@ local function each_due(key, step)
   end
 end
 
--- Leases the first delivery that is due. Returns false if there is none, or none may go.
-local function lease_one(place, e)
-  if e.inflight >= places(e) or NOW < math.max(e.open_until, e.slow_until) then return false end
-  local lane = hook_lane_key(e.dest)
-  local member, ready = unpack(redis.call('ZRANGEBYSCORE', lane, '-inf', int(NOW), 'WITHSCORES', 'LIMIT', 0, 1))
-  if not member then return false end
-  local slot, tat
-  if e.interval > 0 then
-    slot, tat = next_slot(e, tonumber(ready), ahead_us)
-    if not slot then return false end
+-- Leases at most `count` deliveries that are due, each with its slot if the endpoint has a rate. Returns false if there is none,
+-- or no slot.
+local function lease_ready(place, e, count)
+  local lane, left, begun = hook_lane_key(e.dest), {}, {}
+  local ready = redis.call('ZRANGEBYSCORE', lane, '-inf', int(NOW), 'WITHSCORES', 'LIMIT', 0, count)
+  for n = 1, #ready, 2 do
+    local member, slot = ready[n], 0
+    if e.interval > 0 then
+      local tat
+      slot, tat = next_slot(e, tonumber(ready[n + 1]), ahead_us)
+      if not slot then return false end
+      e.tat = tat
+    end
+    local id, attempt = string.match(member, '^([^|]+)|(%d+)$')
+    local known, record = apart(ask, 'HMGET', job_key(id), 'event', 'finished', 'hook:' .. e.key)
+    local event, finished, about = unpack(record or {})
+    if not known then
+      put_off(lane, member)
+    elseif event then
+      left[#left + 1], begun[#begun + 1], begun[#begun + 2] = member, int(NOW + lease_us), e.dest .. '|' .. member
+      reply[#reply + 1] = {place, e.dest, id, attempt, event, string.match(about or '0', '^%d+'), finished,
+                           int(slot), int(e.valid)}
+    else
+      -- An operator deleted the record, so there is nothing left to deliver.
+      left[#left + 1] = member
+      over(e, id)
+    end
   end
-  local id, attempt = string.match(member, '^([^|]+)|(%d+)$')
-  local event, finished, about = unpack(ask('HMGET', job_key(id), 'event', 'finished', 'hook:' .. e.key))
-  redis.call('ZREM', lane, member)
-  if not event then
-    -- An operator deleted the record, so there is nothing left to deliver.
-    over(e, id)
-    return true
-  end
-  redis.call('ZADD', hook_leases_key(), int(NOW + lease_us), e.dest .. '|' .. member)
-  e.inflight, e.served, e.tat = e.inflight + 1, NOW, tat or e.tat
-  save(e, 'inflight', 'served', 'tat')
-  reply[#reply + 1] = {place, e.dest, id, attempt, event, string.match(about or '0', '^%d+'), finished,
-                     int(slot or 0), int(e.valid)}
-  return true
+  if #left > 0 then redis.call('ZREM', lane, unpack(left)) end
+  if #begun > 0 then redis.call('ZADD', hook_leases_key(), unpack(begun)) end
+  e.inflight, e.served = e.inflight + #begun / 2, NOW
+  return #ready > 0
 end
 
 local function lease_some(place, dest, turn)
-  local e, goal = load_endpoint(dest), leased() + turn
+  local e = load_endpoint(dest)
   -- What the end of an attempt writes to is checked before the attempt.
   check('ZCARD', hook_leases_key(), hook_lost_key(dest))
   check('LLEN', OUTBOX, hook_tries_key(dest))
   if e.disabled ~= '' then
     drop_old(e)
-  else
-    while leased() < goal and lease_one(place, e) do end
+  elseif NOW >= math.max(e.open_until, e.slow_until) then
+    local free = math.min(turn, places(e) - e.inflight)
+    if e.interval == 0 and free > 0 then
+      lease_ready(place, e, free)
+    else
+      local goal = leased() + free
+      while leased() < goal and lease_ready(place, e, 1) do end
+    end
+    save(e, 'inflight', 'served', 'tat')
   end
   refresh_endpoint(e)
 end
