@@ -41,14 +41,21 @@ GOOD = Attempt(AttemptResult.DELIVERED, 0.25, 200)
 
 
 class Lanes:
-    """The lanes of account `acme`, whose jobs end when a test says so."""
+    """The lanes of account `acme`, whose jobs end when a test says so, as two workers see them."""
 
     def __init__(self, client: redis.Redis, clock: StoredClock) -> None:
         self.client, self.clock = client, clock
         scripts = store_scripts(client)
         self.ledger = redis_ledger(scripts, clock)
-        self.store = RedisDeliveries(
-            scripts, attempt_seconds=ATTEMPT_SECONDS, sweep_seconds=0.0, clock=clock, unix_clock=lambda: 1.8e9
+        self.store, self.other = (
+            RedisDeliveries(
+                scripts,
+                attempt_seconds=ATTEMPT_SECONDS,
+                sweep_seconds=0.0,
+                clock=clock,
+                unix_clock=lambda: 1.8e9,
+            )
+            for _ in range(2)
         )
 
     def end(self, *names: str, hooks: Sequence[Endpoint] = HOOKS[:1], name: str = "acme") -> None:

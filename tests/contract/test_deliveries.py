@@ -13,6 +13,7 @@ from tests.doubles.clocks import StoredClock
 from worker.core.endpoints import Endpoint
 from worker.delivery.ports import Destination, Verdict
 from worker.delivery.schedule import ATTEMPT_SECONDS
+from worker.redisio.connection import SOCKET_SECONDS
 from worker.state.deliveries import SWEEP_SECONDS, RedisDeliveries, count_pending
 from worker.state.lua import store_scripts
 
@@ -206,6 +207,26 @@ def test_endpoint_has_so_many_in_flight(clock: StoredClock, lanes: Lanes) -> Non
     assert len(lanes.take()) == 1
     clock.advance(LEASE_SECONDS)
     assert len(lanes.take()) == 4
+
+
+def test_worker_that_is_answered_quickly_gets_some_ahead(clock: StoredClock, lanes: Lanes) -> None:
+    """As long as it alone has deliveries of that endpoint, and every one is taken; others get none meanwhile."""
+    lanes.end(*(f"job-{n:02}" for n in range(40)))
+    first = lanes.take(64)
+    assert len(first) == 4
+    assert {one.concurrency for one in first} == {4}
+    assert first[0].begins_by == clock() + LEASE_SECONDS - ATTEMPT_SECONDS - SOCKET_SECONDS
+    assert lanes.other.take(64, quick=[ACME]) == []
+    ahead = lanes.store.take(64, quick=[ACME])
+    assert len(ahead) == 12
+    assert lanes.store.take(64, quick=[ACME]) == lanes.other.take(64) == []
+    lanes.again(first[0], 600)
+    assert lanes.store.take(64, quick=[ACME]) == []
+    for delivery in [*first[1:], *ahead]:
+        lanes.delivered(delivery)
+    assert len(lanes.take(3)) == 3
+    assert len(lanes.other.take(64, quick=[ACME])) == 1
+    assert lanes.store.take(64, quick=[ACME]) == lanes.other.take(64, quick=[ACME]) == []
 
 
 def test_endpoints_take_turns(lanes: Lanes) -> None:

@@ -44,6 +44,7 @@ class LanesMachine(RuleBasedStateMachine):
         self.hands: list[tuple[Delivery, float]] = []
         self.over: Counter[tuple[str, str]] = Counter()
         self.slots: list[float] = []
+        self.holders: dict[tuple[str, str], int] = {}
 
     @rule(
         count=st.integers(1, 6), hooks=st.lists(st.sampled_from(HOOKS), min_size=1, unique_by=lambda h: h.key)
@@ -52,10 +53,12 @@ class LanesMachine(RuleBasedStateMachine):
         self.lanes.end(*(f"job-{self.made + n}" for n in range(count)), hooks=hooks)
         self.made += count
 
-    @rule(most=st.integers(1, 12))
-    def a_worker_takes(self, most: int) -> None:
-        taken = self.lanes.take(most)
+    @rule(most=st.integers(1, 40), worker=st.integers(0, 1), quick=st.booleans())
+    def a_worker_takes(self, most: int, worker: int, quick: bool) -> None:
+        store = (self.lanes.store, self.lanes.other)[worker]
+        taken = store.take(most, quick=[Destination("acme", hook.key) for hook in HOOKS] if quick else ())
         assert len(taken) <= most
+        self.holders |= {(one.endpoint_key, one.job_id): worker for one in taken}
         ends = self.lanes.clock() + LEASE_SECONDS
         self.hands += [(delivery, ends) for delivery in taken]
         self.slots += [delivery.slot.opens for delivery in taken if delivery.slot is not None]
@@ -107,7 +110,7 @@ class LanesMachine(RuleBasedStateMachine):
         """Each delivery is in its lane, in flight or over; and the counts say so."""
         lanes: Counter[tuple[str, str]] = Counter()
         client: Any = self.lanes.client
-        flying = Counter[str]()
+        flying, held = Counter[str](), Counter[tuple[str, int]]()
         for hook in HOOKS:
             for member in client.zrange(f"{SHARD}hook-lane:acme|{hook.key}", 0, -1):
                 lanes[hook.key, member.decode().split("|")[0]] += 1
@@ -115,12 +118,15 @@ class LanesMachine(RuleBasedStateMachine):
             _, key, job, _ = member.decode().split("|")
             lanes[key, job] += 1
             flying[key] += 1
+            held[key, self.holders[key, job]] += 1
         assert set(lanes.values()) | set(self.over.values()) <= {1}
         assert not lanes.keys() & self.over.keys()
         assert self.lanes.pending() == sum(count_pending(client).values()) == sum(lanes.values())
         assert lanes.keys() == set(self._open())
         for key, places in PLACES.items():
-            assert flying[key] == int(client.hget(f"{SHARD}hook:acme|{key}", "inflight") or 0) <= places
+            assert flying[key] == int(client.hget(f"{SHARD}hook:acme|{key}", "inflight") or 0)
+            # A worker makes no more requests at once than there are places, however many it holds.
+            assert sum(min(held[key, worker], places) for worker in (0, 1)) <= places
 
     def _open(self) -> Iterator[tuple[str, str]]:
         """The deliveries whose ages are told."""

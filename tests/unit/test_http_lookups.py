@@ -6,14 +6,18 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
+from typing import Any, ParamSpec
 
 import gevent
 import pytest
+from gevent.threadpool import ThreadPool
 
 from worker.http import lookups
 from worker.http.lookups import THREADS, THREADS_OF_SLOW, getaddrinfo
 
+P = ParamSpec("P")
 ANSWER = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 443))]
 
 
@@ -40,6 +44,17 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
     resolver.over.set()
 
 
+def in_a_loop_of_its_own(test: Callable[P, None]) -> Callable[P, None]:
+    """Run the test in a thread, as the program does, where no greenlet of another test is left over."""
+
+    @wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(test, *args, **kwargs).result(90)
+
+    return run
+
+
 def ask(host: str) -> list[Any]:
     return getaddrinfo(host, 443, 0, socket.SOCK_STREAM)
 
@@ -50,6 +65,7 @@ def until(condition: Callable[[], bool]) -> None:
             gevent.sleep(0.01)
 
 
+@in_a_loop_of_its_own
 def test_name_is_looked_up_once_for_all_who_ask_at_once(resolver: Resolver) -> None:
     """All of them get its addresses, or its error; the next one asks again."""
     dead = [gevent.spawn(ask, "dead.example") for _ in range(20)]
@@ -66,6 +82,7 @@ def test_name_is_looked_up_once_for_all_who_ask_at_once(resolver: Resolver) -> N
     assert resolver.asked["good.example"] == 2
 
 
+@in_a_loop_of_its_own
 def test_caller_that_gave_up_leaves_the_lookup_to_others(resolver: Resolver) -> None:
     """A name without an answer holds one thread, however often it is asked for."""
     for _ in range(3):
@@ -74,6 +91,7 @@ def test_caller_that_gave_up_leaves_the_lookup_to_others(resolver: Resolver) -> 
     assert resolver.asked["dead.example"] == 1
 
 
+@in_a_loop_of_its_own
 def test_slow_names_take_no_threads_from_others(resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once they were found to be slow, more of them than there are threads hold up no other name."""
     monkeypatch.setattr(lookups, "SLOW_SECONDS", -1.0)
@@ -91,6 +109,7 @@ def test_slow_names_take_no_threads_from_others(resolver: Resolver, monkeypatch:
     gevent.joinall(second, timeout=30)
 
 
+@in_a_loop_of_its_own
 def test_lookup_that_nobody_waits_for_any_more_is_not_made(resolver: Resolver) -> None:
     """A queue of names whose callers have given up is gone at once."""
     hanging = [gevent.spawn(ask, f"dead{n}.example") for n in range(THREADS)]
@@ -101,3 +120,17 @@ def test_lookup_that_nobody_waits_for_any_more_is_not_made(resolver: Resolver) -
     gevent.joinall(hanging, timeout=30)
     assert ask("good.example") == ANSWER
     assert "late.example" not in resolver.asked
+
+
+@in_a_loop_of_its_own
+def test_lookup_without_a_thread_fails(resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that gives no more threads fails the lookup, and the name can be looked up later."""
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ThreadPool, "apply", refuse)
+        with pytest.raises(RuntimeError), gevent.Timeout(30):
+            ask("good.example")
+    assert ask("good.example") == ANSWER

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -58,6 +59,8 @@ class Delivery:
     `body` is posted byte for byte. `attempt` is the number of the next attempt, from 1. `sequence` is the delivery's
     number at its endpoint, from 1 without a gap. `slot` says when the request may leave; None: at any time.
     `finished_at_us` is when the job ended (Unix µs, Redis' own time).
+    This worker may make `concurrency` requests to the endpoint at once, and must not begin after `begins_by`, because
+    the lease would end before the attempt (seconds of this process's monotonic clock).
     """
 
     shard: int
@@ -69,6 +72,8 @@ class Delivery:
     sequence: int
     finished_at_us: int = 0
     slot: Slot | None = None
+    concurrency: int = 4
+    begins_by: float = field(default=math.inf, compare=False)
 
     @property
     def account(self) -> str:
@@ -212,11 +217,14 @@ class DeliveryStore(Protocol):
 
     due_seconds: float
 
-    def take(self, most: int, unknown: Iterable[Destination] = ()) -> list[Delivery]:
+    def take(
+        self, most: int, unknown: Iterable[Destination] = (), quick: Collection[Destination] = ()
+    ) -> list[Delivery]:
         """Lease at most `most` deliveries that may be attempted now, none to a destination in `unknown`.
 
         All workers together have at most `concurrency` deliveries of an endpoint, and one if its breaker is open for
-        that one. Destinations take turns.
+        that one. If this worker has all of them alone, and the destination is in `quick`, it gets some more, which wait
+        until others have ended. Destinations take turns.
         """
 
     def record(self, conclusions: Sequence[Conclusion]) -> list[Effect]:

@@ -9,7 +9,7 @@ import structlog
 from worker.delivery.directory import Directory
 from worker.delivery.ports import Attempt, Conclusion, DeliveryWatch, Effect, Verdict
 
-_QUIET = ("slot", "stopping")
+_QUIET = ("slot", "stopping", "late", "behind")
 """Why a delivery was returned as a matter of course."""
 
 

@@ -16,6 +16,7 @@ sweeper          ends expired jobs and decides about lost ones
 server_health    asks again and again whether a server takes writes
 backlog          stops dialling while outcomes cannot leave
 couriers         the webhook deliveries in flight, all in the webhook thread
+lines            the deliveries of this worker by endpoint: so many at once, the others in line
 places           the places for deliveries, shared so that endpoints that hang leave some
 consumer_watch   notices a consumer that is not connected or no longer turns
 watchdog         watches over all threads; its own thread is named `vitals`

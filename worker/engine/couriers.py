@@ -9,8 +9,17 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Protocol
 
-from worker.delivery.ports import Conclusion, Delivery, DeliveryStore, Destination, Effect, Verdict
+from worker.delivery.ports import (
+    Conclusion,
+    Delivery,
+    DeliveryStore,
+    Destination,
+    Effect,
+    Health,
+    Verdict,
+)
 from worker.engine.greenlets import Greenlets
+from worker.engine.lines import Lines, returned
 from worker.engine.loops import Faults
 from worker.engine.parts import Grace, Part
 from worker.engine.places import Places
@@ -29,6 +38,9 @@ one. If nothing is in flight any more, they do not gather, because the endpoints
 
 FAULT_PAUSE_SECONDS = 30.0
 """How long a delivery waits on which this program itself has failed."""
+
+QUICK_SECONDS = 0.1
+"""An endpoint that answers within this time gets more deliveries ahead."""
 
 UNKNOWN_SECONDS = 60.0
 """How long no delivery is leased for an endpoint that this worker does not know, so that other workers get it."""
@@ -75,6 +87,8 @@ class Couriers(Part):
         self._unknown: dict[Destination, float] = {}
         self._gathering, self._enough, self._full = False, 0, threading.Event()
         self._stopped = False
+        self._quick: set[Destination] = set()
+        self._lines = Lines(self._attempt, self._end, clock)
         self.thread = Greenlets("webhook")
 
     @property
@@ -87,6 +101,7 @@ class Couriers(Part):
         Raises StoreUnavailable; what has ended is then kept for the next turn.
         """
         self._gather()
+        self._quick = {one.delivery.destination for one in self._batch if _is_quick(one)}
         while self._batch:
             self._record(len(self._batch))
         wait_seconds = self._begin()
@@ -147,10 +162,10 @@ class Couriers(Part):
         most = min(offered, MAX_BATCH)
         if self._stopped or not most:
             return POLL_SECONDS
-        deliveries = self._store.take(most, barred.union(self._unknown_now()))
+        deliveries = self._store.take(most, barred.union(self._unknown_now()), self._quick - barred)
         self._places.take(deliveries)
         for delivery in deliveries:
-            self.thread.submit(partial(self._run, delivery))
+            self.thread.submit(partial(self._lines.enter, delivery))
         if len(deliveries) == most:
             return 0.0
         return min(max(self._store.due_seconds, LEAST_SECONDS), POLL_SECONDS)
@@ -161,18 +176,21 @@ class Couriers(Part):
             self._unknown = {where: until for where, until in self._unknown.items() if until > now}
         return self._unknown.keys()
 
-    def _run(self, delivery: Delivery) -> None:
+    def _attempt(self, delivery: Delivery) -> Conclusion:
         try:
-            conclusion = self._returned(delivery, "stopping") if self._stopped else self._deliver(delivery)
+            return returned(delivery, "stopping") if self._stopped else self._deliver(delivery)
         except Exception as error:  # a fault of this program is no fault of the endpoint
             self._faults.loop_failed("webhook", error)
-            conclusion = self._returned(delivery, "fault", FAULT_PAUSE_SECONDS)
+            return returned(delivery, "fault", FAULT_PAUSE_SECONDS)
+
+    def _end(self, conclusion: Conclusion) -> None:
         self._ended.put(conclusion)
         if not self._gathering:
             self._woken()
         elif self._ended.qsize() >= self._enough:
             self._full.set()
 
-    @staticmethod
-    def _returned(delivery: Delivery, why: str, wait_seconds: float = 0.0) -> Conclusion:
-        return Conclusion(delivery, Verdict.RETURNED, why, wait_seconds=wait_seconds)
+
+def _is_quick(conclusion: Conclusion) -> bool:
+    attempt = conclusion.attempt
+    return conclusion.health is Health.GOOD and attempt is not None and attempt.seconds < QUICK_SECONDS

@@ -58,7 +58,10 @@ class _Lookups(threading.local):
 
     def _look_up(self, question: Question, lookup: _Lookup) -> None:
         threads = self._threads_of_slow if question in self._slow else self._threads
-        answer, seconds = threads.apply(_resolved, (question, lookup))
+        try:
+            answer, seconds = threads.apply(_resolved, (question, lookup))
+        except Exception as error:  # there is no thread to be had; whoever asks must not wait for ever
+            answer, seconds = error, None
         # One that nobody waited for any more was not made, and says nothing about its name.
         if seconds is not None:
             (self._slow.add if seconds > SLOW_SECONDS else self._slow.discard)(question)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import redis
@@ -42,6 +43,7 @@ class _Row(NamedTuple):
     finished: bytes
     slot: bytes
     valid: bytes
+    concurrency: int
 
 
 class RedisDeliveries:
@@ -61,21 +63,27 @@ class RedisDeliveries:
         A lease lasts longer: the courier first waits for the script's reply, and records the result afterwards.
         """
         self._scripts = scripts
-        self._lease_us = to_us(attempt_seconds + 2 * SOCKET_SECONDS) + AHEAD_US
+        self._needed_seconds = attempt_seconds + SOCKET_SECONDS
+        self._lease_us = to_us(self._needed_seconds + SOCKET_SECONDS) + AHEAD_US
         self._clock, self._unix_clock, self._offset = clock, unix_clock, ClockOffset()
-        self._turns = itertools.count()
+        self._turns, self._name = itertools.count(), secrets.token_hex(4)
         self._sweep_seconds, self._sweep_at = sweep_seconds, 0.0
         self.due_seconds = 0.0
 
-    def take(self, most: int, unknown: Iterable[Destination] = ()) -> list[Delivery]:
+    def take(
+        self, most: int, unknown: Iterable[Destination] = (), quick: Collection[Destination] = ()
+    ) -> list[Delivery]:
         """See DeliveryStore. Takes one round trip, and begins with another shard each time."""
         turn, sent = next(self._turns), self._clock()
-        args: list[str | int] = [most, self._lease_us, AHEAD_US, self._sweeps(sent)]
+        args: list[str | int] = [most, self._lease_us, AHEAD_US, self._sweeps(sent), self._name, len(quick)]
+        for where in quick:
+            args += [keys.prefix_of(where.account), "|".join(where)]
         args += ["|".join(where) for where in unknown]
         now, due, *rows = self._scripts.run(ScriptCall("take_deliveries", keys.prefixes(turn), args))
         bounds = self._offset.learn(sent, self._clock(), int(now))
+        ends = sent + to_seconds(self._lease_us)
         self.due_seconds = to_seconds(max(int(due) - int(now), 0)) if int(due) else float("inf")
-        return [self._delivery((turn + int(row[0])) % SHARDS, _Row(*row), bounds) for row in rows]
+        return [self._delivery((turn + int(row[0])) % SHARDS, _Row(*row), bounds, ends) for row in rows]
 
     def _sweeps(self, now: float) -> int:
         """Return 1 if it is time to look for leases that ran out: a busy worker asks many times a second."""
@@ -103,7 +111,7 @@ class RedisDeliveries:
         }
         return [effects[place] for place in range(len(conclusions))]
 
-    def _delivery(self, shard: int, row: _Row, bounds: Bounds) -> Delivery:
+    def _delivery(self, shard: int, row: _Row, bounds: Bounds, ends: float) -> Delivery:
         return Delivery(
             shard=shard,
             destination=_destination(row.destination),
@@ -113,17 +121,20 @@ class RedisDeliveries:
             attempt=int(row.attempt),
             sequence=int(row.sequence),
             finished_at_us=int(row.finished),
-            slot=self._slot(int(row.slot), int(row.valid), bounds),
+            slot=self._slot(int(row.slot), int(row.valid), bounds, ends),
+            concurrency=int(row.concurrency),
+            begins_by=ends - self._needed_seconds,
         )
 
-    def _slot(self, slot_us: int, valid_us: int, bounds: Bounds) -> Slot | None:
+    @staticmethod
+    def _slot(slot_us: int, valid_us: int, bounds: Bounds, ends: float) -> Slot | None:
         """Convert a slot to this process's clock. Where the clocks leave a doubt, it is the shorter one."""
         if not slot_us:
             return None
         return Slot(
             opens=to_seconds(slot_us - bounds.least_us),
             closes=to_seconds(slot_us + valid_us - bounds.most_us),
-            lease_ends=self._clock() + to_seconds(self._lease_us),
+            lease_ends=ends,
         )
 
 

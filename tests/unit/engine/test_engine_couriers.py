@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import gevent
 import pytest
@@ -36,7 +36,9 @@ class Store:
         self.recorded: list[list[Conclusion]] = []
         self.away, self.breaks_at = False, ""
 
-    def take(self, most: int, unknown: Iterable[Destination] = ()) -> list[Delivery]:
+    def take(
+        self, most: int, unknown: Iterable[Destination] = (), quick: Collection[Destination] = ()
+    ) -> list[Delivery]:
         self._answer()
         self.asked.append(most)
         self.unknown.append(set(unknown))

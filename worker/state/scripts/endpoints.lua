@@ -34,8 +34,8 @@ local function check_endpoint(dest)
 end
 
 local FIELDS = {'pace', 'tat', 'served', 'inflight', 'fails', 'recent', 'open_until', 'opened', 'slow_until', 'slows',
-                'bad_from', 'bad_last', 'disabled', 'disabled_at', 'absent_at'}
-local TEXTS = {pace = true, recent = true, disabled = true}
+                'bad_from', 'bad_last', 'disabled', 'disabled_at', 'absent_at', 'holder'}
+local TEXTS = {pace = true, recent = true, disabled = true, holder = true}
 local loaded = {}
 
 -- Reads an endpoint's state, once per script. An endpoint that no worker has declared has no rate and four places.

@@ -1,18 +1,29 @@
 -- Leases webhook deliveries that may be attempted now: the endpoint that is due for longest first, one each in turn.
 -- Guarantees: a delivery is given to one worker until its lease ends. One that is not concluded by then is due again, as the
 -- same attempt. All workers together have at most `concurrency` deliveries of an endpoint, one while its breaker is open, and
--- never more than its rate allows.
+-- never more than its rate allows. Only a worker that has all of them alone, and is answered quickly, gets some ahead: it makes
+-- no more requests at once than the others may.
 -- KEYS shard prefixes; the deliveries of the first shard come first
 -- ARGV 1 most deliveries  2 lease (µs)  3 how far ahead a slot may be (µs)  4 1 to look for leases that ran out too
---      5… destinations that the caller does not know
+--      5 name of the caller  6 number of endpoints that answer it quickly; for each of them shard prefix and destination
+--      then destinations that the caller does not know
 -- Reply: {now (µs), when the next endpoint is due (µs, 0: none), rows …}. A row is {place of the shard in KEYS, from 0; destination;
---      id; attempt; event; sequence; when the job finished (µs); slot (µs, 0: no rate); how long it is valid (µs)}
+--      id; attempt; event; sequence; when the job finished (µs); slot (µs, 0: no rate); how long it is valid (µs); requests at once}
 
 local MOST_SWEPT = 100
 
+-- How many times as many deliveries a worker gets of an endpoint that answers it quickly.
+local AHEAD = 4
+
 local most, lease_us, ahead_us = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local sweeps, unknown = ARGV[4] == '1', {}
-for n = 5, #ARGV do unknown[ARGV[n]] = true end
+local sweeps, caller, quick_count = ARGV[4] == '1', ARGV[5], tonumber(ARGV[6])
+local quick, quick_of, unknown = {}, {}, {}
+for n = 7, 6 + 2 * quick_count, 2 do
+  local shard, dest = ARGV[n], ARGV[n + 1]
+  quick[dest], quick_of[shard] = true, quick_of[shard] or {}
+  table.insert(quick_of[shard], dest)
+end
+for n = 7 + 2 * quick_count, #ARGV do unknown[ARGV[n]] = true end
 
 local reply, due_next = {int(NOW), '0'}, math.huge
 
@@ -72,7 +83,7 @@ local function lease_ready(place, e, count)
     elseif event then
       left[#left + 1], begun[#begun + 1], begun[#begun + 2] = member, int(NOW + lease_us), e.dest .. '|' .. member
       reply[#reply + 1] = {place, e.dest, id, attempt, event, string.match(about or '0', '^%d+'), finished,
-                           int(slot), int(e.valid)}
+                           int(slot), int(e.valid), e.concurrency}
     else
       -- An operator deleted the record, so there is nothing left to deliver.
       left[#left + 1] = member
@@ -80,9 +91,18 @@ local function lease_ready(place, e, count)
     end
   end
   if #left > 0 then redis.call('ZREM', lane, unpack(left)) end
-  if #begun > 0 then redis.call('ZADD', hook_leases_key(), unpack(begun)) end
+  if #begun > 0 then
+    redis.call('ZADD', hook_leases_key(), unpack(begun))
+    e.holder = (e.inflight == 0 or e.holder == caller) and caller or ''
+  end
   e.inflight, e.served = e.inflight + #begun / 2, NOW
   return #ready > 0
+end
+
+-- How many deliveries the caller and all others may have.
+local function limit(e)
+  local healthy = e.fails == 0 and e.opened == 0 and e.slows == 0 and e.interval == 0
+  return places(e) * (healthy and quick[e.dest] and e.holder == caller and AHEAD or 1)
 end
 
 local function lease_some(place, dest, turn)
@@ -93,27 +113,29 @@ local function lease_some(place, dest, turn)
   if e.disabled ~= '' then
     drop_old(e)
   elseif NOW >= math.max(e.open_until, e.slow_until) then
-    local free = math.min(turn, places(e) - e.inflight)
+    local free = math.min(turn, limit(e) - e.inflight)
     if e.interval == 0 and free > 0 then
       lease_ready(place, e, free)
     else
       local goal = leased() + free
       while leased() < goal and lease_ready(place, e, 1) do end
     end
-    save(e, 'inflight', 'served', 'tat')
+    save(e, 'inflight', 'served', 'tat', 'holder')
   end
   refresh_endpoint(e)
 end
 
--- Returns the endpoints that the caller knows and that are due, and when the first one is, nil if none waits for anything.
+-- Returns the endpoints that the caller knows and that are due or answer it quickly, and when the first one is due, nil if
+-- none waits for anything.
 local function look()
   local due, at = {}, nil
+  for _, dest in ipairs(quick_of[prefix] or {}) do due[#due + 1] = dest end
   local first = ask('ZRANGE', hooks_key(), 0, most + #ARGV, 'WITHSCORES')
   for n = 1, #first, 2 do
     if not unknown[first[n]] then
       at = at or tonumber(first[n + 1])
       if tonumber(first[n + 1]) > NOW + ahead_us then break end
-      due[#due + 1] = first[n]
+      if not quick[first[n]] then due[#due + 1] = first[n] end
     end
   end
   return due, at
