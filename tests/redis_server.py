@@ -18,7 +18,7 @@ import redis
 from tests.processes import absent, free_port, process, wait_until, wait_until_served
 from worker.embedded import EmbeddedServerError, find_binary
 
-_OUTLIVES_A_FULL_DISK = ["sh", "-c", 'trap "" XFSZ; exec "$@"', "sh"]
+_OUTLIVES_A_FULL_DISK = ["/bin/sh", "-c", 'trap "" XFSZ; exec "$@"', "sh"]
 """Runs a command that gets an error, not a signal, for a file that may not grow."""
 
 
