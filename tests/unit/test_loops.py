@@ -173,14 +173,16 @@ def test_a_turn_that_takes_too_long_is_a_stall(monkeypatch: pytest.MonkeyPatch) 
 
 def test_waits_for_loops_that_were_stopped_together_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each used to have its own time, so that a worker took longer to end than it may while Redis hung (B11)."""
-    let_go, real = threading.Event(), time.monotonic
+    begun, let_go, real = threading.Event(), threading.Event(), time.monotonic
 
     def turn() -> float:
+        begun.set()
         let_go.wait(30)
         return 0.0
 
     loop = Loop("test", turn, NotedFaults(), join_seconds=NEVER_SECONDS)
     loop.start()
+    assert begun.wait(30)
     loop.stop()
     with monkeypatch.context() as patched:
         patched.setattr(time, "monotonic", lambda: real() + NEVER_SECONDS)
