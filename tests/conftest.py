@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,12 +24,23 @@ settings.register_profile("callworker", max_examples=depth.examples(20), deadlin
 settings.load_profile("callworker")
 
 
+OPEN_FILES = 8192
+"""Both ends of many hundred connections are in one process; a shell often allows 1,024 files."""
+
 IN_TURN_SECONDS = 900
 """For a test that uses `usual_ports`: it waits until all others that do have ended, and that time counts as its own."""
 
 ENDURANCE = pytest.mark.skip(
     reason="takes long: name its file, or set CALLWORKER_REQUIRE_SERVERS=1 as CI does"
 )
+
+
+def pytest_configure() -> None:
+    """Let each process that runs tests have as many open files as it needs, if it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < OPEN_FILES:
+        wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
