@@ -87,7 +87,6 @@ class Couriers(Part):
         self._unknown: dict[Destination, float] = {}
         self._gathering, self._enough, self._full = False, 0, threading.Event()
         self._stopped = False
-        self._quick: set[Destination] = set()
         self._lines = Lines(self._attempt, self._end, clock)
         self.thread = Greenlets("webhook")
 
@@ -101,10 +100,10 @@ class Couriers(Part):
         Raises StoreUnavailable; what has ended is then kept for the next turn.
         """
         self._gather()
-        self._quick = {one.delivery.destination for one in self._batch if _is_quick(one)}
+        quick = {one.delivery.destination for one in self._batch if _is_quick(one)}
         while self._batch:
             self._record(len(self._batch))
-        wait_seconds = self._begin()
+        wait_seconds = self._begin(quick)
         return wait_seconds if self._ended.empty() else 0.0
 
     def stop(self) -> None:
@@ -156,13 +155,13 @@ class Couriers(Part):
             self._unknown[conclusion.delivery.destination] = self._clock() + UNKNOWN_SECONDS
         self._tell(conclusion, effect)
 
-    def _begin(self) -> float:
+    def _begin(self, quick: set[Destination]) -> float:
         """Lease what may go, and have it attempted. Returns the seconds until there may be more."""
         offered, barred = self._places.offer()
         most = min(offered, MAX_BATCH)
         if self._stopped or not most:
             return POLL_SECONDS
-        deliveries = self._store.take(most, barred.union(self._unknown_now()), self._quick - barred)
+        deliveries = self._store.take(most, barred.union(self._unknown_now()), quick - barred)
         self._places.take(deliveries)
         for delivery in deliveries:
             self.thread.submit(partial(self._lines.enter, delivery))

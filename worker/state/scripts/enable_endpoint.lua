@@ -12,8 +12,8 @@ local dest, most, before = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local e = load_endpoint(dest)
 local was, lane = e.disabled, hook_lane_key(dest)
-e.disabled, e.disabled_at, e.absent_at = '', 0, 0
-e.fails, e.recent, e.opened, e.open_until, e.slows, e.slow_until, e.bad_from, e.bad_last = 0, '', 0, 0, 0, 0, 0, 0
+e.disabled, e.disabled_at, e.absent_at, e.recent = '', 0, 0, ''
+forget_failures(e)
 save(e, 'disabled', 'disabled_at', 'absent_at', 'fails', 'recent', 'opened', 'open_until', 'slows', 'slow_until', 'bad_from',
      'bad_last')
 local later = redis.call('ZRANGEBYSCORE', lane, '(' .. int(NOW), '+inf', 'LIMIT', 0, most)

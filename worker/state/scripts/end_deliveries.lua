@@ -37,7 +37,7 @@ local function works(e, effect)
     e.recent, effect[5] = '', 1
   end
   count(e, false)
-  e.fails, e.opened, e.open_until, e.slows, e.slow_until, e.bad_from, e.bad_last = 0, 0, 0, 0, 0, 0, 0
+  forget_failures(e)
 end
 
 local function open_if_failing(e, attempts, bad, effect)

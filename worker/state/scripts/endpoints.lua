@@ -75,6 +75,11 @@ local function save(e, ...)
   if #gone > 0 then redis.call('HDEL', hook_key(e.dest), unpack(gone)) end
 end
 
+-- Forgets what failed. It stays unwritten until `save`.
+local function forget_failures(e)
+  e.fails, e.opened, e.open_until, e.slows, e.slow_until, e.bad_from, e.bad_last = 0, 0, 0, 0, 0, 0, 0
+end
+
 -- How many deliveries may be in flight: one for an endpoint whose breaker opened or that said that it is overloaded.
 local function places(e) return (e.opened > 0 or e.slows > 0) and 1 or e.concurrency end
 
