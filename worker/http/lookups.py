@@ -60,7 +60,7 @@ class _Lookups(threading.local):
         threads = self._threads_of_slow if question in self._slow else self._threads
         try:
             answer, seconds = threads.apply(_resolved, (question, lookup))
-        except Exception as error:  # there is no thread to be had; whoever asks must not wait for ever
+        except Exception as error:  # no thread can be started; those who ask must not wait for ever
             answer, seconds = error, None
         # One that nobody waited for any more was not made, and says nothing about its name.
         if seconds is not None:

@@ -70,7 +70,7 @@ def test_broker_that_is_away_is_named(run: Run) -> None:
     ],
 )
 def test_message_that_is_no_event_is_passed_over(message: bytes) -> None:
-    """Whoever may write to the exchange cannot end the command or forge a header."""
+    """A program that may write to the exchange cannot end the command or forge a header."""
     assert Incoming.of(message) is None
 
 
