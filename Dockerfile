@@ -6,10 +6,10 @@ FROM python:3.13.14-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 
-COPY requirements.lock requirements-dev.lock ./
+COPY requirements.lock requirements-build.lock ./
 RUN python -m venv --without-pip /opt/callworker \
     && python -m pip --python /opt/callworker/bin/python install --require-hashes --requirement requirements.lock \
-    && python -m pip install --require-hashes --requirement requirements-dev.lock
+    && python -m pip install --require-hashes --requirement requirements-build.lock
 
 COPY pyproject.toml README.md LICENSE ./
 COPY config config

@@ -66,6 +66,7 @@ reference: $(INSTALLED) ## write what docs/reference has from the code: settings
 lock: $(INSTALLED) ## write new lock files from pyproject.toml, keeping versions that still fit
 	$(Q)$(LOCK) --output-file requirements.lock pyproject.toml
 	$(Q)$(LOCK) --output-file requirements-dev.lock --constraint requirements.lock --group dev pyproject.toml
+	$(Q)$(LOCK) --output-file requirements-build.lock --constraint requirements-dev.lock --group build
 
 ci: ## run what CI runs
 	$(Q).ci/run

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-RUNTIME, DEVELOPMENT = "requirements.lock", "requirements-dev.lock"
+RUNTIME, BUILD, DEVELOPMENT = "requirements.lock", "requirements-build.lock", "requirements-dev.lock"
 
 
 def pins(name: str) -> dict[str, str]:
@@ -20,8 +20,10 @@ def pins(name: str) -> dict[str, str]:
     return {line.partition("==")[0]: line.partition("==")[2] for line in lines}
 
 
-def names(requirements: list[str]) -> set[str]:
-    return {match[0] for match in (re.match(r"[\w-]+", each) for each in requirements) if match}
+def names(requirements: list[Any]) -> set[str]:
+    """Return the packages' names; a group that includes another one has an entry that is no text."""
+    texts = [each for each in requirements if isinstance(each, str)]
+    return {match[0] for match in (re.match(r"[\w-]+", each) for each in texts) if match}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", [RUNTIME, DEVELOPMENT])
+@pytest.mark.parametrize("name", [RUNTIME, BUILD, DEVELOPMENT])
 def test_lock_pins_every_package_with_hashes_and_names_no_index(name: str) -> None:
     """Each entry is a pin with a hash; nothing points at an index, a folder or an address."""
     assert all("--hash=sha256:" in rest for rest in pins(name).values())
@@ -39,21 +41,38 @@ def test_lock_pins_every_package_with_hashes_and_names_no_index(name: str) -> No
 
 def test_locks_cover_what_the_project_asks_for(project: dict[str, Any]) -> None:
     """Every dependency is in its lock, those of development beside those of production."""
-    runtime, development = (
-        names(project["project"]["dependencies"]),
-        names(project["dependency-groups"]["dev"]),
-    )
+    groups = project["dependency-groups"]
+    runtime, build = names(project["project"]["dependencies"]), names(groups["build"])
     assert runtime <= pins(RUNTIME).keys()
-    assert runtime | development <= pins(DEVELOPMENT).keys()
+    assert build <= pins(BUILD).keys()
+    assert runtime | build | names(groups["dev"]) <= pins(DEVELOPMENT).keys()
 
 
-def test_locks_agree_with_each_other() -> None:
-    """The development lock, with which tests run, has the same versions as the runtime lock."""
+def test_build_lock_holds_what_builds_the_package(project: dict[str, Any]) -> None:
+    """What is locked for the image's build stage is what [build-system] asks for."""
+    assert project["dependency-groups"]["build"] == project["build-system"]["requires"]
+
+
+@pytest.mark.parametrize("name", [RUNTIME, BUILD])
+def test_locks_agree_with_each_other(name: str) -> None:
+    """The development lock, with which tests run, has the same versions as the other locks."""
     development = pins(DEVELOPMENT)
     differing = [
-        name for name, rest in pins(RUNTIME).items() if rest.split()[0] != development[name].split()[0]
+        package for package, rest in pins(name).items() if rest.split()[0] != development[package].split()[0]
     ]
     assert differing == []
+
+
+def test_image_is_built_from_files_that_its_context_holds() -> None:
+    """What the Dockerfile copies gets past .dockerignore, and the development lock is not among it."""
+    steps = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    copied = {
+        word for line in re.findall(r"^COPY (?!--)(.+) \S+$", steps, re.MULTILINE) for word in line.split()
+    }
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert {RUNTIME, BUILD, "worker"} <= copied
+    assert DEVELOPMENT not in copied
+    assert copied == {line[1:].rstrip("/") for line in ignored if line.startswith("!")}
 
 
 def test_each_runtime_dependency_has_its_reason(project: dict[str, Any]) -> None:
