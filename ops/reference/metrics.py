@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ops.reference.tables import code, codes, table
 from worker.core.endpoints import Endpoint
-from worker.core.records import BrokerFacts, StoreFacts
+from worker.core.records import AccountCount, BrokerFacts, Reason, StoreFacts
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.server_state import ServerState
 from worker.telemetry.shared_metrics import SHARED
@@ -19,6 +19,7 @@ from worker.telemetry.shared_state import SharedState
 
 PREFIX = "callworker_"
 EXAMPLE = Endpoint(url="https://hooks.example.com/orders", name="orders", secret_env=("SECRET",))
+WAITING = AccountCount("acme", {Reason.RATE_LIMIT: 1}, 1.0, 0, None, 0)
 OPEN_LABELS = {"account", "endpoint", "key", "loop", "queue", "version"}
 """Labels whose values are not a fixed set: they are described in the page's text."""
 
@@ -40,7 +41,7 @@ class Described:
 
 def own_metrics() -> Iterator[Described]:
     """Each metric of the program."""
-    for family in text_string_to_metric_families(generate_latest(_filled().registry).decode()):
+    for family in text_string_to_metric_families(generate_latest(filled_metrics().registry).decode()):
         if family.name.startswith(PREFIX):
             name = family.name.removeprefix(PREFIX) + ("_total" if family.type == "counter" else "")
             yield Described(name, family.type, _labels(family), family.documentation)
@@ -52,13 +53,15 @@ def _labels(family: Metric) -> dict[str, list[str]]:
     return {name: list(dict.fromkeys(sample.labels[name] for sample in family.samples)) for name in names}
 
 
-def _filled() -> Metrics:
-    """All metrics, each with at least one series."""
+def filled_metrics() -> Metrics:
+    """All metrics, each with at least one series: those of account "acme" and of webhook `EXAMPLE`."""
     metrics = Metrics()
     metrics.initialise(["acme"], [("acme", EXAMPLE)])
     metrics.wrong_keys.labels("calls")
     metrics.loop_failures.labels("relay")
-    metrics.registry.register(SharedState(metrics, list, list, int, lambda: {"calls": 0}))
+    metrics.registry.register(
+        SharedState(metrics, lambda: [WAITING], list, int, int, lambda: {"calls": 0}, ttls={"acme": 600.0})
+    )
     metrics.registry.register(ServerState(lambda: StoreFacts(None, 0.0, 0, 0), BrokerFacts))
     return metrics
 

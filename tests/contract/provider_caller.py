@@ -37,6 +37,7 @@ class Caller:
         connections: Connections = ONE_CONNECTION,
     ) -> None:
         self.observed: list[tuple[str, CallResult]] = []
+        self.statuses: list[int | None] = []
         self.oddities: list[set[Oddity]] = []
         self.gates = 0
         self.at_gate: Callable[[], float | None] = lambda: None
@@ -45,11 +46,15 @@ class Caller:
             "json" if fmt == "json" else "xml",
             timeout_seconds,
             codes=CODES,
-            observe=lambda account, result, _: self.observed.append((account, result)),
+            observe=self._observe,
             remark=lambda _, oddities: self.oddities.append(set(oddities)),
             extended=extended,
             connections=connections,
         )
+
+    def _observe(self, job: Job, result: CallResult, seconds: float, status: int | None) -> None:
+        self.observed.append((job.account, result))
+        self.statuses.append(status)
 
     def gate(self) -> float | None:
         self.gates += 1

@@ -37,6 +37,20 @@ def waiting(**reasons: int) -> dict[Reason, int]:
     return dict.fromkeys(Reason, 0) | {Reason(name): number for name, number in reasons.items()}
 
 
+@pytest.mark.parametrize(("letters", "told"), [(["1", "2"], 2), ([], 0)])
+def test_dead_letters_are_counted(client: redis.Redis, letters: list[str], told: int) -> None:
+    """Without reading them."""
+    if letters:
+        client.lpush(keys.DEAD, *letters)
+    assert Census(client).dead_letters() == told
+
+
+def test_key_of_another_type_holds_no_dead_letters(client: redis.Redis) -> None:
+    """All other counts go on."""
+    client.set(keys.DEAD, "x")
+    assert Census(client).dead_letters() == 0
+
+
 def test_an_account_without_jobs_has_nothing(client: redis.Redis) -> None:
     """An account that never had a job counts zero everywhere."""
     assert count(client) == AccountCount("acme", waiting(), 0.0, 0, None, 0)

@@ -197,6 +197,7 @@ def test_busy_provider_is_a_retry(play: Play, status: str, body: bytes) -> None:
     error = caller.fails()
     assert isinstance(error, Retry) and error.sent and error.retry_after_seconds is None
     assert caller.observed == [("acme", CallResult.NOT_RUNG)]
+    assert caller.statuses == [int(status[:3])]
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,9 @@ class NotedWatch:
     def leased(self, lease: Lease) -> None:
         self.facts.append(("leased", lease.job.id))
 
+    def first_request(self, lease: Lease, seconds: float) -> None:
+        self.facts.append(("first_request", (lease.job.id, seconds)))
+
     def retrying(self, job: Job, error: CallError, tally: Tally, wait_seconds: float) -> None:
         self.facts.append(("retrying", (type(error), wait_seconds)))
 

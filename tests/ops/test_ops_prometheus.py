@@ -9,13 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ops.reference.metrics import EXAMPLE
+from ops.reference.metrics import EXAMPLE, filled_metrics
 from tests.ops.dashboards import dashboard_queries
 from tests.processes import absent
-from worker.core.records import BrokerFacts, StoreFacts
-from worker.telemetry.metrics import Metrics
-from worker.telemetry.server_state import ServerState
-from worker.telemetry.shared_state import SharedState
 
 OPS = Path(__file__).parents[2] / "ops"
 PROMETHEUS = OPS / "prometheus"
@@ -37,13 +33,8 @@ def promtool() -> str:
 @pytest.fixture(scope="module")
 def exported() -> dict[str, list[dict[str, str]]]:
     """Every sample that a worker exports, by its name, as the labels it comes with."""
-    metrics = Metrics()
-    metrics.initialise(["acme"], [("acme", EXAMPLE)])
-    metrics.loop_failures.labels("relay")
-    metrics.registry.register(SharedState(metrics, list, list, int, lambda: {"calls": 0}))
-    metrics.registry.register(ServerState(lambda: StoreFacts(None, 0.0, 0, 0), BrokerFacts))
     samples: dict[str, list[dict[str, str]]] = {}
-    for family in metrics.registry.collect():
+    for family in filled_metrics().registry.collect():
         for sample in family.samples:
             samples.setdefault(sample.name, []).append(sample.labels)
     return samples

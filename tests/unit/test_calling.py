@@ -24,6 +24,32 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World(monkeypatch, OWNER, account("slow", "1/s"))
 
 
+class TestFirstRequest:
+    """When the first request of a job left is reported once."""
+
+    def test_it_is_reported_with_the_time_since_acceptance(self, world: World) -> None:
+        """The connection counts too, for it stands between the job and its call."""
+        world.provider.connect_seconds = [0.125]
+        world.dial([world.lease()])
+        ((job_id, seconds),) = world.watch.named("first_request")
+        assert job_id == "job-1" and seconds == pytest.approx(0.125, abs=0.01)
+
+    def test_further_requests_of_a_job_are_not_reported(self, world: World) -> None:
+        """Neither those of the same lease nor those of a later one."""
+        world.provider.answers = [Redial("no answer")]
+        world.dial([world.lease()])
+        world.run(60)
+        assert len(world.provider.requests) == 2
+        assert len(world.watch.named("first_request")) == 1
+
+    def test_a_request_that_does_not_leave_is_not_reported(self, world: World) -> None:
+        """The job expired while it connected."""
+        lease = world.lease(expires_at="2027-01-15T08:00:02Z")
+        world.provider.connect_seconds = [2.5]
+        world.dial([lease])
+        assert world.watch.named("first_request") == []
+
+
 class TestSlots:
     """No request leaves outside its slot."""
 

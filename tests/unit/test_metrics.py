@@ -33,6 +33,9 @@ CONTRACT = {
     "jobs_finished_total": {"account", "status"},
     "provider_requests_total": {"account", "result"},
     "provider_request_seconds_count": set(),
+    "first_send_seconds_count": set(),
+    "publish_seconds_count": set(),
+    "provider_throttled_total": {"account"},
     "provider_errors_total": {"account", "code"},
     "provider_oddities_total": {"account", "oddity"},
     "retries_total": {"account", "reason"},
@@ -55,6 +58,7 @@ CONTRACT = {
     "webhook_endpoint_success_ratio": {"account", "endpoint"},
     "webhook_given_up_total": {"account", "endpoint", "reason"},
     "results_unpublished": set(),
+    "dead_letters": set(),
     "calls_in_flight": set(),
     "queue_depth": {"queue"},
     "last_progress_timestamp_seconds": set(),
@@ -74,7 +78,7 @@ class Shared:
     def __init__(self) -> None:
         self.counts: Sequence[AccountCount] | Exception = ()
         self.endpoints: Sequence[EndpointCount] = ()
-        self.unpublished = 0
+        self.unpublished = self.dead = 0
         self.depths: Mapping[str, int] | Exception = {"calls": 0}
         self.now, self.asked = 100.0, 0
 
@@ -106,8 +110,10 @@ def metrics(shared: Shared) -> Metrics:
             shared.read_accounts,
             lambda: shared.endpoints,
             lambda: shared.unpublished,
+            lambda: shared.dead,
             shared.read_depths,
-            lambda: shared.now,
+            ttls={"acme": 50.0, "beta": 600.0},
+            clock=lambda: shared.now,
         )
     )
     return metrics
@@ -202,19 +208,21 @@ def test_shared_state_is_read_at_each_scrape(metrics: Metrics, shared: Shared) -
         count("beta", hold="operator", pending=2),
     ]
     shared.endpoints = [EndpointCount("acme", "orders", pending=4)]
-    shared.unpublished = 7
+    shared.unpublished, shared.dead = 7, 3
     shared.depths = {"calls": 5, "results": 0}
     samples = scrape(metrics)
     assert value(samples, "jobs_waiting", account="acme", reason="held") == 3
     assert value(samples, "jobs_waiting", account="beta", reason="held") == 0
     assert value(samples, "oldest_waiting_seconds", account="acme") == 12.5
     assert value(samples, "oldest_waiting_seconds", account="beta") == 0
+    assert value(samples, "oldest_waiting_ratio", account="acme") == 0.25
     assert value(samples, "account_held", account="acme", reason="NO_POINTS") == 1
     assert value(samples, "account_held", account="acme", reason="INVALID_KEY") == 0
     assert value(samples, "account_held", account="beta", reason="operator") == 1
     assert value(samples, "webhook_pending", account="beta") == 2
     assert value(samples, "webhook_endpoint_pending", account="acme", endpoint="orders") == 4
     assert value(samples, "results_unpublished") == 7
+    assert value(samples, "dead_letters") == 3
     assert value(samples, "queue_depth", queue="calls") == 5
     assert value(samples, "store_up") == value(samples, "broker_up") == 1
 

@@ -41,7 +41,7 @@ class Scene:
 
     def answer(self, times: int = 1, result: CallResult = CallResult.PLACED) -> None:
         for _ in range(times):
-            self.watching.request_done("acme", result, 0.1)
+            self.watching.request_done(self.job(), result, 0.1, None)
 
     @property
     def told(self) -> list[dict[str, Any]]:

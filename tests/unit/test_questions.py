@@ -67,7 +67,7 @@ def scraped(hangs: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> str
         hangs()
         return []
 
-    shared = SharedState(metrics, accounts, list, int, lambda: {"calls": 0})  # type: ignore[arg-type]
+    shared = SharedState(metrics, accounts, list, int, int, lambda: {"calls": 0})  # type: ignore[arg-type]
     metrics.registry.register(shared)
     return generate_latest(metrics.registry).decode()
 

@@ -25,6 +25,7 @@ from worker.delivery.ports import (
     Destination,
     Effect,
     Health,
+    OutgoingEvent,
     Verdict,
 )
 from worker.errors import (
@@ -239,9 +240,9 @@ def test_life_of_a_job_is_observed(metrics: Metrics, watching: Watching) -> None
 def test_requests_and_attempts_are_counted_in_silence(metrics: Metrics, watching: Watching) -> None:
     """Requests, webhook attempts and publications are too many for lines of their own."""
     with capture_logs() as lines:
-        watching.request_done("acme", CallResult.PERHAPS_RUNG, 0.5)
+        watching.request_done(JOB, CallResult.PERHAPS_RUNG, 0.5, None)
         watching.webhook_attempted("acme", Attempt(AttemptResult.DELIVERED, 0.25))
-        watching.results_published(3)
+        watching.results_published([OutgoingEvent("call.placed", "{}")] * 3)
         watching.progress()
     assert lines == []
     assert count(metrics, "provider_requests_total", account="acme", result="perhaps_rung") == 1
@@ -250,6 +251,42 @@ def test_requests_and_attempts_are_counted_in_silence(metrics: Metrics, watching
     assert count(metrics, "webhook_attempt_seconds_sum") == 0.25
     assert count(metrics, "results_published_total") == 3
     assert (count(metrics, "last_progress_timestamp_seconds") or 0) > 1_700_000_000
+
+
+@pytest.mark.parametrize("status", [None, 200, 503, 429])
+def test_answers_429_are_counted(metrics: Metrics, watching: Watching, status: int | None) -> None:
+    """Only that status says that the provider was asked too often."""
+    watching.request_done(JOB, CallResult.NOT_RUNG, 0.5, status)
+    assert count(metrics, "provider_throttled_total", account="acme") == (status == 429)
+
+
+@pytest.mark.parametrize("waited_for", [None, *Reason])
+def test_first_request_counts_where_no_limit_of_the_account_held_the_job_back(
+    metrics: Metrics, watching: Watching, waited_for: Reason | None
+) -> None:
+    """A wait for the account's rate is what the account asked for, and no failure of the workers."""
+    watching.first_request(lease(waited_for), 7.5)
+    counts = waited_for in (None, "no_places", "paused")
+    assert count(metrics, "first_send_seconds_count") == counts
+    assert count(metrics, "first_send_seconds_bucket", le="5.0") == 0
+    assert count(metrics, "first_send_seconds_bucket", le="10.0") == counts
+
+
+def test_time_from_a_jobs_end_to_its_events_confirmation_is_observed(
+    metrics: Metrics, watching: Watching
+) -> None:
+    """It is read from the event; those of webhooks, which end no job, are left out."""
+    at = '{"id":"evt_1","type":"call.placed","timestamp":"1970-01-01T00:00:25.250Z","data":{}}'
+    watching.results_published([OutgoingEvent("call.placed", at), OutgoingEvent("endpoint.failing", at)])
+    assert count(metrics, "publish_seconds_count") == 1
+    assert count(metrics, "publish_seconds_sum") == 6.25
+
+
+@pytest.mark.parametrize("name", ["first_send_seconds", "publish_seconds"])
+def test_bounds_of_the_objectives_are_buckets(metrics: Metrics, name: str) -> None:
+    """The share within 5 s or 10 s is exact, and not interpolated."""
+    for bound in ("5.0", "10.0"):
+        assert count(metrics, f"{name}_bucket", le=bound) == 0
 
 
 def delivered(delivery: Delivery = DELIVERY) -> Conclusion:

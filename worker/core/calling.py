@@ -61,6 +61,8 @@ class Call:
         self._provider, self._settler, self._request_seconds = provider, settler, request_seconds
         self._waits, self._clock, self._wait = waits, settler.clock, wait
         self.connecting = started
+        self._unsent: Lease | None = lease if lease.tally.sent == 0 else None
+        """The lease that the job came with, until its first request leaves."""
         self._last_error: CallError
 
     def run(self) -> None:
@@ -103,7 +105,15 @@ class Call:
         if now > slot.closes or now + self._request_seconds > slot.lease_ends:
             raise SlotLapsed
         self.connecting()
+        self._leaves(now)
         return slot.closes
+
+    def _leaves(self, now: float) -> None:
+        """Report the first request of the job."""
+        came, self._unsent = self._unsent, None
+        if came is not None:
+            seconds = (self._lease.now_us(now) - came.accepted_at_us) / 1_000_000
+            self._settler.watch.first_request(came, max(seconds, 0.0))
 
     def _failure(self, error: CallError) -> tuple[Status, Failure]:
         """Return how the job ends after `error`: unknown if a request may have rung, unless the provider refused it."""

@@ -177,6 +177,9 @@ class Watch(Protocol):
     def leased(self, lease: Lease) -> None:
         """A job may be dialled."""
 
+    def first_request(self, lease: Lease, seconds: float) -> None:
+        """The first request of a job leaves, `seconds` after its acceptance. `lease` is the one that it came with."""
+
     def retrying(self, job: Job, error: CallError, tally: Tally, wait_seconds: float) -> None:
         """An attempt failed; a further one follows after `wait_seconds`."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from worker.delivery.ports import EventSink, Outbox
+from worker.delivery.ports import EventSink, Outbox, OutgoingEvent
 from worker.errors import BrokerUnavailable, StoreUnavailable
 from worker.failpoints import hit
 
@@ -24,9 +24,10 @@ class Relay:
         self,
         outbox: Outbox,
         publisher: EventSink,
-        relayed: Callable[[int], None],
+        relayed: Callable[[Sequence[OutgoingEvent]], None],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """`relayed` is called with the events that the broker has confirmed."""
         self._outbox, self._publisher, self._relayed, self._sleep = outbox, publisher, relayed, sleep
 
     def turn(self) -> float:
@@ -60,6 +61,6 @@ class Relay:
         for shard, batch in batches.items():
             self._outbox.published(shard, len(batch))
         hit("confirm.after")
-        self._relayed(len(events))
+        self._relayed(events)
         hit("relay.after")
         return True

@@ -104,7 +104,7 @@ class Answer:
         self._stream = _Stream(self._incoming)
         self._interim_answers, self._blank_lines, self._received = 0, False, bytearray()
         self.status, self.headers, self.closes = self._head()
-        exchange.phase = Phase.STATUS_READ
+        exchange.phase, exchange.status = Phase.STATUS_READ, self.status
 
     def body(self, most_bytes: int) -> bytes:
         """Read the whole body, as it was sent.

@@ -54,6 +54,7 @@ class Exchange:
     `opened` is the moment from which `answer_seconds` count, `released` the moment when the gate opened, `closes` the
     latest moment for the first byte as the gate gave it, and `ends` the deadline of the current stage, connecting or
     answering; all on the monotonic clock.
+    `status` is that of the answer, once its head has been read.
     `refusal` is the error because of which nothing may be written: what the gate raised, or SlotLapsed. `oddities` are
     those of the answer.
     """
@@ -71,6 +72,7 @@ class Exchange:
     closes: float = math.inf
     ends: float = 0.0
     room_bytes: int = MAX_ANSWER_BYTES
+    status: int | None = None
     oddities: set[Oddity] = field(default_factory=set)
 
     def __post_init__(self) -> None:

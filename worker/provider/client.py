@@ -46,12 +46,12 @@ _RESULTS: dict[type[CallError], CallResult] = {
 
 
 class Observe(Protocol):
-    """Is called once for each such request with the job's account, the result and the time it took.
+    """Is called once for each such request with its job, the result and the time it took.
 
-    `seconds` counts from the opening of the gate. Must not raise.
+    `seconds` counts from the opening of the gate. `status` is the answer's, None without one. Must not raise.
     """
 
-    def __call__(self, account: str, result: CallResult, seconds: float) -> None: ...
+    def __call__(self, job: Job, result: CallResult, seconds: float, status: int | None) -> None: ...
 
 
 class Remark(Protocol):
@@ -107,10 +107,10 @@ class ProxStop:
             ref = self._place(job, api_key, exchange)
         except CallError as error:
             if exchange.sent or isinstance(error, Misconfigured):
-                self._observe(job.account, _RESULTS[type(error)], exchange.seconds)
+                self._observe(job, _RESULTS[type(error)], exchange.seconds, exchange.status)
             raise
         else:
-            self._observe(job.account, CallResult.PLACED, exchange.seconds)
+            self._observe(job, CallResult.PLACED, exchange.seconds, exchange.status)
             return ref
         finally:
             if exchange.oddities:

@@ -66,6 +66,12 @@ class Census:
                 pipeline.llen(keys.prefix(shard) + "outbox")
             return sum(count or 0 for count in _answers(pipeline))
 
+    def dead_letters(self) -> int:
+        """Return how many messages are on the list of dead letters. Raises StoreUnavailable."""
+        with store_errors(), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.llen(keys.DEAD)
+            return _answers(pipeline)[0] or 0
+
     def _clocks(self) -> tuple[int, int]:
         """Return Redis' clock and the store's own, in microseconds."""
         with self._client.pipeline(transaction=False) as pipeline:

@@ -45,6 +45,8 @@ EXCHANGE_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 60)
 """Buckets for one HTTP exchange. The provider usually takes a second; its time limit is 15 s unless set otherwise."""
 WAIT_SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 """Buckets for a job's wait or whole life, up to an hour. A job expires after 600 s by default."""
+OBJECTIVE_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
+"""Buckets of the times that objectives are about: 5 s and 10 s are bounds, so that the share within them is exact."""
 DELIVERY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60, 600, 3600, 21600, 86400, 270000)
 """Buckets from an event to a 2xx answer, which may come at once or to the last attempt, after 75 h."""
 
@@ -125,6 +127,11 @@ class Metrics:
         self.job_wait_seconds = self._histograms(
             "job_wait_seconds", "One wait in an account's lane, by reason.", WAIT_SECONDS, "reason"
         )
+        self.first_send_seconds = self._histogram(
+            "first_send_seconds",
+            "From a job's acceptance to its first request, of jobs that no limit of their account held back.",
+            OBJECTIVE_SECONDS,
+        )
         self.leases_lost = self._counters(
             "leases_lost", "Jobs whose lease another worker took over before this one was done.", "account"
         )
@@ -135,6 +142,9 @@ class Metrics:
         )
         self.provider_request_seconds = self._histogram(
             "provider_request_seconds", "One request to the provider, until its answer.", EXCHANGE_SECONDS
+        )
+        self.provider_throttled = self._counters(
+            "provider_throttled", "Answers of the provider with HTTP status 429.", "account"
         )
         self.provider_errors = self._counters(
             "provider_errors",
@@ -170,6 +180,11 @@ class Metrics:
         self.results_published = self._counter(
             "results_published", "Events that the broker confirmed, repeats included."
         )
+        self.publish_seconds = self._histogram(
+            "publish_seconds",
+            "From a job's end to the broker's confirmation of its event; again for an event that is repeated.",
+            OBJECTIVE_SECONDS,
+        )
         self.webhook_attempts = self._counters(
             "webhook_attempts", "Webhook requests, by how they ended.", "account", "result"
         )
@@ -203,7 +218,13 @@ class Metrics:
             for result in AttemptResult:
                 self.webhook_endpoint_attempts.labels(*labels, result)
         for name in self.account_labels():
-            for counter in (self.duplicates, self.conflicts, self.leases_lost, self.job_seconds):
+            for counter in (
+                self.duplicates,
+                self.conflicts,
+                self.leases_lost,
+                self.provider_throttled,
+                self.job_seconds,
+            ):
                 counter.labels(name)
             for metric, values in self._closed_labels():
                 for value in values:

@@ -14,6 +14,10 @@ SharedMetric = CounterMetricFamily | GaugeMetricFamily
 SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
     "jobs_waiting": ("Shared: jobs that wait in a lane, by reason.", ("account", "reason")),
     "oldest_waiting_seconds": ("Shared: how long the oldest waiting job has waited.", ("account",)),
+    "oldest_waiting_ratio": (
+        "Shared: how long the oldest waiting job has waited, as a share of the account's `ttl`.",
+        ("account",),
+    ),
     "account_held": ("Shared: 1 while the account is held for this reason.", ("account", "reason")),
     "webhook_pending": ("Shared: webhook deliveries that wait or are in flight.", ("account",)),
     "webhook_endpoint_pending": (
@@ -41,6 +45,7 @@ SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
         ("account", "endpoint", "reason"),
     ),
     "results_unpublished": ("Shared: events that the results queue has not confirmed yet.", ()),
+    "dead_letters": ("Shared: messages on the list of dead letters.", ()),
     "queue_depth": ("Shared: messages in a queue of the broker that no worker has taken yet.", ("queue",)),
     "store_up": ("1 if Redis answered this scrape.", ()),
     "store_writable": ("1 if Redis took this worker's last write, which a full Redis refuses.", ()),

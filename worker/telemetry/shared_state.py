@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from types import MappingProxyType
 from typing import TypeVar
 
 import structlog
@@ -28,7 +29,8 @@ log = structlog.get_logger(__name__)
 class SharedState:
     """A Prometheus collector. Register it in the registry of `metrics`.
 
-    `unpublished` returns the number of events that the results queue has not confirmed, `depths` the messages by queue.
+    `unpublished` returns the number of events that the results queue has not confirmed, `dead` that of the dead
+    letters, `depths` the messages by queue. `ttls` has the `ttl` of each account in seconds.
     `depths` may raise BrokerUnavailable, the others StoreUnavailable. The series that depend on it are then missing
     from the scrape, and `callworker_store_up` or `callworker_broker_up` is 0. Answers and failures are kept for a
     second, however many scrapes there are. A scrape waits for both together for at most 1.5 s; a reader that takes
@@ -41,11 +43,14 @@ class SharedState:
         accounts: Callable[[], Sequence[AccountCount]],
         endpoints: Callable[[], Sequence[EndpointCount]],
         unpublished: Callable[[], int],
+        dead: Callable[[], int],
         depths: Callable[[], Mapping[str, int]],
+        *,
+        ttls: Mapping[str, float] = MappingProxyType({}),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._metrics = metrics
-        stored = _reading("store", lambda: (accounts(), endpoints(), unpublished()))
+        self._metrics, self._ttls = metrics, ttls
+        stored = _reading("store", lambda: (accounts(), endpoints(), unpublished(), dead()))
         self._store = Question(stored, KEPT_SECONDS, clock)
         self._broker = Question(_reading("broker", depths), KEPT_SECONDS, clock)
 
@@ -65,11 +70,12 @@ class SharedState:
             yield filled("queue_depth", [((queue,), float(depth)) for queue, depth in depths.items()])
 
     def _of_store(
-        self, counts: Sequence[AccountCount], endpoints: Sequence[EndpointCount], unpublished: int
+        self, counts: Sequence[AccountCount], endpoints: Sequence[EndpointCount], unpublished: int, dead: int
     ) -> Iterator[Metric]:
         yield from self._of_accounts(counts)
         yield from of_endpoints(self._metrics, endpoints)
         yield filled("results_unpublished", [((), float(unpublished))])
+        yield filled("dead_letters", [((), float(dead))])
 
     def _of_accounts(self, counts: Sequence[AccountCount]) -> Iterator[Metric]:
         """Fill the gauges of accounts. Those that share a label are added up; the oldest of their jobs counts."""
@@ -84,6 +90,10 @@ class SharedState:
         for one in counts:
             oldest[self._label(one.name)] = max(one.oldest_seconds, oldest[self._label(one.name)])
         yield filled("oldest_waiting_seconds", (((name,), seconds) for name, seconds in oldest.items()))
+        shares = {
+            one.name: one.oldest_seconds / self._ttls[one.name] for one in counts if one.name in self._ttls
+        }
+        yield filled("oldest_waiting_ratio", (((name,), share) for name, share in shares.items()))
         held = {
             (self._label(one.name), self._hold_reason(one.hold)) for one in counts if one.hold is not None
         }

@@ -7,7 +7,8 @@ between are logged at DEBUG, because a busy worker takes a thousand of them per 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from http import HTTPStatus
 
 import structlog
 
@@ -15,7 +16,7 @@ from worker.core.events import Event, Status
 from worker.core.jobs import Job
 from worker.core.records import Known, Lease, Reason, Source, Standing
 from worker.core.retry import Tally
-from worker.delivery.ports import Attempt, Conclusion, Effect, Verdict
+from worker.delivery.ports import Attempt, Conclusion, Effect, OutgoingEvent, Verdict
 from worker.errors import CallError, Misconfigured, Refused
 from worker.http.oddities import Oddity
 from worker.provider.client import CallResult
@@ -24,6 +25,8 @@ from worker.telemetry.metrics import Metrics
 from worker.telemetry.provider_outages import ProviderOutages
 from worker.telemetry.troubles import Troubles
 
+_OF_WORKERS = ("no_places", "paused")
+"""Why a job waits that no limit of its account holds back."""
 _ANSWERS = (CallResult.PLACED, CallResult.REFUSED, CallResult.ACCOUNT)
 
 
@@ -83,6 +86,11 @@ class Watching:
             waited_for=lease.waited_for,
             waited_seconds=round(lease.waited_seconds, 3),
         )
+
+    def first_request(self, lease: Lease, seconds: float) -> None:
+        """Observe the time to the first request of a job that no limit of its account made wait."""
+        if lease.waited_for is None or lease.waited_for in _OF_WORKERS:
+            self._metrics.first_send_seconds.observe(seconds)
 
     def retrying(self, job: Job, error: CallError, tally: Tally, wait_seconds: float) -> None:
         reason = RetryReason.of(error)
@@ -144,12 +152,15 @@ class Watching:
             **fields,
         )
 
-    def request_done(self, account: str, result: CallResult, seconds: float) -> None:
+    def request_done(self, job: Job, result: CallResult, seconds: float, status: int | None) -> None:
         """Count a request to the provider that has ended. `seconds` is its time without the wait for its slot."""
-        self._metrics.provider_requests.labels(self._metrics.account(account), result).inc()
+        label = self._metrics.account(job.account)
+        self._metrics.provider_requests.labels(label, result).inc()
         self._metrics.provider_request_seconds.observe(seconds)
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            self._metrics.provider_throttled.labels(label).inc()
         if result in _ANSWERS:
-            self._provider.answered(account)
+            self._provider.answered(job.account)
 
     def answered_oddly(self, job: Job, oddities: Collection[Oddity]) -> None:
         """Report an answer of the provider that was unusual but understood. An unusual ref is a warning."""
@@ -176,9 +187,16 @@ class Watching:
             seconds = self._unix_clock() - delivery.finished_at_us / 1_000_000
             self._metrics.webhook_delivery_seconds.labels(*labels).observe(max(seconds, 0.0))
 
-    def results_published(self, count: int) -> None:
-        """Count events that the broker has confirmed."""
-        self._metrics.results_published.inc(count)
+    def results_published(self, events: Sequence[OutgoingEvent]) -> None:
+        """Count events that the broker has just confirmed, and for those of jobs observe the time since the end.
+
+        That time is right if `unix_clock` is Redis' clock.
+        """
+        self._metrics.results_published.inc(len(events))
+        now = self._unix_clock()
+        for event in events:
+            if (ended_at := event.ended_at) is not None:
+                self._metrics.publish_seconds.observe(max(now - ended_at, 0.0))
 
     def backlog_full(self, unpublished: int) -> None:
         """Report that more events wait for the results queue than allowed, so nothing is dialled."""

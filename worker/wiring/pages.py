@@ -101,6 +101,16 @@ class Pages:
         accounts = partial(census.accounts, list(self._accounts))
         known = [Destination(name, key) for name, hook in self._accounts.endpoints() for key in hook.keys]
         endpoints = partial(census.endpoints, known)
-        metrics.registry.register(SharedState(metrics, accounts, endpoints, census.unpublished, depths.read))
+        metrics.registry.register(
+            SharedState(
+                metrics,
+                accounts,
+                endpoints,
+                census.unpublished,
+                census.dead_letters,
+                depths.read,
+                ttls={name: account.ttl for name, account in self._accounts.items()},
+            )
+        )
         told = self.broker_health.latest if self.broker_health else BrokerFacts
         metrics.registry.register(ServerState(self.store_health.latest, told, pauses))

@@ -13,6 +13,7 @@ from worker.core.accounts import Accounts
 from worker.core.ports import Provider
 from worker.core.settling import Settler
 from worker.core.verify import Calls, Overdue, Reception
+from worker.delivery.ports import OutgoingEvent
 from worker.delivery.relay import Relay
 from worker.delivery.results import ResultsQueue
 from worker.engine.backlog import Backlog
@@ -230,8 +231,8 @@ class Wiring:
         results = ResultsQueue(broker_url(self._settings), self._settings.amqp_queue_type)
         return Relay(RedisOutbox(self.scripts), results, self._published)
 
-    def _published(self, count: int) -> None:
-        self.watching.results_published(count)
+    def _published(self, events: Sequence[OutgoingEvent]) -> None:
+        self.watching.results_published(events)
         self.backlog.confirmed()
 
     @cached_property

@@ -10,6 +10,7 @@ from urllib.request import ProxyHandler, build_opener
 
 from worker.cli.doctor.finding import Finding
 from worker.core.accounts import Account, Accounts
+from worker.core.jobs import Job
 from worker.errors import AccountProblem, CallError, ConfigurationError, Misconfigured
 from worker.provider import CallResult as ProviderResult
 from worker.provider import Codes, Connections, ProxStop
@@ -49,7 +50,7 @@ def _client(settings: Settings) -> ProxStop:
     )
 
 
-def _unobserved(account: str, result: ProviderResult, seconds: float) -> None:
+def _unobserved(job: Job, result: ProviderResult, seconds: float, status: int | None) -> None:
     """Ignore a balance enquiry: it is not a call."""
 
 
