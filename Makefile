@@ -26,10 +26,10 @@ LOCK = $(BIN)/uv pip compile $(QUIET) --no-config --default-index https://pypi.o
 	--universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test deep faults storm bench check docs reference lock ci clean
+.PHONY: help demo test deep faults storm bench check docs reference dashboards lock ci clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED) ## show real jobs travel the whole path on this machine, in under a minute
 	$(Q)$(BIN)/callworker demo
@@ -62,6 +62,9 @@ docs: $(INSTALLED) ## build the documentation as a site in build/docs; a broken 
 reference: $(INSTALLED) ## write what docs/reference has from the code: settings, commands, metrics, accounts, errors, JSON Schemas
 	$(Q)$(BIN)/python -m ops.schemas docs/reference
 	$(Q)$(BIN)/python -m ops.reference docs/reference
+
+dashboards: $(INSTALLED) ## write the Grafana dashboards to ops/grafana/dashboards from ops/dashboards
+	$(Q)$(BIN)/python -m ops.dashboards ops/grafana/dashboards
 
 lock: $(INSTALLED) ## write new lock files from pyproject.toml, keeping versions that still fit
 	$(Q)$(LOCK) --output-file requirements.lock pyproject.toml

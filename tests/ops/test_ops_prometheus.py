@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ops.reference.metrics import EXAMPLE, filled_metrics
-from tests.ops.dashboards import dashboard_queries
+from tests.ops.dashboard_files import dashboard_queries
 from tests.processes import absent
 
 OPS = Path(__file__).parents[2] / "ops"
