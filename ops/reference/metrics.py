@@ -60,7 +60,15 @@ def filled_metrics() -> Metrics:
     metrics.wrong_keys.labels("calls")
     metrics.loop_failures.labels("relay")
     metrics.registry.register(
-        SharedState(metrics, lambda: [WAITING], list, int, int, lambda: {"calls": 0}, ttls={"acme": 600.0})
+        SharedState(
+            metrics,
+            lambda: [WAITING],
+            list,
+            int,
+            int,
+            lambda: {"calls": 0, "results": 0},
+            ttls={"acme": 600.0},
+        )
     )
     metrics.registry.register(ServerState(lambda: StoreFacts(None, 0.0, 0, 0), BrokerFacts))
     return metrics
