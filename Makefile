@@ -1,6 +1,6 @@
 # PYTHON picks the interpreter that .venv is made from, V=1 shows every command, TESTS narrows `make test`, JOBS is how
 # many tests run side by side, DEPTH is how many times as long `make deep` looks, TRIALS and CELLS (a pattern, as 'net.*')
-# narrow `make faults`, BENCH is what `make bench` measures (`BENCH=--help` lists it).
+# narrow `make faults`, PAGES (a pattern) narrows `make pages`, BENCH is what `make bench` measures (`BENCH=--help` lists it).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,6 +9,7 @@ JOBS ?= 4
 TRIALS ?= 200
 DEPTH ?= 100
 CELLS ?= *
+PAGES ?= *
 BENCH ?= table
 V ?=
 
@@ -26,7 +27,7 @@ LOCK = $(BIN)/uv pip compile $(QUIET) --no-config --default-index https://pypi.o
 	--universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test deep faults storm bench check docs reference dashboards lock ci clean
+.PHONY: help demo test deep faults storm pages bench check docs reference dashboards lock ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +48,9 @@ faults: $(INSTALLED) ## put every fault in, TRIALS times each, and keep the tabl
 
 storm: $(INSTALLED) ## 20,000 jobs while workers and servers are killed at random, on both brokers, and keep the table in ops/storm.md; a quarter of an hour
 	$(Q)$(BIN)/python -m tests.faults.storm --write ops/storm.md
+
+pages: $(INSTALLED) ## put every fault in under Prometheus and Alertmanager, and keep which alerts it pages in ops/pages.md; under an hour
+	$(Q)$(BIN)/python -m ops.pages --only '$(PAGES)' --write ops/pages.md
 
 bench: $(INSTALLED) ## measure callworker beside other queues on this machine; takes the better part of an hour
 	$(Q)$(BIN)/python -m ops.bench $(BENCH)
