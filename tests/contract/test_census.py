@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
+
 import pytest
 import redis
 
 from tests.doubles import decisions
+from tests.doubles.clocks import StoredClock
 from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application, placed
 from worker.core.accounts import Account
 from worker.core.endpoints import Endpoint
-from worker.core.records import AccountCount, Lease, Reason
+from worker.core.records import REASONS, AccountCount, Lease, Reason
 from worker.core.retry import Tally
 from worker.core.shards import shard_of
-from worker.state import keys
+from worker.state import holds, keys
 from worker.state.census import Census
 from worker.state.ledger import RedisLedger
 
@@ -24,8 +28,11 @@ def ledger(client: redis.Redis) -> RedisLedger:
 
 
 def count(client: redis.Redis, name: str = "acme") -> AccountCount:
-    (found,) = Census(client).accounts([name])
-    return found
+    return counts(client, name).get(name, AccountCount(name))
+
+
+def counts(client: redis.Redis, *names: str) -> dict[str, AccountCount]:
+    return {one.name: one for one in Census(client).accounts(names)}
 
 
 def admit(ledger: RedisLedger, owner: Account, number: int, prefix: str = "job") -> list[Lease]:
@@ -34,7 +41,7 @@ def admit(ledger: RedisLedger, owner: Account, number: int, prefix: str = "job")
 
 
 def waiting(**reasons: int) -> dict[Reason, int]:
-    return dict.fromkeys(Reason, 0) | {Reason(name): number for name, number in reasons.items()}
+    return dict.fromkeys(REASONS, 0) | {Reason(name): number for name, number in reasons.items()}
 
 
 @pytest.mark.parametrize(("letters", "told"), [(["1", "2"], 2), ([], 0)])
@@ -51,9 +58,13 @@ def test_key_of_another_type_holds_no_dead_letters(client: redis.Redis) -> None:
     assert Census(client).dead_letters() == 0
 
 
-def test_an_account_without_jobs_has_nothing(client: redis.Redis) -> None:
-    """An account that never had a job counts zero everywhere."""
-    assert count(client) == AccountCount("acme", waiting(), 0.0, 0, None, 0)
+def test_an_account_without_anything_is_left_out(client: redis.Redis, ledger: RedisLedger) -> None:
+    """An account that never had a job is not returned, nor one whose jobs have all ended."""
+    owner = account("globex")
+    (lease,) = admit(ledger, owner, 1)
+    assert counts(client, "acme", "globex") == {"globex": AccountCount("globex", in_flight=1)}
+    decisions.settle(ledger, lease, owner, Tally(sent=1), placed(lease))
+    assert counts(client, "acme", "globex") == {}
     assert Census(client).accounts([]) == []
 
 
@@ -77,9 +88,9 @@ def test_the_oldest_has_an_age_though_the_clock_was_set_back(
 
 
 def test_jobs_without_a_place_are_counted(client: redis.Redis, ledger: RedisLedger) -> None:
-    """Jobs beyond the limit of calls in flight are counted as waiting for capacity."""
+    """Jobs beyond the account's limit of calls in flight are counted as such."""
     admit(ledger, account("acme", "100/s", burst=9, concurrency=2), 5)
-    assert count(client).waiting == waiting(capacity=3)
+    assert count(client).waiting == waiting(concurrency=3) and count(client).eligible == 0
 
 
 def test_jobs_in_backoff_are_counted_apart(client: redis.Redis, ledger: RedisLedger) -> None:
@@ -99,15 +110,20 @@ def test_a_held_account_is_said_with_its_reason(client: redis.Redis, ledger: Red
 
 
 def test_accounts_are_counted_apart(client: redis.Redis, ledger: RedisLedger) -> None:
-    """Each name gets its own count, in the order asked for."""
+    """Each name gets its own count."""
     admit(ledger, account("acme", "1/h"), 3, "a")
     admit(ledger, account("globex", "1/h"), 2, "g")
-    found = Census(client).accounts(["globex", "nobody", "acme"])
-    assert [(one.name, one.waiting[Reason.RATE_LIMIT]) for one in found] == [
-        ("globex", 1),
-        ("nobody", 0),
-        ("acme", 2),
-    ]
+    found = counts(client, "globex", "nobody", "acme")
+    assert {name: one.waiting[Reason.RATE_LIMIT] for name, one in found.items()} == {"globex": 1, "acme": 2}
+
+
+def test_more_accounts_of_a_shard_than_one_call_takes_are_counted(
+    client: redis.Redis, ledger: RedisLedger
+) -> None:
+    """An account far down a long list is counted, however many have nothing."""
+    names = [f"account-{n}" for n in range(20_000)]
+    admit(ledger, account(names[-1], "1/h"), 2)
+    assert [one.name for one in Census(client).accounts(names)] == names[-1:]
 
 
 def test_what_is_on_its_way_out_is_counted(client: redis.Redis, ledger: RedisLedger) -> None:
@@ -120,3 +136,66 @@ def test_what_is_on_its_way_out_is_counted(client: redis.Redis, ledger: RedisLed
     assert Census(client).unpublished() == 3
     assert len({shard_of(name) for name in ("acme", "globex", "initech")}) > 1
     assert count(client, "globex").pending == 1
+
+
+class TestReasons:
+    """Why a lane waits, on a clock that the test moves."""
+
+    @pytest.fixture
+    def bench(self, client: redis.Redis, clock: StoredClock) -> Lanes:
+        return Lanes(client, clock, redis_ledger(client, clock))
+
+    def test_a_worker_without_places_is_said_so(self, bench: Lanes) -> None:
+        """The rate would let the jobs go and nobody takes them: at once, and as long as that is so."""
+        bench.wait(3, account("acme", "1/s", concurrency=9))
+        for seconds in (0, 0.5, 5, 600):
+            bench.clock.advance(seconds)
+            found = count(bench.client)
+            assert found.waiting == waiting(no_places=3) and found.eligible == 1
+
+    def test_all_that_limits_let_go_is_eligible(self, bench: Lanes) -> None:
+        """The burst, but no more than the free places in flight, nor than the jobs that are ready."""
+        owner = account("acme", "1/h", burst=5, concurrency=4)
+        bench.wait(2, owner)
+        assert count(bench.client).eligible == 2
+        bench.wait(9, owner, "more")
+        assert count(bench.client).eligible == 4
+        bench.ledger.lease_due(3)
+        assert count(bench.client).eligible == 1
+        holds.hold(bench.client, "acme", "operator")
+        assert count(bench.client).eligible == 0
+
+    @pytest.mark.parametrize(
+        ("reports", "reason"),
+        [
+            ([(0, True)], Reason.PAUSED),
+            ([(0, True), (9, True)], Reason.PAUSED),
+            ([(0, True), (0, False)], Reason.NO_PLACES),
+            ([(0, True), (11, False)], Reason.PAUSED),
+            ([(11, True)], Reason.NO_PLACES),
+            ([], Reason.NO_PLACES),
+        ],
+    )
+    def test_a_pause_of_all_living_workers_is_said_so(
+        self, bench: Lanes, reports: list[tuple[int, bool]], reason: Reason
+    ) -> None:
+        """One that still dials, or was not heard for ten seconds, makes the difference."""
+        bench.wait(1, account("acme"))
+        for n, (seconds_ago, paused) in enumerate(reports):
+            heard_ms = bench.clock.steady_us // 1000 - seconds_ago * 1000
+            bench.client.hset(keys.WORKERS, str(n), json.dumps({"heard_ms": heard_ms, "paused": paused}))
+        bench.client.hset(keys.WORKERS, "odd", "{")
+        bench.client.hset(keys.WORKERS, "odder", "[]")
+        assert count(bench.client).waiting == waiting(**{reason: 1})
+
+
+@dataclass
+class Lanes:
+    client: redis.Redis
+    clock: StoredClock
+    ledger: RedisLedger
+
+    def wait(self, number: int, owner: Account, prefix: str = "job") -> None:
+        self.ledger.admit([application(f"{prefix}-{n}", owner, may_dial=False) for n in range(number)])
+        # Jobs that come together are ready one microsecond after the other.
+        self.clock.advance(0.000_1)

@@ -22,7 +22,7 @@ from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES, queue_of
 from worker.cli import program, waiting
 from worker.core.accounts import Accounts
 from worker.core.jobs import Job
-from worker.core.records import Application, Lease, Parked, Reason, Source
+from worker.core.records import REASONS, Application, Lease, Parked, Reason, Source
 from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue
 from worker.embedded import EmbeddedServer
@@ -116,7 +116,15 @@ def test_waiting_job_tells_its_turn(run: Run, ledger: RedisLedger) -> None:
     assert (told["wait"]["reason"], told["wait"]["ahead"]) == ("rate_limit", 1)
     assert 60 < _seconds_until(told["wait"]["until"]) < 125
     assert [step["step"] for step in told["history"]] == ["waiting"]
-    assert "rate limit, 1 before it" in run("job", "third").stdout
+    told_to_people = run("job", "third").stdout
+    assert "rate limit, until about" in told_to_people and "place     2 in its lane" in told_to_people
+
+
+def test_job_tells_that_it_expires_before_its_turn(run: Run, ledger: RedisLedger) -> None:
+    """With one call a minute and ten minutes to live, the job in place 12 is too late, that in place 2 is not."""
+    admit(ledger, *(f"job-{n}" for n in range(13)))
+    assert [view(run, name)["wait"]["expires_first"] for name in ("job-2", "job-12")] == [False, True]
+    assert "; it expires before its turn" in run("job", "job-12").stdout
 
 
 def test_job_in_backoff_tells_its_next_attempt(run: Run, ledger: RedisLedger) -> None:
@@ -138,13 +146,13 @@ def test_job_of_a_held_account_tells_the_probe(run: Run, ledger: RedisLedger) ->
     assert -60 < _seconds_until(told["wait"]["until"]) < 6
 
 
-def test_job_waits_for_capacity(run: Run, client: redis.Redis, ledger: RedisLedger) -> None:
-    """A job that no thread was free for waits for the limit's slot, told as it is now."""
+def test_job_waits_for_another_call(run: Run, client: redis.Redis, ledger: RedisLedger) -> None:
+    """A job that no place was free for waits for another call by now, and is told what holds it up now."""
     (parked,) = admit(ledger, "busy", may_dial=False)
     assert isinstance(parked, Parked)
     client.hset(f"{keys.prefix_of('acme')}limit:acme", "inflight", 2)
     told = view(run, "busy")
-    assert (told["wait"]["reason"], told["wait"]["until"]) == ("capacity", None)
+    assert (told["wait"]["reason"], told["wait"]["until"]) == ("concurrency", None)
 
 
 def test_ended_job_tells_its_event(run: Run, ledger: RedisLedger) -> None:
@@ -316,7 +324,7 @@ def test_hold_and_resume(run: Run, ledger: RedisLedger) -> None:
     assert (told["reason"], told["until"], told["hold"]) == ("held", None, "operator: invoice open")
     assert run("accounts", "resume", "acme").stdout == "acme is resumed\n"
     assert run("accounts", "resume", "acme").stdout == "acme was not held\n"
-    assert view(run, "waits")["wait"]["reason"] == "rate_limit"
+    assert view(run, "waits")["wait"]["reason"] == "no_places"
 
 
 @pytest.mark.usefixtures("client")
@@ -391,7 +399,7 @@ def test_accounts_show_limits_and_backlog(run: Run, ledger: RedisLedger) -> None
     admit(ledger, "a", "b", "c")
     (told,) = json.loads(run("accounts", "--json").stdout)
     assert (told["account"], told["rate"], told["in_flight"], told["held"]) == ("acme", "1/m", 1, None)
-    assert told["waiting"] == {"rate_limit": 2, "backoff": 0, "capacity": 0, "held": 0}
+    assert told["waiting"] == dict.fromkeys(REASONS, 0) | {"rate_limit": 2}
     assert "2 rate_limit" in run("accounts").stdout
 
 

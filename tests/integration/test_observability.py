@@ -15,6 +15,7 @@ from tests.integration.stack import Stack, Worker, api_key
 from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref, refuses
 from tests.processes import wait_until
 from tests.redis_server import RedisServer
+from worker.core.records import Reason
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 TYPES = {
@@ -178,15 +179,10 @@ def test_requests_are_counted_as_the_provider_saw_them(scene: Scene) -> None:
 
 
 def test_waits_are_told_by_their_reasons(scene: Scene) -> None:
-    """Waits are counted under the contract's four reasons, and the oldest waiting job has a metric."""
+    """Waits are counted under the contract's reasons, and the oldest waiting job has a metric."""
     families = text_string_to_metric_families(scene.worker.get("/metrics")[1])
     (waits,) = [family for family in families if family.name == "callworker_job_wait_seconds"]
-    assert {sample.labels["reason"] for sample in waits.samples} == {
-        "rate_limit",
-        "backoff",
-        "capacity",
-        "held",
-    }
+    assert {sample.labels["reason"] for sample in waits.samples} == set(Reason)
     assert scene.worker.metric("oldest_waiting_seconds", account="slow") > 0
 
 

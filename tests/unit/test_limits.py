@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import depth
-from worker.core.limits import EASES, Pace, grant, parse_rate, possible
+from worker.core.limits import EASES, Pace, grant, open_slots, parse_rate, possible
 
 START_US = 1_800_000_000_000_000
 AHEAD_US = 20_000
@@ -260,3 +260,14 @@ class TestRates:
 def granted(answer: tuple[int, int] | int) -> tuple[int, int]:
     assert not isinstance(answer, int)
     return answer
+
+
+@settings(max_examples=depth.examples(200), deadline=None)
+@given(limit=limits(), behind_us=st.integers(-100_000_000, 100_000_000))
+def test_open_slots_are_those_that_grant_gives_at_once(limit: Limit, behind_us: int) -> None:
+    """Jobs that are ready for long get as many slots at one moment as were counted, wherever the schedule is."""
+    tat, given_now = START_US - behind_us, 0
+    counted = open_slots(tat, START_US, limit.pace)
+    while not isinstance(answer := grant(tat, START_US, 0, 0, limit.pace), int):
+        tat, given_now = answer[1], given_now + 1
+    assert counted == given_now

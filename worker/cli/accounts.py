@@ -37,11 +37,12 @@ def command(ctx: click.Context, as_json: bool) -> None:
     settings = Settings.from_env()
     with places.store(settings) as client:
         accounts = places.accounts(settings)
-        counts = Census(client).accounts(list(accounts))
+        counts = {count.name: count for count in Census(client).accounts(list(accounts))}
+    found = [(accounts[name], counts.get(name, AccountCount(name))) for name in accounts]
     if as_json:
-        print_json([_document(accounts[count.name], count) for count in counts])
+        print_json([_document(account, count) for account, count in found])
     else:
-        console().print(table(COLUMNS, (_row(accounts[count.name], count) for count in counts)))
+        console().print(table(COLUMNS, (_row(account, count) for account, count in found)))
 
 
 @command.command("hold", epilog=example("callworker accounts hold acme --reason 'invoice open'"))
@@ -109,6 +110,7 @@ def _document(account: Account, count: AccountCount) -> dict[str, Any]:
         "waiting": {reason.value: number for reason, number in count.waiting.items()},
         "oldest_waiting_seconds": round(count.oldest_seconds, 3),
         "in_flight": count.in_flight,
+        "eligible": count.eligible,
         "held": count.hold,
         "webhooks_pending": count.pending,
     }

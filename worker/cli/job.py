@@ -16,6 +16,13 @@ from worker.settings import Settings
 from worker.state.job_webhooks import JobWebhook
 from worker.state.views import JobView, JobViews, Wait
 
+WITHOUT_MOMENT = {
+    Reason.CONCURRENCY: "the end of another call of the account, which has as many in flight as it may",
+    Reason.NO_PLACES: "a free place at a worker: all are taken, or no worker runs",
+    Reason.PAUSED: "the workers, which dial nothing at the moment: `callworker doctor` says why",
+}
+"""The words for the reasons of which nobody knows when they end."""
+
 
 @click.command(epilog=example("callworker job order-4711"))
 @click.argument("job_id", metavar="ID")
@@ -66,6 +73,7 @@ def _facts(view: JobView) -> dict[str, str]:
         "conflicts": _conflicts(view),
         **_outcome(view),
         "waits for": describe_wait(view.wait) if view.wait else "",
+        "place": f"{view.wait.ahead + 1} in its lane" if view.wait else "",
     }
 
 
@@ -85,20 +93,24 @@ def _outcome(view: JobView) -> dict[str, str]:
 
 
 def describe_wait(wait: Wait) -> str:
-    """Describe a wait for a person: the reason, and until when."""
+    """Describe a wait for a person: the reason, until when, and whether that is too late."""
+    late = "; it expires before its turn" if wait.expires_first else ""
+    return f"{_reason(wait)}{late}"
+
+
+def _reason(wait: Wait) -> str:
     until = _moment(wait.until_us)
-    ahead = f", {wait.ahead} before it" if wait.ahead else ""
+    if wait.reason in WITHOUT_MOMENT:
+        return WITHOUT_MOMENT[wait.reason]
     match wait.reason:
         case Reason.RATE_LIMIT:
-            return f"the account's rate limit{ahead}, until about {until}"
+            return f"the account's rate limit, until about {until}"
         case Reason.BACKOFF:
-            return f"its next attempt, until {until}{ahead}"
-        case Reason.CAPACITY:
-            return f"the end of another call of the account, whose concurrency is used up{ahead}"
+            return f"its next attempt, until {until}"
         case Reason.HELD if until:
-            return f"its account, held ({wait.hold}); one job tries again {until}{ahead}"
+            return f"its account, held ({wait.hold}); one job tries again {until}"
         case _:
-            return f"its account, held ({wait.hold}), until `callworker accounts resume`{ahead}"
+            return f"its account, held ({wait.hold}), until `callworker accounts resume`"
 
 
 def _moment(unix_us: int | None) -> str:

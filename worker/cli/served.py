@@ -44,4 +44,4 @@ def waiting(settings: Settings, names: Collection[str]) -> Mapping[str, int]:
             counts = Census(client).accounts(list(names))
     except (StoreFault, StoreUnavailable):
         return {}
-    return {count.name: sum(count.waiting.values()) for count in counts}
+    return dict.fromkeys(names, 0) | {count.name: sum(count.waiting.values()) for count in counts}

@@ -113,3 +113,11 @@ def grant(tat_us: int, now_us: int, ready_us: int, ahead_us: int, pace: Pace) ->
     if slot_us > now_us + ahead_us:
         return slot_us
     return slot_us, max(tat_us, slot_us) + pace.interval_us
+
+
+def open_slots(tat_us: int, now_us: int, pace: Pace) -> int:
+    """Count the slots that `grant` would give one after the other at `now_us`, none of them ahead."""
+    if tat_us - pace.tolerance_us > now_us:
+        return 0
+    first_us = max(tat_us, now_us - pace.catch_up_us)
+    return (now_us + pace.tolerance_us - first_us) // pace.interval_us + 1

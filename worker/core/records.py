@@ -16,12 +16,23 @@ from worker.errors import BrokerUnavailable, StoreUnavailable
 
 
 class Reason(StrEnum):
-    """Why a job waits."""
+    """Why a job waits.
+
+    CONCURRENCY: its account has as many calls in flight as it may. NO_PLACES: no worker has a free place, or no worker
+    lives. PAUSED: the workers dial nothing, see `Pause`. CAPACITY is what earlier versions wrote for all three.
+    """
 
     RATE_LIMIT = "rate_limit"
+    CONCURRENCY = "concurrency"
+    NO_PLACES = "no_places"
+    PAUSED = "paused"
     BACKOFF = "backoff"
-    CAPACITY = "capacity"
     HELD = "held"
+    CAPACITY = "capacity"
+
+
+REASONS: tuple[Reason, ...] = tuple(reason for reason in Reason if reason is not Reason.CAPACITY)
+"""The reasons that this version gives."""
 
 
 class Pause(StrEnum):
@@ -215,17 +226,19 @@ class EndpointCount:
 
 @dataclass(frozen=True, slots=True)
 class AccountCount:
-    """Counts of one account: jobs `waiting` by reason, age of the one that waits longest, calls in flight.
+    """Counts of one account: jobs `waiting` by reason, age of the one that was accepted first, calls in flight.
 
-    `hold` is why the account is held, or None. `pending` is the number of webhook deliveries that wait.
+    `hold` is why the account is held, or None. `pending` is the number of webhook deliveries that wait. `eligible` of
+    the waiting jobs would go now if a worker had places for them; what a limit or a hold keeps back is not counted.
     """
 
     name: str
-    waiting: dict[Reason, int]
-    oldest_seconds: float
-    in_flight: int
-    hold: str | None
-    pending: int
+    waiting: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+    oldest_seconds: float = 0.0
+    in_flight: int = 0
+    hold: str | None = None
+    pending: int = 0
+    eligible: int = 0
 
 
 @dataclass(frozen=True, slots=True)

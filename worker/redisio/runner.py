@@ -56,17 +56,15 @@ class Scripts:
         StoreUnavailable or WrongKey; then any of the scripts may have run.
         """
         with store_errors():
-            commands = [self._command(call) for call in calls]
-            replies = self._send(commands)
-            unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-            if unknown:
-                for n, reply in zip(unknown, self._send(self._whole(calls, commands, unknown)), strict=True):
-                    replies[n] = reply
-            if any(
-                put_off for _, put_off, *_ in self._all_good(replies, [_first_key(call) for call in calls])
-            ):
+            replies = self._run(calls)
+            if any(put_off for _, put_off, *_ in replies):
                 wait_for_file(self._client)
             return [reply for reply, *_ in replies]
+
+    def read_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """Run scripts that only read, like `run_all`, but without waiting for Redis' file."""
+        with store_errors():
+            return [reply for reply, *_ in self._run(calls)]
 
     def run_commands(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands without a script, like `run_all`, but without waiting for Redis' file.
@@ -75,6 +73,16 @@ class Scripts:
         """
         with store_errors():
             return self._all_good(self._send(commands), [str(words[1]) for words in commands])
+
+    def _run(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """Return what Redis answers to each call, see `telling`. Sends the text of scripts that it does not know."""
+        commands = [self._command(call) for call in calls]
+        replies = self._send(commands)
+        unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if unknown:
+            for n, reply in zip(unknown, self._send(self._whole(calls, commands, unknown)), strict=True):
+                replies[n] = reply
+        return self._all_good(replies, [_first_key(call) for call in calls])
 
     def _all_good(self, replies: list[Any], keys: Sequence[str]) -> list[Any]:
         """Return `replies` if none is an error, else raise the first error.

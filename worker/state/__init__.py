@@ -26,6 +26,8 @@ audit            what operators did by commands
 suspects         messages that may have crashed a worker
 file_ids         the secret from which ids of file lines are made
 census           counts of what waits
+lanes            why the jobs of a lane wait: decided once, for census and views
+pause            whether all workers dial nothing
 views            one job's story
 job_webhooks     what became of its event at each endpoint
 """

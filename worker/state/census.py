@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import redis
 
-from worker.core.limits import Pace
-from worker.core.records import AccountCount, EndpointCount, Reason
+from worker.core.records import REASONS, AccountCount, EndpointCount, Reason
 from worker.core.shards import SHARDS
 from worker.delivery.ports import Destination
-from worker.redisio.runner import store_errors
+from worker.redisio.runner import ScriptCall, store_errors
 from worker.state import keys
+from worker.state.lanes import LIMIT_FIELDS, Lane
+from worker.state.lua import store_scripts
+from worker.state.pause import all_paused
 from worker.state.steady import steady_us
+from worker.state.units import to_seconds
 
 RATIO_MINUTES = 5
 """How many minutes the counts of an endpoint's attempts go back, as in `endpoints.lua`."""
 _MINUTE_US = 60_000_000
 _CHUNK = 500
+_ROW = 6 + len(LIMIT_FIELDS)
 _RECENT = re.compile(r"(\d+):(\d+):(\d+)")
 _LOST = "lost:"
 
@@ -28,21 +32,25 @@ class Census:
     """Reads counts from the store. Thread-safe."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+        self._client, self._scripts = client, store_scripts(client)
 
     def accounts(self, names: Sequence[str]) -> list[AccountCount]:
-        """Count each account, in the order given. Takes three round trips. Raises StoreUnavailable."""
-        with store_errors():
-            now_us, steady = self._clocks()
-            rows = self._rows(names, steady)
-            heads = {name: row[2][0] for name, row in zip(names, rows, strict=True) if row[2]}
-            accepted = self._accepted([(name, job_id) for name, (job_id, _) in heads.items()])
-        # A job is usually in the lane since its acceptance, but Redis' clock may have been set back since.
-        ages = {
-            name: max(now_us - accepted.get(name, now_us), steady - ready, 0)
-            for name, (_, ready) in heads.items()
-        }
-        return [_count(name, row, ages.get(name, 0)) for name, row in zip(names, rows, strict=True)]
+        """Count the accounts among `names` that have anything: waiting jobs, calls, a hold, or pending deliveries.
+
+        Their order is undefined. An account that is not returned has nothing. Takes two round trips. Raises
+        StoreUnavailable.
+        """
+        shards: dict[str, list[str]] = {}
+        for name in names:
+            shards.setdefault(keys.prefix_of(name), []).append(name)
+        calls = [
+            ScriptCall("census", shard, some[start : start + _CHUNK])
+            for shard, some in shards.items()
+            for start in range(0, len(some), _CHUNK)
+        ]
+        found = [reply for reply in self._scripts.read_all(calls) if reply[2]]
+        paused = self._workers_paused(int(found[0][0]) // 1000) if found else False
+        return [_count(row, int(now), int(now_time), paused) for now, now_time, rows in found for row in rows]
 
     def endpoints(self, known: Sequence[Destination]) -> list[EndpointCount]:
         """Count each destination of `known`, and what is pending for others. Raises StoreUnavailable.
@@ -80,18 +88,11 @@ class Census:
             clock, saved = _answers(pipeline)
         return clock[0] * 1_000_000 + clock[1], steady_us(saved, clock)
 
-    def _rows(self, names: Iterable[str], steady: int) -> list[list[Any]]:
-        """Read for each account: jobs waiting, jobs not ready, the lane's head, limit fields, pending deliveries."""
-        with self._client.pipeline(transaction=False) as pipeline:
-            for name in names:
-                prefix = keys.prefix_of(name)
-                pipeline.zcard(f"{prefix}lane:{name}")
-                pipeline.zcount(f"{prefix}lane:{name}", f"({steady}", "+inf")
-                pipeline.zrange(f"{prefix}lane:{name}", 0, 0, withscores=True)
-                pipeline.hmget(f"{prefix}limit:{name}", ["inflight", "hold", "pace"])
-                pipeline.hget(f"{prefix}pending", name)
-            flat = _answers(pipeline)
-        return [flat[n : n + 5] for n in range(0, len(flat), 5)]
+    def _workers_paused(self, now_ms: int) -> bool:
+        with store_errors(), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(keys.WORKERS)
+            (reports,) = _answers(pipeline)
+        return all_paused(reports or {}, now_ms)
 
     def _pending(self) -> dict[Destination, int]:
         with self._client.pipeline(transaction=False) as pipeline:
@@ -114,14 +115,6 @@ class Census:
             flat = _answers(pipeline)
         return list(zip(flat[::2], flat[1::2], strict=True))
 
-    def _accepted(self, heads: Sequence[tuple[str, bytes]]) -> dict[str, int]:
-        """Return when the first job of each lane was accepted (Unix µs)."""
-        with self._client.pipeline(transaction=False) as pipeline:
-            for name, head in heads:
-                pipeline.hget(f"{keys.prefix_of(name)}job:{head.decode()}", "accepted")
-            moments = _answers(pipeline)
-        return {name: int(moment) for (name, _), moment in zip(heads, moments, strict=True) if moment}
-
 
 def _answers(pipeline: Any) -> list[Any]:
     """Return the replies, with None for a key of another type. Raises redis-py's other errors."""
@@ -134,24 +127,27 @@ def _answers(pipeline: Any) -> list[Any]:
     return replies
 
 
-def _count(name: str, row: Sequence[Any], oldest_us: float) -> AccountCount:
-    waiting, not_ready, _, limit, pending = row
-    waiting, not_ready = waiting or 0, not_ready or 0
-    in_flight, hold, pace = limit or [None] * 3
-    full = bool(pace) and int(in_flight or 0) >= Pace.unpacked(pace.decode()).concurrency
-    counts = dict.fromkeys(Reason, 0)
-    if hold:
+def _count(row: Sequence[Any], now_us: int, time_us: int, workers_paused: bool) -> AccountCount:
+    """Count one account, from its row in the reply of the script `census`."""
+    whole: list[Any] = [*row, *[None] * (_ROW - len(row))]
+    name, waiting, not_ready, head, accepted, pending, *fields = whole
+    lane = Lane.read(now_us, int(head or now_us), fields)
+    counts = dict.fromkeys(REASONS, 0)
+    if lane.hold is not None:
         counts[Reason.HELD] = waiting
     else:
         counts[Reason.BACKOFF] = not_ready
-        counts[Reason.CAPACITY if full else Reason.RATE_LIMIT] = waiting - not_ready
+        counts[lane.reason(workers_paused=workers_paused)] += waiting - not_ready
+    # A job is usually in the lane since its acceptance, but Redis' clock may have been set back since.
+    ages_us = (now_us - int(head), time_us - int(accepted or time_us), 0) if head else (0,)
     return AccountCount(
-        name=name,
+        name=name.decode(),
         waiting=counts,
-        oldest_seconds=oldest_us / 1_000_000,
-        in_flight=int(in_flight or 0),
-        hold=hold.decode() if hold else None,
-        pending=int(pending or 0),
+        oldest_seconds=to_seconds(max(ages_us)),
+        in_flight=lane.in_flight,
+        hold=lane.hold,
+        pending=int(pending),
+        eligible=lane.eligible(waiting - not_ready),
     )
 
 

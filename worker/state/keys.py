@@ -13,6 +13,7 @@ SUSPECT = "callworker:suspect:"
 CLOCK = "callworker:clock"
 FILE_IDS = "callworker:file-ids"
 WRITE_CHECK = "callworker:write-check"
+WORKERS = "callworker:workers"
 
 
 def prefix(shard: int) -> str:

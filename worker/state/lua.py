@@ -10,7 +10,7 @@ from worker.redisio.lua import texts
 from worker.redisio.runner import Scripts
 
 _TEXTS = texts("worker.state")
-_ALONE = ("bury", "claim", "drop_letter", "note_act")
+_ALONE = ("bury", "census", "claim", "drop_letter", "note_act")
 """Scripts that use nothing of the prelude `common`."""
 
 _WITH_ENDPOINTS = (

@@ -15,13 +15,14 @@ import redis
 
 from worker.core.events import Status, rfc3339
 from worker.core.jobs import Job, mask
-from worker.core.limits import Pace
 from worker.core.records import Reason
 from worker.core.repeats import OTHER_ACCOUNT
 from worker.redisio.runner import store_errors
 from worker.state import keys
 from worker.state.conflicts import seen_by_job
 from worker.state.job_webhooks import JobWebhook, webhooks_of
+from worker.state.lanes import LIMIT_FIELDS, Lane
+from worker.state.pause import all_paused
 from worker.state.steady import steady_us
 
 _STEP = re.compile(r"([0-9]{13}) (\S+) ?(.*)")
@@ -44,8 +45,10 @@ class Step:
 class Wait:
     """Why a job waits now, since when, and probably until when (Unix microseconds).
 
-    `until_us` is when its slot comes if nothing goes wrong before then. It is None if that depends on an operator or on
-    the end of another call. `ahead` counts the jobs before it in its lane. `hold` is why its account is held, or None.
+    `until_us` is when its slot comes if nothing goes wrong before then. It is None if that depends on an operator, on a
+    worker's places or on the end of another call. `ahead` counts the jobs before it in its lane. `hold` is why its
+    account is held, or None. `expires_first`: its slot comes after its `expires_at`, even if nothing but the rate holds
+    it up.
     """
 
     reason: Reason
@@ -53,12 +56,18 @@ class Wait:
     until_us: int | None
     ahead: int
     hold: str | None
+    expires_first: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the wait as a JSON object; times as RFC 3339."""
-        until = None if self.until_us is None else rfc3339(self.until_us)
-        since = rfc3339(self.since_us)
-        return {"reason": self.reason, "since": since, "until": until, "ahead": self.ahead, "hold": self.hold}
+        return {
+            "reason": self.reason,
+            "since": rfc3339(self.since_us),
+            "until": None if self.until_us is None else rfc3339(self.until_us),
+            "ahead": self.ahead,
+            "hold": self.hold,
+            "expires_first": self.expires_first,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +164,18 @@ class JobViews:
             return [next(filter(None, pipeline.execute()), {})]
 
     def _row(self, job_id: str, account: str) -> list[Any]:
-        """Read the job's record, its account's limits, its rank and score in the lane, both clocks, and a long job."""
+        """Read the job's record, its account's limits, where it is in the lane, both clocks, the workers' reports, and
+        a long job."""
         prefix = keys.prefix_of(account)
         with self._client.pipeline(transaction=True) as pipeline:
             pipeline.hgetall(f"{prefix}job:{job_id}")
-            pipeline.hmget(f"{prefix}limit:{account}", ["pace", "tat", "inflight", "hold", "probe_at"])
+            pipeline.hmget(f"{prefix}limit:{account}", [*LIMIT_FIELDS, "probe_at"])
             pipeline.zrank(f"{prefix}lane:{account}", job_id)
             pipeline.zscore(f"{prefix}lane:{account}", job_id)
+            pipeline.zrange(f"{prefix}lane:{account}", 0, 0, withscores=True)
             pipeline.time()
             pipeline.get(keys.CLOCK)
+            pipeline.hgetall(keys.WORKERS)
             pipeline.get(f"{prefix}payload:{job_id}")
             return pipeline.execute()
 
@@ -185,7 +197,7 @@ def _view(job_id: str, record: Mapping[str, str], row: list[Any]) -> JobView:
         perhaps_rung=int(record.get("perhaps", 0)),
         conflicts=int(record.get("conflicts", 0)),
         conflict_us=_moment(record, "conflict_at"),
-        wait=_wait(record, *row[1:-1]) if record["state"] == "waiting" else None,
+        wait=_wait(record, row[1:-1]) if record["state"] == "waiting" else None,
         event=event,
         history=_history(record.get("history") or _first_wait(record)),
         webhooks=webhooks_of(record),
@@ -212,32 +224,29 @@ def _history(text: str) -> tuple[Step, ...]:
     return tuple(Step(int(step[1]) * 1000, step[2], step[3]) for step in found if step)
 
 
-def _wait(
-    record: Mapping[str, str],
-    limit: list[bytes | None],
-    rank: int | None,
-    score: float | None,
-    clock: tuple[int, int],
-    steady: bytes | None,
-) -> Wait:
+def _wait(record: Mapping[str, str], row: list[Any]) -> Wait:
     """Say why and until when a job waits, from its lane and its account's limits as they are now.
 
     They may have changed since the job was parked.
     """
+    (*fields, probe_at), rank, score, head, clock, steady, reports = row
     now_us, ahead = steady_us(steady, clock), rank or 0
     lag_us = clock[0] * 1_000_000 + clock[1] - now_us
     ready_us = int(score or now_us)
-    packed, tat, in_flight, hold, probe_at = limit
-    pace = Pace.unpacked((packed or b"0 0 0 0 1").decode())
-    slot_us = max(int(tat or 0) - pace.tolerance_us, now_us) + ahead * pace.interval_us
-    reason: Reason = Reason.RATE_LIMIT
-    until_us: int | None = max(ready_us, slot_us)
-    if hold:
-        reason, until_us = Reason.HELD, int(probe_at or 0)
-    elif ready_us > now_us:
+    lane = Lane.read(now_us, int(head[0][1] if head else ready_us), fields)
+    slot_us = max(lane.tat_us - lane.pace.tolerance_us, now_us) + ahead * lane.pace.interval_us
+    turn_us = max(ready_us, slot_us)
+    reason = lane.reason(workers_paused=all_paused(reports, now_us // 1000))
+    if lane.hold is None and ready_us > now_us:
         reason = Reason.BACKOFF
-    elif int(in_flight or 0) >= pace.concurrency:
-        reason, until_us = Reason.CAPACITY, 0
-    why = hold.decode() if hold else None
-    until_us = until_us + lag_us if until_us else None
-    return Wait(reason, int(record.get("since", record["accepted"])), until_us, ahead, why)
+    until_us = turn_us if reason in (Reason.RATE_LIMIT, Reason.BACKOFF) else 0
+    if lane.hold is not None:
+        until_us = int(probe_at or 0)
+    return Wait(
+        reason,
+        since_us=int(record.get("since", record["accepted"])),
+        until_us=until_us + lag_us if until_us else None,
+        ahead=ahead,
+        hold=lane.hold,
+        expires_first=max(turn_us, until_us) + lag_us >= int(record["expires"]),
+    )

@@ -11,7 +11,7 @@ from typing import TypeVar
 import structlog
 from prometheus_client.core import Metric
 
-from worker.core.records import AccountCount, EndpointCount, Reason
+from worker.core.records import REASONS, AccountCount, EndpointCount
 from worker.errors import BrokerUnavailable, StoreUnavailable
 from worker.telemetry.endpoint_state import of_endpoints
 from worker.telemetry.labels import HOLD_REASONS, OPERATOR_HOLD
@@ -79,7 +79,7 @@ class SharedState:
 
     def _of_accounts(self, counts: Sequence[AccountCount]) -> Iterator[Metric]:
         """Fill the gauges of accounts. Those that share a label are added up; the oldest of their jobs counts."""
-        reasons = [(name, str(reason)) for name in self._names() for reason in Reason]
+        reasons = [(name, str(reason)) for name in self._names() for reason in REASONS]
         waiting = (
             ((self._label(one.name), str(reason)), count)
             for one in counts

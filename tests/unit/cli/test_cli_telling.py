@@ -60,10 +60,13 @@ def test_error_text_with_control_signs_is_spelled_out() -> None:
     [
         (
             Wait(Reason.RATE_LIMIT, 1, 1_800_000_000_000_000, 7, None),
-            "rate limit, 7 before it, until about 2027-01-15",
+            "rate limit, until about 2027-01-15",
         ),
         (Wait(Reason.BACKOFF, 1, 1_800_000_000_000_000, 0, None), "its next attempt, until 2027-01-15"),
-        (Wait(Reason.CAPACITY, 1, None, 0, None), "the end of another call"),
+        (Wait(Reason.CONCURRENCY, 1, None, 0, None), "the end of another call"),
+        (Wait(Reason.NO_PLACES, 1, None, 0, None), "a free place at a worker"),
+        (Wait(Reason.PAUSED, 1, None, 0, None), "`callworker doctor` says why"),
+        (Wait(Reason.PAUSED, 1, None, 0, None, True), "; it expires before its turn"),
         (
             Wait(Reason.HELD, 1, 1_800_000_000_000_000, 0, "NO_POINTS"),
             "held (NO_POINTS); one job tries again 2027",
