@@ -27,7 +27,7 @@ LOCK = $(BIN)/uv pip compile $(QUIET) --no-config --default-index https://pypi.o
 	--universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test deep faults storm pages bench check docs reference dashboards lock ci clean
+.PHONY: help demo test deep faults storm pages bench check docs reference dashboards chart lock ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,10 +70,16 @@ reference: $(INSTALLED) ## write what docs/reference has from the code: settings
 dashboards: $(INSTALLED) ## write the Grafana dashboards to ops/grafana/dashboards from ops/dashboards
 	$(Q)$(BIN)/python -m ops.dashboards ops/grafana/dashboards
 
+chart: $(INSTALLED) ## install what checks the Helm chart, and package it in build/chart
+	$(Q)$(PIP_INSTALL) --require-hashes --requirement requirements-chart.lock
+	$(Q)mkdir -p build/chart
+	$(Q)$(BIN)/python -c 'import helm_python; print(helm_python.package("ops/helm/callworker", destination="build/chart"))'
+
 lock: $(INSTALLED) ## write new lock files from pyproject.toml, keeping versions that still fit
 	$(Q)$(LOCK) --output-file requirements.lock pyproject.toml
 	$(Q)$(LOCK) --output-file requirements-dev.lock --constraint requirements.lock --group dev pyproject.toml
 	$(Q)$(LOCK) --output-file requirements-build.lock --constraint requirements-dev.lock --group build
+	$(Q)$(LOCK) --output-file requirements-chart.lock --constraint requirements-dev.lock --group chart
 
 ci: ## run what CI runs
 	$(Q).ci/run

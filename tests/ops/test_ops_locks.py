@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-RUNTIME, BUILD, DEVELOPMENT = "requirements.lock", "requirements-build.lock", "requirements-dev.lock"
+RUNTIME, BUILD, CHART, DEVELOPMENT = (f"requirements{kind}.lock" for kind in ("", "-build", "-chart", "-dev"))
 
 
 def pins(name: str) -> dict[str, str]:
@@ -31,7 +31,7 @@ def project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", [RUNTIME, BUILD, DEVELOPMENT])
+@pytest.mark.parametrize("name", [RUNTIME, BUILD, CHART, DEVELOPMENT])
 def test_lock_pins_every_package_with_hashes_and_names_no_index(name: str) -> None:
     """Each entry is a pin with a hash; nothing points at an index, a folder or an address."""
     assert all("--hash=sha256:" in rest for rest in pins(name).values())
@@ -45,6 +45,7 @@ def test_locks_cover_what_the_project_asks_for(project: dict[str, Any]) -> None:
     runtime, build = names(project["project"]["dependencies"]), names(groups["build"])
     assert runtime <= pins(RUNTIME).keys()
     assert build <= pins(BUILD).keys()
+    assert names(groups["chart"]) <= pins(CHART).keys()
     assert runtime | build | names(groups["dev"]) <= pins(DEVELOPMENT).keys()
 
 
@@ -53,14 +54,21 @@ def test_build_lock_holds_what_builds_the_package(project: dict[str, Any]) -> No
     assert project["dependency-groups"]["build"] == project["build-system"]["requires"]
 
 
-@pytest.mark.parametrize("name", [RUNTIME, BUILD])
+@pytest.mark.parametrize("name", [RUNTIME, BUILD, CHART])
 def test_locks_agree_with_each_other(name: str) -> None:
     """The development lock, with which tests run, has the same versions as the other locks."""
-    development = pins(DEVELOPMENT)
-    differing = [
-        package for package, rest in pins(name).items() if rest.split()[0] != development[package].split()[0]
-    ]
-    assert differing == []
+    versions, development = (
+        {package: rest.split()[0] for package, rest in pins(lock).items()} for lock in (name, DEVELOPMENT)
+    )
+    assert versions.items() & development.items() == {
+        (package, version) for package, version in versions.items() if package in development
+    }
+
+
+@pytest.mark.parametrize("name", [RUNTIME, BUILD])
+def test_development_lock_holds_all_that_runs_or_builds(name: str) -> None:
+    """Tests run with every package that a worker or the image's build stage is given."""
+    assert pins(name).keys() <= pins(DEVELOPMENT).keys()
 
 
 def test_image_is_built_from_files_that_its_context_holds() -> None:
