@@ -181,6 +181,12 @@ class Settings(BaseModel):
         alias="METRICS_PORT",
         description="Port of `/metrics`, `/livez` and `/readyz`. Each worker on a machine needs its own.",
     )
+    metrics_accounts: Annotated[int, _whole(1, 100_000)] = Field(
+        200,
+        alias="METRICS_ACCOUNTS",
+        description="How many accounts have metrics of their own. Those that are used later count together as `other`, "
+        "except that as many again have their names while they are in need.",
+    )
     log_level: LogLevel = Field("INFO", alias="LOG_LEVEL", description="The lowest level that is logged.")
     log_format: LogFormat = Field(
         "json",

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from prometheus_client import generate_latest
+from prometheus_client import Counter, Histogram, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from ops.reference.tables import code, codes, table
 from worker.core.endpoints import Endpoint
-from worker.core.records import AccountCount, BrokerFacts, Reason, StoreFacts
+from worker.core.events import Status
+from worker.core.records import REASONS, AccountCount, BrokerFacts, EndpointCount, Source, StoreFacts
+from worker.delivery.ports import AttemptResult
+from worker.http.oddities import Oddity
+from worker.provider import CallResult
+from worker.telemetry.labels import (
+    DISABLED_REASONS,
+    GIVEN_UP_REASONS,
+    HOLD_REASONS,
+    UNKNOWN_CODE,
+    RetryReason,
+)
 from worker.telemetry.metrics import Metrics
+from worker.telemetry.series import Labelled
 from worker.telemetry.server_state import ServerState
 from worker.telemetry.shared_metrics import SHARED
 from worker.telemetry.shared_state import SharedState
 
 PREFIX = "callworker_"
 EXAMPLE = Endpoint(url="https://hooks.example.com/orders", name="orders", secret_env=("SECRET",))
-WAITING = AccountCount("acme", {Reason.RATE_LIMIT: 1}, 1.0, 0, None, 0)
 OPEN_LABELS = {"account", "endpoint", "key", "loop", "queue", "version"}
 """Labels whose values are not a fixed set: they are described in the page's text."""
 
@@ -54,24 +65,57 @@ def _labels(family: Metric) -> dict[str, list[str]]:
 
 
 def filled_metrics() -> Metrics:
-    """All metrics, each with at least one series: those of account "acme" and of webhook `EXAMPLE`."""
+    """All metrics with all values of their labels: account "acme", and webhook `EXAMPLE`."""
     metrics = Metrics()
     metrics.initialise(["acme"], [("acme", EXAMPLE)])
     metrics.wrong_keys.labels("calls")
     metrics.loop_failures.labels("relay")
-    metrics.registry.register(
-        SharedState(
-            metrics,
-            lambda: [WAITING],
-            list,
-            int,
-            int,
-            lambda: {"calls": 0, "results": 0},
-            ttls={"acme": 600.0},
-        )
+    for labelled in _of_accounts(metrics):
+        labelled.labels("acme")
+    for counter, values in _by_values(metrics):
+        for value in values:
+            counter.labels("acme", value)
+    metrics.webhook_delivery_seconds.labels("acme", EXAMPLE.key)
+    for result in AttemptResult:
+        metrics.webhook_endpoint_attempts.labels("acme", EXAMPLE.key, result)
+    told = SharedState(
+        metrics, _accounts, _endpoints, int, int, lambda: {"calls": 0, "results": 0}, ttls={"acme": 600.0}
     )
+    metrics.registry.register(told)
     metrics.registry.register(ServerState(lambda: StoreFacts(None, 0.0, 0, 0), BrokerFacts))
     return metrics
+
+
+def _of_accounts(metrics: Metrics) -> Iterator[Labelled[Counter] | Labelled[Histogram]]:
+    """Metrics with no other label."""
+    yield from (metrics.duplicates, metrics.conflicts, metrics.leases_lost, metrics.provider_throttled)
+    yield metrics.job_seconds
+
+
+def _by_values(metrics: Metrics) -> Iterator[tuple[Labelled[Counter], Iterable[str]]]:
+    """Counters with an account and one more label, and that label's values."""
+    yield metrics.jobs_accepted, Source
+    yield metrics.jobs_finished, Status
+    yield metrics.provider_requests, CallResult
+    yield metrics.provider_errors, sorted({*metrics.provider_codes, UNKNOWN_CODE})
+    yield metrics.provider_oddities, Oddity
+    yield metrics.retries, RetryReason
+    yield metrics.webhook_attempts, AttemptResult
+
+
+def _accounts() -> list[AccountCount]:
+    """An account with jobs that wait for each reason, and held for each."""
+    waiting = dict.fromkeys(REASONS, 1)
+    return [AccountCount("acme", waiting, 1.0, 0, reason, pending=1) for reason in HOLD_REASONS]
+
+
+def _endpoints() -> list[EndpointCount]:
+    """An endpoint that is disabled for each reason, and has given up deliveries for each."""
+    given_up = dict.fromkeys(GIVEN_UP_REASONS, 1)
+    return [
+        EndpointCount("acme", EXAMPLE.key, 1, 1.0, True, reason, delivered=1, given_up=given_up)
+        for reason in DISABLED_REASONS
+    ]
 
 
 def of_each_worker() -> str:

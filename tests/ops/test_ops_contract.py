@@ -13,7 +13,7 @@ from ops.reference.metrics import own_metrics
 from worker.cli import COMMANDS
 from worker.core.events import Status
 from worker.core.jobs import EXTENDED_LANGUAGES, LANGUAGES, Job
-from worker.core.records import Reason, Source
+from worker.core.records import REASONS, Source
 from worker.delivery.ports import AttemptResult
 from worker.http.oddities import Oddity
 from worker.provider.client import CallResult
@@ -32,7 +32,7 @@ LABELS: dict[str, Iterable[str]] = {
     "`result` of `webhook_attempts_total` and `webhook_endpoint_attempts_total`": AttemptResult,
     "`oddity`": Oddity,
     "`reason` of `retries_total`": RetryReason,
-    "`reason` of `job_wait_seconds` and `jobs_waiting`": Reason,
+    "`reason` of `jobs_waiting`": REASONS,
     "`reason` of `webhook_endpoint_disabled`": DISABLED_REASONS,
     "`reason` of `webhook_given_up_total`": GIVEN_UP_REASONS,
 }

@@ -68,8 +68,9 @@ def watching(metrics: Metrics, clock: FakeClock) -> Watching:
     return Watching(metrics, unix_clock=lambda: 31.5, clock=clock)
 
 
-def count(metrics: Metrics, name: str, **labels: str) -> float | None:
-    return metrics.registry.get_sample_value(f"callworker_{name}", labels)
+def count(metrics: Metrics, name: str, **labels: str) -> float:
+    """The value of a series; 0 if it has not appeared yet."""
+    return metrics.registry.get_sample_value(f"callworker_{name}", labels) or 0.0
 
 
 def ended(status: Status) -> Event:
@@ -172,7 +173,7 @@ def test_accounts_files_that_differ_are_told_once(metrics: Metrics, watching: Wa
 def test_fact_gives_one_line_and_one_count(metrics: Metrics, watching: Watching, fact: str) -> None:
     """The line's name and level, and the counter with its labels."""
     happen, event, level, name, labels = FACTS[fact]
-    before = count(metrics, name, **labels) or 0
+    before = count(metrics, name, **labels)
     with capture_logs() as lines:
         happen(watching)
     assert [(line["event"], line["log_level"]) for line in lines] == [(event, level)]
@@ -250,7 +251,7 @@ def test_requests_and_attempts_are_counted_in_silence(metrics: Metrics, watching
     assert count(metrics, "webhook_attempts_total", account="acme", result="delivered") == 1
     assert count(metrics, "webhook_attempt_seconds_sum") == 0.25
     assert count(metrics, "results_published_total") == 3
-    assert (count(metrics, "last_progress_timestamp_seconds") or 0) > 1_700_000_000
+    assert count(metrics, "last_progress_timestamp_seconds") > 1_700_000_000
 
 
 @pytest.mark.parametrize("status", [None, 200, 503, 429])
@@ -266,7 +267,7 @@ def test_first_request_counts_where_no_limit_of_the_account_held_the_job_back(
 ) -> None:
     """A wait for the account's rate is what the account asked for, and no failure of the workers."""
     watching.first_request(lease(waited_for), 7.5)
-    counts = waited_for in (None, "no_places", "paused")
+    counts = waited_for in (None, Reason.NO_PLACES, Reason.PAUSED)
     assert count(metrics, "first_send_seconds_count") == counts
     assert count(metrics, "first_send_seconds_bucket", le="5.0") == 0
     assert count(metrics, "first_send_seconds_bucket", le="10.0") == counts

@@ -3,6 +3,8 @@
 logs            log lines, all of them redacted
 outlet          writes text to a file descriptor that may not be read
 metrics         every metric of a process
+series          the series of a metric with labels
+account_labels  which accounts have series of their own
 labels          label values that no other room has: codes of the provider, reasons of a hold and of a further request
 watching        Watching: each fact as one log line and the metrics that count it
 counting        CountingProvider: requests to the provider that are in flight
@@ -11,6 +13,7 @@ provider_outages  whether the provider is away for an account
 outages         the servers that are away, and which failures are news
 shared_metrics  every metric that describes all workers together
 shared_state    reads and fills them
+account_state   fills those of accounts
 endpoint_state  fills those of webhook endpoints
 questions       reads servers in threads of their own, so that no page waits for long
 server_state    what this process last heard from the servers, as metrics

@@ -11,23 +11,22 @@ from enum import StrEnum
 from worker.errors import CallError, Redial, Retry
 
 UNKNOWN_ACCOUNT = "(unknown)"
+OTHER = "other"
+"""The accounts that have no series of their own; also endpoints that the accounts file does not have."""
 UNKNOWN_CODE = "unknown"
 PROVIDER_CODES = ("INVALID_TELEPHONE", "INVALID_KEY", "NO_POINTS", "INVALID_TELEREFERENCE")
-"""The provider's codes that are documented or were observed; their counts begin at 0. An operator's table may add some.
-"""
+"""The provider's codes that are documented or were observed. An operator's table may add some."""
 
 OPERATOR_HOLD = "operator"
 HOLD_REASONS = ("INVALID_KEY", "NO_POINTS", OPERATOR_HOLD, UNKNOWN_CODE)
-"""The usual reasons of a hold: the codes of class "account", or an operator's command. Their gauges begin at 0."""
+"""The usual reasons of a hold: the codes of class "account", or an operator's command."""
 
-OTHER_ENDPOINT = "other"
-"""The label of endpoints that the accounts file does not have."""
 OTHER_REASON = "other"
 DISABLED_REASONS = ("gone", "asked", "failing", "operator")
-"""Why an endpoint is disabled. Their gauges begin at 0."""
+"""Why an endpoint is disabled."""
 GUARD = "guard"
 GIVEN_UP_REASONS = ("attempts_spent", GUARD, "proxy", "disabled", OTHER_REASON)
-"""Why a delivery is given up. All rules of the guard, `guard_RULE`, are one. Their counts begin at 0."""
+"""Why a delivery is given up. All rules of the guard, `guard_RULE`, are one."""
 
 
 class RetryReason(StrEnum):

@@ -1,16 +1,15 @@
 """Declares every metric of the program, with its help text and labels, as a list for operators.
 
-Names begin with `callworker_`, and times are in seconds. All labels have closed sets of values; the values of `account`
-are the names in the accounts file and "(unknown)", those of `endpoint` the names of its webhooks and "other". The
-metrics here count in this process, and their series start at 0. Those of `worker.telemetry.shared_metrics` describe all
-workers together.
+Names begin with `callworker_`, and times are in seconds. All labels have closed sets of values; those of `account` are
+chosen by `worker.telemetry.account_labels`, those of `endpoint` are the names of an account's webhooks and "other". The
+metrics here count in this process; a series with an account appears when it is first counted. The metrics of
+`worker.telemetry.shared_metrics` describe all workers together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from functools import cache
-from typing import Generic, TypeVar
+import time
+from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -26,21 +25,13 @@ from prometheus_client import (
 
 from worker import __version__
 from worker.core.endpoints import Endpoint
-from worker.core.events import Status
-from worker.core.records import Reason, Source
-from worker.delivery.ports import AttemptResult
-from worker.http.oddities import Oddity
-from worker.provider.client import CallResult
-from worker.telemetry.labels import (
-    OTHER_ENDPOINT,
-    PROVIDER_CODES,
-    UNKNOWN_ACCOUNT,
-    UNKNOWN_CODE,
-    RetryReason,
-)
+from worker.core.records import Reason
+from worker.telemetry.account_labels import AccountLabels
+from worker.telemetry.labels import OTHER, PROVIDER_CODES, UNKNOWN_CODE
+from worker.telemetry.series import Labelled
 
-Metric = TypeVar("Metric", Counter, Histogram)
-
+MOST_ACCOUNTS = 200
+"""How many accounts have names of their own by default. See `AccountLabels`."""
 EXCHANGE_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 60)
 """Buckets for one HTTP exchange. The provider usually takes a second; its time limit is 15 s unless set otherwise."""
 WAIT_SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
@@ -51,17 +42,6 @@ DELIVERY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60, 600, 3600, 21600, 86400,
 """Buckets from an event to a 2xx answer, which may come at once or to the last attempt, after 75 h."""
 
 
-class Labelled(Generic[Metric]):
-    """A metric with labels that caches its series by label values.
-
-    Finding a series takes prometheus_client 1.6 to 2.1 µs, and 0.2 to 0.5 µs here. For the five series of a job that is
-    1.6 % of its CPU time.
-    """
-
-    def __init__(self, metric: Metric) -> None:
-        self.labels: Callable[..., Metric] = cache(metric.labels)
-
-
 class Metrics:
     """The metrics of one process, in their own registry."""
 
@@ -70,8 +50,9 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.provider_codes = frozenset({*PROVIDER_CODES, *provider_codes})
-        self._accounts: frozenset[str] = frozenset()
+        self.accounts = AccountLabels((), MOST_ACCOUNTS, self._forget)
         self._endpoints: dict[tuple[str, str], str] = {}
+        self._of_accounts: list[Labelled[Counter] | Labelled[Histogram]] = []
         self._declare_process()
         self._declare_jobs()
         self._declare_times()
@@ -115,6 +96,9 @@ class Metrics:
             "Dropped jobs that differ from the first job with their id, by the account of the later one (log: "
             "`job.conflict`).",
             "account",
+        )
+        self.jobs_ended = Counter(
+            "jobs_ended", "Jobs that ended, for the last line of the log.", registry=None
         )
         self.jobs_finished = self._counters(
             "jobs_finished", "Jobs that ended, by terminal status.", "account", "status"
@@ -206,75 +190,57 @@ class Metrics:
             "endpoint",
         )
 
-    def initialise(self, accounts: Iterable[str], endpoints: Iterable[tuple[str, Endpoint]] = ()) -> None:
-        """Use the names as values of the labels `account` and `endpoint`, and start each series at 0.
+    def initialise(
+        self,
+        accounts: Iterable[str],
+        endpoints: Iterable[tuple[str, Endpoint]] = (),
+        most: int = MOST_ACCOUNTS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Use the names as values of the labels `account` and `endpoint`. `most`: see `AccountLabels`.
 
         `endpoints` has each webhook with its account's name.
         """
-        self._accounts = frozenset(accounts)
+        self.accounts = AccountLabels(accounts, most, self._forget, clock)
         self._endpoints = {(name, key): hook.key for name, hook in endpoints for key in hook.keys}
-        for labels in self.endpoint_labels():
-            self.webhook_delivery_seconds.labels(*labels)
-            for result in AttemptResult:
-                self.webhook_endpoint_attempts.labels(*labels, result)
-        for name in self.account_labels():
-            for counter in (
-                self.duplicates,
-                self.conflicts,
-                self.leases_lost,
-                self.provider_throttled,
-                self.job_seconds,
-            ):
-                counter.labels(name)
-            for metric, values in self._closed_labels():
-                for value in values:
-                    metric.labels(name, value)
         for reason in Reason:
             self.job_wait_seconds.labels(reason)
 
-    def _closed_labels(self) -> Collection[tuple[Labelled[Counter], Collection[str]]]:
-        """Counters with an account and one more label, and that label's values."""
-        return (
-            (self.jobs_accepted, tuple(Source)),
-            (self.jobs_finished, tuple(Status)),
-            (self.provider_requests, tuple(CallResult)),
-            (self.provider_errors, sorted({*self.provider_codes, UNKNOWN_CODE})),
-            (self.provider_oddities, tuple(Oddity)),
-            (self.retries, tuple(RetryReason)),
-            (self.webhook_attempts, tuple(AttemptResult)),
-        )
-
     def count_finished(self) -> int:
         """Return how many jobs this process has ended, with any status."""
-        name = "callworker_jobs_finished_total"
-        labels = ({"account": account, "status": end} for account in self.account_labels() for end in Status)
-        return round(sum(self.registry.get_sample_value(name, pair) or 0.0 for pair in labels))
-
-    def account_labels(self) -> list[str]:
-        """Return every value that the label `account` takes."""
-        return sorted({*self._accounts, UNKNOWN_ACCOUNT})
+        return round(sum(sample.value for family in self.jobs_ended.collect() for sample in family.samples))
 
     def account(self, name: str) -> str:
-        """Return the label for an account: its name if the accounts file has it, else "(unknown)"."""
-        return name if name in self._accounts else UNKNOWN_ACCOUNT
-
-    def endpoint_labels(self) -> list[tuple[str, str]]:
-        """Return the labels `account` and `endpoint` of each webhook in the accounts file."""
-        return sorted({(account, name) for (account, _), name in self._endpoints.items()})
+        """Return the label for an account: its name, "other", or "(unknown)" if the accounts file does not have it."""
+        return self.accounts.of(name)
 
     def endpoint(self, account: str, key: str) -> tuple[str, str]:
-        """Return the labels `account` and `endpoint`: "other" for an endpoint that the accounts file does not have."""
-        return self.account(account), self._endpoints.get((account, key), OTHER_ENDPOINT)
+        """Return the labels `account` and `endpoint`.
+
+        The endpoint is "other" if the accounts file does not have it, and if its account is "other".
+        """
+        label = self.account(account)
+        return label, OTHER if label == OTHER else self.endpoint_name(account, key)
+
+    def endpoint_name(self, account: str, key: str) -> str:
+        """Return the name of an endpoint in the accounts file, "other" if it is not there."""
+        return self._endpoints.get((account, key), OTHER)
 
     def code(self, code: str) -> str:
         """Return the label for a provider's error code: the code if it is a known one, else "unknown"."""
         return code if code in self.provider_codes else UNKNOWN_CODE
 
+    def _forget(self, account: str) -> None:
+        for metric in self._of_accounts:
+            metric.forget(account)
+
     def _counter(self, name: str, text: str) -> Counter:
         return Counter(f"callworker_{name}", text, registry=self.registry)
 
     def _counters(self, name: str, text: str, *labels: str) -> Labelled[Counter]:
-        return Labelled(Counter(f"callworker_{name}", text, labels, registry=self.registry))
+        counters = Labelled(Counter(f"callworker_{name}", text, labels, registry=self.registry), labels)
+        self._of_accounts.append(counters)
+        return counters
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"callworker_{name}", text, labels, registry=self.registry)
@@ -285,6 +251,7 @@ class Metrics:
     def _histograms(
         self, name: str, text: str, buckets: tuple[float, ...], *labels: str
     ) -> Labelled[Histogram]:
-        return Labelled(
-            Histogram(f"callworker_{name}", text, labels, buckets=buckets, registry=self.registry)
-        )
+        metric = Histogram(f"callworker_{name}", text, labels, buckets=buckets, registry=self.registry)
+        histograms = Labelled(metric, labels)
+        self._of_accounts.append(histograms)
+        return histograms

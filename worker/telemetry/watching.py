@@ -20,12 +20,13 @@ from worker.delivery.ports import Attempt, Conclusion, Effect, OutgoingEvent, Ve
 from worker.errors import CallError, Misconfigured, Refused
 from worker.http.oddities import Oddity
 from worker.provider.client import CallResult
+from worker.telemetry.account_labels import RUN
 from worker.telemetry.labels import RetryReason
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.provider_outages import ProviderOutages
 from worker.telemetry.troubles import Troubles
 
-_OF_WORKERS = ("no_places", "paused")
+_OF_WORKERS = (Reason.NO_PLACES, Reason.PAUSED)
 """Why a job waits that no limit of its account holds back."""
 _ANSWERS = (CallResult.PLACED, CallResult.REFUSED, CallResult.ACCOUNT)
 
@@ -93,6 +94,7 @@ class Watching:
             self._metrics.first_send_seconds.observe(seconds)
 
     def retrying(self, job: Job, error: CallError, tally: Tally, wait_seconds: float) -> None:
+        self._metrics.accounts.failed(job.account)
         reason = RetryReason.of(error)
         self._metrics.retries.labels(self._metrics.account(job.account), reason).inc()
         self._log.info(
@@ -107,6 +109,7 @@ class Watching:
         self._provider.failed(job, error)
 
     def held(self, job: Job, error: CallError) -> None:
+        self._metrics.accounts.failed(job.account, RUN)
         self._count_refusal(job, error)
         self._log.warning(
             "account.held", job_id=job.id, account=job.account, error_code=error.code, problem=error.message
@@ -138,6 +141,11 @@ class Watching:
 
     def finished(self, job_id: str, account: str, event: Event, code: str, seconds: float) -> None:
         """Count a job that has ended. `code` is that of its error, or empty; `seconds` is the time since acceptance."""
+        self._metrics.jobs_ended.inc()
+        if event.status is Status.PLACED:
+            self._metrics.accounts.succeeded(account)
+        else:
+            self._metrics.accounts.failed(account)
         label = self._metrics.account(account)
         self._metrics.jobs_finished.labels(label, event.status).inc()
         self._metrics.job_seconds.labels(label).observe(seconds)

@@ -144,7 +144,7 @@ class Wiring:
     @cached_property
     def metrics(self) -> Metrics:
         metrics = Metrics(self.codes.classes)
-        metrics.initialise(self.accounts, self.accounts.endpoints())
+        metrics.initialise(self.accounts, self.accounts.endpoints(), self._settings.metrics_accounts)
         outlet.count_dropped(metrics.log_lines_dropped.inc)
         return metrics
 
