@@ -8,9 +8,15 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from ops.dashboards import overview
+from ops.dashboards import account, capacity, overview, webhooks, worker
 
-DASHBOARDS = {"overview": overview.dashboard}
+DASHBOARDS = {
+    "overview": overview.dashboard,
+    "account": account.dashboard,
+    "worker": worker.dashboard,
+    "capacity": capacity.dashboard,
+    "webhooks": webhooks.dashboard,
+}
 
 
 def written() -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import count
 
-from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.builders import dashboard, stat
 from grafana_foundation_sdk.models import dashboard as models
 
 from ops.dashboards.panels import SOURCE, Panel
@@ -53,9 +53,15 @@ def assemble(
     numbers = count(1)
     for title, panels in rows.items():
         made = made.with_row(dashboard.Row(title).id(next(numbers)))
-        for panel in panels:
+        for panel in _filling(panels):
             made = made.with_panel(panel.id(next(numbers)))
     return made.build()
+
+
+def _filling(panels: Sequence[Panel]) -> list[Panel]:
+    """Widen the last panels where their row would end in a gap; tiles stay as they are."""
+    wide = {1: 4, 2: 2}.get(len(panels) % 3, 0) if not isinstance(panels[0], stat.Panel) else 0
+    return [*panels[: len(panels) - wide], *(panel.span(12) for panel in panels[len(panels) - wide :])]
 
 
 def picked(name: str, label: str, query: str, *, several: bool = False) -> dashboard.QueryVariable:
