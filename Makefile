@@ -1,6 +1,7 @@
 # PYTHON picks the interpreter that .venv is made from, V=1 shows every command, TESTS narrows `make test`, JOBS is how
 # many tests run side by side, DEPTH is how many times as long `make deep` looks, TRIALS and CELLS (a pattern, as 'net.*')
-# narrow `make faults`, PAGES (a pattern) narrows `make pages`, BENCH is what `make bench` measures (`BENCH=--help` lists it).
+# narrow `make faults`, PAGES (a pattern) narrows `make pages`, BENCH is what `make bench` measures (`BENCH=--help` lists it),
+# BOARD, PROMETHEUS, RANGE and VARS are what `make board` draws.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,6 +12,10 @@ DEPTH ?= 100
 CELLS ?= *
 PAGES ?= *
 BENCH ?= table
+BOARD ?= overview
+PROMETHEUS ?= http://127.0.0.1:9090
+RANGE ?= 1h
+VARS ?=
 V ?=
 
 BIN := $(VENV)/bin
@@ -27,7 +32,7 @@ LOCK = $(BIN)/uv pip compile $(QUIET) --no-config --default-index https://pypi.o
 	--universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test deep faults storm pages bench check docs reference dashboards chart lock ci clean
+.PHONY: help demo test deep faults storm pages bench check docs reference dashboards board chart lock ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +74,9 @@ reference: $(INSTALLED) ## write what docs/reference has from the code: settings
 
 dashboards: $(INSTALLED) ## write the Grafana dashboards to ops/grafana/dashboards from ops/dashboards
 	$(Q)$(BIN)/python -m ops.dashboards ops/grafana/dashboards
+
+board: $(INSTALLED) ## draw dashboard BOARD over the last RANGE from PROMETHEUS to build/boards; VARS are its variables, as account=acme
+	$(Q)$(BIN)/python -m ops.board $(BOARD) --prometheus $(PROMETHEUS) --range $(RANGE) --vars '$(VARS)'
 
 chart: $(INSTALLED) ## install what checks the Helm chart, and package it in build/chart
 	$(Q)$(PIP_INSTALL) --require-hashes --requirement requirements-chart.lock

@@ -14,7 +14,20 @@ from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
 from ops.board.asking import Prometheus, Series
-from ops.board.plotting import COLOURS, FAINT, GRID, INKS, Span, begins, curves, heatmap, listing
+from ops.board.plotting import (
+    COLOURS,
+    EDGE,
+    FAINT,
+    GRID,
+    GROUND,
+    INKS,
+    Span,
+    begins,
+    curves,
+    heatmap,
+    listing,
+    palette,
+)
 from ops.board.reading import Board, Panel
 from ops.board.wording import named, shown
 
@@ -45,7 +58,7 @@ class Page:
     def __init__(self, board: Board, prometheus: Prometheus, span: Span) -> None:
         self._board, self._prometheus, self._span = board, prometheus, span
         self._height = HEAD + UNIT * max(panel.y + panel.height for panel in board.panels) + MARGIN
-        self._figure = Figure(figsize=(WIDTH / DPI, self._height / DPI), dpi=DPI, facecolor="#f0f2f5")
+        self._figure = Figure(figsize=(WIDTH / DPI, self._height / DPI), dpi=DPI, facecolor=GROUND)
         FigureCanvasAgg(self._figure)
         self._sheet = self._axes(Box(0, 0, WIDTH, self._height))
         self._sheet.set_axis_off()
@@ -61,7 +74,7 @@ class Page:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._figure.savefig(path, dpi=DPI, facecolor=self._figure.get_facecolor())
         with Image.open(path) as image:
-            few = image.convert("RGB").quantize(64, dither=Image.Dither.NONE)
+            few = image.convert("RGB").quantize(palette=palette(), dither=Image.Dither.NONE)
         few.save(path, optimize=True)
 
     def _header(self) -> None:
@@ -190,7 +203,7 @@ class Page:
             box.height,
             boxstyle="round,pad=0,rounding_size=4",
             facecolor=colour,
-            edgecolor="#d5d9df" if colour == "white" else colour,
+            edgecolor=EDGE if colour == "white" else colour,
             linewidth=0.8,
         )
         self._sheet.add_patch(shape)

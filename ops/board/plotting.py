@@ -9,8 +9,11 @@ from datetime import UTC, datetime
 from itertools import cycle, pairwise
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+from PIL import Image
 
 from ops.board.asking import Series
 from ops.board.reading import Panel
@@ -36,7 +39,8 @@ COLOURS = {
     "purple": "#8a4fc4",
     "text": "#8a8f98",
 }
-GRID = "#e3e6ea"
+GRID, GROUND, EDGE, BAR = "#e3e6ea", "#f0f2f5", "#d5d9df", "#dbe6f7"
+HEAT = "YlOrBr"
 FAINT = "#6b7280"
 TICKS = (10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400, 604800)
 
@@ -67,7 +71,7 @@ def curves(axes: Axes, panel: Panel, series: Sequence[Series], span: Span) -> No
         if panel.stacked:
             top = floor + np.nan_to_num(values)
             axes.fill_between(moments, floor, top, color=ink, alpha=0.35, linewidth=0)
-            axes.plot(moments, np.where(np.isnan(values), np.nan, top), color=ink, linewidth=1.1)
+            axes.plot(moments, np.where(values > 0, top, np.nan), color=ink, linewidth=1.1)
             floor = top
         else:
             axes.plot(moments, values, color=ink, linewidth=1.3)
@@ -81,7 +85,7 @@ def _value_axis(axes: Axes, panel: Panel) -> None:
     for value, colour in panel.steps:
         if colour != "transparent" and math.isfinite(value) and value <= 3 * highest:
             axes.axhline(value, color=COLOURS.get(colour, colour), linewidth=1, linestyle=(0, (5, 3)))
-    highest = max(axes.get_ylim()[1], 1e-9)
+    highest = axes.get_ylim()[1] if axes.dataLim.y1 > 0 else 1.0
     axes.set_ylim(0, panel.most * 1.03 if panel.most else highest)
 
 
@@ -105,7 +109,7 @@ def heatmap(axes: Axes, series: Sequence[Series], span: Span) -> None:
     rows = range(max(used[0] - 1, 0), min(used[-1] + 2, len(bounds))) if used else range(len(bounds))
     shown = np.ma.masked_less_equal(cells[rows.start : rows.stop], 0.0)
     edges = [moment - span.step for moment in span.moments()] + [span.end]
-    axes.pcolormesh(edges, np.arange(len(rows) + 1), shown, cmap="YlOrBr", vmin=0)
+    axes.pcolormesh(edges, np.arange(len(rows) + 1), shown, cmap=HEAT, vmin=0)
     _time_axis(axes, span)
     labels = [_bound(bounds[row].labels["le"]) for row in rows]
     axes.set_yticks(range(1, len(rows) + 1), labels)
@@ -125,9 +129,23 @@ def listing(axes: Axes, panel: Panel, series: Sequence[Series], rows: int) -> No
     highest = max([one.last for one in ranked if one.last > 0], default=1.0)
     for row, one in enumerate(ranked):
         name = "  ".join(value for label, value in one.labels.items() if label != "__name__")
-        axes.barh(row + 0.5, max(one.last, 0) / highest, height=0.72, color="#dbe6f7")
+        axes.barh(row + 0.5, max(one.last, 0) / highest, height=0.72, color=BAR)
         axes.text(0.012, row + 0.5, name, va="center", fontsize=8.5)
         axes.text(0.988, row + 0.5, worded(one.last, panel.unit), va="center", ha="right", fontsize=8.5)
+
+
+def palette() -> Image.Image:
+    """Return the colours of a picture: those of curves and tiles with lighter shades, greys, and the heatmap's."""
+    plain = [to_rgb(colour) for colour in dict.fromkeys((*INKS, *COLOURS.values()))]
+    shades = [
+        tuple(1 - light * (1 - part) for part in colour) for colour in plain for light in (1, 0.7, 0.35, 0.15)
+    ]
+    greys = [(level / 31,) * 3 for level in range(32)]
+    heat = [colormaps[HEAT](level / 23)[:3] for level in range(24)]
+    ground = [to_rgb(colour) for colour in (GROUND, GRID, EDGE, BAR)]
+    image = Image.new("P", (1, 1))
+    image.putpalette([round(255 * part) for colour in (*shades, *greys, *heat, *ground) for part in colour])
+    return image
 
 
 def begins(series: Series, step: float) -> list[float]:

@@ -50,7 +50,13 @@ def _time(value: float) -> str:
     for size, name in TIMES:
         if abs(value) >= size:
             return f"{_number(value / size)} {name}"
-    return f"{_number(1000 * value)} ms" if abs(value) >= 5e-4 else f"{_number(1e6 * value)} µs" if value else "0 s"
+    return (
+        f"{_number(1000 * value)} ms"
+        if abs(value) >= 5e-4
+        else f"{_number(1e6 * value)} µs"
+        if value
+        else "0 s"
+    )
 
 
 def _scaled(value: float, sizes: tuple[tuple[float, str], ...]) -> str:

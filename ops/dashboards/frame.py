@@ -11,7 +11,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from ops.dashboards.panels import SOURCE, Panel
 
 TAG = "callworker"
-DOCS_URL = "https://callworker.example/docs"
+DOCS_URL = "https://callworker-docs.invalid/docs"
 """Where the documentation is served. Replace it by your own: variable `docs_url` of each dashboard."""
 
 Variable = dashboard.QueryVariable | dashboard.DatasourceVariable | dashboard.ConstantVariable

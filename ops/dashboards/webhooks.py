@@ -49,6 +49,13 @@ def _now() -> list[Panel]:
     given_up = f"max by ({EACH}) ({increased(_of('given_up_total'), '30m')})"
     return [
         tile(
+            "Requests",
+            "Webhook requests a second, over the last five minutes.",
+            or_zero(f"sum(rate({_of('endpoint_attempts_total')}[5m]))"),
+            NEUTRAL,
+            unit="reqps",
+        ),
+        tile(
             "Answered with 2xx",
             "Share of the requests of the last five minutes.",
             f"sum({delivered}) / (sum({attempts}) > 0) or 0 * (sum({attempts}) > 0) or -1 * max(callworker_build_info)",

@@ -55,7 +55,7 @@ def not_green(prometheus: Prometheus, factor: float) -> list[str]:
     told = []
     for tile in tiles():
         values = [value for query in tile.queries for _, value in prometheus.ask(_filled(query, factor))]
-        colours = {tile.colour(value) for value in values} - {GREEN} if values else {"no data"}
+        colours = {tile.colour(value) for value in values} - {GREEN, *NEUTRAL} if values else {"no data"}
         told += [f"{tile.title}: {', '.join(sorted(colours))}"] if colours else []
     return told
 

@@ -22,15 +22,20 @@ def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def dashboard_queries(
-    account: str = ".*", endpoint: str = ".*", rate_interval: str = "1m", time_range: str = "1h"
+    account: str = "acme",
+    endpoint: str = ".*",
+    instance: str = "w1",
+    rate_interval: str = "1m",
+    time_range: str = "1h",
 ) -> list[str]:
     """Every panel's PromQL over all dashboards, without repeats, ready to be sent to a Prometheus.
 
-    `account` and `endpoint` are regular expressions; the other two are PromQL durations.
+    `account` and `instance` are names, `endpoint` is a regular expression, the other two are PromQL durations.
     """
     values = {
         "$account": account,
         "$endpoint": endpoint,
+        "$instance": instance,
         "$__rate_interval": rate_interval,
         "$__range": time_range,
     }

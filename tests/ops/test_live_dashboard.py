@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import re
 import shutil
 import threading
 import urllib.error
@@ -31,25 +30,38 @@ JOBS_A_SECOND = 15
 """More than the burst of account acme, so that some wait, and fewer than its rate."""
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-EMPTY = re.compile(
-    "callworker_(workers|workers_lost|workers_wanted|dead_letters|oldest_waiting_ratio|provider_throttled_total|places"
-    "|places_used|first_send_seconds_.*|publish_seconds_.*|loop_failures_total)\\b"
-)
-"""What the run gives no data for."""
-QUERIES = dashboard_queries(rate_interval="20s", time_range="1m")
+EMPTY = {
+    "callworker_loop_failures_total": "no loop of a sound worker fails",
+    "callworker_leases_lost_total": "no worker is slow enough to lose a lease",
+    "callworker_conflicts_total": "no job is sent twice in two forms",
+    "callworker_redis_memory_full_seconds": "the memory of Redis is watched for hours before it is foretold",
+    "callworker_webhook_endpoint_disabled": "the receiver takes everything",
+    "callworker_webhook_given_up_total": "no delivery is given up in a minute",
+    "callworker_workers": "awaited",
+    "callworker_places": "awaited",
+    "callworker_eligible_now": "awaited",
+    "callworker_shared_state_served": "awaited",
+}
+"""Why queries that name these metrics give no data here. Those that put something in its place are not among them."""
+QUERIES = [
+    query
+    for query in dashboard_queries(rate_interval="20s", time_range="1m")
+    if " or " in query or not any(metric in query for metric in EMPTY)
+]
 CONFIGURATION = """
 global: {{scrape_interval: 500ms, scrape_timeout: 400ms}}
-scrape_configs: [{{job_name: callworker, static_configs: [{{targets: ["127.0.0.1:{port}"]}}]}}]
+scrape_configs: [{{job_name: callworker, static_configs: [{{targets: ["127.0.0.1:{port}"], labels: {{instance: w1}}}}]}}]
 """
 
 
 def script(asked: Asked) -> Reply:
-    """Something of everything: a refusal, a retry, an account without points."""
+    """Something of everything: a refusal, retries, an account without points."""
     if asked.form["key"] == api_key("poor"):
         return refuses("NO_POINTS")
     if asked.phone.endswith("0001"):
         return refuses("INVALID_TELEPHONE")
-    return Reply("", 503) if asked.turn == 1 and asked.phone.endswith("2") else gives_ref()
+    status = {"2": 503, "3": 429}.get(asked.phone[-1]) if asked.turn == 1 else None
+    return Reply("", status) if status else gives_ref()
 
 
 class Prometheus:
@@ -121,7 +133,7 @@ def at_work(outside: Outside) -> Iterator[None]:
         sender.join()
 
 
-@pytest.mark.parametrize("query", [query for query in QUERIES if not EMPTY.search(query)])
+@pytest.mark.parametrize("query", QUERIES)
 def test_query_of_a_dashboard_returns_data(prometheus: Prometheus, query: str) -> None:
     """No panel stays empty while a worker works: each query gives at least one number."""
     wait_until(lambda: bool(prometheus.ask(query)), f"data for {query}")

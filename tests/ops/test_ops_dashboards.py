@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+
 import pytest
 
 from ops.dashboards.__main__ import written
 from tests.ops.dashboard_files import FOLDER, dashboard_queries, dashboards, panels
+from worker.telemetry.shared_metrics import SHARED
 
 NAMES = list(dashboards())
+SUMS = re.compile(r"\b(?:sum|count)(?: by \(([^)]*)\))? ?\(callworker_(\w+)")
 
 
 def test_there_is_an_overview() -> None:
@@ -37,6 +42,50 @@ def test_dashboard_uses_the_data_source_that_the_reader_picks(name: str) -> None
     for panel in panels(dashboards()[name]):
         sources = [panel["datasource"], *(target["datasource"] for target in panel["targets"])]
         assert {source["uid"] for source in sources} == {"${datasource}"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dashboard_leads_to_the_others_and_tells_of_alerts_and_starts(name: str) -> None:
+    """What is picked is carried over; alerts, starts of workers and new versions are marked."""
+    (link,) = dashboards()[name]["links"]
+    assert (link["type"], link["tags"], link["includeVars"], link["keepTime"]) == (
+        "dashboards",
+        ["callworker"],
+        True,
+        True,
+    )
+    notes = {note["name"] for note in dashboards()[name]["annotations"]["list"]}
+    assert notes == {"Alerts", "Worker starts", "New versions"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tile_is_never_green_without_data(name: str) -> None:
+    """A tile that can be green is red when nothing answers, and says so."""
+    for panel in panels(dashboards()[name]):
+        looks = panel["fieldConfig"]["defaults"]
+        if panel["type"] == "stat" and "green" in {step["color"] for step in looks["thresholds"]["steps"]}:
+            (silent,) = [each["options"] for each in looks["mappings"] if each["type"] == "special"]
+            assert (silent["match"], silent["result"]["color"]) == ("null+nan", "red"), panel["title"]
+            assert looks["noValue"] == "no data"
+
+
+def test_no_query_counts_twice_or_takes_silence_for_zero() -> None:
+    """What tells of all workers is not summed over them, zeros come from a worker, and no clock is compared."""
+    for query in dashboard_queries():
+        assert "vector(" not in query and "time()" not in query
+        for by, metric in SUMS.findall(query):
+            assert metric not in SHARED or "instance" in by, query
+
+
+def test_first_row_of_the_overview_is_of_tiles_that_judge() -> None:
+    """Each asks one instant query, without a variable, and leads to what is to be done."""
+    found = dashboards()["overview.json"]["panels"]
+    tiles = list(itertools.takewhile(lambda panel: panel["type"] == "stat", found[1:]))
+    assert (found[0]["title"], len(tiles)) == ("Now", 24)
+    for tile in tiles:
+        (target,) = tile["targets"]
+        assert target["instant"] and "$" not in target["expr"]
+        assert tile["links"]
 
 
 def test_queries_are_complete() -> None:
