@@ -50,7 +50,9 @@ QUERIES = [
 ]
 CONFIGURATION = """
 global: {{scrape_interval: 500ms, scrape_timeout: 400ms}}
-scrape_configs: [{{job_name: callworker, static_configs: [{{targets: ["127.0.0.1:{port}"], labels: {{instance: w1}}}}]}}]
+scrape_configs:
+  - job_name: callworker
+    static_configs: [{{targets: ["127.0.0.1:{port}"], labels: {{instance: w1}}}}]
 """
 
 
