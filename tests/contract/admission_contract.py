@@ -88,16 +88,16 @@ class AdmissionContract:
 
     def test_a_job_without_a_free_thread_waits_and_is_due(self, bench: Bench) -> None:
         """A worker without a thread parks the job; it may be released at once."""
-        assert bench.wait("job-1", account(), may_dial=False).reason is Reason.CAPACITY
+        assert bench.wait("job-1", account(), may_dial=False).reason is Reason.NO_PLACES
         assert bench.ledger.lease_due(0).wait_seconds == 0
         (lease,) = bench.release()
-        assert lease.waited_for is Reason.CAPACITY and lease.job == job("job-1")
+        assert lease.waited_for is Reason.NO_PLACES and lease.job == job("job-1")
 
     def test_concurrency_bounds_jobs_in_flight(self, bench: Bench) -> None:
         """With `concurrency` jobs in flight the next waits until one has ended, over all workers."""
         owner = account(rate="100/s", burst=10, concurrency=2)
         first, _ = bench.go("a", owner), bench.go("b", owner)
-        assert bench.wait("c", owner).reason is Reason.CAPACITY
+        assert bench.wait("c", owner).reason is Reason.CONCURRENCY
         assert bench.released() == []
         decisions.settle(bench.other, first, owner, Tally(sent=1), placed(first))
         assert bench.released() == ["c"]

@@ -177,7 +177,7 @@ class ReclaimContract:
         (found,) = bench.ledger.reclaim(10)
         bench.go("b", owner)
         decisions.settle(bench.ledger, found, owner, found.tally, failed(found))
-        assert bench.wait("c", owner).reason is Reason.CAPACITY
+        assert bench.wait("c", owner).reason is Reason.CONCURRENCY
 
     def test_a_renewed_lease_lasts_longer(self, bench: Bench) -> None:
         """A worker that renewed in time is not lost."""

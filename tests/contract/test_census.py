@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import redis
@@ -14,7 +15,7 @@ from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application, placed
 from worker.core.accounts import Account
 from worker.core.endpoints import Endpoint
-from worker.core.records import REASONS, AccountCount, Lease, Reason
+from worker.core.records import REASONS, AccountCount, Due, Ending, Lease, Reason
 from worker.core.retry import Tally
 from worker.core.shards import shard_of
 from worker.state import holds, keys
@@ -28,7 +29,11 @@ def ledger(client: redis.Redis) -> RedisLedger:
 
 
 def count(client: redis.Redis, name: str = "acme") -> AccountCount:
-    return counts(client, name).get(name, AccountCount(name))
+    return of(Census(client), name)
+
+
+def of(census: Census, name: str = "acme") -> AccountCount:
+    return next(iter(census.accounts([name])), AccountCount(name))
 
 
 def counts(client: redis.Redis, *names: str) -> dict[str, AccountCount]:
@@ -188,12 +193,115 @@ class TestReasons:
         bench.client.hset(keys.WORKERS, "odder", "[]")
         assert count(bench.client).waiting == waiting(**{reason: 1})
 
+    @pytest.mark.parametrize(
+        ("limit", "places", "call_seconds", "reason"),
+        [
+            ({"rate": "10/s", "concurrency": 20}, 100, 1.9, Reason.RATE_LIMIT),
+            ({"rate": "50/s", "burst": 5, "concurrency": 60}, 60, 1.0, Reason.RATE_LIMIT),
+            ({"rate": "15/m", "concurrency": 1}, 5, 3.0, Reason.RATE_LIMIT),
+            ({"rate": "10/s", "concurrency": 3}, 100, 1.0, Reason.CONCURRENCY),
+            ({"rate": "100/s", "concurrency": 1}, 5, 0.05, Reason.CONCURRENCY),
+            ({"rate": "10/s", "burst": 20, "concurrency": 4}, 5, 9.0, Reason.CONCURRENCY),
+            ({"rate": "10/s", "concurrency": 20}, 5, 1.0, Reason.NO_PLACES),
+            ({"rate": "100/s", "concurrency": 20}, 1, 0.1, Reason.NO_PLACES),
+            ({"rate": "1/s", "concurrency": 9}, 2, 8.0, Reason.NO_PLACES),
+        ],
+    )
+    def test_a_lane_that_is_held_up_steadily_has_one_reason(
+        self, bench: Lanes, limit: dict[str, Any], places: int, call_seconds: float, reason: Reason
+    ) -> None:
+        """Looked at again and again, whatever moment of a slot or a call the look meets."""
+        bench.wait(900, account("acme", ttl=7200, **limit))
+        bench.work(places, call_seconds, seconds=4 + call_seconds, look=False)
+        assert bench.work(places, call_seconds, seconds=2 + call_seconds) == {reason}
+
+    def test_a_lane_is_held_up_by_its_rate_again_once_there_are_places(self, bench: Lanes) -> None:
+        """More workers come, and ten seconds later the reason is the new one."""
+        bench.wait(500, account("acme", "10/s", concurrency=20))
+        assert Reason.NO_PLACES in bench.work(3, 1.0, seconds=5)
+        bench.work(100, 1.0, seconds=10, look=False)
+        assert bench.work(100, 1.0, seconds=2) == {Reason.RATE_LIMIT}
+
+    def test_what_a_hold_held_up_is_not_put_down_to_the_workers(self, bench: Lanes) -> None:
+        """After a resume nothing but the rate holds the lane up."""
+        bench.wait(300, account("acme", "10/s", concurrency=20, ttl=7200))
+        bench.work(100, 1.0, seconds=2, look=False)
+        holds.hold(bench.client, "acme", "operator")
+        assert bench.work(100, 1.0, seconds=9) == {Reason.HELD}
+        holds.resume(bench.client, "acme")
+        bench.work(100, 1.0, seconds=0.05, look=False)
+        assert bench.work(100, 1.0, seconds=3) == {Reason.RATE_LIMIT}
+
+
+class TestOldest:
+    """The age of the job that was accepted first, wherever it is in its lane."""
+
+    @pytest.fixture
+    def bench(self, client: redis.Redis, clock: StoredClock) -> Lanes:
+        return Lanes(client, clock, redis_ledger(client, clock))
+
+    def test_a_job_in_backoff_is_as_old_as_it_is(self, bench: Lanes) -> None:
+        """Its next moment is later than that of all who came after it, and it is the oldest all the same."""
+        owner = account("acme", "1/s", ttl=3600)
+        (first,) = admit(bench.ledger, owner, 1, "first")
+        bench.clock.advance(100)
+        bench.wait(3, owner, "later")
+        assert count(bench.client).oldest_seconds == pytest.approx(0, abs=0.01)
+        decisions.park(bench.ledger, first, Tally(sent=1), Reason.BACKOFF, 300.0)
+        bench.clock.advance(50)
+        assert count(bench.client).oldest_seconds == pytest.approx(150, abs=0.01)
+        assert count(bench.client).waiting == waiting(no_places=3, backoff=1)
+
+    def test_a_job_that_leaves_the_lane_is_no_longer_its_oldest(self, bench: Lanes) -> None:
+        """Leased again, ended late by its ref, or expired: the next in age counts."""
+        owner = account("acme", "10/s", ttl=400)
+        for name in ("leased", "ended", "expired"):
+            (lease,) = admit(bench.ledger, owner, 1, name)
+            bench.clock.advance(10)
+            wait_seconds = 20.5 if name == "leased" else 600.0
+            decisions.park(bench.ledger, lease, Tally(sent=1), Reason.BACKOFF, wait_seconds)
+        bench.clock.advance(1)
+        assert bench.age == 31
+        (again,) = bench.ledger.lease_due(9).leases
+        assert again.job.id == "leased-0" and bench.age == 21
+        bench.clock.advance(370)
+        bench.wait(1, owner, "young")
+        assert bench.age == 391
+        bench.clock.advance(10)
+        assert [one.job.id for one in bench.ledger.reclaim(9) if one.due is Due.EXPIRED] == ["ended-0"]
+        assert bench.age == 391
+
 
 @dataclass
 class Lanes:
+    """A store with one account, its clock, and the calls in flight by when they end."""
+
     client: redis.Redis
     clock: StoredClock
     ledger: RedisLedger
+    calls: list[tuple[float, Lease]] = field(default_factory=list)
+
+    @property
+    def age(self) -> int:
+        return round(count(self.client).oldest_seconds)
+
+    def work(self, places: int, call_seconds: float, seconds: float, *, look: bool = True) -> set[Reason]:
+        """Be a worker for that long, and return the reasons that the waiting jobs had meanwhile, if asked to `look`."""
+        seen: set[Reason] = set()
+        ends, turn, census = self.clock() + seconds, 0, Census(self.client)
+        while self.clock() < ends:
+            turn += 1
+            over = [lease for end, lease in self.calls if end <= self.clock()]
+            self.calls = [call for call in self.calls if call[0] > self.clock()]
+            self.ledger.record([Ending(lease, None, Tally(sent=1), placed(lease)) for lease in over])
+            if places > len(self.calls):
+                leases = self.ledger.lease_due(places - len(self.calls)).leases
+                self.calls += [(self.clock() + call_seconds, lease) for lease in leases]
+            if look:
+                seen |= {reason for reason, number in of(census).waiting.items() if number}
+            # A worker does not look at even moments.
+            self.clock.advance((0.007, 0.013, 0.021)[turn % 3])
+        return seen
 
     def wait(self, number: int, owner: Account, prefix: str = "job") -> None:
         self.ledger.admit([application(f"{prefix}-{n}", owner, may_dial=False) for n in range(number)])

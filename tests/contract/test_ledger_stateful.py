@@ -227,6 +227,8 @@ class LedgerMachine(RuleBasedStateMachine):
             assert self._scores(f"lane:{limits.name}") == limits.lane
             flying = [r for r in records if r.job.account == limits.name and r.state == "dialling"]
             assert limits.in_flight == len(flying)
+            returned = {r.job.id: r.accepted_us for r in records if r.returned and r.job.id in limits.lane}
+            assert self._scores(f"aged:{limits.name}") == returned
         waiting = {r.job.id: r.expires_us for r in records if r.state == "waiting"}
         assert self._scores("expiry") == waiting
         leased = {r.job.id: r.lease_ends_us for r in records if r.state in ("dialling", "settling")}

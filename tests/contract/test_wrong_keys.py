@@ -56,7 +56,7 @@ NAMES = (
         SHARD + name
         for name in ("due", "expiry", "leases", "outbox", "relay", "pending", "strangers", *HOOK_NAMES)
     ),
-    *(f"{SHARD}{name}:acme" for name in ("lane", "limit")),
+    *(f"{SHARD}{name}:acme" for name in ("lane", "limit", "aged")),
     *(f"{SHARD}{name}:{job_id}" for name in ("job", "payload", "stranger") for job_id in ("a", "long")),
     *(keys.claim(job_id) for job_id in ("a", "long")),
 )
@@ -297,7 +297,9 @@ def test_a_wrong_key_leaves_nothing_half_done(bench: Bench, scene: Scene, key: s
             state in (before.states.get(name), done.states[name]) for name, state in after.states.items()
         )
         bench.clock.advance(1.5)
-        act(bench)
+        # The index of ages stops nothing, so the act may have been done before.
+        with suppress(*([LeaseLost] if "aged:" in key else [])):
+            act(bench)
     if told or not key.startswith(SHARD):
         assert facts(bench) == done
 

@@ -55,6 +55,8 @@ class Record:
     event: Event | None = None
     content: str = ""
     """Of a job that was rejected."""
+    returned: bool = False
+    """Whether it waits and was in hand before."""
     judged: int = 0
     """The fence of the lease that was taken for lost, until the job is dialled again."""
 
@@ -185,7 +187,8 @@ class MemoryLedger:
         held = limits.hold is not None
         until_us = limits.probe_at_us if held else limits.tat_us - limits.pace.tolerance_us
         ready_us = min(record.accepted_us - self._wall + self._now, self._now)
-        return self._wait(record, limits, ready_us, Reason.HELD if held else Reason.RATE_LIMIT, until_us)
+        why = Reason.HELD if held else Reason.RATE_LIMIT
+        return self._wait(record, limits, ready_us, why, until_us, returned=True)
 
     def record(self, decisions: Sequence[Decision]) -> list[Recorded]:
         self._available()
@@ -270,7 +273,7 @@ class MemoryLedger:
             limits.probe_at_us = self._now + min(FIRST_PROBE_US * 2**limits.probes, LAST_PROBE_US)
             limits.probes += 1
         ready_us = self._now + int(parking.wait_seconds * _MICRO)
-        self._wait(record, limits, ready_us, parking.reason, ready_us)
+        self._wait(record, limits, ready_us, parking.reason, ready_us, returned=True)
 
     @property
     def _now(self) -> int:
@@ -302,7 +305,7 @@ class MemoryLedger:
         limits = self.store.limits.setdefault(job.account, Limits(job.account, pace))
         self._take_pace(limits, pace)
         record = self._record(application)
-        return self._go_or_wait(record, self._limits(job.account), application.may_dial)
+        return self._go_or_wait(record, self._limits(job.account), application)
 
     def _record(self, application: Application) -> Record:
         job = application.job
@@ -311,16 +314,18 @@ class MemoryLedger:
             expires_us = int(job.expires_at.timestamp() * _MICRO)
         return self.store.records.setdefault(job.id, Record(job, self._wall, expires_us))
 
-    def _go_or_wait(self, record: Record, limits: Limits, may_dial: bool) -> Lease | Parked:
+    def _go_or_wait(self, record: Record, limits: Limits, application: Application) -> Lease | Parked:
         slot = grant(limits.tat_us, self._now, self._now, AHEAD_US, limits.pace)
         first = all(ready_us > self._now for ready_us in limits.lane.values())
-        free = may_dial and limits.in_flight < limits.pace.concurrency and limits.hold is None
+        full = limits.in_flight >= limits.pace.concurrency
+        free = application.may_dial and not full and limits.hold is None
         if not isinstance(slot, int) and first and free and record.expires_us > self._wall:
             return self._begin(record, limits, *slot)
         if limits.hold is not None:
             return self._wait(record, limits, self._now, Reason.HELD, limits.probe_at_us)
-        if not isinstance(slot, int) and first:
-            return self._wait(record, limits, self._now, Reason.CAPACITY, self._now)
+        if not isinstance(slot, int) and (full or not application.may_dial):
+            lacks = Reason.CONCURRENCY if full else application.lacks
+            return self._wait(record, limits, self._now, lacks, self._now)
         schedule_us = max(limits.tat_us - limits.pace.tolerance_us, self._now)
         until_us = schedule_us + len(limits.lane) * limits.pace.interval_us
         return self._wait(record, limits, self._now, Reason.RATE_LIMIT, until_us)
@@ -352,12 +357,22 @@ class MemoryLedger:
         limits.in_flight += 1
         record.fence += 1
         record.state, record.lease_ends_us, record.judged = "dialling", self._now + self._lease_us, 0
+        record.returned = False
         lease = self._lease(record, Due.DIAL, slot_us, limits.pace.valid_us, probe=limits.hold is not None)
         record.why = None
         return lease
 
-    def _wait(self, record: Record, limits: Limits, ready_us: int, why: Reason, until_us: int) -> Parked:
-        record.state, record.why, record.since_us = "waiting", why, self._wall
+    def _wait(
+        self,
+        record: Record,
+        limits: Limits,
+        ready_us: int,
+        why: Reason,
+        until_us: int,
+        *,
+        returned: bool = False,
+    ) -> Parked:
+        record.state, record.why, record.since_us, record.returned = "waiting", why, self._wall, returned
         limits.lane[record.job.id] = ready_us
         return Parked(why, self._told(until_us))
 

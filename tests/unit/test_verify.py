@@ -302,7 +302,7 @@ class TestAccept:
         leases = world.accept(*jobs, places=2)
         assert [lease.job.id for lease in leases] == ["job-0", "job-1"]
         ((name, reason, _),) = world.watch.named("parked")
-        assert (name, reason) == ("job-2", Reason.CAPACITY)
+        assert (name, reason) == ("job-2", Reason.NO_PLACES)
 
     def test_a_rejection_is_told_to_the_account_s_webhooks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """An invalid job of a known account has its event delivered, its values left out."""

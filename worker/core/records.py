@@ -30,6 +30,11 @@ class Reason(StrEnum):
     HELD = "held"
     CAPACITY = "capacity"
 
+    @classmethod
+    def of(cls, word: str) -> Reason | None:
+        """Return the reason that `word` names, or None: another version may have written one that is not known here."""
+        return cls(word) if word in tuple(cls) else None
+
 
 REASONS: tuple[Reason, ...] = tuple(reason for reason in Reason if reason is not Reason.CAPACITY)
 """The reasons that this version gives."""
@@ -136,12 +141,21 @@ Admission = Lease | Parked | Known
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """A valid job that is to be admitted. `may_dial` says that this worker has a free place to dial it now."""
+    """A valid job that is to be admitted. `may_dial` says that this worker has a free place to dial it now.
+
+    If it has none, `paused` says that this is because it dials nothing.
+    """
 
     job: Job
     account: Account
     source: Source
     may_dial: bool
+    paused: bool = False
+
+    @property
+    def lacks(self) -> Reason:
+        """Why the job must wait if `may_dial` is false."""
+        return Reason.PAUSED if self.paused else Reason.NO_PLACES
 
 
 @dataclass(frozen=True, slots=True)

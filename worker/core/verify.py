@@ -42,9 +42,10 @@ class Reception:
     watch: Watch
     extended: bool = False
 
-    def accept(self, submissions: Sequence[Submission], places: int) -> list[Lease]:
+    def accept(self, submissions: Sequence[Submission], places: int, *, paused: bool = False) -> list[Lease]:
         """Put every submission on record. Returns at most `places` leases, which the caller must dial.
 
+        `paused` says that there are no more places because nothing is dialled.
         Raises StoreUnavailable. Any of the submissions may then be on record, and all may be given again.
         """
         applications: list[Application] = []
@@ -52,7 +53,7 @@ class Reception:
             match judge(submission, self.accounts, extended=self.extended):
                 case Valid(job, account):
                     may_dial = len(applications) < places
-                    applications.append(Application(job, account, submission.source, may_dial))
+                    applications.append(Application(job, account, submission.source, may_dial, paused))
                 case Rejected() as rejected:
                     self._reject(rejected, submission)
                 case Broken(reason):

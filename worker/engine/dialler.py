@@ -35,6 +35,7 @@ class Dialler(Part):
     A place must be reserved before a job is leased: without one the job's slot would pass. After `reserve` gave none,
     `freed` is called when there is room for half of `MAX_STARTING` or, if no call is starting, for a small part of all
     places. `begun` counts calls; it is not exact, because no lock guards it.
+    `paused` says whether dialling is paused.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Dialler(Part):
         self._starting, self._short = 0, False
         self._lock = threading.Lock()
         self.thread = Greenlets("dial")
-        self._paused, self._stopped, self._freed = False, False, freed
+        self.paused, self._stopped, self._freed = False, False, freed
         self.begun = 0
 
     @property
@@ -64,7 +65,7 @@ class Dialler(Part):
     def reserve(self, most: int) -> int:
         """Take up to `most` free places, none while paused. Returns how many were taken."""
         with self._lock:
-            taken = 0 if self._paused or self._stopped else min(most, self._room)
+            taken = 0 if self.paused or self._stopped else min(most, self._room)
             self._free -= taken
             self._starting += taken
             self._short = self._short or taken == 0
@@ -82,7 +83,7 @@ class Dialler(Part):
 
     def pause(self, on: bool) -> None:
         """Give no more places (`on`), or give them again."""
-        self._paused = on
+        self.paused = on
 
     def stop(self) -> None:
         """Give no more places; the calls that have one go on."""

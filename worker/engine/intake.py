@@ -142,7 +142,7 @@ class Intake:
         places = self._dialler.reserve(len(submissions))
         handed_over = 0
         try:
-            leases = self._reception.accept(submissions, places)
+            leases = self._reception.accept(submissions, places, paused=self._dialler.paused)
             for lease in leases:
                 self._dialler.submit(lease)
                 handed_over += 1

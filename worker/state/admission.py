@@ -68,5 +68,11 @@ def _add(
         one = applications[place]
         expires_at = one.job.expires_at
         expires_us = "" if expires_at is None else to_us(expires_at.timestamp())
-        portion.args += (one.job.id, one.job.packed(), expires_us, int(one.may_dial), names[place])
+        portion.args += (
+            one.job.id,
+            one.job.packed(),
+            expires_us,
+            "1" if one.may_dial else one.lacks,
+            names[place],
+        )
     portion.places += places

@@ -51,7 +51,7 @@ class Lane:
             pace=Pace.unpacked((pace or _NO_LIMIT).decode()),
             tat_us=int(tat or 0),
             served_us=int(served or 0),
-            noted=_noted(bound),
+            noted=Reason.of((bound or b"").partition(b" ")[0].decode()),
         )
 
     @property
@@ -76,9 +76,3 @@ class Lane:
             return 0
         free = self.pace.concurrency - self.in_flight
         return max(min(ready, free, open_slots(self.tat_us, self.now_us, self.pace)), 0)
-
-
-def _noted(bound: bytes | None) -> Reason | None:
-    """Read the first word of `bound`. A later version may write one that is not known here."""
-    word = (bound or b"").partition(b" ")[0].decode()
-    return Reason(word) if word in tuple(Reason) else None

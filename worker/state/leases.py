@@ -91,7 +91,7 @@ class LeaseReplies:
                 lease_ends=to_seconds(now_us + lease_us - offset.most_us),
             ),
             probe=bool(reply.probe),
-            waited_for=Reason(text(reply.why)) if reply.why else None,
+            waited_for=Reason.of(text(reply.why)),
             waited_seconds=to_seconds(waited_us),
         )
 

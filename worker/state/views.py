@@ -215,7 +215,8 @@ def _moment(record: Mapping[str, str], name: str) -> int | None:
 
 def _first_wait(record: Mapping[str, str]) -> str:
     """Return the line that `with_step` in common.lua adds when the first wait is over."""
-    return f"{int(record['accepted']) / 1000:.0f} waiting {record['why']}" if "why" in record else ""
+    why = record.get("why") or record.get("lacks")
+    return f"{int(record['accepted']) / 1000:.0f} waiting {why}" if why else ""
 
 
 def _history(text: str) -> tuple[Step, ...]:

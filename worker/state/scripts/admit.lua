@@ -5,8 +5,8 @@
 -- KEYS 1 shard prefix
 -- ARGV 1 lease (µs)  2 how far ahead a slot may be (µs)  3 generation of the caller's accounts file; then for each account
 --      name  ttl (µs)  pace  number of its jobs that follow; and for each of these jobs
---      id  packed job  expires_at (µs) or ''  '1' if the caller can dial now  name of the request, '' if it may not lease:
---      a repeat under the same name gets the lease whose reply was lost
+--      id  packed job  expires_at (µs) or ''  '1' if the caller can dial now, else why not: 'no_places' or 'paused'
+--      name of the request, '' if it may not lease: a repeat under the same name gets the lease whose reply was lost
 -- Reply: for each job in order {'seen', state, job, digest} | lease reply, see README.md | {'parked', reason, until (µs)}
 
 -- With a longer field, Redis would store the whole record in a form several times as large (bytes).
@@ -40,26 +40,36 @@ local function turn(a)
   return math.max(a.tat - a.tolerance, ready_at) + (a.waiting + #a.parked) * a.interval
 end
 
-local function park(a, id, job, expires, slot)
-  local why = a.hold and 'held' or (slot and not a.ready) and 'capacity' or 'rate_limit'
+-- Says why a job waits that has a slot but no place; nil if the job only has others before it.
+local function lacking(a, may_dial)
+  if a.inflight >= a.concurrency then return 'concurrency' end
+  if may_dial ~= '1' then return may_dial end
+end
+
+local function park(a, id, job, expires, slot, may_dial)
+  local lacks = not a.hold and slot and lacking(a, may_dial)
+  local why = lacks or a.hold and 'held' or 'rate_limit'
   local until_us = why == 'held' and a.probe_at or why == 'rate_limit' and turn(a) or ready_at
   local accepted, ends, n = int(ready_at + LAG), int(expires), #a.scores
   a.scores[n + 1], a.scores[n + 2] = int(ready_at), id
   a.ends[n + 1], a.ends[n + 2] = ends, id
-  a.parked[#a.parked + 1] = {id = id, job = job, accepted = accepted, expires = ends, why = why}
+  a.parked[#a.parked + 1] = {
+    id = id, job = job, accepted = accepted, expires = ends, reason = lacks and 'lacks' or 'why', word = why,
+  }
   a.ready, ready_at = true, ready_at + 1
   return {'parked', why, told(until_us)}
 end
 
 local function go_or_park(a, id, job, expires, may_dial, call)
   local slot, tat = next_slot(a, NOW, ahead_us)
-  if not slot or a.hold or a.ready or not may_dial or a.inflight >= a.concurrency or expires <= NOW + LAG then
-    return park(a, id, job, expires, slot)
+  if not slot or a.hold or a.ready or may_dial ~= '1' or a.inflight >= a.concurrency or expires <= NOW + LAG then
+    return park(a, id, job, expires, slot, may_dial)
   end
   check('ZCARD', LEASES)
   local accepted, ends = int(NOW + LAG), int(expires)
   redis.call('HSET', job_key(id), 'account', a.name, 'accepted', accepted, 'expires', ends, as_field(id, job))
   local row = {[ACCEPTED] = accepted, [EXPIRES] = ends, [JOB] = job, [ACCOUNT] = a.name}
+  if a.bound then note_bound(a, NOW) end
   return begin(id, row, a, slot, tat, lease_us, call)
 end
 
@@ -79,7 +89,7 @@ local function close_account(a)
   end
   for _, p in ipairs(a.parked) do
     redis.call('HSET', job_key(p.id), 'account', a.name, 'accepted', p.accepted, 'expires', p.expires,
-               'state', 'waiting', 'why', p.why, as_field(p.id, p.job))
+               'state', 'waiting', p.reason, p.word, as_field(p.id, p.job))
   end
   refresh(a)
 end
@@ -109,7 +119,7 @@ while ARGV[at] do
     local id, job, expires, may_dial, call, seen = unpack(one, 1, 6)
     if not seen then
       a = a or open_account(name, pace)
-      seen = add(a, id, job, tonumber(expires) or NOW + LAG + tonumber(ttl), may_dial == '1', call)
+      seen = add(a, id, job, tonumber(expires) or NOW + LAG + tonumber(ttl), may_dial, call)
     end
     reply[#reply + 1] = seen
   end

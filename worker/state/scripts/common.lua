@@ -86,6 +86,7 @@ local function payload_key(id) return prefix .. 'payload:' .. id end
 local function stranger_key(id) return prefix .. 'stranger:' .. id end
 local function lane_key(account) return prefix .. 'lane:' .. account end
 local function limit_key(account) return prefix .. 'limit:' .. account end
+local function aged_key(account) return prefix .. 'aged:' .. account end
 
 -- Formats a moment of the store's clock as Redis' own time (µs), for people; 0 stays 0.
 local function told(at) return int(at > 0 and at + LAG or 0) end
@@ -100,9 +101,11 @@ local function with_step(history, why, accepted, step)
   return string.sub(before .. line(NOW + LAG, step), -MAX_HISTORY)
 end
 
+-- Returns when the job was accepted.
 local function note(id, step)
-  local history, why, accepted = unpack(redis.call('HMGET', job_key(id), 'history', 'why', 'accepted'))
-  redis.call('HSET', job_key(id), 'history', with_step(history, why, accepted, step))
+  local history, why, lacks, accepted = unpack(redis.call('HMGET', job_key(id), 'history', 'why', 'lacks', 'accepted'))
+  redis.call('HSET', job_key(id), 'history', with_step(history, why or lacks, accepted, step))
+  return accepted
 end
 
 -- Widens the slots of an account whose workers repeatedly miss them, like `Pace.eased` in worker/core/limits.py. Ends the
@@ -123,8 +126,9 @@ end
 -- a higher `generation`, has given another. Also checks the keys that `refresh` writes to.
 local function load_account(name, pace, generation)
   check('ZCARD', lane_key(name), DUE)
-  local on_record, tat, inflight, hold, probe_at, probes, served, eased, eased_at, pace_from = unpack(ask('HMGET',
-    limit_key(name), 'pace', 'tat', 'inflight', 'hold', 'probe_at', 'probes', 'served', 'ease', 'eased_at', 'generation'))
+  local on_record, tat, inflight, hold, probe_at, probes, served, eased, eased_at, pace_from, bound, freed = unpack(
+    ask('HMGET', limit_key(name), 'pace', 'tat', 'inflight', 'hold', 'probe_at', 'probes', 'served', 'ease', 'eased_at',
+        'generation', 'bound', 'freed'))
   local newer_by = pace and tonumber(generation) - tonumber(pace_from or 0) or -1
   if newer_by > 0 or newer_by == 0 and on_record ~= pace then
     redis.call('HSET', limit_key(name), 'pace', pace, 'generation', generation)
@@ -137,7 +141,7 @@ local function load_account(name, pace, generation)
     catch_up = tonumber(catch_up), concurrency = tonumber(concurrency), tat = tonumber(tat or 0),
     inflight = tonumber(inflight or 0), hold = hold or nil, probe_at = tonumber(probe_at or 0),
     probes = tonumber(probes or 0), served = math.min(tonumber(served or 0), NOW), ease = tonumber(eased or 0),
-    eased_at = tonumber(eased_at or 0), period = tonumber(period) or 0,
+    eased_at = tonumber(eased_at or 0), period = tonumber(period) or 0, bound = bound or nil, freed = tonumber(freed or 0),
   }
   if a.ease > 0 then ease(a) end
   -- Like `possible` in worker/core/limits.py. It is stored: otherwise it would move with the clock and never be reached.
@@ -172,18 +176,40 @@ local function refresh(a)
 end
 
 local function set_inflight(a, count)
+  if a.inflight >= a.concurrency and count < a.concurrency then a.freed = NOW end
   a.inflight = math.max(count, 0)
-  redis.call('HSET', limit_key(a.name), 'inflight', a.inflight)
+  redis.call('HSET', limit_key(a.name), 'inflight', a.inflight, 'freed', int(a.freed))
+end
+
+-- Notes what holds up a lane as its first job is leased, which could have gone since `open` but for a place: `bound`, for the
+-- account's next write. It has the shares of the last seconds that the schedule lost while the account had all of its calls
+-- in flight, and while no worker had a place. A lane that loses next to nothing is held up by its rate.
+local LOSS_LASTS, LOSS_BEGINS, LOSS_ENDS = 3000000, 0.15, 0.05
+local function note_bound(a, open)
+  local before, full, starved = string.match(a.bound or '', '^(%S+) (%S+) (%S+)$')
+  full, starved = tonumber(full or 0), tonumber(starved or 0)
+  local passed = NOW - a.served
+  if before and passed > 0 then
+    local weight = 1 - math.exp(-passed / LOSS_LASTS)
+    local lost = math.min(math.max(NOW - open - a.catch_up, 0), passed)
+    local lost_full = math.min(math.max(a.freed - open, 0), lost)
+    full, starved = full + weight * (lost_full / passed - full), starved + weight * ((lost - lost_full) / passed - starved)
+  end
+  local loses = full + starved > ((before or 'rate_limit') == 'rate_limit' and LOSS_BEGINS or LOSS_ENDS)
+  -- Until a call that has ended makes way for the next one, its place is free; that is not for want of places.
+  local word = loses and (full * 2 >= starved and 'concurrency' or 'no_places') or 'rate_limit'
+  a.bound = string.format('%s %.3f %.3f', word, full, starved)
 end
 
 -- A job's row: its fields in the order in which `fields_for_lease` reads them.
-local FENCE, ACCEPTED, EXPIRES, SENT, NOT_RUNG, PERHAPS, WHY, SINCE, JOB, ACCOUNT, HISTORY, STATE =
-  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+local FENCE, ACCEPTED, EXPIRES, SENT, NOT_RUNG, PERHAPS, WHY, SINCE, JOB, ACCOUNT, HISTORY, STATE, LACKS =
+  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
 
 local function fields_for_lease(id)
   local row = ask('HMGET', job_key(id), 'fence', 'accepted', 'expires', 'sent', 'not_rung', 'perhaps', 'why', 'since',
-                  'job', 'account', 'history', 'state')
+                  'job', 'account', 'history', 'state', 'lacks')
   row[JOB] = row[JOB] or ask('GET', payload_key(id))
+  row[WHY] = row[WHY] or row[LACKS]
   return row
 end
 
@@ -198,12 +224,13 @@ end
 -- after a lost reply, the caller gets its leases again under the same name.
 local function begin(id, row, a, slot, tat, lease_us, call)
   a.tat, a.served, a.inflight = tat, NOW, a.inflight + 1
-  redis.call('HSET', limit_key(a.name), 'tat', int(tat), 'served', int(NOW), 'inflight', a.inflight)
+  redis.call('HSET', limit_key(a.name), 'tat', int(tat), 'served', int(NOW), 'inflight', a.inflight,
+             unpack(a.bound and {'bound', a.bound} or {}))
   redis.call('ZADD', LEASES, int(NOW + lease_us), id)
   row[FENCE] = int((row[FENCE] or 0) + 1)
   redis.call('HSET', job_key(id), 'fence', row[FENCE], 'state', 'dialling', 'call', call,
              'history', with_step(row[HISTORY], row[WHY], row[ACCEPTED], 'dialling'))
-  if row[WHY] then redis.call('HDEL', job_key(id), 'why', 'since', 'judged') end
+  if row[WHY] then redis.call('HDEL', job_key(id), 'why', 'lacks', 'since', 'judged') end
   return lease_reply(row, id, 'dial', slot, a.valid, a.hold)
 end
 
@@ -222,12 +249,24 @@ local function as_seen(id)
   if state then return {'seen', state, job or not digest and ask('GET', payload_key(id)) or '', digest or ''} end
 end
 
--- Puts a job into its lane, to be leased no sooner than `ready`. Leaves the index of accounts to `refresh`.
+-- Changes the index of ages. It only says how long jobs wait, so a key of another type is reported and stops nothing.
+local function age(command, account, ...) return apart(ask, command, aged_key(account), ...) end
+
+-- Takes a job that leaves its lane out of the index of ages, if it is there: it is not, in its first wait.
+local function leave_ages(id, account, row)
+  if row[SINCE] then age('ZREM', account, id) end
+end
+
+-- Puts a job into its lane again, to be leased no sooner than `ready`. Leaves the index of accounts to `refresh`.
 local function wait_in_lane(id, account, ready, expires, why, detail)
   redis.call('ZADD', lane_key(account), int(ready), id)
   redis.call('ZADD', EXPIRY, expires, id)
-  note(id, 'waiting ' .. why .. (detail ~= '' and ' ' .. detail or ''))
+  local accepted = note(id, 'waiting ' .. why .. (detail ~= '' and ' ' .. detail or ''))
   redis.call('HSET', job_key(id), 'state', 'waiting', 'why', why, 'since', int(NOW + LAG))
+  if not age('ZADD', account, accepted, id) then return end
+  -- An earlier version, which does not know this index, leaves jobs in it that wait no longer.
+  local oldest = redis.call('ZRANGE', aged_key(account), 0, 0)[1]
+  if oldest ~= id and not redis.call('ZSCORE', lane_key(account), oldest) then age('ZREM', account, oldest) end
 end
 
 local function in_hand(state) return state == 'dialling' or state == 'settling' end
@@ -245,6 +284,7 @@ end
 local function take_back(id, account)
   redis.call('HDEL', job_key(id), 'judged')
   redis.call('ZREM', lane_key(account), id)
+  age('ZREM', account, id)
   redis.call('ZREM', EXPIRY, id)
 end
 

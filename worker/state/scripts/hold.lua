@@ -10,10 +10,11 @@ local name, reason = unpack(ARGV)
 local a = load_account(name)
 local key = limit_key(name)
 if reason == '' then
-  local was = redis.call('HDEL', key, 'hold', 'probe_at', 'probes')
+  local held = a.hold
+  redis.call('HDEL', key, 'hold', 'probe_at', 'probes', 'bound')
   a.hold = nil
   refresh(a)
-  return was > 0 and 1 or 0
+  return held and 1 or 0
 end
 if a.hold == reason then return 0 end
 redis.call('HSET', key, 'hold', reason, 'probe_at', 0, 'probes', 0)

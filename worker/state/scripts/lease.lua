@@ -14,14 +14,20 @@ local due_next
 
 -- Returns the first job that is ready and can be dialled in time: its id, when it became ready (µs), and its row. Expired jobs
 -- before it leave the lane; `reclaim` ends them.
-local function live_head(lane)
+local function live_head(a)
+  local lane = lane_key(a.name)
   for _ = 1, MAX_SKIP do
     local head = ask('ZRANGE', lane, 0, 0, 'WITHSCORES')
     if not head[1] or tonumber(head[2]) > NOW + ahead_us then return nil end
     local id, ready = head[1], tonumber(head[2])
     local known, row = apart(fields_for_lease, id)
     if known and row[EXPIRES] and tonumber(row[EXPIRES]) > NOW + LAG + ahead_us then return id, ready, row end
-    if known then redis.call('ZREM', lane, id) else put_off(lane, id) end
+    if known then
+      redis.call('ZREM', lane, id)
+      leave_ages(id, a.name, row)
+    else
+      put_off(lane, id)
+    end
   end
 end
 
@@ -29,12 +35,14 @@ local function lease_head(a)
   if a.inflight >= a.concurrency or (a.hold and not may_probe(a)) then return false end
   -- An account without a slot is left alone; its lane is not read.
   if not next_slot(a, a.hold and a.probe_at or 0, ahead_us) then return false end
-  local id, ready, row = live_head(lane_key(a.name))
+  local id, ready, row = live_head(a)
   if not id then return false end
   local slot, tat = next_slot(a, a.hold and math.max(ready, a.probe_at) or ready, ahead_us)
   if not slot then return false end
+  if not a.hold then note_bound(a, math.max(a.tat - a.tolerance, ready)) end
   redis.call('ZREM', lane_key(a.name), id)
   redis.call('ZREM', EXPIRY, id)
+  leave_ages(id, a.name, row)
   reply[#reply + 1] = begin(id, row, a, slot, tat, lease_us, call)
   return true
 end

@@ -42,6 +42,7 @@ local function take_expired(id)
   redis.call('ZREM', EXPIRY, id)
   if a then
     redis.call('ZREM', lane_key(a.name), id)
+    leave_ages(id, a.name, row)
     take(id, row, a, 'expired')
   end
 end

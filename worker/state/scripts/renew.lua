@@ -55,4 +55,4 @@ release(id, a, state)
 -- The job's age on the store's clock. It must not be in the future if Redis' clock has been set since.
 wait_in_lane(id, name, math.min(row[ACCEPTED] - LAG, NOW), row[EXPIRES], why, '')
 refresh(a)
-return {'parked', why, told(until_us)}
+return {'parked', why, told(until_us)}, WRONG

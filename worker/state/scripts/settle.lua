@@ -27,8 +27,8 @@ end
 
 local function settle(id, fence, name, status, event, endpoints, sent, not_rung, perhaps, got_through, digest)
   local key = job_key(id)
-  local newest, state, history, why, accepted, job, judged =
-    unpack(ask('HMGET', key, 'fence', 'state', 'history', 'why', 'accepted', 'job', 'judged'))
+  local newest, state, history, why, lacks, accepted, job, judged =
+    unpack(ask('HMGET', key, 'fence', 'state', 'history', 'why', 'lacks', 'accepted', 'job', 'judged'))
   if not may_settle(fence, status, newest, state, judged) then
     return redis.call('HGET', key, 'event') == event and 1 or 0
   end
@@ -38,13 +38,13 @@ local function settle(id, fence, name, status, event, endpoints, sent, not_rung,
   check_way_out(name, endpoints)
   if late then take_back(id, name) end
   conclude(id, name, status, event, retention_ms, endpoints, 'sent', sent, 'not_rung', not_rung, 'perhaps', perhaps,
-           'digest', digest, 'history', with_step(history, why, accepted, status))
-  redis.call('HDEL', key, 'why', 'since', 'call', 'job', 'judged')
+           'digest', digest, 'history', with_step(history, why or lacks, accepted, status))
+  redis.call('HDEL', key, 'why', 'lacks', 'since', 'call', 'job', 'judged')
   if not job then redis.call('DEL', payload_key(id)) end
   local full, held = release(id, a, state), a.hold
   if got_through == '1' and a.probe_at > 0 then
-    redis.call('HDEL', limit_key(name), 'hold', 'probe_at', 'probes')
-    a.hold = nil
+    redis.call('HDEL', limit_key(name), 'hold', 'probe_at', 'probes', 'bound')
+    a.hold, a.bound = nil, nil
   end
   -- One more free place changes when the account can go only if it had none free, or waits for its probe.
   if full or held or late then refresh(a) end
