@@ -34,8 +34,6 @@ class Fault:
     most_factor: float = FACTOR
     lasts_seconds: float = 600.0
     settings: Mapping[str, str] = field(default_factory=dict)
-    green: bool = False
-    """Whether all tiles may stay green."""
 
 
 def nothing(_: Scene) -> AbstractContextManager[None]:

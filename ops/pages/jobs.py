@@ -14,6 +14,7 @@ from tests.integration.outside import Job, in_seconds
 from tests.integration.stand_in import Reply, gives_ref
 
 FLOOD = 2000
+DEAD_LETTERS = "callworker:dead"
 LONG_NIGHT_SECONDS = 1800.0
 PAUSE_SECONDS = 60.0
 
@@ -42,6 +43,7 @@ def _dead(scene: Scene) -> Iterator[None]:
     for n in range(5):
         scene.load.send(f"this is no JSON {n}")
     yield
+    scene.redis.client.delete(DEAD_LETTERS)
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,16 @@ class Tile:
     title: str
     queries: Sequence[str]
     steps: Sequence[tuple[float, str]]
+    named: Mapping[float, str] = field(default_factory=dict)
+    """Colours of single values, which go before the steps."""
 
     @property
     def judges(self) -> bool:
         return any(colour not in NEUTRAL for _, colour in self.steps)
 
     def colour(self, value: float) -> str:
-        return [colour for least, colour in self.steps if value >= least][-1]
+        reached = [colour for least, colour in self.steps if value >= least]
+        return self.named.get(value, reached[-1])
 
 
 def tiles(dashboard: Path = OVERVIEW) -> list[Tile]:
@@ -76,7 +79,15 @@ def _tile(panel: dict[str, Any]) -> Tile:
     levels = [
         (float("-inf") if step["value"] is None else float(step["value"]), step["color"]) for step in steps
     ]
-    return Tile(panel["title"], [target["expr"] for target in panel["targets"]], levels)
+    return Tile(panel["title"], [target["expr"] for target in panel["targets"]], levels, _named(panel))
+
+
+def _named(panel: dict[str, Any]) -> dict[float, str]:
+    mappings = panel["fieldConfig"]["defaults"].get("mappings") or []
+    values = [
+        item for mapping in mappings if mapping["type"] == "value" for item in mapping["options"].items()
+    ]
+    return {float(value): shown["color"] for value, shown in values if "color" in shown}
 
 
 def _filled(query: str, factor: float) -> str:

@@ -43,6 +43,7 @@ class Trial:
     def run(self) -> Row:
         """Wait for quiet, put the fault in, wait for its alert, repair it, and wait for quiet again."""
         self._begin()
+        before = tiles.not_green(self._monitoring.prometheus, self._factor)
         with ExitStack() as faulty:
             self._since = time.time()
             faulty.enter_context(self._fault.put(self._scene))
@@ -50,6 +51,7 @@ class Trial:
             self._watch()
             seen = tiles.not_green(self._monitoring.prometheus, self._factor)
         repaired = time.time()
+        seen = [tile for tile in seen if tile not in before] if self._wanted.alert else seen
         self._tell("repaired")
         quiet = self._wait(self._is_quiet, CLEARS_WITHIN_SECONDS)
         notices = self._monitoring.pager.notices(self._since)

@@ -77,8 +77,8 @@ def judge(fault: str, told: str, wanted: Wanted, course: Course, tiles: Sequence
         problems.append("resolved before the repair")
     if not course.quiet:
         problems.append("did not become quiet again")
-    if wanted.alert and not tiles:
-        problems.append("all tiles are green")
+    if bool(wanted.alert) != bool(tiles):
+        problems.append("all tiles are green" if wanted.alert else "not all tiles are green")
     return Row(fault, told, str(wanted), sorted(paged), severity, fire, clear, tiles, problems)
 
 

@@ -168,6 +168,7 @@ def test_fault_that_does_not_end_or_shows_on_no_tile_is_a_problem() -> None:
 def test_time_without_a_fault_has_no_page_and_needs_no_red_tile() -> None:
     """Where no alert is wanted, each one is a problem."""
     assert problems(course(), [], Wanted("")) == []
+    assert problems(course(), ["Store: red"], Wanted("")) == ["not all tiles are green"]
     assert problems(course(Notice(1001.0, DOWN, True)), [], Wanted("")) == ["Down (acme) pages"]
 
 
@@ -195,12 +196,13 @@ def test_tiles_are_those_of_the_first_row_that_judge(tmp_path: Path) -> None:
     """A tile without a colour for bad says nothing; panels of other rows do not count."""
 
     def stat(title: str, *steps: tuple[float | None, str]) -> dict[str, Any]:
+        mappings = [{"type": "value", "options": {"2": {"text": "no writes", "color": "orange"}}}]
         colours = [{"value": value, "color": colour} for value, colour in steps]
         return {
             "type": "stat",
             "title": title,
             "targets": [{"expr": "up"}],
-            "fieldConfig": {"defaults": {"thresholds": {"steps": colours}}},
+            "fieldConfig": {"defaults": {"thresholds": {"steps": colours}, "mappings": mappings}},
         }
 
     judging = stat("Store", (None, "red"), (1, "green"))
@@ -213,7 +215,7 @@ def test_tiles_are_those_of_the_first_row_that_judge(tmp_path: Path) -> None:
     ]
     (tmp_path / "board.json").write_text(json.dumps({"panels": rows}))
     (tile,) = tiles(tmp_path / "board.json")
-    assert [tile.colour(value) for value in (0.0, 1.0, 5.0)] == ["red", "green", "green"]
+    assert [tile.colour(value) for value in (0.0, 1.0, 2.0, 5.0)] == ["red", "green", "orange", "green"]
 
 
 def test_shipped_overview_has_tiles() -> None:
