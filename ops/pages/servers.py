@@ -11,6 +11,9 @@ from ops.pages.fault import Fault
 from ops.pages.scene import Scene, freeze, thaw
 
 FAR_OFF_SECONDS = 600.0
+BALLAST, BALLAST_BYTES, NEARLY_FULL = "pages:ballast", 48_000_000, 0.87
+"""What the steady load adds in the time of an alert is little beside this."""
+
 UNREAD = 100
 """How many results the queue holds, where nobody reads them: less than what comes in the time of an alert."""
 
@@ -93,10 +96,12 @@ def _redis_full(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def _redis_nearly_full(scene: Scene) -> Iterator[None]:
+    scene.redis.client.set(BALLAST, bytes(BALLAST_BYTES))
     used = int(scene.redis.client.info("memory")["used_memory"])
-    scene.redis.client.config_set("maxmemory", int(used * 1.15))
+    scene.redis.client.config_set("maxmemory", int(used / NEARLY_FULL))
     yield
     scene.redis.free_memory()
+    scene.redis.client.delete(BALLAST)
 
 
 @contextmanager
