@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import kombu
+
 from ops.pages.load import Load
 from ops.pages.monitoring import Monitoring
 from tests.faults.proxy import Proxy
@@ -56,6 +58,11 @@ class Broker(Rabbit):
         """Let queue `results` hold so many messages; `overflow` is what RabbitMQ does with more."""
         policy = f'{{"max-length":{length},"overflow":"{overflow}"}}'
         self.control("set_policy", "-p", self.vhost, "--apply-to", "queues", "unread", "^results$", policy)
+
+    def results(self) -> int:
+        """Return how many events queue `results` holds."""
+        with kombu.Connection(self.url) as connection:
+            return int(connection.default_channel.queue_declare("results", passive=True).message_count)
 
     def lift_limit(self) -> None:
         self.control("clear_policy", "-p", self.vhost, "unread")

@@ -9,13 +9,16 @@ from contextlib import contextmanager
 
 from ops.pages.fault import Fault
 from ops.pages.scene import Scene, freeze, thaw
+from tests.faults.servers import wait_for
 
 FAR_OFF_SECONDS = 600.0
 BALLAST, BALLAST_BYTES, NEARLY_FULL = "pages:ballast", 48_000_000, 0.87
 """What the steady load adds in the time of an alert is little beside this."""
 
-UNREAD = 100
+UNREAD = 300
 """How many results the queue holds, where nobody reads them: less than what comes in the time of an alert."""
+
+FULL_WITHIN_SECONDS = 60.0
 
 
 @contextmanager
@@ -141,6 +144,14 @@ def _unread(scene: Scene, overflow: str) -> Iterator[None]:
     scene.rabbit.lift_limit()
 
 
+@contextmanager
+def _refused(scene: Scene) -> Iterator[None]:
+    """It begins when the queue is full."""
+    with _unread(scene, "reject-publish"):
+        wait_for(lambda: scene.rabbit.results() >= UNREAD, "the queue is full", FULL_WITHIN_SECONDS)
+        yield
+
+
 FAULTS = (
     Fault("worker-killed", "one of two workers is killed", _killed, "CallworkerDown"),
     Fault(
@@ -196,7 +207,7 @@ FAULTS = (
     Fault(
         "unread-reject",
         "nobody reads the results; the queue is full and rejects",
-        lambda scene: _unread(scene, "reject-publish"),
+        _refused,
         "CallworkerDiallingPaused",
         also=frozenset({"CallworkerResultsUnread"}),
     ),

@@ -47,6 +47,7 @@ class Trial:
         with ExitStack() as faulty:
             self._since = time.time()
             faulty.enter_context(self._fault.put(self._scene))
+            put_in = time.time()
             self._tell("the fault is in")
             self._watch()
             seen = tiles.not_green(self._monitoring.prometheus, self._factor)
@@ -56,9 +57,7 @@ class Trial:
         quiet = self._wait(self._is_quiet, CLEARS_WITHIN_SECONDS)
         notices = self._monitoring.pager.notices(self._since)
         own = self._fault.own_seconds
-        course = Course(
-            self._since, repaired, notices, list(self._unnotified.values()), quiet, self._factor, own
-        )
+        course = Course(put_in, repaired, notices, list(self._unnotified.values()), quiet, self._factor, own)
         return judge(self._fault.name, self._fault.told, self._wanted, course, seen)
 
     def _begin(self) -> None:

@@ -69,7 +69,7 @@ def judge(fault: str, told: str, wanted: Wanted, course: Course, tiles: Sequence
     fired = _first(notice for notice in course.notices if notice.firing and wanted.is_met_by(notice.labels))
     paged = {shown(notice.labels): notice.labels for notice in course.notices if notice.firing}
     paged |= {shown(labels): labels for labels in course.unnotified}
-    fire = course.scaled_back(fired.unix - course.fault_unix) if fired else None
+    fire = course.scaled_back(max(fired.unix - course.fault_unix, 0.0)) if fired else None
     clear = _cleared(wanted, course) if fired else None
     severity = fired.labels.get("severity", "") if fired else ""
     problems = [*_too_many(wanted, paged), *_too_late(wanted, severity, fire)]
