@@ -12,10 +12,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from ops.reference.tables import code, codes, table
 from worker.core.endpoints import Endpoint
 from worker.core.events import Status
+from worker.core.fleet import Fleet, Report
 from worker.core.records import REASONS, AccountCount, BrokerFacts, EndpointCount, Source, StoreFacts
 from worker.delivery.ports import AttemptResult
 from worker.http.oddities import Oddity
 from worker.provider import CallResult
+from worker.telemetry.fleet import FleetState
 from worker.telemetry.labels import (
     DISABLED_REASONS,
     GIVEN_UP_REASONS,
@@ -27,7 +29,7 @@ from worker.telemetry.metrics import Metrics
 from worker.telemetry.series import Labelled
 from worker.telemetry.server_state import ServerState
 from worker.telemetry.shared_metrics import SHARED
-from worker.telemetry.shared_state import SharedState
+from worker.telemetry.shared_state import SharedState, Stored
 
 PREFIX = "callworker_"
 EXAMPLE = Endpoint(url="https://hooks.example.com/orders", name="orders", secret_env=("SECRET",))
@@ -79,9 +81,15 @@ def filled_metrics() -> Metrics:
     for result in AttemptResult:
         metrics.webhook_endpoint_attempts.labels("acme", EXAMPLE.key, result)
     told = SharedState(
-        metrics, _accounts, _endpoints, int, int, lambda: {"calls": 0, "results": 0}, ttls={"acme": 600.0}
+        metrics,
+        lambda: Stored(_accounts(), _endpoints(), 0, 0),
+        int,
+        lambda: {"calls": 0, "results": 0},
+        ttls={"acme": 600.0},
     )
     metrics.registry.register(told)
+    report = Report(places=1, used=0, paused=False, host="", version="", accounts="")
+    metrics.registry.register(FleetState(lambda: report, lambda: True, Fleet))
     metrics.registry.register(ServerState(lambda: StoreFacts(None, 0.0, 0, 0), BrokerFacts))
     return metrics
 
@@ -141,11 +149,15 @@ def label_values() -> str:
 
 
 def _table(metrics: Iterator[Described]) -> str:
-    rows = [(code(each.name), each.kind, codes(each.labels), _sentence(each.text)) for each in metrics]
+    rows = [(code(each.name), _kind(each), codes(each.labels), _sentence(each.text)) for each in metrics]
     return table(("name", "type", "labels", "meaning"), rows)
 
 
+def _kind(metric: Described) -> str:
+    return f"{metric.kind}, shared" if metric.text.startswith("Shared: ") else metric.kind
+
+
 def _sentence(text: str) -> str:
-    """The help text without the mark of shared metrics, which have a table of their own."""
+    """The help text without the mark of shared metrics, which is in another column."""
     plain = text.removeprefix("Shared: ")
     return plain[:1].upper() + plain[1:]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from worker.core.accounts import Account, Accounts
 from worker.core.events import Event, Failure, Status, Subject, conclude
+from worker.core.fleet import Report
 from worker.core.jobs import Job
 from worker.core.records import Application, Lease, Source
 
@@ -70,3 +72,9 @@ def _event(lease: Lease, outcome: str | Failure, status: Status) -> Event:
         accepted_at_us=lease.accepted_at_us,
         finished_at_us=lease.accepted_at_us,
     )
+
+
+def report(host: str = "host", **changes: Any) -> Report:
+    """What a worker with 50 places, three of them taken, tells of itself."""
+    told = Report(places=50, used=3, paused=False, host=host, version="1.2", accounts="abc")
+    return replace(told, **changes)

@@ -24,7 +24,7 @@ from worker.errors import (
 )
 from worker.telemetry.labels import RetryReason
 from worker.telemetry.metrics import Metrics
-from worker.telemetry.shared_state import KEPT_SECONDS, SharedState
+from worker.telemetry.shared_state import KEPT_SECONDS, SharedState, Stored
 from worker.telemetry.watching import Watching
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -83,13 +83,19 @@ class Shared:
         self.endpoints: Sequence[EndpointCount] = ()
         self.unpublished = self.dead = 0
         self.depths: Mapping[str, int] | Exception = {"calls": 0}
-        self.now, self.asked = 100.0, 0
+        self.now, self.asked, self.touched, self.served = 100.0, 0, 0, True
 
-    def read_accounts(self) -> Sequence[AccountCount]:
+    def read(self) -> Stored:
         self.asked += 1
         if isinstance(self.counts, Exception):
             raise self.counts
-        return self.counts
+        return Stored(self.counts, self.endpoints, self.unpublished, self.dead)
+
+    def touch(self) -> int:
+        self.touched += 1
+        if isinstance(self.counts, Exception):
+            raise self.counts
+        return 0
 
     def read_depths(self) -> Mapping[str, int]:
         if isinstance(self.depths, Exception):
@@ -110,13 +116,12 @@ def metrics(shared: Shared) -> Metrics:
     metrics.registry.register(
         SharedState(
             metrics,
-            shared.read_accounts,
-            lambda: shared.endpoints,
-            lambda: shared.unpublished,
-            lambda: shared.dead,
+            shared.read,
+            shared.touch,
             shared.read_depths,
             ttls={"acme": 50.0, "beta": 600.0},
             clock=lambda: shared.now,
+            serves=lambda: shared.served,
         )
     )
     return metrics
@@ -288,6 +293,28 @@ def test_scrape_goes_on_without_the_broker(metrics: Metrics, shared: Shared) -> 
     samples = scrape(metrics)
     assert value(samples, "broker_up") == 0 and value(samples, "store_up") == 1
     assert "queue_depth" not in names(samples) and "results_unpublished" in names(samples)
+
+
+def test_worker_that_is_not_elected_tells_only_of_itself(metrics: Metrics, shared: Shared) -> None:
+    """It still finds out whether the servers answer, and counts nothing in Redis for that."""
+    shared.served = False
+    samples = scrape(metrics)
+    assert value(samples, "store_up") == value(samples, "broker_up") == 1
+    assert not {"jobs_waiting", "results_unpublished", "queue_depth"} & names(samples)
+    assert (shared.asked, shared.touched) == (0, 1)
+    shared.counts = StoreUnavailable("away")
+    shared.now += KEPT_SECONDS
+    assert value(scrape(metrics), "store_up") == 0
+
+
+def test_worker_that_is_elected_serves_with_its_next_scrape(metrics: Metrics, shared: Shared) -> None:
+    """What it knew before, without having been elected, does not stand for what all workers share."""
+    shared.served = False
+    scrape(metrics)
+    shared.served, shared.counts = True, [count("acme", backoff=2)]
+    assert value(scrape(metrics), "jobs_waiting", account="acme", reason="backoff") == 2
+    shared.served = False
+    assert "jobs_waiting" not in names(scrape(metrics))
 
 
 def test_store_is_asked_once_a_second_at_most(metrics: Metrics, shared: Shared) -> None:

@@ -14,7 +14,7 @@ from worker.telemetry import questions
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.questions import Patience, Question
 from worker.telemetry.server_state import ServerState
-from worker.telemetry.shared_state import SharedState
+from worker.telemetry.shared_state import SharedState, Stored
 
 
 @pytest.fixture
@@ -63,11 +63,11 @@ def scraped(hangs: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> str
     monkeypatch.setattr(questions, "ANSWER_SECONDS", 0.01)
     metrics = Metrics()
 
-    def accounts() -> list[object]:
+    def read() -> Stored:
         hangs()
-        return []
+        return Stored([], [], 0, 0)
 
-    shared = SharedState(metrics, accounts, list, int, int, lambda: {"calls": 0})  # type: ignore[arg-type]
+    shared = SharedState(metrics, read, int, lambda: {"calls": 0})
     metrics.registry.register(shared)
     return generate_latest(metrics.registry).decode()
 

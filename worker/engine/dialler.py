@@ -49,7 +49,7 @@ class Dialler(Part):
     ) -> None:
         """`in_hand` notes each job from `submit` until its call is over."""
         self._dial, self._faults, self._in_hand = dial, faults, in_hand or LeasesInHand()
-        self._free, self._places = places, places
+        self._free, self.places = places, places
         self._enough = min(max(places // GATHERED_PART, 1), MAX_STARTING // 2)
         self._starting, self._short = 0, False
         self._lock = threading.Lock()
@@ -60,7 +60,7 @@ class Dialler(Part):
     @property
     def in_flight(self) -> int:
         """The number of places that are taken."""
-        return self._places - self._free
+        return self.places - self._free
 
     def reserve(self, most: int) -> int:
         """Take up to `most` free places, none while paused. Returns how many were taken."""

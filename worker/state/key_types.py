@@ -31,6 +31,8 @@ _OF_ALL = {
     keys.DEAD_BYTES: "string",
     keys.REFUSAL: "string",
     keys.WRITE_CHECK: "string",
+    keys.WORKERS: "hash",
+    keys.ELECTED: "string",
 }
 
 

@@ -14,6 +14,7 @@ CLOCK = "callworker:clock"
 FILE_IDS = "callworker:file-ids"
 WRITE_CHECK = "callworker:write-check"
 WORKERS = "callworker:workers"
+ELECTED = "callworker:metrics"
 
 
 def prefix(shard: int) -> str:

@@ -10,7 +10,7 @@ from worker.redisio.lua import texts
 from worker.redisio.runner import Scripts
 
 _TEXTS = texts("worker.state")
-_ALONE = ("bury", "census", "claim", "drop_letter", "note_act")
+_ALONE = ("bury", "census", "claim", "drop_letter", "leave", "note_act")
 """Scripts that use nothing of the prelude `common`."""
 
 _WITH_ENDPOINTS = (
@@ -25,9 +25,9 @@ _WITH_ENDPOINTS = (
 )
 """Scripts that use the prelude `endpoints` too."""
 
-_WHEN_FULL = ("settle", "park", "extend", "relay", "end_deliveries")
-"""Scripts that a server without memory must run too, because they end what was begun. Such a server must refuse the
-others, which lead to calls."""
+_WHEN_FULL = ("settle", "park", "extend", "relay", "end_deliveries", "report")
+"""Scripts that a server without memory must run too, because they end what was begun or tell of it. Such a server must
+refuse the others, which lead to calls."""
 
 
 def store_scripts(client: redis.Redis) -> Scripts:

@@ -19,10 +19,21 @@ def steady_us(saved: bytes | None, redis_time: tuple[int, int]) -> int:
 
     Without a readable value it is Redis' own time.
     """
+    now_us, passed_us = _last(saved, redis_time)
+    return now_us + (passed_us if 0 <= passed_us <= MAX_PAUSE_US else 0)
+
+
+def unpaused_us(saved: bytes | None, redis_time: tuple[int, int]) -> int:
+    """Return what `steady_us` would be if the clock had not stood still since it was last written down.
+
+    So the time in which no worker asked counts too: for those who want to know whether any worker lives.
+    """
+    now_us, passed_us = _last(saved, redis_time)
+    return now_us + max(passed_us, 0)
+
+
+def _last(saved: bytes | None, redis_time: tuple[int, int]) -> tuple[int, int]:
+    """Return the store's clock when it was last written down, and by how much Redis' clock has moved since (µs)."""
     time_us = redis_time[0] * 1_000_000 + redis_time[1]
     found = _SAVED.fullmatch(saved or b"")
-    if found is None:
-        return time_us
-    last_us, now_us = int(found[1]), int(found[2])
-    passed_us = time_us - last_us
-    return now_us + (passed_us if 0 <= passed_us <= MAX_PAUSE_US else 0)
+    return (int(found[2]), time_us - int(found[1])) if found else (time_us, 0)

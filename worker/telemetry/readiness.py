@@ -40,11 +40,17 @@ class Server:
 class Readiness:
     """Asks the threads and the servers. Thread-safe.
 
-    `paused` says why nothing is dialled for the sake of events.
+    `paused` says why nothing is dialled for the sake of events, and `begun` whether the store has heard of this worker.
     """
 
-    def __init__(self, threads: Threads, paused: Callable[[], str | None], servers: Sequence[Server]) -> None:
-        self._threads, self._paused = threads, paused
+    def __init__(
+        self,
+        threads: Threads,
+        paused: Callable[[], str | None],
+        servers: Sequence[Server],
+        begun: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._threads, self._paused, self._begun = threads, paused, begun
         self._servers = [(server, Question(server.ask)) for server in servers]
 
     def problems(self) -> list[str]:
@@ -52,6 +58,8 @@ class Readiness:
         patience = Patience()
         answers = [(server, question.begin()) for server, question in self._servers]
         problems = list(self._threads.troubles())
+        if not self._begun():
+            problems.append("this worker has not reported to Redis yet")
         if reason := self._paused():
             problems.append(f"nothing is dialled, because {redactor.text(reason)}")
         for server, answer in answers:

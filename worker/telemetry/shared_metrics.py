@@ -1,6 +1,7 @@
 """Declares the metrics of the state that all workers share, with their help texts and labels.
 
-They are the same at each worker, so aggregate them with `max`, not `sum`. `worker.telemetry.shared_state` fills them.
+Those marked "Shared" are served by one worker at a time: aggregate them with `max`, not `sum`. The collectors of this
+room fill them.
 """
 
 from __future__ import annotations
@@ -47,6 +48,19 @@ SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
     "results_unpublished": ("Shared: events that the results queue has not confirmed yet.", ()),
     "dead_letters": ("Shared: messages on the list of dead letters.", ()),
     "queue_depth": ("Shared: messages in a queue of the broker that no worker has taken yet.", ("queue",)),
+    "workers": ("Shared: workers that live, by what they report to Redis.", ()),
+    "workers_lost": (
+        "Shared: workers that fell silent without having stopped. One is forgotten when it is heard again, when "
+        "another worker starts in its place, and after an hour.",
+        (),
+    ),
+    "places": ("Calls that this worker can have in flight (`CONCURRENCY`).", ()),
+    "places_used": ("Places for calls that are taken at this worker.", ()),
+    "shared_state_served": (
+        "1 at the one worker whose scrapes hold the shared metrics, 0 at the others. Another worker takes over within "
+        "5 s.",
+        (),
+    ),
     "store_up": ("1 if Redis answered this scrape.", ()),
     "store_writable": ("1 if Redis took this worker's last write, which a full Redis refuses.", ()),
     "redis_memory_used_bytes": ("Memory that Redis uses.", ()),

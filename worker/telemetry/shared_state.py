@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from types import MappingProxyType
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import structlog
 from prometheus_client.core import Metric
@@ -26,11 +26,21 @@ Answer = TypeVar("Answer")
 log = structlog.get_logger(__name__)
 
 
+class Stored(NamedTuple):
+    """What the store tells: also the events that the results queue has not confirmed, and the dead letters."""
+
+    accounts: Sequence[AccountCount]
+    endpoints: Sequence[EndpointCount]
+    unpublished: int
+    dead: int
+
+
 class SharedState:
     """A Prometheus collector. Register it in the registry of `metrics`.
 
-    `unpublished` returns the number of events that the results queue has not confirmed, `dead` that of the dead
-    letters, `depths` the messages by queue. `ttls` has the `ttl` of each account in seconds.
+    `read` asks the store, `depths` the broker for the messages by queue. `ttls` has the `ttl` of each account in
+    seconds. Where `serves` says that another worker serves what is the same at each, this one only asks both servers
+    whether they answer, the store by `touch`.
     `depths` may raise BrokerUnavailable, the others StoreUnavailable. The series that depend on it are then missing
     from the scrape, and `callworker_store_up` or `callworker_broker_up` is 0. Answers and failures are kept for a
     second, however many scrapes there are. A scrape waits for both together for at most 1.5 s; a reader that takes
@@ -40,18 +50,17 @@ class SharedState:
     def __init__(
         self,
         metrics: Metrics,
-        accounts: Callable[[], Sequence[AccountCount]],
-        endpoints: Callable[[], Sequence[EndpointCount]],
-        unpublished: Callable[[], int],
-        dead: Callable[[], int],
+        read: Callable[[], Stored],
+        touch: Callable[[], object],
         depths: Callable[[], Mapping[str, int]],
         *,
         ttls: Mapping[str, float] = MappingProxyType({}),
         clock: Callable[[], float] = time.monotonic,
+        serves: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._metrics, self._ttls = metrics, ttls
-        stored = _reading("store", lambda: (accounts(), endpoints(), unpublished(), dead()))
-        self._store = Question(stored, KEPT_SECONDS, clock)
+        self._metrics, self._ttls, self._serves = metrics, ttls, serves
+        self._store = Question(_reading("store", read), KEPT_SECONDS, clock)
+        self._touch = Question(_reading("store", touch), KEPT_SECONDS, clock)
         self._broker = Question(_reading("broker", depths), KEPT_SECONDS, clock)
 
     def describe(self) -> list[Metric]:
@@ -59,11 +68,18 @@ class SharedState:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        patience = Patience()
-        answers = self._store.begin(), self._broker.begin()
-        stored, depths = _in_time(patience, answers[0]), _in_time(patience, answers[1])
-        yield filled("store_up", [((), float(stored is not None))])
+        patience, serves = Patience(), self._serves()
+        store = self._store.begin() if serves else None
+        touch, broker = None if store else self._touch.begin(), self._broker.begin()
+        stored = _in_time(patience, store) if store else None
+        touched, depths = _in_time(patience, touch) if touch else None, _in_time(patience, broker)
+        up = stored is not None or touched is not None
+        yield filled("store_up", [((), float(up))])
         yield filled("broker_up", [((), float(depths is not None))])
+        if serves and self._serves():
+            yield from self._of_all(stored, depths)
+
+    def _of_all(self, stored: Stored | None, depths: Mapping[str, int] | None) -> Iterator[Metric]:
         if stored is not None:
             yield from self._of_store(*stored)
         if depths is not None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable, Collection
 from functools import cached_property, partial
 
+from worker import __version__
 from worker.broker.address import broker_url, broker_variable, redis_url, separate_redis_broker
 from worker.broker.connection import Timeouts, over_amqp
 from worker.broker.redis_write_check import RedisWriteCheck
 from worker.broker.write_check import WriteCheck as BrokerWriteCheck
 from worker.core.accounts import Accounts
+from worker.core.fleet import Report
 from worker.core.records import BrokerFacts, Pause, StoreFacts
 from worker.delivery.ports import Destination
 from worker.engine.backlog import Backlog
+from worker.engine.dialler import Dialler
+from worker.engine.presence import Presence
 from worker.engine.server_health import ServerHealth
 from worker.engine.watchdog import Watchdog
 from worker.errors import BrokerUnavailable, StoreUnavailable
@@ -22,11 +27,13 @@ from worker.redisio.connection import connect
 from worker.settings import Settings
 from worker.state import write_check
 from worker.state.census import Census
+from worker.state.workers import RedisWorkers
+from worker.telemetry.fleet import FleetState
 from worker.telemetry.health import HealthServer
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.readiness import Readiness, Server
 from worker.telemetry.server_state import ServerState
-from worker.telemetry.shared_state import SharedState
+from worker.telemetry.shared_state import SharedState, Stored
 
 PAGE_SECONDS = 1.5
 """The longest wait of a page's reads for each answer of a server."""
@@ -40,6 +47,10 @@ class Pages:
 
     def __init__(self, settings: Settings, accounts: Accounts) -> None:
         self._settings, self._accounts = settings, accounts
+
+    @cached_property
+    def workers(self) -> RedisWorkers:
+        return RedisWorkers(connect(redis_url(self._settings), seconds=CHECK_SECONDS))
 
     @cached_property
     def store_health(self) -> ServerHealth[StoreFacts]:
@@ -61,6 +72,15 @@ class Pages:
         url = broker_url(self._settings)
         return BrokerWriteCheck(url) if over_amqp(url) else None
 
+    def presence(self, dialler: Dialler, backlog: Backlog) -> Presence:
+        host, version, accounts = platform.node(), __version__, self._accounts.digest
+
+        def report() -> Report:
+            paused = bool(backlog.pauses) or self.store_health.problem() is not None
+            return Report(dialler.places, dialler.in_flight, paused, host, version, accounts)
+
+        return Presence(self.workers, report)
+
     def redis_clock(self) -> float:
         """Return the time by Redis' clock (Unix seconds), as far as is known; else by this machine's."""
         facts = self.store_health.latest()
@@ -72,14 +92,17 @@ class Pages:
         checks = {"store-check": self.store_health.turn}
         return checks | ({"broker-check": self.broker_health.turn} if self.broker_health else {})
 
-    def server(self, metrics: Metrics, watchdog: Watchdog, backlog: Backlog) -> HealthServer:
+    def server(
+        self, metrics: Metrics, watchdog: Watchdog, backlog: Backlog, presence: Presence
+    ) -> HealthServer:
         """Return the server of /metrics, /livez and /readyz, and fill `metrics` with what it asks at each scrape."""
         client = connect(redis_url(self._settings), seconds=PAGE_SECONDS)
         timeouts = Timeouts(PAGE_SECONDS, PAGE_SECONDS)
         url, queue_type = broker_url(self._settings), self._settings.amqp_queue_type
         depths = QueueDepths(url, queue_type, timeouts=timeouts)
-        self._register(metrics, Census(client), depths, lambda: backlog.pauses)
-        ready = Readiness(watchdog, lambda: backlog.trouble, self._servers(client.ping, depths.read))
+        self._register(metrics, Census(client), depths, lambda: backlog.pauses, presence)
+        servers = self._servers(client.ping, depths.read)
+        ready = Readiness(watchdog, lambda: backlog.trouble, servers, lambda: presence.begun)
         host, port = self._settings.metrics_host, self._settings.metrics_port
         return HealthServer(host, port, metrics.registry, watchdog.live, ready.problems)
 
@@ -97,6 +120,7 @@ class Pages:
         census: Census,
         depths: QueueDepths,
         pauses: Callable[[], Collection[Pause]],
+        presence: Presence,
     ) -> None:
         accounts = partial(census.accounts, list(self._accounts))
         known = [Destination(name, key) for name, hook in self._accounts.endpoints() for key in hook.keys]
@@ -104,13 +128,13 @@ class Pages:
         metrics.registry.register(
             SharedState(
                 metrics,
-                accounts,
-                endpoints,
+                lambda: Stored(accounts(), endpoints(), census.unpublished(), census.dead_letters()),
                 census.unpublished,
-                census.dead_letters,
                 depths.read,
                 ttls={name: account.ttl for name, account in self._accounts.items()},
+                serves=presence.serves,
             )
         )
+        metrics.registry.register(FleetState(presence.report, presence.serves, self.workers.fleet))
         told = self.broker_health.latest if self.broker_health else BrokerFacts
         metrics.registry.register(ServerState(self.store_health.latest, told, pauses))

@@ -28,6 +28,7 @@ from worker.engine.keeper import Keeper, LeasesInHand
 from worker.engine.loops import Loop, Wakes
 from worker.engine.parts import Hook, Part, Turning
 from worker.engine.places import MAX_IN_FLIGHT
+from worker.engine.presence import Presence
 from worker.engine.recorder import Recorder
 from worker.engine.releaser import Releaser
 from worker.engine.sweeper import Sweeper
@@ -80,6 +81,7 @@ class Wiring:
             [self.deadline],
             [self.recorder],
             [self.dialler, self.couriers],
+            [Hook(at_end=self.presence.leave)],
             [Hook(at_end=source.close) for source in self.sources.values()],
             self.takers,
             [Hook(self.watchdog.start)],
@@ -99,6 +101,7 @@ class Wiring:
             self._loop("sweeper", sweeper.turn),
             *(self._loop(name, source.turn) for name, source in self.sources.items()),
             self._loop("backlog", self.backlog.turn),
+            self._loop("presence", self.presence.turn),
             *(self._loop(name, turn) for name, turn in self.pages.checks.items()),
         ]
 
@@ -265,5 +268,9 @@ class Wiring:
         return Pages(self._settings, self.accounts)
 
     @cached_property
+    def presence(self) -> Presence:
+        return self.pages.presence(self.dialler, self.backlog)
+
+    @cached_property
     def health(self) -> HealthServer:
-        return self.pages.server(self.metrics, self.watchdog, self.backlog)
+        return self.pages.server(self.metrics, self.watchdog, self.backlog, self.presence)

@@ -1,0 +1,126 @@
+"""When a worker serves the metrics of all, and whose place it takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.doubles.clocks import FakeClock
+from tests.doubles.samples import report
+from worker.core.fleet import LOST_SECONDS, Report
+from worker.engine.presence import BEAT_SECONDS, ELECTED_SECONDS, Presence
+from worker.errors import StoreUnavailable
+
+
+class Register:
+    """Answers as it is told to; notes how long a lost worker must be silent."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.elected, self.replaced, self.away, self.trip_seconds = True, False, False, 0.0
+        self.asked: list[float] = []
+        self._clock = clock
+
+    def report(self, _: Report, elected_seconds: float, replaces_seconds: float, /) -> tuple[bool, bool]:
+        assert elected_seconds == ELECTED_SECONDS
+        self._answer()
+        self.asked.append(replaces_seconds)
+        return self.elected, self.replaced
+
+    def leave(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        self._clock.advance(self.trip_seconds)
+        if self.away:
+            raise StoreUnavailable("away")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def register(clock: FakeClock) -> Register:
+    return Register(clock)
+
+
+@pytest.fixture
+def presence(register: Register, clock: FakeClock) -> Presence:
+    return Presence(register, report, clock)
+
+
+def test_worker_serves_from_its_first_report_on(presence: Presence) -> None:
+    """Before that it has neither begun nor serves anything."""
+    assert (presence.begun, presence.serves()) == (False, False)
+    assert presence.turn() == BEAT_SECONDS
+    assert (presence.begun, presence.serves()) == (True, True)
+
+
+def test_worker_that_was_frozen_serves_no_more(presence: Presence, clock: FakeClock) -> None:
+    """Another one has been elected meanwhile: it knows without asking."""
+    presence.turn()
+    clock.advance(ELECTED_SECONDS)
+    assert not presence.serves()
+
+
+def test_election_counts_from_before_the_question(
+    presence: Presence, register: Register, clock: FakeClock
+) -> None:
+    """The answer took time, in which the election already ran in the store."""
+    register.trip_seconds = 1.0
+    presence.turn()
+    clock.advance(ELECTED_SECONDS - 1.0)
+    assert not presence.serves()
+
+
+def test_report_that_fails_leaves_the_election_until_its_end(
+    presence: Presence, register: Register, clock: FakeClock
+) -> None:
+    """A short trouble with Redis makes no gap."""
+    presence.turn()
+    register.away = True
+    clock.advance(BEAT_SECONDS)
+    with pytest.raises(StoreUnavailable):
+        presence.turn()
+    assert presence.serves()
+    clock.advance(ELECTED_SECONDS)
+    assert not presence.serves()
+
+
+def test_lost_election_ends_at_once(presence: Presence, register: Register) -> None:
+    """The store's word counts more than the time that was left."""
+    presence.turn()
+    register.elected = False
+    presence.turn()
+    assert not presence.serves()
+
+
+def test_worker_that_stops_serves_no_more_even_without_the_store(
+    presence: Presence, register: Register
+) -> None:
+    """Nothing is raised: the stop goes on."""
+    presence.turn()
+    register.away = True
+    presence.leave()
+    assert not presence.serves()
+
+
+def test_place_is_taken_of_one_that_fell_silent_before_the_start(
+    presence: Presence, register: Register, clock: FakeClock
+) -> None:
+    """The longer this worker lives, the longer the other must have been silent; after a minute it looks no more."""
+    presence.turn()
+    clock.advance(20)
+    presence.turn()
+    clock.advance(41)
+    presence.turn()
+    assert register.asked == [LOST_SECONDS, 20.0, 0.0]
+
+
+def test_only_one_place_is_taken(presence: Presence, register: Register) -> None:
+    """A second loss still counts."""
+    register.replaced = True
+    presence.turn()
+    register.replaced = False
+    presence.turn()
+    assert register.asked == [LOST_SECONDS, 0.0]

@@ -1,0 +1,51 @@
+"""The workers as they tell of themselves in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LIVES_SECONDS = 10.0
+"""A worker that was heard within this time lives. It reports once a second."""
+
+LOST_SECONDS = 15.0
+"""A worker that has been silent for longer, and did not say that it stops, was lost."""
+
+KEPT_SECONDS = 3600.0
+"""How long a lost worker is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker tells of itself: its places for calls and how many of them are taken, whether it dials nothing
+    (`paused`), its machine and version, and the digest of its accounts file."""
+
+    places: int
+    used: int
+    paused: bool
+    host: str
+    version: str
+    accounts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The last report of a worker, and how long ago that was."""
+
+    report: Report
+    silent_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The workers that live, and those that fell silent without having stopped."""
+
+    living: Sequence[Report] = ()
+    lost: Sequence[Report] = ()
+
+    @classmethod
+    def of(cls, workers: Sequence[Heard]) -> Fleet:
+        """Tell living workers from lost ones. One that has been silent for 10 to 15 s counts as neither yet."""
+        living = [one.report for one in workers if one.silent_seconds <= LIVES_SECONDS]
+        lost = [one.report for one in workers if LOST_SECONDS < one.silent_seconds <= KEPT_SECONDS]
+        return cls(living, lost)

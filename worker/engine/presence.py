@@ -1,0 +1,80 @@
+"""Reports that this worker lives, and whether it is the one that serves what the metrics tell of all workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from worker.core.fleet import LOST_SECONDS, Report
+from worker.errors import StoreFault, StoreUnavailable, WrongKey
+
+BEAT_SECONDS = 1.0
+ELECTED_SECONDS = 3.5
+"""How long an election lasts. Two reports may fail; another worker takes over within this time and one beat."""
+
+REPLACES_SECONDS = 60.0
+"""How long after its start a worker looks for a lost one whose place it takes. A worker counts as lost after 15 s."""
+
+
+class Register(Protocol):
+    """Where workers are entered. The methods may raise StoreUnavailable."""
+
+    def report(self, report: Report, elected_seconds: float, replaces_seconds: float, /) -> tuple[bool, bool]:
+        """Enter that this worker lives. Returns whether it is elected, and whether it took the place of a lost one.
+
+        The election lasts for `elected_seconds` from now. The worker takes the place of the one that has been silent
+        longest, if that is longer than `replaces_seconds`; of none if that is 0.
+        """
+
+    def leave(self) -> None:
+        """Remove this worker, and end its election."""
+
+
+class Presence:
+    """One worker among all. One thread takes the turns; any thread may ask for `serves`."""
+
+    def __init__(
+        self, register: Register, report: Callable[[], Report], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`report` tells what is true of this worker at the moment."""
+        self._register, self.report, self._clock = register, report, clock
+        self._serves_until = float("-inf")
+        self._started: float | None = None
+        self._replaces = True
+
+    def turn(self) -> float:
+        """Report once; return the seconds until the next turn. Raises StoreUnavailable."""
+        now = self._clock()
+        started = now if self._started is None else self._started
+        elected, replaced = self._register.report(
+            self.report(), ELECTED_SECONDS, self._replaces_seconds(now - started)
+        )
+        # From before the question on, so that the election ends here before it ends in the store.
+        self._serves_until = now + ELECTED_SECONDS if elected else float("-inf")
+        self._replaces = self._replaces and not replaced
+        self._started = started
+        return BEAT_SECONDS
+
+    @property
+    def begun(self) -> bool:
+        """Whether the store has heard of this worker."""
+        return self._started is not None
+
+    def serves(self) -> bool:
+        """Tell whether this worker serves the metrics of all workers at this moment."""
+        return self._clock() < self._serves_until
+
+    def leave(self) -> None:
+        """Let the others know that this worker stops. Without the store, it will count as lost."""
+        self._serves_until = float("-inf")
+        with suppress(StoreUnavailable, StoreFault, WrongKey):
+            self._register.leave()
+
+    def _replaces_seconds(self, age_seconds: float) -> float:
+        """Return how long a lost worker must be silent: it fell silent before this one started, so that one that is
+        lost later still counts."""
+        if not self._replaces or age_seconds > REPLACES_SECONDS:
+            return 0.0
+        return max(LOST_SECONDS, age_seconds)

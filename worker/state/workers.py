@@ -1,0 +1,62 @@
+"""The workers that live or were lost, and the election of the one that serves the metrics of all."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+import redis
+
+from worker.core.fleet import KEPT_SECONDS, Fleet, Heard, Report
+from worker.redisio.runner import ScriptCall, store_errors
+from worker.state import keys
+from worker.state.lua import store_scripts
+from worker.state.steady import unpaused_us
+
+_KEYS = (keys.WORKERS, keys.ELECTED)
+
+
+class RedisWorkers:
+    """Implements `engine.presence.Register` for one worker, which gets a random id. Thread-safe."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client, self._scripts = client, store_scripts(client)
+        self._id = secrets.token_hex(8)
+
+    def report(self, report: Report, elected_seconds: float, replaces_seconds: float) -> tuple[bool, bool]:
+        """See `Register`. Takes one round trip."""
+        told = json.dumps(asdict(report), separators=(",", ":"))
+        spans = (round(seconds * 1000) for seconds in (elected_seconds, replaces_seconds, KEPT_SECONDS))
+        elected, replaced = self._scripts.run(ScriptCall("report", _KEYS, (self._id, told, *spans)))
+        return bool(elected), bool(replaced)
+
+    def leave(self) -> None:
+        """See `Register`. Takes one round trip."""
+        self._scripts.run(ScriptCall("leave", _KEYS, (self._id,)))
+
+    def fleet(self) -> Fleet:
+        """Return the workers that live or were lost. Takes one round trip. Raises StoreUnavailable or WrongKey.
+
+        If all workers are gone, none counts as living, although the store's clock then stands still.
+        """
+        with store_errors(), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.time()
+            pipeline.get(keys.CLOCK)
+            pipeline.hgetall(keys.WORKERS)
+            clock, saved, entries = pipeline.execute()
+        now_ms = unpaused_us(saved, clock) // 1000
+        found = (_heard(entry, now_ms) for entry in entries.values())
+        return Fleet.of([one for one in found if one is not None])
+
+
+def _heard(entry: bytes, now_ms: int) -> Heard | None:
+    """Read an entry of the hash; None if it is none of ours."""
+    with suppress(ValueError, TypeError, KeyError):
+        told: Mapping[str, Any] = json.loads(entry)
+        report = Report(**{name: told[name] for name in Report.__slots__})
+        return Heard(report, max(now_ms - int(told["heard_ms"]), 0) / 1000)
+    return None
