@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 
 from tests.processes import free_port
 from worker.errors import ConfigurationError
@@ -87,6 +89,77 @@ def test_metrics_are_prometheus_text(server: HealthServer) -> None:
         status, content_type, body = ask(server, path)
         assert status == 200 and content_type.startswith("text/plain; version=0.0.4")
         assert "callworker_jobs_finished_total 3.0" in body.splitlines()
+
+
+def fetched(server: HealthServer, path: str = "/metrics", **headers: str) -> tuple[Mapping[str, str], bytes]:
+    """The answer's headers, in small letters, and its body; `_` in a name of `headers` is `-`."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    try:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request("GET", path, headers=named)
+        answer = connection.getresponse()
+        assert answer.status == 200
+        return {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+    finally:
+        connection.close()
+
+
+PROMETHEUS_2 = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+    "application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+
+@pytest.mark.parametrize("accept", [PROMETHEUS_2, PROMETHEUS_3])
+def test_metrics_are_openmetrics_for_a_client_that_accepts_it(
+    server: HealthServer, worker: Worker, accept: str
+) -> None:
+    """With the job that each bucket names as an example, as both Prometheus 2 and 3 ask for it."""
+    seconds = Histogram(
+        "callworker_job_seconds", "From a job's acceptance to its end.", registry=worker.registry
+    )
+    seconds.observe(0.3, {"job_id": "order-4712"})
+    headers, body = fetched(server, accept=accept)
+    assert headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    families = openmetrics(body.decode())  # type: ignore[no-untyped-call]
+    found = {sample.name: sample for family in families for sample in family.samples}
+    assert found["callworker_jobs_finished_total"].value == 3
+    assert b'# {job_id="order-4712"} 0.3' in body
+    assert b"order-4712" not in fetched(server)[1]
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["", "*/*", "text/html", "application/openmetrics-text;version=soon", "\x00\xff;;,=", "x" * 9000],
+)
+def test_any_other_client_gets_the_older_text(server: HealthServer, accept: str) -> None:
+    """A browser, and whatever else may come."""
+    headers, body = fetched(server, accept=accept)
+    assert headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert b"callworker_jobs_finished_total 3.0" in body
+
+
+@pytest.mark.parametrize(
+    ("accepted", "zips"),
+    [("gzip", True), ("deflate, GZIP;q=0.5", True), ("", False), ("gzip;q=0", False), ("gzip2", False)],
+)
+def test_long_page_is_compressed_for_a_client_that_accepts_it(
+    server: HealthServer, worker: Worker, accepted: str, zips: bool
+) -> None:
+    """A page of metrics becomes a tenth as long. What is short stays as it is."""
+    for n in range(50):
+        Gauge(f"callworker_gauge_{n}", "A gauge.", registry=worker.registry)
+    headers, body = fetched(server, accept_encoding=accepted)
+    assert headers["vary"] == "Accept, Accept-Encoding"
+    assert headers.get("content-encoding") == ("gzip" if zips else None)
+    assert len(body) == int(headers["content-length"])
+    assert b"callworker_gauge_49 0.0" in (gzip.decompress(body) if zips else body)
+    headers, body = fetched(server, "/livez", accept_encoding=accepted)
+    assert body == b"ok\n" and "content-encoding" not in headers
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])

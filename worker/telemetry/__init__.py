@@ -4,6 +4,7 @@ logs            log lines, all of them redacted
 outlet          writes text to a file descriptor that may not be read
 metrics         every metric of a process
 series          the series of a metric with labels
+exemplars       the jobs that histograms name as examples
 account_labels  which accounts have series of their own
 labels          label values that no other room has: codes of the provider, reasons of a hold and of a further request
 watching        Watching: each fact as one log line and the metrics that count it
@@ -20,6 +21,7 @@ questions       reads servers in threads of their own, so that no page waits for
 server_state    what this process last heard from the servers, as metrics
 readiness       why no job gets through at the moment
 health          /metrics, /livez and /readyz
+views           pages in the forms that clients may ask for
 pages           a small HTTP server that slow clients cannot block
 threads         names of threads for the system's tools
 """

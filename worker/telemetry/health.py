@@ -1,6 +1,6 @@
 """Serves metrics, and answers whether this process is live and ready.
 
-    GET /metrics   Prometheus text
+    GET /metrics   Prometheus text, or OpenMetrics for a client that accepts it
     GET /livez     200 "ok", or 503 and a line for each reason to restart the process
     GET /readyz    200 "ok", or 503 and a line for each reason why no job gets through
 
@@ -16,10 +16,11 @@ from http import HTTPStatus
 
 import structlog
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder
 
 from worker.errors import ConfigurationError
-from worker.telemetry.pages import BACKLOG, PLAIN, Bounds, Page, PageServer
+from worker.telemetry.pages import BACKLOG, Bounds, PageServer
+from worker.telemetry.views import PLAIN, Page
 
 Problems = Callable[[], list[str]]
 
@@ -45,9 +46,9 @@ class HealthServer:
         self._host, self._port = host, port
         self._server = PageServer(
             {
-                "/metrics": lambda: _exposition(registry),
-                "/livez": lambda: _verdict(live),
-                "/readyz": lambda: _verdict(ready),
+                "/metrics": _Exposition(registry),
+                "/livez": _Verdict(live),
+                "/readyz": _Verdict(ready),
             },
             bounds or Bounds(),
         )
@@ -68,22 +69,47 @@ class HealthServer:
         self._server.stop()
 
 
-def _exposition(registry: CollectorRegistry) -> Page:
-    try:
-        return Page(HTTPStatus.OK, CONTENT_TYPE_PLAIN_0_0_4, generate_latest(registry))
-    except Exception:  # one broken collector must not silence the server
-        log.exception("health.scrape_failed")
-        return Page(HTTPStatus.INTERNAL_SERVER_ERROR, PLAIN, b"the metrics cannot be read; see the log\n")
+class _Exposition:
+    """The metrics, in the text format that a client asks for: OpenMetrics with exemplars, or the older text."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def form(self, accept: str) -> str:
+        """Return the content type."""
+        try:
+            return choose_encoder(accept)[1]
+        except Exception:  # the library does not expect a version that is no number
+            return CONTENT_TYPE_PLAIN_0_0_4
+
+    def make(self, form: str) -> Page:
+        encode, content_type = choose_encoder(form)
+        try:
+            return Page(
+                HTTPStatus.OK, content_type, encode(self._registry), "Vary: Accept, Accept-Encoding\r\n"
+            )
+        except Exception:  # one broken collector must not silence the server
+            log.exception("health.scrape_failed")
+            return Page(HTTPStatus.INTERNAL_SERVER_ERROR, PLAIN, b"the metrics cannot be read; see the log\n")
 
 
-def _verdict(check: Problems) -> Page:
-    try:
-        problems = check()
-    except Exception as error:  # a check that fails is a problem too
-        log.exception("health.check_failed")
-        problems = [f"the check failed: {type(error).__name__}"]
-    status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
-    return Page(status, PLAIN, "".join(f"{line}\n" for line in problems or ["ok"]).encode())
+class _Verdict:
+    """Whether there are problems, always in the same form."""
+
+    def __init__(self, check: Problems) -> None:
+        self._check = check
+
+    def form(self, accept: str) -> str:  # noqa: ARG002
+        return PLAIN
+
+    def make(self, form: str) -> Page:
+        try:
+            problems = self._check()
+        except Exception as error:  # a check that fails is a problem too
+            log.exception("health.check_failed")
+            problems = [f"the check failed: {type(error).__name__}"]
+        status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
+        return Page(status, form, "".join(f"{line}\n" for line in problems or ["ok"]).encode())
 
 
 def _bind(host: str, port: int) -> socket.socket:

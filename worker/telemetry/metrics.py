@@ -27,6 +27,7 @@ from worker import __version__
 from worker.core.endpoints import Endpoint
 from worker.core.records import Reason
 from worker.telemetry.account_labels import AccountLabels
+from worker.telemetry.exemplars import Exemplars
 from worker.telemetry.labels import OTHER, PROVIDER_CODES, UNKNOWN_CODE
 from worker.telemetry.series import Labelled
 
@@ -108,6 +109,7 @@ class Metrics:
         self.job_seconds = self._histograms(
             "job_seconds", "From a job's acceptance to its end.", WAIT_SECONDS, "account"
         )
+        self.job_exemplars = Exemplars(WAIT_SECONDS)
         self.job_wait_seconds = self._histograms(
             "job_wait_seconds", "One wait in an account's lane, by reason.", WAIT_SECONDS, "reason"
         )
@@ -116,6 +118,7 @@ class Metrics:
             "From a job's acceptance to its first request, of jobs that no limit of their account held back.",
             OBJECTIVE_SECONDS,
         )
+        self.first_send_exemplars = Exemplars(OBJECTIVE_SECONDS)
         self.leases_lost = self._counters(
             "leases_lost", "Jobs whose lease another worker took over before this one was done.", "account"
         )
@@ -127,6 +130,7 @@ class Metrics:
         self.provider_request_seconds = self._histogram(
             "provider_request_seconds", "One request to the provider, until its answer.", EXCHANGE_SECONDS
         )
+        self.provider_exemplars = Exemplars(EXCHANGE_SECONDS)
         self.provider_throttled = self._counters(
             "provider_throttled", "Answers of the provider with HTTP status 429.", "account"
         )

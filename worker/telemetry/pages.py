@@ -13,12 +13,14 @@ import re
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from queue import SimpleQueue
 from typing import cast
+
+from worker.telemetry.views import PLAIN, Page, View, header, takes_gzip
 
 HEAD_SECONDS = 2.0
 """The time from the connection to the end of the request's head."""
@@ -32,26 +34,8 @@ BACKLOG = 4096
 room there tries again only after a second, however prompt this server is."""
 MAX_HEAD_BYTES = 16 * 1024
 
-PLAIN = "text/plain; charset=utf-8"
-
 _REQUEST = re.compile(rb"([A-Z]{1,16}) (/[^ ?]*)(?:\?[^ ]*)? HTTP/1\.[0-9]\r?\n")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The answer to a client."""
-
-    status: HTTPStatus
-    content_type: str
-    body: bytes
-
-    def message(self, *, with_body: bool) -> bytes:
-        head = (
-            f"HTTP/1.0 {self.status.value} {self.status.phrase}\r\nServer: callworker\r\n"
-            f"Content-Type: {self.content_type}\r\nContent-Length: {len(self.body)}\r\nConnection: close\r\n\r\n"
-        )
-        return head.encode("ascii") + (self.body if with_body else b"")
 
 
 def _said(status: HTTPStatus) -> Page:
@@ -68,10 +52,10 @@ class Bounds:
 
 
 class PageServer:
-    """Serves pages by path. Each function that makes a page is called in its own thread and must not raise."""
+    """Serves pages by path."""
 
-    def __init__(self, pages: Mapping[str, Callable[[], Page]], bounds: Bounds) -> None:
-        self._pages, self._bounds = pages, bounds
+    def __init__(self, views: Mapping[str, View], bounds: Bounds) -> None:
+        self._views, self._bounds = views, bounds
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
         self._stopping: asyncio.Event
@@ -100,7 +84,7 @@ class PageServer:
 
     async def _serve(self, listening: socket.socket, started: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        desks = {path: _Desk(path, page, self._loop) for path, page in self._pages.items()}
+        desks = {path: _Desk(path, view, self._loop) for path, view in self._views.items()}
         room = _Room(self._bounds)
         server = await self._loop.create_server(
             lambda: _Client(desks, room, self._bounds.head_seconds), sock=listening, backlog=MAX_CLIENTS
@@ -156,6 +140,8 @@ class _Client(asyncio.Protocol):
         self._desks, self._room, self._head_seconds = desks, room, head_seconds
         self._received = bytearray()
         self._with_body = True
+        self.accept, self.unzips = "", False
+        """Its header Accept, and whether it takes gzip."""
         self._transport: asyncio.Transport
         self._timer: asyncio.TimerHandle | None = None
         self.is_slow = True
@@ -213,6 +199,8 @@ class _Client(asyncio.Protocol):
             return
         method, path = request[1], request[2].decode("latin-1")
         self._with_body = method != b"HEAD"
+        self.accept = header(self._received, b"accept")
+        self.unzips = takes_gzip(header(self._received, b"accept-encoding"))
         if method not in (b"GET", b"HEAD"):
             self.answer(_said(HTTPStatus.NOT_IMPLEMENTED))
         elif path not in self._desks:
@@ -230,10 +218,10 @@ class _Client(asyncio.Protocol):
 
 
 class _Desk:
-    """Makes one page in its own thread, for all clients that wait for it at that moment."""
+    """Makes one page in its own thread, once for all clients that wait for the same form of it at that moment."""
 
-    def __init__(self, path: str, make: Callable[[], Page], loop: asyncio.AbstractEventLoop) -> None:
-        self._make, self._loop = make, loop
+    def __init__(self, path: str, view: View, loop: asyncio.AbstractEventLoop) -> None:
+        self._view, self._loop = view, loop
         self._waiting: SimpleQueue[_Client | None] = SimpleQueue()
         threading.Thread(target=self._work, name=f"health{path}", daemon=True).start()
 
@@ -247,11 +235,20 @@ class _Desk:
     def _work(self) -> None:
         while (client := self._waiting.get()) is not None:
             clients = [client, *(self._waiting.get_nowait() for _ in range(self._waiting.qsize()))]
-            present = [one for one in clients if one is not None and one.waits]
-            if present:
-                self._hand_over(self._make(), present)
+            forms: dict[str, list[_Client]] = {}
+            for one in clients:
+                if one is not None and one.waits:
+                    forms.setdefault(self._view.form(one.accept), []).append(one)
+            for form, present in forms.items():
+                self._answer(self._view.make(form), present)
             if None in clients:
                 return
+
+    def _answer(self, page: Page, clients: list[_Client]) -> None:
+        unzipping = [client for client in clients if client.unzips]
+        self._hand_over(page, [client for client in clients if not client.unzips])
+        if unzipping:
+            self._hand_over(page.zipped(), unzipping)
 
     def _hand_over(self, page: Page, clients: list[_Client]) -> None:
         # Once the server has stopped, its loop is closed and no client waits.

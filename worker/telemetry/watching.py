@@ -91,7 +91,8 @@ class Watching:
     def first_request(self, lease: Lease, seconds: float) -> None:
         """Observe the time to the first request of a job that no limit of its account made wait."""
         if lease.waited_for is None or lease.waited_for in _OF_WORKERS:
-            self._metrics.first_send_seconds.observe(seconds)
+            exemplar = self._metrics.first_send_exemplars.of(lease.job.id, seconds)
+            self._metrics.first_send_seconds.observe(seconds, exemplar)
 
     def retrying(self, job: Job, error: CallError, tally: Tally, wait_seconds: float) -> None:
         self._metrics.accounts.failed(job.account)
@@ -148,7 +149,8 @@ class Watching:
             self._metrics.accounts.failed(account)
         label = self._metrics.account(account)
         self._metrics.jobs_finished.labels(label, event.status).inc()
-        self._metrics.job_seconds.labels(label).observe(seconds)
+        exemplar = self._metrics.job_exemplars.of(job_id, seconds, label)
+        self._metrics.job_seconds.labels(label).observe(seconds, exemplar)
         fields = {"error_code": code} if code else {}
         tell = self._log.warning if event.status is Status.UNKNOWN else self._log.info
         tell(
@@ -164,7 +166,8 @@ class Watching:
         """Count a request to the provider that has ended. `seconds` is its time without the wait for its slot."""
         label = self._metrics.account(job.account)
         self._metrics.provider_requests.labels(label, result).inc()
-        self._metrics.provider_request_seconds.observe(seconds)
+        exemplar = self._metrics.provider_exemplars.of(job.id, seconds)
+        self._metrics.provider_request_seconds.observe(seconds, exemplar)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             self._metrics.provider_throttled.labels(label).inc()
         if result in _ANSWERS:
