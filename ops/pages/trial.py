@@ -13,7 +13,7 @@ from ops.pages import tiles
 from ops.pages.fault import Fault
 from ops.pages.monitoring import Labels
 from ops.pages.scene import Scene
-from ops.pages.verdict import Course, Row, Wanted, judge
+from ops.pages.verdict import TROUBLE, Course, Row, Wanted, judge
 from tests.faults.servers import ServerTrouble
 
 WARM_SECONDS = 300.0
@@ -123,5 +123,5 @@ def run(fault: Fault, factor: float) -> Row:
             with Scene(Path(name), factor, fault.settings) as scene:
                 return Trial(fault, scene, factor).run()
         except (ServerTrouble, OSError) as error:
-            problem = f"trouble: {type(error).__name__}: {error}"
+            problem = f"{TROUBLE}: {type(error).__name__}: {error}"
             return Row(fault.name, fault.told, str(Wanted(fault.alert, fault.labels)), problems=[problem])

@@ -10,6 +10,9 @@ from ops.pages.monitoring import Labels, Notice
 WITHIN_SECONDS = {"critical": 120.0, "warning": 300.0}
 """How long after a fault its alert may come, by its severity, in seconds that are scaled back."""
 
+TROUBLE = "trouble"
+"""How the problem begins of a row that says nothing about the program: the harness failed."""
+
 SHOWN_LABELS = ("account", "reason", "cause", "endpoint", "queue")
 
 
