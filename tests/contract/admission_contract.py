@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from unittest.mock import ANY
 
 import pytest
 
@@ -92,6 +94,22 @@ class AdmissionContract:
         assert bench.ledger.lease_due(0).wait_seconds == 0
         (lease,) = bench.release()
         assert lease.waited_for is Reason.NO_PLACES and lease.job == job("job-1")
+
+    def test_a_job_that_comes_while_nothing_is_dialled_waits_for_that(self, bench: Bench) -> None:
+        """The worker says why it has no place; a full account or a rate that is used up counts before that."""
+        waits = [
+            bench.ledger.admit([replace(application(name, owner, may_dial=False), paused=True)])[0]
+            for name, owner in (
+                ("a", account()),
+                ("b", account("globex", "1/h")),
+                ("c", account("globex", "1/h")),
+            )
+        ]
+        assert [wait.reason for wait in waits if isinstance(wait, Parked)] == [Reason.PAUSED] * 3
+        (first, *_) = bench.release()
+        assert first.waited_for is Reason.PAUSED
+        late = replace(application("d", account("globex", "1/h"), may_dial=False), paused=True)
+        assert bench.ledger.admit([late]) == [Parked(Reason.RATE_LIMIT, ANY)]
 
     def test_concurrency_bounds_jobs_in_flight(self, bench: Bench) -> None:
         """With `concurrency` jobs in flight the next waits until one has ended, over all workers."""

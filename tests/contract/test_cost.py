@@ -20,6 +20,7 @@ from worker.delivery.results import ResultsQueue
 from worker.inbound.redis_lists import RedisLists
 from worker.producer import enqueue_many
 from worker.redisio.runner import Command, Scripts
+from worker.state.census import Census
 from worker.state.ledger import RedisLedger
 from worker.state.lua import source
 from worker.state.outbox import RedisOutbox
@@ -162,6 +163,19 @@ def test_looking_for_work_costs_two_commands_a_shard(ledger: RedisLedger, bill: 
     assert ledger.lease_due(JOBS).leases == []
     trips, commands = bill()
     assert trips == 1 and commands * JOBS <= 2 * SHARDS + 5
+
+
+def test_counting_idle_accounts_costs_a_command_each(
+    client: redis.Redis, ledger: RedisLedger, bill: Bill
+) -> None:
+    """However many accounts there are, what has nothing to tell costs one look at its limits."""
+    found = Census(client)
+    found.accounts(["warm"])
+    names = [f"account-{n}" for n in range(50 * JOBS)]
+    bill()
+    assert found.accounts(names) == []
+    _, commands = bill()
+    assert commands / 50 <= 1.1
 
 
 def test_a_batch_of_messages_is_taken_and_struck_off_in_bulk(

@@ -25,13 +25,14 @@ from tests.doubles.ledgers import redis_ledger
 from tests.doubles.memory_ledger import Limits, MemoryLedger, Store
 from tests.doubles.samples import account, application, expired, failed, placed, rejection
 from worker.core.ports import Ledger
-from worker.core.records import Admission, Lease, Reason
+from worker.core.records import AccountCount, Admission, Lease, Reason
 from worker.core.retry import Tally
 from worker.core.shards import shard_of
 from worker.errors import LeaseLost
 from worker.redisio.connection import connect
 from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
+from worker.state.census import Census
 from worker.state.ledger import RedisLedger
 from worker.state.lua import store_scripts
 
@@ -68,6 +69,7 @@ class LedgerMachine(RuleBasedStateMachine):
     client: redis.Redis
     scripts: Scripts
     """One for all machines: each keeps a connection, and there may be more machines than the client has connections."""
+    census: Census
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,6 +81,7 @@ class LedgerMachine(RuleBasedStateMachine):
         ]
         self.accounts = {name: account(name, **pace) for name, pace in zip(NAMES, PACES, strict=False)}
         self.hands: list[Hand] = []
+        self.even = True
 
     def _real_ledger(self) -> RedisLedger:
         return redis_ledger(self.scripts, self.clock, lease_seconds=LEASE_SECONDS)
@@ -132,10 +135,12 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from((-3600.0, -90.0, 90.0, 3600.0)))
     def redis_clock_is_set(self, seconds: float) -> None:
+        self.even = False
         self.clock.set_store(seconds)
 
     @rule(seconds=st.sampled_from((1.5, 40.0)))
     def nobody_can_ask(self, seconds: float) -> None:
+        self.even = False
         self.clock.pass_unasked(seconds)
 
     @precondition(lambda self: self.hands)
@@ -219,6 +224,21 @@ class LedgerMachine(RuleBasedStateMachine):
         """Every account whose lane could go is in the index, at the moment when it could."""
         due = {limits.name: moment for limits in self.store.limits.values() if (moment := limits.due_us())}
         assert self._scores("due") == due
+
+    @invariant()
+    def counts_are_true(self) -> None:
+        """What metrics and commands show is what the lanes hold, and the oldest is the one that was accepted first."""
+        counts = {one.name: one for one in self.census.accounts(NAMES)}
+        for limits in self.store.limits.values():
+            found = counts.pop(limits.name, AccountCount(limits.name))
+            assert sum(found.waiting.values()) == len(limits.lane)
+            assert (found.in_flight, found.hold) == (limits.in_flight, limits.hold)
+            assert found.eligible <= len(limits.lane)
+            accepted = [self.store.records[job_id].accepted_us for job_id in limits.lane]
+            # Ages by two clocks differ once one of them was set.
+            if accepted and self.even:
+                assert found.oldest_seconds == pytest.approx((self.clock.now_us - min(accepted)) / 1e6)
+        assert not counts
 
     @invariant()
     def every_job_is_where_its_state_says(self) -> None:
@@ -315,6 +335,7 @@ def machine(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Le
     with connect(redis_url) as client:
         monkeypatch.setattr(LedgerMachine, "client", client, raising=False)
         monkeypatch.setattr(LedgerMachine, "scripts", store_scripts(client), raising=False)
+        monkeypatch.setattr(LedgerMachine, "census", Census(client), raising=False)
         yield LedgerMachine
 
 

@@ -304,6 +304,13 @@ class TestAccept:
         ((name, reason, _),) = world.watch.named("parked")
         assert (name, reason) == ("job-2", Reason.NO_PLACES)
 
+    def test_a_pause_is_the_reason_of_the_jobs_that_come_meanwhile(self, world: World) -> None:
+        """They wait because nothing is dialled, not because all places are taken."""
+        fields = job("job-1").model_dump(mode="json", exclude_none=True)
+        assert world.reception.accept([Submission(fields, Source.CELERY)], 0, paused=True) == []
+        ((_, reason, _),) = world.watch.named("parked")
+        assert reason == Reason.PAUSED
+
     def test_a_rejection_is_told_to_the_account_s_webhooks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """An invalid job of a known account has its event delivered, its values left out."""
         world = World(monkeypatch, OWNER)
