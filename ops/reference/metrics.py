@@ -89,7 +89,7 @@ def filled_metrics() -> Metrics:
     )
     metrics.registry.register(told)
     report = Report(places=1, used=0, paused=False, host="", version="", accounts="")
-    metrics.registry.register(FleetState(lambda: report, lambda: True, Fleet))
+    metrics.registry.register(FleetState(lambda: report, lambda: True, Fleet, list, float))
     metrics.registry.register(ServerState(lambda: StoreFacts(None, 0.0, 0, 0), BrokerFacts))
     return metrics
 

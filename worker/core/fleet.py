@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,3 +50,8 @@ class Fleet:
         living = [one.report for one in workers if one.silent_seconds <= LIVES_SECONDS]
         lost = [one.report for one in workers if LOST_SECONDS < one.silent_seconds <= KEPT_SECONDS]
         return cls(living, lost)
+
+
+def wanted(calls: int, places: int) -> int:
+    """Return how many workers of `places` each hold that many calls; at least one."""
+    return max(math.ceil(calls / places), 1)

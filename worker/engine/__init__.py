@@ -13,6 +13,7 @@ recorder         takes decisions to the ledger, many in one round trip
 releaser         leases waiting jobs when their slots come
 declared_limits  declares the limits of this worker's accounts file while it is the newest
 presence         reports that this worker lives, and whether it serves the metrics of all
+memory_log       notes how much memory Redis uses
 sweeper          ends expired jobs and decides about lost ones
 server_health    asks again and again whether a server takes writes
 backlog          stops dialling while outcomes cannot leave

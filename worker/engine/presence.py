@@ -36,10 +36,16 @@ class Presence:
     """One worker among all. One thread takes the turns; any thread may ask for `serves`."""
 
     def __init__(
-        self, register: Register, report: Callable[[], Report], clock: Callable[[], float] = time.monotonic
+        self,
+        register: Register,
+        report: Callable[[], Report],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        serving: Callable[[], None] = lambda: None,
     ) -> None:
-        """`report` tells what is true of this worker at the moment."""
-        self._register, self.report, self._clock = register, report, clock
+        """`report` tells what is true of this worker at the moment. `serving` is called at each turn while this worker
+        is elected, and must not raise."""
+        self._register, self.report, self._clock, self._serving = register, report, clock, serving
         self._serves_until = float("-inf")
         self._started: float | None = None
         self._replaces = True
@@ -55,6 +61,8 @@ class Presence:
         self._serves_until = now + ELECTED_SECONDS if elected else float("-inf")
         self._replaces = self._replaces and not replaced
         self._started = started
+        if elected:
+            self._serving()
         return BEAT_SECONDS
 
     @property

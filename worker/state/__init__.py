@@ -11,6 +11,7 @@ claims           which account used an id first
 conflicts        another job under an id that was used before
 accounts_files   which accounts file is the newest among living workers
 workers          the workers that live or were lost, and which of them serves the metrics of all
+memory           the memory that Redis used in the last day
 write_check      whether Redis takes writes, its memory, and how far its clock is from this machine's
 offset           how Redis' clock differs from this process's clock
 steady           the store's own clock, for those who only read

@@ -33,6 +33,7 @@ _OF_ALL = {
     keys.WRITE_CHECK: "string",
     keys.WORKERS: "hash",
     keys.ELECTED: "string",
+    keys.MEMORY: "list",
 }
 
 

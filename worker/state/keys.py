@@ -15,6 +15,7 @@ FILE_IDS = "callworker:file-ids"
 WRITE_CHECK = "callworker:write-check"
 WORKERS = "callworker:workers"
 ELECTED = "callworker:metrics"
+MEMORY = "callworker:memory"
 
 
 def prefix(shard: int) -> str:

@@ -16,7 +16,7 @@ shared_metrics  every metric that describes all workers together
 shared_state    reads and fills them
 account_state   fills those of accounts
 endpoint_state  fills those of webhook endpoints
-fleet           the workers as metrics: places, how many live, were lost and are wanted
+fleet           the workers as metrics: places, how many live, were lost and are wanted; when Redis will be full
 questions       reads servers in threads of their own, so that no page waits for long
 server_state    what this process last heard from the servers, as metrics
 readiness       why no job gets through at the moment

@@ -1,14 +1,15 @@
-"""The workers as metrics: the places of this one, and how many workers live or were lost."""
+"""The workers as metrics: places, how many workers live, were lost and are wanted, and when Redis will be full."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 from prometheus_client.core import Metric
 
-from worker.core.fleet import Fleet, Report
-from worker.errors import StoreUnavailable
+from worker.core.fleet import Fleet, Report, wanted
+from worker.core.records import AccountCount
+from worker.errors import StoreUnavailable, WrongKey
 from worker.telemetry.questions import Patience, Question
 from worker.telemetry.shared_metrics import SharedMetric, filled
 
@@ -20,14 +21,21 @@ log = structlog.get_logger(__name__)
 
 
 class FleetState:
-    """A Prometheus collector. What tells of all workers is left out where `serves` says so, or if it is not known."""
+    """A Prometheus collector. What tells of all workers is left out where another worker serves it, and if it is not
+    known."""
 
     def __init__(
-        self, report: Callable[[], Report], serves: Callable[[], bool], fleet: Callable[[], Fleet]
+        self,
+        report: Callable[[], Report],
+        serves: Callable[[], bool],
+        fleet: Callable[[], Fleet],
+        accounts: Callable[[], Sequence[AccountCount]],
+        full_in_seconds: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """`report` tells of this worker, `fleet` of all. `fleet` may raise StoreUnavailable."""
-        self._report, self._serves = report, serves
-        self._fleet = Question(lambda: _read(fleet), KEPT_SECONDS)
+        """`report` tells of this worker, `serves` whether it serves what tells of all. `fleet` and `accounts` ask the
+        store and may raise StoreUnavailable; `full_in_seconds` says when the store is full."""
+        self._report, self._serves, self._full_in_seconds = report, serves, full_in_seconds
+        self._asked = Question(lambda: _read(lambda: (fleet(), accounts())), KEPT_SECONDS)
 
     def describe(self) -> list[Metric]:
         """Return nothing, so that registering does not read the store."""
@@ -38,26 +46,38 @@ class FleetState:
         yield _one("places", mine.places)
         yield _one("places_used", mine.used)
         yield _one("shared_state_served", serves)
-        if serves and (fleet := self._known()):
-            yield _one("workers", len(fleet.living))
-            yield _one("workers_lost", len(fleet.lost))
+        if serves and (known := self._known()):
+            yield from _of_all(*known, mine.places)
+        full = self._full_in_seconds() if serves else None
+        if full is not None:
+            yield _one("redis_memory_full_seconds", full)
 
-    def _known(self) -> Fleet | None:
+    def _known(self) -> tuple[Fleet, Sequence[AccountCount]] | None:
         try:
-            return Patience(WAIT_SECONDS).result(self._fleet.begin())
+            return Patience(WAIT_SECONDS).result(self._asked.begin())
         except TimeoutError:
             return None
+
+
+def _of_all(fleet: Fleet, counts: Sequence[AccountCount], places: int) -> Iterator[Metric]:
+    in_flight, eligible = sum(one.in_flight for one in counts), sum(one.eligible for one in counts)
+    yield _one("workers", len(fleet.living))
+    yield _one("workers_lost", len(fleet.lost))
+    yield _one("eligible_now", eligible)
+    yield _one("workers_wanted", wanted(in_flight + eligible, places))
 
 
 def _one(name: str, value: float) -> SharedMetric:
     return filled(name, [((), float(value))])
 
 
-def _read(fleet: Callable[[], Fleet]) -> Fleet | None:
+def _read(
+    ask: Callable[[], tuple[Fleet, Sequence[AccountCount]]],
+) -> tuple[Fleet, Sequence[AccountCount]] | None:
     """Return None for a failure: a scrape that fails altogether would hide all other metrics too."""
     try:
-        return fleet()
-    except StoreUnavailable:
+        return ask()
+    except (StoreUnavailable, WrongKey):
         return None
     except Exception:
         log.exception("metrics.read_failed", source="store")

@@ -54,6 +54,20 @@ SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
         "another worker starts in its place, and after an hour.",
         (),
     ),
+    "eligible_now": (
+        "Shared: waiting jobs that would go now if there were places: no limit and no hold keeps them back.",
+        (),
+    ),
+    "workers_wanted": (
+        "Shared: workers with as many places as this one that all calls in flight and `eligible_now` need, at least 1: "
+        "for an autoscaler.",
+        (),
+    ),
+    "redis_memory_full_seconds": (
+        "Shared: seconds until Redis uses `maxmemory` if it grows on as in the last 6 h; infinite if it does not grow, "
+        "absent without a limit.",
+        (),
+    ),
     "places": ("Calls that this worker can have in flight (`CONCURRENCY`).", ()),
     "places_used": ("Places for calls that are taken at this worker.", ()),
     "shared_state_served": (

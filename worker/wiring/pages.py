@@ -18,6 +18,7 @@ from worker.core.records import BrokerFacts, Pause, StoreFacts
 from worker.delivery.ports import Destination
 from worker.engine.backlog import Backlog
 from worker.engine.dialler import Dialler
+from worker.engine.memory_log import MemoryLog
 from worker.engine.presence import Presence
 from worker.engine.server_health import ServerHealth
 from worker.engine.watchdog import Watchdog
@@ -27,13 +28,15 @@ from worker.redisio.connection import connect
 from worker.settings import Settings
 from worker.state import write_check
 from worker.state.census import Census
+from worker.state.memory import RedisMemory
 from worker.state.workers import RedisWorkers
 from worker.telemetry.fleet import FleetState
 from worker.telemetry.health import HealthServer
 from worker.telemetry.metrics import Metrics
+from worker.telemetry.questions import Question
 from worker.telemetry.readiness import Readiness, Server
 from worker.telemetry.server_state import ServerState
-from worker.telemetry.shared_state import SharedState, Stored
+from worker.telemetry.shared_state import KEPT_SECONDS, SharedState, Stored
 
 PAGE_SECONDS = 1.5
 """The longest wait of a page's reads for each answer of a server."""
@@ -79,7 +82,12 @@ class Pages:
             paused = bool(backlog.pauses) or self.store_health.problem() is not None
             return Report(dialler.places, dialler.in_flight, paused, host, version, accounts)
 
-        return Presence(self.workers, report)
+        return Presence(self.workers, report, serving=self.memory_log.turn)
+
+    @cached_property
+    def memory_log(self) -> MemoryLog:
+        client = connect(redis_url(self._settings), seconds=CHECK_SECONDS)
+        return MemoryLog(RedisMemory(client), self.store_health.latest, self.redis_clock)
 
     def redis_clock(self) -> float:
         """Return the time by Redis' clock (Unix seconds), as far as is known; else by this machine's."""
@@ -122,19 +130,29 @@ class Pages:
         pauses: Callable[[], Collection[Pause]],
         presence: Presence,
     ) -> None:
-        accounts = partial(census.accounts, list(self._accounts))
+        # Two collectors need the counts, and one answer serves both.
+        counted = Question(partial(census.accounts, list(self._accounts)), KEPT_SECONDS)
         known = [Destination(name, key) for name, hook in self._accounts.endpoints() for key in hook.keys]
         endpoints = partial(census.endpoints, known)
         metrics.registry.register(
             SharedState(
                 metrics,
-                lambda: Stored(accounts(), endpoints(), census.unpublished(), census.dead_letters()),
+                lambda: Stored(
+                    counted.begin().result(), endpoints(), census.unpublished(), census.dead_letters()
+                ),
                 census.unpublished,
                 depths.read,
                 ttls={name: account.ttl for name, account in self._accounts.items()},
                 serves=presence.serves,
             )
         )
-        metrics.registry.register(FleetState(presence.report, presence.serves, self.workers.fleet))
+        fleet = FleetState(
+            presence.report,
+            presence.serves,
+            self.workers.fleet,
+            lambda: counted.begin().result(),
+            self.memory_log.full_in_seconds,
+        )
+        metrics.registry.register(fleet)
         told = self.broker_health.latest if self.broker_health else BrokerFacts
         metrics.registry.register(ServerState(self.store_health.latest, told, pauses))

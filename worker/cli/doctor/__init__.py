@@ -8,6 +8,7 @@ signing    lengths of webhook secrets, and until when they sign
 exposure   files and connections that other people could read or change
 servers    Redis, the broker and its queues
 writes     whether Redis takes writes, its memory, and its clock
+fleet      which workers live, their accounts files, and when Redis will be full
 network    the provider, the metrics port
 endpoints  the receivers of webhooks
 finding    the outcome of one check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from typing import Any
@@ -19,7 +20,7 @@ from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES
 from worker.broker.redis_write_check import RedisWriteCheck
 from worker.broker.transports import weakness
 from worker.broker.write_check import WriteCheck as WriteCheckOfBroker
-from worker.cli.doctor import writes
+from worker.cli.doctor import fleet, writes
 from worker.cli.doctor.finding import Finding
 from worker.errors import BrokerUnavailable, ConfigurationError, StoreFault, StoreUnavailable
 from worker.inbound import key_types as broker_keys
@@ -58,7 +59,7 @@ def store(settings: Settings) -> Iterator[Finding]:
             client.ping()
             try_rights(client)
             facts, wrong = _facts(client), _misused_by(client)
-            told = WriteCheck(client).ask()
+            told, found = WriteCheck(client).ask(), fleet.look(client)
     except StoreFault as error:
         yield Finding.fail("Redis", f"refused: {redactor.text(str(error))}", remedy_of(error, "REDIS_URL"))
         return
@@ -67,6 +68,7 @@ def store(settings: Settings) -> Iterator[Finding]:
         return
     yield Finding.ok("Redis", f"answers at {mask_url(redis_url(settings))}")
     yield from writes.check(told)
+    yield from fleet.check(found, told, time.time())
     yield from _misused("Redis keys", wrong, "it is neither read nor written")
     if facts is None:
         yield Finding.warn(

@@ -1,0 +1,95 @@
+"""Says which workers live or were lost, which accounts files they have, and when Redis will be full."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+import redis
+
+from worker.cli.doctor.finding import Finding
+from worker.core.fleet import Fleet, Report
+from worker.core.forecast import Sample, full_in_seconds
+from worker.core.records import StoreFacts
+from worker.errors import WrongKey
+from worker.network.causes import Cause
+from worker.network.remedies import REMEDIES
+from worker.state.memory import RedisMemory
+from worker.state.workers import RedisWorkers
+
+SOON_SECONDS = 24 * 3600.0
+"""Redis that is full sooner is worth a warning, as in the alert CallworkerRedisFilling."""
+
+LOST_REMEDY = (
+    "look at the log and the machine of each: it was killed, or hangs; a worker that starts takes its place"
+)
+DIFFER_REMEDY = "give all workers the same accounts file, and restart those that have another one"
+
+Told = TypeVar("Told")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What Redis holds about workers and its memory; empty where a key has another type."""
+
+    fleet: Fleet
+    samples: Sequence[Sample]
+
+
+def look(client: redis.Redis) -> Found:
+    """Read it. Raises StoreUnavailable."""
+    return Found(_told(RedisWorkers(client).fleet, Fleet()), _told(RedisMemory(client).samples, []))
+
+
+def check(found: Found, facts: StoreFacts, now: float) -> Iterator[Finding]:
+    """Yield what was found. `now` is this machine's time (Unix seconds)."""
+    yield _workers(found.fleet)
+    if found.fleet.living:
+        yield _files(found.fleet.living)
+    if facts.memory_used_bytes is not None:
+        samples = [*found.samples, Sample(now - (facts.clock_ahead_seconds or 0.0), facts.memory_used_bytes)]
+        yield from _growth(full_in_seconds(samples, facts.memory_limit_bytes or 0))
+
+
+def _workers(fleet: Fleet) -> Finding:
+    living, lost = len(fleet.living), len(fleet.lost)
+    if not lost:
+        return Finding.ok("workers", f"{living} alive" if living else "none has started")
+    text = f"{living} alive; {lost} fell silent without having stopped, on {_hosts(fleet.lost)}"
+    return (Finding.warn if living else Finding.fail)("workers", text, LOST_REMEDY)
+
+
+def _files(living: Sequence[Report]) -> Finding:
+    files = sorted({one.accounts for one in living})
+    if len(files) == 1:
+        return Finding.ok("accounts files", f"all workers have the same one ({files[0]})")
+    told = (f"{file} on {_hosts([one for one in living if one.accounts == file])}" for file in files)
+    return Finding.warn("accounts files", f"workers have different ones: {'; '.join(told)}", DIFFER_REMEDY)
+
+
+def _growth(seconds: float | None) -> Iterator[Finding]:
+    """Yield nothing if it is not known yet, or if there is no limit."""
+    if seconds is None:
+        return
+    if math.isinf(seconds):
+        yield Finding.ok("Redis growth", "memory has not grown in the last hours")
+        return
+    text = f"Redis is full in {seconds / 3600:.0f} hours at this rate"
+    if seconds >= SOON_SECONDS:
+        yield Finding.ok("Redis growth", text)
+    else:
+        yield Finding.warn("Redis growth", text, REMEDIES[Cause.MEMORY])
+
+
+def _hosts(workers: Sequence[Report]) -> str:
+    return ", ".join(sorted({one.host for one in workers}))
+
+
+def _told(read: Callable[[], Told], otherwise: Told) -> Told:
+    """Return `otherwise` for a key of another type, of which "Redis keys" tells."""
+    with suppress(WrongKey):
+        return read()
+    return otherwise
