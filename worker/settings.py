@@ -225,8 +225,8 @@ class Settings(BaseModel):
     retention_seconds: Annotated[int, _whole(3600, 366 * 86400)] = Field(
         7 * 86400,
         alias="LEDGER_RETENTION",
-        description="Seconds for which the record of an ended job is kept and its id is remembered. The default is 7 "
-        "days.",
+        description="Seconds for which the id of an ended job and how it ended are remembered, and an event can be "
+        "sent to webhooks again. The default is 7 days.",
     )
 
     operator: Annotated[str, AfterValidator(_operator)] | None = Field(

@@ -17,6 +17,7 @@ from ops.bench import (
     fairness,
     idle,
     machine,
+    memory,
     pacing,
     parking,
     release,
@@ -87,6 +88,10 @@ def _webhooks(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return webhooks.measure(asked.deliveries, asked.rounds, asked.events, asked.waiting)
 
 
+def _memory(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    return memory.measure(asked.jobs)
+
+
 def _environments(_: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     peers = sorted({each.environment for each in CONTENDERS if each.environment})
     environments.prepare(peers)
@@ -154,6 +159,9 @@ COMMANDS = (
     Command("release", _release, "what a release costs, by the number of accounts", (
         Option("--accounts", [10, 1000, 100_000, 1_000_000], "N,…", "default 10,1000,100000,1000000"),
         Option("--releases", 5000, "N", "default 5000"),
+    )),
+    Command("memory", _memory, "bytes of Redis that a job takes, by what it does", (
+        Option("--jobs", 100_000, "N", "of each kind; default 100000"),
     )),
     Command("pacing", _pacing, "how far limits are used and how late slots are met", (
         Option("--accounts", [1, 100, 10_000], "N,…", "default 1,100,10000"),

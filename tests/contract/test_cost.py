@@ -117,7 +117,8 @@ def test_a_batch_that_goes_at_once_costs_four_round_trips(
     ]
     ledger.record(endings)
     trips, commands = bill()
-    assert trips == 1 and commands <= 7.1
+    # One of them puts the outcome beside the claim of the id, so that the record may go after an hour.
+    assert trips == 1 and commands <= 8.2
     ((_, batch),) = RedisOutbox(scripts).next().items()
     trips, commands = bill()
     assert trips == 1 and commands <= 0.3 and len(batch) == JOBS

@@ -268,6 +268,7 @@ def test_delivery_of_an_earlier_version_is_adopted(
 ) -> None:
     """Earlier versions kept all deliveries in one sorted set, and let a record expire while its delivery waited."""
     lanes.end("a", hooks=[])
+    client.hset(f"{SHARD}job:a", "account", "acme")
     client.zadd(
         SHARD + "deliveries", {"a|1234567890ab|3": clock.steady_us, "gone|1234567890ab|1": clock.steady_us}
     )

@@ -17,8 +17,9 @@ from worker.core.records import Application, Due, Reason, Source
 from worker.core.retry import Tally
 from worker.state import keys
 from worker.state.census import Census
+from worker.state.job_view import JobView
 from worker.state.ledger import RedisLedger
-from worker.state.views import JobView, JobViews
+from worker.state.views import JobViews
 
 SHARD = keys.prefix_of("acme")
 OWNER = account(rate="1/s", ttl=600)
@@ -251,4 +252,5 @@ def shown(client: redis.Redis, job_id: str) -> JobView:
 def steps(client: redis.Redis) -> list[tuple[int, str, str]]:
     """Seconds since acceptance, step and detail of each line of the history of job "a"."""
     view = shown(client, "a")
+    assert view.accepted_us is not None
     return [((step.at_us - view.accepted_us) // 1_000_000, step.name, step.detail) for step in view.history]

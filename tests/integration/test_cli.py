@@ -15,6 +15,7 @@ import redis
 from click.testing import CliRunner, Result
 
 from tests.doubles import decisions
+from tests.doubles.ages import grow_older
 from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import REF, placed, rejection
 from worker.broker.connection import Link
@@ -163,6 +164,22 @@ def test_ended_job_tells_its_event(run: Run, ledger: RedisLedger) -> None:
     assert (told["state"], told["wait"], told["event"]["data"]["ref"]) == ("placed", None, REF)
     assert [step["step"] for step in told["history"]] == ["dialling", "placed"]
     assert REF in run("job", "done").stdout
+
+
+def test_job_that_ended_an_hour_ago_tells_what_is_left(run: Run, client: redis.Redis) -> None:
+    """Status, time and the event's id are shown, and that the rest is dropped. Waiting for its repeat is refused."""
+    ledger = redis_ledger(client, retention_seconds=7200)
+    (lease,) = admit(ledger, "done")
+    decisions.settle(ledger, lease, None, lease.tally, placed(lease))
+    event_id = view(run, "done")["event_id"]
+    grow_older(client, 3600)
+    told = view(run, "done")
+    assert (told["account"], told["state"], told["event_id"]) == ("acme", "placed", event_id)
+    assert (told["details_dropped"], told["event"], told["history"]) == (True, None, [])
+    shown = run("job", "done").stdout
+    assert event_id in shown and "dropped an hour after its end" in shown and "history" not in shown
+    result = run(*ENQUEUE, "--id", "done", "--wait")
+    assert result.exit_code == 1 and "ended as placed, more than an hour ago" in result.stderr
 
 
 def test_ended_job_tells_of_its_webhooks(run: Run, client: redis.Redis, ledger: RedisLedger) -> None:

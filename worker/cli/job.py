@@ -13,8 +13,9 @@ from worker.cli.output import console, example, from_now, json_option, print_jso
 from worker.core.events import rfc3339
 from worker.core.records import Reason
 from worker.settings import Settings
+from worker.state.job_view import JobView, Wait
 from worker.state.job_webhooks import JobWebhook
-from worker.state.views import JobView, JobViews, Wait
+from worker.state.views import JobViews
 
 WITHOUT_MOMENT = {
     Reason.CONCURRENCY: "the end of another call of the account, which has as many in flight as it may",
@@ -33,7 +34,8 @@ def command(job_id: str, as_json: bool) -> None:
         view = JobViews(client).find(job_id)
     if view is None:
         raise click.ClickException(
-            f"no record of a job {job_id!r}: no worker has accepted it yet, or its record has expired"
+            f"no record of a job {job_id!r}: no worker has accepted it yet, or it ended more than "
+            "LEDGER_RETENTION ago"
         )
     if as_json:
         print_json(view.as_dict())
@@ -44,7 +46,9 @@ def command(job_id: str, as_json: bool) -> None:
 def _for_people(view: JobView) -> RenderableType:
     lines = [f"{name:<10}{printable(value)}" for name, value in _facts(view).items() if value]
     steps = table(("time", "step", "detail"), ((rfc3339(s.at_us), s.name, s.detail) for s in view.history))
-    parts: list[RenderableType] = [Text("\n".join(lines)), Text("\nhistory", style="bold"), steps]
+    parts: list[RenderableType] = [Text("\n".join(lines))]
+    if view.history:
+        parts += [Text("\nhistory", style="bold"), steps]
     if view.webhooks:
         parts += [Text("\nwebhooks", style="bold"), _webhooks(view.webhooks)]
     return Group(*parts)
@@ -59,19 +63,22 @@ def _webhooks(webhooks: Iterable[JobWebhook]) -> RenderableType:
 def _facts(view: JobView) -> dict[str, str]:
     """The facts about a job by name, in reading order. An unknown one is empty."""
     number = f"+{view.country} {view.phone}" if view.country and view.phone else view.phone or ""
-    requests = f"{view.sent}" + (f", {view.perhaps_rung} of them may have rung" if view.perhaps_rung else "")
+    requests = "" if view.sent is None else f"{view.sent}"
+    requests += f", {view.perhaps_rung} of them may have rung" if view.perhaps_rung else ""
     return {
         "job": view.id,
         "account": view.account,
         "state": view.state,
         "phone": number,
         "note": view.note or "",
-        "accepted": rfc3339(view.accepted_us),
+        "accepted": rfc3339(view.accepted_us) if view.accepted_us is not None else "",
         "expires": _moment(view.expires_us) if not view.ended else "",
         "finished": rfc3339(view.finished_us) if view.finished_us else "",
         "requests": requests,
         "conflicts": _conflicts(view),
+        "event": view.event_id or "",
         **_outcome(view),
+        "details": "dropped an hour after its end" if view.dropped else "",
         "waits for": describe_wait(view.wait) if view.wait else "",
         "place": f"{view.wait.ahead + 1} in its lane" if view.wait else "",
     }

@@ -14,7 +14,8 @@ from worker.cli.results import describe
 from worker.core.events import Status
 from worker.core.jobs import Job
 from worker.settings import Settings
-from worker.state.views import JobView, JobViews
+from worker.state.job_view import JobView
+from worker.state.views import JobViews
 
 POLL_SECONDS = 0.2
 
@@ -27,10 +28,15 @@ NOT_TAKEN = "no worker has accepted it; if none is running, start one with `call
 def wait_for_end(settings: Settings, job: Job, *, timeout_seconds: float | None, as_json: bool) -> int:
     """Print the event of the job when it has ended. Returns 0 if the call was placed, otherwise 1.
 
-    Raises click.ClickException if another job has the id, or the job has not ended in time.
+    Raises click.ClickException if another job has the id, the job has not ended in time, or its event is dropped.
     """
     with places.store(settings) as client:
         view = _Wait(JobViews(client), job, timeout_seconds).ended()
+    if view.event is None:
+        raise click.ClickException(
+            f"job {job.id} is a repeat: the first one ended as {view.state}, more than an hour ago, so its event "
+            f"is dropped; `callworker job {job.id}` shows what is left"
+        )
     if as_json:
         print_json(view.event)
     else:

@@ -30,6 +30,7 @@ file_ids         the secret from which ids of file lines are made
 census           counts of what waits
 lanes            why the jobs of a lane wait: decided once, for census and views
 pause            whether all workers dial nothing
-views            one job's story
+views            reads one job's story
+job_view         what people see of it
 job_webhooks     what became of its event at each endpoint
 """

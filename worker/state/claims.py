@@ -1,11 +1,11 @@
-"""Claims of ids: which account used an id first. See docs/decisions/0007."""
+"""Claims of ids: which account used an id first, and how its job ended. See docs/decisions/0007 and 0021."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from worker.redisio.runner import Command, ScriptCall, Scripts
 from worker.state import keys
@@ -22,33 +22,63 @@ class Claim(NamedTuple):
     ttl_seconds: int = 0
 
 
+class Ended(NamedTuple):
+    """How a job ended: its status, when (Redis' own time, Unix ms), the digest of its content (`worker.core.repeats`),
+    and the id of its event."""
+
+    status: str
+    at_ms: int
+    digest: str
+    event_id: str
+
+
+class Owner(NamedTuple):
+    """The account that has an id, and how its job ended; None if it has not, or a version before this one ended it."""
+
+    account: str
+    ended: Ended | None = None
+
+    @classmethod
+    def read(cls, claim: bytes) -> Self:
+        """Read what a claim holds: an account; once its job has ended, four more words, written by `conclude`."""
+        account, *words = claim.decode().split(" ")
+        match words:
+            case [status, at_ms, digest, event_id, *_] if at_ms.isdecimal():
+                return cls(account, Ended(status, int(at_ms), digest, event_id))
+        return cls(account)
+
+
 class Claims:
-    """Claims in Redis. A claim lasts until `retention_ms` and a day after the end of its job. Thread-safe."""
+    """Claims in Redis. Thread-safe.
+
+    A claim lasts until `retention_ms` and a day after the time at which its job expires; once the job has ended, until
+    `retention_ms` after its end.
+    """
 
     def __init__(self, scripts: Scripts, retention_ms: int) -> None:
         self._scripts, self._keep_ms = scripts, retention_ms + _DAY_MS
 
-    def owners(self, claims: Sequence[Claim]) -> list[str]:
-        """Claim each id unless it is claimed already. Returns the account that has it.
+    def owners(self, claims: Sequence[Claim]) -> list[Owner]:
+        """Claim each id unless it is claimed already. Returns who has it.
 
         Takes one round trip, and a second if any id was claimed before, by this or another account. Raises
         StoreUnavailable or WrongKey; then any of the ids may be claimed.
         """
         now_ms = time.time_ns() // 1_000_000
         commands = [self._first(claim, now_ms) for claim in claims]
-        owners = [claim.account for claim in claims]
+        owners = [Owner(claim.account) for claim in claims]
         again = [n for n, reply in enumerate(self._scripts.run_commands(commands)) if reply is None]
         if again:
             for n, owner in zip(
                 again, self._scripts.run_all([_owner(commands[n]) for n in again]), strict=True
             ):
-                owners[n] = owner.decode()
+                owners[n] = Owner.read(owner)
         return owners
 
-    def owner(self, job_id: str) -> str | None:
-        """Return the account that has an id, or None. Claims nothing. Raises StoreUnavailable or WrongKey."""
-        (owner,) = self._scripts.run_commands([("GET", keys.claim(job_id))])
-        return None if owner is None else owner.decode()
+    def owner(self, job_id: str) -> Owner | None:
+        """Return who has an id, or None. Claims nothing. Raises StoreUnavailable or WrongKey."""
+        (claim,) = self._scripts.run_commands([("GET", keys.claim(job_id))])
+        return None if claim is None else Owner.read(claim)
 
     def _first(self, claim: Claim, now_ms: int) -> Command:
         """Claim an id that nobody has. Almost all are new, and for these no script is needed."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
 from worker.core import repeats
 from worker.core.jobs import Job
-from worker.core.records import Seen
+from worker.core.records import Foreign, Known, Seen
 from worker.errors import StoreUnavailable
 from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
+from worker.state.claims import Owner
 
 
 def seen_by_job(reply: list[Any], job: Job) -> Seen:
@@ -33,6 +34,16 @@ def seen_by_content(reply: list[Any], job_id: str, account: str, content: str) -
     if first is not None:
         return Seen(state, () if repeats.content(first) == content else repeats.OTHER_FIELDS)
     return Seen(state, _by_digest(digest, job_id, account, content))
+
+
+def known_by_claim(owner: Owner, job_id: str, account: str, content: Callable[[], str]) -> Known | None:
+    """Compare a job with what the claim of its id says; None if only the record can tell. `content` returns what the
+    job says, see `core.repeats`."""
+    if owner.account != account:
+        return Foreign()
+    if owner.ended is None:
+        return None
+    return Seen(owner.ended.status, _by_digest(owner.ended.digest, job_id, account, content()))
 
 
 def note(scripts: Scripts, found: Iterable[tuple[str, str]]) -> None:

@@ -59,12 +59,11 @@ def _parkings(decisions: Sequence[Decision]) -> Iterator[tuple[ScriptCall, list[
 
 def _ending(decision: Ending) -> tuple[str | int, ...]:
     """Return the arguments of settle.lua for one job."""
-    lease, tally, event = decision.lease, decision.tally, decision.event
+    lease, event = decision.lease, decision.event
     answered = int(lease.probe and event.status in _ANSWERED)
     return (lease.job.id, lease.fence, lease.job.account, event.status, event.body,
-            endpoints(decision.account, event),
-            tally.sent, tally.not_rung, tally.perhaps_rung, answered,
-            repeats.digest(lease.job.id, lease.job.account, repeats.content(lease.job)))  # fmt: skip
+            endpoints(decision.account, event), decision.tally.perhaps_rung, answered,
+            repeats.digest(lease.job.id, lease.job.account, repeats.content(lease.job)), event.id)  # fmt: skip
 
 
 def _parking(decision: Parking) -> ScriptCall:

@@ -27,7 +27,6 @@ from worker.core.records import (
     Admission,
     Application,
     Decision,
-    Foreign,
     Known,
     Lease,
     Parked,
@@ -41,7 +40,7 @@ from worker.errors import LeaseLost, StoreUnavailable
 from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import accounts_files, conflicts, keys
 from worker.state.admission import portions
-from worker.state.claims import Claim, Claims
+from worker.state.claims import Claim, Claims, Owner
 from worker.state.decisions import calls as decisions_as_calls
 from worker.state.decisions import declarations, endpoints
 from worker.state.leases import LeaseReplies, Span, text
@@ -106,7 +105,8 @@ class RedisLedger:
         owners = self._claims.owners([
             Claim(one.job.id, one.account.name, one.job.expires_at, one.account.ttl) for one in applications
         ])  # fmt: skip
-        names = self._names(applications, owners)
+        known = [_known_by_claim(owner, one.job) for owner, one in zip(owners, applications, strict=True)]
+        names = self._names(applications, known)
         calls = portions(applications, names, self._lease_us, AHEAD_US, self._generation)
         try:
             replies, span = self._timed([call for call, _ in calls])
@@ -116,10 +116,11 @@ class RedisLedger:
                 if name:
                     self._unheard.setdefault(applications[n].job.id, name)
             raise
-        admissions: list[Admission] = [Foreign()] * len(applications)
+        found: dict[int, Admission] = {n: seen for n, seen in enumerate(known) if seen is not None}
         for (_, places), rows in zip(calls, replies, strict=True):
             for n, reply in zip(places, rows, strict=True):
-                admissions[n] = self._admission(reply, applications[n].job, span)
+                found[n] = self._admission(reply, applications[n].job, span)
+        admissions = [found[n] for n in range(len(applications))]
         self._note_conflicts(applications, admissions, owners)
         return admissions
 
@@ -170,21 +171,20 @@ class RedisLedger:
         """See ports.Ledger. Takes two round trips, and a third for a conflict."""
         digest = repeats.digest(job_id, account_name, content)
         if account is None:
-            owner = self._claims.owner(job_id) or account_name
+            owner = self._claims.owner(job_id) or Owner(account_name)
             args = (job_id, account_name, event.body, digest, STRANGER_MS, self._max_strangers)
             call = ScriptCall("turn_away", keys.prefix_of(account_name), args)
         else:
             (owner,) = self._claims.owners([Claim(job_id, account_name)])
-            ended = (job_id, account_name, event.body, digest, self._retention_ms, endpoints(account, event))
+            ended = (
+                job_id, account_name, event.body, event.id, digest, self._retention_ms, endpoints(account, event),
+            )  # fmt: skip
             call = ScriptCall("reject", keys.prefix_of(account_name), ended)
-        known: Known | None = Foreign()
-        if owner == account_name:
-            reply = self._scripts.run(call)
-            known = (
-                conflicts.seen_by_content(reply, job_id, account_name, content) if len(reply) > 1 else None
-            )
+        known = conflicts.known_by_claim(owner, job_id, account_name, lambda: content)
+        if known is None and len(reply := self._scripts.run(call)) > 1:
+            known = conflicts.seen_by_content(reply, job_id, account_name, content)
         if known is not None and known.differs:
-            conflicts.note(self._scripts, [(owner, job_id)])
+            conflicts.note(self._scripts, [(owner.account, job_id)])
         return known
 
     def extend(self, leases: Sequence[Lease]) -> None:
@@ -201,8 +201,8 @@ class RedisLedger:
         (rows,), span = self._timed([ScriptCall("reclaim", keys.prefixes(next(self._turns)), args)])
         return self._replies.leases(rows, span, RECLAIM_LEASE_US)
 
-    def _names(self, applications: Sequence[Application], owners: Sequence[str]) -> dict[int, str]:
-        """Name the request for each application, by its place; leave out ids that another account has.
+    def _names(self, applications: Sequence[Application], known: Sequence[Known | None]) -> dict[int, str]:
+        """Name the request for each application, by its place; leave out those that are known.
 
         The name is the one whose reply was lost, if there was one; "" if the job may not be leased at once.
         """
@@ -210,16 +210,16 @@ class RedisLedger:
         return {
             n: self._unheard.pop(one.job.id, f"{request}:{n}" if one.may_dial else "")
             for n, one in enumerate(applications)
-            if owners[n] == one.account.name
+            if known[n] is None
         }
 
     def _note_conflicts(
-        self, applications: Sequence[Application], admissions: Sequence[Admission], owners: Sequence[str]
+        self, applications: Sequence[Application], admissions: Sequence[Admission], owners: Sequence[Owner]
     ) -> None:
         conflicts.note(
             self._scripts,
             (
-                (owner, one.job.id)
+                (owner.account, one.job.id)
                 for one, admission, owner in zip(applications, admissions, owners, strict=True)
                 if isinstance(admission, Known) and admission.differs
             ),
@@ -255,6 +255,10 @@ class RedisLedger:
             return self._replies.lease(reply, span, self._lease_us, job)
         _, reason, until_us = reply
         return Parked(Reason(text(reason)), int(until_us))
+
+
+def _known_by_claim(owner: Owner, job: Job) -> Known | None:
+    return conflicts.known_by_claim(owner, job.id, job.account, lambda: repeats.content(job))
 
 
 def _wait_seconds(now_us: int, due_us: int) -> float:

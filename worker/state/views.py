@@ -8,121 +8,25 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import redis
 
-from worker.core.events import Status, rfc3339
 from worker.core.jobs import Job, mask
 from worker.core.records import Reason
-from worker.core.repeats import OTHER_ACCOUNT
+from worker.core.repeats import content
 from worker.redisio.runner import store_errors
 from worker.state import keys
-from worker.state.conflicts import seen_by_job
-from worker.state.job_webhooks import JobWebhook, webhooks_of
+from worker.state.claims import Ended, Owner
+from worker.state.conflicts import known_by_claim, seen_by_job
+from worker.state.job_view import JobView, Step, Wait
+from worker.state.job_webhooks import webhooks_of
 from worker.state.lanes import LIMIT_FIELDS, Lane
 from worker.state.pause import all_paused
 from worker.state.steady import steady_us
 
 _STEP = re.compile(r"([0-9]{13}) (\S+) ?(.*)")
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One line of a job's history. `at_us` is in Unix microseconds, rounded to whole milliseconds."""
-
-    at_us: int
-    name: str
-    detail: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the step as a JSON object."""
-        return {"at": rfc3339(self.at_us), "step": self.name, "detail": self.detail}
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Why a job waits now, since when, and probably until when (Unix microseconds).
-
-    `until_us` is when its slot comes if nothing goes wrong before then. It is None if that depends on an operator, on a
-    worker's places or on the end of another call. `ahead` counts the jobs before it in its lane. `hold` is why its
-    account is held, or None. `expires_first`: its slot comes after its `expires_at`, even if nothing but the rate holds
-    it up.
-    """
-
-    reason: Reason
-    since_us: int
-    until_us: int | None
-    ahead: int
-    hold: str | None
-    expires_first: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the wait as a JSON object; times as RFC 3339."""
-        return {
-            "reason": self.reason,
-            "since": rfc3339(self.since_us),
-            "until": None if self.until_us is None else rfc3339(self.until_us),
-            "ahead": self.ahead,
-            "hold": self.hold,
-            "expires_first": self.expires_first,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class JobView:
-    """A job as it is now; times in Unix microseconds. `state` is the ledger's, once the job has ended its final status.
-
-    `sent` counts the requests that were sent, `perhaps_rung` those that may have rung the phone. `conflicts` counts
-    other jobs that came under this id and were dropped; the last came at `conflict_us`. `event` is the published event
-    once the job has ended, and `webhooks` what became of it at each endpoint. `wait` is set while the job waits.
-    """
-
-    id: str
-    account: str
-    state: str
-    country: str | None
-    phone: str | None
-    note: str | None
-    accepted_us: int
-    expires_us: int | None
-    finished_us: int | None
-    sent: int
-    perhaps_rung: int
-    conflicts: int
-    conflict_us: int | None
-    wait: Wait | None
-    event: dict[str, Any] | None
-    history: tuple[Step, ...]
-    webhooks: tuple[JobWebhook, ...]
-
-    @property
-    def ended(self) -> bool:
-        """Whether the job has its final status."""
-        return self.state in tuple(Status)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the view as a JSON object; times as RFC 3339."""
-        return {
-            "id": self.id,
-            "account": self.account,
-            "state": self.state,
-            "country": self.country,
-            "phone": self.phone,
-            "note": self.note,
-            "accepted_at": rfc3339(self.accepted_us),
-            "expires_at": None if self.expires_us is None else rfc3339(self.expires_us),
-            "finished_at": None if self.finished_us is None else rfc3339(self.finished_us),
-            "attempts": self.sent,
-            "perhaps_rung": self.perhaps_rung,
-            "conflicts": self.conflicts,
-            "last_conflict_at": None if self.conflict_us is None else rfc3339(self.conflict_us),
-            "wait": None if self.wait is None else self.wait.as_dict(),
-            "event": self.event,
-            "history": [step.as_dict() for step in self.history],
-            "webhooks": [webhook.as_dict() for webhook in self.webhooks],
-        }
 
 
 class JobViews:
@@ -132,12 +36,14 @@ class JobViews:
         self._client = client
 
     def find(self, job_id: str) -> JobView | None:
-        """Return the job's view, or None if there is no record. Takes two round trips. Raises StoreUnavailable."""
+        """Return the job's view, or None if nothing is known of it. Takes two round trips. Raises StoreUnavailable."""
         with store_errors():
-            owner: Any = self._client.get(keys.claim(job_id))
-            row = self._stranger(job_id) if owner is None else self._row(job_id, owner.decode())
+            owner = self._owner(job_id)
+            row = self._stranger(job_id) if owner is None else self._row(job_id, owner.account)
         record = {name.decode(): value.decode() for name, value in row[0].items()}
-        return _view(job_id, record, row) if record else None
+        if record:
+            return _view(job_id, record, row)
+        return _rest(job_id, owner.account, owner.ended) if owner and owner.ended else None
 
     def differs(self, job: Job) -> tuple[str, ...]:
         """Compare `job` with the job on record under its id: name the fields that differ, see `worker.core.repeats`.
@@ -145,9 +51,12 @@ class JobViews:
         Empty if it is the same job, or none is on record. Takes three round trips. Raises StoreUnavailable.
         """
         with store_errors():
-            owner: Any = self._client.get(keys.claim(job.id))
-            if owner is None or owner.decode() != job.account:
-                return OTHER_ACCOUNT if owner else ()
+            owner = self._owner(job.id)
+            known = (
+                None if owner is None else known_by_claim(owner, job.id, job.account, lambda: content(job))
+            )
+            if owner is None or known is not None:
+                return () if known is None else known.differs
             prefix = keys.prefix_of(job.account)
             found: Any = self._client.hmget(f"{prefix}job:{job.id}", ["state", "job", "digest"])
             long_job: Any = self._client.get(f"{prefix}payload:{job.id}")
@@ -155,6 +64,10 @@ class JobViews:
         if state is None:
             return ()
         return seen_by_job([b"seen", state, packed or long_job or b"", digest or b""], job).differs
+
+    def _owner(self, job_id: str) -> Owner | None:
+        claim: Any = self._client.get(keys.claim(job_id))
+        return None if claim is None else Owner.read(claim)
 
     def _stranger(self, job_id: str) -> list[Any]:
         """Read the record of a job whose account does not exist; empty if there is none."""
@@ -180,24 +93,30 @@ class JobViews:
             return pipeline.execute()
 
 
+def _rest(job_id: str, account: str, ended: Ended) -> JobView:
+    """Show what is left of a job an hour after its end."""
+    return JobView(job_id, account, ended.status, ended.at_ms * 1000, ended.event_id)
+
+
 def _view(job_id: str, record: Mapping[str, str], row: list[Any]) -> JobView:
     event = json.loads(record["event"]) if "event" in record else None
     known = event["data"] if event else _subject(job_id, record, row[-1])
     return JobView(
         id=job_id,
-        account=record["account"],
+        account=record.get("account") or known["account"],
         state=record["state"],
         country=known["country"],
         phone=known["phone"],
         note=known["note"],
-        accepted_us=int(record["accepted"]),
+        accepted_us=_moment(record, "accepted") or _unix_us(known["accepted_at"]),
         expires_us=_moment(record, "expires"),
         finished_us=_moment(record, "finished"),
-        sent=int(record.get("sent", 0)),
+        sent=event["data"]["attempts"] if event else int(record.get("sent", 0)),
         perhaps_rung=int(record.get("perhaps", 0)),
         conflicts=int(record.get("conflicts", 0)),
         conflict_us=_moment(record, "conflict_at"),
         wait=_wait(record, row[1:-1]) if record["state"] == "waiting" else None,
+        event_id=event["id"] if event else None,
         event=event,
         history=_history(record.get("history") or _first_wait(record)),
         webhooks=webhooks_of(record),
@@ -207,6 +126,10 @@ def _view(job_id: str, record: Mapping[str, str], row: list[Any]) -> JobView:
 def _subject(job_id: str, record: Mapping[str, str], long_job: bytes | None) -> dict[str, Any]:
     job = Job.unpacked(job_id, record["account"], record.get("job") or long_job or b"")
     return {"country": job.country, "phone": mask(job.phone), "note": job.ref}
+
+
+def _unix_us(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000) * 1000
 
 
 def _moment(record: Mapping[str, str], name: str) -> int | None:

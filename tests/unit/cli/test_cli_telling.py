@@ -11,7 +11,8 @@ from worker.cli.job import describe_wait
 from worker.cli.output import printable, span, table
 from worker.cli.results import describe
 from worker.core.records import Reason
-from worker.state.views import Wait, _history
+from worker.state.job_view import Wait
+from worker.state.views import _history
 
 DATA = {"id": "j1", "account": "acme", "phone": "******0123", "attempts": 2}
 MOMENT = "2026-11-22T08:15:30.123Z"

@@ -83,6 +83,7 @@ local function put_off(key, member) redis.call('ZADD', key, int(NOW + PUT_OFF), 
 
 local function job_key(id) return prefix .. 'job:' .. id end
 local function payload_key(id) return prefix .. 'payload:' .. id end
+local function claim_key(id) return 'callworker:id:' .. id end
 local function stranger_key(id) return prefix .. 'stranger:' .. id end
 local function lane_key(account) return prefix .. 'lane:' .. account end
 local function limit_key(account) return prefix .. 'limit:' .. account end

@@ -12,6 +12,8 @@ local function hook_lost_key(dest) return prefix .. 'hook-lost:' .. dest end
 local function hook_tries_key(dest) return prefix .. 'hook-tries:' .. dest end
 
 local HOUR, DAY = 3600000, 86400000
+-- How long the record of a job without deliveries is kept after its end (ms).
+local DETAILS = HOUR
 -- How long what was given up, and what waits for a disabled endpoint, is kept (ms); and how many of what was given up.
 local KEPT, MOST_LOST = 7 * DAY, 10000
 local RETENTION = DAY
@@ -151,23 +153,25 @@ local function check_way_out(account, endpoints)
   end
 end
 
--- Writes the event, its deliveries and the outcome. `...` are further fields of the record. Call `check_way_out` first. A
--- record does not expire while a delivery of its event is not over.
-local function conclude(id, account, status, event, retention_ms, endpoints, ...)
+-- Writes the event, its deliveries and the outcome. `record` has further fields of the job's record, which is written anew. Call
+-- `check_way_out` first. What has to be remembered of the job goes to the claim of its id. So the record is kept for an hour
+-- only; with deliveries, until all of them are over and as long as they may be replayed.
+local function conclude(id, account, status, event, event_id, digest, retention_ms, endpoints, record)
   redis.call('RPUSH', OUTBOX, 'call.' .. status .. ' ' .. event)
+  redis.call('SET', claim_key(id), table.concat({account, status, int(ms()), digest, event_id}, ' '), 'PX', retention_ms)
   local key, open = job_key(id), 0
-  redis.call('HSET', key, 'state', status, 'event', event, 'finished', int(NOW + LAG), ...)
+  local function add(...) for _, word in ipairs({...}) do record[#record + 1] = word end end
   for endpoint in string.gmatch(endpoints, '%S+') do
-    local sequence = send_to(account .. '|' .. endpoint, id, 1)
-    redis.call('HSET', key, 'hook:' .. endpoint, standing(sequence, 'waiting', 0, '-'))
+    add('hook:' .. endpoint, standing(send_to(account .. '|' .. endpoint, id, 1), 'waiting', 0, '-'))
     open = open + 1
   end
   if open > 0 then
     redis.call('HINCRBY', PENDING, account, open)
-    redis.call('HSET', key, 'open', open, 'retention', retention_ms)
-  else
-    redis.call('PEXPIRE', key, retention_ms)
+    add('open', open, 'retention', retention_ms)
   end
+  redis.call('DEL', key, payload_key(id))
+  redis.call('HSET', key, 'state', status, 'event', event, 'finished', int(NOW + LAG), unpack(record))
+  if open == 0 then redis.call('PEXPIRE', key, DETAILS) end
 end
 
 -- Takes note that a delivery is over, and how; the record expires once all of its deliveries are. `refresh_endpoint` has to

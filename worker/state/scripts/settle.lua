@@ -4,13 +4,13 @@
 -- another worker is dialling by now.
 -- KEYS 1 shard prefix
 -- ARGV 1 retention (ms); then for each job
---      id  fence  account  status  event  endpoint keys, separated by spaces  requests sent  not rung  perhaps rung
---      '1' if a probe got through, so that the account's hold ends  digest (see worker/core/repeats.py)
+--      id  fence  account  status  event  endpoint keys, separated by spaces  requests that perhaps rang
+--      '1' if a probe got through, so that the account's hold ends  digest (see worker/core/repeats.py)  the event's id
 -- Reply: for each job in order 1; 2 if a job that waited for this one's place in flight can go now; 0 if the fence may no
 -- longer decide and nothing was changed; 3 if a key of another type stopped it and nothing was changed. The same event
 -- again, whose reply was lost, is 1.
 
-local retention_ms, ARGV_OF_A_JOB = ARGV[1], 11
+local retention_ms, ARGV_OF_A_JOB = ARGV[1], 10
 
 local accounts = {}
 
@@ -25,22 +25,31 @@ local function may_settle(fence, status, newest, state, judged)
   return open and (judged == fence and state ~= 'dialling' or status == 'placed' and tonumber(fence) < tonumber(newest or 0))
 end
 
-local function settle(id, fence, name, status, event, endpoints, sent, not_rung, perhaps, got_through, digest)
-  local key = job_key(id)
-  local newest, state, history, why, lacks, accepted, job, judged =
-    unpack(ask('HMGET', key, 'fence', 'state', 'history', 'why', 'lacks', 'accepted', 'job', 'judged'))
-  if not may_settle(fence, status, newest, state, judged) then
-    return redis.call('HGET', key, 'event') == event and 1 or 0
-  end
+-- Returns what the record keeps and the event does not say.
+local function kept(history, perhaps, conflicts, conflict_at)
+  local record = {'history', history}
+  if perhaps ~= '0' then record = {'perhaps', perhaps, unpack(record)} end
+  if conflicts then record = {'conflicts', conflicts, 'conflict_at', conflict_at, unpack(record)} end
+  return record
+end
+
+-- Returns whether the job ended with this event before.
+local function has_ended(id, event_id)
+  local claim = ask('GET', claim_key(id))
+  return claim and string.sub(claim, -#event_id - 1) == ' ' .. event_id
+end
+
+local function settle(id, fence, name, status, event, endpoints, perhaps, got_through, digest, event_id)
+  local newest, state, judged, history, why, lacks, accepted, conflicts, conflict_at = unpack(ask('HMGET', job_key(id),
+    'fence', 'state', 'judged', 'history', 'why', 'lacks', 'accepted', 'conflicts', 'conflict_at'))
+  if not may_settle(fence, status, newest, state, judged) then return has_ended(id, event_id) and 1 or 0 end
 
   local a, late = account(name), newest ~= fence
   check('ZCARD', LEASES, late and EXPIRY or nil)
   check_way_out(name, endpoints)
   if late then take_back(id, name) end
-  conclude(id, name, status, event, retention_ms, endpoints, 'sent', sent, 'not_rung', not_rung, 'perhaps', perhaps,
-           'digest', digest, 'history', with_step(history, why or lacks, accepted, status))
-  redis.call('HDEL', key, 'why', 'lacks', 'since', 'call', 'job', 'judged')
-  if not job then redis.call('DEL', payload_key(id)) end
+  conclude(id, name, status, event, event_id, digest, retention_ms, endpoints,
+           kept(with_step(history, why or lacks, accepted, status), perhaps, conflicts, conflict_at))
   local full, held = release(id, a, state), a.hold
   if got_through == '1' and a.probe_at > 0 then
     redis.call('HDEL', limit_key(name), 'hold', 'probe_at', 'probes', 'bound')

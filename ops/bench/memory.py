@@ -1,0 +1,149 @@
+"""Measures how much of Redis' memory a job takes: while it waits, once it has ended, and with a webhook.
+
+It calls the ledger without a worker, on a Redis of its own, with UUIDs as ids. `tests/contract/test_memory.py` holds
+the figures.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from ops.bench.servers import BenchRedis
+from ops.bench.table import aligned
+from tests.doubles.ages import grow_older
+from tests.doubles.samples import account, application, placed
+from worker.core.endpoints import Endpoint
+from worker.core.records import Ending, Lease, Parking, Reason
+from worker.core.retry import Tally
+from worker.delivery.ports import Attempt, AttemptResult, Conclusion, Health, Verdict
+from worker.redisio.connection import connect
+from worker.state.deliveries import RedisDeliveries
+from worker.state.ledger import RedisLedger
+from worker.state.lua import store_scripts
+from worker.state.outbox import RedisOutbox
+
+BATCH, WARM_UP = 100, 200
+HOUR, RETENTION_SECONDS = 3600, 7 * 86400
+ROOM: dict[str, Any] = {"burst": 1_000_000, "concurrency": 1_000_000, "ttl": 86400}
+HOOK = Endpoint(
+    url="https://hooks.example.com/calls", secret_env=("SECRET",), name="orders", concurrency=BATCH
+)
+GOOD = Attempt(AttemptResult.DELIVERED, 0.1, 200)
+REST_SECONDS, REST_BYTES, PATIENCE_SECONDS = 0.2, 8192, 30.0
+
+WAITS = "waits for the first time"
+WAITS_AGAIN = "waits after an attempt"
+UNPUBLISHED = "has ended, and the results queue has not taken its event"
+ENDED = "has ended, in the first hour"
+REMEMBERED = "has ended, from then on"
+UNDELIVERED = "has ended, and a webhook has not taken its event"
+DELIVERED = "has ended, and a webhook has taken its event"
+
+
+class Store:
+    """A Redis that is filled with jobs of one account, with an endpoint or without."""
+
+    def __init__(self, client: redis.Redis, *hooks: Endpoint) -> None:
+        self.client, self.account = client, account(rate="999999/s", webhooks=hooks, **ROOM)
+        self._scripts = store_scripts(client)
+        self._ledger = RedisLedger(self._scripts, lease_seconds=600.0, retention_seconds=RETENTION_SECONDS)
+        self._ledger.declare([self.account])
+
+    def wait(self, jobs: int) -> None:
+        for some in _portions(jobs):
+            self._ledger.admit([application(str(uuid.uuid4()), self.account, may_dial=False) for _ in some])
+
+    def wait_again(self, jobs: int) -> None:
+        for leases in self._leases(jobs):
+            self._ledger.record([
+                Parking(lease, Tally(1, 1), Reason.BACKOFF, 3600.0, "the provider answered 503") for lease in leases
+            ])  # fmt: skip
+
+    def end(self, jobs: int) -> None:
+        for leases in self._leases(jobs):
+            self._ledger.record([Ending(lease, self.account, Tally(1), placed(lease)) for lease in leases])
+
+    def publish(self) -> None:
+        outbox = RedisOutbox(self._scripts)
+        while batches := outbox.next():
+            for shard, batch in batches.items():
+                outbox.published(shard, len(batch))
+
+    def deliver(self) -> None:
+        deliveries = RedisDeliveries(self._scripts, attempt_seconds=15)
+        while taken := deliveries.take(BATCH):
+            deliveries.record([
+                Conclusion(one, Verdict.DELIVERED, "200", Health.GOOD, attempt=GOOD) for one in taken
+            ])  # fmt: skip
+
+    def used_bytes(self) -> int:
+        """Return the memory of the data. Waits until Redis has ended what it does beside, as enlarging a table."""
+        ends, now, before = time.monotonic() + PATIENCE_SECONDS, 0, -REST_BYTES
+        while abs(now - before) >= REST_BYTES and time.monotonic() < ends:
+            before = now
+            time.sleep(REST_SECONDS)
+            now = int(self.client.info("memory")["used_memory"])
+        return now
+
+    def _leases(self, jobs: int) -> Iterator[list[Lease]]:
+        for some in _portions(jobs):
+            admitted = self._ledger.admit([application(str(uuid.uuid4()), self.account) for _ in some])
+            yield [one for one in admitted if isinstance(one, Lease)]
+
+
+def bytes_of_a_job(client: redis.Redis, jobs: int) -> dict[str, float]:
+    """Return the bytes that one job takes, by what it does. Measures with so many, and empties that Redis."""
+    return {
+        WAITS: _growth(client, jobs, Store.wait),
+        WAITS_AGAIN: _growth(client, jobs, Store.wait_again),
+        UNPUBLISHED: _growth(client, jobs, Store.end),
+        ENDED: _growth(client, jobs, _published),
+        REMEMBERED: _growth(client, jobs, _remembered),
+        UNDELIVERED: _growth(client, jobs, _published, HOOK),
+        DELIVERED: _growth(client, jobs, _delivered, HOOK),
+    }
+
+
+def measure(jobs: int) -> tuple[str, dict[str, Any]]:
+    """Measure with so many jobs of each kind."""
+    with tempfile.TemporaryDirectory(prefix="cw-bench-") as name, BenchRedis(Path(name)) as server:
+        found = bytes_of_a_job(connect(server.url), jobs)
+    head = ("a job that", "bytes")
+    return aligned([head, *((kind, f"{size:,.0f}") for kind, size in found.items())]), {"memory": found}
+
+
+def _growth(client: redis.Redis, jobs: int, fill: Callable[[Store, int], None], *hooks: Endpoint) -> float:
+    """Return by how much Redis' memory grows with each job, beyond what the first ones need."""
+    client.flushall()
+    store = Store(client, *hooks)
+    fill(store, WARM_UP)
+    before = store.used_bytes()
+    fill(store, jobs)
+    return (store.used_bytes() - before) / jobs
+
+
+def _published(store: Store, jobs: int) -> None:
+    store.end(jobs)
+    store.publish()
+
+
+def _remembered(store: Store, jobs: int) -> None:
+    _published(store, jobs)
+    grow_older(store.client, HOUR)
+
+
+def _delivered(store: Store, jobs: int) -> None:
+    _published(store, jobs)
+    store.deliver()
+    grow_older(store.client, HOUR)
+
+
+def _portions(jobs: int) -> Iterator[range]:
+    return (range(min(BATCH, jobs - done)) for done in range(0, jobs, BATCH))
