@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +20,7 @@ from tests.processes import absent, free_port, process, wait_until_served
 from tests.tls import Authority
 
 RABBITMQ_SCRIPT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+SETTINGS_PAGE = Path(__file__).parents[1] / "docs/reference/settings.md"
 QUEUES = ("calls", *(f"calls.{shard}" for shard in range(16)), "calls.intake", "results")
 EXCHANGES = ("calls", "results")
 CONTROL_SECONDS = 180
@@ -131,7 +133,7 @@ def _environ(folder: Path, port: int, erlang: str) -> dict[str, str]:
 class GuardedNode(Node):
     """`guest` may do everything; `porter` may read and write, not configure, `writer` and `reader` only one of these.
 
-    `least` has only the rights that docs/reference/settings.md asks for.
+    `callworker` and `producer` have only the rights that docs/reference/settings.md asks for.
     """
 
     tls_port: int
@@ -159,13 +161,14 @@ def _settings(folder: Path, tls_port: int, authority: Authority) -> str:
 
 
 def _definitions() -> dict[str, object]:
-    own = r"calls|calls\..*|results"
+    page = SETTINGS_PAGE.read_text(encoding="utf-8")
+    asked_for = re.findall(r"^rabbitmqctl set_permissions (\w+) '(.+)' '(.+)' '(.+)'$", page, re.MULTILINE)
     rights = {
         "guest": (".*", ".*", ".*"),
         "porter": ("^$", ".*", ".*"),
         "writer": ("^$", ".*", "^$"),
         "reader": ("^$", "^$", ".*"),
-        "least": (f"^({own})$", rf"^({own}|amq\.default)$", f"^({own})$"),
+        **{user: tuple(patterns) for user, *patterns in asked_for},
     }
     return {
         "users": [{"name": name, "password": name, "tags": ""} for name in rights],

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 import pytest
+from amqp.exceptions import AccessRefused
 from kombu import Connection, Exchange
 from structlog.testing import capture_logs
 
@@ -55,10 +56,24 @@ def test_user_who_may_not_configure_uses_what_is_there(empty: GuardedNode) -> No
     everything(empty.url("porter"))
 
 
-def test_rights_that_the_readme_asks_for_are_enough(empty: GuardedNode) -> None:
+def test_rights_that_the_page_asks_for_are_enough(empty: GuardedNode) -> None:
     """Configure, write and read on the program's own names, and write on the default exchange."""
-    ask_broker(empty.url("least"), "BROKER_URL")
-    everything(empty.url("least"))
+    ask_broker(empty.url("callworker"), "BROKER_URL")
+    everything(empty.url("callworker"))
+
+
+def test_producer_may_send_and_not_read(empty: GuardedNode) -> None:
+    """The rights that the page asks for let jobs in, make missing queues, and give no message to anyone."""
+    ask_broker(empty.url("callworker"), "BROKER_URL")
+    with Connection(empty.url()) as connection:
+        connection.default_channel.queue_delete(queue_of("acme").name)
+    with Producer(empty.url("producer")) as producer:
+        producer.enqueue(JOB)
+    for queue in (queue_of("acme").name, "results"):
+        with pytest.raises(AccessRefused), Connection(empty.url("producer")) as connection:
+            connection.default_channel.basic_get(queue)
+    with Connection(empty.url()) as connection:
+        assert connection.default_channel.basic_get(queue_of("acme").name) is not None
 
 
 def test_what_is_missing_and_may_not_be_made_is_named(empty: GuardedNode) -> None:

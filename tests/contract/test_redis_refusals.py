@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -10,14 +11,18 @@ from typing import Any
 
 import pytest
 import redis
+from celery import Celery
 
+from worker.broker.queues import queue_of
 from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
 from worker.preflight.greeting import ask_broker, ask_store
+from worker.producer import enqueue_many
 from worker.redisio.bell import Bell
 from worker.redisio.connection import connect
 
+WORKER = Path(__file__).parents[2] / "worker"
 SETTINGS_PAGE = (Path(__file__).parents[2] / "docs/reference/settings.md").read_text(encoding="utf-8")
 BINDINGS = "_kombu.binding.results"
 EVENT = [OutgoingEvent("call.placed", "{}")]
@@ -52,10 +57,15 @@ def test_missing_right_is_one_line(user: Callable[..., str], rights: list[str]) 
     assert "hunter2" not in str(caught.value)
 
 
+def page_rights(name: str) -> list[str]:
+    """Return the rights of a user that docs/reference/settings.md creates."""
+    (words,) = re.findall(rf"^ACL SETUSER {name} on >password (.+)$", SETTINGS_PAGE, re.MULTILINE)
+    return list(words.split())
+
+
 def test_rights_of_the_page_are_enough(user: Callable[..., str]) -> None:
-    """The user that docs/reference/settings.md creates may use store and broker, listen, and ask for INFO."""
-    (words,) = re.findall(r"^ACL SETUSER callworker on >password (.+)$", SETTINGS_PAGE, re.MULTILINE)
-    url = user(*words.split())
+    """The user that the page creates may use store and broker, listen, and ask for INFO."""
+    url = user(*page_rights("callworker"))
     ask_store(url)
     ask_broker(url, "REDIS_URL")
     with connect(url) as client:
@@ -64,6 +74,42 @@ def test_rights_of_the_page_are_enough(user: Callable[..., str]) -> None:
         assert bell.hung
         bell.take_down()
         assert client.info("persistence")
+
+
+def test_rights_of_the_page_hold_every_command_of_the_scripts(client: redis.Redis) -> None:
+    """No script stops half-way for want of a right."""
+    scripts = "\n".join(path.read_text(encoding="utf-8") for path in WORKER.rglob("*.lua"))
+    known: Any = client.command()
+    called = {word.lower() for word in re.findall(r"'([A-Z]{3,})'", scripts)} & known.keys()
+    assert len(called) > 30
+    assert {f"+{name}" for name in called} - set(page_rights("callworker")) == set()
+
+
+@pytest.mark.parametrize("name", ["callworker", "producer"])
+def test_rights_of_the_page_are_no_more(user: Callable[..., str], client: redis.Redis, name: str) -> None:
+    """Other programs' keys and channels, and what concerns the whole server, are out of reach."""
+    url = user(*page_rights(name))
+    forbidden = ["SET other 1", "GET other", "FLUSHALL", "KEYS *", "CONFIG GET *", "ACL LIST", "SHUTDOWN"]
+    with redis.Redis.from_url(url) as known:
+        for words in (*forbidden, "MONITOR", "SCRIPT FLUSH", "CLIENT KILL TYPE normal", "PUBLISH other 1"):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                known.execute_command(*words.split())
+
+
+def test_producer_of_the_page_sends_in_every_way(user: Callable[..., str], client: redis.Redis) -> None:
+    """This package's producer, Celery's and an entry of the stream get through; nothing can be read."""
+    url = user(*page_rights("producer"))
+    job = {"id": "a", "account": "acme", "country": "1", "phone": "2125550123", "code": "48151"}
+    enqueue_many([job], broker_url=url)
+    Celery("somebody-else", broker=url, set_as_current=False).send_task(
+        "calls.verify", kwargs=job, queue="calls"
+    )
+    with redis.Redis.from_url(url) as producer:
+        producer.xadd("calls.intake", {"job": json.dumps(job)})
+        for words in ("LRANGE calls 0 -1", "XRANGE calls.intake - +", "RPOP results", "GET callworker:clock"):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                producer.execute_command(*words.split())
+    assert client.llen(queue_of("acme").name) == client.llen("calls") == client.xlen("calls.intake") == 1
 
 
 def test_wrong_password_is_one_line(redis_url: str, user: Callable[..., str]) -> None:
