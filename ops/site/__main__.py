@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ops.site.checking import problems
+from ops.site.checking import dead_runbooks, problems
 from ops.site.staging import documentation, linked, stage
 
 ROOT = Path(__file__).parents[2]
 PAGES, SITE = ROOT / "build/pages", ROOT / "build/docs"
+RULES = ROOT / "ops/prometheus/alerts.yml"
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -24,7 +25,7 @@ def main() -> int:
     stage(ROOT, PAGES)
     build = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
     told = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
-    faults = [*not_in_navigation(ROOT), *problems(SITE)]
+    faults = [*not_in_navigation(ROOT), *problems(SITE), *dead_runbooks(SITE, RULES)]
     if told.returncode:
         faults.append(_COLOURS.sub("", told.stdout + told.stderr).partition("Traceback")[0])
     if faults:

@@ -17,6 +17,7 @@ NOT_A_PAGE = "404.html"
 """The page for addresses that are not there: a server alone shows it, so its links begin at the server's root."""
 
 _LOADED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href"}
+_RUNBOOK = re.compile(r"runbook_url: .*docs_url }}/([^#\s]+)#(\w+)")
 _UNREAD = re.compile(r"^ {0,3}(?:- |[0-9]+\. |\||```)", re.MULTILINE)
 
 
@@ -62,6 +63,19 @@ def problems(site: Path) -> list[str]:
         if path.name != NOT_A_PAGE
         for fault in _faults(path, page, files)
     ]
+
+
+def dead_runbooks(site: Path, rules: Path) -> list[str]:
+    """A line for each `runbook_url` in a file of alert rules that leads to no anchor of a page in the site's `docs`."""
+    leads = _RUNBOOK.findall(rules.read_text(encoding="utf-8"))
+    dead = [
+        f"{address}#{anchor}" for address, anchor in leads if anchor not in _anchors(site / "docs" / address)
+    ]
+    return [f"{rules.name}: runbook_url leads to {each}, which is not there" for each in sorted(set(dead))]
+
+
+def _anchors(path: Path) -> set[str]:
+    return Page(path.read_text(encoding="utf-8")).anchors if path.is_file() else set()
 
 
 def _faults(path: Path, page: Page, files: dict[Path, Page]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ops.site.__main__ import not_in_navigation
-from ops.site.checking import problems
+from ops.site.checking import dead_runbooks, problems
 from ops.site.staging import everything, stage
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +50,22 @@ def test_fault_of_a_page_is_named(tmp_path: Path, body: str) -> None:
 def test_good_page_has_no_faults(tmp_path: Path) -> None:
     """Links to other hosts are allowed, and are not followed."""
     assert problems(site(tmp_path, GOOD)) == []
+
+
+def test_runbook_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """The address of an alert must lead to an anchor of a built page."""
+    rules = tmp_path / "alerts.yml"
+    lines = [
+        f'runbook_url: "{{{{ $externalLabels.docs_url }}}}/{each}"'
+        for each in ("a.html#x", "a.html#y", "b.html#x")
+    ]
+    rules.write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/a.html").write_text('<h3 id="x">x</h3>', encoding="utf-8")
+    assert dead_runbooks(tmp_path, rules) == [
+        "alerts.yml: runbook_url leads to a.html#y, which is not there",
+        "alerts.yml: runbook_url leads to b.html#x, which is not there",
+    ]
 
 
 def test_site_has_what_the_documentation_links_to_and_nothing_else(tmp_path: Path) -> None:
