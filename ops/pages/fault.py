@@ -19,8 +19,8 @@ Put = Callable[[Scene], AbstractContextManager[None]]
 class Fault:
     """A fault. `told` says what is done. `alert` is the only alert that may page, with these `labels`; "" is none.
 
-    `also` are alerts that may page beside it, because they are other facts that follow. `own_seconds` pass in the
-    program itself before anything can be seen, and no factor divides them. `most_factor` bounds the factor.
+    `own_seconds` pass in the program itself before anything can be seen, and no factor divides them. `most_factor`
+    bounds the factor. A fault that `passes` ends by itself: its alert may be resolved before it is repaired.
     `lasts_seconds` is how long a time without an alert is watched. `settings` are those of the workers.
     """
 
@@ -29,9 +29,9 @@ class Fault:
     put: Put
     alert: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
-    also: frozenset[str] = frozenset()
     own_seconds: float = 0.0
     most_factor: float = FACTOR
+    passes: bool = False
     lasts_seconds: float = 600.0
     settings: Mapping[str, str] = field(default_factory=dict)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,7 +19,7 @@ from ops.pages.monitoring import Monitoring
 from tests.faults.proxy import Proxy
 from tests.faults.redis_server import FAKETIME, Redis
 from tests.faults.results import ResultsReader
-from tests.faults.servers import Rabbit, ServerTrouble
+from tests.faults.servers import PROJECT, Rabbit, ServerTrouble
 from tests.faults.workers import Fleet, environ_for
 from tests.integration.receiver import Receiver, local_hook
 from tests.integration.stack import Worker, accounts_toml, api_key, key_name
@@ -36,7 +38,7 @@ LIMITS: dict[str, dict[str, int]] = {
 }
 """Each account's limits. Rates, here in jobs per minute, are multiplied by the factor, times to live divided."""
 
-HOOKED = "globex"
+HOOKED, HOOK_NAME = "globex", "events"
 ANSWER_SECONDS = 0.05
 TIMEOUT_SECONDS = 15.0
 WEBHOOK_WAITS_SECONDS = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
@@ -109,6 +111,19 @@ class Scene:
         path.write_text(accounts_toml(self._accounts(without)), encoding="utf-8")
         return path
 
+    def command(self, *words: str) -> None:
+        """Run a command of `callworker`, as an operator would. Raises ServerTrouble."""
+        done = subprocess.run(
+            [sys.executable, "-m", "worker.cli", *words],
+            env=self._environ,
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ServerTrouble(f"callworker {' '.join(words)}: {done.stderr}")
+
     def set_clock(self, offset_seconds: float) -> None:
         """Set the clock of workers that were started with `clocked`."""
         self._clock.write_text(f"{offset_seconds:+.0f}", encoding="ascii")
@@ -146,7 +161,7 @@ class Scene:
         self.receiver = running.enter_context(Receiver())
 
     def _start_workers(self, running: ExitStack) -> None:
-        environ = environ_for(
+        self._environ = environ_for(
             self.folder,
             REDIS_URL=self.redis.url,
             BROKER_URL=self.rabbit.url,
@@ -160,7 +175,7 @@ class Scene:
             **{key_name(name): api_key(name) for name in LIMITS},
             **{**SETTINGS, **self._settings},
         )
-        self.fleet = running.enter_context(Fleet(self._subfolder("workers"), environ))
+        self.fleet = running.enter_context(Fleet(self._subfolder("workers"), self._environ))
         self.fleet.stand(WORKERS)
         running.callback(self._reading.close)
         self._read()
@@ -193,7 +208,7 @@ class Scene:
         }
         if HOOKED in accounts:
             accounts[HOOKED]["webhooks"] = [
-                local_hook(f"{self.receiver.url}/events", name="events", secret_env=VARIABLE)
+                local_hook(f"{self.receiver.url}/events", name=HOOK_NAME, secret_env=VARIABLE)
             ]
         return accounts
 

@@ -209,7 +209,6 @@ FAULTS = (
         "nobody reads the results; the queue is full and rejects",
         _refused,
         "CallworkerDiallingPaused",
-        also=frozenset({"CallworkerResultsUnread"}),
     ),
     Fault(
         "unread-drop",

@@ -35,7 +35,7 @@ class Trial:
     def __init__(self, fault: Fault, scene: Scene, factor: float) -> None:
         self._fault, self._scene, self._factor = fault, scene, factor
         self._monitoring = scene.monitoring
-        self._wanted = Wanted(fault.alert, fault.labels, fault.also)
+        self._wanted = Wanted(fault.alert, fault.labels, fault.passes)
         self._since = time.time()
         self._active: dict[str, tuple[float, Labels]] = {}
         self._unnotified: dict[str, Labels] = {}

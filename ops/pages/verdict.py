@@ -18,11 +18,14 @@ SHOWN_LABELS = ("account", "reason", "cause", "endpoint", "queue")
 
 @dataclass(frozen=True)
 class Wanted:
-    """The alert that a fault must have, "" for none, with its labels, and others that may come beside it."""
+    """The alert that a fault must have, "" for none, with its labels.
+
+    The alert of a fault that `passes` may be resolved before the repair.
+    """
 
     alert: str
     labels: Labels = field(default_factory=dict)
-    also: frozenset[str] = frozenset()
+    passes: bool = False
 
     def __str__(self) -> str:
         return shown({"alertname": self.alert, **self.labels}) if self.alert else "none"
@@ -76,7 +79,7 @@ def judge(fault: str, told: str, wanted: Wanted, course: Course, tiles: Sequence
     clear = _cleared(wanted, course) if fired else None
     severity = fired.labels.get("severity", "") if fired else ""
     problems = [*_too_many(wanted, paged), *_too_late(wanted, severity, fire)]
-    if fired and not _stands(wanted, course):
+    if fired and not wanted.passes and not _stands(wanted, course):
         problems.append("resolved before the repair")
     if not course.quiet:
         problems.append("did not become quiet again")
@@ -112,10 +115,7 @@ def _stands(wanted: Wanted, course: Course) -> bool:
 
 
 def _too_many(wanted: Wanted, paged: Mapping[str, Labels]) -> list[str]:
-    def allowed(labels: Labels) -> bool:
-        return wanted.is_met_by(labels) or labels["alertname"] in wanted.also
-
-    return [f"{name} pages" for name, labels in paged.items() if not allowed(labels)]
+    return [f"{name} pages" for name, labels in paged.items() if not wanted.is_met_by(labels)]
 
 
 def _too_late(wanted: Wanted, severity: str, fire_seconds: float | None) -> list[str]:
