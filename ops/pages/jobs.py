@@ -164,7 +164,13 @@ FAULTS = (
         {"account": HOOKED},
     ),
     Fault("normal-load", "30 min of normal load", nothing, lasts_seconds=LONG_NIGHT_SECONDS),
-    Fault("rolling-restarts", "each of two workers is restarted, four restarts in all", _rolling),
+    Fault(
+        "rolling-restarts",
+        "each of two workers is restarted, four restarts in all",
+        _rolling,
+        most_factor=3,
+        lasts_seconds=120,
+    ),
     Fault(
         "quiet-night",
         "no jobs but one, which is retried once",
