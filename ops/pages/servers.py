@@ -19,6 +19,8 @@ UNREAD = 300
 """How many results the queue holds, where nobody reads them: less than what comes in the time of an alert."""
 
 FULL_WITHIN_SECONDS = 60.0
+DISCOVERY_SECONDS = 8.0
+"""Prometheus looks at changed targets each 5 s, whatever the factor: so the target goes first, and then its worker."""
 
 
 @contextmanager
@@ -32,8 +34,10 @@ def _killed(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def _vanished(scene: Scene) -> Iterator[None]:
-    scene.workers.pop(1).kill()
+    lost = scene.workers.pop(1)
     scene.watch()
+    time.sleep(DISCOVERY_SECONDS)
+    lost.kill()
     yield
     scene.launch()
     scene.watch()
