@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -26,6 +27,9 @@ from tests.integration.stack import Worker, accounts_toml, api_key, key_name
 from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref
 
 WORKERS = 2
+DISCOVERY_SECONDS = 8.0
+"""Prometheus looks at changed targets each 5 s, whatever the factor: so a target goes first, and then its worker."""
+
 JOBS_A_SECOND = {"acme": 1.2, "globex": 0.3, "initech": 0.1}
 """The steady load, to be multiplied by the factor."""
 
@@ -76,6 +80,9 @@ class Scene:
     def __init__(self, folder: Path, factor: float, settings: Mapping[str, str]) -> None:
         self.folder, self.factor, self._settings = folder, factor, settings
         self.answers: dict[str, Answer] = {}
+        self.began_unix = 0.0
+        """When the fault began, if that is not the end of putting it in."""
+
         self._reading = ExitStack()
         self._running = ExitStack()
 
@@ -100,6 +107,15 @@ class Scene:
         self.fleet.standing.append(worker)
         self.fleet.stand(len(self.fleet.standing))
         return worker
+
+    def replace(self, **settings: str) -> None:
+        """Put a worker with these settings in the place of the last one, without a time in which a target is down."""
+        former = self.workers[-1]
+        self.launch(**settings)
+        self.workers.remove(former)
+        self.watch()
+        time.sleep(DISCOVERY_SECONDS)
+        self.fleet.retire(former)
 
     def watch(self) -> None:
         """Let Prometheus scrape all standing workers."""

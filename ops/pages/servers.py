@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ops.pages.fault import Fault
-from ops.pages.scene import Scene, freeze, thaw
+from ops.pages.scene import DISCOVERY_SECONDS, Scene, freeze, thaw
 from tests.faults.servers import wait_for
 
 FAR_OFF_SECONDS = 600.0
@@ -19,8 +19,6 @@ UNREAD = 300
 """How many results the queue holds, where nobody reads them: less than what comes in the time of an alert."""
 
 FULL_WITHIN_SECONDS = 60.0
-DISCOVERY_SECONDS = 8.0
-"""Prometheus looks at changed targets each 5 s, whatever the factor: so the target goes first, and then its worker."""
 
 
 @contextmanager
@@ -51,31 +49,20 @@ def _frozen(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
-def _off(scene: Scene) -> Iterator[None]:
+def _clock_off(scene: Scene) -> Iterator[None]:
+    """The second worker is replaced beforehand by one whose clock can be set."""
+    scene.replace(**scene.clocked())
     scene.set_clock(FAR_OFF_SECONDS)
     yield
     scene.set_clock(0)
 
 
 @contextmanager
-def _clocked(scene: Scene) -> Iterator[None]:
-    """The second worker is replaced beforehand by one whose clock can be set."""
-    scene.fleet.retire(scene.workers.pop(1))
-    scene.launch(**scene.clocked())
-    scene.watch()
-    with _off(scene):
-        yield
-
-
-@contextmanager
 def _other_accounts(scene: Scene) -> Iterator[None]:
-    scene.fleet.retire(scene.workers.pop(1))
-    scene.launch(ACCOUNTS_FILE=str(scene.accounts_file("initech")))
-    scene.watch()
+    scene.began_unix = time.time()
+    scene.replace(ACCOUNTS_FILE=str(scene.accounts_file("initech")))
     yield
-    scene.fleet.retire(scene.workers.pop(1))
-    scene.launch()
-    scene.watch()
+    scene.replace()
 
 
 @contextmanager
@@ -167,7 +154,11 @@ FAULTS = (
     ),
     Fault("worker-frozen", "one of two workers is stopped (SIGSTOP)", _frozen, "CallworkerDown"),
     Fault(
-        "clock-off", "the clock of one worker is 10 min ahead", _clocked, "CallworkerClockOff", own_seconds=2
+        "clock-off",
+        "the clock of one worker is 10 min ahead",
+        _clock_off,
+        "CallworkerClockOff",
+        own_seconds=2,
     ),
     Fault(
         "other-accounts",

@@ -47,7 +47,7 @@ class Trial:
         with ExitStack() as faulty:
             self._since = time.time()
             faulty.enter_context(self._fault.put(self._scene))
-            put_in = time.time()
+            put_in = self._scene.began_unix or time.time()
             self._tell("the fault is in")
             self._watch()
             seen = tiles.not_green(self._monitoring.prometheus, self._factor)
