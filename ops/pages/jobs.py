@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 from ops.pages.fault import Fault, Put, nothing
 from ops.pages.load import Change
-from ops.pages.scene import HOOK_NAME, HOOKED, Scene
+from ops.pages.scene import HOOK_NAME, HOOKED, LIMITS, Scene
+from tests.faults.servers import wait_for
 from tests.integration.outside import Job, in_seconds
 from tests.integration.stand_in import Reply, gives_ref
 
@@ -17,6 +18,7 @@ FLOOD = 2000
 DEAD_LETTERS = "callworker:dead"
 LONG_NIGHT_SECONDS = 1800.0
 PAUSE_SECONDS = 60.0
+LATE_WITHIN_SECONDS = 300.0
 
 
 def _changed(change: Change) -> Put:
@@ -54,10 +56,20 @@ def _flood(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def _beyond_limit(scene: Scene) -> Iterator[None]:
-    """Three times as many jobs as the limit lets go."""
+    """Three times as many jobs as the limit lets go. It begins when one of them has waited for half of its time."""
+    half_seconds = LIMITS["narrow"]["ttl"] / scene.factor / 2
     scene.load.rates["narrow"] = 1.5 * scene.factor
+    wait_for(
+        lambda: _oldest_seconds(scene, "narrow") > half_seconds,
+        "half of the time is over",
+        LATE_WITHIN_SECONDS,
+    )
     yield
     scene.load.rates["narrow"] = 0.0
+
+
+def _oldest_seconds(scene: Scene, account: str) -> float:
+    return max(worker.metric("oldest_waiting_seconds", account=account) for worker in scene.workers)
 
 
 @contextmanager
@@ -122,7 +134,7 @@ FAULTS = (
     ),
     Fault(
         "limit-too-low",
-        "three times as many jobs as the account's limit lets go",
+        "three times as many jobs as the limit lets go; one has waited for half of its ttl",
         _beyond_limit,
         "CallworkerExpiringSoon",
         {"account": "narrow"},
