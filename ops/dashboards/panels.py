@@ -16,7 +16,7 @@ Steps = Mapping[float | None, str]
 """Colours by the value from which on they hold. `None` is below all others."""
 
 SOURCE = shapes.DataSourceRef(type_val="prometheus", uid="${datasource}")
-RUNBOOK = "${docs_url}/how-to/alerts/#"
+RUNBOOK = "${docs_url}/how-to/alerts.html#"
 NO_DATA = "no data"
 CALM: Steps = {None: "green", 1: "orange"}
 """For a count of what is wrong."""

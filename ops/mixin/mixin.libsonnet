@@ -1,0 +1,3 @@
+(import 'dashboards.libsonnet') +
+(import 'rules.libsonnet') +
+(import 'config.libsonnet')
