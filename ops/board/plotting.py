@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, MaxNLocator, MultipleLocator
 from PIL import Image
 
 from ops.board.asking import Series
@@ -79,14 +79,32 @@ def curves(axes: Axes, panel: Panel, series: Sequence[Series], span: Span) -> No
 
 
 def _value_axis(axes: Axes, panel: Panel) -> None:
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    highest = axes.dataLim.y1 if axes.dataLim.y1 > 0 else 1.0
+    if panel.logarithmic:
+        axes.set_yscale("log")
+        axes.minorticks_off()
+        axes.set_ylim(panel.least, max(highest, panel.most or 0))
+    else:
+        axes.yaxis.set_major_locator(_ticks(panel.unit, highest))
+        axes.set_ylim(0, panel.most * 1.03 if panel.most else highest * 1.06)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: worded(value, panel.unit)))
-    highest = axes.get_ylim()[1]
+    _marks(axes, panel)
+
+
+def _ticks(unit: str, highest: float) -> Locator:
+    """Return about five ticks; those of bytes are powers of two apart, so that they read well."""
+    if unit != "bytes":
+        return MaxNLocator(5)
+    return MultipleLocator(2.0 ** math.ceil(math.log2(max(highest, 5) / 5)))
+
+
+def _marks(axes: Axes, panel: Panel) -> None:
+    """Draw a line at each of the panel's marks that is near what it shows."""
+    least, most = axes.get_ylim()
     for value, colour in panel.steps:
-        if colour != "transparent" and math.isfinite(value) and value <= 3 * highest:
+        if colour != "transparent" and math.isfinite(value) and value <= 3 * most:
             axes.axhline(value, color=COLOURS.get(colour, colour), linewidth=1, linestyle=(0, (5, 3)))
-    highest = axes.get_ylim()[1] if axes.dataLim.y1 > 0 else 1.0
-    axes.set_ylim(0, panel.most * 1.03 if panel.most else highest)
+            axes.set_ylim(least, max(axes.get_ylim()[1], value))
 
 
 def _time_axis(axes: Axes, span: Span) -> None:
@@ -123,6 +141,8 @@ def _bound(text: str) -> str:
 def listing(axes: Axes, panel: Panel, series: Sequence[Series], rows: int) -> None:
     """Write series as a table, with a bar behind each that is as long as its share of the highest."""
     axes.set_axis_off()
+    if not series:
+        axes.text(0.5, rows / 2, "no data", ha="center", va="center", color=FAINT, fontsize=9)
     axes.set_xlim(0, 1)
     axes.set_ylim(rows, 0)
     ranked = sorted(series, key=lambda one: one.last, reverse=True)[:rows]

@@ -37,7 +37,9 @@ class Panel:
     words: Mapping[str, tuple[str, str]] | None = None
     silent: str = "text"
     stacked: bool = False
+    least: float = 0.0
     most: float | None = None
+    logarithmic: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def _panel(panel: dict[str, Any], variables: Mapping[str, str]) -> Panel:
     if panel["type"] == "row":
         return Panel(*corner)
     looks = panel["fieldConfig"]["defaults"]
+    drawn = looks.get("custom") or {}
     words, silent = _words(looks.get("mappings") or [])
     return Panel(
         *corner,
@@ -91,8 +94,10 @@ def _panel(panel: dict[str, Any], variables: Mapping[str, str]) -> Panel:
         steps=_steps(looks),
         words=words,
         silent=silent,
-        stacked=((looks.get("custom") or {}).get("stacking") or {}).get("mode") == "normal",
-        most=looks.get("max"),
+        stacked=(drawn.get("stacking") or {}).get("mode") == "normal",
+        least=looks.get("min") or 0.0,
+        most=looks.get("max") or drawn.get("axisSoftMax"),
+        logarithmic=(drawn.get("scaleDistribution") or {}).get("type") == "log",
     )
 
 

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from ops.dashboards import now
 from ops.dashboards.frame import assemble
-from ops.dashboards.panels import Panel, Steps, heat, lines, listing
+from ops.dashboards.panels import Panel, Steps, heat, lines, listing, logarithmic
 from ops.dashboards.promql import increased, quantile, rate, shared_sum, worst
 
 OBJECTIVES: Steps = {5: "orange", 10: "red"}
@@ -201,13 +201,17 @@ def _objective(title: str, histogram: str, alert: str) -> list[Panel]:
     shares = {f"within {n:.0f} s": f"{rate(_bucket(histogram, n))} / {of_all}" for n in (5.0, 10.0)}
     slow = {f"{share:.1%}": quantile(share, histogram) for share in (0.5, 0.99, 0.999)}
     return [
-        lines(
-            title,
-            f"{texts[histogram]} The marks are the objectives, 5 s and 10 s.",
-            "s",
-            slow,
-            [alert],
-            marks=OBJECTIVES,
+        logarithmic(
+            lines(
+                title,
+                f"{texts[histogram]} The marks are the objectives, 5 s and 10 s.",
+                "s",
+                slow,
+                [alert],
+                marks=OBJECTIVES,
+            ),
+            least=0.001,
+            most=20,
         ),
         lines(
             f"{title}, in time",

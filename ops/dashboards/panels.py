@@ -75,6 +75,12 @@ def lines(
     return panel
 
 
+def logarithmic(panel: timeseries.Panel, least: float, most: float) -> timeseries.Panel:
+    """Give a panel of curves a scale that shows very different sizes, from `least` to `most` or more."""
+    scale = common.ScaleDistributionConfig().type(shapes.ScaleDistribution.LOG).log(10)
+    return panel.scale_distribution(scale).min(least).axis_soft_max(most)
+
+
 def heat(title: str, text: str, buckets: str, alerts: Sequence[str] = ()) -> heatmap.Panel:
     """How many observations fell into each bucket of a histogram, over time: `buckets` is the name of its series."""
     query = f"sum by (le) (increase({buckets}[$__rate_interval]))"

@@ -12,6 +12,7 @@ from tests.ops.dashboard_files import FOLDER, dashboard_queries, dashboards, pan
 from worker.telemetry.shared_metrics import SHARED
 
 NAMES = list(dashboards())
+PAGE = FOLDER.parents[2] / "docs/explanation/dashboards.md"
 SUMS = re.compile(r"\b(?:sum|count)(?: by \(([^)]*)\))? ?\(callworker_(\w+)")
 
 
@@ -86,6 +87,21 @@ def test_first_row_of_the_overview_is_of_tiles_that_judge() -> None:
         (target,) = tile["targets"]
         assert target["instant"] and "$" not in target["expr"]
         assert tile["links"]
+
+
+def test_page_shows_every_dashboard_and_names_every_tile() -> None:
+    """The pictures are small, and the table has each tile of the first row."""
+    text = PAGE.read_text(encoding="utf-8")
+    for name in NAMES:
+        picture = f"../images/board-{name.removesuffix('.json')}.png"
+        assert f"]({picture})" in text
+        assert (PAGE.parent / picture).stat().st_size < 150 * 1024
+    told = set(
+        re.split(
+            r", | \| ", "\n".join(re.findall(r"^\| ([^|]*) \|", text, re.MULTILINE)).replace("\n", " | ")
+        )
+    )
+    assert {tile["title"] for tile in dashboards()["overview.json"]["panels"][1:25]} <= told
 
 
 def test_queries_are_complete() -> None:
