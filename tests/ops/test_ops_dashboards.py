@@ -12,6 +12,7 @@ from tests.ops.dashboard_files import FOLDER, dashboard_queries, dashboards, pan
 from worker.telemetry.shared_metrics import SHARED
 
 NAMES = list(dashboards())
+RULES = FOLDER.parents[1] / "prometheus/alerts.yml"
 PAGE = FOLDER.parents[2] / "docs/explanation/dashboards.md"
 SUMS = re.compile(r"\b(?:sum|count)(?: by \(([^)]*)\))? ?\(callworker_(\w+)")
 
@@ -102,6 +103,18 @@ def test_page_shows_every_dashboard_and_names_every_tile() -> None:
         )
     )
     assert {tile["title"] for tile in dashboards()["overview.json"]["panels"][1:25]} <= told
+
+
+def test_links_lead_to_alerts_that_exist() -> None:
+    """Each alert has a panel that leads to its runbook, and no panel leads to one that is gone."""
+    linked = {
+        link["url"].partition("/how-to/alerts.html#")[2]
+        for name in NAMES
+        for panel in panels(dashboards()[name])
+        for link in panel.get("links") or []
+    }
+    alerts = re.findall(r"- alert: (\w+)", RULES.read_text(encoding="utf-8"))
+    assert linked == {alert.lower() for alert in alerts}
 
 
 def test_queries_are_complete() -> None:
