@@ -13,7 +13,7 @@ from ops.board.reading import read
 
 FOLDER = Path(__file__).parents[1] / "grafana/dashboards"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
-POINTS = 240
+POINTS = 160
 """Values of a curve."""
 
 

@@ -32,7 +32,7 @@ from ops.board.reading import Board, Panel
 from ops.board.wording import named, shown
 
 WIDTH, MARGIN, GAP, HEAD = 1600, 16, 8, 52
-UNIT = 27
+UNIT = 25
 """Pixels of one row of Grafana's grid."""
 DPI = 100
 COLUMN = (WIDTH - 2 * MARGIN) / 24

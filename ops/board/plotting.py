@@ -157,11 +157,9 @@ def listing(axes: Axes, panel: Panel, series: Sequence[Series], rows: int) -> No
 def palette() -> Image.Image:
     """Return the colours of a picture: those of curves and tiles with lighter shades, greys, and the heatmap's."""
     plain = [to_rgb(colour) for colour in dict.fromkeys((*INKS, *COLOURS.values()))]
-    shades = [
-        tuple(1 - light * (1 - part) for part in colour) for colour in plain for light in (1, 0.7, 0.35, 0.15)
-    ]
-    greys = [(level / 31,) * 3 for level in range(32)]
-    heat = [colormaps[HEAT](level / 23)[:3] for level in range(24)]
+    shades = [tuple(1 - light * (1 - part) for part in colour) for colour in plain for light in (1, 0.35)]
+    greys = [(level / 9,) * 3 for level in range(10)]
+    heat = [colormaps[HEAT](level / 7)[:3] for level in range(8)]
     ground = [to_rgb(colour) for colour in (GROUND, GRID, EDGE, BAR)]
     image = Image.new("P", (1, 1))
     image.putpalette([round(255 * part) for colour in (*shades, *greys, *heat, *ground) for part in colour])
