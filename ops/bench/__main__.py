@@ -21,6 +21,7 @@ from ops.bench import (
     pacing,
     parking,
     release,
+    scrape,
     stalls,
     webhooks,
 )
@@ -74,6 +75,10 @@ def _release(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 def _pacing(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return pacing.measure(asked.accounts, asked.rate, asked.seconds, asked.broker)
+
+
+def _scrape(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    return scrape.measure(asked.accounts, asked.waiting, asked.seconds)
 
 
 def _stalls(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -168,6 +173,11 @@ COMMANDS = (
         Option("--rate", 200, "N", "requests per second of all together; default 200"),
         Option("--seconds", 20.0, "S", "at least; default 20"),
         BROKER,
+    )),
+    Command("scrape", _scrape, "what a scrape of the metrics costs, by the number of accounts", (
+        Option("--accounts", [10, 100, 1000, 10_000], "N,…", "all in use; default 10,100,1000,10000"),
+        Option("--waiting", 0.1, "SHARE", "of them with a job that waits; default 0.1"),
+        Option("--seconds", 30.0, "S", "at a limit, alone and then scraped; default 30"),
     )),
     Command("stalls", _stalls, "other accounts, memory and shutdown while many calls hang", (
         Option("--calls", 2000, "N", "that hang at once; default 2000"),

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from prometheus_client import generate_latest
 
+from tests.doubles.clocks import FakeClock
 from worker.core.records import BrokerFacts, Pause, StoreFacts
 from worker.errors import BrokerBlocked, BrokerUnavailable, StoreUnavailable
 from worker.telemetry import questions
 from worker.telemetry.metrics import Metrics
-from worker.telemetry.questions import Patience, Question
+from worker.telemetry.questions import MOST_SECONDS, Patience, Question
 from worker.telemetry.server_state import ServerState
 from worker.telemetry.shared_state import SharedState, Stored
 
@@ -48,6 +49,39 @@ def test_what_asking_raises_is_raised_to_all() -> None:
     with pytest.raises(ZeroDivisionError):
         question.begin().result(60)
     assert question.begin().result(60) == 3
+
+
+@pytest.mark.parametrize(("took", "kept"), [(0.0, 1.0), (0.01, 1.0), (0.25, 5.0), (3.0, MOST_SECONDS)])
+def test_answer_that_took_long_is_kept_for_longer(took: float, kept: float) -> None:
+    """Reading ten thousand accounts must not take the time of the calls, however often they are scraped."""
+    clock, asked = FakeClock(), list[int]()
+
+    def ask() -> int:
+        clock.advance(took)
+        asked.append(1)
+        return 7
+
+    question = Question(ask, 1.0, clock)
+    assert question.begin().result(60) == 7
+    clock.advance(kept - 0.01)
+    assert question.begin().result(60) == 7 and len(asked) == 1
+    clock.advance(0.02)
+    assert question.begin().result(60) == 7 and len(asked) == 2
+
+
+def test_failure_is_kept_no_longer_however_long_it_took() -> None:
+    """A store that is back must be seen at once."""
+    clock, asked = FakeClock(), list[int]()
+
+    def ask() -> None:
+        clock.advance(1.5)
+        asked.append(1)
+
+    question = Question(ask, 1.0, clock)
+    question.begin().result(60)
+    clock.advance(1.01)
+    question.begin().result(60)
+    assert len(asked) == 2
 
 
 def test_patience_is_for_all_answers_together(over: threading.Event) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 MARGIN = 0.006
 """The share of the rate that stays unused, so that a late sender cannot break the limit."""
@@ -53,6 +54,7 @@ class Pace:
     period_us: int = 0
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def of(cls, requests: int, period_us: int, burst: int, concurrency: int) -> Pace:
         """Return the pace of `requests` per `period_us`, of which `burst` may go back to back."""
         interval_us = math.ceil(period_us * (1 + MARGIN) / requests)
@@ -76,6 +78,7 @@ class Pace:
         )
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def unpacked(cls, text: str) -> Pace:
         """Read what `packed` wrote, in this version or in an earlier one without the period."""
         return cls(*(int(number) for number in text.split()))

@@ -33,9 +33,10 @@ class Reason(StrEnum):
     @classmethod
     def of(cls, word: str) -> Reason | None:
         """Return the reason that `word` names, or None: another version may have written one that is not known here."""
-        return cls(word) if word in tuple(cls) else None
+        return _REASONS.get(word)
 
 
+_REASONS = {str(reason): reason for reason in Reason}
 REASONS: tuple[Reason, ...] = tuple(reason for reason in Reason if reason is not Reason.CAPACITY)
 """The reasons that this version gives."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import redis
@@ -22,7 +22,7 @@ from worker.state.units import to_seconds
 RATIO_MINUTES = 5
 """How many minutes the counts of an endpoint's attempts go back, as in `endpoints.lua`."""
 _MINUTE_US = 60_000_000
-_CHUNK = 500
+_CHUNK, _AT_ONCE = 500, 200
 _ROW = 6 + len(LIMIT_FIELDS)
 _RECENT = re.compile(r"(\d+):(\d+):(\d+)")
 _LOST = "lost:"
@@ -37,20 +37,17 @@ class Census:
     def accounts(self, names: Sequence[str]) -> list[AccountCount]:
         """Count the accounts among `names` that have anything: waiting jobs, calls, a hold, or pending deliveries.
 
-        Their order is undefined. An account that is not returned has nothing. Takes two round trips. Raises
-        StoreUnavailable.
+        Their order is undefined. An account that is not returned has nothing. Takes a round trip for `_AT_ONCE` of the
+        accounts or fewer, so that Redis serves others in between, and another one. Raises StoreUnavailable.
         """
-        shards: dict[str, list[str]] = {}
-        for name in names:
-            shards.setdefault(keys.prefix_of(name), []).append(name)
-        calls = [
-            ScriptCall("census", shard, some[start : start + _CHUNK])
-            for shard, some in shards.items()
-            for start in range(0, len(some), _CHUNK)
-        ]
-        found = [reply for reply in self._scripts.read_all(calls) if reply[2]]
-        paused = self._workers_paused(int(found[0][0]) // 1000) if found else False
-        return [_count(row, int(now), int(now_time), paused) for now, now_time, rows in found for row in rows]
+        counts: list[AccountCount] = []
+        paused: bool | None = None
+        for calls in _in_turn(names):
+            for now, now_time, rows in self._scripts.read_all(calls):
+                if rows and paused is None:
+                    paused = self._workers_paused(int(now) // 1000)
+                counts += [_count(row, int(now), int(now_time), bool(paused)) for row in rows]
+        return counts
 
     def endpoints(self, known: Sequence[Destination]) -> list[EndpointCount]:
         """Count each destination of `known`, and what is pending for others. Raises StoreUnavailable.
@@ -114,6 +111,24 @@ class Census:
                 pipeline.zrange(f"{prefix}hook-open:{account}|{key}", 0, 0, withscores=True)
             flat = _answers(pipeline)
         return list(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _in_turn(names: Sequence[str]) -> Iterator[list[ScriptCall]]:
+    """Yield the calls of the script `census`, as many at a time as read `_AT_ONCE` accounts."""
+    shards: dict[str, list[str]] = {}
+    for name in names:
+        shards.setdefault(keys.prefix_of(name), []).append(name)
+    calls, room = list[ScriptCall](), _AT_ONCE
+    for shard, some in shards.items():
+        for start in range(0, len(some), _AT_ONCE):
+            taken = some[start : start + _AT_ONCE]
+            if len(taken) > room:
+                yield calls
+                calls, room = [], _AT_ONCE
+            calls.append(ScriptCall("census", shard, taken))
+            room -= len(taken)
+    if calls:
+        yield calls
 
 
 def _answers(pipeline: Any) -> list[Any]:

@@ -27,8 +27,10 @@ def of_accounts(
     for one in told:
         label = labels[one.name]
         for reason, number in one.waiting.items():
-            _add(waiting, (label, str(reason)), number)
-        _add(pending, (label,), one.pending)
+            if number:
+                waiting[label, reason.value] = waiting.get((label, reason.value), 0.0) + number
+        if one.pending:
+            pending[label,] = pending.get((label,), 0.0) + one.pending
         _raise(oldest, (label,), one.oldest_seconds)
         _raise(ratios, (label,), shares.get(one.name, 0.0))
         if one.hold is not None:
@@ -52,11 +54,6 @@ def _labels(metrics: Metrics, told: Sequence[AccountCount], shares: Mapping[str,
 def _hold_reason(metrics: Metrics, code: str) -> str:
     """Return the label for a hold. An operator's hold is `operator`, which the operator's own words may follow."""
     return OPERATOR_HOLD if code.partition(":")[0] == OPERATOR_HOLD else metrics.code(code)
-
-
-def _add(rows: Rows, labels: tuple[str, ...], number: float) -> None:
-    if number:
-        rows[labels] = rows.get(labels, 0.0) + number
 
 
 def _raise(rows: Rows, labels: tuple[str, ...], number: float) -> None:

@@ -11,6 +11,9 @@ from typing import Generic, TypeVar
 ANSWER_SECONDS = 1.5
 """The longest wait of a page for the answers of all servers together."""
 
+KEPT_TIMES, MOST_SECONDS = 20, 10.0
+"""An answer is kept for so many times as long as it took, but not for longer than that."""
+
 Answer = TypeVar("Answer")
 
 
@@ -23,7 +26,11 @@ class Question(Generic[Answer]):
         kept_seconds: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`kept_seconds`: how long an answer is given again without asking."""
+        """`kept_seconds`: how long an answer is given again without asking.
+
+        An answer that took long is kept for longer, so that asking takes a twentieth of the time, up to `MOST_SECONDS`.
+        That needs a `kept_seconds`.
+        """
         self._ask, self._kept_seconds, self._clock = ask, kept_seconds, clock
         self._lock = threading.Lock()
         self._answer: Future[Answer] | None = None
@@ -38,14 +45,21 @@ class Question(Generic[Answer]):
             return self._answer
 
     def _run(self, answer: Future[Answer]) -> None:
+        began = self._clock()
         try:
             found = self._ask()
         except Exception as error:
             self._until = self._clock() + self._kept_seconds
             answer.set_exception(error)
         else:
-            self._until = self._clock() + self._kept_seconds
+            self._until = self._clock() + self._keep_seconds(found, self._clock() - began)
             answer.set_result(found)
+
+    def _keep_seconds(self, found: Answer, took_seconds: float) -> float:
+        """Return how long to keep an answer. None says that there is none, which may change soon."""
+        if found is None or not self._kept_seconds:
+            return self._kept_seconds
+        return max(self._kept_seconds, min(took_seconds * KEPT_TIMES, MOST_SECONDS))
 
 
 class Patience:
