@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from tests.doubles.ledgers import redis_ledger
-from tests.doubles.samples import account, application, placed
+from tests.doubles.samples import account, application, placed, report
 from worker.broker.queues import CALLS, TASK_QUEUES
 from worker.core.records import Ending, Lease, Parked, Seen
 from worker.core.retry import Tally
@@ -24,6 +24,7 @@ from worker.state.census import Census
 from worker.state.ledger import RedisLedger
 from worker.state.lua import source
 from worker.state.outbox import RedisOutbox
+from worker.state.workers import RedisWorkers
 
 JOBS = 100
 JOB = {"account": "acme", "country": "1", "phone": "2125550123", "code": "4711"}
@@ -56,8 +57,13 @@ class Bill:
         return spent
 
     def _commands(self) -> int:
-        stats: Any = self._client.info("commandstats")
-        return sum(entry["calls"] for name, entry in stats.items() if name != "cmdstat_info")
+        return sum(calls for name, calls in commands(self._client).items() if name != "cmdstat_info")
+
+
+def commands(client: redis.Redis) -> dict[str, int]:
+    """Return how often each command ran, those of scripts too."""
+    stats: Any = client.info("commandstats")
+    return {name: entry["calls"] for name, entry in stats.items()}
 
 
 @pytest.fixture
@@ -98,6 +104,19 @@ def results(redis_url: str) -> Iterator[ResultsQueue]:
     with closing(ResultsQueue(redis_url)) as queue:
         queue.publish([OutgoingEvent("call.placed", "{}")])
         yield queue
+
+
+def test_workers_report_costs_a_round_trip_and_few_commands(client: redis.Redis) -> None:
+    """An idle worker reports each second, whatever the number of others."""
+    workers = [RedisWorkers(client) for _ in range(20)]
+    for worker in workers:
+        worker.report(report(), 60.0, 0.0)
+    before = commands(client)
+    for _ in range(JOBS):
+        workers[-1].report(report(), 60.0, 0.0)
+    after = commands(client)
+    assert after["cmdstat_evalsha"] - before["cmdstat_evalsha"] == JOBS
+    assert sum(after.values()) - sum(before.values()) <= 8.1 * JOBS
 
 
 def names(prefix: str) -> list[str]:

@@ -12,6 +12,7 @@ from worker.cli.doctor.finding import Finding, Grade
 from worker.core.fleet import Report
 from worker.core.forecast import Sample
 from worker.core.records import StoreFacts
+from worker.errors import StoreUnavailable
 from worker.settings import Settings
 from worker.state import keys
 from worker.state.memory import EVERY_SECONDS, MAX_SAMPLES, RedisMemory
@@ -51,6 +52,13 @@ def test_lost_worker_is_named_by_its_host(client: redis.Redis, clock: StoredCloc
     told = found(client)["workers"]
     assert told.grade is Grade.WARN and told.text.startswith("1 alive; 1 fell silent") and "gone" in told.text
     assert "accounts files" in found(client)
+
+
+def test_none_counts_as_lost_while_redis_takes_no_writes(client: redis.Redis, clock: StoredClock) -> None:
+    """They live and cannot say so; what is wrong is told by "Redis writes"."""
+    enter(client, report())
+    clock.advance(20)
+    assert "workers" not in found(client, StoreFacts(StoreUnavailable("full disk")))
 
 
 def test_different_accounts_files_are_told_with_their_hosts(client: redis.Redis) -> None:

@@ -37,10 +37,6 @@ EMPTY = {
     "callworker_redis_memory_full_seconds": "the memory of Redis is watched for hours before it is foretold",
     "callworker_webhook_endpoint_disabled": "the receiver takes everything",
     "callworker_webhook_given_up_total": "no delivery is given up in a minute",
-    "callworker_workers": "awaited",
-    "callworker_places": "awaited",
-    "callworker_eligible_now": "awaited",
-    "callworker_shared_state_served": "awaited",
 }
 """Why queries that name these metrics give no data here. Those that put something in its place are not among them."""
 QUERIES = [

@@ -33,7 +33,11 @@ class Register(Protocol):
 
 
 class Presence:
-    """One worker among all. One thread takes the turns; any thread may ask for `serves`."""
+    """One worker among all. One thread takes the turns; any thread may ask for `serves`.
+
+    Known weakness: while the store refuses every write, as with a full disk, nobody is elected, and no worker serves
+    the shared metrics. With a full memory the election goes on.
+    """
 
     def __init__(
         self,

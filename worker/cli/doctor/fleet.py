@@ -46,7 +46,9 @@ def look(client: redis.Redis) -> Found:
 
 def check(found: Found, facts: StoreFacts, now: float) -> Iterator[Finding]:
     """Yield what was found. `now` is this machine's time (Unix seconds)."""
-    yield _workers(found.fleet)
+    # While Redis takes no writes, no worker can report that it lives.
+    if facts.problem is None:
+        yield _workers(found.fleet)
     if found.fleet.living:
         yield _files(found.fleet.living)
     if facts.memory_used_bytes is not None:
