@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ import redis
 from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock
 from tests.doubles.ledgers import redis_ledger
-from tests.doubles.samples import account, application, placed
+from tests.doubles.samples import account, application, placed, report
 from worker.core.accounts import Account
 from worker.core.endpoints import Endpoint
 from worker.core.records import REASONS, AccountCount, Due, Ending, Lease, Reason
@@ -21,6 +21,7 @@ from worker.core.shards import shard_of
 from worker.state import holds, keys
 from worker.state.census import Census
 from worker.state.ledger import RedisLedger
+from worker.state.views import JobViews
 
 
 @pytest.fixture
@@ -143,6 +144,25 @@ def test_what_is_on_its_way_out_is_counted(client: redis.Redis, ledger: RedisLed
     assert count(client, "globex").pending == 1
 
 
+@pytest.mark.parametrize(("full", "reason"), [(False, Reason.NO_PLACES), (True, Reason.PAUSED)])
+def test_a_rate_holds_nothing_up_while_no_worker_gets_through(
+    client: redis.Redis, ledger: RedisLedger, full: bool, reason: Reason
+) -> None:
+    """No worker has asked for long: there is none, or Redis takes no writes and all are paused."""
+    admit(ledger, account("acme", "1/h"), 3)
+    assert count(client).waiting == waiting(rate_limit=2)
+    now_us = (client.time()[0] + 1) * 1_000_000
+    client.set(keys.CLOCK, f"{now_us - 20_000_000} {now_us} 0")
+    client.config_set("maxmemory", "1" if full else "0")
+    try:
+        view = JobViews(client).find("job-2")
+        assert count(client).waiting == waiting(**{reason: 2})
+    finally:
+        client.config_set("maxmemory", "0")
+    assert view is not None and view.wait is not None
+    assert (view.wait.reason, view.wait.until_us, view.wait.ahead) == (reason, None, 1)
+
+
 class TestReasons:
     """Why a lane waits, on a clock that the test moves."""
 
@@ -188,7 +208,8 @@ class TestReasons:
         bench.wait(1, account("acme"))
         for n, (seconds_ago, paused) in enumerate(reports):
             heard_ms = bench.clock.steady_us // 1000 - seconds_ago * 1000
-            bench.client.hset(keys.WORKERS, str(n), json.dumps({"heard_ms": heard_ms, "paused": paused}))
+            told = {"heard_ms": heard_ms, **asdict(report(paused=paused))}
+            bench.client.hset(keys.WORKERS, str(n), json.dumps(told))
         bench.client.hset(keys.WORKERS, "odd", "{")
         bench.client.hset(keys.WORKERS, "odder", "[]")
         assert count(bench.client).waiting == waiting(**{reason: 1})

@@ -44,6 +44,11 @@ class Fleet:
     living: Sequence[Report] = ()
     lost: Sequence[Report] = ()
 
+    @property
+    def paused(self) -> bool:
+        """Whether workers live, and all of them dial nothing."""
+        return bool(self.living) and all(one.paused for one in self.living)
+
     @classmethod
     def of(cls, workers: Sequence[Heard]) -> Fleet:
         """Tell living workers from lost ones. One that has been silent for 10 to 15 s counts as neither yet."""

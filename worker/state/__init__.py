@@ -29,7 +29,7 @@ suspects         messages that may have crashed a worker
 file_ids         the secret from which ids of file lines are made
 census           counts of what waits
 lanes            why the jobs of a lane wait: decided once, for census and views
-pause            whether all workers dial nothing
+pause            why no worker dials at the moment
 views            reads one job's story
 job_view         what people see of it
 job_webhooks     what became of its event at each endpoint

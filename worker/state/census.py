@@ -15,7 +15,7 @@ from worker.redisio.runner import ScriptCall, store_errors
 from worker.state import keys
 from worker.state.lanes import LIMIT_FIELDS, Lane
 from worker.state.lua import store_scripts
-from worker.state.pause import all_paused
+from worker.state.pause import no_worker_dials
 from worker.state.steady import steady_us
 from worker.state.units import to_seconds
 
@@ -38,16 +38,14 @@ class Census:
         """Count the accounts among `names` that have anything: waiting jobs, calls, a hold, or pending deliveries.
 
         Their order is undefined. An account that is not returned has nothing. Takes a round trip for `_AT_ONCE` of the
-        accounts or fewer, so that Redis serves others in between, and another one. Raises StoreUnavailable.
+        accounts or fewer, so that Redis serves others in between, and another one; and one more, with a write, if no
+        worker has asked the store for long. Raises StoreUnavailable.
         """
-        counts: list[AccountCount] = []
-        paused: bool | None = None
-        for calls in _in_turn(names):
-            for now, now_time, rows in self._scripts.read_all(calls):
-                if rows and paused is None:
-                    paused = self._workers_paused(int(now) // 1000)
-                counts += [_count(row, int(now), int(now_time), bool(paused)) for row in rows]
-        return counts
+        found = [reply for calls in _in_turn(names) for reply in self._scripts.read_all(calls) if reply[2]]
+        stopped = no_worker_dials(self._client) if found else None
+        return [
+            _count(row, int(now), int(now_time), stopped) for now, now_time, rows in found for row in rows
+        ]
 
     def endpoints(self, known: Sequence[Destination]) -> list[EndpointCount]:
         """Count each destination of `known`, and what is pending for others. Raises StoreUnavailable.
@@ -84,12 +82,6 @@ class Census:
             pipeline.get(keys.CLOCK)
             clock, saved = _answers(pipeline)
         return clock[0] * 1_000_000 + clock[1], steady_us(saved, clock)
-
-    def _workers_paused(self, now_ms: int) -> bool:
-        with store_errors(), self._client.pipeline(transaction=False) as pipeline:
-            pipeline.hgetall(keys.WORKERS)
-            (reports,) = _answers(pipeline)
-        return all_paused(reports or {}, now_ms)
 
     def _pending(self) -> dict[Destination, int]:
         with self._client.pipeline(transaction=False) as pipeline:
@@ -142,7 +134,7 @@ def _answers(pipeline: Any) -> list[Any]:
     return replies
 
 
-def _count(row: Sequence[Any], now_us: int, time_us: int, workers_paused: bool) -> AccountCount:
+def _count(row: Sequence[Any], now_us: int, time_us: int, stopped: Reason | None) -> AccountCount:
     """Count one account, from its row in the reply of the script `census`."""
     whole: list[Any] = [*row, *[None] * (_ROW - len(row))]
     name, waiting, not_ready, head, accepted, pending, *fields = whole
@@ -152,7 +144,7 @@ def _count(row: Sequence[Any], now_us: int, time_us: int, workers_paused: bool) 
         counts[Reason.HELD] = waiting
     else:
         counts[Reason.BACKOFF] = not_ready
-        counts[lane.reason(workers_paused=workers_paused)] += waiting - not_ready
+        counts[lane.reason(stopped)] += waiting - not_ready
     # A job is usually in the lane since its acceptance, but Redis' clock may have been set back since.
     ages_us = (now_us - int(head), time_us - int(accepted or time_us), 0) if head else (0,)
     return AccountCount(

@@ -59,16 +59,16 @@ class Lane:
         """For how long the first job could have gone but for a place; negative while its slot is to come."""
         return self.now_us - max(self.tat_us - self.pace.tolerance_us, self.head_us)
 
-    def reason(self, *, workers_paused: bool) -> Reason:
-        """Return what holds up the jobs of the lane that are ready."""
+    def reason(self, stopped: Reason | None) -> Reason:
+        """Return what holds up the jobs of the lane that are ready. `stopped` is why no worker dials, if none does."""
         if self.hold is not None:
             return Reason.HELD
+        if stopped is not None:
+            return stopped
         noted = self.noted if self.now_us - self.served_us <= FRESH_US else None
         if self.open_us <= STUCK_US and (noted or self.open_us < 0):
             return noted or Reason.RATE_LIMIT
-        if self.in_flight >= self.pace.concurrency:
-            return Reason.CONCURRENCY
-        return Reason.PAUSED if workers_paused else Reason.NO_PLACES
+        return Reason.CONCURRENCY if self.in_flight >= self.pace.concurrency else Reason.NO_PLACES
 
     def eligible(self, ready: int) -> int:
         """Return how many of `ready` jobs limits would let go now."""

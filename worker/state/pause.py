@@ -1,36 +1,40 @@
-"""Whether all workers dial nothing, as far as they have reported it in `callworker:workers`."""
+"""Why no worker dials at the moment, as far as the store tells: for those who show why jobs wait."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from typing import Any
 
-HEARD_MS = 10_000
-"""A worker lives if it was heard within this time."""
+import redis
+
+from worker.core.records import Reason
+from worker.redisio.runner import store_errors
+from worker.state import keys
+from worker.state.steady import steady_us, unpaused_us
+from worker.state.workers import fleet_of
+from worker.state.write_check import WriteCheck
+
+STILL_US = 10_000_000
+"""If the store's clock has stood still for longer, no worker gets through to the store."""
 
 
-def all_paused(reports: Mapping[bytes, bytes], now_ms: int) -> bool:
-    """Return whether workers live and all of them are paused. `reports` is the hash of the workers' reports.
+def no_worker_dials(client: redis.Redis) -> Reason | None:
+    """Return why no worker dials, PAUSED or NO_PLACES; None while one may. Raises StoreUnavailable.
 
-    A report that cannot be read is left out, as another version may have written it.
+    Takes one round trip. If no worker has got through for long, a second one tries a write: if Redis takes none, the
+    workers are paused, else there are none. A key of another type counts as empty.
     """
-    paused = [bool(report.get("paused")) for report in _read(reports) if _lives(report, now_ms)]
-    return bool(paused) and all(paused)
+    with store_errors(), client.pipeline(transaction=False) as pipeline:
+        pipeline.time()
+        pipeline.get(keys.CLOCK)
+        pipeline.hgetall(keys.WORKERS)
+        clock, saved, entries = pipeline.execute(raise_on_error=False)
+        if isinstance(clock, Exception):
+            raise clock
+    return _stopped(client, clock, saved if isinstance(saved, bytes) else None, entries)
 
 
-def _read(reports: Mapping[bytes, bytes]) -> list[dict[str, Any]]:
-    found = []
-    for text in reports.values():
-        try:
-            report = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(report, dict):
-            found.append(report)
-    return found
-
-
-def _lives(report: Mapping[str, Any], now_ms: int) -> bool:
-    heard_ms = report.get("heard_ms")
-    return isinstance(heard_ms, int | float) and abs(now_ms - heard_ms) <= HEARD_MS
+def _stopped(client: redis.Redis, clock: tuple[int, int], saved: bytes | None, entries: Any) -> Reason | None:
+    if unpaused_us(saved, clock) - steady_us(saved, clock) > STILL_US:
+        return Reason.PAUSED if WriteCheck(client).ask().problem else Reason.NO_PLACES
+    fleet = fleet_of(entries if isinstance(entries, dict) else {}, saved, clock)
+    return Reason.PAUSED if fleet.paused else None

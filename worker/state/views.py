@@ -23,7 +23,7 @@ from worker.state.conflicts import known_by_claim, seen_by_job
 from worker.state.job_view import JobView, Step, Wait
 from worker.state.job_webhooks import webhooks_of
 from worker.state.lanes import LIMIT_FIELDS, Lane
-from worker.state.pause import all_paused
+from worker.state.pause import no_worker_dials
 from worker.state.steady import steady_us
 
 _STEP = re.compile(r"([0-9]{13}) (\S+) ?(.*)")
@@ -36,13 +36,19 @@ class JobViews:
         self._client = client
 
     def find(self, job_id: str) -> JobView | None:
-        """Return the job's view, or None if nothing is known of it. Takes two round trips. Raises StoreUnavailable."""
+        """Return the job's view, or None if nothing is known of it. Raises StoreUnavailable.
+
+        Takes two round trips, for a waiting job three, and a fourth with a write if no worker has asked the store for
+        long.
+        """
         with store_errors():
             owner = self._owner(job_id)
             row = self._stranger(job_id) if owner is None else self._row(job_id, owner.account)
         record = {name.decode(): value.decode() for name, value in row[0].items()}
         if record:
-            return _view(job_id, record, row)
+            waits = record["state"] == "waiting"
+            wait = _wait(record, row[1:-1], no_worker_dials(self._client)) if waits else None
+            return _view(job_id, record, row[-1], wait)
         return _rest(job_id, owner.account, owner.ended) if owner and owner.ended else None
 
     def differs(self, job: Job) -> tuple[str, ...]:
@@ -77,10 +83,10 @@ class JobViews:
             return [next(filter(None, pipeline.execute()), {})]
 
     def _row(self, job_id: str, account: str) -> list[Any]:
-        """Read the job's record, its account's limits, where it is in the lane, both clocks, the workers' reports, and
-        a long job."""
+        """Read the job's record, its account's limits, where it is in the lane, both clocks, a long job."""
         prefix = keys.prefix_of(account)
-        with self._client.pipeline(transaction=True) as pipeline:
+        # A transaction would be refused by a Redis that is full.
+        with self._client.pipeline(transaction=False) as pipeline:
             pipeline.hgetall(f"{prefix}job:{job_id}")
             pipeline.hmget(f"{prefix}limit:{account}", [*LIMIT_FIELDS, "probe_at"])
             pipeline.zrank(f"{prefix}lane:{account}", job_id)
@@ -88,7 +94,6 @@ class JobViews:
             pipeline.zrange(f"{prefix}lane:{account}", 0, 0, withscores=True)
             pipeline.time()
             pipeline.get(keys.CLOCK)
-            pipeline.hgetall(keys.WORKERS)
             pipeline.get(f"{prefix}payload:{job_id}")
             return pipeline.execute()
 
@@ -98,9 +103,9 @@ def _rest(job_id: str, account: str, ended: Ended) -> JobView:
     return JobView(job_id, account, ended.status, ended.at_ms * 1000, ended.event_id)
 
 
-def _view(job_id: str, record: Mapping[str, str], row: list[Any]) -> JobView:
+def _view(job_id: str, record: Mapping[str, str], long_job: bytes | None, wait: Wait | None) -> JobView:
     event = json.loads(record["event"]) if "event" in record else None
-    known = event["data"] if event else _subject(job_id, record, row[-1])
+    known = event["data"] if event else _subject(job_id, record, long_job)
     return JobView(
         id=job_id,
         account=record.get("account") or known["account"],
@@ -115,7 +120,7 @@ def _view(job_id: str, record: Mapping[str, str], row: list[Any]) -> JobView:
         perhaps_rung=int(record.get("perhaps", 0)),
         conflicts=int(record.get("conflicts", 0)),
         conflict_us=_moment(record, "conflict_at"),
-        wait=_wait(record, row[1:-1]) if record["state"] == "waiting" else None,
+        wait=wait,
         event_id=event["id"] if event else None,
         event=event,
         history=_history(record.get("history") or _first_wait(record)),
@@ -148,19 +153,19 @@ def _history(text: str) -> tuple[Step, ...]:
     return tuple(Step(int(step[1]) * 1000, step[2], step[3]) for step in found if step)
 
 
-def _wait(record: Mapping[str, str], row: list[Any]) -> Wait:
+def _wait(record: Mapping[str, str], row: list[Any], stopped: Reason | None) -> Wait:
     """Say why and until when a job waits, from its lane and its account's limits as they are now.
 
     They may have changed since the job was parked.
     """
-    (*fields, probe_at), rank, score, head, clock, steady, reports = row
+    (*fields, probe_at), rank, score, head, clock, steady = row
     now_us, ahead = steady_us(steady, clock), rank or 0
     lag_us = clock[0] * 1_000_000 + clock[1] - now_us
     ready_us = int(score or now_us)
     lane = Lane.read(now_us, int(head[0][1] if head else ready_us), fields)
     slot_us = max(lane.tat_us - lane.pace.tolerance_us, now_us) + ahead * lane.pace.interval_us
     turn_us = max(ready_us, slot_us)
-    reason = lane.reason(workers_paused=all_paused(reports, now_us // 1000))
+    reason = lane.reason(stopped)
     if lane.hold is None and ready_us > now_us:
         reason = Reason.BACKOFF
     until_us = turn_us if reason in (Reason.RATE_LIMIT, Reason.BACKOFF) else 0

@@ -48,9 +48,14 @@ class RedisWorkers:
             pipeline.get(keys.CLOCK)
             pipeline.hgetall(keys.WORKERS)
             clock, saved, entries = pipeline.execute()
-        now_ms = unpaused_us(saved, clock) // 1000
-        found = (_heard(entry, now_ms) for entry in entries.values())
-        return Fleet.of([one for one in found if one is not None])
+        return fleet_of(entries, saved, clock)
+
+
+def fleet_of(entries: Mapping[bytes, bytes], saved: bytes | None, clock: tuple[int, int]) -> Fleet:
+    """Read the entries of the hash; `saved` and `clock` as in `unpaused_us`."""
+    now_ms = unpaused_us(saved, clock) // 1000
+    found = (_heard(entry, now_ms) for entry in entries.values())
+    return Fleet.of([one for one in found if one is not None])
 
 
 def _heard(entry: bytes, now_ms: int) -> Heard | None:
