@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+WORKERS = "callworker"
+"""The job of prometheus.yml that scrapes the workers."""
+
 WAITS = ("callworker_oldest_waiting_seconds", "callworker_webhook_endpoint_oldest_pending_seconds")
 """Gauges of how long something has waited: what a rule compares them with is divided too."""
 
@@ -49,7 +52,7 @@ def rules(document: Mapping[str, Any], factor: float) -> dict[str, Any]:
 def prometheus(document: Mapping[str, Any], factor: float, targets: Path, pager_port: int) -> dict[str, Any]:
     """Divide the durations of prometheus.yml; find the workers in the file `targets`, and Alertmanager on this port.
 
-    A scrape may take as long as Prometheus lets it, but no longer than to the next one.
+    Nothing but workers is scraped. A scrape may take as long as Prometheus lets it, but no longer than to the next one.
     """
     every = duration(document["global"]["scrape_interval"], factor)
     timing = {
@@ -61,7 +64,9 @@ def prometheus(document: Mapping[str, Any], factor: float, targets: Path, pager_
     return {
         **document,
         "global": {**document["global"], **timing},
-        "scrape_configs": [_scraped(job, targets) for job in document["scrape_configs"]],
+        "scrape_configs": [
+            _scraped(job, targets) for job in document["scrape_configs"] if job["job_name"] == WORKERS
+        ],
         "alerting": {
             **alerting,
             "alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{pager_port}"]}]}],

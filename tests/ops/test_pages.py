@@ -23,7 +23,10 @@ PROMETHEUS = {
     "global": {"scrape_interval": "15s", "evaluation_interval": "30s", "external_labels": {"a": "b"}},
     "rule_files": ["alerts.yml"],
     "alerting": {"alert_relabel_configs": [{"action": "labeldrop", "regex": "a"}]},
-    "scrape_configs": [{"job_name": "callworker", "dns_sd_configs": [{"names": ["worker"]}]}],
+    "scrape_configs": [
+        {"job_name": "callworker", "dns_sd_configs": [{"names": ["worker"]}]},
+        {"job_name": "redis"},
+    ],
 }
 ROUTES = {
     "global": {"resolve_timeout": "5m"},

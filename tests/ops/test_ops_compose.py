@@ -1,0 +1,61 @@
+"""The compose file: nothing in it fills a disk or a machine's memory, and Prometheus finds what it scrapes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+OPS = Path(__file__).parents[2] / "ops"
+SERVICES: dict[str, Any] = yaml.safe_load((OPS / "compose.yaml").read_text(encoding="utf-8"))["services"]
+UNITS = {"m": 2**20, "mb": 2**20, "g": 2**30, "gb": 2**30}
+
+
+def size(text: str) -> int:
+    """Return the bytes of a size such as 512m, or of the default in ${NAME:-1gb}."""
+    default = re.sub(r"^\$\{\w+:-(.+)\}$", r"\1", text)
+    number, unit = re.fullmatch(r"(\d+)([a-z]+)", default).groups()  # type: ignore[union-attr]
+    return int(number) * UNITS[unit]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_log_of_a_service_is_rotated(name: str) -> None:
+    """None keeps more than a gigabyte."""
+    options = SERVICES[name]["logging"]["options"]
+    assert size(options["max-size"]) * int(options["max-file"]) <= 1000 * UNITS["m"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_service_has_a_memory_limit_and_starts_again(name: str) -> None:
+    """One that leaks is ended and started again before the machine has no memory left."""
+    assert size(SERVICES[name]["mem_limit"]) > 0
+    assert SERVICES[name]["restart"] == "unless-stopped"
+
+
+def test_redis_may_use_its_maxmemory_twice() -> None:
+    """While it rewrites its file it may need twice its data; killed then, it would be lost again and again."""
+    command = SERVICES["redis"]["command"]
+    maxmemory = size(command[command.index("--maxmemory") + 1])
+    assert size(SERVICES["redis"]["mem_limit"]) >= 2 * maxmemory
+
+
+def test_worker_is_killed_only_after_its_grace() -> None:
+    """Docker waits longer than SHUTDOWN_GRACE and the recording of outcomes."""
+    assert int(SERVICES["worker"]["stop_grace_period"].removesuffix("s")) >= 30 + 10
+
+
+def test_prometheus_scrapes_services_of_the_file() -> None:
+    """Each host that it looks for is a service; the workers, Redis and RabbitMQ are among them."""
+    config = yaml.safe_load((OPS / "prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    hosts = {job["job_name"]: _hosts(job) for job in config["scrape_configs"]}
+    assert hosts.keys() >= {"callworker", "redis", "rabbitmq"}
+    assert set().union(*hosts.values()) <= SERVICES.keys()
+
+
+def _hosts(job: dict[str, Any]) -> set[str]:
+    targets = [target for group in job.get("static_configs", []) for target in group["targets"]]
+    names = [name for group in job.get("dns_sd_configs", []) for name in group["names"]]
+    return {target.partition(":")[0] for target in (*targets, *names)}
