@@ -140,22 +140,6 @@ class Scene:
         if done.returncode:
             raise ServerTrouble(f"callworker {' '.join(words)}: {done.stderr}")
 
-    def set_clock(self, offset_seconds: float) -> None:
-        """Set the clock of workers that were started with `clocked`."""
-        self._clock.write_text(f"{offset_seconds:+.0f}", encoding="ascii")
-
-    def clocked(self) -> dict[str, str]:
-        """Return the settings of a worker whose clock `set_clock` sets. Raises ServerTrouble without libfaketime."""
-        if FAKETIME is None:
-            raise ServerTrouble("libfaketime is not installed")
-        self.set_clock(0)
-        return {
-            "LD_PRELOAD": str(FAKETIME),
-            "FAKETIME_TIMESTAMP_FILE": str(self._clock),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
-
     @contextmanager
     def unread(self) -> Iterator[None]:
         """Within this context, nobody reads the results."""
@@ -164,10 +148,6 @@ class Scene:
             yield
         finally:
             self._read()
-
-    @property
-    def _clock(self) -> Path:
-        return self.folder / "clock"
 
     def _start_servers(self, running: ExitStack) -> None:
         self.redis = running.enter_context(Redis(self._subfolder("redis")))
@@ -232,6 +212,17 @@ class Scene:
         folder = self.folder / name
         folder.mkdir()
         return folder
+
+
+def clock_ahead(seconds: float) -> dict[str, str]:
+    """Return the settings of a worker whose clock is so far ahead. Raises ServerTrouble without libfaketime."""
+    if FAKETIME is None:
+        raise ServerTrouble("libfaketime is not installed")
+    return {
+        "LD_PRELOAD": str(FAKETIME),
+        "FAKETIME": f"{seconds:+.0f}s",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
 
 
 def freeze(pid: int) -> None:

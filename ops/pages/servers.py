@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ops.pages.fault import Fault
-from ops.pages.scene import DISCOVERY_SECONDS, Scene, freeze, thaw
+from ops.pages.scene import DISCOVERY_SECONDS, Scene, clock_ahead, freeze, thaw
 from tests.faults.servers import wait_for
 
 FAR_OFF_SECONDS = 600.0
@@ -50,11 +50,10 @@ def _frozen(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def _clock_off(scene: Scene) -> Iterator[None]:
-    """The second worker is replaced beforehand by one whose clock can be set."""
-    scene.replace(**scene.clocked())
-    scene.set_clock(FAR_OFF_SECONDS)
+    scene.began_unix = time.time()
+    scene.replace(**clock_ahead(FAR_OFF_SECONDS))
     yield
-    scene.set_clock(0)
+    scene.replace()
 
 
 @contextmanager
