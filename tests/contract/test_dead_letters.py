@@ -17,6 +17,7 @@ from worker.core.records import Source
 from worker.errors import StoreUnavailable
 from worker.privacy.harmless import to_send_again
 from worker.privacy.labelled import REDACTED
+from worker.privacy.scrubbing import scrub
 from worker.state import keys
 from worker.state.dead_letters import RedisDeadLetters
 
@@ -211,6 +212,13 @@ def test_letters_come_newest_first(letters: RedisDeadLetters) -> None:
     for reason in ("first", "second", "third"):
         letters.bury(reason, Source.CELERY, b"x")
     assert [letter.reason for letter in letters.newest(2)] == ["third", "second"]
+
+
+def test_the_id_of_a_letter_can_be_told(letters: RedisDeadLetters) -> None:
+    """No id looks like a phone number, which the audit trail would mask."""
+    for n in range(200):
+        letters.bury(f"letter {n}", Source.CELERY, b"{}")
+    assert all(letter.id.isalpha() and scrub(letter.id) == letter.id for letter in letters.newest(200))
 
 
 def test_a_letter_is_found_and_dropped_by_its_id(letters: RedisDeadLetters) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
+from string import ascii_lowercase
 from typing import Any
 
 import redis
@@ -114,10 +115,15 @@ class RedisDeadLetters:
         return row is not None and bool(self._scripts.run(ScriptCall("drop_letter", _KEYS, (row,))))
 
 
+def _new_id() -> str:
+    """Return eight random letters. Digits might be taken for a phone number, and masked, where the id is told."""
+    return "".join(secrets.choice(ascii_lowercase) for _ in range(8))
+
+
 def _letter(
     reason: str, source: Source, content: Mapping[str, Any] | bytes, whole: Whole | None
 ) -> DeadLetter:
-    head = (secrets.token_hex(4), time.time(), str(source), scrub(reason))
+    head = (_new_id(), time.time(), str(source), scrub(reason))
     if whole is not None and not content:
         return DeadLetter(*head, content=None, size=whole.size, sha256=whole.sha256)
     size = whole.size if whole else len(content) if isinstance(content, bytes) else 0
