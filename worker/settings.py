@@ -225,8 +225,14 @@ class Settings(BaseModel):
     retention_seconds: Annotated[int, _whole(3600, 366 * 86400)] = Field(
         7 * 86400,
         alias="LEDGER_RETENTION",
-        description="Seconds for which the id of an ended job and how it ended are remembered, and an event can be "
-        "sent to webhooks again. The default is 7 days.",
+        description="Seconds for which the id of an ended job and how it ended are remembered. The default is 7 days.",
+    )
+    replay_seconds: Annotated[int, _whole(3600, 366 * 86400)] = Field(
+        2 * 86400,
+        alias="WEBHOOK_REPLAY",
+        description="Seconds after the end of a job for which its event can be sent again to a webhook that has taken "
+        "it, but not longer than `LEDGER_RETENTION`. The default is 2 days. Events that were given up are kept for 7 "
+        "days in any case.",
     )
 
     operator: Annotated[str, AfterValidator(_operator)] | None = Field(

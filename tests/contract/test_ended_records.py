@@ -171,6 +171,20 @@ def test_a_record_with_deliveries_is_kept_whole(client: redis.Redis, clock: Stor
     assert lanes.left_seconds("a") >= HOUR - 60
 
 
+def test_a_delivered_event_is_kept_for_its_replay_alone(client: redis.Redis, clock: StoredClock) -> None:
+    """Its record goes when the time for a replay is over. The claim still knows a repeat."""
+    lanes = Lanes(client, clock)
+    lanes.ledger = redis_ledger(client, clock, retention_seconds=7 * DAY, replay_seconds=2 * DAY)
+    lanes.end("a")
+    grow_older(client, DAY)
+    lanes.delivered(lanes.one())
+    assert 2 * DAY - 60 < lanes.left_seconds("a") <= 2 * DAY
+    grow_older(client, 2 * DAY)
+    assert RedisEndpoints(client).replay(Destination("acme", "one"), ["a"], 0.0) == 0
+    assert shown(client).state == "placed" and shown(client).event is None
+    assert client.ttl(keys.claim("a")) > 3 * DAY
+
+
 def test_a_job_that_an_earlier_version_ended_is_known(client: redis.Redis, ledger: RedisLedger) -> None:
     """Its record has all that is known of it, and its claim the account alone."""
     end(ledger)

@@ -43,6 +43,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         ("CONCURRENCY", "many", "is not a whole number", "from 1 to 10000"),
         ("LEDGER_RETENTION", "60", "is out of range", "from 3600 to 31622400"),
         ("WEBHOOKS_IN_FLIGHT", "0", "is out of range", "from 1 to 65536"),
+        ("WEBHOOK_REPLAY", "10", "is out of range", "from 3600 to 31622400"),
         ("WEBHOOK_SCHEDULE", "soon", "is not a list of waits", "1 to 20 waits such as 5s 30m"),
         ("WEBHOOK_SCHEDULE", "5s 5", "is not a list of waits", "1 to 20 waits"),
         ("WEBHOOK_SCHEDULE", "5s 0s", "is out of range", "each from 1s to 48h"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from worker.core import repeats
 from worker.core.accounts import Account
@@ -19,10 +20,17 @@ _ANSWERED = (Status.PLACED, Status.FAILED)
 """Statuses of a probe that show that the provider takes the account's requests again."""
 
 
-def calls(decisions: Sequence[Decision], retention_ms: int) -> list[tuple[ScriptCall, list[int]]]:
+class Kept(NamedTuple):
+    """For how many milliseconds after its end a job is remembered, and its delivered event may be sent again."""
+
+    remembered_ms: int
+    replayed_ms: int
+
+
+def calls(decisions: Sequence[Decision], kept: Kept) -> list[tuple[ScriptCall, list[int]]]:
     """Return the script calls, each with the places of its jobs among the decisions. All jobs that end on a shard share
-    one call. `retention_ms` is how long the record of an ended job is kept."""
-    return [*_endings(decisions, retention_ms), *_parkings(decisions)]
+    one call."""
+    return [*_endings(decisions, kept), *_parkings(decisions)]
 
 
 def endpoints(account: Account | None, event: Event) -> str:
@@ -39,14 +47,14 @@ def declarations(account: Account, generation: int) -> Iterator[ScriptCall]:
         yield ScriptCall("declare_endpoint", shard, (generation, *(word for hook in hooks for word in hook)))
 
 
-def _endings(decisions: Sequence[Decision], retention_ms: int) -> Iterator[tuple[ScriptCall, list[int]]]:
+def _endings(decisions: Sequence[Decision], kept: Kept) -> Iterator[tuple[ScriptCall, list[int]]]:
     places: dict[str, list[int]] = {}
     args: dict[str, list[str | bytes | float]] = {}
     for place, decision in enumerate(decisions):
         if isinstance(decision, Ending):
             shard = keys.prefix_of(decision.lease.job.account)
             places.setdefault(shard, []).append(place)
-            args.setdefault(shard, [retention_ms]).extend(_ending(decision))
+            args.setdefault(shard, [*kept]).extend(_ending(decision))
     for shard, found in places.items():
         yield ScriptCall("settle", shard, args[shard]), found
 

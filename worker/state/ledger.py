@@ -41,8 +41,8 @@ from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import accounts_files, conflicts, keys
 from worker.state.admission import portions
 from worker.state.claims import Claim, Claims, Owner
+from worker.state.decisions import Kept, declarations, endpoints
 from worker.state.decisions import calls as decisions_as_calls
-from worker.state.decisions import declarations, endpoints
 from worker.state.leases import LeaseReplies, Span, text
 from worker.state.units import to_seconds, to_us
 
@@ -68,16 +68,20 @@ class RedisLedger:
         *,
         lease_seconds: float,
         retention_seconds: int,
+        replay_seconds: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         max_strangers: int = MAX_STRANGERS,
     ) -> None:
-        """`lease_seconds` is how long a worker may keep a job for one attempt; `retention_seconds` is how long the
-        record of an ended job is kept; `max_strangers` is how many rejected jobs of accounts that do not exist are
+        """`lease_seconds` is how long a worker may keep a job for one attempt; `retention_seconds` is how long an
+        ended job is remembered; `replay_seconds`, if it is less, for how long its event may be sent again to webhooks
+        that have taken it; `max_strangers` is how many rejected jobs of accounts that do not exist are
         remembered on each shard."""
         self._scripts = scripts
         self._claims = Claims(scripts, retention_seconds * 1000)
         self._lease_us = to_us(lease_seconds)
-        self._retention_ms = retention_seconds * 1000
+        self._kept = Kept(
+            retention_seconds * 1000, min(replay_seconds or retention_seconds, retention_seconds) * 1000
+        )
         self._clock, self._replies = clock, LeaseReplies()
         self._max_strangers = max_strangers
         self._turns = itertools.count()
@@ -156,7 +160,7 @@ class RedisLedger:
 
     def record(self, decisions: Sequence[Decision]) -> list[Recorded]:
         """See ports.Ledger. Takes one round trip; the jobs of a shard that end share one script call."""
-        calls = decisions_as_calls(decisions, self._retention_ms)
+        calls = decisions_as_calls(decisions, self._kept)
         replies = self._scripts.run_all([call for call, _ in calls])
         found = {
             place: Recorded(reply)
@@ -177,7 +181,7 @@ class RedisLedger:
         else:
             (owner,) = self._claims.owners([Claim(job_id, account_name)])
             ended = (
-                job_id, account_name, event.body, event.id, digest, self._retention_ms, endpoints(account, event),
+                job_id, account_name, event.body, event.id, digest, *self._kept, endpoints(account, event),
             )  # fmt: skip
             call = ScriptCall("reject", keys.prefix_of(account_name), ended)
         known = conflicts.known_by_claim(owner, job_id, account_name, lambda: content)

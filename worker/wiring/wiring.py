@@ -175,6 +175,7 @@ class Wiring:
             self.scripts,
             lease_seconds=max(self._settings.proxstop_timeout + LEASE_MARGIN_SECONDS, MIN_LEASE_SECONDS),
             retention_seconds=self._settings.retention_seconds,
+            replay_seconds=self._settings.replay_seconds,
         )
 
     @cached_property

@@ -155,8 +155,8 @@ end
 
 -- Writes the event, its deliveries and the outcome. `record` has further fields of the job's record, which is written anew. Call
 -- `check_way_out` first. What has to be remembered of the job goes to the claim of its id. So the record is kept for an hour
--- only; with deliveries, until all of them are over and as long as they may be replayed.
-local function conclude(id, account, status, event, event_id, digest, retention_ms, endpoints, record)
+-- only; with deliveries, until all of them are over and for `replay_ms` after its end.
+local function conclude(id, account, status, event, event_id, digest, retention_ms, replay_ms, endpoints, record)
   redis.call('RPUSH', OUTBOX, 'call.' .. status .. ' ' .. event)
   redis.call('SET', claim_key(id), table.concat({account, status, int(ms()), digest, event_id}, ' '), 'PX', retention_ms)
   local key, open = job_key(id), 0
@@ -167,7 +167,7 @@ local function conclude(id, account, status, event, event_id, digest, retention_
   end
   if open > 0 then
     redis.call('HINCRBY', PENDING, account, open)
-    add('open', open, 'retention', retention_ms)
+    add('open', open, 'retention', replay_ms)
   end
   redis.call('DEL', key, payload_key(id))
   redis.call('HSET', key, 'state', status, 'event', event, 'finished', int(NOW + LAG), unpack(record))

@@ -3,14 +3,14 @@
 -- newest fence; the lease that was judged lost, see `holds`; and any lease that brings a ref, for its phone rang, even if
 -- another worker is dialling by now.
 -- KEYS 1 shard prefix
--- ARGV 1 retention (ms); then for each job
+-- ARGV 1 how long the end is remembered (ms)  2 how long a delivered event may be replayed (ms); then for each job
 --      id  fence  account  status  event  endpoint keys, separated by spaces  requests that perhaps rang
 --      '1' if a probe got through, so that the account's hold ends  digest (see worker/core/repeats.py)  the event's id
 -- Reply: for each job in order 1; 2 if a job that waited for this one's place in flight can go now; 0 if the fence may no
 -- longer decide and nothing was changed; 3 if a key of another type stopped it and nothing was changed. The same event
 -- again, whose reply was lost, is 1.
 
-local retention_ms, ARGV_OF_A_JOB = ARGV[1], 10
+local retention_ms, replay_ms, ARGV_OF_A_JOB = ARGV[1], ARGV[2], 10
 
 local accounts = {}
 
@@ -48,7 +48,7 @@ local function settle(id, fence, name, status, event, endpoints, perhaps, got_th
   check('ZCARD', LEASES, late and EXPIRY or nil)
   check_way_out(name, endpoints)
   if late then take_back(id, name) end
-  conclude(id, name, status, event, event_id, digest, retention_ms, endpoints,
+  conclude(id, name, status, event, event_id, digest, retention_ms, replay_ms, endpoints,
            kept(with_step(history, why or lacks, accepted, status), perhaps, conflicts, conflict_at))
   local full, held = release(id, a, state), a.hold
   if got_through == '1' and a.probe_at > 0 then
@@ -61,7 +61,7 @@ local function settle(id, fence, name, status, event, endpoints, perhaps, got_th
 end
 
 local reply = {}
-for at = 2, #ARGV, ARGV_OF_A_JOB do
+for at = 3, #ARGV, ARGV_OF_A_JOB do
   local _, word = apart(settle, unpack(ARGV, at, at + ARGV_OF_A_JOB - 1))
   reply[#reply + 1] = word or 3
 end
