@@ -36,9 +36,11 @@ EMPTY = {
     "callworker_conflicts_total": "no job is sent twice in two forms",
     "callworker_redis_memory_full_seconds": "the memory of Redis is watched for hours before it is foretold",
     "callworker_webhook_endpoint_disabled": "the receiver takes everything",
+    'result!="delivered"': "the receiver takes everything",
+    'status="expired"': "no job waits for as long as its time",
     "callworker_webhook_given_up_total": "no delivery is given up in a minute",
 }
-"""Why queries that name these metrics give no data here. Those that put something in its place are not among them."""
+"""Why queries with these parts give no data here. Those that put something in its place are not among them."""
 QUERIES = [
     query
     for query in dashboard_queries(rate_interval="20s", time_range="1m")
