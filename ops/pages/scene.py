@@ -108,14 +108,19 @@ class Scene:
         self.fleet.stand(len(self.fleet.standing))
         return worker
 
-    def replace(self, **settings: str) -> None:
-        """Put a worker with these settings in the place of the last one, without a time in which a target is down."""
+    def replace(self, **settings: str) -> float:
+        """Put a worker with these settings in the place of the last one, without a time in which a target is down.
+
+        Returns when the new one was ready (Unix seconds).
+        """
         former = self.workers[-1]
         self.launch(**settings)
+        ready_unix = time.time()
         self.workers.remove(former)
         self.watch()
         time.sleep(DISCOVERY_SECONDS)
         self.fleet.retire(former)
+        return ready_unix
 
     def watch(self) -> None:
         """Let Prometheus scrape all standing workers."""

@@ -12,7 +12,7 @@ from ops.pages.scene import DISCOVERY_SECONDS, Scene, clock_ahead, freeze, thaw
 from tests.faults.servers import wait_for
 
 FAR_OFF_SECONDS = 600.0
-BALLAST, BALLAST_BYTES, NEARLY_FULL = "pages:ballast", 48_000_000, 0.87
+BALLAST, BALLAST_PARTS, BALLAST_PART_BYTES, NEARLY_FULL = "pages:ballast", 96, 500_000, 0.87
 """What the steady load adds in the time of an alert is little beside this."""
 
 UNREAD = 300
@@ -50,16 +50,14 @@ def _frozen(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def _clock_off(scene: Scene) -> Iterator[None]:
-    scene.began_unix = time.time()
-    scene.replace(**clock_ahead(FAR_OFF_SECONDS))
+    scene.began_unix = scene.replace(**clock_ahead(FAR_OFF_SECONDS))
     yield
     scene.replace()
 
 
 @contextmanager
 def _other_accounts(scene: Scene) -> Iterator[None]:
-    scene.began_unix = time.time()
-    scene.replace(ACCOUNTS_FILE=str(scene.accounts_file("initech")))
+    scene.began_unix = scene.replace(ACCOUNTS_FILE=str(scene.accounts_file("initech")))
     yield
     scene.replace()
 
@@ -89,7 +87,9 @@ def _redis_full(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def _redis_nearly_full(scene: Scene) -> Iterator[None]:
-    scene.redis.client.set(BALLAST, bytes(BALLAST_BYTES))
+    for _ in range(BALLAST_PARTS):
+        scene.redis.client.rpush(BALLAST, bytes(BALLAST_PART_BYTES))
+    time.sleep(2)  # for its buffers to be empty again
     used = int(scene.redis.client.info("memory")["used_memory"])
     scene.redis.client.config_set("maxmemory", int(used / NEARLY_FULL))
     yield
