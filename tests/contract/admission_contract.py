@@ -95,6 +95,16 @@ class AdmissionContract:
         (lease,) = bench.release()
         assert lease.waited_for is Reason.NO_PLACES and lease.job == job("job-1")
 
+    def test_a_job_that_had_no_place_may_wait_for_the_rate_after_all(self, bench: Bench) -> None:
+        """What counts is why it could not go any earlier."""
+        owner = account("acme", "1/s", concurrency=9)
+        for name in ("a", "b"):
+            assert bench.wait(name, owner, may_dial=False).reason in (Reason.NO_PLACES, Reason.RATE_LIMIT)
+        (first,) = bench.release()
+        bench.clock.advance(1.01)
+        (second,) = bench.release()
+        assert (first.waited_for, second.waited_for) == (Reason.NO_PLACES, Reason.RATE_LIMIT)
+
     def test_a_job_that_comes_while_nothing_is_dialled_waits_for_that(self, bench: Bench) -> None:
         """The worker says why it has no place; a full account or a rate that is used up counts before that."""
         waits = [

@@ -37,6 +37,8 @@ from worker.state.decisions import FIRST_PROBE_US, LAST_PROBE_US
 from worker.state.ledger import AHEAD_US, RECLAIM_LEASE_US, STRANGER_MS
 
 _MICRO = 1_000_000
+LIMITED_US = 100_000
+"""As in `lease.lua`."""
 
 
 @dataclass
@@ -345,7 +347,11 @@ class MemoryLedger:
         if isinstance(slot, int):
             return None
         del limits.lane[head]
-        return self._begin(self.store.records[head], limits, *slot)
+        record = self.store.records[head]
+        late_us = limits.tat_us - limits.pace.tolerance_us - ready_us
+        if late_us >= LIMITED_US and limits.hold is None and record.why in (Reason.NO_PLACES, Reason.PAUSED):
+            record.why = Reason.RATE_LIMIT
+        return self._begin(record, limits, *slot)
 
     def _too_late(self, job_id: str, limits: Limits) -> bool:
         """Return whether a job is ready but cannot be dialled in time."""

@@ -51,7 +51,7 @@ class Dialler(Part):
         self._dial, self._faults, self._in_hand = dial, faults, in_hand or LeasesInHand()
         self._free, self.places = places, places
         self._enough = min(max(places // GATHERED_PART, 1), MAX_STARTING // 2)
-        self._starting, self._short = 0, False
+        self._starting, self._short, self._reserved = 0, False, 0
         self._lock = threading.Lock()
         self.thread = Greenlets("dial")
         self.paused, self._stopped, self._freed = False, False, freed
@@ -59,25 +59,33 @@ class Dialler(Part):
 
     @property
     def in_flight(self) -> int:
-        """The number of places that are taken."""
+        """The number of places that are taken, reserved ones among them."""
         return self.places - self._free
+
+    @property
+    def used(self) -> int:
+        """The number of places that have a call. Many more are reserved for a moment whenever jobs are looked for."""
+        return self.in_flight - self._reserved
 
     def reserve(self, most: int) -> int:
         """Take up to `most` free places, none while paused. Returns how many were taken."""
         with self._lock:
             taken = 0 if self.paused or self._stopped else min(most, self._room)
             self._free -= taken
+            self._reserved += taken
             self._starting += taken
             self._short = self._short or taken == 0
             return taken
 
     def give_back(self, count: int) -> None:
         """Give back reserved places that are not needed."""
-        self._count(ended=count, started=count)
+        self._count(ended=count, started=count, unreserved=count)
 
     def submit(self, lease: Lease) -> None:
         """Dial in a place that was reserved. The place is free again afterwards."""
         self.begun += 1
+        with self._lock:
+            self._reserved -= 1
         self._in_hand.take(lease)
         self.thread.submit(partial(self._run, lease))
 
@@ -112,9 +120,10 @@ class Dialler(Part):
     def _started(self) -> None:
         self._count(started=1)
 
-    def _count(self, *, ended: int = 0, started: int = 0) -> None:
+    def _count(self, *, ended: int = 0, started: int = 0, unreserved: int = 0) -> None:
         with self._lock:
             self._free += ended
+            self._reserved -= unreserved
             self._starting -= started
             enough = MAX_STARTING // 2 if self._starting else self._enough
             wanted = self._short and self._room >= enough

@@ -80,7 +80,7 @@ class Pages:
 
         def report() -> Report:
             paused = bool(backlog.pauses) or self.store_health.problem() is not None
-            return Report(dialler.places, dialler.in_flight, paused, host, version, accounts)
+            return Report(dialler.places, dialler.used, paused, host, version, accounts)
 
         return Presence(self.workers, report, serving=self.memory_log.turn)
 

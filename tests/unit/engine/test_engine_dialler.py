@@ -38,6 +38,20 @@ def test_no_more_places_are_reserved_than_are_free() -> None:
     assert dialler.reserve(9) == 2
 
 
+def test_reserved_place_is_not_used_yet(lease: Lease) -> None:
+    """A place is used from when a call has it until the call is over."""
+    over = threading.Event()
+    dialler = Dialler(5, lambda *_: wait_for(over), NotedFaults())
+    dialler.reserve(4)
+    assert (dialler.used, dialler.in_flight) == (0, 4)
+    dialler.submit(lease)
+    dialler.give_back(3)
+    assert (dialler.used, dialler.in_flight) == (1, 1)
+    over.set()
+    dialler.join(Grace(30))
+    assert dialler.used == 0
+
+
 def test_a_place_that_someone_waits_for_is_told_of() -> None:
     """A place that someone waits for is reported, so that waiting jobs get it at once; otherwise nothing is."""
     freed: list[int] = []

@@ -6,6 +6,9 @@
 -- Reply: {now (µs), when the next account is due (µs, 0: none), lease replies …, see README.md}
 
 local MAX_SKIP = 100
+-- A job whose slot opened so much later than it was ready has waited for its account's limit (µs), whatever it lacked when it
+-- came.
+local LIMITED = 100000
 
 local most, lease_us, ahead_us, call = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 
@@ -31,6 +34,8 @@ local function live_head(a)
   end
 end
 
+local function of_workers(why) return why == 'no_places' or why == 'paused' end
+
 local function lease_head(a)
   if a.inflight >= a.concurrency or (a.hold and not may_probe(a)) then return false end
   -- An account without a slot is left alone; its lane is not read.
@@ -39,7 +44,11 @@ local function lease_head(a)
   if not id then return false end
   local slot, tat = next_slot(a, a.hold and math.max(ready, a.probe_at) or ready, ahead_us)
   if not slot then return false end
-  if not a.hold then note_bound(a, math.max(a.tat - a.tolerance, ready)) end
+  if not a.hold then
+    local open = math.max(a.tat - a.tolerance, ready)
+    note_bound(a, open)
+    if of_workers(row[WHY]) and open - ready >= LIMITED then row[WHY] = 'rate_limit' end
+  end
   redis.call('ZREM', lane_key(a.name), id)
   redis.call('ZREM', EXPIRY, id)
   leave_ages(id, a.name, row)
