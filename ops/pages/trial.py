@@ -51,13 +51,16 @@ class Trial:
             self._tell("the fault is in")
             self._watch()
             seen = tiles.not_green(self._monitoring.prometheus, self._factor)
+            until = time.time()
         repaired = time.time()
         seen = [tile for tile in seen if tile not in before] if self._wanted.alert else seen
         self._tell("repaired")
         quiet = self._wait(self._is_quiet, CLEARS_WITHIN_SECONDS)
         notices = self._monitoring.pager.notices(self._since)
         own = self._fault.own_seconds
-        course = Course(put_in, repaired, notices, list(self._unnotified.values()), quiet, self._factor, own)
+        course = Course(
+            put_in, until, repaired, notices, list(self._unnotified.values()), quiet, self._factor, own
+        )
         return judge(self._fault.name, self._fault.told, self._wanted, course, seen)
 
     def _begin(self) -> None:

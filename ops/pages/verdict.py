@@ -36,12 +36,14 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Course:
-    """What happened in one trial: when (Unix seconds) the fault was put in and repaired, and what was notified.
+    """What happened in one trial, and what was notified.
 
+    The fault was put in at `fault_unix` (seconds), left alone until `until_unix`, and repaired at `repaired_unix`.
     `unnotified` were active for long and not inhibited. `factor` and `own_seconds` scale times back.
     """
 
     fault_unix: float
+    until_unix: float
     repaired_unix: float
     notices: Sequence[Notice]
     unnotified: Sequence[Labels]
@@ -109,7 +111,7 @@ def _stands(wanted: Wanted, course: Course) -> bool:
     """Whether the alert was still on when the fault was repaired."""
     standing: dict[str, bool] = {}
     for notice in course.notices:
-        if wanted.is_met_by(notice.labels) and notice.unix <= course.repaired_unix:
+        if wanted.is_met_by(notice.labels) and notice.unix <= course.until_unix:
             standing[str(sorted(notice.labels.items()))] = notice.firing
     return any(standing.values())
 

@@ -112,7 +112,7 @@ DOWN = {"alertname": "CallworkerDown", "account": "acme", "severity": "critical"
 
 
 def course(*notices: Notice, quiet: bool = True, **more: Any) -> Course:
-    return Course(1000.0, 1030.0, notices, more.pop("unnotified", ()), quiet, 10.0, **more)
+    return Course(1000.0, 1025.0, 1030.0, notices, more.pop("unnotified", ()), quiet, 10.0, **more)
 
 
 def problems(course: Course, tiles: list[str] | None = None, wanted: Wanted = WANTED) -> list[str]:
@@ -157,6 +157,7 @@ def test_all_clear_while_the_fault_lasts_is_a_problem() -> None:
     another = Notice(1010.0, {**DOWN, "instance": "b"}, True)
     assert problems(course(on, off)) == ["resolved before the repair"]
     assert problems(course(on, another, off)) == []
+    assert problems(course(on, Notice(1027.0, DOWN, False))) == []
     assert problems(course(on, off), wanted=Wanted(WANTED.alert, passes=True)) == []
 
 
