@@ -37,9 +37,9 @@ class Scene:
         return [worker.metric(name, account="acme", endpoint=endpoint, **labels) for worker in self.workers]
 
     def wait(self, value: float, name: str, endpoint: str, **labels: str) -> None:
-        """Wait until each worker tells so: what they share is kept for a moment."""
+        """Wait until the worker that tells of all of them tells so: what it tells is kept for a moment."""
         wait_until(
-            lambda: self.told(name, endpoint, **labels) == [value] * 2, f"{name} of {endpoint} is {value}"
+            lambda: max(self.told(name, endpoint, **labels)) == value, f"{name} of {endpoint} is {value}"
         )
 
 
@@ -57,7 +57,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, own_redis: RedisServer) -> I
 
 
 def test_endpoint_that_is_well_has_nothing_pending(scene: Scene) -> None:
-    """Its delivery is timed at one of the workers; the ratio is the same at both."""
+    """Its delivery is timed at one of the workers, and its ratio is 1."""
     scene.wait(1, "webhook_endpoint_success_ratio", "well")
     scene.wait(0, "webhook_endpoint_pending", "well")
     wait_until(
@@ -67,11 +67,11 @@ def test_endpoint_that_is_well_has_nothing_pending(scene: Scene) -> None:
 
 
 def test_endpoint_that_fails_has_a_backlog_with_an_age(scene: Scene) -> None:
-    """The failed attempt counts, and the event waits, at every worker alike."""
+    """The failed attempt counts, and the event waits."""
     scene.wait(1, "webhook_endpoint_pending", "failing")
     scene.wait(0, "webhook_endpoint_success_ratio", "failing")
     wait_until(
-        lambda: min(scene.told("webhook_endpoint_oldest_pending_seconds", "failing")) > 0, "it has an age"
+        lambda: max(scene.told("webhook_endpoint_oldest_pending_seconds", "failing")) > 0, "it has an age"
     )
     assert sum(scene.told("webhook_endpoint_attempts_total", "failing", result="refused")) >= 1
     assert sum(scene.told("webhook_delivery_seconds_count", "failing")) == 0
@@ -94,5 +94,5 @@ def test_endpoint_that_is_gone_is_disabled_and_told(scene: Scene) -> None:
 
 def test_address_of_an_endpoint_is_in_no_metric(scene: Scene) -> None:
     """Neither the host nor the path; labels have names."""
-    text = scene.workers[0].get("/metrics")[1]
+    text = "".join(worker.get("/metrics")[1] for worker in scene.workers)
     assert 'endpoint="failing"' in text and str(scene.receiver.port) not in text

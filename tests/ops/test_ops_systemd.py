@@ -96,7 +96,8 @@ def trace(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     if not shutil.which("strace"):
         absent("strace")
     folder = tmp_path_factory.mktemp("traced")
-    command = ["strace", "-f", "-qq", "-o", str(folder / "trace"), sys.executable]
+    # -D: strace stands aside, so that the worker itself is the child that is told to stop.
+    command = ["strace", "-D", "-f", "-qq", "-o", str(folder / "trace"), sys.executable]
     with Receiver() as receiver, Sandbox() as sandbox:
         hook = local_hook(receiver.url, secret_env="HOOK_SECRET")
         accounts = {"acme": {"rate": "50/s", "webhooks": [hook]}}
@@ -104,6 +105,11 @@ def trace(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> str:
         with stack:
             _work(stack, folder, command[:-1])
             wait_until(lambda: len({hook.event_id for hook in receiver.hooks}) == 5, "webhooks")
+    wait_until(lambda: "exit_group(" in _text(folder), "the trace of the worker's end")
+    return _text(folder)
+
+
+def _text(folder: Path) -> str:
     return (folder / "trace").read_text(encoding="utf-8", errors="replace")
 
 

@@ -4,6 +4,8 @@
 -- ARGV 1 id of the worker
 -- Reply: 1
 
-redis.call('HDEL', KEYS[1], ARGV[1])
-if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
+local id, workers, elected = ARGV[1], KEYS[1], KEYS[2]
+
+redis.call('HDEL', workers, id)
+if redis.call('GET', elected) == id then redis.call('DEL', elected) end
 return 1
