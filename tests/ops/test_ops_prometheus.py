@@ -57,6 +57,7 @@ def exported() -> dict[str, list[dict[str, str]]]:
     return samples
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "command",
     [
