@@ -153,7 +153,7 @@ def test_user_without_the_right_is_told(node: GuardedNode) -> None:
     with closing(ResultsQueue(node.url())) as results:
         results.prepare()
     with pytest.raises(BrokerRefused, match=r"results\.listen\."):
-        OwnQueue(node.url("least"))
+        OwnQueue(node.url("porter"))
     node.empty()
 
 
