@@ -54,7 +54,7 @@ faults: $(INSTALLED) ## put every fault in, TRIALS times each, and keep the tabl
 storm: $(INSTALLED) ## 20,000 jobs while workers and servers are killed at random, on both brokers, and keep the table in ops/storm.md; a quarter of an hour
 	$(Q)$(BIN)/python -m tests.faults.storm --write ops/storm.md
 
-pages: $(INSTALLED) ## put every fault in under Prometheus and Alertmanager, and keep which alerts it pages in ops/pages.md; under an hour
+pages: $(INSTALLED) ## put every fault in under Prometheus and Alertmanager, and keep which alerts it pages in ops/pages.md; 20 minutes on two CPUs
 	$(Q)$(BIN)/python -m ops.pages --only '$(PAGES)' --write ops/pages.md
 
 bench: $(INSTALLED) ## measure callworker beside other queues on this machine; takes the better part of an hour

@@ -20,7 +20,7 @@ from ops.pages.table import markdown, sentence
 from ops.pages.verdict import Row
 
 FAULTS: tuple[Fault, ...] = (*servers.FAULTS, *calls.FAULTS, *jobs.FAULTS)
-SIDE_BY_SIDE = 2
+SIDE_BY_SIDE = 4
 MINUTES = 45.0
 
 
@@ -60,7 +60,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="*", metavar="PATTERNS", help="as 'redis-*,flood'; default all")
     parser.add_argument("--factor", type=float, default=FACTOR, help=f"default {FACTOR:g}")
     parser.add_argument(
-        "--side-by-side", type=int, default=SIDE_BY_SIDE, metavar="N", help="scenes at once; default 2"
+        "--side-by-side",
+        type=int,
+        default=SIDE_BY_SIDE,
+        metavar="N",
+        help=f"scenes at once; default {SIDE_BY_SIDE}",
     )
     parser.add_argument("--minutes", type=float, default=MINUTES, help=f"for all; default {MINUTES:g}")
     parser.add_argument("--write", type=Path, metavar="FILE", help="keep the table here")
