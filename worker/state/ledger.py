@@ -58,6 +58,9 @@ STRANGER_MS = 600_000
 MAX_STRANGERS = 500
 """How many such jobs are remembered on each shard, unless another number is given."""
 
+DECLARED_AT_ONCE = 500
+"""How many accounts' limits go into one round trip."""
+
 
 class RedisLedger:
     """Jobs, lanes and limits in Redis. Thread-safe, except that only one thread may call `lease_due`."""
@@ -95,10 +98,12 @@ class RedisLedger:
         return standing
 
     def declare(self, accounts: Iterable[Account]) -> None:
-        """See ports.Ledger. Takes one round trip."""
-        self._scripts.run_all(
-            [call for account in accounts for call in declarations(account, self._generation)]
-        )
+        """See ports.Ledger. Takes a round trip for each `DECLARED_AT_ONCE` accounts, to use little memory."""
+        rest = iter(accounts)
+        while some := list(itertools.islice(rest, DECLARED_AT_ONCE)):
+            self._scripts.run_all(
+                [call for account in some for call in declarations(account, self._generation)]
+            )
 
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
         """See ports.Ledger. Takes two round trips, however many applications there are.
