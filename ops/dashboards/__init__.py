@@ -3,6 +3,7 @@
 panels.py     what a panel of each kind looks like: tile, lines, heatmap, table
 frame.py      what all dashboards have: variables, links to each other, annotations
 promql.py     the phrases that their queries are made of
+tiles.py      tiles that several of them show
 now.py        the overview's first row: what is wrong at this moment
 overview.py   all jobs on their way, and who is worst off
 account.py    one account

@@ -5,10 +5,10 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from ops.dashboards.frame import assemble
-from ops.dashboards.panels import CALM, NEUTRAL, Panel, lines, tile
+from ops.dashboards.panels import NEUTRAL, Panel, lines, tile
 from ops.dashboards.promql import rate, shared_sum, worst
+from ops.dashboards.tiles import LIMIT, USED, redis_memory, unpublished, workers, workers_lost
 
-USED, LIMIT = "max(callworker_redis_memory_used_bytes)", "max(callworker_redis_memory_limit_bytes)"
 OF_WORKERS = "and on (job, instance) callworker_build_info"
 
 
@@ -25,13 +25,7 @@ def dashboard() -> Dashboard:
 
 def _now() -> list[Panel]:
     return [
-        tile(
-            "Workers",
-            "Living workers, as they count themselves in Redis.",
-            "max(callworker_workers)",
-            {None: "red", 1: "green"},
-            ["CallworkerDown"],
-        ),
+        workers(),
         tile(
             "Workers wanted",
             "Workers that the calls in flight and the jobs that limits let go would fill. For an autoscaler.",
@@ -39,13 +33,7 @@ def _now() -> list[Panel]:
             NEUTRAL,
             ["CallworkerNoPlaces"],
         ),
-        tile(
-            "Workers lost",
-            "Workers that fell silent without having stopped.",
-            "max(callworker_workers_lost)",
-            CALM,
-            ["CallworkerWorkersLost"],
-        ),
+        workers_lost(),
         tile(
             "Places used",
             "Share of all workers' places that have a call under way.",
@@ -60,15 +48,7 @@ def _now() -> list[Panel]:
             "max(callworker_eligible_now)",
             NEUTRAL,
         ),
-        tile(
-            "Redis memory",
-            "Share of `maxmemory` that Redis uses. At 100 % it takes no writes, and everything stops.",
-            f"{USED} / ({LIMIT} > 0) or -1 + 0 * {USED}",
-            {None: "blue", 0: "green", 0.8: "orange", 0.9: "red"},
-            ["CallworkerRedisMemory"],
-            unit="percentunit",
-            words={-1: ("no limit", "blue")},
-        ),
+        redis_memory(),
         tile(
             "Redis full in",
             "Time until Redis reaches `maxmemory` at the growth of the last hours.",
@@ -78,13 +58,7 @@ def _now() -> list[Panel]:
             unit="s",
             words={-1: ("not in sight", "green")},
         ),
-        tile(
-            "Unpublished",
-            "Events that are recorded and that the broker has not confirmed yet.",
-            "max(callworker_results_unpublished)",
-            {None: "green", 100: "orange", 1000: "red"},
-            ["CallworkerResultsUnpublished"],
-        ),
+        unpublished(),
     ]
 
 

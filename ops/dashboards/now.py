@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ops.dashboards.panels import CALM, Panel, tile
 from ops.dashboards.promql import ANSWERING, STORE_READ, increased, or_zero, within, worst_share
+from ops.dashboards.tiles import redis_memory, unpublished, workers, workers_lost
 
 ENDED = "callworker_jobs_finished_total"
 LATELY = "5m"
@@ -33,20 +34,8 @@ def _workers() -> list[Panel]:
     stuck = "changes(callworker_last_progress_timestamp_seconds[1m]) == 0"
     running = "count_over_time(callworker_build_info[1m]) > 2"
     return [
-        tile(
-            "Workers",
-            "Living workers, as they count themselves in Redis.",
-            "max(callworker_workers)",
-            {None: "red", 1: "green"},
-            ["CallworkerDown"],
-        ),
-        tile(
-            "Workers lost",
-            "Workers that fell silent without having stopped. Each worker that starts takes the place of one.",
-            "max(callworker_workers_lost)",
-            CALM,
-            ["CallworkerWorkersLost", "CallworkerDown"],
-        ),
+        workers(),
+        workers_lost(),
         tile(
             "Workers stuck",
             "Workers that answer Prometheus while none of their loops turns.",
@@ -74,7 +63,6 @@ def _workers() -> list[Panel]:
 
 def _servers() -> list[Panel]:
     store, broker = "min(callworker_store_up)", "min(callworker_broker_up)"
-    used = "max(callworker_redis_memory_used_bytes)"
     return [
         tile(
             "Redis",
@@ -84,15 +72,7 @@ def _servers() -> list[Panel]:
             ["CallworkerStoreDown", "CallworkerStoreCannotWrite"],
             words={0: ("down", "red"), 1: ("up", "green"), 2: ("no writes", "red")},
         ),
-        tile(
-            "Redis memory",
-            "Share of `maxmemory` that Redis uses. At 100 % it takes no writes, and everything stops.",
-            f"{used} / (max(callworker_redis_memory_limit_bytes) > 0) or -1 + 0 * {used}",
-            {None: "blue", 0: "green", 0.8: "orange", 0.9: "red"},
-            ["CallworkerRedisMemory", "CallworkerRedisFilling"],
-            unit="percentunit",
-            words={-1: ("no limit", "blue")},
-        ),
+        redis_memory(),
         tile(
             "Broker",
             "Whether every worker reaches the broker, and it takes messages. If not, no jobs come in.",
@@ -211,13 +191,7 @@ def _endings() -> list[Panel]:
 
 def _leaving() -> list[Panel]:
     return [
-        tile(
-            "Unpublished",
-            "Events that are recorded and that the broker has not confirmed yet.",
-            STORE_READ,
-            {None: "green", 100: "orange", 1000: "red"},
-            ["CallworkerResultsUnpublished", "CallworkerPublishBurn"],
-        ),
+        unpublished(),
         tile(
             "Results unread",
             "Messages that have stayed in queue `results` for five minutes: its readers do not keep up.",

@@ -81,7 +81,7 @@ class Trial:
         return any(notice.firing and self._wanted.is_met_by(notice.labels) for notice in notices)
 
     def _is_quiet(self) -> bool:
-        """No alert is pending or fires, and whoever was paged was told that it is over."""
+        """No alert is pending or fires, and for each page there was an all-clear."""
         standing: dict[str, bool] = {}
         for notice in self._monitoring.pager.notices():
             standing[str(sorted(notice.labels.items()))] = notice.firing

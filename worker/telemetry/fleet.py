@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-import structlog
 from prometheus_client.core import Metric
 
 from worker.core.fleet import Fleet, Report, wanted
 from worker.core.records import AccountCount
-from worker.errors import StoreUnavailable, WrongKey
-from worker.telemetry.questions import Patience, Question
+from worker.telemetry.questions import Patience, Question, reading
 from worker.telemetry.shared_metrics import SharedMetric, filled
 
 KEPT_SECONDS = 1.0
 WAIT_SECONDS = 0.25
 """The longest wait of a scrape for what is asked here. `SharedState` may have waited for the same server before."""
-
-log = structlog.get_logger(__name__)
 
 
 class FleetState:
@@ -35,7 +31,7 @@ class FleetState:
         """`report` tells of this worker, `serves` whether it serves what tells of all. `fleet` and `accounts` ask the
         store and may raise StoreUnavailable; `full_in_seconds` says when the store is full."""
         self._report, self._serves, self._full_in_seconds = report, serves, full_in_seconds
-        self._asked = Question(lambda: _read(lambda: (fleet(), accounts())), KEPT_SECONDS)
+        self._asked = Question(reading("store", lambda: (fleet(), accounts())), KEPT_SECONDS)
 
     def describe(self) -> list[Metric]:
         """Return nothing, so that registering does not read the store."""
@@ -46,17 +42,11 @@ class FleetState:
         yield _one("places", mine.places)
         yield _one("places_used", mine.used)
         yield _one("shared_state_served", serves)
-        if serves and (known := self._known()):
+        if serves and (known := Patience(WAIT_SECONDS).known(self._asked.begin())):
             yield from _of_all(*known, mine.places)
         full = self._full_in_seconds() if serves else None
         if full is not None:
             yield _one("redis_memory_full_seconds", full)
-
-    def _known(self) -> tuple[Fleet, Sequence[AccountCount]] | None:
-        try:
-            return Patience(WAIT_SECONDS).result(self._asked.begin())
-        except TimeoutError:
-            return None
 
 
 def _of_all(fleet: Fleet, counts: Sequence[AccountCount], places: int) -> Iterator[Metric]:
@@ -69,16 +59,3 @@ def _of_all(fleet: Fleet, counts: Sequence[AccountCount], places: int) -> Iterat
 
 def _one(name: str, value: float) -> SharedMetric:
     return filled(name, [((), float(value))])
-
-
-def _read(
-    ask: Callable[[], tuple[Fleet, Sequence[AccountCount]]],
-) -> tuple[Fleet, Sequence[AccountCount]] | None:
-    """Return None for a failure: a scrape that fails altogether would hide all other metrics too."""
-    try:
-        return ask()
-    except (StoreUnavailable, WrongKey):
-        return None
-    except Exception:
-        log.exception("metrics.read_failed", source="store")
-        return None

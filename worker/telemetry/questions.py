@@ -8,6 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
+import structlog
+
+from worker.errors import BrokerUnavailable, StoreUnavailable, WrongKey
+
 ANSWER_SECONDS = 1.5
 """The longest wait of a page for the answers of all servers together."""
 
@@ -15,6 +19,8 @@ KEPT_TIMES, MOST_SECONDS = 20, 10.0
 """An answer is kept for so many times as long as it took, but not for longer than that."""
 
 Answer = TypeVar("Answer")
+
+log = structlog.get_logger(__name__)
 
 
 class Question(Generic[Answer]):
@@ -72,3 +78,25 @@ class Patience:
     def result(self, answer: Future[Answer]) -> Answer:
         """Return the answer, or raise what asking raised. Raises TimeoutError if there is none by the end."""
         return answer.result(max(self._ends - time.monotonic(), 0.0))
+
+    def known(self, answer: Future[Answer | None]) -> Answer | None:
+        """Return the answer, or None if there is none by the end."""
+        try:
+            return self.result(answer)
+        except TimeoutError:
+            return None
+
+
+def reading(source: str, read: Callable[[], Answer]) -> Callable[[], Answer | None]:
+    """Return `read` with None for a failure: a scrape that fails altogether would hide all other metrics too."""
+
+    def ask() -> Answer | None:
+        try:
+            return read()
+        except (StoreUnavailable, BrokerUnavailable, WrongKey):
+            return None
+        except Exception:
+            log.exception("metrics.read_failed", source=source)
+            return None
+
+    return ask

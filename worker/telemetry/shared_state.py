@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-import structlog
 from prometheus_client.core import Metric
 
 from worker.core.records import AccountCount, EndpointCount
-from worker.errors import BrokerUnavailable, StoreUnavailable
 from worker.telemetry.account_state import of_accounts
 from worker.telemetry.endpoint_state import of_endpoints
 from worker.telemetry.metrics import Metrics
-from worker.telemetry.questions import Patience, Question
+from worker.telemetry.questions import Patience, Question, reading
 from worker.telemetry.shared_metrics import filled
 
 KEPT_SECONDS = 1.0
-
-Answer = TypeVar("Answer")
-
-log = structlog.get_logger(__name__)
 
 
 class Stored(NamedTuple):
@@ -59,9 +52,9 @@ class SharedState:
         serves: Callable[[], bool] = lambda: True,
     ) -> None:
         self._metrics, self._ttls, self._serves = metrics, ttls, serves
-        self._store = Question(_reading("store", read), KEPT_SECONDS, clock)
-        self._touch = Question(_reading("store", touch), KEPT_SECONDS, clock)
-        self._broker = Question(_reading("broker", depths), KEPT_SECONDS, clock)
+        self._store = Question(reading("store", read), KEPT_SECONDS, clock)
+        self._touch = Question(reading("store", touch), KEPT_SECONDS, clock)
+        self._broker = Question(reading("broker", depths), KEPT_SECONDS, clock)
 
     def describe(self) -> list[Metric]:
         """Return nothing, so that registering does not read the store."""
@@ -71,8 +64,8 @@ class SharedState:
         patience, serves = Patience(), self._serves()
         store = self._store.begin() if serves else None
         touch, broker = None if store else self._touch.begin(), self._broker.begin()
-        stored = _in_time(patience, store) if store else None
-        touched, depths = _in_time(patience, touch) if touch else None, _in_time(patience, broker)
+        stored = patience.known(store) if store else None
+        touched, depths = patience.known(touch) if touch else None, patience.known(broker)
         up = stored is not None or touched is not None
         yield filled("store_up", [((), float(up))])
         yield filled("broker_up", [((), float(depths is not None))])
@@ -92,25 +85,3 @@ class SharedState:
         yield from of_endpoints(self._metrics, endpoints)
         yield filled("results_unpublished", [((), float(unpublished))])
         yield filled("dead_letters", [((), float(dead))])
-
-
-def _in_time(patience: Patience, answer: Future[Answer | None]) -> Answer | None:
-    try:
-        return patience.result(answer)
-    except TimeoutError:
-        return None
-
-
-def _reading(name: str, read: Callable[[], Answer]) -> Callable[[], Answer | None]:
-    """Return `read` with None for a failure: a scrape that fails altogether would hide all other metrics too."""
-
-    def ask() -> Answer | None:
-        try:
-            return read()
-        except (StoreUnavailable, BrokerUnavailable):
-            return None
-        except Exception:
-            log.exception("metrics.read_failed", source=name)
-            return None
-
-    return ask

@@ -153,7 +153,7 @@ local function check_way_out(account, endpoints)
   end
 end
 
--- Writes the event, its deliveries and the outcome. `record` has further fields of the job's record, which is written anew. Call
+-- Writes the event, its deliveries and the outcome. Replaces the job's record; `record` has further fields of the new one. Call
 -- `check_way_out` first. What has to be remembered of the job goes to the claim of its id. So the record is kept for an hour
 -- only; with deliveries, until all of them are over and for `replay_ms` after its end.
 local function conclude(id, account, status, event, event_id, digest, retention_ms, replay_ms, endpoints, record)
