@@ -18,6 +18,7 @@ from tests.processes import SERVERS_ARE_REQUIRED
 from tests.rabbit import GuardedNode, empty_broker, guarded_rabbitmq, need_rabbitmq, rabbitmq
 from tests.redis_server import RedisServer
 from worker import failpoints
+from worker.privacy.redaction import redactor
 
 # Other load on the machine must not fail a test: the tests that measure the cost of an example check it.
 settings.register_profile("callworker", max_examples=depth.examples(20), deadline=None)
@@ -64,6 +65,13 @@ def armed() -> Iterator[Callable[[str], None]]:
     """Arm failpoints in this process, and disarm all of them when the test has ended."""
     yield failpoints.arm
     failpoints.arm("")
+
+
+@pytest.fixture(autouse=True)
+def secrets_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this process forget after each test which secrets that test had it hide: a command may be run in it."""
+    for name, value in vars(redactor).items():
+        monkeypatch.setattr(redactor, name, value)
 
 
 @pytest.fixture
