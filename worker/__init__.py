@@ -28,4 +28,4 @@ The public doors and the rooms behind them, from the ground up:
     cli/            the command `callworker`
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
