@@ -12,6 +12,7 @@ RUN python -m venv --without-pip /opt/callworker \
     && python -m pip install --require-hashes --requirement requirements-build.lock
 
 COPY pyproject.toml README.md LICENSE ./
+COPY clients/python/src clients/python/src
 COPY config config
 COPY worker worker
 RUN python -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
