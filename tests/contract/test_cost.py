@@ -106,6 +106,17 @@ def results(redis_url: str) -> Iterator[ResultsQueue]:
         yield queue
 
 
+def test_file_is_asked_about_once_a_trip(client: redis.Redis, ledger: RedisLedger) -> None:
+    """A batch runs a script on each shard; that its writes are in Redis' file is asked once for all of them."""
+    owners = [account(f"account-{n}") for n in range(JOBS)]
+    before = commands(client)
+    ledger.admit([application(f"job-{n}", owner) for n, owner in enumerate(owners)])
+    after = commands(client)
+    assert after["cmdstat_evalsha"] - before["cmdstat_evalsha"] == SHARDS
+    # The counting itself is the second one.
+    assert after["cmdstat_info"] - before["cmdstat_info"] == 2
+
+
 def test_workers_report_costs_a_round_trip_and_few_commands(client: redis.Redis) -> None:
     """An idle worker reports each second, whatever the number of others."""
     workers = [RedisWorkers(client) for _ in range(20)]

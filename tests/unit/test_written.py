@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.redisio.written import LOOK_SECONDS, puts_writes_off, wait_until_written
+from worker.redisio.written import LOOK_SECONDS, is_put_off, puts_writes_off, wait_until_written
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,14 @@ from worker.redisio.written import LOOK_SECONDS, puts_writes_off, wait_until_wri
 def test_a_sync_under_way_puts_writes_off(facts: dict[str, int], put_off: bool) -> None:
     """A server without an append-only file has none, and writes nothing that could be waited for."""
     assert puts_writes_off(facts) is put_off
+    lines = [f"{name}:{value}" for name, value in facts.items()]
+    assert is_put_off("\r\n".join(["# Persistence", *lines, ""]).encode()) is put_off
+
+
+@pytest.mark.parametrize("answer", [None, b"", 1, [], ConnectionError("refused")])
+def test_an_answer_that_does_not_say_counts_as_no(answer: object) -> None:
+    """Nothing is waited for where INFO is refused or answered by a proxy."""
+    assert not is_put_off(answer)
 
 
 def test_it_is_asked_until_the_sync_is_over() -> None:

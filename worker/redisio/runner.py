@@ -16,7 +16,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptErr
 
 from worker.errors import StoreFault, StoreUnavailable, WrongKey
 from worker.redisio.refusals import code_of, is_unauthenticated
-from worker.redisio.written import telling, wait_for_file
+from worker.redisio.written import QUESTION, is_put_off, wait_for_file
 from worker.redisio.wrong_keys import WrongKeys, wrong_key
 
 FRESH_SECONDS = 1.0
@@ -56,8 +56,8 @@ class Scripts:
         StoreUnavailable or WrongKey; then any of the scripts may have run.
         """
         with store_errors():
-            replies = self._run(calls)
-            if any(put_off for _, put_off, *_ in replies):
+            *replies, answer = self._run(calls, QUESTION)
+            if is_put_off(answer):
                 wait_for_file(self._client)
             return [reply for reply, *_ in replies]
 
@@ -74,15 +74,21 @@ class Scripts:
         with store_errors():
             return self._all_good(self._send(commands), [str(words[1]) for words in commands])
 
-    def _run(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        """Return what Redis answers to each call, see `telling`. Sends the text of scripts that it does not know."""
+    def _run(self, calls: Sequence[ScriptCall], *questions: Command) -> list[Any]:
+        """Return what Redis answers to each call, see `_wrapped`, and then to each of the questions, errors included.
+
+        Sends the text of scripts that it does not know.
+        """
         commands = [self._command(call) for call in calls]
-        replies = self._send(commands)
-        unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        replies = self._send([*commands, *questions])
+        unknown = [n for n in range(len(calls)) if isinstance(replies[n], NoScriptError)]
         if unknown:
-            for n, reply in zip(unknown, self._send(self._whole(calls, commands, unknown)), strict=True):
+            again = self._send([*self._whole(calls, commands, unknown), *questions])
+            places = [*unknown, *range(len(calls), len(replies))]
+            for n, reply in zip(places, again, strict=True):
                 replies[n] = reply
-        return self._all_good(replies, [_first_key(call) for call in calls])
+        self._all_good(replies[: len(calls)], [_first_key(call) for call in calls])
+        return replies
 
     def _all_good(self, replies: list[Any], keys: Sequence[str]) -> list[Any]:
         """Return `replies` if none is an error, else raise the first error.
@@ -151,13 +157,23 @@ class Scripts:
         return whole
 
     def _text(self, name: str) -> str:
-        return telling(self._source(name))
+        return _wrapped(self._source(name))
 
     def _digest(self, name: str) -> str:
         if name not in self._digests:
             text = self._text(name).encode()
             self._digests[name] = hashlib.sha1(text, usedforsecurity=False).hexdigest()
         return self._digests[name]
+
+
+def _wrapped(script: str) -> str:
+    """Have `script` reply {reply, second value}: what it returns, and what it returns beside that."""
+    return f"""local function run()
+{script}
+end
+local reply, beside = run()
+return {{reply or false, beside}}
+"""
 
 
 def _first_key(call: ScriptCall) -> str:
@@ -178,7 +194,7 @@ def _reply(connection: Any) -> Any:
 
 def _beside(reply: Any) -> Sequence[bytes]:
     """Return the keys of another type that a script skipped, see `apart` in common.lua."""
-    return reply[2] if isinstance(reply, list) and len(reply) > 2 else ()
+    return reply[1] if isinstance(reply, list) and len(reply) > 1 else ()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ Source: `flushAppendOnlyFile` in aof.c of Redis 7 and of Valkey, which runs befo
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -22,6 +23,11 @@ MAX_PUT_OFF_SECONDS = 2.5
 LOOK_SECONDS = 0.001
 """The pause between two questions while waiting."""
 
+QUESTION = ("INFO", "persistence")
+"""The command that asks whether writes are delayed, see `is_put_off`."""
+
+_PENDING = re.compile(rb"aof_pending_bio_fsync:[1-9]")
+
 
 def puts_writes_off(facts: Any) -> bool:
     """Tell from the reply of `INFO persistence` whether a sync is under way, so that writes are delayed.
@@ -32,20 +38,13 @@ def puts_writes_off(facts: Any) -> bool:
     return isinstance(pending, int) and pending > 0
 
 
-def telling(script: str) -> str:
-    """Wrap `script` so that it replies {reply, 1 or 0, second value}.
+def is_put_off(answer: Any) -> bool:
+    """Tell the same from the unparsed answer to `QUESTION`. The error of a server that refuses it counts as no.
 
-    The number is 1 if writes are delayed, see `puts_writes_off`, and 0 if not or if INFO is refused. The second value
-    is what the script returned beside its reply.
+    If it is the last command of a round trip, the answer holds for all commands before it: Redis writes what is pending
+    in the order in which it was answered.
     """
-    return f"""local function run()
-{script}
-end
-local reply, beside = run()
-local facts = redis.pcall('INFO', 'persistence')
-local put_off = type(facts) == 'string' and string.find(facts, 'aof_pending_bio_fsync:[1-9]')
-return {{reply or false, put_off and 1 or 0, beside}}
-"""
+    return isinstance(answer, bytes) and _PENDING.search(answer) is not None
 
 
 def wait_until_written(puts_off: Callable[[], bool], sleep: Callable[[float], None] = time.sleep) -> None:
