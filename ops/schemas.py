@@ -42,6 +42,8 @@ FIELDS = {
     "UTF-8 cannot carry, is refused.",
     "expires_at": "RFC 3339 time with an offset; absent: the account's ttl after acceptance. A time before 2000 counts "
     "as 2000, one after 2200 as 2200. What a schema cannot say: the time must exist in the calendar, in UTC too.",
+    "traceparent": "The trace that the job belongs to, as W3C Trace Context spells it. Any other string is ignored.",
+    "tracestate": "What systems of tracing add to `traceparent`, at most 512 characters; a longer one is ignored.",
 }
 EVENT = "What became of a job, in one of five ways. Later versions may add fields: ignore those that you do not know."
 ENDPOINT_EVENT = (

@@ -35,7 +35,10 @@ GOOD_CHANGES: list[dict[str, Any]] = [
     {"ref": ""}, {"ref": "é" * 255}, {"ref": "a\nb"}, {"ref": "😀" * 255},
     {"expires_at": "2026-11-22T08:15:30Z"}, {"expires_at": "2026-11-22 08:15:30.123456789+05:30"},
     {"expires_at": "2026-11-22t08:15:60z"}, {"expires_at": "1970-01-01T00:00:00-00:00"},
+    {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}, {"traceparent": "none"},
+    {"tracestate": "a=1,b=2"}, {"tracestate": ""}, {"tracestate": "é" * 600},
     {"ext": None, "message": None, "ref": None, "expires_at": None, "exttype": None, "unknown": None},
+    {"traceparent": None, "tracestate": None},
 ]  # fmt: skip
 BAD_CHANGES: list[dict[str, Any]] = [
     {"id": WITHOUT}, {"account": WITHOUT}, {"country": WITHOUT}, {"phone": WITHOUT}, {"code": WITHOUT},
@@ -52,6 +55,7 @@ BAD_CHANGES: list[dict[str, Any]] = [
     {"ref": "a" * 256}, {"ref": 4711}, {"ref": ["a"]},
     {"expires_at": "2026-11-22T08:15:30"}, {"expires_at": "2026-11-22"}, {"expires_at": "tomorrow"},
     {"expires_at": 1795335330}, {"expires_at": "2026-11-22T08:15Z"}, {"expires_at": "2026-11-22T08:15:30Z\n"},
+    {"traceparent": 1}, {"traceparent": ["00"]}, {"tracestate": True}, {"tracestate": {}},
     {"exttype": "1"}, {"exttype": 2}, {"pin": "4711"}, {"": ""},
 ]  # fmt: skip
 BEYOND_A_SCHEMA: list[tuple[dict[str, Any], str]] = [

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.doubles.samples import account, accounts
+from worker.broker.amqp_properties import Undecoded
 from worker.core.jobs import Job
 from worker.core.judging import (
     MAX_MARKS,
@@ -33,6 +34,8 @@ JOB: dict[str, Any] = {
     "phone": "2125555555",
     "code": "4321",
 }
+OF_MESSAGE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+OF_JOB = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -57,6 +60,22 @@ class TestJudge:
         for given_id, expected in ((None, "task-1"), ("job-1", "job-1")):
             verdict = judged("task-1", id=given_id)
             assert isinstance(verdict, Valid) and verdict.job.id == expected
+
+    def test_trace_context_comes_from_the_job_or_else_from_the_headers(self) -> None:
+        """Only where the worker traces; headers that are no text, or no context, are no error of the job."""
+        headers: dict[str, Any] = {"traceparent": OF_MESSAGE, "tracestate": "a=1"}
+        for fields, trace, expected in (
+            ({}, headers, (OF_MESSAGE, "a=1")),
+            ({"traceparent": None}, headers, (OF_MESSAGE, "a=1")),
+            ({"traceparent": OF_JOB}, headers, (OF_JOB, None)),
+            ({}, {"traceparent": Undecoded("F"), "tracestate": 7}, (None, None)),
+            ({}, {"traceparent": "none"}, (None, None)),
+        ):
+            submission = Submission(JOB | fields, Source.CELERY, trace=trace)
+            verdict = judge(submission, ACCOUNTS, traced=True)
+            assert isinstance(verdict, Valid)
+            assert (verdict.job.traceparent, verdict.job.tracestate) == expected
+            assert judge(submission, ACCOUNTS) == Valid(Job.parse(JOB), ACCOUNTS["acme"])
 
     @pytest.mark.parametrize(
         ("fields", "reason"),

@@ -28,6 +28,7 @@ json_values = st.recursive(
     lambda child: st.lists(child, max_size=3) | st.dictionaries(st.text(), child, max_size=3),
     max_leaves=5,
 )
+CONTEXT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 names = st.sampled_from([*Job.model_fields, "x", "job"]) | st.text()
 
 good_jobs = st.fixed_dictionaries(
@@ -45,6 +46,7 @@ good_jobs = st.fixed_dictionaries(
         "expires_at": st.datetimes(
             min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)
         ).map(datetime.isoformat),
+        "traceparent": st.just(CONTEXT) | st.text(),
     },
 )
 
@@ -75,6 +77,9 @@ def test_job_is_packed_without_what_need_not_be_said() -> None:
     assert parsed(phone="0021255555").packed() == '["1","0021255555","7391"]'
     assert parsed(ref=None, message="English").packed() == '["1","2125555555","7391"]'
     assert parsed(ref="é", ext="7").packed() == '["1","2125555555","7391","é",null,null,"7"]'
+    traced = parsed(traceparent=CONTEXT, tracestate="a=1")
+    assert traced.packed() == f'["1","2125555555","7391",null,null,null,null,null,"{CONTEXT}","a=1"]'
+    assert parsed(tracestate="a=1").packed() == '["1","2125555555","7391"]'
     late = parsed(expires_at="2026-11-22T08:15:30.000001Z").packed()
     assert late == '["1","2125555555","7391",null,null,1795335330000001]'
 
@@ -84,7 +89,8 @@ def test_job_is_packed_without_what_need_not_be_said() -> None:
     [
         "", "7", "null", '"x"', "[]", '["1","2125555555"]', '["1","2125555555",true]', '["1","2125555555","0"]',
         '["1","2125555555","7391",null,null,1e99]', '["1","2125555555","7391",null,null,"soon"]',
-        '["1","2125555555","7391",null,null,null,null,null,"newer"]', '{"id":"job-1","newer":1}',
+        '["1","2125555555","7391",null,null,null,null,null,null,null,"newer"]',
+        '{"id":"job-1","newer":1}',
     ],
 )  # fmt: skip
 def test_what_is_no_packed_job_is_refused(text: str) -> None:
@@ -321,3 +327,13 @@ def test_mask_shows_the_last_four_digits_alone(phone: str) -> None:
 def test_mask_as_in_the_contract() -> None:
     """The mask of the contract's example is made."""
     assert mask("2125555555") == "******5555"
+
+
+@pytest.mark.parametrize(("name", "texts"), [("traceparent", ["none", ""]), ("tracestate", ["", "x" * 513])])
+def test_text_that_is_no_trace_context_is_ignored(name: str, texts: list[str]) -> None:
+    """The job is valid without it; a value that is no text is an error, as in other fields."""
+    for text in (*texts, "\ud800", "é", "\n"):
+        assert parsed(**{name: text}) == parsed()
+    values: list[object] = [1, True, ["00"], {}]
+    for value in values:
+        assert errors(**{name: value}) == {name: "must be a string"}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.doubles.samples import job
+from worker.core import trace_context
 from worker.core.jobs import Job
 from worker.core.repeats import content, differing, digest, raw_content
 
@@ -24,15 +25,18 @@ for _ in range(100_000):
         ("message", "English"),
         ("ref", None),
         ("expires_at", "2030-01-01T00:00:00Z"),
+        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     ],
 )
-def test_spelling_and_expiry_make_no_other_job(field: str, value: Any) -> None:
-    """Integers, defaults, null and another expiry leave content and digest as they are (D5)."""
+def test_spelling_expiry_and_trace_make_no_other_job(field: str, value: Any) -> None:
+    """Integers, defaults, null, another expiry and another trace leave content and digest as they are (D5)."""
     one, other = job("a"), job("a", **{field: value})
     assert content(one) == content(other) and differing(one, other) == ()
 
 
-@pytest.mark.parametrize("name", sorted(set(Job.model_fields) - {"id", "account", "expires_at", "exttype"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(Job.model_fields) - {"id", "account", "expires_at", "exttype", *trace_context.NAMES})
+)
 def test_every_other_field_makes_another_job(name: str) -> None:
     """It is named, and its value is not (D5)."""
     value = {
@@ -49,7 +53,9 @@ def test_every_other_field_makes_another_job(name: str) -> None:
 
 def test_fields_that_are_no_job_are_compared_as_they_are() -> None:
     """Whatever they hold, without an error, and never the same as a valid job (D5)."""
-    assert raw_content({"phone": 1, "x": None, "expires_at": 3}) == raw_content({"phone": "1"})
+    assert raw_content({"phone": 1, "x": None, "expires_at": 3, "traceparent": 4}) == raw_content(
+        {"phone": "1"}
+    )
     assert raw_content({"phone": "1"}) != raw_content({"phone": "2"})
     assert raw_content({"phone": object()}) == raw_content({"phone": object()})
     for odd in (DEEP, math.nan, "\ud800", {"y": {1, 2}}, b"\xff"):

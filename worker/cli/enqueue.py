@@ -20,7 +20,7 @@ from worker.errors import InvalidJob
 from worker.settings import Settings
 
 REQUIRED = ("account", "country", "phone", "code")
-FIELDS = (*REQUIRED, "ext", "message", "ref", "expires_at", "id")
+FIELDS = (*REQUIRED, "ext", "message", "ref", "expires_at", "traceparent", "id")
 OF_ONE_JOB = ("id", "phone", "wait", "timeout")
 OF_A_FILE = ("format_", "skip_invalid", "new_ids")
 
@@ -47,6 +47,7 @@ OF_A_FILE = ("format_", "skip_invalid", "new_ids")
     metavar="TIME",
     help="An RFC 3339 time, or a span from now such as 90s, 10m or 2h. [default: the account's ttl]",
 )
+@click.option("--traceparent", help="The trace that the job belongs to, as W3C Trace Context spells it.")
 @click.option("--id", help="The idempotency key: one id is one call. [default: a random id]")
 @click.option("--file", help="Send many jobs from this file; - is standard input.")
 @click.option(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -25,6 +25,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from worker.core import trace_context
 from worker.errors import InvalidJob
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9_:-]{1,64}")
@@ -49,7 +50,9 @@ REPEATED = object()
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """A time outside this range counts as the nearer end of it: the scripts in Redis count microseconds in doubles."""
 
-_PACKED = ("country", "phone", "code", "ref", "message", "expires_at", "ext", "exttype")
+_PACKED = (
+    "country", "phone", "code", "ref", "message", "expires_at", "ext", "exttype", "traceparent", "tracestate",
+)  # fmt: skip
 """The fields that `Job.packed` keeps, in order: those that most jobs have come first. Add new fields at the end."""
 _PLAIN = frozenset({"id", "account", "country", "phone", "code"})
 MAX_FIELDS_NAMED = 32
@@ -116,6 +119,15 @@ def _extension_type(value: object, info: ValidationInfo) -> str:
     return str(value)
 
 
+def _trace_context(read: Callable[[str], str | None]) -> BeforeValidator:
+    def check(value: object) -> str | None:
+        if not isinstance(value, str):
+            raise PydanticCustomError("rule", "must be a string")
+        return read(value)
+
+    return BeforeValidator(check)
+
+
 def _moment(value: object) -> datetime:
     try:
         return min(max(_instant(value), EARLIEST), LATEST)
@@ -156,6 +168,12 @@ Extension = Annotated[str, BeforeValidator(_extension), _spelled(f"[0-9]{{1,{MAX
 ExtensionType = Annotated[str, BeforeValidator(_extension_type)]
 Note = Annotated[str, BeforeValidator(_note), WithJsonSchema({"type": "string", "maxLength": MAX_NOTE})]
 Language = Annotated[str, BeforeValidator(_language), WithJsonSchema({"enum": list(LANGUAGES)})]
+TraceParent = Annotated[
+    str | None, _trace_context(trace_context.traceparent), WithJsonSchema({"type": "string"})
+]
+TraceState = Annotated[
+    str | None, _trace_context(trace_context.tracestate), WithJsonSchema({"type": "string"})
+]
 Moment = Annotated[datetime, BeforeValidator(_moment), _spelled(_RFC3339.pattern)]
 
 
@@ -177,6 +195,8 @@ class Job(BaseModel):
     message: Language = DEFAULT_LANGUAGE
     ref: Note | None = Field(default=None, repr=False)
     expires_at: Moment | None = None
+    traceparent: TraceParent = Field(default=None, repr=False)
+    tracestate: TraceState = Field(default=None, repr=False)
 
     @classmethod
     def parse(cls, fields: object, *, extended: bool = False) -> Self:
@@ -219,7 +239,11 @@ class Job(BaseModel):
     def _values(self) -> list[Any]:
         message = None if self.message == DEFAULT_LANGUAGE else self.message
         expires_us = self.expires_at and (self.expires_at - _EPOCH) // timedelta(microseconds=1)
-        values = [self.country, self.phone, self.code, self.ref, message, expires_us, self.ext, self.exttype]
+        state = self.traceparent and self.tracestate
+        values = [
+            self.country, self.phone, self.code, self.ref, message, expires_us, self.ext, self.exttype,
+            self.traceparent, state,
+        ]  # fmt: skip
         while values[-1] is None:
             values.pop()
         return values

@@ -15,6 +15,7 @@ from worker.core.events import Failure, Subject
 from worker.core.jobs import ACCOUNT_PATTERN, ID_PATTERN, REPEATED, Job, mask
 from worker.core.records import Source
 from worker.core.repeats import content, raw_content
+from worker.core.trace_context import NAMES, TRACEPARENT
 from worker.errors import InvalidJob
 
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -24,11 +25,15 @@ MAX_MARKS = 2000
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A producer's message: its decoded fields, and the id to use if they contain none."""
+    """A producer's message: its decoded fields, and the id and the trace context to use if they contain none.
+
+    `trace` has what the headers of the message hold under the names of `trace_context.NAMES`.
+    """
 
     fields: Mapping[str, Any]
     source: Source
     default_id: str | None = None
+    trace: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +121,22 @@ def decode(body: bytes | str) -> dict[str, Any] | Broken:
     return fields if isinstance(fields, dict) else Broken("not a JSON object")
 
 
-def judge(submission: Submission, accounts: Accounts, *, extended: bool = False) -> Valid | Rejected | Broken:
-    """Check a submission against the contract and the accounts file. Never raises."""
+def judge(
+    submission: Submission, accounts: Accounts, *, extended: bool = False, traced: bool = False
+) -> Valid | Rejected | Broken:
+    """Check a submission against the contract and the accounts file. Never raises.
+
+    Unless the worker is `traced`, the job has no trace context: the record of a job must not pay for what nobody uses.
+    """
     fields = submission.fields
     if fields.get("id") is None and submission.default_id is not None:
         fields = {**fields, "id": submission.default_id}
+    if traced and submission.trace and fields.get(TRACEPARENT) is None:
+        fields = {**fields, **_context(submission.trace)}
     try:
         job = Job.parse(fields, extended=extended)
+        if job.traceparent is not None and not traced:
+            job = job.model_copy(update=dict.fromkeys(NAMES))
     except InvalidJob as error:
         broken = _unanswerable(fields)
         failure = Failure(error.code, error.message, error.fields)
@@ -136,6 +150,11 @@ def judge(submission: Submission, accounts: Accounts, *, extended: bool = False)
         failure = Failure("DESTINATION_BLOCKED", "the account may not dial there", reason)
         return _rejected(fields, failure, content(job))
     return Valid(job, account)
+
+
+def _context(headers: Mapping[str, Any]) -> dict[str, str]:
+    """Return the trace context of headers. A header that is no text is no context, and no error of the job."""
+    return {name: value for name, value in headers.items() if isinstance(value, str)}
 
 
 def _unanswerable(fields: Mapping[str, Any]) -> Broken | None:

@@ -1,7 +1,7 @@
 """Tells a job that was sent again from a different job under the same id, which is a conflict.
 
-`expires_at` does not count, because a producer that sends a job again often computes it again. Spelling does not count
-either: an integer equals its digits, and null or a default equals an absent field.
+`expires_at` and the trace context do not count, because a producer that sends a job again often makes them again.
+Spelling does not count either: an integer equals its digits, and null or a default equals an absent field.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from worker.core import trace_context
 from worker.core.jobs import DEFAULT_LANGUAGE, Job
 
 DIGEST_CHARACTERS = 3
@@ -21,12 +22,14 @@ OTHER_ACCOUNT = ("account",)
 OTHER_FIELDS = ("fields",)
 """The difference that is reported if only a digest of the first job is left, or if one of the two is not valid."""
 
-_COMPARED = tuple(name for name in Job.model_fields if name not in ("id", "account", "expires_at"))
+_NOT_COMPARED = ("expires_at", *trace_context.NAMES)
+_COMPARED = tuple(name for name in Job.model_fields if name not in ("id", "account", *_NOT_COMPARED))
 
 
 def content(job: Job) -> str:
     """Return all that must be equal in two jobs with one id and account, including the PIN. Never store it."""
-    return (job if job.expires_at is None else job.model_copy(update={"expires_at": None})).packed()
+    left_out = [name for name in _NOT_COMPARED if getattr(job, name) is not None]
+    return (job.model_copy(update=dict.fromkeys(left_out)) if left_out else job).packed()
 
 
 def raw_content(fields: Mapping[str, Any]) -> str:
@@ -34,7 +37,7 @@ def raw_content(fields: Mapping[str, Any]) -> str:
     given = {
         str(name): str(value) if type(value) is int else value
         for name, value in fields.items()
-        if value is not None and name != "expires_at" and (name, value) != ("message", DEFAULT_LANGUAGE)
+        if value is not None and name not in _NOT_COMPARED and (name, value) != ("message", DEFAULT_LANGUAGE)
     }
     try:
         return json.dumps(given, sort_keys=True, default=_kind)

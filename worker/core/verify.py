@@ -34,13 +34,17 @@ FOREIGN_ACCOUNT_WAIT_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Reception:
-    """Puts submissions on record. Thread-safe. `extended` also accepts the fields of the provider's older page."""
+    """Puts submissions on record. Thread-safe.
+
+    `extended` also accepts the fields of the provider's older page. `traced` keeps the trace context of each job.
+    """
 
     ledger: Ledger
     accounts: Accounts
     dead_letters: DeadLetters
     watch: Watch
     extended: bool = False
+    traced: bool = False
 
     def accept(self, submissions: Sequence[Submission], places: int, *, paused: bool = False) -> list[Lease]:
         """Put every submission on record. Returns at most `places` leases, which the caller must dial.
@@ -50,7 +54,7 @@ class Reception:
         """
         applications: list[Application] = []
         for submission in submissions:
-            match judge(submission, self.accounts, extended=self.extended):
+            match judge(submission, self.accounts, extended=self.extended, traced=self.traced):
                 case Valid(job, account):
                     may_dial = len(applications) < places
                     applications.append(Application(job, account, submission.source, may_dial, paused))

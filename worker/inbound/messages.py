@@ -29,6 +29,7 @@ from worker.core.judging import (
     read_once,
 )
 from worker.core.records import Source
+from worker.core.trace_context import NAMES
 from worker.privacy.scrubbing import starred
 
 JSON_TYPES = ("application/json", "json")
@@ -37,7 +38,7 @@ _SPELLED_JSON = re.compile(
 )
 """Also `application/json; charset=utf-8`, which the libraries of many languages write by themselves."""
 
-HEADERS_READ = {b"task": "task", b"id": "id", b"compression": "compression"}
+HEADERS_READ = {name.encode(): name for name in ("task", "id", "compression", *NAMES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,16 @@ class Envelope:
 def read_task(envelope: Envelope) -> Submission | Broken:
     """Read a Celery message of task `calls.verify`, protocol 2 or 1. One that cannot be read keeps the task's id."""
     found = _task(envelope)
+    if isinstance(found, Submission):
+        trace = _trace(envelope)
+        return replace(found, trace=trace) if trace else found
     task_id = envelope.headers.get("id")
-    return replace(found, job_id=task_id) if isinstance(found, Broken) and isinstance(task_id, str) else found
+    return replace(found, job_id=task_id) if isinstance(task_id, str) else found
+
+
+def _trace(envelope: Envelope) -> dict[str, Any]:
+    """Return the headers that an instrumented producer adds to a message."""
+    return {name: envelope.headers[name] for name in NAMES if name in envelope.headers}
 
 
 def _task(envelope: Envelope) -> Submission | Broken:
@@ -116,7 +125,7 @@ def read_plain(envelope: Envelope) -> Submission | Broken:
     if envelope.content_type and not _is_json(envelope.content_type):
         return _refused(envelope)
     fields = decode(envelope.body)
-    return fields if isinstance(fields, Broken) else Submission(fields, Source.QUEUE)
+    return fields if isinstance(fields, Broken) else Submission(fields, Source.QUEUE, trace=_trace(envelope))
 
 
 def _is_json(content_type: Any) -> bool:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from worker.core import trace_context
 from worker.core.jobs import (
     ACCOUNT_PATTERN,
     EXTENDED_LANGUAGES,
@@ -62,9 +63,16 @@ def harmless_id(job_id: str | None) -> str:
 
 
 def to_send_again(content: object) -> tuple[dict[str, Any], list[str]]:
-    """Split what `harmless` kept: the fields that are unchanged, and the names of job fields that are not."""
+    """Split what `harmless` kept: the fields that are unchanged, and the names of job fields that are not.
+
+    A trace context is in neither: a job that a person sends again is no part of the old trace.
+    """
     fields = content if isinstance(content, dict) else {}
-    own = {name: value for name, value in fields.items() if name in Job.model_fields and value is not None}
+    own = {
+        name: value
+        for name, value in fields.items()
+        if name in Job.model_fields and name not in trace_context.NAMES and value is not None
+    }
     whole = {name: value for name, value in own.items() if _is_whole(name, value)}
     return whole, [name for name in own if name not in whole]
 
