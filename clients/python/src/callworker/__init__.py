@@ -1,3 +1,33 @@
-"""Sends call-verification jobs to callworker, and reads what became of them, in any Python service."""
+"""Sends call-verification jobs to callworker, and reads what became of them, in any Python service.
+
+client   sends jobs over one connection
+job      a job, and the checks of its fields
+errors   what callers may have to catch
+message  the messages that workers read
+link     a connection that is made when it is needed
+address  finds the way to a broker from its address
+"""
+
+from callworker.client import Client
+from callworker.errors import (
+    BrokerRefused,
+    BrokerUnavailable,
+    CallworkerError,
+    ConfigurationError,
+    InvalidJob,
+)
+from callworker.job import Job, JobLike
 
 __version__ = "0.2.0"
+
+__all__ = [
+    "BrokerRefused",
+    "BrokerUnavailable",
+    "CallworkerError",
+    "Client",
+    "ConfigurationError",
+    "InvalidJob",
+    "Job",
+    "JobLike",
+    "__version__",
+]

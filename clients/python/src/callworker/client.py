@@ -1,0 +1,126 @@
+"""Sends jobs, and takes them back.
+
+from callworker import Client, Job
+
+with Client("redis://localhost:6379/0") as client:
+    client.enqueue(Job("acme", "1", "2125550123", "4711", id="order-4711"))
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Self
+
+from callworker.address import links
+from callworker.job import JobLike, checked, checked_all, checked_names
+from callworker.message import Message, cancel_message, verify_message
+
+CHUNK = 500
+"""Jobs that are sent to the broker together."""
+
+
+class Client:
+    """Sends jobs over one connection. It connects at the first job, and again after the connection was lost.
+
+    A client is made once and used for as long as the program runs. It is safe over threads, which take turns, and over
+    a fork: the child connects anew for itself.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        timeout: float = 5.0,
+        extended: bool = False,
+        queue_type: str | None = None,
+    ) -> None:
+        """`url` is the address of the workers' broker: redis://, rediss://, unix://, amqp:// or amqps://.
+
+        Without it, BROKER_URL counts, or REDIS_URL. Several addresses, separated by `;`, are tried in turn. `timeout`
+        is the longest wait in seconds for a connection, and for an answer; a call waits for at most a few of both.
+        `extended` allows what only the provider's older page has, as PROXSTOP_EXTENDED does for the workers.
+        `queue_type` is the workers' AMQP_QUEUE_TYPE, if that is set. Raises ConfigurationError.
+        """
+        self.extended = extended
+        self._link = links(url, timeout=timeout, queue_type=queue_type)
+        self._lock = threading.Lock()
+        _clients.add(self)
+
+    def enqueue(self, job: JobLike) -> str:
+        """Check and send one job and return its id. A job without an id gets a random one.
+
+        Raises InvalidJob, whose text names each wrong field without its value; nothing was sent then. Raises
+        BrokerUnavailable if the broker did not confirm the job. It may have arrived or not, so send it again with the
+        same id: one id is one call, however often it is sent.
+        """
+        fields = self._checked(job)
+        self._send([verify_message(fields)])
+        return fields["id"]
+
+    def enqueue_many(
+        self, jobs: Iterable[JobLike], *, progress: Callable[[int], object] | None = None
+    ) -> list[str]:
+        """Check all jobs, then send them, and return their ids in the same order.
+
+        Nothing is sent unless every job is valid, so all jobs are held in memory. Give an id to each job that you may
+        have to send again: random ids are lost if this raises. `progress` is called after each part with the number of
+        jobs sent so far. Raises InvalidJob for the first wrong job, with its place (from 0) and its id if that is
+        readable. Raises BrokerUnavailable as `enqueue` does; some jobs may have been sent then.
+        """
+        fields = checked_all(jobs, self._checked)
+        for start in range(0, len(fields), CHUNK):
+            part = fields[start : start + CHUNK]
+            self._send([verify_message(each) for each in part])
+            if progress is not None:
+                progress(start + len(part))
+        return [each["id"] for each in fields]
+
+    def cancel(self, job_id: str, *, account: str | None = None) -> None:
+        """Ask the workers to take back a job that waits. Its event tells what became of it.
+
+        A job that was taken back ends as `call.expired` with the error code CANCELED. One that is being dialled, or has
+        ended, goes on as if nothing had been asked, and event `job.not_canceled` says so. With `account` the job must
+        be that account's. Raises InvalidJob if it is no id, and BrokerUnavailable as `enqueue` does.
+        """
+        self._send([cancel_message(checked_names(job_id, account))])
+
+    def close(self) -> None:
+        """Close the connection; the next job makes a new one. Never raises, even if the broker cannot be reached."""
+        with self._lock:
+            self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _checked(self, job: JobLike) -> dict[str, str]:
+        return checked(job, extended=self.extended)
+
+    def _send(self, messages: Sequence[Message]) -> None:
+        with self._lock:
+            self._link.send(messages)
+
+    def _forked(self) -> None:
+        # Another thread of the parent may have held the lock, and the connection is the parent's.
+        self._lock = threading.Lock()
+        self._link.forget()
+
+
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for client in list(_clients):
+        client._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
