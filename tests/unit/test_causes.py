@@ -52,10 +52,10 @@ def test_cause_is_found_under_what_the_adapters_made_of_it(problem: Exception, c
 @pytest.mark.parametrize(
     ("problem", "told"),
     [
-        (chained(StoreUnavailable("x"), redis.exceptions.ReadOnlyError("tulip")), ": Redis answers READONLY"),
+        (chained(StoreUnavailable("x"), redis.exceptions.ReadOnlyError("tulip")), f": {Cause.REPLICA}"),
         (
-            chained(StoreUnavailable("x"), redis.exceptions.ResponseError("NOREPLICAS tulip")),
-            ": Redis answers NOREPLICAS",
+            chained(StoreUnavailable("x"), redis.exceptions.ResponseError("LOADING tulip")),
+            ": Redis answers LOADING",
         ),
         (BrokerUnavailable("tulip"), ""),
         (KeyError("tulip"), ": KeyError, see the log"),

@@ -83,8 +83,10 @@ def test_defaults_are_those_of_the_contract() -> None:
         ("WEBHOOK_CONTACT", "a@b\r\nx: y", "is no contact", "a mail address or a URL"),
         ("WEBHOOK_CONTACT", "a@" + "b" * 199, "is no contact", "at most 200"),
         ("WEBHOOK_CONTACT", "hööks@acme.example", "is no contact", "a mail address or a URL"),
-        ("BROKER_URL", "localhost", "is not a kombu URL", "amqp://"),
-        ("BROKER_URL", "://localhost", "is not a kombu URL", "redis://"),
+        ("BROKER_URL", "localhost", "is not an address of a RabbitMQ or Redis", "amqp://"),
+        ("BROKER_URL", "://localhost", "is not an address of a RabbitMQ or Redis", "redis://"),
+        ("BROKER_URL", "memory://", "is not an address of a RabbitMQ or Redis", "redis://"),
+        ("BROKER_URL", "amqp://one;sqs://two", "is not an address of a RabbitMQ or Redis", "amqp://"),
     ],
 )
 def test_wrong_value_is_one_line_with_name_problem_and_what_is_allowed(

@@ -27,6 +27,9 @@ class Cause(StrEnum):
     MEMORY = "its memory is full, so it refuses writes"
     DISK = "it cannot write its files, so it refuses writes"
     BLOCKED = "it is short of memory or disk space, so it takes no messages"
+    REPLICA = "it is a replica, which takes no writes"
+    REPLICAS = "too few of its replicas keep up, so it refuses writes"
+    CLUSTER = "it is a node of a Redis Cluster, which has only a part of the keys"
     OTHER = "see the error"
 
 
@@ -37,6 +40,8 @@ _BY_TYPE: tuple[tuple[Cause, tuple[type[BaseException], ...]], ...] = (
     ),
     (Cause.RIGHTS, (redis.exceptions.NoPermissionError,)),
     (Cause.MEMORY, (redis.exceptions.OutOfMemoryError,)),
+    (Cause.REPLICA, (redis.exceptions.ReadOnlyError, redis.exceptions.MasterDownError)),
+    (Cause.CLUSTER, (redis.exceptions.AskError, redis.exceptions.ClusterCrossSlotError)),
     (Cause.BLOCKED, (BrokerBlocked,)),
     (Cause.PLACE, (amqp.exceptions.NotAllowed,)),
     (Cause.TLS, (ssl.SSLError,)),
@@ -50,14 +55,10 @@ _BY_TEXT = {
     "OOM command not allowed": Cause.MEMORY,
     "used memory > 'maxmemory'": Cause.MEMORY,
     "MISCONF ": Cause.DISK,
+    "READONLY ": Cause.REPLICA,
+    "NOREPLICAS ": Cause.REPLICAS,
 }
 """Error replies of Redis for which redis-py has no class, or not in the error of a script."""
-
-_CODES: dict[type[BaseException], str] = {
-    redis.exceptions.ReadOnlyError: "READONLY",
-    redis.exceptions.MasterDownError: "MASTERDOWN",
-}
-"""redis-py removes these words from the text."""
 
 _BEFORE_ANY_QUEUE = (0, 10)
 """AMQP's class numbers for the connection itself. A refusal there comes before a queue is named."""
@@ -83,12 +84,11 @@ def because(error: BaseException) -> str:
 
 
 def _reply_code(error: BaseException) -> str | None:
-    """The word in capitals at the start of an error reply of Redis, as redis-py keeps or names it."""
+    """The word in capitals at the start of an error reply of Redis, as far as redis-py keeps it."""
     if not isinstance(error, redis.exceptions.ResponseError):
         return None
-    named = next((code for kind, code in _CODES.items() if isinstance(error, kind)), None)
     word = str(error).partition(" ")[0]
-    return named or (word if re.fullmatch("[A-Z]{3,20}", word) else None)
+    return word if re.fullmatch("[A-Z]{3,20}", word) else None
 
 
 def _known(error: BaseException) -> Cause | None:

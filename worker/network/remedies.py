@@ -16,6 +16,9 @@ REMEDIES = {
     Cause.MEMORY: "raise `maxmemory` in Redis, give it a larger machine, or lower LEDGER_RETENTION",
     Cause.DISK: "free space on the disk of Redis' files; Redis then writes again by itself",
     Cause.BLOCKED: "free memory or disk space at the broker; `rabbitmq-diagnostics alarms` says which",
+    Cause.REPLICA: "name the primary in {variable}, or an address that always leads to it",
+    Cause.REPLICAS: "start the replicas that are missing, or lower `min-replicas-to-write` in Redis",
+    Cause.CLUSTER: "name in {variable} a Redis that is no part of a cluster",
     Cause.OTHER: "look at the server's own log, or correct {variable}",
 }
 

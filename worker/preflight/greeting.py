@@ -6,6 +6,7 @@ reached may come later.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing, suppress
 
 import redis
@@ -16,8 +17,9 @@ from worker.broker.connection import Link, broker_errors
 from worker.broker.queues import INTAKE, RESULTS, TASK_QUEUES
 from worker.broker.refusal import refuses
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
+from worker.network.causes import because
 from worker.redisio.connection import connect
-from worker.state.keys import prefix
+from worker.state.keys import prefixes
 
 _NO_SCRIPT = "0" * 40
 
@@ -26,33 +28,43 @@ TAKEN = (*TASK_QUEUES, INTAKE)
 
 
 def ask_store(url: str) -> None:
-    """Raise ConfigurationError if Redis refuses: the password, the certificate, scripts, or the program's keys."""
+    """Raise ConfigurationError if Redis refuses: the password, the certificate, scripts, or the program's keys, which a
+    node of a cluster does not have all."""
     with connect(url) as client:
         try:
             try_rights(client)
         except (RedisError, OSError) as error:
             if refuses(error):
-                raise ConfigurationError(f"REDIS_URL: the server refused: {error}") from error
+                raise ConfigurationError(f"REDIS_URL: the server refused{because(error)}: {error}") from error
 
 
 def try_rights(client: redis.Redis) -> None:
-    """Call an unknown script on a key of the program. Raises the error of redis-py if that is refused."""
+    """Call an unknown script on keys of all shards. Raises the error of redis-py if that is refused."""
+    _try_together(client, prefixes())
+
+
+def _try_together(client: redis.Redis, keys: Sequence[str]) -> None:
     with suppress(NoScriptError):
-        client.evalsha(_NO_SCRIPT, 1, prefix(0))
+        client.evalsha(_NO_SCRIPT, len(keys), *keys)
 
 
 def ask_broker(url: str, variable: str, queue_type: str | None = None) -> None:
     """Raise ConfigurationError if the broker refuses: the password, virtual host, exchanges, queues or rights.
 
-    On Redis only the queue `results` is checked: if another key has a wrong type, jobs come from the other queues.
+    On Redis only the queue `results` is checked, and that one server has all queues: if another key has a wrong type,
+    jobs come from the other queues.
     """
     try:
-        link = Link(url, [RESULTS], queue_type)
+        link = Link(url, [], queue_type)
         with closing(link), broker_errors("the broker refuses a queue"):
+            if link.is_redis:
+                with link.redis_client() as client:
+                    _try_together(client, [queue.name for queue in TAKEN])
+            link.declare([RESULTS])
             if link.confirms:
                 link.declare(TAKEN)
                 rights.try_rights(link.connection, TAKEN, RESULTS)
     except BrokerRefused as error:
-        raise ConfigurationError(f"{variable}: {error}") from error
+        raise ConfigurationError(f"{variable}: {error}{because(error)}") from error
     except BrokerUnavailable:
         return

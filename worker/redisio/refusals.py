@@ -15,8 +15,11 @@ from redis.exceptions import RedisError, ResponseError
 NO_PRIMARY = {"READONLY", "MASTERDOWN", "NOREPLICAS", "UNBLOCKED"}
 """Codes of a server that is no longer the primary or is being replaced. Its address may already lead to another."""
 
-NOT_NOW = NO_PRIMARY | {"OOM", "MISCONF", "BUSY", "LOADING", "CLUSTERDOWN", "TRYAGAIN", "NOSCRIPT"}
-"""Codes of a server that is up but cannot take a write at the moment."""
+NOT_NOW = NO_PRIMARY | {
+    "ASK", "BUSY", "CLUSTERDOWN", "LOADING", "MISCONF", "MOVED", "NOSCRIPT", "OOM", "TRYAGAIN",
+}  # fmt: skip
+"""Codes of a server that is up but cannot take a write at the moment. ASK and MOVED name another server that has the
+key: that is never followed, because a script would run there without the rest of its shard."""
 
 _CLASSES: dict[type[RedisError], str] = {
     exceptions.ReadOnlyError: "READONLY",
@@ -24,6 +27,8 @@ _CLASSES: dict[type[RedisError], str] = {
     exceptions.OutOfMemoryError: "OOM",
     exceptions.ClusterDownError: "CLUSTERDOWN",
     exceptions.TryAgainError: "TRYAGAIN",
+    exceptions.MovedError: "MOVED",
+    exceptions.AskError: "ASK",
     exceptions.NoScriptError: "NOSCRIPT",
 }
 _WORDS = re.compile(rf"(?:^|: ?)-?({'|'.join(sorted(NOT_NOW))}) ")

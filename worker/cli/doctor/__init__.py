@@ -1,17 +1,18 @@
 """`callworker doctor`: lists every setting with its source, and checks everything that the settings point to.
 
-listing    the settings, with secrets masked
-variables  wrong settings, and variables that look like a setting
-files      accounts, keys, webhook secrets, the provider's error table
-guarding   webhooks whose address is not allowed
-signing    lengths of webhook secrets, and until when they sign
-exposure   files and connections that other people could read or change
-servers    Redis, the broker and its queues
-writes     whether Redis takes writes, its memory, and its clock
-fleet      which workers live, their accounts files, and when Redis will be full
-network    the provider, the metrics port
-endpoints  the receivers of webhooks
-finding    the outcome of one check
+listing      the settings, with secrets masked
+variables    wrong settings, and variables that look like a setting
+files        accounts, keys, webhook secrets, the provider's error table
+guarding     webhooks whose address is not allowed
+signing      lengths of webhook secrets, and until when they sign
+exposure     files and connections that other people could read or change
+servers      Redis, the broker and its queues
+writes       whether Redis takes writes, its memory, and its clock
+replication  whether it is the primary, and its replicas
+fleet        which workers live, their accounts files, and when Redis will be full
+network      the provider, the metrics port
+endpoints    the receivers of webhooks
+finding      the outcome of one check
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES
 from worker.broker.redis_write_check import RedisWriteCheck
 from worker.broker.transports import weakness
 from worker.broker.write_check import WriteCheck as WriteCheckOfBroker
-from worker.cli.doctor import fleet, writes
+from worker.cli.doctor import fleet, replication, writes
 from worker.cli.doctor.finding import Finding
 from worker.errors import BrokerUnavailable, ConfigurationError, StoreFault, StoreUnavailable
 from worker.inbound import key_types as broker_keys
@@ -76,6 +76,7 @@ def store(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield from _fitness(facts)
+        yield from replication.check(facts)
 
 
 def _facts(client: redis.Redis) -> dict[str, Any] | None:
