@@ -1,11 +1,13 @@
 """Sends call-verification jobs to callworker, and reads what became of them, in any Python service.
 
-client   sends jobs over one connection
-job      a job, and the checks of its fields
-errors   what callers may have to catch
-message  the messages that workers read
-link     a connection that is made when it is needed
-address  finds the way to a broker from its address
+client    sends jobs over one connection
+job       a job, and the checks of its fields
+events    what became of jobs
+webhooks  verifies the requests that bring events
+errors    what callers may have to catch
+message   the messages that workers read
+link      a connection that is made when it is needed
+address   finds the way to a broker from its address
 """
 
 from callworker.client import Client
@@ -14,8 +16,11 @@ from callworker.errors import (
     BrokerUnavailable,
     CallworkerError,
     ConfigurationError,
+    InvalidEvent,
     InvalidJob,
+    InvalidSignature,
 )
+from callworker.events import CallData, Error, Event
 from callworker.job import Job, JobLike
 
 __version__ = "0.2.0"
@@ -23,10 +28,15 @@ __version__ = "0.2.0"
 __all__ = [
     "BrokerRefused",
     "BrokerUnavailable",
+    "CallData",
     "CallworkerError",
     "Client",
     "ConfigurationError",
+    "Error",
+    "Event",
+    "InvalidEvent",
     "InvalidJob",
+    "InvalidSignature",
     "Job",
     "JobLike",
     "__version__",

@@ -4,6 +4,8 @@
     ├── InvalidJob             the job breaks the contract; `fields` holds an error for each wrong field
     ├── BrokerUnavailable      the broker did not confirm; the job may have arrived: send it again with the same id
     │   └── BrokerRefused      the broker answers and refuses: only an operator can change that
+    ├── InvalidSignature       a webhook does not prove where it comes from: answer 401, and ignore it
+    ├── InvalidEvent           the text is no event
     └── ConfigurationError     an address or setting is wrong, or a library is not installed
 
 The module that calls a library translates the library's exceptions into these, once, and chains them.
@@ -38,6 +40,14 @@ class BrokerUnavailable(CallworkerError):
 
 class BrokerRefused(BrokerUnavailable):
     """The broker refuses: the password, a right, a certificate, or an exchange or queue with other properties."""
+
+
+class InvalidSignature(CallworkerError, ValueError):
+    """The request does not prove that it comes from callworker. The text names what is missing or wrong."""
+
+
+class InvalidEvent(CallworkerError, ValueError):
+    """The text is not an event: not a JSON object with an id, a type, a time and data. The error repeats none of it."""
 
 
 class ConfigurationError(CallworkerError):
