@@ -1,6 +1,7 @@
 # PYTHON picks the interpreter that .venv is made from, V=1 shows every command, TESTS narrows `make test`, JOBS is how
 # many tests run side by side, DEPTH is how many times as long `make deep` looks, TRIALS and CELLS (a pattern, as 'net.*')
-# narrow `make faults`, PAGES (a pattern) narrows `make pages`, BENCH is what `make bench` measures (`BENCH=--help` lists it),
+# narrow `make faults`, PAGES (a pattern) narrows `make pages`, ROLLOUT (a pattern) narrows `make rollout`, which begins with
+# version OLD, by default the last release, BENCH is what `make bench` measures (`BENCH=--help` lists it),
 # BOARD, PROMETHEUS, RANGE and VARS are what `make board` draws.
 
 PYTHON ?= python3
@@ -11,6 +12,8 @@ TRIALS ?= 200
 DEPTH ?= 100
 CELLS ?= *
 PAGES ?= *
+ROLLOUT ?= *
+OLD ?=
 BENCH ?= table
 BOARD ?= overview
 PROMETHEUS ?= http://127.0.0.1:9090
@@ -32,7 +35,7 @@ LOCK = $(BIN)/uv pip compile $(QUIET) --no-config --default-index https://pypi.o
 	--universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test deep faults storm pages bench check docs reference dashboards board chart lock ci clean
+.PHONY: help demo test deep faults storm pages rollout bench check docs reference dashboards board chart lock ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +59,9 @@ storm: $(INSTALLED) ## 20,000 jobs while workers and servers are killed at rando
 
 pages: $(INSTALLED) ## put every fault in under Prometheus and Alertmanager, and keep which alerts it pages in ops/pages.md; 20 minutes on two CPUs
 	$(Q)$(BIN)/python -m ops.pages --only '$(PAGES)' --write ops/pages.md
+
+rollout: $(INSTALLED) ## restart, upgrade and roll back workers under load, and keep what was lost and rung twice in ops/rollout.md; 8 minutes
+	$(Q)$(BIN)/python -m ops.rollout --only '$(ROLLOUT)' --old '$(OLD)' --write ops/rollout.md
 
 bench: $(INSTALLED) ## measure callworker beside other queues on this machine; takes the better part of an hour
 	$(Q)$(BIN)/python -m ops.bench $(BENCH)

@@ -84,10 +84,16 @@ class Load:
         account = list(ACCOUNTS)[serial % len(ACCOUNTS)]
         phone = f"{200_000 + serial}{endings[serial % len(endings)]}"
         job = {"id": f"job-{serial}", "account": account, "country": "1", "phone": phone, "code": "4711"}
-        ways, unix = [self._as_task, self._as_json], time.time()
-        for way in ways if serial % 10 == 7 else [ways[serial // 2 % 2]]:
-            self._surely(way, job)
+        unix = time.time()
+        self.give(job, serial)
         return Sent(job["id"], account, phone, unix)
+
+    def give(self, job: dict[str, str], turn: int) -> None:
+        """Give a job to the broker in the form that it is the turn of, or in both, until the broker confirms it.
+        Raises ServerTrouble."""
+        ways = [self._as_task, self._as_json]
+        for way in ways if turn % 10 == 7 else [ways[turn // 2 % 2]]:
+            self._surely(way, job)
 
     def _surely(self, way: Callable[[dict[str, str]], None], job: dict[str, str]) -> None:
         ends = time.monotonic() + TAKEN_WITHIN_SECONDS

@@ -16,7 +16,7 @@ from tests.faults.forkserver import Forked, ForkServer
 from tests.faults.namespace import Namespace
 from tests.faults.servers import ServerTrouble, wait_for
 from tests.faults.windows import Waking
-from tests.integration.stack import COMMANDS, Worker, spawn
+from tests.integration.stack import COMMANDS, Spawn, Worker, spawn
 from tests.processes import free_port
 from worker.failpoints import VARIABLE
 
@@ -51,19 +51,22 @@ class Fleet:
         for worker in self._launched:
             worker.kill()
 
-    def launch(self, orders: str = "", *, cold: bool = False, **settings: str) -> Worker:
+    def launch(
+        self, orders: str = "", by: Spawn | None = None, /, *, cold: bool = False, **settings: str
+    ) -> Worker:
         """Start a worker armed with `orders` (see worker/failpoints.py), by each command in turn. It may not be up yet.
 
-        A `cold` worker is a new interpreter, not forked.
+        A `cold` worker is a new interpreter, not forked. `by` starts one of another version.
         """
         number = next(self._numbers)
         environ = {**self._environ, "METRICS_PORT": str(free_port()), VARIABLE: orders, **settings}
         command, log = COMMANDS[("celery", "run")[number % 2]], self._folder / f"worker-{number}.log"
         self._launched = [worker for worker in self._launched if not is_dead(worker)]
-        self._launched.append(self._start(command, environ, log, cold=cold))
-        return self._launched[-1]
+        worker = Worker(command, environ, log, spawn=by) if by else self._start(command, environ, log, cold)
+        self._launched.append(worker)
+        return worker
 
-    def _start(self, command: Sequence[str], environ: dict[str, str], log: Path, *, cold: bool) -> Worker:
+    def _start(self, command: Sequence[str], environ: dict[str, str], log: Path, cold: bool) -> Worker:
         if self._namespace is not None:
             inside = self._namespace
             environ["METRICS_HOST"] = inside.guest
@@ -79,11 +82,13 @@ class Fleet:
         while len(self.standing) < count:
             self.standing.append(self.launch(cold=len(self.standing) < cold))
         for worker in self.standing:
-            self._wait_until_ready(worker)
+            self.wait_until_ready(worker)
         while len(self.standing) > count:
             self.retire(self.standing.pop())
 
-    def _wait_until_ready(self, worker: Worker) -> None:
+    def wait_until_ready(self, worker: Worker) -> None:
+        """Raises ServerTrouble with the end of its log if it does not become ready."""
+
         def ready_or_ended() -> bool:
             return worker.process.poll() is not None or worker.get("/readyz")[0] == 200
 

@@ -54,18 +54,21 @@ def spawn(
     output: Path,
     *,
     prefix: Sequence[str] = (),
+    python: str = sys.executable,
+    cwd: Path = PROJECT,
     **streams: int,
 ) -> Process:
     """Start a new interpreter in a session of its own, with no input and all its output in the file.
 
-    `prefix` is put before the command. `streams` replace the standard stream of that name.
+    `prefix` is put before the command. `python` and `cwd` are other ones for another version of the program.
+    `streams` replace the standard stream of that name.
     """
     with output.open("wb") as file:
         chosen: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file, **streams}
         return subprocess.Popen(
-            [*prefix, sys.executable, *arguments],
+            [*prefix, python, *arguments],
             env=dict(environ),
-            cwd=PROJECT,
+            cwd=cwd,
             start_new_session=True,
             **chosen,
         )

@@ -1,0 +1,196 @@
+"""An installation under load whose workers are replaced: Redis, RabbitMQ, the provider, a subscriber, two workers."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from ops.rollout.arrivals import Arrivals
+from ops.rollout.judging import Limit, in_force_after
+from ops.rollout.load import SteadyLoad
+from ops.rollout.releases import Version
+from tests.faults.redis_server import Redis
+from tests.faults.results import ResultsReader
+from tests.faults.servers import Provider, Rabbit, ServerTrouble
+from tests.faults.workers import Fleet, environ_for
+from tests.integration.receiver import Receiver, local_hook
+from tests.integration.stack import Worker, accounts_toml, api_key, key_name
+
+ENDINGS = {"steady": "5555", "hooked": "5556", "slow": "0010", "limited": "5557"}
+"""The last digits of each account's numbers: calls of `slow` take 2 s, those of all others end at once."""
+
+RATES = {"steady": 8.0, "hooked": 4.0, "slow": 2.0}
+PROMPT = ("steady", "hooked")
+"""The accounts whose jobs wait for nothing but a worker. Only they are measured."""
+
+LIMITED, HOOKED = "limited", "hooked"
+WAITING = {LIMITED: 50}
+FIRST_RATE, BURST = 5, 2
+"""Calls per second of `limited` in the beginning, and its burst."""
+
+SETTLED_SECONDS = 5.0
+"""How long after a lower limit is declared calls above it are not counted: each worker asks every 2 s."""
+
+VARIABLE = "HOOK_SECRET"
+SETTINGS = {"CONCURRENCY": "50", "PROXSTOP_TIMEOUT": "10", "SHUTDOWN_GRACE": "30"}
+
+
+@dataclass
+class Member:
+    """A worker, its version, and its accounts file, which no other worker reads."""
+
+    worker: Worker
+    version: Version
+    accounts: Path
+
+
+@dataclass
+class Scene:
+    """The installation. A context manager that starts it, without workers. `stops` has the seconds of each stop."""
+
+    broker: str
+    folder: Path
+    members: list[Member] = field(default_factory=list)
+    stops: list[float] = field(default_factory=list)
+    killed: int = 0
+    rate: int = FIRST_RATE
+    limits: list[Limit] = field(default_factory=lambda: [Limit(0.0, FIRST_RATE, BURST)])
+
+    def __enter__(self) -> Self:
+        with ExitStack() as running:
+            self._start(running)
+            self._running = running.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def launch(self, version: Version) -> Member:
+        """Start one more worker, with the accounts as they are now; return once it is ready. Raises ServerTrouble."""
+        accounts = self.folder / f"accounts-{next(self._numbers)}.toml"
+        self._write(accounts)
+        worker = self.fleet.launch("", version.spawn, ACCOUNTS_FILE=str(accounts))
+        self.fleet.wait_until_ready(worker)
+        started = worker.told("worker.started")
+        if [line["version"] for line in started] != [version.name]:
+            raise ServerTrouble(f"a worker of {version.name} was wanted: {started}")
+        self.members.append(Member(worker, version, accounts))
+        return self.members[-1]
+
+    def stop(self, member: Member) -> None:
+        """End a worker with SIGTERM, and note how long it took."""
+        began = time.monotonic()
+        self.members.remove(member)
+        if member.worker.process.poll() is not None:
+            raise ServerTrouble(f"a worker ended by itself: {member.worker.output[-2000:]}")
+        self.killed += self.fleet.retire(member.worker) != 0
+        self.stops.append(time.monotonic() - began)
+
+    def replace(self, member: Member, version: Version, *, stop_first: bool = False) -> Member:
+        """Put a worker in the place of another, started before or after the other one stops; return the new one."""
+        if stop_first:
+            self.stop(member)
+            return self.launch(version)
+        new = self.launch(version)
+        self.stop(member)
+        return new
+
+    def become(self, versions: Sequence[Version]) -> None:
+        """Replace workers, or start the first ones, until exactly these versions run."""
+        for member in [each for each in self.members if each.version not in versions]:
+            self.replace(member, versions[0])
+        while len(self.members) < len(versions):
+            self.launch(versions[len(self.members)])
+
+    def change(self, rate: int, act: Callable[[], float]) -> str:
+        """Let `limited` have this many calls per second from now on, and do with the workers what brings that about.
+
+        `act` returns when the first worker had the new file (Unix seconds). Returns how long after that the limit was
+        in force.
+        """
+        former, self.rate = self.limits[-1], rate
+        if rate > former.requests:
+            self.limits.append(Limit(time.time(), rate, BURST))
+        changed = act()
+        if rate < former.requests:
+            self.limits.append(Limit(changed + SETTLED_SECONDS, rate, BURST))
+        self.watch(SETTLED_SECONDS)
+        seen = in_force_after(self.requests(LIMITED), changed, former.most, rate + BURST)
+        return f"{former.requests} to {rate} a second: in force after {seen:.1f} s"
+
+    def requests(self, account: str) -> list[float]:
+        """Return when the provider got each request of an account so far (Unix seconds)."""
+        phones = {job.phone for job in self.load.jobs if job.account == account}
+        return sorted(request.unix for request in self.provider.served() if request.phone in phones)
+
+    def rewrite(self, member: Member) -> None:
+        """Put the accounts as they are now into the file of a worker that runs."""
+        new = member.accounts.with_suffix(".new")
+        self._write(new)
+        new.replace(member.accounts)
+
+    def watch(self, seconds: float) -> None:
+        """Let the load go on. Raises ServerTrouble if it does not."""
+        time.sleep(seconds)
+        if self.load.fails:
+            raise ServerTrouble("the load has ended")
+
+    def drain(self, within_seconds: float) -> None:
+        """Send nothing more, and wait until each job has its events, or the time is over; then for repeats of them."""
+        self.load.stop()
+        ends = time.monotonic() + within_seconds
+        while self._missing() and time.monotonic() < ends:
+            time.sleep(0.1)
+        time.sleep(1.0)
+
+    def tell(self, what: str) -> None:
+        """Print a line of progress."""
+        print(f"{self.broker}: {what}; {len(self.load.jobs)} jobs", file=sys.stderr, flush=True)
+
+    def _missing(self) -> int:
+        came, hooked = self.arrivals.queued, self.arrivals.hooked
+        return sum(
+            job.id not in came or (job.account == HOOKED and job.id not in hooked) for job in self.load.jobs
+        )
+
+    def _start(self, running: ExitStack) -> None:
+        self._numbers, self.arrivals = itertools.count(1), Arrivals()
+        self.redis = running.enter_context(Redis(self._subfolder("redis")))
+        broker_url = self.redis.url
+        if self.broker == "amqp":
+            broker_url = running.enter_context(Rabbit(self._subfolder("rabbit"))).url
+        self.provider = running.enter_context(Provider(self._subfolder("provider")))
+        self._receiver = running.enter_context(Receiver(self.arrivals.hook))
+        environ = environ_for(
+            self.folder,
+            REDIS_URL=self.redis.url,
+            BROKER_URL=broker_url,
+            PROXSTOP_URL=self.provider.url,
+            **{VARIABLE: "whsec_" + base64.b64encode(b"0" * 24).decode()},
+            **{key_name(name): api_key(name) for name in ENDINGS},
+            **SETTINGS,
+        )
+        self.fleet = running.enter_context(Fleet(self._subfolder("workers"), environ))
+        running.enter_context(ResultsReader(broker_url, self.arrivals.queue))
+        self.load = SteadyLoad(broker_url, RATES, WAITING, ENDINGS, self.arrivals.queued)
+        running.callback(self.load.stop)
+
+    def _write(self, file: Path) -> None:
+        accounts: dict[str, dict[str, Any]] = {
+            name: {"rate": "60/s", "burst": 10, "concurrency": 40, "redials": 1} for name in ENDINGS
+        }
+        accounts[LIMITED] |= {"rate": f"{self.rate}/s", "burst": BURST}
+        accounts[HOOKED]["webhooks"] = [local_hook(f"{self._receiver.url}/events", secret_env=VARIABLE)]
+        file.write_text(accounts_toml(accounts), encoding="utf-8")
+
+    def _subfolder(self, name: str) -> Path:
+        folder = self.folder / name
+        folder.mkdir()
+        return folder
