@@ -35,7 +35,7 @@ LOCK = $(BIN)/uv pip compile $(QUIET) --no-config --default-index https://pypi.o
 	--universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test deep faults storm pages rollout bench check docs reference dashboards board chart lock ci clean
+.PHONY: help demo test deep faults storm pages rollout bench check docs reference dashboards board chart dist lock ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,11 @@ chart: $(INSTALLED) ## install what checks the Helm chart, and package it in bui
 	$(Q)$(PIP_INSTALL) --require-hashes --requirement requirements-chart.lock
 	$(Q)mkdir -p build/chart
 	$(Q)$(BIN)/python -c 'import helm_python; print(helm_python.package("ops/helm/callworker", destination="build/chart"))'
+
+dist: chart ## build what is published into dist/: worker and client as wheel and sdist, and the Helm chart
+	$(Q)$(BIN)/hatchling build --directory dist
+	$(Q)cd clients/python && $(abspath $(BIN))/hatchling build --directory $(CURDIR)/dist
+	$(Q)cp build/chart/callworker-*.tgz dist
 
 lock: $(INSTALLED) ## write new lock files from pyproject.toml, keeping versions that still fit
 	$(Q)$(LOCK) --output-file requirements.lock pyproject.toml

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from tests.ops.examples import PAGES, ROOT
 
-ALL_PAGES = (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "ops/bench/README.md")
+OTHERS = ("CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "ops/bench/README.md")
+ALL_PAGES = (*PAGES, *(ROOT / name for name in OTHERS))
 ENDS = {"|", "&", "&&", "||", ";", ">", "<"}
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
