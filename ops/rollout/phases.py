@@ -67,8 +67,9 @@ def _accounts_by_restart(scene: Scene, _: Version) -> str:
 
     def act() -> float:
         first, second = scene.members
-        scene.replace(first, first.version)
+        scene.launch(first.version)
         changed = time.time()
+        scene.stop(first)
         scene.watch(APART_SECONDS)
         scene.replace(second, second.version)
         return changed

@@ -26,7 +26,7 @@ from tests.integration.stack import Worker, accounts_toml, api_key, key_name
 ENDINGS = {"steady": "5555", "hooked": "5556", "slow": "0010", "limited": "5557"}
 """The last digits of each account's numbers: calls of `slow` take 2 s, those of all others end at once."""
 
-RATES = {"steady": 8.0, "hooked": 4.0, "slow": 2.0}
+RATES = {"steady": 12.0, "hooked": 6.0, "slow": 3.0}
 PROMPT = ("steady", "hooked")
 """The accounts whose jobs wait for nothing but a worker. Only they are measured."""
 

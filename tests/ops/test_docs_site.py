@@ -74,7 +74,8 @@ def test_site_has_what_the_documentation_links_to_and_nothing_else(tmp_path: Pat
     (root / "docs").mkdir(parents=True)
     texts = {
         "README.md": "[a](docs/./a.md) [site](https://x.example/b.md) `[code](code.py)`\n```md\n[c](code.py)\n```\n",
-        "CONTRIBUTING.md": "", "RELEASING.md": "", "SECURITY.md": "", "CHANGELOG.md": "[outside](../outside.md) [gone](gone.md)",
+        "CONTRIBUTING.md": "", "RELEASING.md": "", "SECURITY.md": "",
+        "CHANGELOG.md": "[outside](../outside.md) [gone](gone.md)",
         FOLDER + "/a.md": "[program](../program.py#top)", "program.py": "", "code.py": "",
     }  # fmt: skip
     for name, text in texts.items():

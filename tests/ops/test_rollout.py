@@ -154,7 +154,7 @@ def test_quantile_is_a_value_that_was_seen() -> None:
 
 
 def test_new_limit_is_in_force_when_the_requests_say_so() -> None:
-    """A higher one with the first window that the old one forbade, a lower one after the last that it forbids itself."""
+    """A higher one from the first window that the old one forbade, a lower one after the last that it forbids."""
     fast = [10.0 + n / 10 for n in range(20)]
     slow = [20.0 + n for n in range(5)]
     assert in_force_after([*fast, *slow], 10.0, former=5, new=20) == pytest.approx(0.5)
