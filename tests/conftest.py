@@ -7,6 +7,7 @@ import os
 import resource
 import tempfile
 from collections.abc import Callable, Iterator
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def armed() -> Iterator[Callable[[str], None]]:
 def secrets_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have this process forget after each test which secrets that test had it hide: a command may be run in it."""
     for name, value in vars(redactor).items():
-        monkeypatch.setattr(redactor, name, value)
+        monkeypatch.setattr(redactor, name, copy(value))
 
 
 @pytest.fixture

@@ -83,6 +83,28 @@ SPELLINGS: dict[str, Callable[[dict[str, Any]], object]] = {
 }
 
 
+SECRETS = st.lists(st.text("abcd", min_size=4, max_size=9), min_size=1, max_size=8)
+
+
+@given(secrets=SECRETS, parts=st.lists(st.text("abcde ", max_size=12), max_size=4), data=st.data())
+def test_no_secret_stays_in_a_text(secrets: list[str], parts: list[str], data: st.DataObject) -> None:
+    """Whatever stands before, after and within it, and however many others are registered."""
+    redactor = Redactor()
+    for secret in secrets:
+        redactor.register(secret)
+    text = "".join(part for word in parts for part in (word, data.draw(st.sampled_from(secrets))))
+    shown = redactor.text(text)
+    assert not any(secret in shown.replace(REDACTED, " ") for secret in secrets)
+
+
+def test_secrets_that_overlap_are_hidden_as_one() -> None:
+    """What is left of the one would tell of the other."""
+    redactor = Redactor()
+    for secret in ("tulip-rose", "rose-violet", "rose"):
+        redactor.register(secret)
+    assert redactor.text("a tulip-rose-violet garden") == f"a {REDACTED} garden"
+
+
 def line(redactor: Redactor, **values: object) -> str:
     """The line as it would be rendered."""
     return json.dumps(redactor(None, "info", {"event": "x.y", **values}))

@@ -90,16 +90,22 @@ class Redactor:
     """Keeps the secrets of this process, PINs and phone numbers out of log lines."""
 
     def __init__(self) -> None:
-        self._secrets: tuple[str, ...] = ()
-        self._shortest = MIN_SECRET
+        self._forms: set[str] = set()
+        # By their first characters, the lengths of the forms, the greatest first: the cost of a text does not grow with
+        # the number of secrets.
+        self._lengths: dict[str, tuple[int, ...]] = {}
+        self._starts = 0, re.compile("(?!)")
+        self._shortest = MAX_FIELD
 
     def register(self, secret: str) -> None:
         """Hide `secret` and its encoded forms from now on: a key, a password, or a `whsec_…` or `whsk_…` secret."""
-        forms = {form for form in _forms(secret.strip()) if len(form) >= MIN_SECRET}
-        if forms.issubset(self._secrets):
-            return
-        self._secrets = tuple(sorted(forms.union(self._secrets), key=len, reverse=True))
-        self._shortest = min(map(len, self._secrets), default=MIN_SECRET)
+        for form in _forms(secret.strip()):
+            if len(form) >= MIN_SECRET:
+                self._forms.add(form)
+                start = form[:MIN_SECRET]
+                lengths = {len(form), *self._lengths.get(start, ())}
+                self._lengths[start] = tuple(sorted(lengths, reverse=True))
+                self._shortest = min(self._shortest, len(form))
 
     def text(self, text: str) -> str:
         """Hide registered secrets, and all that `scrub` finds, in `text`."""
@@ -166,11 +172,35 @@ class Redactor:
         return self.text(text), self.field(text, value, depth, room)
 
     def _without_secrets(self, text: str) -> str:
-        if len(text) >= self._shortest:
-            for secret in self._secrets:
-                if secret in text:
-                    text = text.replace(secret, REDACTED)
-        return text
+        if len(text) < self._shortest or (pattern := self._start_pattern()).search(text) is None:
+            return text
+        parts, end = list[str](), 0
+        for start, stop in self._found(pattern, text):
+            # Two that overlap are hidden as one: what one leaves over would tell of the other.
+            if start >= end:
+                parts += text[end:start], REDACTED
+            end = max(end, stop)
+        return "".join([*parts, text[end:]]) if parts else text
+
+    def _found(self, pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int]]:
+        """Yield where secrets begin and end in `text`, at each place the longest one."""
+        for match in pattern.finditer(text):
+            place = match.start()
+            for length in self._lengths.get(text[place : place + MIN_SECRET], ()):
+                if text[place : place + length] in self._forms:
+                    yield place, place + length
+                    break
+
+    def _start_pattern(self) -> re.Pattern[str]:
+        """Return what matches wherever a secret may start, and few other places if there are few secrets."""
+        known, pattern = self._starts
+        if len(self._lengths) != known:
+            # Another thread may register a secret meanwhile.
+            starts = list(self._lengths)
+            columns = ("".join(sorted(set(column))) for column in zip(*starts, strict=True))
+            pattern = re.compile("(?=" + "".join(f"[{re.escape(column)}]" for column in columns) + ")")
+            self._starts = len(starts), pattern
+        return pattern
 
 
 redactor = Redactor()
