@@ -9,10 +9,15 @@ from typing import Protocol
 
 from worker.core.fleet import LOST_SECONDS, Report
 from worker.errors import StoreFault, StoreUnavailable, WrongKey
+from worker.network.causes import Cause, cause_of
 
 BEAT_SECONDS = 1.0
 ELECTED_SECONDS = 3.5
 """How long an election lasts. Two reports may fail; another worker takes over within this time and one beat."""
+
+GOES_ON_SECONDS = 10.0
+"""How long the elected worker goes on after each refusal. A loop that fails pauses for at most 5 s, and an answer takes
+at most 2 s."""
 
 REPLACES_SECONDS = 60.0
 """How long after its start a worker looks for a lost one whose place it takes. A worker counts as lost after 15 s."""
@@ -35,8 +40,8 @@ class Register(Protocol):
 class Presence:
     """One worker among all. One thread takes the turns; any thread may ask for `serves`.
 
-    Known weakness: while the store refuses every write, as with a full disk, nobody is elected, and no worker serves
-    the shared metrics. With a full memory the election goes on.
+    While the store refuses every write because its disk is full, nobody can be elected, so the elected worker goes on.
+    With a full memory the election goes on. Known weakness: if that worker ends, nobody takes over.
     """
 
     def __init__(
@@ -56,7 +61,14 @@ class Presence:
 
     def turn(self) -> float:
         """Report once; return the seconds until the next turn. Raises StoreUnavailable."""
-        now = self._clock()
+        try:
+            return self._turn(self._clock())
+        except StoreUnavailable as error:
+            if self.serves() and cause_of(error) is Cause.DISK:
+                self._serves_until = self._clock() + GOES_ON_SECONDS
+            raise
+
+    def _turn(self, now: float) -> float:
         started = now if self._started is None else self._started
         elected, replaced = self._register.report(
             self.report(), ELECTED_SECONDS, self._replaces_seconds(now - started)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from redis.exceptions import ResponseError
 
 from tests.doubles.clocks import FakeClock
 from tests.doubles.samples import report
@@ -15,7 +16,8 @@ class Register:
     """Answers as it is told to; notes how long a lost worker must be silent."""
 
     def __init__(self, clock: FakeClock) -> None:
-        self.elected, self.replaced, self.away, self.trip_seconds = True, False, False, 0.0
+        self.elected, self.replaced, self.trip_seconds = True, False, 0.0
+        self.away: Exception | None = None
         self.asked: list[float] = []
         self._clock = clock
 
@@ -31,7 +33,7 @@ class Register:
     def _answer(self) -> None:
         self._clock.advance(self.trip_seconds)
         if self.away:
-            raise StoreUnavailable("away")
+            raise StoreUnavailable("away") from self.away
 
 
 @pytest.fixture
@@ -63,6 +65,33 @@ def test_worker_that_was_frozen_serves_no_more(presence: Presence, clock: FakeCl
     assert not presence.serves()
 
 
+@pytest.mark.parametrize(
+    ("cause", "goes_on"),
+    [(ResponseError("MISCONF Redis cannot write its file"), True), (ConnectionResetError(), False)],
+)
+def test_elected_worker_goes_on_while_the_disk_is_full(
+    presence: Presence, register: Register, clock: FakeClock, cause: Exception, goes_on: bool
+) -> None:
+    """Redis then elects nobody else. If only this worker does not reach it, another one takes over."""
+    presence.turn()
+    register.away = cause
+    for pause_seconds in (BEAT_SECONDS, 5.0, 5.0):
+        clock.advance(pause_seconds)
+        with pytest.raises(StoreUnavailable):
+            presence.turn()
+    assert presence.serves() is goes_on
+
+
+def test_worker_that_was_not_elected_serves_nothing_while_the_disk_is_full(
+    presence: Presence, register: Register
+) -> None:
+    """A refusal elects nobody."""
+    register.away = ResponseError("MISCONF Redis cannot write its file")
+    with pytest.raises(StoreUnavailable):
+        presence.turn()
+    assert not presence.serves()
+
+
 def test_election_counts_from_before_the_question(
     presence: Presence, register: Register, clock: FakeClock
 ) -> None:
@@ -78,7 +107,7 @@ def test_report_that_fails_leaves_the_election_until_its_end(
 ) -> None:
     """A short trouble with Redis makes no gap."""
     presence.turn()
-    register.away = True
+    register.away = ConnectionResetError()
     clock.advance(BEAT_SECONDS)
     with pytest.raises(StoreUnavailable):
         presence.turn()
@@ -100,7 +129,7 @@ def test_worker_that_stops_serves_no_more_even_without_the_store(
 ) -> None:
     """Nothing is raised: the stop goes on."""
     presence.turn()
-    register.away = True
+    register.away = ConnectionResetError()
     presence.leave()
     assert not presence.serves()
 
