@@ -88,6 +88,7 @@ Seconds = Annotated[float, BeforeValidator(_seconds)]
 Switch = Annotated[Literal["on", "off"], _one_of("on", "off")]
 AnswerFormat = Annotated[Literal["json", "xml"], _one_of("json", "xml")]
 QueueType = Annotated[Literal["quorum", "classic"], _one_of("quorum", "classic")]
+TracingMode = Annotated[Literal["off", "parent", "links"], _one_of("off", "parent", "links")]
 LogFormat = Annotated[Literal["json", "console"], _one_of("json", "console")]
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR"], _one_of("DEBUG", "INFO", "WARNING", "ERROR")
@@ -187,6 +188,13 @@ class Settings(BaseModel):
         description="How many accounts have metrics of their own. Those that are used later count together as `other`, "
         "except that as many again have their names while they are in need.",
     )
+    tracing: TracingMode = Field(
+        "off",
+        alias="TRACING",
+        description="`parent`: the spans of a job are part of its producer's trace. `links`: each job has a trace "
+        "of its own, with a link to its producer's. Both need `callworker[otel]`, and the variables `OTEL_…` say where "
+        "spans go. `off`: no spans.",
+    )
     log_level: LogLevel = Field("INFO", alias="LOG_LEVEL", description="The lowest level that is logged.")
     log_format: LogFormat = Field(
         "json",
@@ -274,6 +282,11 @@ class Settings(BaseModel):
     def extended(self) -> bool:
         """Whether the fields of the provider's older page are accepted."""
         return self.proxstop_extended == "on"
+
+    @property
+    def traced(self) -> bool:
+        """Whether spans of jobs are made."""
+        return self.tracing != "off"
 
     @property
     def keeps_connections(self) -> bool:

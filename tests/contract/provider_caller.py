@@ -13,7 +13,7 @@ from worker.errors import (
     Retry,
 )
 from worker.http.oddities import Oddity
-from worker.provider import CallResult, Codes, Connections, ProxStop
+from worker.provider import CallResult, Codes, Connections, Observers, ProxStop
 from worker.provider.transport import ONE_CONNECTION
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -39,6 +39,7 @@ class Caller:
         self.observed: list[tuple[str, CallResult]] = []
         self.statuses: list[int | None] = []
         self.oddities: list[set[Oddity]] = []
+        self.attempts: list[tuple[float, int | None, CallError | None]] = []
         self.gates = 0
         self.at_gate: Callable[[], float | None] = lambda: None
         self.client = ProxStop(
@@ -46,8 +47,11 @@ class Caller:
             "json" if fmt == "json" else "xml",
             timeout_seconds,
             codes=CODES,
-            observe=self._observe,
-            remark=lambda _, oddities: self.oddities.append(set(oddities)),
+            observers=Observers(
+                self._observe,
+                lambda _, oddities: self.oddities.append(set(oddities)),
+                lambda _, *attempt: self.attempts.append(attempt),
+            ),
             extended=extended,
             connections=connections,
         )

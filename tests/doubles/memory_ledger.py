@@ -197,7 +197,13 @@ class MemoryLedger:
         return [self._decide(decision) for decision in decisions]
 
     def reject(
-        self, job_id: str, account_name: str, account: Account | None, event: Event, content: str
+        self,
+        job_id: str,
+        account_name: str,
+        account: Account | None,
+        event: Event,
+        content: str,
+        trace: str = "",
     ) -> Known | None:
         self._available()
         if job_id in self.store.records:

@@ -45,13 +45,14 @@ def in_seconds(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Delivered:
-    """One message of queue `results`: its bytes, the event in them, and when it came (Unix seconds)."""
+    """One message of queue `results`: its bytes, the event in them, when it came (Unix seconds), and its headers."""
 
     body: bytes
     routing_key: str
     content_type: str
     event: dict[str, Any]
     unix: float
+    headers: dict[str, Any]
 
 
 class Outside:
@@ -176,7 +177,7 @@ class Outside:
         body = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
         event = json.loads(body)
         key = str(message.delivery_info["routing_key"])
-        delivered = Delivered(body, key, str(message.content_type), event, now)
+        delivered = Delivered(body, key, str(message.content_type), event, now, dict(message.headers))
         name = event["data"]["id"] if event["type"].startswith("call.") else event["type"]
         self.delivered.setdefault(name, []).append(delivered)
         message.ack()

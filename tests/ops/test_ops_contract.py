@@ -16,7 +16,7 @@ from worker.core.jobs import EXTENDED_LANGUAGES, LANGUAGES, Job
 from worker.core.records import REASONS, Source
 from worker.delivery.ports import AttemptResult
 from worker.http.oddities import Oddity
-from worker.provider.client import CallResult
+from worker.provider.observers import CallResult
 from worker.sandbox.behaviours import TABLE
 from worker.settings import Settings
 from worker.state.dead_letters import DeadLetter

@@ -12,7 +12,7 @@ from tests.doubles.clocks import FakeClock
 from worker.core.jobs import Job
 from worker.core.retry import Tally
 from worker.errors import AccountProblem, CallError, Cause, Misconfigured, Redial, Refused, Retry
-from worker.provider.client import CallResult
+from worker.provider.observers import CallResult
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.provider_outages import ANSWERS, QUIET_SECONDS, TRIES
 from worker.telemetry.watching import Watching

@@ -39,7 +39,7 @@ from worker.errors import (
     StoreUnavailable,
 )
 from worker.http.oddities import Oddity
-from worker.provider.client import CallResult
+from worker.provider.observers import CallResult
 from worker.telemetry.counting import CountingProvider
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.watching import Watching

@@ -5,6 +5,7 @@ events          how a job ends, and its event in the bytes that subscribers rece
 accounts        the accounts file: API keys, limits and webhooks
 endpoints       webhooks in that file, with their secrets
 account_fields  the fields of an account, each with its check
+untraced        no spans, where jobs are not traced
 trace_context   the trace that a job belongs to, as it travels in messages
 shards          the parts into which all state is divided, by account
 limits          rate limits as arithmetic

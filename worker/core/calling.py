@@ -112,8 +112,9 @@ class Call:
         """Report the first request of the job."""
         came, self._unsent = self._unsent, None
         if came is not None:
-            seconds = (self._lease.now_us(now) - came.accepted_at_us) / 1_000_000
-            self._settler.watch.first_request(came, max(seconds, 0.0))
+            seconds = max((self._lease.now_us(now) - came.accepted_at_us) / 1_000_000, 0.0)
+            self._settler.watch.first_request(came, seconds)
+            self._settler.traces.waited(came, seconds)
 
     def _failure(self, error: CallError) -> tuple[Status, Failure]:
         """Return how the job ends after `error`: unknown if a request may have rung, unless the provider refused it."""

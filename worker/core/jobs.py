@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from worker.core import trace_context
+from worker.core.trace_context import Origin
 from worker.errors import InvalidJob
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9_:-]{1,64}")
@@ -247,6 +248,11 @@ class Job(BaseModel):
         while values[-1] is None:
             values.pop()
         return values
+
+    @property
+    def origin(self) -> Origin:
+        """From which the job's trace follows."""
+        return Origin(self.id, self.account, self.traceparent, self.tracestate)
 
     @classmethod
     def unpacked(cls, job_id: str, account: str, text: str | bytes) -> Self:

@@ -15,7 +15,7 @@ from worker.core.events import Failure, Subject
 from worker.core.jobs import ACCOUNT_PATTERN, ID_PATTERN, REPEATED, Job, mask
 from worker.core.records import Source
 from worker.core.repeats import content, raw_content
-from worker.core.trace_context import NAMES, TRACEPARENT
+from worker.core.trace_context import NAMES, TRACEPARENT, Origin
 from worker.errors import InvalidJob
 
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -54,6 +54,7 @@ class Rejected:
     subject: Subject
     failure: Failure
     content: str = field(repr=False)
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,4 +179,4 @@ def _rejected(fields: Mapping[str, Any], failure: Failure, content: str) -> Reje
 
     phone = good("phone")
     subject = Subject(fields["id"], fields["account"], good("ref"), good("country"), phone and mask(phone))
-    return Rejected(subject, failure, content)
+    return Rejected(subject, failure, content, Origin.read(subject.id, subject.account, fields))

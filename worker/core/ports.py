@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from worker.core.accounts import Account
-from worker.core.events import Event
+from worker.core.events import Event, Failure
 from worker.core.jobs import Job
 from worker.core.records import (
     Admission,
@@ -23,6 +23,7 @@ from worker.core.records import (
     Standing,
 )
 from worker.core.retry import Tally
+from worker.core.trace_context import Origin
 from worker.errors import CallError
 
 T = TypeVar("T")
@@ -69,12 +70,19 @@ class Ledger(Protocol):
         """
 
     def reject(
-        self, job_id: str, account_name: str, account: Account | None, event: Event, content: str
+        self,
+        job_id: str,
+        account_name: str,
+        account: Account | None,
+        event: Event,
+        content: str,
+        trace: str = "",
     ) -> Known | None:
         """Record a job that is not allowed as ended, unless its id was used before. Returns None if it was recorded.
 
-        `content` is what the job says, see `worker.core.repeats`. If the account does not exist, `account` is None and
-        the id stays free; only that the event was written is remembered, for some minutes and for the newest such jobs.
+        `content` is what the job says, see `worker.core.repeats`; `trace` is as in `Ending`. If the account does
+        not exist, `account` is None and the id stays free; only that the event was written is remembered, for some
+        minutes and for the newest such jobs.
         """
 
     def extend(self, leases: Sequence[Lease]) -> None:
@@ -160,6 +168,24 @@ class Suspects(Protocol):
 
     def clear(self, raw: bytes) -> None:
         """Forget the marks: `raw` was handled without a crash. Raises StoreUnavailable."""
+
+
+class Traces(Protocol):
+    """Makes the spans of jobs. Must not raise, and must not wait for anything. Any number of threads may call it."""
+
+    def context(self, origin: Origin) -> str:
+        """Return the job's own trace context, in which its record keeps it: what comes after its end belongs there.
+
+        Empty if jobs are not traced.
+        """
+
+    def waited(self, lease: Lease, seconds: float) -> None:
+        """The first request of a job leaves, `seconds` after its acceptance. `lease` is the one that it came with."""
+
+    def ended(
+        self, origin: Origin, event: Event, failure: Failure | None, accepted_at_us: int, finished_at_us: int
+    ) -> None:
+        """A job has ended with `event`; times are Unix µs. `failure` is None if the call was placed."""
 
 
 class Watch(Protocol):

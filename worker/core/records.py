@@ -161,12 +161,16 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The leased job ends with `event`, which goes to the results queue and to the endpoints of `account`."""
+    """The leased job ends with `event`, which goes to the results queue and to the endpoints of `account`.
+
+    `trace` is the job's own trace context, which its record keeps; empty if jobs are not traced.
+    """
 
     lease: Lease
     account: Account | None
     tally: Tally
     event: Event
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,11 @@ from tenacity import (
 )
 
 from worker.core.accounts import Account
-from worker.core.events import Failure, Status, Subject, conclude
-from worker.core.ports import Ledger, Watch
+from worker.core.events import Event, Failure, Status, Subject, conclude
+from worker.core.ports import Ledger, Traces, Watch
 from worker.core.records import Decision, Ending, Lease, Parked, Parking, Reason
 from worker.core.retry import Tally
+from worker.core.untraced import UNTRACED
 from worker.errors import StoreUnavailable, WrongKey
 
 
@@ -45,6 +46,7 @@ class Settler:
     watch: Watch
     clock: Callable[[], float] = time.monotonic
     closing: threading.Event = field(default_factory=threading.Event)
+    traces: Traces = UNTRACED
 
     def settle(
         self, lease: Lease, account: Account | None, tally: Tally, status: Status, outcome: str | Failure
@@ -60,10 +62,17 @@ class Settler:
             accepted_at_us=lease.accepted_at_us,
             finished_at_us=finished_at_us,
         )
-        code = outcome.code if isinstance(outcome, Failure) else ""
-        seconds = (finished_at_us - lease.accepted_at_us) / 1_000_000
-        done = partial(self.watch.finished, lease.job.id, lease.job.account, event, code, seconds)
-        self.recorder.put(Ending(lease, account, tally, event), done)
+        failure = outcome if isinstance(outcome, Failure) else None
+        trace = self.traces.context(lease.job.origin)
+        done = partial(self._ended, lease, event, failure, finished_at_us)
+        self.recorder.put(Ending(lease, account, tally, event, trace), done)
+
+    def _ended(self, lease: Lease, event: Event, failure: Failure | None, finished_at_us: int) -> None:
+        """Report the end of a job once it is on record."""
+        job, accepted_at_us = lease.job, lease.accepted_at_us
+        code, seconds = failure.code if failure else "", (finished_at_us - accepted_at_us) / 1_000_000
+        self.watch.finished(job.id, job.account, event, code, seconds)
+        self.traces.ended(job.origin, event, failure, accepted_at_us, finished_at_us)
 
     def settle_expired(self, lease: Lease, account: Account | None, tally: Tally) -> None:
         """End a job whose time is up: as expired, or as unknown if an earlier request may have rung the phone."""

@@ -7,6 +7,9 @@ A text that is no context is ignored and never an error, as the standard wants i
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
 TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
 NAMES = (TRACEPARENT, TRACESTATE)
@@ -14,6 +17,28 @@ NAMES = (TRACEPARENT, TRACESTATE)
 
 MAX_STATE = 512
 """Characters of `tracestate` that are passed on. A longer one is ignored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """From which the trace of a job follows, the same at every worker: the job's name, and the producer's context."""
+
+    job_id: str
+    account: str
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+    @classmethod
+    def read(cls, job_id: str, account: str, fields: Mapping[str, Any]) -> Self:
+        """Read the context from a job's fields as they came. One that is no context is left out."""
+        parent, state = fields.get(TRACEPARENT), fields.get(TRACESTATE)
+        return cls(
+            job_id,
+            account,
+            traceparent(parent) if isinstance(parent, str) else None,
+            tracestate(state) if isinstance(state, str) else None,
+        )
+
 
 _PARENT = re.compile(
     r"(?P<version>[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?P<span>(?!0{16})[0-9a-f]{16})"

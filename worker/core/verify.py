@@ -23,10 +23,11 @@ from worker.core.accounts import Accounts
 from worker.core.calling import Call
 from worker.core.events import Event, Failure, Status, conclude
 from worker.core.judging import Broken, Rejected, Submission, Valid, judge
-from worker.core.ports import DeadLetters, Ledger, Provider, Waits, Watch
+from worker.core.ports import DeadLetters, Ledger, Provider, Traces, Waits, Watch
 from worker.core.records import Application, Known, Lease, Parked, Reason
 from worker.core.retry import Backoff, backoff_seconds
 from worker.core.settling import Settler
+from worker.core.untraced import UNTRACED
 from worker.failpoints import hit
 
 FOREIGN_ACCOUNT_WAIT_SECONDS = 5.0
@@ -36,7 +37,8 @@ FOREIGN_ACCOUNT_WAIT_SECONDS = 5.0
 class Reception:
     """Puts submissions on record. Thread-safe.
 
-    `extended` also accepts the fields of the provider's older page. `traced` keeps the trace context of each job.
+    `extended` also accepts the fields of the provider's older page. `traced` keeps the trace context of each job, for
+    `traces`.
     """
 
     ledger: Ledger
@@ -45,6 +47,7 @@ class Reception:
     watch: Watch
     extended: bool = False
     traced: bool = False
+    traces: Traces = UNTRACED
 
     def accept(self, submissions: Sequence[Submission], places: int, *, paused: bool = False) -> list[Lease]:
         """Put every submission on record. Returns at most `places` leases, which the caller must dial.
@@ -84,13 +87,16 @@ class Reception:
 
     def _reject(self, rejected: Rejected, submission: Submission) -> None:
         subject, account = rejected.subject, self.accounts.get(rejected.subject.account)
-        event = _rejection(rejected, event_id=_strangers_id(rejected) if account is None else None)
-        seen = self.ledger.reject(subject.id, subject.account, account, event, rejected.content)
+        now_us = time.time_ns() // 1000
+        event = _rejection(rejected, now_us, event_id=_strangers_id(rejected) if account is None else None)
+        trace = self.traces.context(rejected.origin)
+        seen = self.ledger.reject(subject.id, subject.account, account, event, rejected.content, trace)
         if seen is not None:
             self.watch.repeated(subject.account, subject.id, seen)
             return
         self.watch.accepted(subject.account, subject.id, submission.source)
         self.watch.finished(subject.id, subject.account, event, rejected.failure.code, 0.0)
+        self.traces.ended(rejected.origin, event, rejected.failure, now_us, now_us)
 
 
 @dataclass(frozen=True)
@@ -156,8 +162,7 @@ def _strangers_id(rejected: Rejected) -> str:
     return f"evt_{hashlib.sha256(told.encode()).hexdigest()[:32]}"
 
 
-def _rejection(rejected: Rejected, event_id: str | None) -> Event:
-    now_us = time.time_ns() // 1000
+def _rejection(rejected: Rejected, now_us: int, event_id: str | None) -> Event:
     return conclude(
         rejected.subject,
         rejected.failure,

@@ -84,6 +84,7 @@ class Courier:
             int(self._unix_clock()),
             sequence=delivery.sequence,
             gate=gate,
+            headers=delivery.headers,
         )
 
     def _unusable_endpoint(self, delivery: Delivery, error: ConfigurationError) -> Conclusion:

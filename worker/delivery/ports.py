@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -20,10 +20,14 @@ _TIMESTAMP, _HEAD_CHARACTERS = '"timestamp":"', 160
 
 @dataclass(frozen=True, slots=True)
 class OutgoingEvent:
-    """An event on its way out: its type, which is the routing key, and its bytes."""
+    """An event on its way out: its type, which is the routing key, and its bytes.
+
+    `headers` are those of its message: the trace context, if the job is traced.
+    """
 
     type: str
     body: str
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def ended_at(self) -> float | None:
@@ -80,6 +84,8 @@ class Delivery:
     `finished_at_us` is when the job ended (Unix µs, Redis' own time).
     This worker may make `concurrency` requests to the endpoint at once, and must not begin after `begins_by`, because
     the lease would end before the attempt (seconds of this process's monotonic clock).
+    `trace` is the trace context that the job's record keeps, empty if there is none; `headers` are sent beside those of
+    every delivery.
     """
 
     shard: int
@@ -93,6 +99,8 @@ class Delivery:
     slot: Slot | None = None
     concurrency: int = 4
     begins_by: float = field(default=math.inf, compare=False)
+    trace: str = field(default="", compare=False)
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def account(self) -> str:
@@ -155,11 +163,13 @@ class Sender(Protocol):
         *,
         sequence: int | None = None,
         gate: Gate | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Attempt:
         """POST `body`, signed. Raises ConfigurationError for a lost secret, but nothing for network or endpoint.
 
         `sequence` is the event's number at this endpoint. `gate` opens once, before the first byte of the request; what
         it raises passes unchanged, and SlotLapsed is raised after its moment has passed. Then nothing was sent.
+        `headers` are sent beside the others, and are not signed.
         """
 
 
@@ -234,7 +244,8 @@ class DeliveryStore(Protocol):
     the next delivery could go, in seconds from the last `take`; infinity if none waits.
     """
 
-    due_seconds: float
+    @property
+    def due_seconds(self) -> float: ...
 
     def take(
         self, most: int, unknown: Iterable[Destination] = (), quick: Collection[Destination] = ()

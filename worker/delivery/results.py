@@ -31,7 +31,10 @@ class ResultsQueue:
         connects again.
         """
         self._publisher.publish(
-            [Message(event.body.encode(), event.type, RESULTS_EXCHANGE.name) for event in batch]
+            [
+                Message(event.body.encode(), event.type, RESULTS_EXCHANGE.name, event.headers)
+                for event in batch
+            ]
         )
 
     def prepare(self) -> None:

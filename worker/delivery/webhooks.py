@@ -84,6 +84,7 @@ class WebhookSender:
         *,
         sequence: int | None = None,
         gate: Gate | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Attempt:
         """POST `body` to the endpoint, signed with its secrets as of `unix_seconds`. Returns how that ended.
 
@@ -91,12 +92,12 @@ class WebhookSender:
         what `gate` raises; and nothing for network or endpoint.
         """
         signature = signatures(self._secrets.of(endpoint, unix_seconds), event_id, unix_seconds, body)
-        headers = {"user-agent": self._agent, **_headers(event_id, unix_seconds, signature, sequence)}
+        own = {"user-agent": self._agent, **_headers(event_id, unix_seconds, signature, sequence)}
         exchange = Exchange(
             self._connect_seconds, self._total_seconds, gate, guard=Guard.of(endpoint), proxy=self._proxy
         )
         try:
-            answer = self._post(endpoint, headers, body, exchange)
+            answer = self._post(endpoint, {**(headers or {}), **own}, body, exchange)
         except GuardRefused as refused:
             return Attempt(AttemptResult.GUARDED, exchange.seconds, rule=refused.rule)
         except ProxyFault as fault:

@@ -17,6 +17,7 @@ from worker.preflight import open_files
 from worker.preflight.greeting import ask_broker, ask_store
 from worker.provider import Codes
 from worker.settings import Settings
+from worker.tracing import installed
 
 CELERY_BROKER = "CELERY_BROKER_URL"
 
@@ -45,6 +46,7 @@ def _files(settings: Settings, environ: Mapping[str, str]) -> list[Callable[[], 
         partial(Codes.load, settings.provider_errors_file),
         partial(open_files.check, settings.concurrency),
         partial(check_certificates, settings, environ),
+        *([partial(installed.check, environ)] if settings.traced else []),
     ]
 
 

@@ -5,35 +5,23 @@ Source: docs/explanation/provider.md ("Placing a call", "Balance").
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from enum import StrEnum
 from functools import partial
-from typing import Literal, Protocol
+from time import monotonic
+from typing import Literal
 
 from worker.core.jobs import Job
 from worker.core.ports import Gate
 from worker.errors import AccountProblem, CallError, Misconfigured, Redial, Refused, Retry
-from worker.http.oddities import Oddity
 from worker.http.phases import Exchange
 from worker.provider.answer import Response
 from worker.provider.codes import Codes
+from worker.provider.observers import NOBODY, CallResult, Observers
 from worker.provider.publishing import Cleaner
 from worker.provider.transport import ONE_CONNECTION, Connections, Transport
 from worker.provider.verdict import judged
 
 MAX_CONNECT_SECONDS = 5.0
 _ACCEPT = {"json": "application/json", "xml": "application/xml, text/xml"}
-
-
-class CallResult(StrEnum):
-    """How a request ended that reached the network, or that a fault of this installation stopped before that."""
-
-    PLACED = "placed"
-    REFUSED = "refused"
-    ACCOUNT = "account"
-    NOT_RUNG = "not_rung"
-    PERHAPS_RUNG = "perhaps_rung"
-    MISCONFIGURED = "misconfigured"
 
 
 _RESULTS: dict[type[CallError], CallResult] = {
@@ -43,25 +31,6 @@ _RESULTS: dict[type[CallError], CallResult] = {
     Redial: CallResult.PERHAPS_RUNG,
     Misconfigured: CallResult.MISCONFIGURED,
 }
-
-
-class Observe(Protocol):
-    """Is called once for each such request with its job, the result and the time it took.
-
-    `seconds` counts from the opening of the gate. `status` is the answer's, None without one. Must not raise.
-    """
-
-    def __call__(self, job: Job, result: CallResult, seconds: float, status: int | None) -> None: ...
-
-
-class Remark(Protocol):
-    """Is called once for each answer that was odd in some way. Must not raise."""
-
-    def __call__(self, job: Job, oddities: Collection[Oddity]) -> None: ...
-
-
-def _unremarked(job: Job, oddities: Collection[Oddity]) -> None:
-    """Ignore the remark: the default."""
 
 
 class ProxStop:
@@ -79,8 +48,7 @@ class ProxStop:
         timeout_seconds: float,
         *,
         codes: Codes,
-        observe: Observe,
-        remark: Remark = _unremarked,
+        observers: Observers = NOBODY,
         extended: bool = False,
         connections: Connections = ONE_CONNECTION,
     ) -> None:
@@ -91,7 +59,7 @@ class ProxStop:
         self._timeout_seconds = timeout_seconds
         self._connect_seconds = min(MAX_CONNECT_SECONDS, timeout_seconds)
         self._codes = codes
-        self._observe, self._remark = observe, remark
+        self._observers = observers
         self._extended = extended
 
     def place_call(self, job: Job, api_key: str, gate: Gate) -> str:
@@ -103,18 +71,21 @@ class ProxStop:
         kept connection was lost at the gate and could not be replaced at once.
         """
         exchange = Exchange(self._connect_seconds, self._timeout_seconds, gate, is_call=True)
+        began = monotonic()
         try:
             ref = self._place(job, api_key, exchange)
         except CallError as error:
+            self._observers.attempted(job, exchange.seconds or monotonic() - began, exchange.status, error)
             if exchange.sent or isinstance(error, Misconfigured):
-                self._observe(job, _RESULTS[type(error)], exchange.seconds, exchange.status)
+                self._observers.done(job, _RESULTS[type(error)], exchange.seconds, exchange.status)
             raise
         else:
-            self._observe(job, CallResult.PLACED, exchange.seconds, exchange.status)
+            self._observers.done(job, CallResult.PLACED, exchange.seconds, exchange.status)
+            self._observers.attempted(job, exchange.seconds, exchange.status, None)
             return ref
         finally:
             if exchange.oddities:
-                self._remark(job, exchange.oddities)
+                self._observers.odd(job, exchange.oddities)
 
     def balance(self, api_key: str) -> int:
         """Ask for the points left on the account of `api_key`. Rings no phone and waits for no gate.

@@ -19,6 +19,7 @@ units            seconds and microseconds
 outbox           events not yet confirmed by the results queue
 refused_results  a broker that refuses events: one relay finds out, no worker dials
 holds            holds that an operator sets and ends
+job_traces       the trace contexts of ended jobs
 deliveries       the lanes of webhook endpoints
 endpoints        what operators do to an endpoint
 endpoint_views   the state of endpoints, for people

@@ -71,7 +71,8 @@ def _ending(decision: Ending) -> tuple[str | int, ...]:
     answered = int(lease.probe and event.status in _ANSWERED)
     return (lease.job.id, lease.fence, lease.job.account, event.status, event.body,
             endpoints(decision.account, event), decision.tally.perhaps_rung, answered,
-            repeats.digest(lease.job.id, lease.job.account, repeats.content(lease.job)), event.id)  # fmt: skip
+            repeats.digest(lease.job.id, lease.job.account, repeats.content(lease.job)), event.id,
+            decision.trace)  # fmt: skip
 
 
 def _parking(decision: Parking) -> ScriptCall:

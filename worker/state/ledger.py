@@ -175,7 +175,13 @@ class RedisLedger:
         return [found[place] for place in range(len(decisions))]
 
     def reject(
-        self, job_id: str, account_name: str, account: Account | None, event: Event, content: str
+        self,
+        job_id: str,
+        account_name: str,
+        account: Account | None,
+        event: Event,
+        content: str,
+        trace: str = "",
     ) -> Known | None:
         """See ports.Ledger. Takes two round trips, and a third for a conflict."""
         digest = repeats.digest(job_id, account_name, content)
@@ -186,7 +192,7 @@ class RedisLedger:
         else:
             (owner,) = self._claims.owners([Claim(job_id, account_name)])
             ended = (
-                job_id, account_name, event.body, event.id, digest, *self._kept, endpoints(account, event),
+                job_id, account_name, event.body, event.id, digest, *self._kept, endpoints(account, event), trace,
             )  # fmt: skip
             call = ScriptCall("reject", keys.prefix_of(account_name), ended)
         known = conflicts.known_by_claim(owner, job_id, account_name, lambda: content)

@@ -19,7 +19,7 @@ from worker.core.retry import Tally
 from worker.delivery.ports import Attempt, Conclusion, Effect, OutgoingEvent, Verdict
 from worker.errors import CallError, Misconfigured, Refused
 from worker.http.oddities import Oddity
-from worker.provider.client import CallResult
+from worker.provider.observers import CallResult
 from worker.telemetry.account_labels import RUN
 from worker.telemetry.labels import RetryReason
 from worker.telemetry.metrics import Metrics

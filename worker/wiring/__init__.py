@@ -3,6 +3,7 @@
 wiring    all parts of one worker
 pages     the health pages, and what they ask
 webhooks  the parts that deliver webhooks
+tracing   the spans of jobs, if they are traced
 """
 
 from worker.wiring.wiring import Wiring

@@ -22,6 +22,7 @@ from worker.redisio.runner import Scripts
 from worker.settings import Settings
 from worker.state.deliveries import RedisDeliveries
 from worker.telemetry.watching import Watching
+from worker.wiring.tracing import Tracing
 
 
 class Webhooks:
@@ -33,20 +34,22 @@ class Webhooks:
         accounts: Accounts,
         scripts: Scripts,
         watching: Watching,
+        tracing: Tracing,
         *,
         wake: Callable[[], object],
         places: int,
     ) -> None:
         """`places`: the most deliveries in flight. `wake` has the couriers take a turn."""
         self._settings, self._accounts, self._scripts, self._watching = settings, accounts, scripts, watching
-        self._wake, self._places = wake, places
+        self._tracing, self._wake, self._places = tracing, wake, places
 
     @cached_property
     def couriers(self) -> Couriers:
         guarding.warn(self._accounts)
-        store = RedisDeliveries(self._scripts, attempt_seconds=ATTEMPT_SECONDS)
+        store = self._tracing.deliveries(RedisDeliveries(self._scripts, attempt_seconds=ATTEMPT_SECONDS))
         tell = Telling(self.directory, self._watching).tell
-        deliver, faults = self._courier.deliver, self._watching
+        deliver = self._tracing.attempts(self._courier.deliver, self.directory)
+        faults = self._watching
         return Couriers(deliver, store, tell, faults, Places(self._places), woken=self._wake)
 
     @cached_property

@@ -36,7 +36,7 @@ from worker.engine.watchdog import Watchdog
 from worker.inbound.redis_queue import RedisQueue
 from worker.inbound.stream import StreamSource
 from worker.privacy.redaction import register_secret
-from worker.provider import Codes, Connections, ProxStop
+from worker.provider import Codes, Connections, Observers, ProxStop
 from worker.redisio.connection import connect
 from worker.redisio.runner import Scripts
 from worker.settings import Settings
@@ -53,6 +53,7 @@ from worker.telemetry.health import HealthServer
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.watching import Watching
 from worker.wiring.pages import Pages
+from worker.wiring.tracing import OpenTelemetry, Tracing
 from worker.wiring.webhooks import Webhooks
 
 RELEASER, RELAY, COURIERS = "releaser", "relay", "couriers"
@@ -75,6 +76,7 @@ class Wiring:
     def engine(self) -> Engine:
         """All of a worker but Celery, not started yet. Read the stages downwards for the start, upwards for the end."""
         stages: list[Sequence[Part]] = [
+            [Hook(at_end=self.tracing.close)],
             [Hook(self.health.start, at_end=self.health.stop)],
             [Hook(at_end=self.relay.close)],
             [*self.carriers, Hook(at_end=self.watchdog.close)],
@@ -156,6 +158,10 @@ class Wiring:
         return Watching(self.metrics, self.wakes.wake_all, self.pages.redis_clock)
 
     @cached_property
+    def tracing(self) -> Tracing:
+        return OpenTelemetry(self._settings, self.client) if self._settings.traced else Tracing()
+
+    @cached_property
     def client(self) -> redis.Redis:
         return connect(redis_url(self._settings))
 
@@ -189,8 +195,9 @@ class Wiring:
             self._settings.proxstop_format,
             self._settings.proxstop_timeout,
             codes=self.codes,
-            observe=self.watching.request_done,
-            remark=self.watching.answered_oddly,
+            observers=Observers(
+                self.watching.request_done, self.watching.answered_oddly, self.tracing.called
+            ),
             extended=self._settings.extended,
             connections=Connections(
                 kept=self._calls if self._settings.keeps_connections else 0,
@@ -201,7 +208,8 @@ class Wiring:
 
     @cached_property
     def settler(self) -> Settler:
-        return Settler(self.ledger, self.recorder, self.watching, closing=self.closing)
+        traces = self.tracing.traces
+        return Settler(self.ledger, self.recorder, self.watching, closing=self.closing, traces=traces)
 
     @cached_property
     def recorder(self) -> Recorder:
@@ -225,15 +233,22 @@ class Wiring:
     @cached_property
     def intake(self) -> Intake:
         suspects = RedisSuspects(self.client)
-        extended = self._settings.extended
-        reception = Reception(self.ledger, self.accounts, self.dead_letters, self.watching, extended)
+        reception = Reception(
+            self.ledger,
+            self.accounts,
+            self.dead_letters,
+            self.watching,
+            extended=self._settings.extended,
+            traced=self._settings.traced,
+            traces=self.tracing.traces,
+        )
         waiting = self.wakes.of(RELEASER).set
         return Intake(reception, self.dead_letters, suspects, self.dialler, self.watching, waiting=waiting)
 
     @cached_property
     def relay(self) -> Relay:
         results = ResultsQueue(broker_url(self._settings), self._settings.amqp_queue_type)
-        return Relay(RedisOutbox(self.scripts), results, self._published)
+        return Relay(RedisOutbox(self.scripts), self.tracing.results(results), self._published)
 
     def _published(self, events: Sequence[OutgoingEvent]) -> None:
         self.watching.results_published(events)
@@ -252,7 +267,9 @@ class Wiring:
     @cached_property
     def webhooks(self) -> Webhooks:
         settings, scripts, wake = self._settings, self.scripts, self.wakes.of(COURIERS).set
-        return Webhooks(settings, self.accounts, scripts, self.watching, wake=wake, places=self._places)
+        return Webhooks(
+            settings, self.accounts, scripts, self.watching, self.tracing, wake=wake, places=self._places
+        )
 
     @cached_property
     def consumer(self) -> ConsumerWatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -47,6 +48,7 @@ class Sender:
         *,
         sequence: int | None = None,
         gate: Gate | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Attempt:
         self.sent.append((endpoint.url, event_id, body, unix_seconds, sequence))
         self.gates.append(gate)

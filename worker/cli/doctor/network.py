@@ -10,9 +10,7 @@ from urllib.request import ProxyHandler, build_opener
 
 from worker.cli.doctor.finding import Finding
 from worker.core.accounts import Account, Accounts
-from worker.core.jobs import Job
 from worker.errors import AccountProblem, CallError, ConfigurationError, Misconfigured
-from worker.provider import CallResult as ProviderResult
 from worker.provider import Codes, Connections, ProxStop
 from worker.settings import Settings
 
@@ -45,13 +43,8 @@ def _client(settings: Settings) -> ProxStop:
         settings.proxstop_format,
         settings.proxstop_timeout,
         codes=Codes.load(settings.provider_errors_file),
-        observe=_unobserved,
         connections=Connections(ca_file=settings.proxstop_ca_file),
     )
-
-
-def _unobserved(job: Job, result: ProviderResult, seconds: float, status: int | None) -> None:
-    """Ignore a balance enquiry: it is not a call."""
 
 
 def _balance(client: ProxStop, account: Account) -> Finding:

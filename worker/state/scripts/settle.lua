@@ -6,11 +6,12 @@
 -- ARGV 1 how long the end is remembered (ms)  2 how long a delivered event may be replayed (ms); then for each job
 --      id  fence  account  status  event  endpoint keys, separated by spaces  requests that perhaps rang
 --      '1' if a probe got through, so that the account's hold ends  digest (see worker/core/repeats.py)  the event's id
+--      the job's trace context, or ''
 -- Reply: for each job in order 1; 2 if a job that waited for this one's place in flight can go now; 0 if the fence may no
 -- longer decide and nothing was changed; 3 if a key of another type stopped it and nothing was changed. The same event
 -- again, whose reply was lost, is 1.
 
-local retention_ms, replay_ms, ARGV_OF_A_JOB = ARGV[1], ARGV[2], 10
+local retention_ms, replay_ms, ARGV_OF_A_JOB = ARGV[1], ARGV[2], 11
 
 local accounts = {}
 
@@ -39,7 +40,7 @@ local function has_ended(id, event_id)
   return claim and string.sub(claim, -#event_id - 1) == ' ' .. event_id
 end
 
-local function settle(id, fence, name, status, event, endpoints, perhaps, got_through, digest, event_id)
+local function settle(id, fence, name, status, event, endpoints, perhaps, got_through, digest, event_id, trace)
   local newest, state, judged, history, why, lacks, accepted, conflicts, conflict_at = unpack(ask('HMGET', job_key(id),
     'fence', 'state', 'judged', 'history', 'why', 'lacks', 'accepted', 'conflicts', 'conflict_at'))
   if not may_settle(fence, status, newest, state, judged) then return has_ended(id, event_id) and 1 or 0 end
@@ -49,7 +50,7 @@ local function settle(id, fence, name, status, event, endpoints, perhaps, got_th
   check_way_out(name, endpoints)
   if late then take_back(id, name) end
   conclude(id, name, status, event, event_id, digest, retention_ms, replay_ms, endpoints,
-           kept(with_step(history, why or lacks, accepted, status), perhaps, conflicts, conflict_at))
+           with_trace(kept(with_step(history, why or lacks, accepted, status), perhaps, conflicts, conflict_at), trace))
   local full, held = release(id, a, state), a.hold
   if got_through == '1' and a.probe_at > 0 then
     redis.call('HDEL', limit_key(name), 'hold', 'probe_at', 'probes', 'bound')
