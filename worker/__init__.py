@@ -17,6 +17,7 @@ The public doors and the rooms behind them, from the ground up:
     delivery/       events to the results queue and to webhooks
     state/          the ledger, limits, outbox and schedules in Redis
     inbound/        messages from a broker
+    tracing/        spans of jobs, with OpenTelemetry
     telemetry/      logs, metrics and health
     engine/         the threads of a worker
     producer        sends jobs, for producers in Python

@@ -21,17 +21,22 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import islice
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from celery import Celery
 
 from worker.broker import address
+from worker.broker.connection import over_amqp
 from worker.broker.message import Message
 from worker.broker.publisher import Publisher
 from worker.broker.queues import TASK_NAME, queue_of
 from worker.core.jobs import ID_PATTERN, Job
 from worker.errors import BrokerUnavailable, InvalidJob
 from worker.settings import Settings
+from worker.tracing import installed
+
+if TYPE_CHECKING:
+    from worker.tracing.sending import SentJobs
 
 CHUNK = 500
 """Jobs that are sent to the broker together."""
@@ -61,8 +66,9 @@ class Producer:
     """Sends jobs over one connection. It connects at the first job, and again after the connection was lost.
 
     The broker is `broker_url`, or BROKER_URL, or REDIS_URL, or else the embedded server, which must be running. With
-    PROXSTOP_EXTENDED=on the fields of the provider's older page are accepted too, as in the worker. A Producer is
-    thread-safe, but must not be used after a fork. Raises ConfigurationError for a wrong setting.
+    PROXSTOP_EXTENDED=on the fields of the provider's older page are accepted too, as in the worker. With TRACING each
+    job gets a span from the program's own OpenTelemetry. A Producer is thread-safe, but must not be used after a fork.
+    Raises ConfigurationError for a wrong setting.
     """
 
     def __init__(self, broker_url: str | None = None) -> None:
@@ -70,6 +76,7 @@ class Producer:
         self._extended = settings.extended
         url, queue_type = broker_url or address.broker_url(settings), settings.amqp_queue_type
         self._publisher = Publisher(url, [], queue_type)
+        self._spans = _spans(url) if settings.traced else None
         self._lock = threading.Lock()
 
     def enqueue(self, job: JobLike) -> str:
@@ -129,7 +136,14 @@ class Producer:
             raise InvalidJob(error.code, f"{_name(place, job)} is not valid", error.fields) from None
 
     def _send(self, jobs: list[Job]) -> None:
-        messages, queues = [_message(job) for job in jobs], {queue_of(job.account) for job in jobs}
+        if self._spans is None:
+            self._publish([_message(job) for job in jobs], jobs)
+            return
+        with self._spans.sent([(job, queue_of(job.account).name) for job in jobs]) as traced:
+            self._publish([_message(job, headers) for job, headers in traced], jobs)
+
+    def _publish(self, messages: list[Message], jobs: list[Job]) -> None:
+        queues = {queue_of(job.account) for job in jobs}
         with self._lock:
             # An idle connection may have been lost unnoticed; a new one shows whether the broker can be reached.
             if self._publisher.connected:
@@ -144,7 +158,15 @@ def _name(place: int, job: JobLike) -> str:
     return f"job {place} ({given})" if readable else f"job {place}"
 
 
-def _message(job: Job) -> Message:
+def _spans(url: str) -> SentJobs:
+    installed.check_producer()
+    # OpenTelemetry is imported only where it is used.
+    from worker.tracing.sending import SentJobs  # noqa: PLC0415
+
+    return SentJobs(system="rabbitmq" if over_amqp(url) else "redis")
+
+
+def _message(job: Job, headers: Mapping[str, str] | None = None) -> Message:
     """The job as a Celery message of protocol 2. Its headers, and so logs of them, do not show the arguments."""
     task = _celery.amqp.as_task_v2(
         job.id,
@@ -155,4 +177,9 @@ def _message(job: Job) -> Message:
         kwargsrepr=HIDDEN,
     )
     body = json.dumps(task.body, ensure_ascii=False, separators=(",", ":")).encode()
-    return Message(body, queue_of(job.account).name, headers=task.headers, properties=task.properties)
+    return Message(
+        body,
+        queue_of(job.account).name,
+        headers={**task.headers, **(headers or {})},
+        properties=task.properties,
+    )

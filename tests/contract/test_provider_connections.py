@@ -416,3 +416,18 @@ def test_request_whose_moment_has_passed_is_not_begun(play: Play) -> None:
     caller.at_gate = lambda: None
     assert caller.call()
     assert len(provider.requests) == 1
+
+
+def test_each_attempt_is_told_sent_or_not(play: Play) -> None:
+    """With the status of an answer, and the error if there is no ref. One that found no slot is no attempt."""
+    caller = Caller(play(in_turn(answers_once(reply()), answers(reply(INVALID)))).url)
+    caller.call()
+    assert isinstance(caller.fails(), Refused)
+    caller.at_gate = lambda: 0.0
+    with pytest.raises(SlotLapsed):
+        caller.call()
+    nobody_there = Caller("http://127.0.0.1:1")
+    assert isinstance(nobody_there.fails(), Retry)
+    (placed, refused), (unsent,) = caller.attempts, nobody_there.attempts
+    assert placed[1:] == (200, None) and refused[1] == 200 and isinstance(refused[2], Refused)
+    assert unsent[1] is None and isinstance(unsent[2], Retry) and unsent[0] > 0

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "telemetry": "core delivery errors http network privacy provider redisio",
     "engine": "core delivery errors failpoints inbound network telemetry",
     # The doors, and what puts all of it together.
-    "producer": "broker core errors settings",
+    "producer": "broker core errors settings tracing",
     "preflight": "broker core errors network provider redisio settings state tracing",
     "wiring": "broker core delivery engine errors inbound privacy provider redisio settings state telemetry tracing",
     "celery_edge": "broker core embedded engine errors failpoints inbound preflight settings telemetry wiring",

@@ -19,8 +19,8 @@ from worker.delivery.ports import (
     Effect,
 )
 from worker.tracing import context
-from worker.tracing.jobs import ACCOUNT, JOB_ID, fail
 from worker.tracing.results import Contexts, known
+from worker.tracing.spans import Attributes, fail, of_job
 
 
 class TracedDeliveries:
@@ -69,11 +69,9 @@ class TracedAttempts:
         return conclusion
 
 
-def _attributes(endpoint: Endpoint, delivery: Delivery) -> dict[str, str | int]:
+def _attributes(endpoint: Endpoint, delivery: Delivery) -> Attributes:
     address = urlsplit(endpoint.url)
-    return {
-        ACCOUNT: delivery.account,
-        JOB_ID: delivery.job_id,
+    return of_job(delivery.account, delivery.job_id) | {
         "callworker.endpoint": endpoint.key,
         "callworker.event.id": delivery.event_id,
         "http.request.method": "POST",

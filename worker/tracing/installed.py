@@ -20,6 +20,14 @@ _ONLY = {
 """Variables of OpenTelemetry that choose between exporters, and the one that there is."""
 
 
+def check_producer() -> None:
+    """Raise ConfigurationError if a producer cannot make spans. Where they go is the business of its own program."""
+    if not _is_there("opentelemetry.trace"):
+        raise ConfigurationError(
+            "TRACING: needs opentelemetry-api; install callworker[otel], or set TRACING=off"
+        )
+
+
 def check(environ: Mapping[str, str] = os.environ) -> None:
     """Raise ConfigurationError if a package is missing, or a variable asks for an exporter that is not there."""
     missing = [name for name, module in _PACKAGES.items() if not _is_there(module)]

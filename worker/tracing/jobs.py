@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Link, Span, SpanKind, Tracer
 
 from worker.broker.queues import CALLS
 from worker.core.events import Event, Failure
@@ -29,13 +29,11 @@ from worker.core.jobs import Job
 from worker.core.records import Lease
 from worker.core.trace_context import Origin
 from worker.errors import CallError
-from worker.privacy.redaction import redactor
 from worker.tracing import context
+from worker.tracing.spans import Attributes, fail, of_job, of_message
 
 REMEMBERED = 8192
 """For how many jobs the context is kept at hand: computing it takes as long as making a span."""
-
-JOB_ID, ACCOUNT = "callworker.job.id", "callworker.account"
 
 
 class JobIds(RandomIdGenerator):
@@ -77,7 +75,7 @@ class JobSpans:
         self._of = lru_cache(REMEMBERED)(lambda origin: self._job_span(origin).get_span_context())
         address = urlsplit(call_url)
         self._call_name = f"POST {address.path}"
-        self._call: dict[str, str | int] = {
+        self._call: Attributes = {
             "http.request.method": "POST",
             "url.full": call_url,
             "server.address": address.hostname or "",
@@ -139,26 +137,14 @@ class JobSpans:
                 f"process {CALLS.name}",
                 context.below(producer) if joined else Context(),
                 SpanKind.CONSUMER,
-                _names(origin)
-                | {
-                    "messaging.operation.name": "process",
-                    "messaging.operation.type": "process",
-                    "messaging.destination.name": CALLS.name,
-                    "messaging.message.id": origin.job_id,
-                },
+                _names(origin) | of_message("process", CALLS.name, origin.job_id),
                 [Link(producer)] if producer.is_valid and not joined else [],
                 starts,
             )
 
 
-def fail(span: Span, kind: str, message: str) -> None:
-    """Mark a span as failed. Secrets and numbers in the message are redacted, as in log lines."""
-    span.set_attribute("error.type", kind)
-    span.set_status(Status(StatusCode.ERROR, f"{kind}: {redactor.text(message)}"))
-
-
-def _names(origin: Origin) -> dict[str, str | int]:
-    return {JOB_ID: origin.job_id, ACCOUNT: origin.account}
+def _names(origin: Origin) -> Attributes:
+    return of_job(origin.account, origin.job_id)
 
 
 def _ns(unix_us: int) -> int:

@@ -14,7 +14,7 @@ from worker.core.events import tells_of_job
 from worker.delivery.ports import EventSink, OutgoingEvent
 from worker.errors import BrokerUnavailable, StoreUnavailable, WrongKey
 from worker.tracing import context
-from worker.tracing.jobs import ACCOUNT, JOB_ID, fail
+from worker.tracing.spans import fail, of_job, of_message
 
 JobName = tuple[str, str]
 """The account and the id of a job."""
@@ -63,16 +63,9 @@ class TracedResults:
             f"send {RESULTS_EXCHANGE.name}",
             context.below(parent),
             SpanKind.PRODUCER,
-            {
-                ACCOUNT: account,
-                JOB_ID: job_id,
-                "callworker.event.type": event["type"],
-                "messaging.system": self._system,
-                "messaging.operation.name": "send",
-                "messaging.operation.type": "send",
-                "messaging.destination.name": RESULTS_EXCHANGE.name,
-                "messaging.message.id": event["id"],
-            },
+            of_job(account, job_id)
+            | of_message("send", RESULTS_EXCHANGE.name, event["id"])
+            | {"messaging.system": self._system, "callworker.event.type": event["type"]},
         )
 
 

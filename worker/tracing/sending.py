@@ -1,0 +1,58 @@
+"""The span of a job that a producer sends. Its context goes with the job's message, as headers.
+
+The spans are made by the provider that the producer's own program has set up. In a program without one there is no
+span, and the context that the program is in goes with the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from opentelemetry.context import get_current
+from opentelemetry.trace import Span, SpanKind, get_tracer
+
+from worker.core.jobs import Job
+from worker.core.trace_context import NAMES
+from worker.tracing import context
+from worker.tracing.spans import fail, of_job, of_message
+
+
+class SentJobs:
+    """Makes the spans of jobs on their way to a broker. Thread-safe."""
+
+    def __init__(self, system: str) -> None:
+        """`system` is the name of the broker in the semantic conventions."""
+        self._system = system
+
+    @contextmanager
+    def sent(self, jobs: Sequence[tuple[Job, str]]) -> Iterator[list[tuple[Job, Mapping[str, str]]]]:
+        """Yield the jobs as they are to be sent, each with headers for its message; the block sends them.
+
+        Each of `jobs` comes with the name of its queue. The parent of a span is the context in the job, or else the one
+        that this thread is in. What the block raises passes unchanged.
+        """
+        spans = [self._span(job, queue) for job, queue in jobs]
+        try:
+            yield [
+                (job.model_copy(update=dict.fromkeys(NAMES)), context.headers(span))
+                for (job, _), span in zip(jobs, spans, strict=True)
+            ]
+        except Exception as error:
+            for span in spans:
+                fail(span, type(error).__name__, str(error))
+            raise
+        finally:
+            for span in spans:
+                span.end()
+
+    def _span(self, job: Job, queue: str) -> Span:
+        given = context.read(job.traceparent, job.tracestate)
+        return get_tracer("callworker").start_span(
+            "send calls",
+            context.below(given) if given.is_valid else get_current(),
+            SpanKind.PRODUCER,
+            of_job(job.account, job.id)
+            | of_message("send", queue, job.id)
+            | {"messaging.system": self._system},
+        )

@@ -1,0 +1,35 @@
+"""Names and forms that spans share.
+
+Source: OpenTelemetry's semantic conventions for messaging.
+"""
+
+from __future__ import annotations
+
+from opentelemetry.trace import Span, Status, StatusCode
+
+from worker.privacy.redaction import redactor
+
+JOB_ID, ACCOUNT = "callworker.job.id", "callworker.account"
+
+Attributes = dict[str, str | int]
+
+
+def of_job(account: str, job_id: str) -> Attributes:
+    """Return the attributes that each span has."""
+    return {ACCOUNT: account, JOB_ID: job_id}
+
+
+def of_message(operation: str, destination: str, message_id: str) -> Attributes:
+    """Return what a span says of the message that it sends or processes."""
+    return {
+        "messaging.operation.name": operation,
+        "messaging.operation.type": operation,
+        "messaging.destination.name": destination,
+        "messaging.message.id": message_id,
+    }
+
+
+def fail(span: Span, kind: str, message: str) -> None:
+    """Mark a span as failed. Secrets and numbers in the message are redacted, as in log lines."""
+    span.set_attribute("error.type", kind)
+    span.set_status(Status(StatusCode.ERROR, f"{kind}: {redactor.text(message)}"))
