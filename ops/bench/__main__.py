@@ -22,6 +22,7 @@ from ops.bench import (
     parking,
     release,
     scrape,
+    size,
     stalls,
     webhooks,
 )
@@ -95,6 +96,10 @@ def _webhooks(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 def _memory(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return memory.measure(asked.jobs)
+
+
+def _size(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    return size.measure(asked.brokers, asked.rates, asked.seconds)
 
 
 def _environments(_: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -178,6 +183,11 @@ COMMANDS = (
         Option("--accounts", [10, 100, 1000, 10_000], "N,…", "all in use; default 10,100,1000,10000"),
         Option("--waiting", 0.1, "SHARE", "of them with a job that waits; default 0.1"),
         Option("--seconds", 30.0, "S", "at a limit, alone and then scraped; default 30"),
+    )),
+    Command("size", _size, "each figure of `callworker size` beside what real loads take", (
+        Option("--brokers", ["redis", "amqp"], "NAME,…", "default redis,amqp"),
+        Option("--rates", [10.0, 50.0, 200.0], "N,…", "jobs a second; default 10,50,200"),
+        Option("--seconds", 20.0, "S", "of each load; default 20"),
     )),
     Command("stalls", _stalls, "other accounts, memory and shutdown while many calls hang", (
         Option("--calls", 2000, "N", "that hang at once; default 2000"),

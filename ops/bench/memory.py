@@ -1,4 +1,4 @@
-"""Measures how much of Redis' memory a job takes: while it waits, once it has ended, and with a webhook.
+"""Measures how much of Redis' memory a job takes: while it waits, is dialled, has ended, and with webhooks; and an account.
 
 It calls the ledger without a worker, on a Redis of its own, with UUIDs as ids. `tests/contract/test_memory.py` holds
 the figures.
@@ -32,19 +32,22 @@ from worker.state.outbox import RedisOutbox
 BATCH, WARM_UP = 100, 200
 HOUR, RETENTION_SECONDS = 3600, 7 * 86400
 ROOM: dict[str, Any] = {"burst": 1_000_000, "concurrency": 1_000_000, "ttl": 86400}
-HOOK = Endpoint(
-    url="https://hooks.example.com/calls", secret_env=("SECRET",), name="orders", concurrency=BATCH
+HOOK, SECOND_HOOK = (
+    Endpoint(url=f"https://hooks.example.com/{name}", secret_env=("SECRET",), name=name, concurrency=BATCH)
+    for name in ("orders", "ledger")
 )
 GOOD = Attempt(AttemptResult.DELIVERED, 0.1, 200)
 REST_SECONDS, REST_BYTES, PATIENCE_SECONDS = 0.2, 8192, 30.0
 
 WAITS = "waits for the first time"
 WAITS_AGAIN = "waits after an attempt"
+DIALLED = "is dialled"
 UNPUBLISHED = "has ended, and the results queue has not taken its event"
 ENDED = "has ended, in the first hour"
 REMEMBERED = "has ended, from then on"
 UNDELIVERED = "has ended, and a webhook has not taken its event"
 DELIVERED = "has ended, and a webhook has taken its event"
+DELIVERED_TWICE = "has ended, and two webhooks have taken its event"
 
 
 class Store:
@@ -56,6 +59,9 @@ class Store:
         self._ledger = RedisLedger(self._scripts, lease_seconds=600.0, retention_seconds=RETENTION_SECONDS)
         self._ledger.declare([self.account])
 
+    def declare(self, accounts: int) -> None:
+        self._ledger.declare([account(f"customer-{number}", rate="5/s") for number in range(accounts)])
+
     def wait(self, jobs: int) -> None:
         for some in _portions(jobs):
             self._ledger.admit([application(str(uuid.uuid4()), self.account, may_dial=False) for _ in some])
@@ -65,6 +71,10 @@ class Store:
             self._ledger.record([
                 Parking(lease, Tally(1, 1), Reason.BACKOFF, 3600.0, "the provider answered 503") for lease in leases
             ])  # fmt: skip
+
+    def dial(self, jobs: int) -> None:
+        for _ in self._leases(jobs):
+            pass
 
     def end(self, jobs: int) -> None:
         for leases in self._leases(jobs):
@@ -103,20 +113,33 @@ def bytes_of_a_job(client: redis.Redis, jobs: int) -> dict[str, float]:
     return {
         WAITS: _growth(client, jobs, Store.wait),
         WAITS_AGAIN: _growth(client, jobs, Store.wait_again),
+        DIALLED: _growth(client, jobs, Store.dial),
         UNPUBLISHED: _growth(client, jobs, Store.end),
         ENDED: _growth(client, jobs, _published),
         REMEMBERED: _growth(client, jobs, _remembered),
         UNDELIVERED: _growth(client, jobs, _published, HOOK),
         DELIVERED: _growth(client, jobs, _delivered, HOOK),
+        DELIVERED_TWICE: _growth(client, jobs, _delivered, HOOK, SECOND_HOOK),
     }
+
+
+def bytes_of_an_account(client: redis.Redis, accounts: int) -> float:
+    """Return the bytes that an account takes while it has no jobs. Empties that Redis."""
+    client.flushall()
+    store = Store(client)
+    before = store.used_bytes()
+    store.declare(accounts)
+    return (store.used_bytes() - before) / accounts
 
 
 def measure(jobs: int) -> tuple[str, dict[str, Any]]:
     """Measure with so many jobs of each kind."""
     with tempfile.TemporaryDirectory(prefix="cw-bench-") as name, BenchRedis(Path(name)) as server:
-        found = bytes_of_a_job(connect(server.url), jobs)
-    head = ("a job that", "bytes")
-    return aligned([head, *((kind, f"{size:,.0f}") for kind, size in found.items())]), {"memory": found}
+        client = connect(server.url)
+        found, of_account = bytes_of_a_job(client, jobs), bytes_of_an_account(client, jobs)
+    rows = [("a job that", "bytes"), *((kind, f"{size:,.0f}") for kind, size in found.items())]
+    text = f"{aligned(rows)}\n\nan account without jobs takes {of_account:,.0f} bytes"
+    return text, {"memory": found, "account": of_account}
 
 
 def _growth(client: redis.Redis, jobs: int, fill: Callable[[Store, int], None], *hooks: Endpoint) -> float:

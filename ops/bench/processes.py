@@ -13,7 +13,8 @@ from pathlib import Path
 from tests.faults.servers import START_SECONDS, Server, ServerTrouble
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_UTIME, _CSTIME, _SESSION = 11, 14, 3
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_UTIME, _CSTIME, _SESSION, _RSS = 11, 14, 3, 21
 """Fields of /proc/PID/stat, counted from the one after the name."""
 
 _STARTED_SECONDS, _REST_SECONDS, _LOOK_SECONDS = 0.3, 0.1, 0.5
@@ -57,12 +58,12 @@ class WorkerTree(Server):
 
     def cpu_seconds(self) -> float:
         """Return user and system time so far, including ended children, in steps of 10 ms per process."""
-        return sum(sum(map(int, stat[_UTIME : _CSTIME + 1])) for _, stat in self._members()) / _TICKS
+        return cpu_seconds_of(self.pid)
 
     def cpu_seconds_by_thread(self) -> dict[str, float]:
         """Return the same for living threads, by name; a process' first is "main". Equal names are added up."""
         found: dict[str, float] = {}
-        for pid, _ in self._members():
+        for pid, _ in members(self.pid):
             for folder in Path(f"/proc/{pid}/task").iterdir():
                 with suppress(OSError):
                     name = "main" if folder.name == str(pid) else (folder / "comm").read_text().strip()
@@ -72,7 +73,7 @@ class WorkerTree(Server):
 
     def peak_bytes(self) -> int:
         """Return the sum of the processes' largest resident sets so far; shared pages count for each process."""
-        return sum(_peak_kib(pid) for pid, _ in self._members()) * 1024
+        return sum(_peak_kib(pid) for pid, _ in members(self.pid)) * 1024
 
     def check(self) -> None:
         """Raise ServerTrouble with the end of its output if it has ended."""
@@ -84,15 +85,26 @@ class WorkerTree(Server):
         return self._output.read_text(encoding="utf-8", errors="replace")[-2000:]
 
     def _signal(self, number: signal.Signals) -> None:
-        for pid, _ in self._members():
+        for pid, _ in members(self.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-    def _members(self) -> Iterator[tuple[int, list[str]]]:
-        session = str(self.pid)
-        for pid, stat in _all():
-            if stat[_SESSION] == session:
-                yield pid, stat
+
+def cpu_seconds_of(session: int) -> float:
+    """Return the user and system time so far of a session's processes, including ended children."""
+    return sum(sum(map(int, stat[_UTIME : _CSTIME + 1])) for _, stat in members(session)) / _TICKS
+
+
+def resident_bytes_of(session: int) -> int:
+    """Return the resident sets of a session's processes, added up."""
+    return sum(int(stat[_RSS]) for _, stat in members(session)) * _PAGE_BYTES
+
+
+def members(session: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield the processes of a session, with the fields of /proc/PID/stat from the state on."""
+    for pid, stat in _all():
+        if stat[_SESSION] == str(session):
+            yield pid, stat
 
 
 def _all() -> Iterator[tuple[int, list[str]]]:

@@ -2,7 +2,8 @@
 
     python -m ops.bench.provider PORT LATENCY_MS [log]
 
-Calls to a number that begins with 9 are never answered. `GET /count` returns how many requests came. With `log` they
+Calls to a number that begins with 9 are never answered, and the first call to each number that begins with 8 is answered
+with 503. `GET /count` returns how many requests came. With `log` they
 are remembered, and `GET /log` has a line for each: Unix seconds, key, phone. Requests must have a Content-Length and
 wait for the previous answer, as those of this bench do.
 """
@@ -18,6 +19,8 @@ from urllib.parse import parse_qs
 ANSWER = b'{"version":"1.0","encoding":"UTF-8","response":{"ref":"97A677DD3E0A42B8EA58D93D05BAC89F"}}'  # as documented
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 _HANGS = re.compile(rb"(?:^|&)phone=9")
+_FAILS_ONCE = re.compile(rb"(?:^|&)phone=(8[0-9]*)")
+_OVERLOADED = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 _END = b"\r\n\r\n"
 
 Call = tuple[float, bytes]
@@ -31,6 +34,15 @@ class Served:
         self.count = 0
         self._calls: list[Call] = []
         self._remember = remember
+        self._failed: set[bytes] = set()
+
+    def fails(self, body: bytes) -> bool:
+        """Return whether this is the first call to a number that fails once."""
+        found = _FAILS_ONCE.search(body)
+        if found is None or found[1] in self._failed:
+            return False
+        self._failed.add(found[1])
+        return True
 
     def add(self, body: bytes) -> None:
         self.count += 1
@@ -79,13 +91,13 @@ class Client(asyncio.Protocol):
         else:
             self._served.add(body)
             if not _HANGS.search(body):
-                self._answer()
+                self._answer(_OVERLOADED if self._served.fails(body) else self._call)
 
-    def _answer(self) -> None:
+    def _answer(self, answer: bytes) -> None:
         if self._latency_seconds:
-            asyncio.get_running_loop().call_later(self._latency_seconds, self._transport.write, self._call)
+            asyncio.get_running_loop().call_later(self._latency_seconds, self._transport.write, answer)
         else:
-            self._transport.write(self._call)
+            self._transport.write(answer)
 
 
 async def serve(port: int, latency_seconds: float, remember: bool) -> None:

@@ -58,6 +58,15 @@ class Page:
             return True
         return False
 
+    def wait_until_ready(self, installed: Installation) -> None:
+        """Wait until the worker consumes. Raises ServerTrouble."""
+        ends = time.monotonic() + READY_SECONDS
+        while not self.ready():
+            installed.worker.check()
+            if time.monotonic() > ends:
+                raise ServerTrouble("the worker is not ready")
+            time.sleep(0.05)
+
 
 def measure(accounts: list[int], waiting: float, seconds: float) -> tuple[str, dict[str, Any]]:
     """Measure one worker with each number of accounts; jobs of the share `waiting` (0 to 1) of them wait.
@@ -79,7 +88,7 @@ def _one(accounts: int, waiting: float, seconds: float) -> dict[str, Any]:
     with servers("redis", [0], log=True) as running, ExitStack() as workers:
         began, page = time.monotonic(), Page(free_port())
         installed = start(running, _limits(accounts), workers, at_rest=False, METRICS_PORT=str(page.port))
-        _wait_until_ready(page, installed)
+        page.wait_until_ready(installed)
         ready_seconds = time.monotonic() - began
         _use_all(accounts, round(accounts * waiting), running, installed)
         costs = _costs(page, running, installed)
@@ -97,15 +106,6 @@ def _limits(accounts: int) -> dict[str, str]:
     calls_once = 'rate = "1/h"\nttl = 86400'
     paced = f'rate = "{RATE_PER_SECOND}/s"\nconcurrency = 100\nttl = 86400'
     return {**{f"a{n}": calls_once for n in range(accounts)}, PACED: paced}
-
-
-def _wait_until_ready(page: Page, installed: Installation) -> None:
-    ends = time.monotonic() + READY_SECONDS
-    while not page.ready():
-        installed.worker.check()
-        if time.monotonic() > ends:
-            raise ServerTrouble("the worker is not ready")
-        time.sleep(0.05)
 
 
 def _use_all(accounts: int, waiting: int, running: Servers, installed: Installation) -> None:

@@ -40,13 +40,17 @@ http {{
 
 
 class BenchRedis(Server):
-    """A Redis that keeps nothing on disk: that cost is the same for all contenders, and is not compared."""
+    """A Redis that keeps nothing on disk: that cost is the same for all contenders, and is not compared.
 
-    def __init__(self, folder: Path) -> None:
+    With `on_disk` it has an append-only file, as in production, which is not rewritten: its growth can be measured.
+    """
+
+    def __init__(self, folder: Path, *, on_disk: bool = False) -> None:
         port = free_port()
         self.url = f"redis://127.0.0.1:{port}/0"
         options = (
-            f"--bind 127.0.0.1 --port {port} --dir {folder} --appendonly no --maxmemory-policy noeviction"
+            f"--bind 127.0.0.1 --port {port} --dir {folder} --maxmemory-policy noeviction "
+            f"--appendonly {'yes' if on_disk else 'no'} --auto-aof-rewrite-percentage 0"
         )
         super().__init__([str(find_binary().path), *options.split(), "--save", ""], folder)
         self.client = redis.Redis.from_url(self.url, socket_timeout=60)
@@ -72,6 +76,10 @@ class BenchRedis(Server):
     def used_bytes(self) -> int:
         """Return the memory of its data and clients."""
         return int(self.client.info("memory")["used_memory"])
+
+    def file_bytes(self) -> int:
+        """Return the size of its append-only file, if it has one."""
+        return int(self.client.info("persistence").get("aof_current_size", 0))
 
 
 class Counting(Server, ABC):
@@ -142,6 +150,7 @@ class Servers:
     redis: BenchRedis
     broker_url: str
     providers: dict[int, Provider | Nginx]
+    rabbit: Rabbit | None = None
 
     @property
     def is_amqp(self) -> bool:
@@ -163,18 +172,20 @@ class Servers:
 
 
 @contextmanager
-def servers(broker: str, latencies_ms: list[int], *, log: bool = False) -> Iterator[Servers]:
-    """Start the servers, and end them with all their data. With `log` every provider notes when each call came."""
+def servers(
+    broker: str, latencies_ms: list[int], *, log: bool = False, on_disk: bool = False
+) -> Iterator[Servers]:
+    """Start the servers, and end them with all their data. With `log` every provider notes when each call came; with
+    `on_disk` Redis has an append-only file."""
     with ExitStack() as running:
         root = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="cw-bench-")))
-        store = running.enter_context(BenchRedis(_folder(root, "redis")))
-        broker_url = store.url
-        if broker == "amqp":
-            broker_url = running.enter_context(Rabbit(_folder(root, "rabbit"))).url
+        store = running.enter_context(BenchRedis(_folder(root, "redis"), on_disk=on_disk))
+        rabbit = running.enter_context(Rabbit(_folder(root, "rabbit"))) if broker == "amqp" else None
         providers = {each: _provider(_folder(root, f"provider-{each}"), each, log) for each in latencies_ms}
         for provider in providers.values():
             running.enter_context(provider)
-        yield Servers(_folder(root, "workers"), store, broker_url, providers)
+        broker_url = rabbit.url if rabbit else store.url
+        yield Servers(_folder(root, "workers"), store, broker_url, providers, rabbit)
 
 
 def _provider(folder: Path, latency_ms: int, log: bool) -> Provider | Nginx:

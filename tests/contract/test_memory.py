@@ -1,20 +1,25 @@
-"""How much of Redis a job takes, by what it does; docs/explanation/capacity.md has the figures."""
+"""How much of Redis jobs and accounts take; docs/explanation/capacity.md and `worker.core.costs` have the figures."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import redis
 
-from ops.bench.memory import ENDED, REMEMBERED, bytes_of_a_job
+from ops.bench.memory import ENDED, HOOK, REMEMBERED, Store, bytes_of_a_job
+from tests.unit.test_sizing import USUAL
+from worker.core import sizing
+from worker.core.endpoints import Endpoint
 
 PAGE = Path(__file__).parents[2] / "docs/explanation/capacity.md"
 JOBS = 3000
 VERSION_OF_PAGE, ON_OTHERS = "7.", 1.25
 """Older and newer servers may take a quarter more."""
 MOST_REMEMBERED_BYTES = 400
+LEAST = 0.85
 
 
 def told() -> dict[str, float]:
@@ -23,15 +28,40 @@ def told() -> dict[str, float]:
     return {kind: float(size.replace(",", "")) for kind, size in rows}
 
 
+def is_version_of_page(client: redis.Redis) -> bool:
+    return str(client.info("server")["redis_version"]).startswith(VERSION_OF_PAGE)
+
+
 @pytest.fixture
 def found(client: redis.Redis) -> dict[str, float]:
     return bytes_of_a_job(client, JOBS)
 
 
 def test_a_job_takes_no_more_than_the_page_says(client: redis.Redis, found: dict[str, float]) -> None:
-    """Waiting, ended, and with a webhook: at most a tenth more than told. An hour after its end it is small."""
-    page, version = told(), str(client.info("server")["redis_version"])
-    most = 1.1 if version.startswith(VERSION_OF_PAGE) else ON_OTHERS
-    assert {kind for kind, size in found.items() if size > most * page[kind]} == set()
+    """Waiting, dialled, ended, and with webhooks: at most a tenth more, and at most 15 % less. An hour after its end it
+    is small."""
+    page, most = told(), 1.1 if is_version_of_page(client) else ON_OTHERS
+    assert {kind for kind, size in found.items() if not LEAST < size / page[kind] <= most} == set()
     assert found.keys() == page.keys()
     assert 0 < found[REMEMBERED] < MOST_REMEMBERED_BYTES < found[ENDED]
+
+
+@pytest.mark.parametrize("hooks", [(), (HOOK,)], ids=["plain", "webhook"])
+def test_an_installation_takes_what_size_computes(client: redis.Redis, hooks: tuple[Endpoint, ...]) -> None:
+    """Accounts, jobs that wait, and jobs that have ended in the last hour: within 15 %."""
+    store = Store(client, *hooks)
+    empty = store.used_bytes()
+    store.declare(JOBS)
+    store.end(JOBS)
+    store.publish()
+    if hooks:
+        store.deliver()
+    store.wait(JOBS)
+    minute = replace(
+        USUAL, per_second=JOBS / 60, after_seconds=60, accounts=JOBS, backlog=JOBS, webhooks=len(hooks)
+    )
+    parts = sizing.memory_parts(replace(minute, peak_per_second=0.0, results_backlog=0), 1)
+    predicted = sum(parts.values()) - parts["itself"]
+    assert (store.used_bytes() - empty) / predicted == pytest.approx(
+        1, abs=0.15 if is_version_of_page(client) else 0.3
+    )

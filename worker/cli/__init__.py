@@ -27,6 +27,7 @@ accounts   `callworker accounts`: limits and backlog; hold and resume
 webhooks/  `callworker webhooks`: endpoints, their deliveries and secrets, and events for a receiver on trial
 dead       `callworker dead`: messages that no event can answer
 audit      `callworker audit`: what operators did
+size       `callworker size`: what a load needs, and which limit it meets first
 doctor/    `callworker doctor`: checks the settings and everything that they point to
 """
 
@@ -46,6 +47,7 @@ COMMANDS = {
     "webhooks": "Show, test and enable webhooks; replay events; rotate secrets.",
     "dead": "Show, replay or drop messages that no event could answer.",
     "audit": "Show who did what by commands, when, and why.",
+    "size": "Compute what a load needs, and what breaks first.",
     "doctor": "Check the settings and everything they point to.",
 }
 

@@ -14,6 +14,10 @@ repeats         whether a job under a known id is the same job or a conflict
 records         the values that go to the ledger and come back, among them why a job waits (`Reason`)
 fleet           what workers tell of themselves, and how many are wanted
 forecast        when Redis will be full, by how its memory has grown
+costs           what jobs, accounts and workers cost: the measured figures
+sizing          what an installation needs for a load, computed from these
+estimate        the same as a list, with what each figure follows from
+ceilings        which limit an installation meets first, and at which rate
 ports           what the use case needs from outside
 judging         whether a message is a valid job, a rejected one, or a dead letter
 calling         the call of one leased job: its gate, its attempts and the pauses between

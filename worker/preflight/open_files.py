@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import resource
 
+from worker.core.costs import OTHER_FILES
 from worker.errors import ConfigurationError
-
-OTHER_FILES = 300
-"""Other open files: the connections that webhooks keep, those to Redis and the broker, logs, libraries."""
 
 LEAST_WEBHOOKS = 16
 """Webhook deliveries whose files are among the others."""

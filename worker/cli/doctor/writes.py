@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from worker.cli.doctor.finding import Finding
+from worker.core.costs import MOST_OF_MEMORY
 from worker.core.records import StoreFacts
 from worker.network.causes import Cause, because
 from worker.network.remedies import REMEDIES, remedy_of
-
-MOST_OF_MEMORY = 0.8
-"""The share of `maxmemory` from which memory is short, as in the alert CallworkerRedisMemory."""
 
 CLOCKS_DIFFER_SECONDS = 5.0
 """How far two clocks may be apart, as in the alert CallworkerClockOff."""

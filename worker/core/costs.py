@@ -1,0 +1,133 @@
+"""What jobs, accounts and workers cost: the measured figures from which `worker.core.sizing` computes.
+
+Bytes are nearly the same on every machine. CPU times are those of one machine, see docs/performance.md: expect half or
+twice as much on another one. Each figure names the command that prints it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+# Bytes of Redis: `make bench BENCH=memory`. docs/explanation/capacity.md has the same ones, and a test compares them.
+WAITING_BYTES = 745
+WAITING_AGAIN_BYTES = 1710
+DIALLED_BYTES = 660
+UNPUBLISHED_BYTES = 1560
+ENDED_BYTES = 1170
+REMEMBERED_BYTES = 275
+UNDELIVERED_BYTES = 1810
+DELIVERED_BYTES = 1555
+DELIVERED_TWICE_BYTES = 1805
+ACCOUNT_BYTES = 172
+
+ENDED_SECONDS = 3600
+"""How long an ended job keeps its details. `state/scripts/common.lua` removes them then."""
+
+MOST_OF_MEMORY = 0.8
+"""The share of `maxmemory` from which memory is short, as in the alert CallworkerRedisMemory."""
+
+# What follows is printed by `make bench BENCH=size`.
+REDIS_START_BYTES, REDIS_WORKER_BYTES = 1_500_000, 500_000
+"""What Redis needs for itself, and for the connections of one worker."""
+
+REWRITTEN_SHARE = 0.5
+"""The size of Redis' append-only file right after a rewrite, as a share of the memory that Redis uses."""
+
+FIRST_REWRITE_BYTES = 64 * 1024 * 1024
+"""Redis does not rewrite a smaller file (`auto-aof-rewrite-min-size`)."""
+
+WORKER_BYTES, WORKER_ACCOUNT_BYTES = 95_000_000, 2_200
+"""The memory of a worker, and of each account in its accounts file (`make bench BENCH=scrape`)."""
+
+CALL_BYTES = 30_000
+"""The memory of a worker for each call in flight (`make bench BENCH=stalls`)."""
+
+OTHER_FILES = 300
+"""Open files of a worker beside its calls: connections that webhooks keep, those to Redis and the broker, logs,
+libraries."""
+
+WORKER_SERIES, ACCOUNT_SERIES, ENDPOINT_SERIES = 241, 19, 20
+"""Time series of a worker, and of each account and webhook in use that has metrics of its own."""
+
+IDLE_FILE_BYTES = 770
+"""Bytes that one worker writes to Redis' append-only file each second without any job: its reports and checks."""
+
+LINE_BYTES, RETRY_LINE_BYTES, WEBHOOK_LINE_BYTES = 275, 300, 360
+"""Bytes of the log at level INFO for a job that ends, for a further attempt, and for a webhook that took its event."""
+
+BATCHES_FROM = 45.0
+"""Jobs a second and worker from which several jobs share the work that each of them does alone below that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """The CPU time of one process, in ms each second: while it is idle, for each job, and for one that comes alone.
+
+    A job that comes alone costs `alone_ms` on top, mostly for threads that wake and for questions to Redis whether its
+    file has what was written. From `BATCHES_FROM` jobs a second on these are shared.
+    """
+
+    idle_ms: float
+    job_ms: float
+    alone_ms: float
+
+    def ms_per_second(self, jobs_per_second: float) -> float:
+        """Return the CPU time that so many jobs a second take, in ms each second."""
+        return (
+            self.idle_ms + self.job_ms * jobs_per_second + self.alone_ms * min(jobs_per_second, BATCHES_FROM)
+        )
+
+    def jobs_per_second(self, ms_per_second: float) -> float:
+        """Return how many jobs a second take that much CPU time; 0 if even none do."""
+        alone = (ms_per_second - self.idle_ms) / (self.job_ms + self.alone_ms)
+        together = (ms_per_second - self.idle_ms - self.alone_ms * BATCHES_FROM) / self.job_ms
+        return max(alone if alone < BATCHES_FROM else together, 0.0)
+
+    def plus(self, more: Cpu, times: float) -> Cpu:
+        """Return the same with `times` something more for each job."""
+        return replace(
+            self, job_ms=self.job_ms + more.job_ms * times, alone_ms=self.alone_ms + more.alone_ms * times
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerCosts:
+    """What depends on the broker.
+
+    - `worker`, `redis`, `rabbitmq`: CPU time; that of Redis is for each worker
+    - `file_bytes`: what a job writes to Redis' append-only file until its event has left
+    - `message_bytes`, `event_bytes`: what one takes in the broker's memory (Redis) or on its disk (RabbitMQ)
+    """
+
+    worker: Cpu
+    redis: Cpu
+    rabbitmq: Cpu | None
+    file_bytes: int
+    message_bytes: int
+    event_bytes: int
+
+
+ON_REDIS = BrokerCosts(
+    worker=Cpu(12.0, 0.65, 4.7),
+    redis=Cpu(9.5, 0.2, 2.1),
+    rabbitmq=None,
+    file_bytes=6_050,
+    message_bytes=1_170,
+    event_bytes=825,
+)
+ON_RABBITMQ = BrokerCosts(
+    worker=Cpu(8.0, 1.0, 3.2),
+    redis=Cpu(7.0, 0.2, 0.9),
+    rabbitmq=Cpu(5.0, 0.6, 1.9),
+    file_bytes=2_700,
+    message_bytes=935,
+    event_bytes=740,
+)
+
+DELIVERY_WORKER, DELIVERY_REDIS = Cpu(0.0, 0.32, 1.5), Cpu(0.0, 0.10, 0.7)
+"""The CPU time of a webhook delivery (`make bench BENCH=webhooks` prints that of deliveries in batches)."""
+DELIVERY_FILE_BYTES = 2_500
+
+RETRY_WORKER, RETRY_REDIS = Cpu(0.0, 0.5, 1.0), Cpu(0.0, 0.15, 0.6)
+"""The CPU time of an attempt after the first one."""
+RETRY_FILE_BYTES = 1_500
