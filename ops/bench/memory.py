@@ -1,4 +1,4 @@
-"""Measures how much of Redis' memory a job takes: while it waits, is dialled, has ended, and with webhooks; and an account.
+"""Measures how much of Redis' memory a job takes, waiting, dialled, ended, and with webhooks; and what an account does.
 
 It calls the ledger without a worker, on a Redis of its own, with UUIDs as ids. `tests/contract/test_memory.py` holds
 the figures.

@@ -2,10 +2,10 @@
 
     python -m ops.bench.provider PORT LATENCY_MS [log]
 
-Calls to a number that begins with 9 are never answered, and the first call to each number that begins with 8 is answered
-with 503. `GET /count` returns how many requests came. With `log` they
-are remembered, and `GET /log` has a line for each: Unix seconds, key, phone. Requests must have a Content-Length and
-wait for the previous answer, as those of this bench do.
+Calls to a number that begins with 9 are never answered. The first call to each number that begins with 8 is answered
+with 503. `GET /count` returns how many requests came. With `log` they are remembered, and `GET /log` has a line for
+each: Unix seconds, key, phone. Requests must have a Content-Length and wait for the previous answer, as those of this
+bench do.
 """
 
 from __future__ import annotations

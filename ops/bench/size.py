@@ -1,4 +1,4 @@
-"""Holds `callworker size` against real loads: each of its figures for a job and for a worker, beside what was measured."""
+"""Holds `callworker size` against real loads: each figure of a job and of a worker, beside the measured one."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def compared(found: Measured) -> Iterator[Row]:
     )
     yield Row(name, "Redis: memory, MB", sizing.used_bytes(asked, 1) / 1e6, found.redis_bytes / 1e6)
     yield Row(name, "worker: memory, MB", sizing.worker_bytes(asked, 0) / 1e6, found.worker_peak_bytes / 1e6)
-    yield Row(name, "log bytes a job", sizing.log_bytes_per_second(asked) / per_second, busy.log_bytes / jobs)
+    yield Row(name, "log bytes a job", sizing.log_bytes_of_job(asked), busy.log_bytes / jobs)
     yield Row(name, "time series", sizing.series(asked, 1), found.series)
 
 

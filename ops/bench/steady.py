@@ -86,9 +86,10 @@ def measure(load: Load) -> Measured:
     """Run the load on servers of its own. Raises ServerTrouble if a job is lost, or called twice."""
     with servers(load.broker, [load.latency_ms], on_disk=True) as running, ExitStack() as exits:
         page = Page(free_port())
+        limits, port = _limits(load, running, exits), str(page.port)
         installed = start(
-            running, _limits(load, running, exits), exits, LOG_LEVEL="INFO", METRICS_PORT=str(page.port), **hooks.SECRETS
-        )  # fmt: skip
+            running, limits, exits, at_rest=True, LOG_LEVEL="INFO", METRICS_PORT=port, **hooks.SECRETS
+        )
         page.wait_until_ready(installed)
         scene = _Scene(load, running, installed, exits.enter_context(_reader(running)))
         return scene.measure(page)

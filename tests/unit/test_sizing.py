@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -124,7 +125,7 @@ def test_more_jobs_need_no_less(demand: Demand, times: float) -> None:
           "max_memory_bytes": 1 << 40}, "endpoint_concurrency"),
     ],
 )  # fmt: skip
-def test_the_scarcest_is_met_first(given: dict[str, float], first: str) -> None:
+def test_the_scarcest_is_met_first(given: dict[str, Any], first: str) -> None:
     """Whatever is short of what there is stands at the head, with the rate at which it is met."""
     demand = replace(USUAL, **given)
     limits = ceilings(demand, sizing.workers(demand))

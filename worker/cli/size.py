@@ -20,6 +20,14 @@ from worker.core.estimate import Figure, figures, period_seconds
 from worker.core.sizing import Demand
 from worker.settings import Settings
 
+PARTS = {
+    "worker": "workers",
+    "redis": "Redis",
+    "rabbitmq": "RabbitMQ",
+    "log": "log",
+    "prometheus": "Prometheus",
+}
+GROWING = ("redis_file_bytes", "log_bytes")
 TTL_SECONDS: int = Account.model_fields["ttl"].default
 PEAK_TIMES = 2
 
@@ -35,60 +43,45 @@ NOTE = (
 )
 
 
-class Rate(click.ParamType):
-    """A number of jobs per second, minute, hour or day, as jobs a second."""
-
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read `50/s`, `3000/m`, `0.5/s`. Fails for all else."""
-        if isinstance(value, float):
-            return value
-        found = _RATE.fullmatch(str(value))
-        if found is None or not float(found[1]):
-            self.fail("must be a rate above 0 such as 50/s, 3000/m, 20000/h or 1000000/d", param, ctx)
-        return float(found[1]) / _PERIODS[found[2]]
-
-
-class Memory(click.ParamType):
-    """An amount of memory as Redis reads it, in bytes."""
-
-    name = "memory"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read `512mb` or `4gb`, which are multiples of 1024. Fails for all else."""
-        if isinstance(value, int):
-            return value
-        found = _MEMORY.fullmatch(str(value))
-        if found is None:
-            self.fail("must be a memory size such as 512mb or 4gb", param, ctx)
-        return int(found[1]) * _MEMORY_UNITS[found[2].lower()]
-
-
 _OVER_ZERO = click.FloatRange(min=0, min_open=True)
-_COUNT = click.IntRange(1, 100_000_000)
+_ATTEMPTS, _WEBHOOKS = click.FloatRange(1, 100), click.FloatRange(0, 100)
+_COUNT, _WORKERS = click.IntRange(1, 100_000_000), click.IntRange(1, 10_000)
 
-OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option("--rate", type=Rate(), required=True, help="Jobs, in the mean of a day: 50/s, 3000/m, 20000/h or 1000000/d."),
-    click.option("--peak", type=Rate(), help="Jobs in the busiest minute. [default: twice --rate]"),
-    click.option("--accounts", type=_COUNT, default=1, show_default=True, help="Accounts in the accounts file."),
-    click.option("--backlog", type=click.IntRange(min=0), help="The most jobs that may wait at once. [default: 10 minutes of the peak, as long as a job waits at most by default]"),
-    click.option("--provider-seconds", type=_OVER_ZERO, default=1.0, show_default=True, help="How long the provider needs for a call, in the mean."),
-    click.option("--attempts", type=click.FloatRange(1, 100), default=1.0, show_default=True, help="Attempts of a job, in the mean."),
-    click.option("--webhooks", type=click.FloatRange(0, 100), default=0.0, show_default=True, help="Webhooks that get the event of a job, in the mean."),
-    click.option("--broker", type=click.Choice(("redis", "amqp")), help="The broker. [default: that of BROKER_URL]"),
-    click.option("--retention", metavar="SPAN", help="How long ended jobs are known, as 7d. [default: LEDGER_RETENTION]"),
-    click.option("--replay", metavar="SPAN", help="How long events can be sent to webhooks again, as 2d. [default: WEBHOOK_REPLAY]"),
-    click.option("--after", metavar="SPAN", help="Show what is reached so long after the start with an empty Redis, as 10m. [default: the lasting state]"),
-    click.option("--workers", type=click.IntRange(1, 10_000), help="Workers that there are. [default: as many as needed]"),
-    click.option("--concurrency", type=click.IntRange(1, 10_000), help="CONCURRENCY of each. [default: as needed]"),
-    click.option("--maxmemory", type=Memory(), help="`maxmemory` of Redis, as 4gb. [default: as needed]"),
-)  # fmt: skip
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--rate": {"metavar": "RATE", "required": True, "help": "Jobs in the mean of a day, as 50/s or 1000000/d."},
+    "--peak": {"metavar": "RATE", "help": "Jobs in the busiest minute. [default: twice --rate]"},
+    "--accounts": {"type": _COUNT, "default": 1, "show_default": True, "help": "Accounts in the accounts file."},
+    "--backlog": {
+        "type": click.IntRange(min=0),
+        "help": "The most jobs that may wait at once. [default: 10 minutes of the peak, an account's default ttl]",
+    },
+    "--provider-seconds": {
+        "type": _OVER_ZERO, "default": 1.0, "show_default": True, "help": "How long a call takes, in the mean.",
+    },
+    "--attempts": {
+        "type": _ATTEMPTS, "default": 1.0, "show_default": True, "help": "Attempts that a job needs, in the mean.",
+    },
+    "--webhooks": {
+        "type": _WEBHOOKS, "default": 0.0, "show_default": True, "help": "Webhooks that get an event, in the mean.",
+    },
+    "--broker": {"type": click.Choice(("redis", "amqp")), "help": "The broker. [default: that of BROKER_URL]"},
+    "--retention": {"metavar": "SPAN", "help": "How long ended jobs are known, as 7d. [default: LEDGER_RETENTION]"},
+    "--replay": {
+        "metavar": "SPAN", "help": "How long events can be sent to webhooks again, as 2d. [default: WEBHOOK_REPLAY]",
+    },
+    "--after": {
+        "metavar": "SPAN",
+        "help": "Show what is reached so long after a start with an empty Redis, as 10m. [default: the lasting state]",
+    },
+    "--workers": {"type": _WORKERS, "help": "Workers that there are. [default: as many as needed]"},
+    "--concurrency": {"type": _WORKERS, "help": "CONCURRENCY of each. [default: as needed]"},
+    "--maxmemory": {"metavar": "SIZE", "help": "`maxmemory` of Redis, as 4gb. [default: as needed]"},
+}  # fmt: skip
 
 
 def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(OPTIONS):
-        function = option(function)
+    for name, option in reversed(OPTIONS.items()):
+        function = click.option(name, **option)(function)
     return function
 
 
@@ -116,13 +109,14 @@ def command(as_json: bool, **given: Any) -> None:
 def _demand(settings: Settings, given: dict[str, Any]) -> Demand:
     from worker.broker.connection import over_amqp
 
-    peak = given["peak"] or PEAK_TIMES * given["rate"]
-    if peak < given["rate"]:
+    rate = _rate(given["rate"], "--rate")
+    peak = _rate(given["peak"], "--peak") if given["peak"] else PEAK_TIMES * rate
+    if peak < rate:
         raise click.UsageError("--peak must not be below --rate")
     named = settings.broker_url is not None and over_amqp(settings.broker_url)
     backlog = given["backlog"]
     return Demand(
-        per_second=given["rate"],
+        per_second=rate,
         peak_per_second=peak,
         accounts=given["accounts"],
         backlog=round(peak * TTL_SECONDS) if backlog is None else backlog,
@@ -138,8 +132,24 @@ def _demand(settings: Settings, given: dict[str, Any]) -> Demand:
         after_seconds=_seconds(given["after"], "--after", float("inf")),
         workers=given["workers"],
         concurrency=given["concurrency"],
-        max_memory_bytes=given["maxmemory"],
+        max_memory_bytes=_memory(given["maxmemory"]) if given["maxmemory"] else None,
     )
+
+
+def _rate(text: str, option: str) -> float:
+    """Return jobs a second. Raises UsageError, which names the option."""
+    found = _RATE.fullmatch(text)
+    if found is None or not float(found[1]):
+        raise click.UsageError(f"{option} must be a rate above 0 such as 50/s, 3000/m, 20000/h or 1000000/d")
+    return float(found[1]) / _PERIODS[found[2]]
+
+
+def _memory(text: str) -> int:
+    """Return bytes. As in Redis' settings, the units are multiples of 1024. Raises UsageError."""
+    found = _MEMORY.fullmatch(text)
+    if found is None:
+        raise click.UsageError("--maxmemory must be a size such as 512mb or 4gb")
+    return int(found[1]) * _MEMORY_UNITS[found[2].lower()]
 
 
 def _seconds(text: str | None, option: str, otherwise: float) -> float:
@@ -165,12 +175,13 @@ def _document(demand: Demand, found: Iterable[Figure], limits: Iterable[Ceiling]
 
 
 def _for_people(demand: Demand, found: Iterable[Figure], limits: Iterable[Ceiling]) -> RenderableType:
-    per = f" in {span(period_seconds(demand))}" if period_seconds(demand) < sizing.DAY_SECONDS else " a day"
+    period = period_seconds(demand)
+    per = " a day" if period == sizing.DAY_SECONDS else f" in {span(period)}"
     rows = (
-        (one.part, one.what, _shown(one) + per * (one.name in ("redis_file_bytes", "log_bytes")), one.because)
+        (PARTS[one.name.partition("_")[0]], one.what, _shown(one) + per * (one.name in GROWING), one.because)
         for one in found
     )
-    first = ((_rate(one.per_second), one.what, one.alert, one.cure) for one in limits)
+    first = ((_per_second(one.per_second), one.what, one.alert, one.cure) for one in limits)
     return Group(
         table(("part", "what", "figure", "follows from"), rows),
         Text("\nthe limit that is met first is at the top", style="bold"),
@@ -188,7 +199,7 @@ def _shown(one: Figure) -> str:
         case "cores":
             return f"{one.value:.2f} cores"
         case "per_second":
-            return _rate(one.value)
+            return _per_second(one.value)
         case _:
             return f"{one.value:,.0f}"
 
@@ -200,5 +211,5 @@ def _bytes(value: float) -> str:
     return f"{value / 1e3:,.1f} kB"
 
 
-def _rate(per_second: float) -> str:
+def _per_second(per_second: float) -> str:
     return f"{per_second:,.0f}/s" if per_second >= 10 else f"{per_second:.2g}/s"

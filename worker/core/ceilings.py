@@ -53,7 +53,7 @@ def _all(demand: Demand, there: Workers) -> Iterator[Ceiling]:
     )
     yield Ceiling(
         "places",
-        f"places for calls: {there.processes} × CONCURRENCY {there.concurrency}",
+        f"places for calls: {there.processes} workers with CONCURRENCY {there.concurrency}",
         there.processes * there.concurrency / call_seconds,
         "CallworkerNoPlaces",
         "a higher CONCURRENCY, or more workers",
@@ -93,7 +93,7 @@ def _webhooks(demand: Demand, there: Workers) -> Iterator[Ceiling]:
     )
     yield Ceiling(
         "webhook_places",
-        f"webhook requests in flight: {there.processes} × WEBHOOKS_IN_FLIGHT {demand.webhooks_in_flight}",
+        f"webhook requests in flight: {there.processes} workers with WEBHOOKS_IN_FLIGHT {demand.webhooks_in_flight}",
         there.processes * demand.webhooks_in_flight / DELIVERY_SECONDS / demand.webhooks,
         "CallworkerWebhookBacklogOld",
         "a higher WEBHOOKS_IN_FLIGHT, or more workers",

@@ -14,14 +14,13 @@ Unit = Literal["", "bytes", "cores", "per_second"]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One result: the part that needs it, a name for machines, how much, and what it follows from."""
+    """One result: a name for machines, what it is in words, how much, and what it follows from."""
 
-    part: str
     name: str
     what: str
     value: float
     unit: Unit
-    because: str
+    because: str = ""
 
 
 def period_seconds(demand: Demand) -> float:
@@ -30,95 +29,103 @@ def period_seconds(demand: Demand) -> float:
 
 
 def figures(demand: Demand) -> list[Figure]:
-    """Return all figures, part by part."""
+    """Return all figures. The first word of a name is the part that needs it."""
     there = sizing.workers(demand)
     return [
         *_workers(demand, there),
         *_redis_memory(demand, there.processes),
         *_redis(demand, there.processes),
-        *(_rabbitmq(demand, there.processes) if demand.rabbitmq else ()),
+        *_rabbitmq(demand),
+        *_queued(demand),
         *_told(demand, there.processes),
     ]
 
 
 def _workers(demand: Demand, there: Workers) -> Iterator[Figure]:
-    cpu, part = demand.worker_cpu, "workers"
-    needed = sizing.places(demand)
-    share = demand.per_second / there.processes, demand.peak_per_second / there.processes
-    cores = [there.processes * cpu.ms_per_second(each) / CORE_MS for each in share]
-    yield Figure(part, "worker_processes", "processes", there.processes, "",
-        f"{needed:,} places for calls; {cpu.ms_per_second(share[1]) / CORE_MS:.0%} of a core each at the peak; one may fail")  # fmt: skip
-    yield Figure(part, "concurrency", "CONCURRENCY of each", there.concurrency, "",
-        f"{sizing.calls_in_flight(demand):,.0f} calls in flight in the mean of the peak, and room for its variation")  # fmt: skip
-    yield Figure(part, "worker_cpu_cores", "CPU of all", cores[0], "cores",
-        f"{cpu.idle_ms:.0f} ms/s when idle; {cpu.job_ms + cpu.alone_ms:.1f} ms a job alone, {cpu.job_ms:.2f} in a batch")  # fmt: skip
-    yield Figure(
-        part, "worker_cpu_cores_peak", "CPU of all at the peak", cores[1], "cores", "the same at the peak"
+    cpu, processes, each = demand.worker_cpu, there.processes, there.concurrency
+    mean, peak = (cpu.ms_per_second(rate / processes) for rate in (demand.per_second, demand.peak_per_second))
+    busy = f"{peak / CORE_MS:.0%} of a core each at the peak, and one may fail"
+    calls = f"{sizing.calls_in_flight(demand):,.0f} calls in flight at the peak, now and then {sizing.places(demand):,}"
+    job = (
+        f"{cpu.job_ms + cpu.alone_ms:.1f} ms for a job that comes alone, {cpu.job_ms:.2f} ms in a full batch"
     )
-    yield Figure(part, "worker_memory_bytes", "memory of each", sizing.worker_bytes(demand, there.concurrency), "bytes",
-        f"{costs.CALL_BYTES // 1000} kB for each call in flight, {costs.WORKER_ACCOUNT_BYTES / 1000:.1f} kB for each account")  # fmt: skip
-    yield Figure(part, "worker_open_files", "open files of each", sizing.open_files(demand, there.concurrency), "",
-        f"CONCURRENCY, {costs.OTHER_FILES} others" + (", WEBHOOKS_IN_FLIGHT" if demand.webhooks else ""))  # fmt: skip
+    memory = f"{costs.WORKER_ACCOUNT_BYTES / 1e3:.1f} kB an account, {costs.CALL_BYTES // 1000} kB a call in flight"
+    files = f"CONCURRENCY and {costs.OTHER_FILES} more" + (", and WEBHOOKS_IN_FLIGHT" * bool(demand.webhooks))
+    yield Figure("worker_processes", "processes", processes, "", busy)
+    yield Figure("worker_concurrency", "CONCURRENCY of each", each, "", calls)
+    yield Figure("worker_cpu_cores", "CPU of all", processes * mean / CORE_MS, "cores", job)
+    yield Figure("worker_cpu_cores_peak", "CPU of all at the peak", processes * peak / CORE_MS, "cores")
+    yield Figure("worker_memory_bytes", "memory of each", sizing.worker_bytes(demand, each), "bytes", memory)
+    yield Figure("worker_open_files", "open files of each", sizing.open_files(demand, each), "", files)
 
 
 def _redis_memory(demand: Demand, processes: int) -> Iterator[Figure]:
-    why = {
-        "ended": ("ended jobs", "how long they are kept: LEDGER_RETENTION" + (", WEBHOOK_REPLAY" if demand.webhooks else "")),
-        "waiting": ("jobs that wait", f"{demand.backlog:,} jobs × {costs.WAITING_BYTES} bytes"),
+    kept = "kept for LEDGER_RETENTION" + (", with their events for WEBHOOK_REPLAY" * bool(demand.webhooks))
+    words = {
+        "ended": ("ended jobs", kept),
+        "waiting": ("jobs that wait", f"{demand.backlog:,} of {costs.WAITING_BYTES} bytes"),
         "dialled": ("jobs that are dialled", f"{costs.DIALLED_BYTES} bytes each"),
         "accounts": ("accounts", f"{costs.ACCOUNT_BYTES} bytes each"),
-        "unpublished": ("events while the broker is away", "RESULTS_BACKLOG; nothing is dialled beyond"),
-        "itself": ("Redis itself", "and the connections of each worker"),
-        "messages": ("jobs and events on their way", f"a second of the peak × {demand.costs.message_bytes} bytes"),
-    }  # fmt: skip
+        "unpublished": ("events while the broker is away", "RESULTS_BACKLOG; beyond it nothing is dialled"),
+        "itself": ("Redis itself", "with the connections of each worker"),
+        "messages": ("jobs on their way", f"a second of the peak, {demand.costs.message_bytes} bytes each"),
+    }
     for name, value in sizing.memory_parts(demand, processes).items():
-        what, because = why[name]
-        yield Figure("Redis", f"redis_{name}_bytes", what, value, "bytes", because)
+        what, because = words[name]
+        yield Figure(f"redis_{name}_bytes", f"memory: {what}", value, "bytes", because)
 
 
 def _redis(demand: Demand, processes: int) -> Iterator[Figure]:
-    part, used = "Redis", sizing.used_bytes(demand, processes)
-    most = sizing.max_memory_bytes(demand, processes)
-    cores = [
+    used, most = sizing.used_bytes(demand, processes), sizing.max_memory_bytes(demand, processes)
+    mean, peak = (
         sizing.redis_ms_per_second(demand, processes, rate) / CORE_MS
         for rate in (demand.per_second, demand.peak_per_second)
-    ]
-    yield Figure(part, "redis_memory_bytes", "memory", used, "bytes", "all of these together")
-    yield Figure(part, "redis_maxmemory_bytes", "maxmemory", most, "bytes",
-        f"{used / most:.0%} of it used; an alert warns from {costs.MOST_OF_MEMORY:.0%} on")  # fmt: skip
-    yield Figure(part, "redis_machine_bytes", "memory of its machine", 2 * most, "bytes",
-        "changed pages exist twice while Redis rewrites its file")  # fmt: skip
-    yield Figure(part, "redis_cpu_cores", "CPU", cores[0], "cores", "one core is the most that Redis uses")
-    yield Figure(part, "redis_cpu_cores_peak", "CPU at the peak", cores[1], "cores", "the same at the peak")
-    yield Figure(part, "redis_file_bytes", "append-only file, written",
-        sizing.file_bytes_per_second(demand, processes) * period_seconds(demand), "bytes",
-        f"{demand.costs.file_bytes:,} bytes a job; Redis rewrites the file when it has doubled")  # fmt: skip
-    yield Figure(part, "redis_disk_bytes", "disk", sizing.disk_bytes(demand, processes), "bytes",
-        "the doubled file and the new one, while Redis rewrites it")  # fmt: skip
-    if not demand.rabbitmq:
-        yield from _queued("Redis", "memory", demand)
+    )
+    written = sizing.file_bytes_per_second(demand, processes) * period_seconds(demand)
+    share = f"{used / most:.0%} of it is used; an alert warns from {costs.MOST_OF_MEMORY:.0%} on"
+    twice = "changed pages exist twice while Redis rewrites its file"
+    job = f"{sizing.file_bytes_of_job(demand):,.0f} bytes a job; Redis rewrites the file when it has doubled"
+    yield Figure("redis_memory_bytes", "memory", used, "bytes", "all of these together")
+    yield Figure("redis_maxmemory_bytes", "maxmemory", most, "bytes", share)
+    yield Figure("redis_machine_bytes", "memory of its machine", 2 * most, "bytes", twice)
+    yield Figure("redis_cpu_cores", "CPU", mean, "cores", "Redis uses one core at most")
+    yield Figure("redis_cpu_cores_peak", "CPU at the peak", peak, "cores")
+    yield Figure("redis_file_bytes", "append-only file, written", written, "bytes", job)
+    disk = sizing.disk_bytes(demand, processes)
+    yield Figure(
+        "redis_disk_bytes", "disk", disk, "bytes", "for the file and the new one, while it is rewritten"
+    )
 
 
-def _rabbitmq(demand: Demand, processes: int) -> Iterator[Figure]:
-    part, cpu = "RabbitMQ", demand.costs.rabbitmq
-    yield Figure(part, "rabbitmq_messages_per_second", "messages at the peak", 2 * demand.peak_per_second, "per_second",
-        "a job in, an event out; each is confirmed")  # fmt: skip
-    if cpu is not None:
-        cores = cpu.ms_per_second(demand.per_second) / CORE_MS
-        yield Figure(part, "rabbitmq_cpu_cores", "CPU", cores, "cores", "with one reader of the events")
-    yield from _queued(part, "disk", demand)
+def _rabbitmq(demand: Demand) -> Iterator[Figure]:
+    cpu = demand.costs.rabbitmq
+    if cpu is None:
+        return
+    mean, peak = demand.per_second, demand.peak_per_second
+    yield Figure("rabbitmq_messages_per_second", "messages", 2 * mean, "per_second", "a job in, an event out")
+    yield Figure(
+        "rabbitmq_cpu_cores", "CPU", cpu.ms_per_second(mean) / CORE_MS, "cores", "with one reader of events"
+    )
+    yield Figure("rabbitmq_cpu_cores_peak", "CPU at the peak", cpu.ms_per_second(peak) / CORE_MS, "cores")
 
 
-def _queued(part: str, where: str, demand: Demand) -> Iterator[Figure]:
-    kinds = {"jobs": ("jobs that no worker takes", demand.costs.message_bytes),
-             "events": ("events that nobody reads", demand.costs.event_bytes)}  # fmt: skip
+def _queued(demand: Demand) -> Iterator[Figure]:
+    needs, (part, where) = demand.costs, ("rabbitmq", "disk") if demand.rabbitmq else ("redis", "memory")
+    kinds = {"jobs": ("jobs that no worker takes", needs.message_bytes),
+             "events": ("events that nobody reads", needs.event_bytes)}  # fmt: skip
     for name, (what, size) in kinds.items():
-        yield Figure(part, f"broker_million_{name}_bytes", f"a million {what}: {where}", MILLION * size, "bytes",
-            "only if they stop; not counted above")  # fmt: skip
+        words = f"{where} of a million {what}"
+        yield Figure(
+            f"{part}_million_{name}_bytes", words, MILLION * size, "bytes", "in an outage; not counted above"
+        )
 
 
 def _told(demand: Demand, processes: int) -> Iterator[Figure]:
-    yield Figure("log", "log_bytes", "of all workers", sizing.log_bytes_per_second(demand) * period_seconds(demand),
-        "bytes", f"{costs.LINE_BYTES} bytes a job at level INFO, before compression")  # fmt: skip
-    yield Figure("Prometheus", "series", "time series", sizing.series(demand, processes), "",
-        f"{costs.WORKER_SERIES} a worker, {costs.ACCOUNT_SERIES} an account of at most METRICS_ACCOUNTS")  # fmt: skip
+    period, job = period_seconds(demand), sizing.log_bytes_of_job(demand)
+    level = f"{job:,.0f} bytes a job at level INFO, before compression"
+    each = (
+        f"{costs.WORKER_SERIES} a worker, {costs.ACCOUNT_SERIES} an account and {costs.ENDPOINT_SERIES} a webhook, "
+        f"at most {demand.metrics_accounts} of them (METRICS_ACCOUNTS)"
+    )
+    yield Figure("log_bytes", "of all workers", demand.per_second * job * period, "bytes", level)
+    yield Figure("prometheus_series", "time series", sizing.series(demand, processes), "", each)

@@ -149,14 +149,15 @@ def max_memory_bytes(demand: Demand, processes: int) -> int:
     return demand.max_memory_bytes or math.ceil(least / MEMORY_STEP) * MEMORY_STEP
 
 
+def file_bytes_of_job(demand: Demand) -> float:
+    """Return what a job writes to Redis' append-only file."""
+    retries = (demand.attempts - 1) * costs.RETRY_FILE_BYTES
+    return demand.costs.file_bytes + demand.webhooks * costs.DELIVERY_FILE_BYTES + retries
+
+
 def file_bytes_per_second(demand: Demand, processes: int) -> float:
     """Return how fast Redis' append-only file grows between rewrites."""
-    job = (
-        demand.costs.file_bytes
-        + demand.webhooks * costs.DELIVERY_FILE_BYTES
-        + (demand.attempts - 1) * costs.RETRY_FILE_BYTES
-    )
-    return demand.per_second * job + processes * costs.IDLE_FILE_BYTES
+    return demand.per_second * file_bytes_of_job(demand) + processes * costs.IDLE_FILE_BYTES
 
 
 def disk_bytes(demand: Demand, processes: int) -> float:
@@ -170,14 +171,10 @@ def redis_ms_per_second(demand: Demand, processes: int, per_second: float) -> fl
     return processes * demand.redis_cpu.ms_per_second(per_second / processes)
 
 
-def log_bytes_per_second(demand: Demand) -> float:
-    """Return how fast the log of all workers grows at level INFO."""
-    job = (
-        costs.LINE_BYTES
-        + demand.webhooks * costs.WEBHOOK_LINE_BYTES
-        + (demand.attempts - 1) * costs.RETRY_LINE_BYTES
-    )
-    return demand.per_second * job
+def log_bytes_of_job(demand: Demand) -> float:
+    """Return the length of a job's lines in the log at level INFO."""
+    retries = (demand.attempts - 1) * costs.RETRY_LINE_BYTES
+    return costs.LINE_BYTES + demand.webhooks * costs.WEBHOOK_LINE_BYTES + retries
 
 
 def series(demand: Demand, processes: int) -> int:

@@ -71,12 +71,12 @@ def test_settings_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_people_get_a_table_that_tells_what_each_figure_follows_from() -> None:
-    """`maxmemory` is written as Redis reads it, and what is first at the end of its tether is told."""
+    """`maxmemory` is written as Redis reads it, and the limits follow the figures."""
     text = ran(*USUAL)
     assert "8.5 GB" in text and "mb " in text and "745 bytes" in text
     assert text.index("the limit that is met first") < text.index("memory of Redis, 80 % of maxmemory")
-    assert "a million jobs that no worker takes: memory" in text
-    assert "a million jobs that no worker takes: disk" in ran(*USUAL, "--broker", "amqp")
+    assert "memory of a million jobs that no worker takes" in text
+    assert "disk of a million jobs that no worker takes" in ran(*USUAL, "--broker", "amqp")
 
 
 def test_a_run_of_some_minutes_can_be_compared() -> None:
@@ -91,7 +91,7 @@ def test_a_run_of_some_minutes_can_be_compared() -> None:
 def test_what_there_is_can_be_named() -> None:
     """Workers, their places and Redis' memory are taken as given, and the limits follow."""
     found = document("--rate", "50/s", "--workers", "2", "--concurrency", "20", "--maxmemory", "512mb")
-    names = ("worker_processes", "concurrency", "redis_maxmemory_bytes")
+    names = ("worker_processes", "worker_concurrency", "redis_maxmemory_bytes")
     assert [found["figures"][name] for name in names] == [2, 20, 512 * 1024**2]
     places = next(one for one in found["limits"] if one["name"] == "places")
     assert places["jobs_per_second"] == 40 and found["limits"][0]["jobs_per_second"] <= 40
