@@ -12,8 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from worker.core.events import Status, event_type
+from worker.core.cancels import NOT_FOUND
+from worker.core.events import CANCELED, OUTCOME_UNKNOWN, Status, event_type
 from worker.core.jobs import ACCOUNT_PATTERN, ID_PATTERN, MASKED_DIGITS, MAX_NOTE, Job
+from worker.core.judging import CANCEL
+from worker.core.notices import CONFLICT, NOT_CANCELED
 from worker.provider.codes import CODE
 from worker.provider.publishing import MAX_MESSAGE_CHARACTERS
 
@@ -46,6 +49,14 @@ FIELDS = {
     "tracestate": "What systems of tracing add to `traceparent`, at most 512 characters; a longer one is ignored.",
 }
 EVENT = "What became of a job, in one of five ways. Later versions may add fields: ignore those that you do not know."
+JOB_EVENT = (
+    "News for a producer that ends no job, on the results queue and its exchange only. Later versions may add fields "
+    "and types of events: ignore those that you do not know."
+)
+CANCEL_MESSAGE = (
+    "Takes back a job that waits, as a producer sends it in place of a job. A field that is null counts as absent. If "
+    "it comes before the job, it counts for an hour."
+)
 ENDPOINT_EVENT = (
     "News of an account's webhook, for its operators, on the results queue and its exchange only. Later versions may "
     "add fields and types of events: ignore those that you do not know."
@@ -62,13 +73,13 @@ ENDINGS = {
     Status.PLACED: "The provider gave a ref.",
     Status.FAILED: "The provider refused the job, or retries ran out and the phone has certainly not rung.",
     Status.UNKNOWN: "The phone may have rung, and no ref is known.",
-    Status.EXPIRED: "`expires_at` passed before the phone could be rung.",
+    Status.EXPIRED: "`expires_at` passed before the phone could be rung, or the job was canceled.",
     Status.REJECTED: "The job is invalid or not allowed; the provider was not asked.",
 }
 CODES: Mapping[Status, Schema] = {
     Status.FAILED: {"type": "string", "pattern": f"^{CODE.pattern}$"},
-    Status.UNKNOWN: {"const": "OUTCOME_UNKNOWN"},
-    Status.EXPIRED: {"const": "EXPIRED"},
+    Status.UNKNOWN: {"const": OUTCOME_UNKNOWN},
+    Status.EXPIRED: {"enum": ["EXPIRED", CANCELED]},
     Status.REJECTED: {"enum": ["INVALID_JOB", "UNKNOWN_ACCOUNT", "DESTINATION_BLOCKED"]},
 }
 MOMENT = {
@@ -77,6 +88,8 @@ MOMENT = {
     "description": "RFC 3339, in UTC, with milliseconds.",
 }
 NULL = {"type": "null"}
+ID = {"type": "string", "pattern": f"^{ID_PATTERN.pattern}$"}
+ACCOUNT = {"type": "string", "pattern": f"^{ACCOUNT_PATTERN.pattern}$"}
 
 
 def job_schema() -> Schema:
@@ -178,9 +191,71 @@ def _disabled() -> Schema:
     return _envelope("endpoint.disabled", told, _endpoint() | data)
 
 
+def cancel_schema() -> Schema:
+    """The schema of a plain JSON cancel."""
+    account = {"description": "If it is given, only a job of this account is taken back.", **ACCOUNT}
+    return {
+        "$schema": DIALECT,
+        "title": "Cancel",
+        "description": CANCEL_MESSAGE,
+        "type": "object",
+        "required": [CANCEL],
+        "properties": {
+            CANCEL: {"description": "The job's id.", **ID},
+            "account": {"anyOf": [account, NULL]},
+        },
+        "additionalProperties": NULL,
+    }
+
+
+def job_event_schema() -> Schema:
+    """The schema of an event that tells of a job and does not end it; `$defs` has one schema for each type."""
+    types = {NOT_CANCELED: _not_canceled(), CONFLICT: _conflict()}
+    return {
+        "$schema": DIALECT,
+        "title": "Job event",
+        "description": JOB_EVENT,
+        "oneOf": [{"$ref": f"#/$defs/{name}"} for name in types],
+        "$defs": types,
+    }
+
+
+def _not_canceled() -> Schema:
+    status = {
+        "enum": ["dialling", *Status, NOT_FOUND],
+        "description": "Where the job stands: it is being dialled, has ended in this way, or is not one of `account`.",
+    }
+    told = "A cancel changed nothing."
+    return _envelope(NOT_CANCELED, told, _of_job() | {"status": status} | _told("NOT_CANCELED"))
+
+
+def _conflict() -> Schema:
+    data = {
+        "status": {
+            "enum": ["waiting", "dialling", *Status, None],
+            "description": "Where the first job with the id stands; null if it is another account's.",
+        },
+        "fields": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "The fields that differ from the first job; empty if that is not known any more.",
+        },
+    }
+    told = "A job was dropped, because another one was the first to use its id."
+    return _envelope(CONFLICT, told, _of_job() | data | _told("CONFLICT"))
+
+
+def _of_job() -> Schema:
+    return {"id": {"description": "The job's id.", **ID}, "account": ACCOUNT}
+
+
+def _told(code: str) -> Schema:
+    return {"error": _whole({"code": {"const": code}, "message": {"type": "string"}})}
+
+
 def _endpoint() -> Schema:
     return {
-        "account": {"type": "string", "pattern": f"^{ACCOUNT_PATTERN.pattern}$"},
+        "account": ACCOUNT,
         "endpoint": {
             "type": "string",
             "minLength": 1,
@@ -197,8 +272,7 @@ def _whole(properties: Schema) -> Schema:
 def _data(status: Status) -> Schema:
     rejected = status is Status.REJECTED
     return {
-        "id": {"type": "string", "pattern": f"^{ID_PATTERN.pattern}$", "description": "The job's id."},
-        "account": {"type": "string", "pattern": f"^{ACCOUNT_PATTERN.pattern}$"},
+        **_of_job(),
         "note": _or_null({"type": "string", "maxLength": MAX_NOTE}, "The job's own `ref`, or null."),
         **_number(rejected=rejected),
         "attempts": {
@@ -248,6 +322,8 @@ def texts() -> dict[str, str]:
         "job.schema.json": job_schema(),
         "event.schema.json": event_schema(),
         "endpoint-event.schema.json": endpoint_event_schema(),
+        "job-event.schema.json": job_event_schema(),
+        "cancel.schema.json": cancel_schema(),
     }
     return {name: json.dumps(schema, indent=2) + "\n" for name, schema in schemas.items()}
 

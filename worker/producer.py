@@ -24,13 +24,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from celery import Celery
+from kombu import Queue
 
 from worker.broker import address
 from worker.broker.connection import over_amqp
 from worker.broker.message import Message
 from worker.broker.publisher import Publisher
-from worker.broker.queues import TASK_NAME, queue_of
-from worker.core.jobs import ID_PATTERN, Job
+from worker.broker.queues import CALLS, CANCEL_TASK_NAME, TASK_NAME, queue_of
+from worker.core.jobs import ACCOUNT_PATTERN, ID_PATTERN, Job
 from worker.errors import BrokerUnavailable, InvalidJob
 from worker.settings import Settings
 from worker.tracing import installed
@@ -109,6 +110,24 @@ class Producer:
                 progress(sent)
         return [job.id for job in checked]
 
+    def cancel(self, job_id: str, *, account: str | None = None) -> None:
+        """Ask the workers to take a job back: if it waits, it ends as `call.expired` with the code CANCELED.
+
+        With `account` only a job of that account is taken back. If the job is being dialled or has ended, the event
+        `job.not_canceled` says so. A cancel that comes before its job counts for an hour. Raises InvalidJob for an id
+        or account that no job can have, and BrokerUnavailable as `enqueue` does.
+        """
+        wrong = (
+            {} if ID_PATTERN.fullmatch(job_id) else {"id": "must be 1 to 64 characters of A-Z a-z 0-9 _ : -"}
+        )
+        if account is not None and not ACCOUNT_PATTERN.fullmatch(account):
+            wrong["account"] = "must be the name of an account"
+        if wrong:
+            raise InvalidJob("INVALID_JOB", "the cancel is not valid", wrong)
+        queue = CALLS if account is None else queue_of(account)
+        fields = {"id": job_id} if account is None else {"id": job_id, "account": account}
+        self._publish([_task(CANCEL_TASK_NAME, f"cancel_{uuid.uuid4().hex}", fields, queue)], {queue})
+
     def close(self) -> None:
         """Close the connection. Never raises, even if the broker cannot be reached."""
         with self._lock:
@@ -136,14 +155,14 @@ class Producer:
             raise InvalidJob(error.code, f"{_name(place, job)} is not valid", error.fields) from None
 
     def _send(self, jobs: list[Job]) -> None:
+        queues = {queue_of(job.account) for job in jobs}
         if self._spans is None:
-            self._publish([_message(job) for job in jobs], jobs)
+            self._publish([_message(job) for job in jobs], queues)
             return
         with self._spans.sent([(job, queue_of(job.account).name) for job in jobs]) as traced:
-            self._publish([_message(job, headers) for job, headers in traced], jobs)
+            self._publish([_message(job, headers) for job, headers in traced], queues)
 
-    def _publish(self, messages: list[Message], jobs: list[Job]) -> None:
-        queues = {queue_of(job.account) for job in jobs}
+    def _publish(self, messages: list[Message], queues: set[Queue]) -> None:
         with self._lock:
             # An idle connection may have been lost unnoticed; a new one shows whether the broker can be reached.
             if self._publisher.connected:
@@ -167,11 +186,18 @@ def _spans(url: str) -> SentJobs:
 
 
 def _message(job: Job, headers: Mapping[str, str] | None = None) -> Message:
-    """The job as a Celery message of protocol 2. Its headers, and so logs of them, do not show the arguments."""
+    fields = job.model_dump(mode="json", exclude_none=True)
+    return _task(TASK_NAME, job.id, fields, queue_of(job.account), headers)
+
+
+def _task(
+    name: str, task_id: str, kwargs: dict[str, Any], queue: Queue, headers: Mapping[str, str] | None = None
+) -> Message:
+    """A Celery message of protocol 2. Its headers, and so logs of them, do not show the arguments."""
     task = _celery.amqp.as_task_v2(
-        job.id,
-        TASK_NAME,
-        kwargs=job.model_dump(mode="json", exclude_none=True),
+        task_id,
+        name,
+        kwargs=kwargs,
         ignore_result=True,
         argsrepr=HIDDEN,
         kwargsrepr=HIDDEN,
@@ -179,7 +205,7 @@ def _message(job: Job, headers: Mapping[str, str] | None = None) -> Message:
     body = json.dumps(task.body, ensure_ascii=False, separators=(",", ":")).encode()
     return Message(
         body,
-        queue_of(job.account).name,
+        queue.name,
         headers={**task.headers, **(headers or {})},
         properties=task.properties,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.contract.admission_contract import AdmissionContract, RejectContract
+from tests.contract.cancel_contract import CancelContract
 from tests.contract.in_hand_contract import HoldContract, InHandContract
 from tests.contract.reclaim_contract import ReclaimContract
 from tests.contract.release_contract import ReleaseContract
@@ -15,5 +16,6 @@ class LedgerContract(
     HoldContract,
     ReclaimContract,
     RejectContract,
+    CancelContract,
 ):
     """All promises of `ports.Ledger`. A subclass gives the fixture `bench`."""

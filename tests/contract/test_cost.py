@@ -10,8 +10,10 @@ import pytest
 import redis
 
 from tests.doubles.ledgers import redis_ledger
-from tests.doubles.samples import account, application, placed, report
+from tests.doubles.samples import account, accounts, application, placed, report
 from worker.broker.queues import CALLS, TASK_QUEUES
+from worker.core.canceling import Canceling
+from worker.core.cancels import Cancel, Noted, Withdrawn
 from worker.core.records import Ending, Lease, Parked, Seen
 from worker.core.retry import Tally
 from worker.core.shards import SHARDS
@@ -184,6 +186,27 @@ def test_repeated_ids_cost_a_round_trip_more(ledger: RedisLedger, bill: Bill) ->
     assert ledger.admit(batch) == [Seen("waiting")] * JOBS
     trips, commands = bill()
     assert trips == 3 and commands <= 5.2
+
+
+def test_a_batch_of_cancels_costs_three_round_trips(ledger: RedisLedger, bill: Bill) -> None:
+    """Whose the ids are, how the jobs wait, and their ends; a job whose cancel came first costs one trip more."""
+    batch = [application(name, OWNER, may_dial=False) for name in names("f")]
+    ledger.admit(batch)
+    ledger.cancel([Cancel("warm-up"), Cancel(batch[0].job.id)])
+    ledger.admit([application("warm-up", OWNER)])
+    bill()
+    cancels = [Cancel(name) for name in names("f")]
+    answers = Canceling(ledger, accounts(OWNER)).take_back(cancels)
+    assert all(isinstance(answer, Withdrawn) for answer in answers)
+    trips, commands = bill()
+    assert trips == 3 and commands <= 13
+    assert ledger.cancel([Cancel(name) for name in names("g")]) == [Noted()] * JOBS
+    trips, commands = bill()
+    assert trips == 1 and commands <= 3.1
+    early = ledger.admit([application(name, OWNER) for name in names("g")])
+    assert all(isinstance(one, Withdrawn) for one in early)
+    trips, commands = bill()
+    assert trips == 3 and commands <= 15.5
 
 
 def test_looking_for_work_costs_two_commands_a_shard(ledger: RedisLedger, bill: Bill) -> None:

@@ -57,10 +57,11 @@ def ledger(client: redis.Redis, clock: FakeClock) -> RedisLedger:
 
 
 def events(client: redis.Redis) -> list[str]:
+    """The events of jobs that have ended."""
     rows: list[Any] = []
     for shard in range(SHARDS):
         rows += client.lrange(keys.prefix(shard) + "outbox", 0, -1)
-    return [row.partition(b" ")[2].decode() for row in rows]
+    return [row.partition(b" ")[2].decode() for row in rows if row.startswith(b"call.")]
 
 
 def deliveries(client: redis.Redis) -> list[tuple[str, str]]:

@@ -23,7 +23,9 @@ from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from tests.doubles.ledgers import redis_ledger
 from tests.doubles.memory_ledger import Limits, MemoryLedger, Store
-from tests.doubles.samples import account, application, expired, failed, placed, rejection
+from tests.doubles.samples import account, accounts, application, expired, failed, placed, rejection
+from worker.core.canceling import Canceling
+from worker.core.cancels import Answer, Cancel, Withdrawn
 from worker.core.ports import Ledger
 from worker.core.records import AccountCount, Admission, Lease, Reason
 from worker.core.retry import Tally
@@ -199,6 +201,20 @@ class LedgerMachine(RuleBasedStateMachine):
         real = self.real[worker].reject(job_id, name, owner, event, BROKEN)
         assert real == self.model[worker].reject(job_id, name, owner, event, BROKEN)
 
+    @rule(
+        worker=worker_numbers,
+        cancels=st.lists(
+            st.tuples(ids, st.none() | names), min_size=1, max_size=3, unique_by=lambda one: one[0]
+        ),
+    )
+    def jobs_are_canceled(self, worker: int, cancels: list[tuple[str, str | None]]) -> None:
+        known = accounts(*self.accounts.values())
+        wishes = [Cancel(job_id, name) for job_id, name in cancels]
+        real, model = (
+            Canceling(ledger[worker], known).take_back(wishes) for ledger in (self.real, self.model)
+        )
+        assert [told(answer) for answer in real] == [told(answer) for answer in model]
+
     @rule(name=names, reason=st.sampled_from(("operator", "")))
     def operator_speaks(self, name: str, reason: str) -> None:
         self.scripts.run(ScriptCall("hold", SHARD, (name, reason)))
@@ -253,7 +269,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self._scores("expiry") == waiting
         leased = {r.job.id: r.lease_ends_us for r in records if r.state in ("dialling", "settling")}
         assert self._scores("leases") == leased
-        assert self.client.llen(SHARD + "outbox") == len(self.store.outbox)
+        assert self.client.llen(SHARD + "outbox") == len(self.store.outbox) + len(self.store.notices)
 
     def teardown(self) -> None:
         """Left alone with one worker, every job ends: nothing is stuck, whatever happened before."""
@@ -298,7 +314,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _compare(self, real: Admission, model: Admission) -> None:
         if not isinstance(real, Lease) or not isinstance(model, Lease):
-            assert real == model
+            assert told(real) == told(model)
             return
         assert plain(real) == plain(model)
         assert moments(real) == pytest.approx(moments(model), abs=0.000_002)
@@ -307,6 +323,11 @@ class LedgerMachine(RuleBasedStateMachine):
     def _scores(self, key: str) -> dict[str, int]:
         members: Any = self.client.zrange(SHARD + key, 0, -1, withscores=True)
         return {name.decode(): int(score) for name, score in members}
+
+
+def told(answer: Admission | Answer) -> object:
+    """An answer without what differs in each event: its id and its times."""
+    return (answer.job, answer.event.status) if isinstance(answer, Withdrawn) else answer
 
 
 def plain(lease: Lease) -> tuple[Any, ...]:

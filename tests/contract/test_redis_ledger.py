@@ -21,7 +21,8 @@ from worker.errors import StoreUnavailable, WrongKey
 from worker.redisio.connection import connect
 from worker.state import holds, keys
 from worker.state.admission import MAX_JOBS
-from worker.state.ledger import STRANGER_MS, RedisLedger
+from worker.state.ledger import RedisLedger
+from worker.state.refusals import STRANGER_MS
 from worker.state.views import JobViews
 
 SHARD = keys.prefix_of("acme")

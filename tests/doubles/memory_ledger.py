@@ -9,9 +9,21 @@ from dataclasses import dataclass, field, replace
 from tests.doubles.clocks import FakeClock
 from worker.core import repeats
 from worker.core.accounts import Account
+from worker.core.cancels import (
+    NOT_FOUND,
+    Answer,
+    Cancel,
+    Canceled,
+    Noted,
+    Stays,
+    Waiting,
+    Withdrawal,
+    Withdrawn,
+)
 from worker.core.events import Event, Status
 from worker.core.jobs import Job
 from worker.core.limits import Pace, grant, possible
+from worker.core.notices import Notice, conflict
 from worker.core.records import (
     Admission,
     Application,
@@ -34,7 +46,8 @@ from worker.core.retry import Tally
 from worker.errors import LeaseLost, StoreUnavailable
 from worker.state.accounts_files import LIVES_MS
 from worker.state.decisions import FIRST_PROBE_US, LAST_PROBE_US
-from worker.state.ledger import AHEAD_US, RECLAIM_LEASE_US, STRANGER_MS
+from worker.state.ledger import AHEAD_US, RECLAIM_LEASE_US
+from worker.state.refusals import STRANGER_MS
 
 _MICRO = 1_000_000
 LIMITED_US = 100_000
@@ -61,6 +74,8 @@ class Record:
     """Whether it waits and was in hand before."""
     judged: int = 0
     """The fence of the lease that was taken for lost, until the job is dialled again."""
+    canceled: bool = False
+    """Whether it ended because it was canceled."""
 
     @property
     def open(self) -> bool:
@@ -116,6 +131,9 @@ class Store:
     deliveries: list[tuple[str, str]] = field(default_factory=list)
     strangers: dict[str, tuple[tuple[str, str], int]] = field(default_factory=dict)
     """Jobs of accounts that do not exist: account and digest, and when that was told (µs)."""
+    noted: dict[str, str] = field(default_factory=dict)
+    """Cancels that came before their jobs: id → the account that they name, or empty."""
+    notices: list[Notice] = field(default_factory=list)
     files: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Of each accounts file its generation, and when a worker with it was last heard of (µs)."""
     away: bool = False
@@ -155,7 +173,49 @@ class MemoryLedger:
 
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
         self._available()
-        return [self._admit(application) for application in applications]
+        return [self._reported(self._admit(one), one.job) for one in applications]
+
+    def _reported(self, admission: Admission, job: Job) -> Admission:
+        if isinstance(admission, Known):
+            self._tell_conflict(job.id, job.account, admission, repeats.content(job))
+        return admission
+
+    def _tell_conflict(self, job_id: str, account: str, known: Known, content: str) -> None:
+        if known.differs:
+            self.store.notices.append(conflict(job_id, account, known, content, b"secret"))
+
+    def tell(self, notices: Iterable[Notice]) -> None:
+        self._available()
+        self.store.notices += notices
+
+    def cancel(self, wishes: Sequence[Cancel | Withdrawal]) -> list[Answer | Waiting]:
+        self._available()
+        return [self._cancel(wish) for wish in wishes]
+
+    def _cancel(self, wish: Cancel | Withdrawal) -> Answer | Waiting:
+        record = self.store.records.get(wish.job_id)
+        account = wish.account or "" if isinstance(wish, Cancel) else ""
+        if record is None:
+            before = self.store.noted.get(wish.job_id, account)
+            self.store.noted[wish.job_id] = account if before == account else ""
+            return Noted()
+        owner = record.job.account
+        if account not in ("", owner):
+            return Stays(account, NOT_FOUND)
+        if record.state == "waiting":
+            return self._withdraw(record, wish)
+        if record.open:
+            return Stays(owner, "dialling", record.fence)
+        return Canceled() if record.canceled else Stays(owner, record.state)
+
+    def _withdraw(self, record: Record, wish: Cancel | Withdrawal) -> Waiting | Withdrawn:
+        found = Waiting(record.job, record.fence, record.tally, record.accepted_us, self._wall)
+        if not isinstance(wish, Withdrawal) or replace(wish.found, now_us=self._wall) != found:
+            return found
+        record.canceled = True
+        self._limits(record.job.account).lane.pop(record.job.id, None)
+        self._conclude(record, wish.account, wish.ended.event)
+        return wish.ended
 
     def lease_due(self, most: int) -> Released:
         self._available()
@@ -207,9 +267,12 @@ class MemoryLedger:
     ) -> Known | None:
         self._available()
         if job_id in self.store.records:
-            return self._seen(job_id, account_name, content)
+            known = self._seen(job_id, account_name, content)
+            self._tell_conflict(job_id, account_name, known, content)
+            return known
         if account is None:
             return self._turn_away(job_id, account_name, event, content)
+        self.store.noted.pop(job_id, None)
         broken = Job.model_construct(id=job_id, account=account_name, country="", phone="", code="")
         self.store.records[job_id] = Record(broken, self._wall, self._wall, content=content)
         self._conclude(self.store.records[job_id], account, event)
@@ -310,10 +373,19 @@ class MemoryLedger:
         job, pace = application.job, application.account.pace
         if job.id in self.store.records:
             return self._seen(job.id, job.account, repeats.content(job), job)
+        if self.store.noted.pop(job.id, None) in ("", job.account):
+            return self._withdraw_early(application)
         limits = self.store.limits.setdefault(job.account, Limits(job.account, pace))
         self._take_pace(limits, pace)
         record = self._record(application)
         return self._go_or_wait(record, self._limits(job.account), application)
+
+    def _withdraw_early(self, application: Application) -> Withdrawn:
+        record, now_us = self._record(application), self._wall
+        ended = Withdrawn.after(Tally(), record.job, now_us, now_us)
+        record.canceled = True
+        self._conclude(record, application.account, ended.event)
+        return ended
 
     def _record(self, application: Application) -> Record:
         job = application.job

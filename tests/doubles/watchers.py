@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from worker.core.cancels import Stays
 from worker.core.events import Event
 from worker.core.jobs import Job
 from worker.core.ports import Whole
@@ -27,6 +28,12 @@ class NotedWatch:
 
     def repeated(self, account: str, job_id: str, known: Known) -> None:
         self.facts.append(("repeated", (account, job_id, known)))
+
+    def cancel_noted(self, job_id: str) -> None:
+        self.facts.append(("cancel_noted", job_id))
+
+    def not_canceled(self, job_id: str, stays: Stays) -> None:
+        self.facts.append(("not_canceled", (job_id, stays.state)))
 
     def parked(self, job: Job, reason: Reason, until_us: int) -> None:
         self.facts.append(("parked", (job.id, reason, until_us)))

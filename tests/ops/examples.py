@@ -50,7 +50,9 @@ def schema_for(example: dict[str, Any]) -> str:
     """The name of the schema that a shown job or event must fit."""
     if "type" not in example:
         return "job.schema.json"
-    return "event.schema.json" if tells_of_job(example["type"]) else "endpoint-event.schema.json"
+    if tells_of_job(example["type"]):
+        return "event.schema.json"
+    return f"{example['type'].partition('.')[0]}-event.schema.json"
 
 
 def jobs() -> list[dict[str, Any]]:

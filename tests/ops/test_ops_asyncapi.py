@@ -16,10 +16,19 @@ from jsonschema import Draft7Validator, Draft202012Validator
 from kombu import Connection
 from referencing import Registry, Resource
 
-from ops.schemas import endpoint_event_schema, texts
+from ops.schemas import endpoint_event_schema, job_event_schema, texts
 from tests.ops.examples import REFERENCE
 from tests.processes import absent
-from worker.broker.queues import CALLS, INTAKE, RESULTS, RESULTS_EXCHANGE, SHARD_QUEUES, TASK_NAME, queue_of
+from worker.broker.queues import (
+    CALLS,
+    CANCEL_TASK_NAME,
+    INTAKE,
+    RESULTS,
+    RESULTS_EXCHANGE,
+    SHARD_QUEUES,
+    TASK_NAME,
+    queue_of,
+)
 from worker.core.events import Status, event_type
 from worker.delivery.signing import verify
 from worker.producer import Producer
@@ -30,6 +39,7 @@ SECRET = b"an example, not a secret"
 DOCUMENT: dict[str, Any] = yaml.safe_load((REFERENCE / "asyncapi.yaml").read_text(encoding="utf-8"))
 CHANNELS, MESSAGES = DOCUMENT["channels"], DOCUMENT["components"]["messages"]
 ENDPOINT_TYPES = list(endpoint_event_schema()["$defs"])
+JOB_TYPES = list(job_event_schema()["$defs"])
 EXAMPLES = [(name, place) for name in MESSAGES for place in range(len(MESSAGES[name]["examples"]))]
 
 
@@ -117,7 +127,7 @@ def test_channels_are_the_queues_of_the_program() -> None:
         "intakeQueue": {INTAKE.name},
         "intakeStream": {INTAKE.name},
         "results": {RESULTS.name},
-        "resultsExchange": {*map(event_type, Status), *ENDPOINT_TYPES},
+        "resultsExchange": {*map(event_type, Status), *JOB_TYPES, *ENDPOINT_TYPES},
     }
 
 
@@ -156,9 +166,11 @@ def schema_of(message: str) -> str:
 
 
 def test_events_have_a_message_for_each_type() -> None:
-    """Each refers to the schema of its own type, those of webhooks to a file of their own."""
+    """Each refers to the schema of its own type, those that end no job to files of their own."""
     shown = {MESSAGES[status]["name"]: schema_of(status) for status in Status}
     assert shown == {kind: f"./event.schema.json#/$defs/{kind}" for kind in map(event_type, Status)}
+    shown = {MESSAGES[name]["name"]: schema_of(name) for name in ("notCanceled", "conflict")}
+    assert shown == {kind: f"./job-event.schema.json#/$defs/{kind}" for kind in JOB_TYPES}
     shown = {MESSAGES[name]["name"]: schema_of(name) for name in ("failing", "disabled")}
     assert shown == {kind: f"./endpoint-event.schema.json#/$defs/{kind}" for kind in ENDPOINT_TYPES}
 
@@ -177,9 +189,10 @@ def test_payload_is_not_just_anything(message: str) -> None:
     assert not payload(message).is_valid({})
 
 
-def test_example_of_a_stream_entry_holds_a_job() -> None:
+def test_example_of_a_stream_entry_holds_a_job_or_a_cancel() -> None:
     """Validators do not look into the JSON of a string by themselves."""
-    payload("job").validate(json.loads(MESSAGES["entry"]["examples"][0]["payload"]["job"]))
+    for message, example in zip(("job", "cancel"), MESSAGES["entry"]["examples"], strict=True):
+        payload(message).validate(json.loads(example["payload"]["job"]))
 
 
 def test_example_of_a_webhook_is_signed() -> None:
@@ -190,13 +203,14 @@ def test_example_of_a_webhook_is_signed() -> None:
     verify([SECRET], example["headers"], body, float(example["headers"]["webhook-timestamp"]))
 
 
-def test_task_that_the_producer_sends_is_the_message_shown() -> None:
+@pytest.mark.parametrize(("shown", "name"), [("task", TASK_NAME), ("cancelTask", CANCEL_TASK_NAME)])
+def test_task_that_the_producer_sends_is_the_message_shown(shown: str, name: str) -> None:
     """Headers and body are shown as they are in the broker."""
     job = {"id": "job-1", "account": "acme", "country": 1, "phone": "2125550123", "code": 4711}
     with Connection("memory://") as memory, memory.channel() as channel, Producer("memory://") as producer:
-        producer.enqueue(job)
+        producer.enqueue(job) if shown == "task" else producer.cancel("job-1", account="acme")
         message = queue_of("acme")(channel).get(no_ack=True)
-    assert message is not None and message.headers["task"] == TASK_NAME == MESSAGES["task"]["name"]
-    assert message.content_type == MESSAGES["task"]["contentType"]
-    Draft202012Validator(MESSAGES["task"]["headers"]).validate(message.headers)
-    payload("task").validate(json.loads(message.body))
+    assert message is not None and message.headers["task"] == name == MESSAGES[shown]["name"]
+    assert message.content_type == MESSAGES[shown]["contentType"]
+    Draft202012Validator(MESSAGES[shown]["headers"]).validate(message.headers)
+    payload(shown).validate(json.loads(message.body))

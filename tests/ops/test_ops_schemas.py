@@ -11,13 +11,19 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from ops.schemas import texts
+from tests.doubles.samples import accounts
 from tests.ops.examples import events, jobs, schema, schema_for, validator
+from worker.core.cancels import NOT_FOUND, Cancel, Stays
 from worker.core.events import Event, Failure, Status, Subject, conclude, event_type
 from worker.core.jobs import Job
-from worker.core.judging import decode
+from worker.core.judging import Submission, decode, judge
+from worker.core.notices import Notice, conflict, not_canceled
+from worker.core.records import Foreign, Seen, Source
+from worker.core.repeats import OTHER_FIELDS
 from worker.errors import InvalidJob
 
-JOB, EVENT, ENDPOINT_EVENT = "job.schema.json", "event.schema.json", "endpoint-event.schema.json"
+JOB, EVENT, CANCEL_MESSAGE = "job.schema.json", "event.schema.json", "cancel.schema.json"
+JOB_EVENT = "job-event.schema.json"
 GOOD: dict[str, Any] = {
     "id": "job-1", "account": "acme", "country": "1", "phone": "2125555555", "code": "7391"
 }  # fmt: skip
@@ -81,6 +87,7 @@ ENDS: list[tuple[Status, str | Failure, Subject]] = [
     (Status.FAILED, Failure("PROVIDER_UNAVAILABLE", "all attempts failed"), SUBJECT),
     (Status.UNKNOWN, Failure("OUTCOME_UNKNOWN", "no answer"), SUBJECT),
     (Status.EXPIRED, Failure("EXPIRED", "too late"), SUBJECT),
+    (Status.EXPIRED, Failure("CANCELED", "taken back"), SUBJECT),
     (
         Status.REJECTED,
         Failure("INVALID_JOB", "not valid", {"phone": "is required"}),
@@ -110,13 +117,13 @@ def ended(status: Status, outcome: str | Failure, subject: Subject) -> Event:
     )
 
 
-@pytest.mark.parametrize("name", [JOB, EVENT, ENDPOINT_EVENT])
+@pytest.mark.parametrize("name", texts())
 def test_schema_is_the_one_that_the_models_give(name: str) -> None:
     """The schema on file is the one that the models give; after a change of a model, `make reference` writes it."""
     assert schema(name) == json.loads(texts()[name])
 
 
-@pytest.mark.parametrize("name", [JOB, EVENT, ENDPOINT_EVENT])
+@pytest.mark.parametrize("name", texts())
 def test_schema_is_valid(name: str) -> None:
     """Each schema fits the meta-schema of JSON Schema 2020-12."""
     Draft202012Validator.check_schema(schema(name))
@@ -198,6 +205,46 @@ def test_what_no_event_holds_is_invalid(changes: dict[str, Any]) -> None:
     """The schema refuses what no event may hold, a whole number above all."""
     body = json.loads(ended(*ENDS[0]).body)
     assert not validator(EVENT).is_valid(body | {"data": body["data"] | changes})
+
+
+CANCELS: list[tuple[dict[str, Any], bool]] = [
+    ({"cancel": "order-1"}, True), ({"cancel": "order-1", "account": "acme"}, True),
+    ({"cancel": "order-1", "account": None, "why": None}, True),
+    ({}, False), ({"cancel": None}, False), ({"cancel": 7}, False), ({"cancel": "a b"}, False),
+    ({"cancel": "order-1", "account": "acme:1"}, False), ({"cancel": "order-1", "why": "twice"}, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "good"), CANCELS, ids=repr)
+def test_cancel_is_good_by_schema_and_worker(fields: dict[str, Any], good: bool) -> None:
+    """A producer that validates by the schema hears of a mistake before it sends."""
+    verdict = judge(Submission(fields, Source.QUEUE, cancels=True), accounts())
+    assert isinstance(verdict, Cancel) == validator(CANCEL_MESSAGE).is_valid(fields) == good
+
+
+NOTICES = [
+    not_canceled(Cancel("job-1"), Stays("acme", "dialling", 2)),
+    not_canceled(Cancel("job-1", "globex"), Stays("globex", NOT_FOUND)),
+    *(not_canceled(Cancel("job-1"), Stays("acme", status)) for status in Status),
+    *(
+        conflict("job-1", "acme", known, "content", b"secret")
+        for known in (
+            Seen("waiting", ("phone", "code")),
+            Seen("settling", ("ref",)),
+            Seen("placed", OTHER_FIELDS),
+            Foreign(),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("notice", NOTICES)
+def test_notice_is_valid_and_has_the_fields_of_its_schema_alone(notice: Notice) -> None:
+    """Each fits the schema of its type; a field that is added must be told there."""
+    body = json.loads(notice.body)
+    validator(JOB_EVENT).validate(body)
+    properties = schema(JOB_EVENT)["$defs"][notice.type]["properties"]
+    assert body["type"] == notice.type and body["data"].keys() == properties["data"]["properties"].keys()
 
 
 def test_examples_of_jobs_are_valid() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.doubles.samples import account, accounts
 from worker.broker.amqp_properties import Undecoded
+from worker.core.cancels import Cancel
 from worker.core.jobs import Job
 from worker.core.judging import (
     MAX_MARKS,
@@ -44,7 +45,7 @@ json_values = st.recursive(
 )
 
 
-def judged(default_id: str | None = None, **fields: Any) -> Valid | Rejected | Broken:
+def judged(default_id: str | None = None, **fields: Any) -> Valid | Rejected | Cancel | Broken:
     return judge(Submission(JOB | fields, Source.CELERY, default_id), ACCOUNTS)
 
 

@@ -1,9 +1,9 @@
 """Names and shapes of everything on the broker, shared by producer, consumer and results.
 
-    calls ──direct──> calls           Celery tasks `calls.verify`, from stock Celery producers
+    calls ──direct──> calls           Celery tasks `calls.verify` and `calls.cancel`, from stock Celery producers
     (default) ──────> calls.0 … 15    the same, from this package's producer, by the account's shard: a flood
                                       of one account delays only the jobs of its own shard
-                      calls.intake    plain JSON jobs, on AMQP only; on Redis a stream of this name takes
+                      calls.intake    plain JSON jobs and cancels, on AMQP only; on Redis a stream of this name takes
                                       its place
     results ──topic──> results (#)    terminal events, routing key = the event's type
                       results.listen.…  (call.*)  the same, for a `callworker webhooks listen` while it runs
@@ -25,7 +25,7 @@ from kombu import Exchange, Queue
 
 from worker.core.shards import SHARDS, shard_of
 
-TASK_NAME = "calls.verify"
+TASK_NAME, CANCEL_TASK_NAME = "calls.verify", "calls.cancel"
 
 
 def _durable(name: str, exchange: Exchange | None = None, routing_key: str = "") -> Queue:

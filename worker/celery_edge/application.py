@@ -9,7 +9,7 @@ from typing import Any, cast
 from celery import Celery, signals
 
 from worker.broker.address import broker_url
-from worker.broker.queues import CALLS, TASK_NAME, TASK_QUEUES, of_type
+from worker.broker.queues import CALLS, CANCEL_TASK_NAME, TASK_NAME, TASK_QUEUES, of_type
 from worker.celery_edge.beat import BeatStep
 from worker.celery_edge.command_line import Judge
 from worker.celery_edge.plain_intake import PlainIntakeStep
@@ -32,7 +32,7 @@ CONFIGURATION: Mapping[str, Any] = {
     "task_default_queue": CALLS.name,
     "task_default_exchange": CALLS.exchange.name,
     "task_default_routing_key": CALLS.routing_key,
-    "task_routes": {TASK_NAME: {"queue": CALLS.name}},
+    "task_routes": {TASK_NAME: {"queue": CALLS.name}, CANCEL_TASK_NAME: {"queue": CALLS.name}},
     "task_serializer": "json",
     "accept_content": ["json"],
     "task_ignore_result": True,

@@ -23,6 +23,7 @@ feasible   how many jobs must expire because of the rate
 waiting    waits for one job to end
 results    `callworker results`: events from the results queue
 job        `callworker job`: the state of one job
+cancel     `callworker cancel`: takes back a job that waits
 accounts   `callworker accounts`: limits and backlog; hold and resume
 webhooks/  `callworker webhooks`: endpoints, their deliveries and secrets, and events for a receiver on trial
 dead       `callworker dead`: messages that no event can answer
@@ -43,6 +44,7 @@ COMMANDS = {
     "enqueue": "Send one job from flags, or many from a file.",
     "results": "Print the events of finished jobs.",
     "job": "Show one job: its state, its history, and why it waits.",
+    "cancel": "Take back a job that waits, without a call.",
     "accounts": "Show limits and backlog; hold or resume an account.",
     "webhooks": "Show, test and enable webhooks; replay events; rotate secrets.",
     "dead": "Show, replay or drop messages that no event could answer.",

@@ -13,7 +13,7 @@ from worker.cli.output import console, example, from_now, json_option, print_jso
 from worker.core.events import rfc3339
 from worker.core.records import Reason
 from worker.settings import Settings
-from worker.state.job_view import JobView, Wait
+from worker.state.job_view import CANCELED, JobView, Wait
 from worker.state.job_webhooks import JobWebhook
 from worker.state.views import JobViews
 
@@ -23,6 +23,8 @@ WITHOUT_MOMENT = {
     Reason.PAUSED: "the workers, which dial nothing at the moment: `callworker doctor` says why",
 }
 """The words for the reasons of which nobody knows when they end."""
+
+CANCELED_EARLY = "before it came; if it comes within an hour of the cancel, it ends without a call"
 
 
 @click.command(epilog=example("callworker job order-4711"))
@@ -78,6 +80,7 @@ def _facts(view: JobView) -> dict[str, str]:
         "conflicts": _conflicts(view),
         "event": view.event_id or "",
         **_outcome(view),
+        "canceled": CANCELED_EARLY if view.state == CANCELED else "",
         "details": "dropped an hour after its end" if view.dropped else "",
         "waits for": describe_wait(view.wait) if view.wait else "",
         "place": f"{view.wait.ahead + 1} in its lane" if view.wait else "",

@@ -19,7 +19,10 @@ sizing          what an installation needs for a load, computed from these
 estimate        the same as a list, with what each figure follows from
 ceilings        which limit an installation meets first, and at which rate
 ports           what the use case needs from outside
-judging         whether a message is a valid job, a rejected one, or a dead letter
+judging         whether a message is a valid job, a rejected one, a cancel, or a dead letter
+canceling       takes back jobs that wait
+cancels         what producers ask for with a cancel, and what the ledger says of it
+notices         events for producers that end no job
 calling         the call of one leased job: its gate, its attempts and the pauses between
 settling        the decision about a leased job, handed over to be recorded
 verify          the use case: Reception accepts, Calls dials, Overdue decides about expired and lost jobs

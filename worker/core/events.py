@@ -58,6 +58,11 @@ class Subject:
         return cls(job.id, job.account, job.ref, job.country, mask(job.phone))
 
 
+CANCELED = "CANCELED"
+"""The code of a job that was taken back before its phone could be rung."""
+OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+"""The code of a job whose phone may have rung."""
+
 _OF_JOBS = "call."
 _FIRST, _LAST = -62_135_596_800, 253_402_300_799
 """The first and the last second that RFC 3339 can spell, in Unix time."""

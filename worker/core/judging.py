@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from worker.core.accounts import Account, Accounts
+from worker.core.cancels import Cancel
 from worker.core.events import Failure, Subject
 from worker.core.jobs import ACCOUNT_PATTERN, ID_PATTERN, REPEATED, Job, mask
 from worker.core.records import Source
@@ -18,6 +20,10 @@ from worker.core.repeats import content, raw_content
 from worker.core.trace_context import NAMES, TRACEPARENT, Origin
 from worker.errors import InvalidJob
 
+CANCEL = "cancel"
+"""The field that has the id of a job to take back."""
+_NAMED = {"id": ID_PATTERN, "account": ACCOUNT_PATTERN}
+"""What a job must name so that an event can answer it."""
 MAX_MESSAGE_BYTES = 64 * 1024
 MAX_MARKS = 2000
 """The most lists, objects and names in a message. Each takes hundreds of bytes when decoded, however short it is."""
@@ -27,13 +33,15 @@ MAX_MARKS = 2000
 class Submission:
     """A producer's message: its decoded fields, and the id and the trace context to use if they contain none.
 
-    `trace` has what the headers of the message hold under the names of `trace_context.NAMES`.
+    `trace` has what the headers of the message hold under the names of `trace_context.NAMES`. `cancels` says that the
+    message takes a job back: then the field `cancel` has the job's id.
     """
 
     fields: Mapping[str, Any]
     source: Source
     default_id: str | None = None
     trace: Mapping[str, Any] = field(default_factory=dict)
+    cancels: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,11 @@ def _no_constant(name: str) -> Any:
 _decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant).decode
 
 
+def plain(fields: Mapping[str, Any], source: Source, trace: Mapping[str, Any] | None = None) -> Submission:
+    """Tell a plain JSON job from a cancel, which has `cancel` in place of `id`."""
+    return Submission(fields, source, trace=trace or {}, cancels=CANCEL in fields and "id" not in fields)
+
+
 def decode(body: bytes | str) -> dict[str, Any] | Broken:
     """Read the fields of a plain JSON job."""
     if len(body) > MAX_MESSAGE_BYTES:
@@ -124,12 +137,14 @@ def decode(body: bytes | str) -> dict[str, Any] | Broken:
 
 def judge(
     submission: Submission, accounts: Accounts, *, extended: bool = False, traced: bool = False
-) -> Valid | Rejected | Broken:
+) -> Valid | Rejected | Cancel | Broken:
     """Check a submission against the contract and the accounts file. Never raises.
 
     Unless the worker is `traced`, the job has no trace context: the record of a job must not pay for what nobody uses.
     """
     fields = submission.fields
+    if submission.cancels:
+        return _cancel(fields)
     if fields.get("id") is None and submission.default_id is not None:
         fields = {**fields, "id": submission.default_id}
     if traced and submission.trace and fields.get(TRACEPARENT) is None:
@@ -158,8 +173,16 @@ def _context(headers: Mapping[str, Any]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if isinstance(value, str)}
 
 
-def _unanswerable(fields: Mapping[str, Any]) -> Broken | None:
-    for name, pattern in (("id", ID_PATTERN), ("account", ACCOUNT_PATTERN)):
+def _cancel(fields: Mapping[str, Any]) -> Cancel | Broken:
+    given = {name: value for name, value in fields.items() if value is not None}
+    if others := given.keys() - {CANCEL, "account"}:
+        return Broken(f"a cancel has {CANCEL} and account only, and this one {len(others)} more")
+    forms = {CANCEL: ID_PATTERN, "account": ACCOUNT_PATTERN} if "account" in given else {CANCEL: ID_PATTERN}
+    return _unanswerable(given, forms) or Cancel(given[CANCEL], given.get("account"))
+
+
+def _unanswerable(fields: Mapping[str, Any], forms: Mapping[str, re.Pattern[str]] = _NAMED) -> Broken | None:
+    for name, pattern in forms.items():
         value = fields.get(name)
         if value is None:
             return Broken(f"{name}: is required")

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from worker.core.accounts import Account
+from worker.core.cancels import Answer, Cancel, Stays, Waiting, Withdrawal
 from worker.core.events import Event, Failure
 from worker.core.jobs import Job
+from worker.core.notices import Notice
 from worker.core.records import (
     Admission,
     Application,
@@ -48,7 +50,8 @@ class Ledger(Protocol):
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
         """Record jobs whose ids were not used before. Lease those that may go now, put the others into their lanes.
 
-        Returns an admission for each application, in order.
+        Ends those that were canceled before they came, and publishes a notice of each conflict. Returns an admission
+        for each application, in order.
         """
 
     def lease_due(self, most: int) -> Released:
@@ -84,6 +87,16 @@ class Ledger(Protocol):
         not exist, `account` is None and the id stays free; only that the event was written is remembered, for some
         minutes and for the newest such jobs.
         """
+
+    def cancel(self, wishes: Sequence[Cancel | Withdrawal]) -> list[Answer | Waiting]:
+        """Note each cancel whose job has not come, and end each job of a withdrawal, if it waits as it was found.
+
+        Otherwise nothing is changed. Returns for each, in order, what became of it: Waiting if the job waits now, in
+        this or another way.
+        """
+
+    def tell(self, notices: Iterable[Notice]) -> None:
+        """Put events that end no job on their way to the results queue."""
 
     def extend(self, leases: Sequence[Lease]) -> None:
         """Extend `leases`: each lasts its full time again, from now. Leases that were lost are left as they are."""
@@ -196,6 +209,12 @@ class Watch(Protocol):
 
     def repeated(self, account: str, job_id: str, known: Known) -> None:
         """A job was dropped because its id was used before; `account` is the one that it names."""
+
+    def cancel_noted(self, job_id: str) -> None:
+        """A cancel came before its job."""
+
+    def not_canceled(self, job_id: str, stays: Stays) -> None:
+        """A cancel changed nothing."""
 
     def parked(self, job: Job, reason: Reason, until_us: int) -> None:
         """A job waits in its lane, until `until_us` as far as is known (Unix µs)."""

@@ -8,6 +8,7 @@ from enum import IntEnum, StrEnum
 from typing import ClassVar, NamedTuple
 
 from worker.core.accounts import Account
+from worker.core.cancels import Withdrawn
 from worker.core.events import Event
 from worker.core.jobs import Job
 from worker.core.repeats import OTHER_ACCOUNT
@@ -137,14 +138,15 @@ class Foreign:
 Known = Seen | Foreign
 """The id was used before."""
 
-Admission = Lease | Parked | Known
+Admission = Lease | Parked | Known | Withdrawn
 
 
 @dataclass(frozen=True, slots=True)
 class Application:
     """A valid job that is to be admitted. `may_dial` says that this worker has a free place to dial it now.
 
-    If it has none, `paused` says that this is because it dials nothing.
+    If it has none, `paused` says that this is because it dials nothing. `trace` is as in `Ending`, for a job that ends
+    as it comes.
     """
 
     job: Job
@@ -152,6 +154,7 @@ class Application:
     source: Source
     may_dial: bool
     paused: bool = False
+    trace: str = ""
 
     @property
     def lacks(self) -> Reason:

@@ -3,6 +3,7 @@
     submission ─> judge ─┬─> admit ─┬─────────> dial ─┬─> settle ─> outbox
                          │          └─> lane ──────^  └─> lane
                          ├─> reject ─────────────────────────────> outbox
+                         ├─> take back (a job that waits) ───────> outbox
                          └─> bury (dead letters)
 
     Reception   takes a submission to a lease, or to the lane, the outbox or the dead letters
@@ -21,8 +22,11 @@ from dataclasses import dataclass
 
 from worker.core.accounts import Accounts
 from worker.core.calling import Call
-from worker.core.events import Event, Failure, Status, conclude
+from worker.core.canceling import Canceling
+from worker.core.cancels import Cancel, Noted, Stays, Withdrawn
+from worker.core.events import OUTCOME_UNKNOWN, Event, Failure, Status, conclude
 from worker.core.judging import Broken, Rejected, Submission, Valid, judge
+from worker.core.notices import not_canceled
 from worker.core.ports import DeadLetters, Ledger, Provider, Traces, Waits, Watch
 from worker.core.records import Application, Known, Lease, Parked, Reason
 from worker.core.retry import Backoff, backoff_seconds
@@ -52,21 +56,44 @@ class Reception:
     def accept(self, submissions: Sequence[Submission], places: int, *, paused: bool = False) -> list[Lease]:
         """Put every submission on record. Returns at most `places` leases, which the caller must dial.
 
-        `paused` says that there are no more places because nothing is dialled.
+        Cancels go before jobs: a job and its cancel that come together end without a call. `paused` says that there
+        are no more places because nothing is dialled.
         Raises StoreUnavailable. Any of the submissions may then be on record, and all may be given again.
         """
         applications: list[Application] = []
+        cancels: list[Cancel] = []
         for submission in submissions:
             match judge(submission, self.accounts, extended=self.extended, traced=self.traced):
                 case Valid(job, account):
                     may_dial = len(applications) < places
-                    applications.append(Application(job, account, submission.source, may_dial, paused))
+                    trace = self.traces.context(job.origin) if self.traced else ""
+                    applications.append(Application(job, account, submission.source, may_dial, paused, trace))
                 case Rejected() as rejected:
                     self._reject(rejected, submission)
+                case Cancel() as cancel:
+                    cancels.append(cancel)
                 case Broken(reason):
                     job_id = submission.default_id
                     self.dead_letters.bury(reason, submission.source, submission.fields, job_id=job_id)
+        self._take_back(cancels)
         return self._admit(applications)
+
+    def _take_back(self, cancels: Sequence[Cancel]) -> None:
+        answers = Canceling(self.ledger, self.accounts, self.traces).take_back(cancels)
+        stay = [
+            (cancel, answer)
+            for cancel, answer in zip(cancels, answers, strict=True)
+            if isinstance(answer, Stays)
+        ]
+        self.ledger.tell([not_canceled(cancel, answer) for cancel, answer in stay])
+        for cancel, answer in zip(cancels, answers, strict=True):
+            match answer:
+                case Withdrawn():
+                    self._finished(answer)
+                case Noted():
+                    self.watch.cancel_noted(cancel.job_id)
+                case Stays():
+                    self.watch.not_canceled(cancel.job_id, answer)
 
     def _admit(self, applications: Sequence[Application]) -> list[Lease]:
         leases: list[Lease] = []
@@ -79,11 +106,19 @@ class Reception:
                 self.watch.repeated(job.account, job.id, admission)
                 continue
             self.watch.accepted(job.account, job.id, application.source)
-            if isinstance(admission, Parked):
+            if isinstance(admission, Withdrawn):
+                self._finished(admission)
+            elif isinstance(admission, Parked):
                 self.watch.parked(job, admission.reason, admission.until_us)
             else:
                 leases.append(admission)
         return leases
+
+    def _finished(self, ended: Withdrawn) -> None:
+        job, accepted_at_us, finished_at_us = ended.job, ended.accepted_at_us, ended.finished_at_us
+        seconds = (finished_at_us - accepted_at_us) / 1_000_000
+        self.watch.finished(job.id, job.account, ended.event, ended.failure.code, seconds)
+        self.traces.ended(job.origin, ended.event, ended.failure, accepted_at_us, finished_at_us)
 
     def _reject(self, rejected: Rejected, submission: Submission) -> None:
         subject, account = rejected.subject, self.accounts.get(rejected.subject.account)
@@ -149,7 +184,7 @@ class Overdue:
         if lease.now_us(self.settler.clock()) >= lease.expires_at_us:
             self.settler.settle_expired(lease, account, tally)
         elif account is not None and account.budget.spent(tally):
-            failure = Failure("OUTCOME_UNKNOWN", "the worker was lost after it had begun to dial")
+            failure = Failure(OUTCOME_UNKNOWN, "the worker was lost after it had begun to dial")
             self.settler.settle(lease, account, tally, Status.UNKNOWN, failure)
         else:
             self.settler.park(lease, tally, Reason.BACKOFF, 0.0, "the worker was lost")

@@ -16,8 +16,9 @@ from kombu.message import Message
 
 from worker.broker.amqp_frames import Received
 from worker.broker.amqp_properties import read_properties
-from worker.broker.queues import TASK_NAME
+from worker.broker.queues import CANCEL_TASK_NAME, TASK_NAME
 from worker.core.judging import (
+    CANCEL,
     MAX_MESSAGE_BYTES,
     OVERLOADED,
     TOO_LARGE,
@@ -25,6 +26,7 @@ from worker.core.judging import (
     Submission,
     decode,
     is_overloaded,
+    plain,
     read_json,
     read_once,
 )
@@ -89,7 +91,10 @@ class Envelope:
 
 
 def read_task(envelope: Envelope) -> Submission | Broken:
-    """Read a Celery message of task `calls.verify`, protocol 2 or 1. One that cannot be read keeps the task's id."""
+    """Read a Celery message of task `calls.verify` or `calls.cancel`, protocol 2 or 1.
+
+    One that cannot be read keeps the task's id.
+    """
     found = _task(envelope)
     if isinstance(found, Submission):
         trace = _trace(envelope)
@@ -121,11 +126,14 @@ def _task(envelope: Envelope) -> Submission | Broken:
 
 
 def read_plain(envelope: Envelope) -> Submission | Broken:
-    """Read a job as plain JSON from queue `calls.intake`. It must contain its id; the content type may be missing."""
+    """Read a job or cancel as plain JSON from queue `calls.intake`. A job must contain its id; the content type may be
+    missing."""
     if envelope.content_type and not _is_json(envelope.content_type):
         return _refused(envelope)
     fields = decode(envelope.body)
-    return fields if isinstance(fields, Broken) else Submission(fields, Source.QUEUE, trace=_trace(envelope))
+    if isinstance(fields, Broken):
+        return fields
+    return plain(fields, Source.QUEUE, trace=_trace(envelope))
 
 
 def _is_json(content_type: Any) -> bool:
@@ -160,11 +168,14 @@ def _protocol_1(document: dict[str, Any]) -> Submission | Broken:
 
 
 def _submission(task: Any, task_id: Any, args: Any, kwargs: Any) -> Submission | Broken:
-    if task != TASK_NAME:
-        return Broken(f"unknown task {_short(task)}; only {TASK_NAME} is run here")
+    if task not in (TASK_NAME, CANCEL_TASK_NAME):
+        return Broken(f"unknown task {_short(task)}; only {TASK_NAME} and {CANCEL_TASK_NAME} are run here")
     if args or not isinstance(kwargs, dict):
-        reason = f"{TASK_NAME} takes the job's fields as keyword arguments only"
+        reason = f"{task} takes keyword arguments only"
         return Broken(reason, task_id if isinstance(task_id, str) else None)
+    if task == CANCEL_TASK_NAME:
+        fields = {CANCEL if name == "id" else name: value for name, value in kwargs.items()}
+        return Submission(fields, Source.CELERY, cancels=True)
     return Submission(kwargs, Source.CELERY, task_id if isinstance(task_id, str) else None)
 
 

@@ -11,7 +11,7 @@ from functools import partial
 import redis
 
 from worker.broker.queues import INTAKE
-from worker.core.judging import MAX_MESSAGE_BYTES, TOO_LARGE, Broken, Submission, decode
+from worker.core.judging import MAX_MESSAGE_BYTES, TOO_LARGE, Broken, Submission, decode, plain
 from worker.core.records import Source
 from worker.errors import StoreUnavailable
 from worker.failpoints import hit
@@ -165,7 +165,7 @@ def _content(raw: bytes | None) -> Submission | Broken:
     if raw is None:
         return Broken("the entry must have one field `job`")
     fields = decode(raw)
-    return fields if isinstance(fields, Broken) else Submission(fields, Source.STREAM)
+    return fields if isinstance(fields, Broken) else plain(fields, Source.STREAM)
 
 
 def _too_large() -> Broken:

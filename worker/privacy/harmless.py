@@ -172,6 +172,7 @@ def _phone(value: str) -> str:
 _KEPT: Mapping[str, Callable[[str], str]] = {
     "id": _identifier(ID_PATTERN),
     "account": _identifier(ACCOUNT_PATTERN),
+    "cancel": _identifier(ID_PATTERN),
     "country": _country,
     "phone": _phone,
     "message": _language,

@@ -52,9 +52,13 @@ class Scripts:
     def run_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run scripts in one round trip and return their replies. Each script is atomic, all together are not.
 
+        Without calls nothing is sent.
+
         Returns once Redis' file has what they wrote, so that a Redis that is killed does not forget it. Raises
         StoreUnavailable or WrongKey; then any of the scripts may have run.
         """
+        if not calls:
+            return []
         with store_errors():
             *replies, answer = self._run(calls, QUESTION)
             if is_put_off(answer):

@@ -5,10 +5,13 @@ key_types        what each key should hold
 lua              the scripts in scripts/
 ledger           jobs and limits: implements `core.ports.Ledger`
 admission        applications as the script `admit` takes them
+refusals         jobs that end as they come
+cancels          cancels as the scripts `claim` and `withdraw` take them
+notices          events that end no job, as the script `tell` takes them
 decisions        decisions as the scripts `settle` and `park` take them
 leases           leases as the scripts reply them
 claims           which account used an id first
-conflicts        another job under an id that was used before
+conflicts        another job under an id that was used before, and its event
 accounts_files   which accounts file is the newest among living workers
 workers          the workers that live or were lost, and which of them serves the metrics of all
 memory           the memory that Redis used in the last day
@@ -27,7 +30,7 @@ endpoint_log     what became of each event at an endpoint
 dead_letters     messages that no event can answer
 audit            what operators did by commands
 suspects         messages that may have crashed a worker
-file_ids         the secret from which ids of file lines are made
+file_ids         the secret from which ids of file lines and of events of conflicts are made
 census           counts of what waits
 lanes            why the jobs of a lane wait: decided once, for census and views
 pause            why no worker dials at the moment

@@ -32,20 +32,35 @@ class Ended(NamedTuple):
     event_id: str
 
 
+NOTE = "!"
+"""With this begins the note of a cancel that came before its job; an account's name cannot."""
+
+
 class Owner(NamedTuple):
-    """The account that has an id, and how its job ended; None if it has not, or a version before this one ended it."""
+    """The account that has an id, and how its job ended; None if it has not, or a version before this one ended it.
+
+    `canceled`: the job was canceled before it came, or ended because of it. `account` is empty if it has not come yet.
+    """
 
     account: str
     ended: Ended | None = None
+    canceled: bool = False
+
+    @property
+    def noted(self) -> bool:
+        """Whether the job was canceled and is not on record yet."""
+        return self.canceled and self.ended is None
 
     @classmethod
     def read(cls, claim: bytes) -> Self:
-        """Read what a claim holds: an account; once its job has ended, four more words, written by `conclude`."""
+        """Read what a claim holds, see scripts/README.md."""
         account, *words = claim.decode().split(" ")
+        if account.startswith(NOTE):
+            return cls("", canceled=True)
         match words:
-            case [status, at_ms, digest, event_id, *_] if at_ms.isdecimal():
-                return cls(account, Ended(status, int(at_ms), digest, event_id))
-        return cls(account)
+            case [status, at_ms, digest, event_id, *how] if at_ms.isdecimal():
+                return cls(account, Ended(status, int(at_ms), digest, event_id), "canceled" in how)
+        return cls(account, canceled=words == [NOTE])
 
 
 class Claims:

@@ -1,18 +1,20 @@
-"""Tells a repeat of a job from a conflict: another job under an id that was used before. Notes conflicts."""
+"""Tells a repeat of a job from a conflict: another job under an id that was used before. Reports conflicts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import Any
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from worker.core import repeats
 from worker.core.jobs import Job
+from worker.core.notices import conflict
 from worker.core.records import Foreign, Known, Seen
-from worker.errors import StoreUnavailable
+from worker.errors import WrongKey
 from worker.redisio.runner import ScriptCall, Scripts
-from worker.state import keys
+from worker.state import keys, notices
 from worker.state.claims import Owner
+from worker.state.file_ids import SECRET_BYTES
 
 
 def seen_by_job(reply: list[Any], job: Job) -> Seen:
@@ -39,22 +41,57 @@ def seen_by_content(reply: list[Any], job_id: str, account: str, content: str) -
 def known_by_claim(owner: Owner, job_id: str, account: str, content: Callable[[], str]) -> Known | None:
     """Compare a job with what the claim of its id says; None if only the record can tell. `content` returns what the
     job says, see `core.repeats`."""
-    if owner.account != account:
+    if owner.account not in ("", account):
         return Foreign()
     if owner.ended is None:
         return None
     return Seen(owner.ended.status, _by_digest(owner.ended.digest, job_id, account, content()))
 
 
-def note(scripts: Scripts, found: Iterable[tuple[str, str]]) -> None:
-    """Note conflicts at the first jobs, each given as (account that has the id, id).
+class Conflict(NamedTuple):
+    """A job of `account` was dropped because `owner` has its id; `content` is what it says, see `core.repeats`."""
 
-    Does not raise StoreUnavailable: the caller's leases and results are worth more than the note, which is then lost.
-    """
-    calls = [ScriptCall("conflict", keys.prefix_of(owner), (job_id,)) for owner, job_id in found]
-    if calls:
-        with suppress(StoreUnavailable):
-            scripts.run_all(calls)
+    owner: str
+    job_id: str
+    account: str
+    known: Known
+    content: str
+
+
+class Conflicts:
+    """Reports conflicts. Thread-safe."""
+
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts, self._secret = scripts, b""
+
+    def report(self, found: Sequence[Conflict]) -> None:
+        """Count each conflict at the first job, and put its event on its way.
+
+        Takes one round trip, and the first time one more. Raises StoreUnavailable or WrongKey; then any of them may be
+        reported.
+        """
+        if not found:
+            return
+        secret = self._shared_secret()
+        told = [conflict(one.job_id, one.account, one.known, one.content, secret) for one in found]
+        counted = [ScriptCall("conflict", keys.prefix_of(one.owner), (one.job_id,)) for one in found]
+        self._scripts.run_all([*counted, *notices.calls(told)])
+
+    def _shared_secret(self) -> bytes:
+        """Return the secret in Redis; the first worker that needs it creates it.
+
+        If its key holds another type, this process uses one of its own: an event that comes again then has the same id
+        only if it comes from the same worker.
+        """
+        if not self._secret:
+            new = secrets.token_bytes(SECRET_BYTES)
+            try:
+                _, self._secret = self._scripts.run_commands(
+                    [("SET", keys.FILE_IDS, new, "NX"), ("GET", keys.FILE_IDS)]
+                )
+            except WrongKey:
+                self._secret = new
+        return self._secret
 
 
 def _differing(packed: str, job: Job) -> tuple[str, ...]:

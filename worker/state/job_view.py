@@ -9,6 +9,9 @@ from worker.core.events import Status, rfc3339
 from worker.core.records import Reason
 from worker.state.job_webhooks import JobWebhook
 
+CANCELED = "canceled"
+"""The state of a job that was canceled and has not come yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -56,6 +59,8 @@ class Wait:
 class JobView:
     """A job as it is now; times in Unix microseconds. `state` is the ledger's, once the job has ended its final status.
 
+    If a cancel came before the job, `state` is CANCELED and all else is empty, but for `account` if it is known.
+
     `sent` counts the requests that were sent, `perhaps_rung` those that may have rung the phone. `conflicts` counts
     other jobs that came under this id and were dropped; the last came at `conflict_us`. `event` is the published event
     once the job has ended, `event_id` its id, and `webhooks` what became of it at each endpoint. `wait` is set while
@@ -92,7 +97,7 @@ class JobView:
     @property
     def dropped(self) -> bool:
         """Whether the details are dropped."""
-        return self.accepted_us is None
+        return self.ended and self.accepted_us is None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the view as a JSON object; times as RFC 3339."""

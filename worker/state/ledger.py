@@ -16,13 +16,15 @@ import itertools
 import math
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from worker.core import repeats
 from worker.core.accounts import Account
+from worker.core.cancels import Answer, Cancel, Waiting, Withdrawal
 from worker.core.events import Event
 from worker.core.jobs import Job
+from worker.core.notices import Notice
 from worker.core.records import (
     Admission,
     Application,
@@ -38,12 +40,16 @@ from worker.core.records import (
 from worker.core.retry import Tally
 from worker.errors import LeaseLost, StoreUnavailable
 from worker.redisio.runner import ScriptCall, Scripts
-from worker.state import accounts_files, conflicts, keys
+from worker.state import accounts_files, keys
 from worker.state.admission import portions
+from worker.state.cancels import Cancels
 from worker.state.claims import Claim, Claims, Owner
-from worker.state.decisions import Kept, declarations, endpoints
+from worker.state.conflicts import Conflict, Conflicts, known_by_claim, seen_by_job
+from worker.state.decisions import Kept, declarations
 from worker.state.decisions import calls as decisions_as_calls
 from worker.state.leases import LeaseReplies, Span, text
+from worker.state.notices import calls as notices_as_calls
+from worker.state.refusals import MAX_STRANGERS, Refusals
 from worker.state.units import to_seconds, to_us
 
 AHEAD_US = 20_000
@@ -51,12 +57,6 @@ AHEAD_US = 20_000
 
 RECLAIM_LEASE_US = 15_000_000
 """How long a lease of `reclaim` lasts. Such a job only has to be decided, not dialled."""
-
-STRANGER_MS = 600_000
-"""How long a rejected job of an account that does not exist is remembered, in case its message comes again."""
-
-MAX_STRANGERS = 500
-"""How many such jobs are remembered on each shard, unless another number is given."""
 
 DECLARED_AT_ONCE = 500
 """How many accounts' limits go into one round trip."""
@@ -85,8 +85,9 @@ class RedisLedger:
         self._kept = Kept(
             retention_seconds * 1000, min(replay_seconds or retention_seconds, retention_seconds) * 1000
         )
+        self._conflicts, self._cancels = Conflicts(scripts), Cancels(scripts, self._kept)
+        self._refusals = Refusals(scripts, self._claims, self._conflicts, self._kept, max_strangers)
         self._clock, self._replies = clock, LeaseReplies()
-        self._max_strangers = max_strangers
         self._turns = itertools.count()
         self._unheard: dict[str, str] = {}
         self._unanswered: list[str] = []
@@ -108,30 +109,42 @@ class RedisLedger:
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
         """See ports.Ledger. Takes two round trips, however many applications there are.
 
-        A third round trip follows if ids were used before, and a fourth if there are conflicts. If the script's reply
-        is lost, the next `admit` of the same job gets its lease.
+        One more follows if ids were used before, one if there are conflicts, and one for jobs that were canceled. If
+        this raises after jobs were leased, the next `admit` of the same jobs gets their leases.
         """
         owners = self._claims.owners([
             Claim(one.job.id, one.account.name, one.job.expires_at, one.account.ttl) for one in applications
         ])  # fmt: skip
         known = [_known_by_claim(owner, one.job) for owner, one in zip(owners, applications, strict=True)]
-        names = self._names(applications, known)
-        calls = portions(applications, names, self._lease_us, AHEAD_US, self._generation)
+        names = self._names(applications, [
+            n for n, owner in enumerate(owners) if known[n] is None and not owner.noted
+        ])  # fmt: skip
+        found: dict[int, Admission] = {n: seen for n, seen in enumerate(known) if seen is not None}
         try:
-            replies, span = self._timed([call for call, _ in calls])
+            found |= self._admitted(applications, names)
+            found |= self._refusals.withdraw({n: one for n, one in enumerate(applications) if n not in found})
+            admissions = [found[n] for n in range(len(applications))]
+            self._report_conflicts(applications, admissions, owners)
         except Exception:
             # Any of them may have been leased, whatever happened to the others.
             for n, name in names.items():
                 if name:
                     self._unheard.setdefault(applications[n].job.id, name)
             raise
-        found: dict[int, Admission] = {n: seen for n, seen in enumerate(known) if seen is not None}
-        for (_, places), rows in zip(calls, replies, strict=True):
-            for n, reply in zip(places, rows, strict=True):
-                found[n] = self._admission(reply, applications[n].job, span)
-        admissions = [found[n] for n in range(len(applications))]
-        self._note_conflicts(applications, admissions, owners)
         return admissions
+
+    def _admitted(
+        self, applications: Sequence[Application], names: Mapping[int, str]
+    ) -> dict[int, Admission]:
+        """Run the script for the applications in `names`; leave out those that were canceled since their claim."""
+        calls = portions(applications, names, self._lease_us, AHEAD_US, self._generation)
+        replies, span = self._timed([call for call, _ in calls])
+        return {
+            n: self._admission(reply, applications[n].job, span)
+            for (_, places), rows in zip(calls, replies, strict=True)
+            for n, reply in zip(places, rows, strict=True)
+            if not _was_canceled(reply)
+        }
 
     def lease_due(self, most: int) -> Released:
         """See ports.Ledger. Takes one round trip, and begins with another shard each time.
@@ -183,24 +196,16 @@ class RedisLedger:
         content: str,
         trace: str = "",
     ) -> Known | None:
-        """See ports.Ledger. Takes two round trips, and a third for a conflict."""
-        digest = repeats.digest(job_id, account_name, content)
-        if account is None:
-            owner = self._claims.owner(job_id) or Owner(account_name)
-            args = (job_id, account_name, event.body, digest, STRANGER_MS, self._max_strangers)
-            call = ScriptCall("turn_away", keys.prefix_of(account_name), args)
-        else:
-            (owner,) = self._claims.owners([Claim(job_id, account_name)])
-            ended = (
-                job_id, account_name, event.body, event.id, digest, *self._kept, endpoints(account, event), trace,
-            )  # fmt: skip
-            call = ScriptCall("reject", keys.prefix_of(account_name), ended)
-        known = conflicts.known_by_claim(owner, job_id, account_name, lambda: content)
-        if known is None and len(reply := self._scripts.run(call)) > 1:
-            known = conflicts.seen_by_content(reply, job_id, account_name, content)
-        if known is not None and known.differs:
-            conflicts.note(self._scripts, [(owner.account, job_id)])
-        return known
+        """See ports.Ledger."""
+        return self._refusals.reject(job_id, account_name, account, event, content, trace)
+
+    def cancel(self, wishes: Sequence[Cancel | Withdrawal]) -> list[Answer | Waiting]:
+        """See ports.Ledger."""
+        return self._cancels.carry_out(wishes)
+
+    def tell(self, notices: Iterable[Notice]) -> None:
+        """See ports.Ledger. Takes one round trip."""
+        self._scripts.run_all(notices_as_calls(notices))
 
     def extend(self, leases: Sequence[Lease]) -> None:
         """See ports.Ledger. Takes one round trip."""
@@ -216,28 +221,26 @@ class RedisLedger:
         (rows,), span = self._timed([ScriptCall("reclaim", keys.prefixes(next(self._turns)), args)])
         return self._replies.leases(rows, span, RECLAIM_LEASE_US)
 
-    def _names(self, applications: Sequence[Application], known: Sequence[Known | None]) -> dict[int, str]:
-        """Name the request for each application, by its place; leave out those that are known.
+    def _names(self, applications: Sequence[Application], places: Sequence[int]) -> dict[int, str]:
+        """Name the request for each application that is admitted, by its place.
 
         The name is the one whose reply was lost, if there was one; "" if the job may not be leased at once.
         """
         request = secrets.token_hex(8)
         return {
-            n: self._unheard.pop(one.job.id, f"{request}:{n}" if one.may_dial else "")
-            for n, one in enumerate(applications)
-            if known[n] is None
+            n: self._unheard.pop(applications[n].job.id, f"{request}:{n}" if applications[n].may_dial else "")
+            for n in places
         }
 
-    def _note_conflicts(
+    def _report_conflicts(
         self, applications: Sequence[Application], admissions: Sequence[Admission], owners: Sequence[Owner]
     ) -> None:
-        conflicts.note(
-            self._scripts,
-            (
-                (owner.account, one.job.id)
+        self._conflicts.report(
+            [
+                Conflict(owner.account, one.job.id, one.job.account, admission, repeats.content(one.job))
                 for one, admission, owner in zip(applications, admissions, owners, strict=True)
                 if isinstance(admission, Known) and admission.differs
-            ),
+            ]
         )
 
     def _timed(self, calls: Sequence[ScriptCall]) -> tuple[list[Any], Span]:
@@ -262,7 +265,7 @@ class RedisLedger:
 
     def _admission(self, reply: list[Any], job: Job, span: Span) -> Admission:
         if text(reply[0]) == "seen":
-            return conflicts.seen_by_job(reply, job)
+            return seen_by_job(reply, job)
         return self._lease_or_parked(reply, job, span)
 
     def _lease_or_parked(self, reply: list[Any], job: Job, span: Span) -> Lease | Parked:
@@ -272,8 +275,13 @@ class RedisLedger:
         return Parked(Reason(text(reason)), int(until_us))
 
 
+def _was_canceled(reply: Sequence[Any]) -> bool:
+    """Tell whether a cancel came between the claim of the job's id and its admission, see withdraw.lua."""
+    return text(reply[0]) == "seen" and text(reply[1]) == "canceled"
+
+
 def _known_by_claim(owner: Owner, job: Job) -> Known | None:
-    return conflicts.known_by_claim(owner, job.id, job.account, lambda: repeats.content(job))
+    return known_by_claim(owner, job.id, job.account, lambda: repeats.content(job))
 
 
 def _wait_seconds(now_us: int, due_us: int) -> float:

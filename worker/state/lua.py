@@ -16,6 +16,7 @@ _ALONE = ("bury", "census", "claim", "drop_letter", "leave", "note_act")
 _WITH_ENDPOINTS = (
     "settle",
     "reject",
+    "withdraw",
     "take_deliveries",
     "end_deliveries",
     "declare_endpoint",

@@ -20,7 +20,7 @@ from worker.redisio.runner import store_errors
 from worker.state import keys
 from worker.state.claims import Ended, Owner
 from worker.state.conflicts import known_by_claim, seen_by_job
-from worker.state.job_view import JobView, Step, Wait
+from worker.state.job_view import CANCELED, JobView, Step, Wait
 from worker.state.job_webhooks import webhooks_of
 from worker.state.lanes import LIMIT_FIELDS, Lane
 from worker.state.pause import no_worker_dials
@@ -43,8 +43,12 @@ class JobViews:
         """
         with store_errors():
             owner = self._owner(job_id)
+            if owner is not None and owner.noted:
+                return _canceled(job_id, owner.account)
             row = self._stranger(job_id) if owner is None else self._row(job_id, owner.account)
         record = {name.decode(): value.decode() for name, value in row[0].items()}
+        if owner is not None and record.get("state") == CANCELED:
+            return _canceled(job_id, owner.account)
         if record:
             waits = record["state"] == "waiting"
             wait = _wait(record, row[1:-1], no_worker_dials(self._client)) if waits else None
@@ -96,6 +100,11 @@ class JobViews:
             pipeline.get(keys.CLOCK)
             pipeline.get(f"{prefix}payload:{job_id}")
             return pipeline.execute()
+
+
+def _canceled(job_id: str, account: str) -> JobView:
+    """Show what is known of a job that was canceled before it came."""
+    return JobView(job_id, account, CANCELED, None, None)
 
 
 def _rest(job_id: str, account: str, ended: Ended) -> JobView:

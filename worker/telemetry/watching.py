@@ -12,6 +12,7 @@ from http import HTTPStatus
 
 import structlog
 
+from worker.core.cancels import Stays
 from worker.core.events import Event, Status
 from worker.core.jobs import Job
 from worker.core.records import Known, Lease, Reason, Source, Standing
@@ -71,6 +72,12 @@ class Watching:
             state=known.state,
             differs=", ".join(known.differs),
         )
+
+    def cancel_noted(self, job_id: str) -> None:
+        self._log.debug("job.cancel_noted", job_id=job_id)
+
+    def not_canceled(self, job_id: str, stays: Stays) -> None:
+        self._log.info("job.not_canceled", job_id=job_id, account=stays.account, state=stays.state)
 
     def parked(self, job: Job, reason: Reason, until_us: int) -> None:
         self._log.debug("job.parked", job_id=job.id, account=job.account, reason=reason, until_us=until_us)

@@ -243,6 +243,9 @@ local function unheard(id, call)
   end
 end
 
+-- The state of a record that only says that a cancel came before the job.
+local CANCELED = 'canceled'
+
 -- Returns {'seen', state, job, digest} for a job on record, else nil. `job` is the packed job until the job ends, then '';
 -- `digest` is '' until then.
 local function as_seen(id)

@@ -159,12 +159,20 @@ local function check_way_out(account, endpoints)
   end
 end
 
--- Writes the event, its deliveries and the outcome. Replaces the job's record; `record` has further fields of the new one. Call
--- `check_way_out` first. What has to be remembered of the job goes to the claim of its id. So the record is kept for an hour
+-- Returns what the record of an ended job keeps and the event does not say.
+local function kept(history, perhaps, conflicts, conflict_at)
+  local record = {'history', history}
+  if (perhaps or '0') ~= '0' then record = {'perhaps', perhaps, unpack(record)} end
+  if conflicts then record = {'conflicts', conflicts, 'conflict_at', conflict_at, unpack(record)} end
+  return record
+end
+
+-- Writes the event, its deliveries and the outcome. Replaces the job's record; `record` has further fields of the new one;
+-- `how` is 'canceled' if the job was taken back. Call `check_way_out` first. What has to be remembered of the job goes to the claim of its id. So the record is kept for an hour
 -- only; with deliveries, until all of them are over and for `replay_ms` after its end.
-local function conclude(id, account, status, event, event_id, digest, retention_ms, replay_ms, endpoints, record)
+local function conclude(id, account, status, event, event_id, digest, retention_ms, replay_ms, endpoints, record, how)
   redis.call('RPUSH', OUTBOX, 'call.' .. status .. ' ' .. event)
-  redis.call('SET', claim_key(id), table.concat({account, status, int(ms()), digest, event_id}, ' '), 'PX', retention_ms)
+  redis.call('SET', claim_key(id), table.concat({account, status, int(ms()), digest, event_id, how}, ' '), 'PX', retention_ms)
   local key, open = job_key(id), 0
   local function add(...) for _, word in ipairs({...}) do record[#record + 1] = word end end
   for endpoint in string.gmatch(endpoints, '%S+') do

@@ -26,14 +26,6 @@ local function may_settle(fence, status, newest, state, judged)
   return open and (judged == fence and state ~= 'dialling' or status == 'placed' and tonumber(fence) < tonumber(newest or 0))
 end
 
--- Returns what the record keeps and the event does not say.
-local function kept(history, perhaps, conflicts, conflict_at)
-  local record = {'history', history}
-  if perhaps ~= '0' then record = {'perhaps', perhaps, unpack(record)} end
-  if conflicts then record = {'conflicts', conflicts, 'conflict_at', conflict_at, unpack(record)} end
-  return record
-end
-
 -- Returns whether the job ended with this event before.
 local function has_ended(id, event_id)
   local claim = ask('GET', claim_key(id))

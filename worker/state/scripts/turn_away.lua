@@ -10,7 +10,7 @@ local id, name, event, digest = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local keep_ms, most = tonumber(ARGV[5]), tonumber(ARGV[6])
 
 local seen = as_seen(id)
-if seen then return seen end
+if seen and seen[2] ~= CANCELED then return seen end
 local named, told_digest, told_at = unpack(ask('HMGET', stranger_key(id), 'account', 'digest', 'told'))
 if named == name and told_digest == digest and NOW - told_at < keep_ms * 1000 then
   return {'seen', 'rejected', '', digest}
