@@ -70,6 +70,7 @@ def filled_metrics() -> Metrics:
     """All metrics with all values of their labels: account "acme", and webhook `EXAMPLE`."""
     metrics = Metrics()
     metrics.initialise(["acme"], [("acme", EXAMPLE)])
+    metrics.accounts_file.info({"hash": ""})
     metrics.wrong_keys.labels("calls")
     metrics.loop_failures.labels("relay")
     for labelled in _of_accounts(metrics):
@@ -85,7 +86,7 @@ def filled_metrics() -> Metrics:
         lambda: Stored(_accounts(), _endpoints(), 0, 0),
         int,
         lambda: {"calls": 0, "results": 0},
-        ttls={"acme": 600.0},
+        ttls=lambda: {"acme": 600.0},
     )
     metrics.registry.register(told)
     report = Report(places=1, used=0, paused=False, host="", version="", accounts="")

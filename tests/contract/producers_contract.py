@@ -6,7 +6,7 @@ import pytest
 
 from tests.contract.ledger_bench import BROKEN, Bench
 from tests.doubles import decisions
-from tests.doubles.samples import account, application, job, placed, rejection
+from tests.doubles.samples import account, accounts, application, job, placed, rejection
 from worker.core.records import Application, Foreign, Lease, Parked, Reason, Seen, Source, Standing
 from worker.core.retry import Tally
 
@@ -85,10 +85,10 @@ class FilesContract:
 
     def test_the_file_that_was_seen_last_is_the_newest(self, bench: Bench) -> None:
         """Each worker learns whether its file is the newest, and how many files there are (B7)."""
-        assert bench.ledger.announce("old") == Standing(newest=True, returned=True, files=1)
-        assert bench.other.announce("new") == Standing(newest=True, returned=True, files=2)
-        assert bench.ledger.announce("old") == Standing(newest=False, returned=False, files=2)
-        assert bench.other.announce("new") == Standing(newest=True, returned=False, files=2)
+        assert bench.ledger.announce("old", {}) == Standing(newest=True, returned=True, files=1)
+        assert bench.other.announce("new", {}) == Standing(newest=True, returned=True, files=2)
+        assert bench.ledger.announce("old", {}) == Standing(newest=False, returned=False, files=2)
+        assert bench.other.announce("new", {}) == Standing(newest=True, returned=False, files=2)
 
     @pytest.mark.parametrize("declared", [True, False])
     def test_an_old_worker_that_admits_last_leaves_the_limit_alone(
@@ -96,9 +96,9 @@ class FilesContract:
     ) -> None:
         """An old worker that renews a lease changes no limit: the new file's stays, declared or from a job (B7)."""
         old, new = account(rate="100/s", burst=50), account(rate="1/h")
-        bench.ledger.announce("old")
+        bench.ledger.announce("old", accounts(old))
         bench.ledger.declare([old])
-        bench.other.announce("new")
+        bench.other.announce("new", accounts(new))
         if declared:
             bench.other.declare([new])
         else:
@@ -113,26 +113,27 @@ class FilesContract:
 
     def test_an_old_worker_that_starts_again_is_not_the_newest(self, bench: Bench) -> None:
         """Its file is known, and the new one's workers live (B7)."""
-        bench.ledger.announce("old")
-        bench.other.announce("new")
+        bench.ledger.announce("old", {})
+        bench.other.announce("new", {})
         bench.clock.advance(14)
-        bench.other.announce("new")
+        bench.other.announce("new", {})
         bench.clock.advance(10)
-        assert bench.ledger.announce("old") == Standing(newest=False, returned=True, files=2)
+        assert bench.ledger.announce("old", {}) == Standing(newest=False, returned=True, files=2)
 
     def test_an_older_file_counts_once_the_newer_ones_workers_are_gone(self, bench: Bench) -> None:
         """The older file's limits apply after 15 s; the newer one has precedence as soon as it is back (B7)."""
-        bench.ledger.announce("old")
-        bench.other.announce("new")
-        bench.other.declare([account(rate="1/h")])
+        old, new = account(rate="100/s", burst=5), account(rate="1/h")
+        bench.ledger.announce("old", accounts(old))
+        bench.other.announce("new", accounts(new))
+        bench.other.declare([new])
         bench.clock.advance(16)
-        assert bench.ledger.announce("old") == Standing(newest=True, returned=True, files=1)
-        bench.ledger.declare([account(rate="100/s", burst=5)])
-        bench.go("a", account(rate="100/s", burst=5))
-        bench.go("b", account(rate="100/s", burst=5))
-        assert bench.other.announce("new").newest
-        assert bench.other.admit([application("c", account(rate="1/h"))]) != []
-        assert bench.wait("d", account(rate="100/s", burst=5)).reason is Reason.RATE_LIMIT
+        assert bench.ledger.announce("old", accounts(old)) == Standing(newest=True, returned=True, files=1)
+        bench.ledger.declare([old])
+        bench.go("a", old)
+        bench.go("b", old)
+        assert bench.other.announce("new", accounts(new)).newest
+        assert bench.other.admit([application("c", new)]) != []
+        assert bench.wait("d", old).reason is Reason.RATE_LIMIT
 
     @pytest.mark.parametrize("seconds", [-3600.0, 3600.0])
     def test_a_clock_that_is_set_leaves_the_newest_file_the_newest(
@@ -140,19 +141,51 @@ class FilesContract:
     ) -> None:
         """The workers that spoke before live. This test once said that they count as gone, by which an old file's
         limits came into force for some seconds (B7)."""
-        bench.ledger.announce("old")
-        bench.other.announce("new")
+        bench.ledger.announce("old", {})
+        bench.other.announce("new", {})
         bench.clock.set_store(seconds)
-        assert bench.ledger.announce("old") == Standing(newest=False, returned=False, files=2)
-        assert bench.ledger.announce("newer") == Standing(newest=True, returned=True, files=3)
+        assert bench.ledger.announce("old", {}) == Standing(newest=False, returned=False, files=2)
+        assert bench.ledger.announce("newer", {}) == Standing(newest=True, returned=True, files=2)
 
     def test_an_outage_leaves_the_newest_file_the_newest(self, bench: Bench) -> None:
         """The newer file stays the newest after an outage, even if the old worker announces itself first (A1, B7)."""
-        bench.ledger.announce("old")
-        bench.other.announce("new")
+        bench.ledger.announce("old", {})
+        bench.other.announce("new", {})
         bench.clock.pass_unasked(40)
-        assert bench.ledger.announce("old") == Standing(newest=False, returned=False, files=2)
-        assert bench.other.announce("new") == Standing(newest=True, returned=False, files=2)
+        assert bench.ledger.announce("old", {}) == Standing(newest=False, returned=False, files=2)
+        assert bench.other.announce("new", {}) == Standing(newest=True, returned=False, files=2)
+
+    def test_a_worker_that_leaves_the_newest_file_makes_its_next_one_the_newest(self, bench: Bench) -> None:
+        """A change that is taken back applies at once, though the file was seen before (0022)."""
+        bench.ledger.announce("old", {})
+        bench.other.announce("old", {})
+        assert bench.ledger.announce("new", {}) == Standing(newest=True, returned=True, files=1)
+        assert bench.other.announce("old", {}) == Standing(newest=False, returned=True, files=2)
+        assert bench.other.announce("new", {}) == Standing(newest=True, returned=False, files=1)
+        assert bench.ledger.announce("old", {}) == Standing(newest=True, returned=True, files=1)
+        assert bench.other.announce("new", {}) == Standing(newest=False, returned=True, files=2)
+        assert bench.other.announce("old", {}) == Standing(newest=True, returned=False, files=1)
+
+    def test_a_worker_that_follows_late_changes_nothing(self, bench: Bench) -> None:
+        """It goes through a file that the others have left already, which is not the newest again (0022)."""
+        bench.ledger.announce("first", {})
+        bench.other.announce("first", {})
+        for file in ("second", "third"):
+            bench.ledger.announce(file, {})
+        assert bench.other.announce("second", {}) == Standing(newest=False, returned=True, files=2)
+        assert bench.other.announce("third", {}) == Standing(newest=True, returned=False, files=1)
+
+    def test_jobs_of_the_file_before_change_no_limit(self, bench: Bench) -> None:
+        """A batch that was judged, and a call that began, before the reload bring the old limits with them (0022)."""
+        old, new = account(rate="100/s", burst=50), account(rate="1/h")
+        bench.ledger.announce("old", accounts(old))
+        lease = bench.go("a", old)
+        bench.ledger.announce("new", accounts(new))
+        bench.ledger.declare([new])
+        bench.go("b", old)
+        assert bench.wait("c", old).reason is Reason.RATE_LIMIT
+        assert isinstance(bench.ledger.renew(lease, old, Tally()), Parked)
+        assert bench.released() == []
 
 
 class StrangerContract:

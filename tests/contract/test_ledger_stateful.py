@@ -98,7 +98,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(worker=worker_numbers, file=st.sampled_from(("first", "second", "third")))
     def worker_announces_its_file(self, worker: int, file: str) -> None:
-        real, model = self.real[worker].announce(file), self.model[worker].announce(file)
+        accounts = dict(self.accounts)
+        real, model = (side[worker].announce(file, accounts) for side in (self.real, self.model))
         assert real == model
         if real.newest:
             for ledger in (self.real[worker], self.model[worker]):

@@ -75,7 +75,17 @@ def test_report_is_kept_as_json_with_its_time_first(
         "host": "a",
         "version": "1.2",
         "accounts": "abc",
+        "refuses": "",
     }
+    assert list(RedisWorkers(client).fleet().living) == [report(host="a")]
+
+
+def test_report_of_an_earlier_version_counts(client: redis.Redis, start: Start) -> None:
+    """During an upgrade, workers live that do not tell whether they refuse their accounts file."""
+    start("a")
+    ((name, entry),) = client.hgetall(keys.WORKERS).items()
+    told = {field: value for field, value in json.loads(entry).items() if field != "refuses"}
+    client.hset(keys.WORKERS, name, json.dumps(told))
     assert list(RedisWorkers(client).fleet().living) == [report(host="a")]
 
 

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from tests.doubles.clocks import StoredClock
 from tests.doubles.samples import account, accounts, job, placed, rejection
 from worker.core.accounts import Account
+from worker.core.current import CurrentAccounts
 from worker.core.endpoints import Endpoint
 from worker.core.records import Application, Ending, Lease, Parking, Reason, Recorded, Source
 from worker.core.retry import Tally
@@ -35,6 +36,7 @@ from worker.state.ledger import RedisLedger
 from worker.state.lua import store_scripts
 from worker.state.outbox import RedisOutbox
 from worker.state.views import JobViews
+from worker.telemetry.accounts_file import AccountsFileTold
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.watching import Watching
 
@@ -356,7 +358,9 @@ def test_a_wrong_key_at_the_start_stops_no_other_account(bench: Bench, key: str)
     bench.ledger.admit([one("there", there, may_dial=False)])
     spoil(bench, key)
     watching = Watching(Metrics())
-    limits = DeclaredLimits(bench.ledger, accounts(OWNER, there), watching)
+    limits = DeclaredLimits(
+        bench.ledger, CurrentAccounts(accounts(OWNER, there)), AccountsFileTold(Metrics(), accounts())
+    )
     dialler = Dialler(3, lambda *_: None, watching)
     leased: list[str] = []
     dialler.submit = lambda lease: leased.append(lease.job.id)  # type: ignore[method-assign]  # calls nobody

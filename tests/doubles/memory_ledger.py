@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tests.doubles.clocks import FakeClock
@@ -145,17 +145,25 @@ class MemoryLedger:
     def __init__(self, store: Store, clock: FakeClock, *, lease_seconds: float = 30.0) -> None:
         self.store, self._clock = store, clock
         self._lease_us = int(lease_seconds * _MICRO)
-        self._generation = 0
+        self._file, self._generation = "", 0
+        self._accounts: Mapping[str, Account] = {}
 
-    def announce(self, file: str) -> Standing:
+    def announce(self, file: str, accounts: Mapping[str, Account]) -> Standing:
         self._available()
-        files = self.store.files
+        files, left = self.store.files, self._file if self._file != file else None
         known = files.get(file)
-        self._generation = known[0] if known else max((number for number, _ in files.values()), default=0) + 1
-        others = [number for name, (number, us) in files.items() if name != file and self._lives(us)]
-        files[file] = (self._generation, self._now)
+        living = {name: number for name, (number, us) in files.items() if self._lives(us)}
+        others = [number for name, number in living.items() if name not in (file, left)]
+        left_number = files[left][0] if left in files else 0
+        number = known[0] if known else 0
+        if not known or left_number > max(number, *others, 0):
+            number = max((one for one, _ in files.values()), default=0) + 1
+        if left in files:
+            files[left] = (left_number, max(self._now - (LIVES_MS + 1) * 1000, 0))
+        files[file] = (number, self._now)
+        self._file, self._generation, self._accounts = file, number, accounts
         returned = known is None or not self._lives(known[1])
-        return Standing(self._generation > max(others, default=0), returned, len(others) + 1)
+        return Standing(number > max(others, default=0), returned, len(others) + 1)
 
     def _lives(self, heard_us: int) -> bool:
         return abs(self._now // 1000 - heard_us // 1000) <= LIVES_MS
@@ -167,9 +175,11 @@ class MemoryLedger:
             limits.pace, limits.generation = account.pace, self._generation
             self._limits(account.name)
 
-    def _take_pace(self, limits: Limits, pace: Pace) -> None:
-        if self._generation >= limits.generation:
-            limits.pace, limits.generation = pace, self._generation
+    def _take_pace(self, limits: Limits, account: Account) -> None:
+        known = self._accounts.get(account.name)
+        generation = self._generation if known is not None and known.pace == account.pace else 0
+        if generation >= limits.generation:
+            limits.pace, limits.generation = account.pace, generation
 
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
         self._available()
@@ -237,7 +247,7 @@ class MemoryLedger:
         late = self._take_back(record, limits, lease)
         if record.state != "dialling" and not late:
             raise LeaseLost(lease.job.id)
-        self._take_pace(limits, account.pace)
+        self._take_pace(limits, account)
         record.tally = tally
         limits.tat_us = possible(limits.tat_us, self._now, limits.pace)
         probe = limits.hold is not None and limits.probe_at_us > 0 and lease.probe
@@ -376,7 +386,7 @@ class MemoryLedger:
         if self.store.noted.pop(job.id, None) in ("", job.account):
             return self._withdraw_early(application)
         limits = self.store.limits.setdefault(job.account, Limits(job.account, pace))
-        self._take_pace(limits, pace)
+        self._take_pace(limits, application.account)
         record = self._record(application)
         return self._go_or_wait(record, self._limits(job.account), application)
 

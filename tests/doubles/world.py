@@ -14,6 +14,7 @@ from tests.doubles.memory_ledger import MemoryLedger, Store
 from tests.doubles.samples import REF, accounts, job
 from tests.doubles.watchers import NotedDeadLetters, NotedFaults, NotedWatch
 from worker.core.accounts import Account
+from worker.core.current import CurrentAccounts
 from worker.core.jobs import Job
 from worker.core.judging import Submission
 from worker.core.ports import Gate
@@ -79,7 +80,7 @@ class World:
         self.dead_letters = NotedDeadLetters()
         self.recorder = Recorder(self.ledger, self.watch, NotedFaults())
         self.settler = Settler(self.ledger, self.recorder, self.watch, self.clock)
-        known = accounts(*owners)
+        known = self.accounts = CurrentAccounts(accounts(*owners))
         self.reception = Reception(self.ledger, known, self.dead_letters, self.watch)
         waits = MovedClock(self.clock)
         self.calls = Calls(known, self.provider, self.settler, waits, REQUEST_SECONDS, wait)

@@ -32,11 +32,12 @@ MAY_IMPORT = {
     "inbound": "broker core errors failpoints privacy redisio",
     "tracing": "broker core delivery errors privacy",
     "telemetry": "core delivery errors http network privacy provider redisio",
-    "engine": "core delivery errors failpoints inbound network telemetry",
+    "engine": "configuration core delivery errors failpoints inbound network telemetry",
     # The doors, and what puts all of it together.
     "producer": "broker core errors settings tracing",
     "preflight": "broker core errors network provider redisio settings state tracing",
-    "wiring": "broker core delivery engine errors inbound privacy provider redisio settings state telemetry tracing",
+    "wiring": "broker core delivery engine errors inbound preflight privacy provider redisio settings state telemetry"
+    " tracing",
     "celery_edge": "broker core embedded engine errors failpoints inbound preflight settings telemetry wiring",
     "app": "celery_edge",
     # It plays the provider, so it must not share the code that it tests.

@@ -105,7 +105,7 @@ USES = (
         "to leave the queues of a Redis broker to the engine"),
     Use("celery", "celery.Celery", "subclass_with_self amqp_cls", "celery_edge/application.py",
         "to start this project's worker program and consumer"),
-    Use("celery", "celery.apps.worker", "safe_say _reload_current_worker", "celery_edge/signals.py",
+    Use("celery", "celery.apps.worker", "safe_say", "celery_edge/signals.py",
         "to say in the log, not on a pipe that may be full, that a signal came"),
     Use("celery", "celery.apps.worker.Worker", "install_platform_tweaks on_init_blueprint setup_queues pidfile",
         "celery_edge/program.py", "to start the engine before the consumer and stop it after"),

@@ -119,7 +119,7 @@ def metrics(shared: Shared) -> Metrics:
             shared.read,
             shared.touch,
             shared.read_depths,
-            ttls={"acme": 50.0, "beta": 600.0},
+            ttls=lambda: {"acme": 50.0, "beta": 600.0},
             clock=lambda: shared.now,
             serves=lambda: shared.served,
         )

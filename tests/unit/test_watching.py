@@ -15,7 +15,7 @@ from worker.core.endpoints import Endpoint
 from worker.core.events import Event, Status
 from worker.core.jobs import Job
 from worker.core.ports import Gate
-from worker.core.records import Due, Foreign, Lease, Reason, Seen, Slot, Source, Standing
+from worker.core.records import Due, Foreign, Lease, Reason, Seen, Slot, Source
 from worker.core.retry import Tally
 from worker.delivery.ports import (
     Attempt,
@@ -154,19 +154,6 @@ FACTS: dict[str, tuple[Callable[[Watching], None], str, str, str, dict[str, str]
         "loop.failed", "error", "loop_failures_total", {"loop": "relay"},
     ),
 }  # fmt: skip
-
-
-def test_accounts_files_that_differ_are_told_once(metrics: Metrics, watching: Watching) -> None:
-    """A difference is logged once, and so is its end; the gauge says how many files there are (B7)."""
-    with capture_logs() as lines:
-        for files in (1, 1, 2, 2, 1, 1):
-            watching.accounts_files(Standing(newest=files == 1, returned=False, files=files))
-            assert count(metrics, "accounts_files") == files
-    assert [(line["event"], line["log_level"]) for line in lines] == [
-        ("accounts.files_differ", "warning"),
-        ("accounts.files_agree", "info"),
-    ]
-    assert lines[0]["this_one_is_newest"] is False
 
 
 @pytest.mark.parametrize("fact", FACTS)

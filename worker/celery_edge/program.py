@@ -64,8 +64,9 @@ class CallWorker(Worker):
             self.webhooks = open_files.allow(self.concurrency, wished)
             wiring = Wiring(self.settings, calls=self.concurrency, webhooks=self.webhooks)
             self.engine, self.accounts = wiring.engine, wiring.accounts
+            self.reread_accounts = wiring.accounts_watch.ask
             self.count_finished = wiring.metrics.count_finished
-        tell_unread_variables(wiring.accounts.variables())
+        tell_unread_variables(wiring.accounts.now.variables())
         tell_fewer_webhooks(self.webhooks, wished)
 
     @property
@@ -89,7 +90,7 @@ class CallWorker(Worker):
 
     def install_platform_tweaks(self, worker: Any) -> None:
         super().install_platform_tweaks(worker)
-        answer_signals()
+        answer_signals(self.reread_accounts)
 
     def on_init_blueprint(self) -> None:
         super().on_init_blueprint()
@@ -112,7 +113,7 @@ class CallWorker(Worker):
                 began = time.monotonic()
                 tell_start(
                     self.settings,
-                    self.accounts,
+                    self.accounts.now,
                     places=self.concurrency,
                     webhook_places=self.webhooks,
                 )

@@ -2,20 +2,18 @@
 
 Celery answers SIGUSR1 by printing all local variables, and SIGUSR2 by opening a debugger to anybody who connects. Both
 would show PINs and phone numbers. It answers a signal to stop on standard error, where a full pipe would block it
-forever. At a terminal it leaves SIGHUP to the system, which ends the process in the middle of its calls.
+forever. At a terminal it leaves SIGHUP to the system, which ends the process in the middle of its calls; elsewhere it
+answers it by a restart, where a worker has the accounts file read again.
 """
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 
 import structlog
 from celery.apps import worker as celery_worker
-from celery.platforms import close_open_fds
 
 from worker.telemetry.threads import whereabouts
 
@@ -24,28 +22,23 @@ SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
 log = structlog.get_logger(__name__)
 
 
-def answer_signals() -> None:
-    """Answer signals in place of Celery from now on. Call it in the main thread."""
+def answer_signals(reread: Callable[[], object]) -> None:
+    """Answer signals in place of Celery from now on. Call it in the main thread.
+
+    `reread` is called at SIGHUP, but for a worker at a terminal, where SIGHUP says that the terminal is closed.
+    """
     celery_worker.safe_say = _say
-    celery_worker._reload_current_worker = _start_again
     for number in SIGNALS:
         signal.signal(number, _answer)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         # The terminal is closed: finish the calls in flight, as on SIGTERM.
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
+    else:
+        signal.signal(signal.SIGHUP, lambda *_: _aside(reread))
 
 
 def _say(message: str, *_: object) -> None:
     _aside(lambda: log.info("worker.signalled", message=message))
-
-
-def _start_again() -> None:
-    """Replace this process, which has stopped after a SIGHUP away from a terminal, by a new one.
-
-    Celery's own way forgets the `-m` of `python -m celery`, without which the new process fails.
-    """
-    close_open_fds([sys.__stdin__, sys.__stdout__, sys.__stderr__])
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (no shell is wanted)
 
 
 def _answer(*_: object) -> None:

@@ -29,6 +29,11 @@ _CAUSES = {
 }
 
 
+Mark = tuple[int, int, int, int, int]
+"""The facts by which a change of a file is noticed: its device, its inode, its size, and the times (ns) of its content
+and its status."""
+
+
 class UnreadableFile(ValueError):
     """The file cannot be read. The message follows the file's name, as in "is empty"."""
 
@@ -52,6 +57,18 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except ValueError as error:
         raise ValueError(" ".join(str(error).split())) from error
+
+
+def mark(path: Path) -> Mark | None:
+    """Return the mark of the file that `path` leads to, also by symbolic links; None if there is none to be seen.
+
+    Known weakness: on NFS a change shows as late as the attributes are cached there.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def decoded(content: bytes) -> str:

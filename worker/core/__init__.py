@@ -4,6 +4,7 @@ jobs            a job as producers send it: its fields, their checks, and its pa
 events          how a job ends, and its event in the bytes that subscribers receive
 accounts        the accounts file: API keys, limits and webhooks
 endpoints       webhooks in that file, with their secrets
+current         the accounts that apply at the moment, and how two versions of the file differ
 account_fields  the fields of an account, each with its check
 untraced        no spans, where jobs are not traced
 trace_context   the trace that a job belongs to, as it travels in messages

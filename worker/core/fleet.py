@@ -19,7 +19,8 @@ KEPT_SECONDS = 3600.0
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a worker tells of itself: its places for calls and how many of them are taken, whether it dials nothing
-    (`paused`), its machine and version, and the digest of its accounts file."""
+    (`paused`), its machine and version, the digest of the accounts file that it uses, and why it does not use the file
+    that it has now (`refuses`), if it does not."""
 
     places: int
     used: int
@@ -27,6 +28,7 @@ class Report:
     host: str
     version: str
     accounts: str
+    refuses: str = ""
 
 
 @dataclass(frozen=True, slots=True)

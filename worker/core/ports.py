@@ -38,10 +38,11 @@ class Ledger(Protocol):
     jobs leaves out those that need the key.
     """
 
-    def announce(self, file: str) -> Standing:
+    def announce(self, file: str, accounts: Mapping[str, Account]) -> Standing:
         """Report which accounts file this worker has; `file` is a digest of its content. Repeat it every few seconds.
 
-        From now on the limits that come with jobs count, unless a newer file has given others.
+        From now on the limits of `accounts` that come with jobs count, unless a newer file has given others. If this
+        worker reported another file before, and that was the newest, this one is the newest now.
         """
 
     def declare(self, accounts: Iterable[Account]) -> None:

@@ -24,6 +24,7 @@ from worker.core.accounts import Accounts
 from worker.core.calling import Call
 from worker.core.canceling import Canceling
 from worker.core.cancels import Cancel, Noted, Stays, Withdrawn
+from worker.core.current import CurrentAccounts
 from worker.core.events import OUTCOME_UNKNOWN, Event, Failure, Status, conclude
 from worker.core.judging import Broken, Rejected, Submission, Valid, judge
 from worker.core.notices import not_canceled
@@ -46,7 +47,7 @@ class Reception:
     """
 
     ledger: Ledger
-    accounts: Accounts
+    accounts: CurrentAccounts
     dead_letters: DeadLetters
     watch: Watch
     extended: bool = False
@@ -57,29 +58,30 @@ class Reception:
         """Put every submission on record. Returns at most `places` leases, which the caller must dial.
 
         Cancels go before jobs: a job and its cancel that come together end without a call. `paused` says that there
-        are no more places because nothing is dialled.
+        are no more places because nothing is dialled. One version of the accounts file applies to all of them.
         Raises StoreUnavailable. Any of the submissions may then be on record, and all may be given again.
         """
         applications: list[Application] = []
         cancels: list[Cancel] = []
+        accounts = self.accounts.now
         for submission in submissions:
-            match judge(submission, self.accounts, extended=self.extended, traced=self.traced):
+            match judge(submission, accounts, extended=self.extended, traced=self.traced):
                 case Valid(job, account):
                     may_dial = len(applications) < places
                     trace = self.traces.context(job.origin) if self.traced else ""
                     applications.append(Application(job, account, submission.source, may_dial, paused, trace))
                 case Rejected() as rejected:
-                    self._reject(rejected, submission)
+                    self._reject(rejected, submission, accounts)
                 case Cancel() as cancel:
                     cancels.append(cancel)
                 case Broken(reason):
                     job_id = submission.default_id
                     self.dead_letters.bury(reason, submission.source, submission.fields, job_id=job_id)
-        self._take_back(cancels)
+        self._take_back(cancels, accounts)
         return self._admit(applications)
 
-    def _take_back(self, cancels: Sequence[Cancel]) -> None:
-        answers = Canceling(self.ledger, self.accounts, self.traces).take_back(cancels)
+    def _take_back(self, cancels: Sequence[Cancel], accounts: Accounts) -> None:
+        answers = Canceling(self.ledger, accounts, self.traces).take_back(cancels)
         stay = [
             (cancel, answer)
             for cancel, answer in zip(cancels, answers, strict=True)
@@ -120,8 +122,8 @@ class Reception:
         self.watch.finished(job.id, job.account, ended.event, ended.failure.code, seconds)
         self.traces.ended(job.origin, ended.event, ended.failure, accepted_at_us, finished_at_us)
 
-    def _reject(self, rejected: Rejected, submission: Submission) -> None:
-        subject, account = rejected.subject, self.accounts.get(rejected.subject.account)
+    def _reject(self, rejected: Rejected, submission: Submission, accounts: Accounts) -> None:
+        subject, account = rejected.subject, accounts.get(rejected.subject.account)
         now_us = time.time_ns() // 1000
         event = _rejection(rejected, now_us, event_id=_strangers_id(rejected) if account is None else None)
         trace = self.traces.context(rejected.origin)
@@ -141,7 +143,7 @@ class Calls:
     `request_seconds` is the provider client's deadline for one request. `wait` returns how long to wait between two.
     """
 
-    accounts: Accounts
+    accounts: CurrentAccounts
     provider: Provider
     settler: Settler
     waits: Waits
@@ -151,7 +153,7 @@ class Calls:
     def dial(self, lease: Lease, started: Callable[[], None] = lambda: None) -> None:
         """Place the call of a leased job. The job ends, or goes back into its lane. `started`: see `Call`."""
         hit("dial.before")
-        account = self.accounts.get(lease.job.account)
+        account = self.accounts.now.get(lease.job.account)
         if account is None:
             # Another worker's accounts file has the account, so this worker must not decide about its jobs.
             wait_seconds = FOREIGN_ACCOUNT_WAIT_SECONDS
@@ -175,12 +177,12 @@ class Calls:
 class Overdue:
     """Decides about jobs that have expired or whose worker was lost. Thread-safe."""
 
-    accounts: Accounts
+    accounts: CurrentAccounts
     settler: Settler
 
     def decide(self, lease: Lease) -> None:
         """End the job, or put it back into its lane if it may be dialled again."""
-        account, tally = self.accounts.get(lease.job.account), lease.tally
+        account, tally = self.accounts.now.get(lease.job.account), lease.tally
         if lease.now_us(self.settler.clock()) >= lease.expires_at_us:
             self.settler.settle_expired(lease, account, tally)
         elif account is not None and account.budget.spent(tally):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import structlog
 
-from worker.core.accounts import Accounts
+from worker.core.accounts import Account
 from worker.network.guard import Guard, GuardRefused
 
 log = structlog.get_logger(__name__)
 
 
-def warn(accounts: Accounts) -> None:
+def warn(accounts: Iterable[Account]) -> None:
     """Log a line for each webhook whose scheme or port is not allowed. What its name resolves to shows later."""
-    for account in accounts.values():
+    for account in accounts:
         for hook in account.webhooks:
             try:
                 Guard.of(hook).check_url(hook.url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from worker.configuration.signing_secrets import SigningSecret
+from worker.configuration.textfiles import Mark, mark
 from worker.core.endpoints import Endpoint
 from worker.errors import ConfigurationError
 
@@ -18,9 +20,6 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
 """The shortest time between two looks at a file."""
-
-Mark = tuple[int, int, int, int]
-"""The facts by which a change of a file is noticed: its inode, its size, and the times of its content and status."""
 
 
 @dataclass(slots=True)
@@ -34,7 +33,7 @@ class _Watched:
 
 
 class Secrets:
-    """Returns the secrets that sign an endpoint's events. For the one thread that delivers.
+    """Returns the secrets that sign an endpoint's events. For the one thread that delivers; any thread may `load`.
 
     Variables are read each time. A file is read once, and again after it has changed. If a changed file cannot be used,
     the secrets that were read before continue to sign, each until its end. The log reports each such problem once.
@@ -54,10 +53,18 @@ class Secrets:
         self._files: dict[Endpoint, _Watched] = {}
 
     def load(self, endpoints: Iterable[Endpoint]) -> None:
-        """Read the files of `endpoints`, so that each has secrets to keep if it breaks. Raises ConfigurationError."""
+        """Read the files of `endpoints`, so that each has secrets to keep if it breaks, and forget all others.
+
+        A file that was read before is read again when its endpoint is used next, whether it has changed or not. Raises
+        ConfigurationError for a new one that cannot be used; then nothing has changed.
+        """
+        files: dict[Endpoint, _Watched] = {}
         for endpoint in endpoints:
             if endpoint.secret_file is not None:
-                self._watched(endpoint, endpoint.secret_file)
+                files[endpoint] = self._files.get(endpoint) or self._first(endpoint, endpoint.secret_file)
+        for watched in self._files.values():
+            watched.looked_at, watched.mark = -math.inf, None
+        self._files = files
 
     def of(self, endpoint: Endpoint, unix_seconds: float) -> tuple[SigningSecret, ...]:
         """Return the secrets that sign at this time.
@@ -78,17 +85,19 @@ class Secrets:
     def _watched(self, endpoint: Endpoint, path: Path) -> tuple[SigningSecret, ...]:
         watched = self._files.get(endpoint)
         if watched is None:
-            mark = _mark(path)
-            watched = _Watched(self._read(endpoint), mark, self._clock())
-            self._files[endpoint] = watched
+            watched = self._files[endpoint] = self._first(endpoint, path)
         elif self._clock() - watched.looked_at >= LOOK_SECONDS:
             self._look(endpoint, path, watched)
         return watched.secrets
 
+    def _first(self, endpoint: Endpoint, path: Path) -> _Watched:
+        seen = mark(path)
+        return _Watched(self._read(endpoint), seen, self._clock())
+
     def _look(self, endpoint: Endpoint, path: Path, watched: _Watched) -> None:
         watched.looked_at = self._clock()
-        mark = _mark(path)
-        if mark == watched.mark and watched.problem is None:
+        seen = mark(path)
+        if seen is not None and seen == watched.mark and watched.problem is None:
             return
         try:
             found = self._read(endpoint)
@@ -97,7 +106,7 @@ class Secrets:
             return
         if watched.problem is not None or found != watched.secrets:
             log.info("webhook.secrets_read", endpoint=endpoint.key, count=len(found))
-        watched.secrets, watched.mark, watched.problem = found, mark, None
+        watched.secrets, watched.mark, watched.problem = found, seen, None
 
     def _read(self, endpoint: Endpoint) -> tuple[SigningSecret, ...]:
         found = endpoint.secrets(self._environ)
@@ -111,11 +120,3 @@ def _tell_problem(endpoint: Endpoint, watched: _Watched, problem: str) -> None:
     if problem != watched.problem:
         log.error("webhook.secrets_kept", endpoint=endpoint.key, problem=problem)
     watched.problem = problem
-
-
-def _mark(path: Path) -> Mark | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -12,6 +12,7 @@ keeper           extends the leases of the jobs in hand, and holds the list of t
 recorder         takes decisions to the ledger, many in one round trip
 releaser         leases waiting jobs when their slots come
 declared_limits  declares the limits of this worker's accounts file while it is the newest
+accounts_watch   puts a changed accounts file into use
 presence         reports that this worker lives, and whether it serves the metrics of all
 memory_log       notes how much memory Redis uses
 sweeper          ends expired jobs and decides about lost ones

@@ -65,7 +65,7 @@ class Couriers(Part):
     """The turn concludes what has ended and leases what may go. One thread calls `turn`.
 
     Only this process knows how an attempt ended, so a conclusion is kept until the store has answered. `woken` is
-    called when an attempt has ended, so that a turn follows.
+    called when an attempt has ended, so that a turn follows. `known` tells whether this worker knows an endpoint.
     """
 
     def __init__(
@@ -76,12 +76,13 @@ class Couriers(Part):
         faults: Faults,
         places: Places,
         *,
+        known: Callable[[Destination], bool] = lambda _: False,
         woken: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`places` are for the deliveries in flight, and for those whose conclusion is not on record yet."""
         self._deliver, self._store, self._tell, self._faults = deliver, store, tell, faults
-        self._places, self._woken, self._clock = places, woken, clock
+        self._places, self._known, self._woken, self._clock = places, known, woken, clock
         self._ended: queue.SimpleQueue[Conclusion] = queue.SimpleQueue()
         self._batch: list[Conclusion] = []
         self._unknown: dict[Destination, float] = {}
@@ -172,7 +173,11 @@ class Couriers(Part):
     def _unknown_now(self) -> Collection[Destination]:
         if self._unknown:
             now = self._clock()
-            self._unknown = {where: until for where, until in self._unknown.items() if until > now}
+            self._unknown = {
+                where: until
+                for where, until in self._unknown.items()
+                if until > now and not self._known(where)
+            }
         return self._unknown.keys()
 
     def _attempt(self, delivery: Delivery) -> Conclusion:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from worker.core.accounts import Accounts
+from worker.core.current import CurrentAccounts
 from worker.core.ports import Ledger
 from worker.core.records import Standing
 from worker.errors import WrongKey
@@ -22,38 +23,42 @@ class FilesWatch(Protocol):
 
 
 class DeclaredLimits:
-    """Reports every 2 s which accounts file this worker has, and declares its limits when it becomes the newest.
+    """Reports which accounts file this worker has, and declares its limits when it becomes the newest.
 
-    That happens at the start, when all workers with newer files are gone, and after a time in which this file may have
-    counted as gone. The limits are then declared twice, because another worker may have been about to declare older
-    ones. For one thread.
+    It reports every 2 s, and at once after a change. Its file becomes the newest at the start, after a change, when all
+    workers with newer files are gone, and after a time in which it may have counted as gone. The limits are then
+    declared twice, because another worker may have been about to declare older ones. For one thread.
     """
 
     def __init__(
         self,
         ledger: Ledger,
-        accounts: Accounts,
+        accounts: CurrentAccounts,
         watch: FilesWatch,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger, self._accounts, self._watch, self._clock = ledger, accounts, watch, clock
         self._due = clock()
         self._was_newest = self._again = False
+        self._reported: Accounts | None = None
 
     def turn(self) -> None:
         """Do what is due. Raises StoreUnavailable. A wrong key in the store is logged elsewhere and stops no jobs."""
-        if self._clock() < self._due:
+        accounts = self._accounts.now
+        changed = accounts is not self._reported
+        if self._clock() < self._due and not changed:
             return
         with suppress(WrongKey):
-            self._report()
+            self._report(accounts, changed=changed)
+        self._reported = accounts
         self._due = self._clock() + BEAT_SECONDS
 
-    def _report(self) -> None:
-        standing = self._ledger.announce(self._accounts.digest)
+    def _report(self, accounts: Accounts, *, changed: bool) -> None:
+        standing = self._ledger.announce(accounts.digest, accounts)
         self._watch.accounts_files(standing)
-        gained = standing.newest and (standing.returned or not self._was_newest)
+        gained = standing.newest and (changed or standing.returned or not self._was_newest)
         if gained or (standing.newest and self._again):
             # Set before the call, so that a declaration that fails is repeated.
             self._again = True
-            self._ledger.declare(self._accounts.values())
+            self._ledger.declare(accounts.values())
         self._was_newest, self._again = standing.newest, gained

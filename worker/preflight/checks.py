@@ -14,6 +14,7 @@ from worker.core.accounts import Accounts
 from worker.errors import ConfigurationError, every
 from worker.network import trust
 from worker.preflight import open_files
+from worker.preflight.accounts import of_certificates, sound
 from worker.preflight.greeting import ask_broker, ask_store
 from worker.provider import Codes
 from worker.settings import Settings
@@ -42,7 +43,7 @@ def _refuse(wrong: ConfigurationError) -> None:
 
 def _files(settings: Settings, environ: Mapping[str, str]) -> list[Callable[[], object]]:
     return [
-        partial(check_accounts, settings, environ),
+        partial(sound, settings.accounts_file, environ),
         partial(Codes.load, settings.provider_errors_file),
         partial(open_files.check, settings.concurrency),
         partial(check_certificates, settings, environ),
@@ -50,34 +51,14 @@ def _files(settings: Settings, environ: Mapping[str, str]) -> list[Callable[[], 
     ]
 
 
-def check_accounts(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Raise ConfigurationError with each fault of the accounts file, and of the secrets of its valid accounts."""
-    accounts, faults = Accounts.valid_part(settings.accounts_file)
-    refusal = ConfigurationError(*faults)
-    checks: list[Callable[[], object]] = [partial(_refuse, refusal), partial(accounts.secrets, environ)]
-    every(checks)
-
-
 def check_certificates(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
     """Raise ConfigurationError with every file of certificates that cannot be used."""
     checks: list[Callable[[], None]] = [partial(trust.check_public, environ)]
     if settings.proxstop_ca_file is not None:
         checks += [partial(trust.check, settings.proxstop_ca_file, "PROXSTOP_CA_FILE")]
-    every([*checks, *_of_webhooks(settings)])
-
-
-def _of_webhooks(settings: Settings) -> list[Callable[[], None]]:
-    try:
-        accounts = Accounts.load(settings.accounts_file)
-    except ConfigurationError:
-        # The check of that file reports this.
-        return []
-    return [
-        partial(trust.check, endpoint.ca_file, f"accounts.{name}.webhooks.{number}.ca_file")
-        for name, account in accounts.items()
-        for number, endpoint in enumerate(account.webhooks)
-        if endpoint.ca_file is not None
-    ]
+    # Whatever is wrong in the accounts file, the check of that file reports it.
+    accounts, _ = Accounts.valid_part(settings.accounts_file)
+    every([*checks, *of_certificates(accounts)])
 
 
 def _broker(

@@ -41,6 +41,7 @@ _PLAIN_NAMES = frozenset(
     {
         "account",
         "accounts_file",
+        "accounts_file_before",
         "delivery",
         "endpoint",
         "event_id",
@@ -90,6 +91,7 @@ class Redactor:
     """Keeps the secrets of this process, PINs and phone numbers out of log lines."""
 
     def __init__(self) -> None:
+        self._known: set[str] = set()
         self._forms: set[str] = set()
         # By their first characters, the lengths of the forms, the greatest first: the cost of a text does not grow with
         # the number of secrets.
@@ -99,6 +101,8 @@ class Redactor:
 
     def register(self, secret: str) -> None:
         """Hide `secret` and its encoded forms from now on: a key, a password, or a `whsec_…` or `whsk_…` secret."""
+        if secret in self._known:
+            return
         for form in _forms(secret.strip()):
             if len(form) >= MIN_SECRET:
                 self._forms.add(form)
@@ -106,6 +110,7 @@ class Redactor:
                 lengths = {len(form), *self._lengths.get(start, ())}
                 self._lengths[start] = tuple(sorted(lengths, reverse=True))
                 self._shortest = min(self._shortest, len(form))
+        self._known.add(secret)
 
     def text(self, text: str) -> str:
         """Hide registered secrets, and all that `scrub` finds, in `text`."""
@@ -207,9 +212,10 @@ redactor = Redactor()
 """The redactor of this process, used by every log line."""
 
 
-def register_secret(secret: str) -> None:
-    """Keep `secret` out of every log line of this process from now on."""
-    redactor.register(secret)
+def register_secret(*secrets: str) -> None:
+    """Keep `secrets` out of every log line of this process from now on."""
+    for secret in secrets:
+        redactor.register(secret)
 
 
 def _label_of(item: object, before: object) -> str:

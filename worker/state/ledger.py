@@ -40,12 +40,13 @@ from worker.core.records import (
 from worker.core.retry import Tally
 from worker.errors import LeaseLost, StoreUnavailable
 from worker.redisio.runner import ScriptCall, Scripts
-from worker.state import accounts_files, keys
+from worker.state import keys
+from worker.state.accounts_files import OwnFile
 from worker.state.admission import portions
 from worker.state.cancels import Cancels
 from worker.state.claims import Claim, Claims, Owner
 from worker.state.conflicts import Conflict, Conflicts, known_by_claim, seen_by_job
-from worker.state.decisions import Kept, declarations
+from worker.state.decisions import Kept
 from worker.state.decisions import calls as decisions_as_calls
 from worker.state.leases import LeaseReplies, Span, text
 from worker.state.notices import calls as notices_as_calls
@@ -57,9 +58,6 @@ AHEAD_US = 20_000
 
 RECLAIM_LEASE_US = 15_000_000
 """How long a lease of `reclaim` lasts. Such a job only has to be decided, not dialled."""
-
-DECLARED_AT_ONCE = 500
-"""How many accounts' limits go into one round trip."""
 
 
 class RedisLedger:
@@ -91,20 +89,15 @@ class RedisLedger:
         self._turns = itertools.count()
         self._unheard: dict[str, str] = {}
         self._unanswered: list[str] = []
-        self._generation = 0
+        self._file = OwnFile(scripts)
 
-    def announce(self, file: str) -> Standing:
+    def announce(self, file: str, accounts: Mapping[str, Account]) -> Standing:
         """See ports.Ledger. Takes one round trip."""
-        self._generation, standing = accounts_files.announce(self._scripts, file)
-        return standing
+        return self._file.announce(file, accounts)
 
     def declare(self, accounts: Iterable[Account]) -> None:
-        """See ports.Ledger. Takes a round trip for each `DECLARED_AT_ONCE` accounts, to use little memory."""
-        rest = iter(accounts)
-        while some := list(itertools.islice(rest, DECLARED_AT_ONCE)):
-            self._scripts.run_all(
-                [call for account in some for call in declarations(account, self._generation)]
-            )
+        """See ports.Ledger. Takes a round trip for each 500 accounts, to use little memory."""
+        self._file.declare(accounts)
 
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
         """See ports.Ledger. Takes two round trips, however many applications there are.
@@ -137,7 +130,11 @@ class RedisLedger:
         self, applications: Sequence[Application], names: Mapping[int, str]
     ) -> dict[int, Admission]:
         """Run the script for the applications in `names`; leave out those that were canceled since their claim."""
-        calls = portions(applications, names, self._lease_us, AHEAD_US, self._generation)
+        calls = [
+            call
+            for number, some in self._file.grouped(applications, names)
+            for call in portions(applications, some, self._lease_us, AHEAD_US, number)
+        ]
         replies, span = self._timed([call for call, _ in calls])
         return {
             n: self._admission(reply, applications[n].job, span)
@@ -170,7 +167,7 @@ class RedisLedger:
         """See ports.Ledger. Takes one round trip."""
         args = (lease.job.id, lease.fence, account.name, self._lease_us, AHEAD_US,
                 tally.sent, tally.not_rung, tally.perhaps_rung,
-                int(lease.probe), account.pace.packed(), int(lapsed), self._generation)  # fmt: skip
+                int(lease.probe), account.pace.packed(), int(lapsed), self._file.generation_of(account))  # fmt: skip
         (reply,), span = self._timed([ScriptCall("renew", keys.prefix_of(account.name), args)])
         if text(reply[0]) == "lost":
             raise LeaseLost(lease.job.id)

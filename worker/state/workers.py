@@ -62,6 +62,9 @@ def _heard(entry: bytes, now_ms: int) -> Heard | None:
     """Read an entry of the hash; None if it is none of ours."""
     with suppress(ValueError, TypeError, KeyError):
         told: Mapping[str, Any] = json.loads(entry)
-        report = Report(**{name: told[name] for name in Report.__slots__})
+        # An earlier version does not tell what it refuses.
+        report = Report(
+            **{name: told[name] for name in Report.__slots__ if name != "refuses" or name in told}
+        )
         return Heard(report, max(now_ms - int(told["heard_ms"]), 0) / 1000)
     return None

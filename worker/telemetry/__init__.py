@@ -5,10 +5,11 @@ outlet          writes text to a file descriptor that may not be read
 metrics         every metric of a process
 series          the series of a metric with labels
 exemplars       the jobs that histograms name as examples
+accounts_file   which accounts file is in use, and what changed
 account_labels  which accounts have series of their own
 labels          label values that no other room has: codes of the provider, reasons of a hold and of a further request
 watching        Watching: each fact as one log line and the metrics that count it
-counting        CountingProvider: requests to the provider that are in flight
+counting        CountingProvider: requests to the provider that are in flight, and their keys
 troubles        Troubles: outages of Redis and the broker, and faults of loops, in the log
 provider_outages  whether the provider is away for an account
 outages         the servers that are away, and which failures are news

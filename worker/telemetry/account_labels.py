@@ -36,6 +36,13 @@ class AccountLabels:
         """The moments when accounts were last in need, the longest ago first."""
         self._runs: dict[str, int] = {}
 
+    def use(self, names: Iterable[str]) -> None:
+        """Have these names from now on. Accounts that are gone keep their labels, unless all `most` are taken."""
+        self._names = frozenset(names)
+        with self._lock:
+            if len(self._labels) >= self.most:
+                self._drop_gone()
+
     def of(self, name: str) -> str:
         """Return the account's name, "other", or "(unknown)" for one that the accounts file does not have."""
         label = self._labels.get(name)
@@ -61,6 +68,14 @@ class AccountLabels:
         with self._lock:
             room = len(self._labels) < self.most
             return self._labels.setdefault(name, name if room else OTHER)
+
+    def _drop_gone(self) -> None:
+        """Forget the accounts that the accounts file no longer has, with their series."""
+        for name in [name for name in self._labels if name not in self._names]:
+            if self._labels.pop(name) != OTHER:
+                self._forget(name)
+            self._needy.pop(name, None)
+            self._runs.pop(name, None)
 
     def _name(self, name: str) -> None:
         """Give an account in need its name, if there is room or one that is no longer in need."""

@@ -1,4 +1,4 @@
-"""Counts the requests to the provider that are in flight."""
+"""Counts the requests to the provider that are in flight, and keeps their API keys out of the log."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from prometheus_client import Gauge
 
 from worker.core.jobs import Job
 from worker.core.ports import Gate, Provider
+from worker.privacy.redaction import register_secret
 from worker.telemetry.metrics import Metrics
 
 
@@ -17,6 +18,8 @@ class CountingProvider:
 
     def place_call(self, job: Job, api_key: str, gate: Gate) -> str:
         """Place the call, and count it while it is in flight."""
+        # The key's file may have got another key since it was checked.
+        register_secret(api_key)
         counting = _CountingGate(gate, self._gauge)
         try:
             return self._provider.place_call(job, api_key, counting)

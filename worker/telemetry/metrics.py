@@ -69,6 +69,16 @@ class Metrics:
             "Different accounts files of all living workers: 1, except during a rolling deploy (log: "
             "`accounts.files_differ`).",
         )
+        self.accounts_file = Info(
+            "callworker_accounts_file",
+            "The accounts file that this worker uses, by a hash of what it says.",
+            registry=self.registry,
+        )
+        self.accounts_file_refused = self._gauge(
+            "accounts_file_refused",
+            "1 while the accounts file, as it is now, cannot be used and the one before stays in use (log: "
+            "`accounts.refused`).",
+        )
         self.build = Info("callworker_build", "The running version.", registry=self.registry)
         self.build.info({"version": __version__})
         self.last_progress = self._gauge(
@@ -205,10 +215,15 @@ class Metrics:
 
         `endpoints` has each webhook with its account's name.
         """
-        self.accounts = AccountLabels(accounts, most, self._forget, clock)
-        self._endpoints = {(name, key): hook.key for name, hook in endpoints for key in hook.keys}
+        self.accounts = AccountLabels((), most, self._forget, clock)
+        self.use(accounts, endpoints)
         for reason in Reason:
             self.job_wait_seconds.labels(reason)
+
+    def use(self, accounts: Iterable[str], endpoints: Iterable[tuple[str, Endpoint]]) -> None:
+        """Use these names from now on; see `initialise`."""
+        self.accounts.use(accounts)
+        self._endpoints = {(name, key): hook.key for name, hook in endpoints for key in hook.keys}
 
     def count_finished(self) -> int:
         """Return how many jobs this process has ended, with any status."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import NamedTuple
 
 from prometheus_client.core import Metric
@@ -31,7 +30,7 @@ class Stored(NamedTuple):
 class SharedState:
     """A Prometheus collector. Register it in the registry of `metrics`.
 
-    `read` asks the store, `depths` the broker for the messages by queue. `ttls` has the `ttl` of each account in
+    `read` asks the store, `depths` the broker for the messages by queue. `ttls` returns the `ttl` of each account in
     seconds. Where `serves` says that another worker serves what is the same at each, this one only asks both servers
     whether they answer, the store by `touch`.
     `depths` may raise BrokerUnavailable, the others StoreUnavailable. The series that depend on it are then missing
@@ -47,7 +46,7 @@ class SharedState:
         touch: Callable[[], object],
         depths: Callable[[], Mapping[str, int]],
         *,
-        ttls: Mapping[str, float] = MappingProxyType({}),
+        ttls: Callable[[], Mapping[str, float]] = dict,
         clock: Callable[[], float] = time.monotonic,
         serves: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -81,7 +80,7 @@ class SharedState:
     def _of_store(
         self, counts: Sequence[AccountCount], endpoints: Sequence[EndpointCount], unpublished: int, dead: int
     ) -> Iterator[Metric]:
-        yield from of_accounts(self._metrics, counts, self._ttls)
+        yield from of_accounts(self._metrics, counts, self._ttls())
         yield from of_endpoints(self._metrics, endpoints)
         yield filled("results_unpublished", [((), float(unpublished))])
         yield filled("dead_letters", [((), float(dead))])

@@ -15,7 +15,7 @@ import structlog
 from worker.core.cancels import Stays
 from worker.core.events import Event, Status
 from worker.core.jobs import Job
-from worker.core.records import Known, Lease, Reason, Source, Standing
+from worker.core.records import Known, Lease, Reason, Source
 from worker.core.retry import Tally
 from worker.delivery.ports import Attempt, Conclusion, Effect, OutgoingEvent, Verdict
 from worker.errors import CallError, Misconfigured, Refused
@@ -51,7 +51,6 @@ class Watching:
         self._log = structlog.get_logger(__name__).bind()
         self._troubles, self._provider = Troubles(metrics, back, clock), ProviderOutages(clock)
         self._wrong_keys: frozenset[str] = frozenset()
-        self._standing: tuple[bool, bool] | None = None
 
     def accepted(self, account: str, job_id: str, source: Source) -> None:
         self._metrics.jobs_accepted.labels(self._metrics.account(account), source).inc()
@@ -249,19 +248,6 @@ class Watching:
         for key in keys ^ self._wrong_keys:
             self._metrics.wrong_keys.labels(key).set(key in keys)
         self._wrong_keys = keys
-
-    def accounts_files(self, standing: Standing) -> None:
-        """Report each change in how this worker's accounts file compares with those of the others."""
-        self._metrics.accounts_files.set(standing.files)
-        told, self._standing = self._standing, (standing.files > 1, standing.newest)
-        if told == self._standing:
-            return
-        if standing.files > 1:
-            self._log.warning(
-                "accounts.files_differ", files=standing.files, this_one_is_newest=standing.newest
-            )
-        elif told is not None:
-            self._log.info("accounts.files_agree")
 
     def progress(self) -> None:
         """Note that all loops turn, and report outages that are over."""

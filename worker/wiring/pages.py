@@ -5,14 +5,14 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Collection
-from functools import cached_property, partial
+from functools import cached_property
 
 from worker import __version__
 from worker.broker.address import broker_url, broker_variable, redis_url, separate_redis_broker
 from worker.broker.connection import Timeouts, over_amqp
 from worker.broker.redis_write_check import RedisWriteCheck
 from worker.broker.write_check import WriteCheck as BrokerWriteCheck
-from worker.core.accounts import Accounts
+from worker.core.current import CurrentAccounts
 from worker.core.fleet import Report
 from worker.core.records import BrokerFacts, Pause, StoreFacts
 from worker.delivery.ports import Destination
@@ -41,6 +41,9 @@ from worker.telemetry.shared_state import KEPT_SECONDS, SharedState, Stored
 PAGE_SECONDS = 1.5
 """The longest wait of a page's reads for each answer of a server."""
 
+MAX_PROBLEM = 300
+"""Characters of a problem that other machines are told of."""
+
 CHECK_SECONDS = 1.0
 """The longest wait of the write check to connect, and for its answer."""
 
@@ -48,7 +51,7 @@ CHECK_SECONDS = 1.0
 class Pages:
     """Each part is made when it is first asked for. Making them raises ConfigurationError."""
 
-    def __init__(self, settings: Settings, accounts: Accounts) -> None:
+    def __init__(self, settings: Settings, accounts: CurrentAccounts) -> None:
         self._settings, self._accounts = settings, accounts
 
     @cached_property
@@ -75,12 +78,14 @@ class Pages:
         url = broker_url(self._settings)
         return BrokerWriteCheck(url) if over_amqp(url) else None
 
-    def presence(self, dialler: Dialler, backlog: Backlog) -> Presence:
-        host, version, accounts = platform.node(), __version__, self._accounts.digest
+    def presence(self, dialler: Dialler, backlog: Backlog, refuses: Callable[[], str]) -> Presence:
+        """`refuses` says why this worker does not use its accounts file as it is now; empty if it does."""
+        host = platform.node()
 
         def report() -> Report:
             paused = bool(backlog.pauses) or self.store_health.problem() is not None
-            return Report(dialler.places, dialler.used, paused, host, version, accounts)
+            file, refused = self._accounts.now.digest, refuses()[:MAX_PROBLEM]
+            return Report(dialler.places, dialler.used, paused, host, __version__, file, refused)
 
         return Presence(self.workers, report, serving=self.memory_log.turn)
 
@@ -122,6 +127,9 @@ class Pages:
             Server("the broker", variable, ask_broker, broker_problem),
         ]
 
+    def _destinations(self) -> list[Destination]:
+        return [Destination(name, key) for name, hook in self._accounts.now.endpoints() for key in hook.keys]
+
     def _register(
         self,
         metrics: Metrics,
@@ -131,18 +139,19 @@ class Pages:
         presence: Presence,
     ) -> None:
         # Two collectors need the counts, and one answer serves both.
-        counted = Question(partial(census.accounts, list(self._accounts)), KEPT_SECONDS)
-        known = [Destination(name, key) for name, hook in self._accounts.endpoints() for key in hook.keys]
-        endpoints = partial(census.endpoints, known)
+        counted = Question(lambda: census.accounts(list(self._accounts.now)), KEPT_SECONDS)
         metrics.registry.register(
             SharedState(
                 metrics,
                 lambda: Stored(
-                    counted.begin().result(), endpoints(), census.unpublished(), census.dead_letters()
+                    counted.begin().result(),
+                    census.endpoints(self._destinations()),
+                    census.unpublished(),
+                    census.dead_letters(),
                 ),
                 census.unpublished,
                 depths.read,
-                ttls={name: account.ttl for name, account in self._accounts.items()},
+                ttls=lambda: {name: account.ttl for name, account in self._accounts.now.items()},
                 serves=presence.serves,
             )
         )

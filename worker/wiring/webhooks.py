@@ -45,16 +45,23 @@ class Webhooks:
 
     @cached_property
     def couriers(self) -> Couriers:
-        guarding.warn(self._accounts)
+        guarding.warn(self._accounts.values())
         store = self._tracing.deliveries(RedisDeliveries(self._scripts, attempt_seconds=ATTEMPT_SECONDS))
         tell = Telling(self.directory, self._watching).tell
         deliver = self._tracing.attempts(self._courier.deliver, self.directory)
-        faults = self._watching
-        return Couriers(deliver, store, tell, faults, Places(self._places), woken=self._wake)
+        faults, places = self._watching, Places(self._places)
+        return Couriers(deliver, store, tell, faults, places, known=self.directory.knows, woken=self._wake)
 
     @cached_property
     def directory(self) -> Directory:
         return Directory(self._accounts)
+
+    def adopt(self, accounts: Accounts) -> None:
+        """Have the endpoints of these accounts from now on. Raises ConfigurationError, and then nothing has changed."""
+        self._secrets.load(hook for _, hook in accounts.endpoints())
+        self.directory.use(accounts)
+        before, self._accounts = self._accounts, accounts
+        guarding.warn(account for name, account in accounts.items() if before.get(name) != account)
 
     @property
     def _courier(self) -> Courier:
@@ -68,9 +75,9 @@ class Webhooks:
             excerpts=Excerpts(redactor.text),
         )
 
-    @property
+    @cached_property
     def _secrets(self) -> Secrets:
         """What signs webhooks; each secret that a file gets later is kept out of log lines too."""
         secrets = Secrets(register=register_secret)
-        secrets.load(hook for account in self._accounts.values() for hook in account.webhooks)
+        secrets.load(hook for _, hook in self._accounts.endpoints())
         return secrets

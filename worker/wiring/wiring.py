@@ -10,12 +10,14 @@ import redis
 
 from worker.broker.address import broker_url, redis_broker, redis_url
 from worker.core.accounts import Accounts
+from worker.core.current import CurrentAccounts
 from worker.core.ports import Provider
 from worker.core.settling import Settler
 from worker.core.verify import Calls, Overdue, Reception
 from worker.delivery.ports import OutgoingEvent
 from worker.delivery.relay import Relay
 from worker.delivery.results import ResultsQueue
+from worker.engine.accounts_watch import AccountsWatch
 from worker.engine.backlog import Backlog
 from worker.engine.consumer_watch import ConsumerWatch
 from worker.engine.couriers import Couriers
@@ -35,8 +37,7 @@ from worker.engine.sweeper import Sweeper
 from worker.engine.watchdog import Watchdog
 from worker.inbound.redis_queue import RedisQueue
 from worker.inbound.stream import StreamSource
-from worker.privacy.redaction import register_secret
-from worker.provider import Codes, Connections, Observers, ProxStop
+from worker.provider import Codes, Observers
 from worker.redisio.connection import connect
 from worker.redisio.runner import Scripts
 from worker.settings import Settings
@@ -48,15 +49,17 @@ from worker.state.outbox import RedisOutbox
 from worker.state.refused_results import RefusedResults
 from worker.state.suspects import RedisSuspects
 from worker.telemetry import outlet
-from worker.telemetry.counting import CountingProvider
+from worker.telemetry.accounts_file import AccountsFileTold
 from worker.telemetry.health import HealthServer
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.watching import Watching
+from worker.wiring.accounts import LiveAccounts
 from worker.wiring.pages import Pages
+from worker.wiring.provider import make_provider
 from worker.wiring.tracing import OpenTelemetry, Tracing
 from worker.wiring.webhooks import Webhooks
 
-RELEASER, RELAY, COURIERS = "releaser", "relay", "couriers"
+ACCOUNTS, RELEASER, RELAY, COURIERS = "accounts", "releaser", "relay", "couriers"
 """The loops that others wake."""
 
 LEASE_MARGIN_SECONDS, MIN_LEASE_SECONDS = 15.0, 30.0
@@ -85,7 +88,8 @@ class Wiring:
             [self.dialler, self.couriers],
             [Hook(at_end=self.presence.leave)],
             [Hook(at_end=source.close) for source in self.sources.values()],
-            self.takers,
+            # The watchdog does not watch over the last one: calls must not end where a file system hangs.
+            [*self.takers, self._loop(ACCOUNTS, self.accounts_watch.turn)],
             [Hook(self.watchdog.start)],
         ]
         return Engine(stages, self.deadline, self.intake, self.dialler, self.consumer)
@@ -94,7 +98,7 @@ class Wiring:
     def takers(self) -> list[Loop]:
         """What brings jobs into this process."""
         releaser = Releaser(
-            self.ledger, self.dialler, DeclaredLimits(self.ledger, self.accounts, self.watching)
+            self.ledger, self.dialler, DeclaredLimits(self.ledger, self.accounts, self.accounts_told)
         )
         sweeper = Sweeper(self.ledger, Overdue(self.accounts, self.settler).decide, self.recorder)
         return [
@@ -135,12 +139,26 @@ class Wiring:
         }
 
     @cached_property
-    def accounts(self) -> Accounts:
-        """The accounts with all their secrets at hand, which no log line shows from now on."""
-        accounts = Accounts.load(self._settings.accounts_file)
-        for secret in accounts.secrets():
-            register_secret(secret)
-        return accounts
+    def _live(self) -> LiveAccounts:
+        return LiveAccounts(self._settings)
+
+    @property
+    def accounts(self) -> CurrentAccounts:
+        return self._live.current
+
+    @cached_property
+    def accounts_told(self) -> AccountsFileTold:
+        return AccountsFileTold(self.metrics, self.accounts.now)
+
+    @cached_property
+    def accounts_watch(self) -> AccountsWatch:
+        woken, used = self.wakes.of(ACCOUNTS).set, self.wakes.of(RELEASER).set
+        return self._live.watch(self._adopt, self.accounts_told, woken=woken, used=used)
+
+    def _adopt(self, accounts: Accounts) -> None:
+        """Prepare what has something of its own for each account. All else asks for the accounts of the moment."""
+        self.webhooks.adopt(accounts)
+        self.metrics.use(accounts, accounts.endpoints())
 
     @cached_property
     def codes(self) -> Codes:
@@ -149,7 +167,8 @@ class Wiring:
     @cached_property
     def metrics(self) -> Metrics:
         metrics = Metrics(self.codes.classes)
-        metrics.initialise(self.accounts, self.accounts.endpoints(), self._settings.metrics_accounts)
+        accounts = self.accounts.now
+        metrics.initialise(accounts, accounts.endpoints(), self._settings.metrics_accounts)
         outlet.count_dropped(metrics.log_lines_dropped.inc)
         return metrics
 
@@ -190,21 +209,8 @@ class Wiring:
 
     @cached_property
     def provider(self) -> Provider:
-        proxstop = ProxStop(
-            self._settings.proxstop_url,
-            self._settings.proxstop_format,
-            self._settings.proxstop_timeout,
-            codes=self.codes,
-            observers=Observers(
-                self.watching.request_done, self.watching.answered_oddly, self.tracing.called
-            ),
-            extended=self._settings.extended,
-            connections=Connections(
-                kept=self._calls if self._settings.keeps_connections else 0,
-                ca_file=self._settings.proxstop_ca_file,
-            ),
-        )
-        return CountingProvider(proxstop, self.metrics)
+        observers = Observers(self.watching.request_done, self.watching.answered_oddly, self.tracing.called)
+        return make_provider(self._settings, self.codes, observers, self.metrics, kept=self._calls)
 
     @cached_property
     def settler(self) -> Settler:
@@ -268,7 +274,7 @@ class Wiring:
     def webhooks(self) -> Webhooks:
         settings, scripts, wake = self._settings, self.scripts, self.wakes.of(COURIERS).set
         return Webhooks(
-            settings, self.accounts, scripts, self.watching, self.tracing, wake=wake, places=self._places
+            settings, self.accounts.now, scripts, self.watching, self.tracing, wake=wake, places=self._places
         )
 
     @cached_property
@@ -287,7 +293,7 @@ class Wiring:
 
     @cached_property
     def presence(self) -> Presence:
-        return self.pages.presence(self.dialler, self.backlog)
+        return self.pages.presence(self.dialler, self.backlog, lambda: self.accounts_watch.problem)
 
     @cached_property
     def health(self) -> HealthServer:

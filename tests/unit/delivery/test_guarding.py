@@ -14,7 +14,7 @@ def test_webhook_that_the_guard_refuses_is_named_at_the_start() -> None:
     hooks = [{"url": url, "secret_env": "S", "name": f"hook-{n}"} for n, url in enumerate(urls)]
     accounts = Accounts.parse({"accounts": {"acme": {"api_key_env": "K", "rate": "1/s", "webhooks": hooks}}})
     with capture_logs() as logs:
-        guarding.warn(accounts)
+        guarding.warn(accounts.values())
     assert [(line["event"], line["account"], line["endpoint"], line["rule"]) for line in logs] == [
         ("webhook.not_allowed", "acme", "hook-1", "scheme"),
         ("webhook.not_allowed", "acme", "hook-2", "port"),

@@ -10,6 +10,7 @@ from tests.doubles.clocks import FakeClock
 from tests.doubles.memory_ledger import MemoryLedger, Store
 from tests.doubles.samples import account, accounts
 from worker.core.accounts import Account
+from worker.core.current import CurrentAccounts
 from worker.core.records import Standing
 from worker.engine.declared_limits import BEAT_SECONDS, DeclaredLimits
 from worker.errors import StoreUnavailable
@@ -31,7 +32,8 @@ class Worker:
     def __init__(self, store: Store, clock: FakeClock, rate: str) -> None:
         self.declared, self.told = 0, Told()
         self.ledger = Noting(store, clock, self)
-        self.limits = DeclaredLimits(self.ledger, accounts(account("acme", rate)), self.told, clock)
+        self.accounts = CurrentAccounts(accounts(account("acme", rate)))
+        self.limits = DeclaredLimits(self.ledger, self.accounts, self.told, clock)
 
 
 class Noting(MemoryLedger):

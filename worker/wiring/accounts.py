@@ -1,0 +1,45 @@
+"""Makes what reads the accounts file, at the start and again when it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from worker.core.accounts import Accounts
+from worker.core.current import CurrentAccounts
+from worker.engine.accounts_watch import AccountsFile, AccountsWatch, ReloadWatch
+from worker.errors import every
+from worker.preflight.accounts import of_certificates, sound
+from worker.privacy.redaction import register_secret
+from worker.settings import Settings
+
+
+class LiveAccounts:
+    """Each part is made when it is first asked for. Making them raises ConfigurationError."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._file = AccountsFile(settings.accounts_file, _load)
+
+    @cached_property
+    def current(self) -> CurrentAccounts:
+        """The accounts with all their secrets at hand, which no log line shows from now on."""
+        return CurrentAccounts(self._file.load())
+
+    def watch(
+        self,
+        adopt: Callable[[Accounts], object],
+        told: ReloadWatch,
+        *,
+        woken: Callable[[], object],
+        used: Callable[[], object],
+    ) -> AccountsWatch:
+        """Return what looks at the file; see there."""
+        return AccountsWatch(self._file, self.current, adopt, told, woken=woken, used=used)
+
+
+def _load(path: Path) -> Accounts:
+    accounts, secrets = sound(path)
+    every(of_certificates(accounts))
+    register_secret(*secrets)
+    return accounts
