@@ -4,6 +4,8 @@ client    sends jobs over one connection
 job       a job, and the checks of its fields
 events    what became of jobs
 webhooks  verifies the requests that bring events
+reading/  reads events from a broker
+testing/  for tests of programs that use the client
 errors    what callers may have to catch
 message   the messages that workers read
 link      a connection that is made when it is needed
