@@ -43,7 +43,7 @@ MAY_IMPORT = {
     # It plays the provider, so it must not share the code that it tests.
     "sandbox": "",
     "cli": "broker celery_edge configuration core delivery embedded errors http inbound network preflight"
-    " privacy producer provider redisio sandbox settings state telemetry",
+    " privacy producer provider redisio sandbox settings state telemetry tracing",
 }
 """Room → the rooms that it may import, below it all of them: no two import each other."""
 

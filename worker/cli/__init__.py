@@ -18,6 +18,7 @@ jobtable   CSV tables as spreadsheets write them
 fileids    ids for lines without an id
 sendfile   sends a file of jobs
 sending    sends jobs to the broker, with progress
+traced     exports the spans of a command that sends jobs
 served     checks of a job before it is sent
 feasible   how many jobs must expire because of the rate
 waiting    waits for one job to end

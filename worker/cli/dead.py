@@ -16,6 +16,7 @@ from worker.cli.audited import Trail, why_option
 from worker.cli.given import hidden, parse_given
 from worker.cli.output import console, example, json_option, print_json, say, table
 from worker.cli.served import accounts_at_hand, unserved
+from worker.cli.traced import exported
 from worker.core.events import rfc3339
 from worker.core.jobs import Job
 from worker.privacy.harmless import to_send_again
@@ -85,7 +86,7 @@ def replay(letter_id: str, given: tuple[str, ...], why: str) -> None:
     with places.store(settings) as client:
         letters = RedisDeadLetters(client)
         job = _job(settings, _corrected(_found(letters, letter_id), given))
-        with Producer(places.broker(settings)) as producer:
+        with exported(settings), Producer(places.broker(settings)) as producer:
             trail, detail = Trail(client, settings, why), {"letter": letter_id, "set": _names(given)}
             trail.note("dead replay", account=job.account, job=job.id, detail=detail)
             producer.enqueue(job)

@@ -15,6 +15,7 @@ from worker.cli.output import example, json_option
 from worker.cli.sendfile import send_sheet
 from worker.cli.sending import send, tell
 from worker.cli.served import accounts_at_hand, unserved
+from worker.cli.traced import exported
 from worker.core.jobs import Job
 from worker.errors import InvalidJob
 from worker.settings import Settings
@@ -90,9 +91,13 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     settings = Settings.from_env()
     if options["file"] is None:
         _refuse(given.intersection(OF_A_FILE), "only for --file")
-        ctx.exit(_send_one(settings, fields, options))
-    _refuse(given.intersection(OF_ONE_JOB), "for one job, not for --file")
-    ctx.exit(_send_file(settings, fields, options))
+        send_them = _send_one
+    else:
+        _refuse(given.intersection(OF_ONE_JOB), "for one job, not for --file")
+        send_them = _send_file
+    with exported(settings):
+        status = send_them(settings, fields, options)
+    ctx.exit(status)
 
 
 def _refuse(misplaced: Iterable[str], whose: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import threading
 import time
@@ -36,6 +37,8 @@ PROBE_SECONDS = 3.0
 _EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 _QUEUE = "opentelemetry.sdk._shared_internal"
 _NO_NAME = "unknown_service"
+_TRY = re.compile(r"Transient error (.*) encountered while exporting .*", re.DOTALL)
+"""What the exporter says of a failed try that it repeats."""
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +80,7 @@ class Outage:
 
     def said(self, record: logging.LogRecord) -> bool:
         """Keep the exporter's first words about a batch, in place of the library's line for each try."""
-        self.words = self.words or record.getMessage()
+        self.words = self.words or _TRY.sub(r"\1", record.getMessage())
         return False
 
     def full(self, _record: logging.LogRecord) -> bool:

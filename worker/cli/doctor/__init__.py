@@ -12,6 +12,7 @@ replication  whether it is the primary, and its replicas
 fleet        which workers live, their accounts files, and when Redis will be full
 network      the provider, the metrics port
 endpoints    the receivers of webhooks
+tracing      whether jobs can be traced, and the collector of spans
 finding      the outcome of one check
 """
 
@@ -22,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 import click
 from rich.text import Text
 
-from worker.cli.doctor import endpoints, exposure, files, network, servers, variables
+from worker.cli.doctor import endpoints, exposure, files, network, servers, tracing, variables
 from worker.cli.doctor.finding import Finding, Grade
 from worker.cli.doctor.listing import Listed, listed
 from worker.cli.output import console, example, json_option, print_json, table
@@ -32,7 +33,11 @@ STYLES = {Grade.OK: "green", Grade.WARN: "yellow", Grade.FAIL: "bold red"}
 
 
 @click.command(epilog=example("callworker doctor", "callworker doctor --offline --json"))
-@click.option("--offline", is_flag=True, help="Do not connect to the provider or to receivers of webhooks.")
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Do not connect to the provider, to receivers of webhooks or to a collector of spans.",
+)
 @json_option
 @click.pass_context
 def command(ctx: click.Context, offline: bool, as_json: bool) -> None:
@@ -62,10 +67,12 @@ ON_THIS_MACHINE: tuple[Check, ...] = (
     (servers.store, frozenset({"REDIS_URL"})),
     (servers.broker, frozenset({"REDIS_URL", "BROKER_URL"})),
     (network.metrics_port, frozenset({"METRICS_HOST", "METRICS_PORT"})),
+    (tracing.check, frozenset({"TRACING"})),
 )
 OUTSIDE: tuple[Check, ...] = (
     (network.provider, frozenset({"PROXSTOP_URL"})),
     (endpoints.check, frozenset()),
+    (tracing.collector, frozenset({"TRACING"})),
 )
 
 
