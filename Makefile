@@ -89,9 +89,11 @@ chart: $(INSTALLED) ## install what checks the Helm chart, and package it in bui
 	$(Q)mkdir -p build/chart
 	$(Q)$(BIN)/python -c 'import helm_python; print(helm_python.package("ops/helm/callworker", destination="build/chart"))'
 
-dist: chart ## build what is published into dist/: worker and client as wheel and sdist, and the Helm chart
+dist: chart ## build what is published into dist/: worker and client as wheel and sdist, the npm package, and the Helm chart
 	$(Q)$(BIN)/hatchling build --directory dist
 	$(Q)cd clients/python && $(abspath $(BIN))/hatchling build --directory $(CURDIR)/dist
+	$(Q)cd clients/node && npm ci --ignore-scripts --no-audit --no-fund $(QUIET) && \
+		npm pack $(QUIET) --pack-destination $(CURDIR)/dist
 	$(Q)cp build/chart/callworker-*.tgz dist
 
 lock: $(INSTALLED) ## write new lock files from pyproject.toml, keeping versions that still fit
@@ -104,7 +106,7 @@ ci: ## run what CI runs
 	$(Q).ci/run
 
 clean: ## remove the virtual environment, caches and built packages
-	$(Q)rm -rf $(VENV) ops/bench/.envs .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache build dist
+	$(Q)rm -rf $(VENV) ops/bench/.envs .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache build dist clients/node/dist clients/node/node_modules
 	$(Q)find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements-dev.lock pyproject.toml | $(BIN)/python

@@ -14,17 +14,20 @@ class Forwarder:
         self.target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
-        self._open: list[socket.socket] = [self._listener]
+        self._open: list[socket.socket] = []
 
     def __enter__(self) -> Forwarder:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for one in self._open:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+        _end(self._listener)
+        self.cut()
+
+    def cut(self) -> None:
+        """End the connections that are open now. New ones are taken as before."""
+        while self._open:
+            _end(self._open.pop())
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -34,6 +37,12 @@ class Forwarder:
                 self._open += (near, far)
                 for pair in ((near, far), (far, near)):
                     threading.Thread(target=_pump, args=pair, daemon=True).start()
+
+
+def _end(one: socket.socket) -> None:
+    with suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)
+    one.close()
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

@@ -4,7 +4,8 @@
 `<!-- run: exit status N -->`       the last command of the block ends with that status
 `<!-- run: until it prints TEXT -->`  the program does not end by itself
 
-A block of sh or Python without a mark is run, beside `callworker dev`.
+A block of sh or Python without a mark is run, beside `callworker dev`. tests/contract/test_node_client.py runs those of
+JavaScript that use the client.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from tests.ops.examples import PAGES, ROOT
 
-OTHERS = ("CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "ops/bench/README.md")
+OTHERS = ("CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "clients/node/README.md", "ops/bench/README.md")
 ALL_PAGES = (*PAGES, *(ROOT / name for name in OTHERS))
 ENDS = {"|", "&", "&&", "||", ";", ">", "<"}
 

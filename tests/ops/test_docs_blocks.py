@@ -43,9 +43,9 @@ def parsed(arguments: list[str]) -> None:
 
 def test_each_mark_is_one_of_a_block() -> None:
     """A mark has a known form, a reason where it says "not run", and a block of code right below it."""
-    assert [block.place for block in blocks("sh", "python") if not FORMS.fullmatch(block.mark)] == []
+    assert [block.place for block in blocks("sh", "python", "js") if not FORMS.fullmatch(block.mark)] == []
     marks = sum(len(MARKS.findall(page.read_text(encoding="utf-8"))) for page in ALL_PAGES)
-    assert marks == sum(bool(block.mark) for block in blocks("sh", "python", "json", "toml"))
+    assert marks == sum(bool(block.mark) for block in blocks("sh", "python", "js", "json", "toml"))
 
 
 @pytest.mark.parametrize("block", blocks("sh"), ids=at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import yaml
@@ -25,7 +26,11 @@ def test_version_is_the_newest_of_the_changelog_or_comes_next() -> None:
 def test_everything_that_is_published_has_the_same_version() -> None:
     """Worker, clients, chart and the image that the chart installs."""
     chart = yaml.safe_load((ROOT / "ops/helm/callworker/Chart.yaml").read_text(encoding="utf-8"))
-    found = {chart["version"], chart["appVersion"], callworker.__version__}
+    package, lock = (
+        json.loads((ROOT / "clients/node" / name).read_text(encoding="utf-8"))["version"]
+        for name in ("package.json", "package-lock.json")
+    )
+    found = {chart["version"], chart["appVersion"], callworker.__version__, package, lock}
     assert found == {__version__}
 
 
@@ -34,7 +39,7 @@ def test_files_that_releasing_names_hold_the_version() -> None:
     page = (ROOT / "RELEASING.md").read_text(encoding="utf-8")
     step = page.split("\n2. Check")[1].split("\n3. ")[0]
     files = [name for name in re.findall(r"`([\w./-]+)`", step) if not name.startswith("tests/")]
-    assert len(files) == 3
+    assert len(files) == 5
     for file in files:
         assert __version__ in (ROOT / file).read_text(encoding="utf-8"), file
 
