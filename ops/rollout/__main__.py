@@ -15,9 +15,9 @@ from typing import NoReturn
 
 from ops.rollout import releases, trial
 from ops.rollout.judging import Row
-from ops.rollout.phases import STEPS
+from ops.rollout.phases import STEPS, Step
 from ops.rollout.table import markdown, sentence
-from tests.faults.servers import PROJECT
+from tests.faults.servers import PROJECT, ServerTrouble
 
 BROKERS = ("redis", "amqp")
 WITHIN_SECONDS = 900.0
@@ -34,14 +34,23 @@ def main() -> int:
         return 1
     if asked.one:
         steps = [step for step in STEPS if step.name in asked.names]
-        print(json.dumps([asdict(row) for row in trial.run(asked.broker, steps, old)]))
-        return 0
+        return _one(asked.broker, steps, old)
     rows, whole = _side_by_side([asked.broker] if asked.broker else BROKERS, sys.argv[1:])
     text = markdown(rows, old.name, releases.TODAY.name)
     print(text)
     if asked.write and whole:
         asked.write.write_text(text, encoding="utf-8")
     return 0 if whole and not any(row.bad for row in rows) else 1
+
+
+def _one(broker: str, steps: Sequence[Step], old: releases.Version) -> int:
+    """Try one broker, and print the rows as JSON."""
+    try:
+        print(json.dumps([asdict(row) for row in trial.run(broker, steps, old)]))
+    except (ServerTrouble, OSError) as error:
+        print(f"{broker}: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _side_by_side(brokers: Sequence[str], words: Sequence[str]) -> tuple[list[Row], bool]:

@@ -34,13 +34,13 @@ class Limit:
 
 @dataclass(frozen=True)
 class Phase:
-    """What was done, when (Unix seconds), how long each stop of a worker took, and what there is to say about it."""
+    """What was done, when (Unix seconds), the seconds that each stop of a worker took, and what went wrong."""
 
     told: str
     began_unix: float
     ended_unix: float
     stops: Sequence[float] = ()
-    killed: int = 0
+    problems: Sequence[str] = ()
     remark: str = ""
 
     def has(self, unix: float) -> bool:
@@ -78,27 +78,25 @@ class Row:
     conflicting: int = 0
     repeated: int = 0
     over_limit: int = 0
-    killed: int = 0
     p50: float = 0.0
     p99: float = 0.0
     pause: float = 0.0
     stops: list[float] = field(default_factory=list)
     remark: str = ""
     details: list[str] = field(default_factory=list)
+    """Each breach of a promise. Events may be repeated."""
 
     @property
     def bad(self) -> bool:
-        """Whether a promise was broken. Events may be repeated."""
-        broken = (self.lost, self.rung_twice, self.not_placed, self.conflicting, self.over_limit, self.killed)
-        return any(broken) or not self.jobs
+        """Whether a promise was broken, or nothing was tried."""
+        return bool(self.details) or not self.jobs
 
 
 def judge(broker: str, phase: Phase, seen: Seen) -> Row:
     """Return the row of a phase."""
     jobs = [job for job in seen.jobs if phase.has(job.unix)]
-    row = Row(
-        broker, phase.told, len(jobs), stops=list(phase.stops), killed=phase.killed, remark=phase.remark
-    )
+    row = Row(broker, phase.told, len(jobs), stops=list(phase.stops), remark=phase.remark)
+    row.details += phase.problems
     _judge_events(row, jobs, seen)
     _judge_calls(row, jobs, seen)
     _judge_limit(row, phase, seen)

@@ -77,10 +77,25 @@ def _accounts_by_restart(scene: Scene, _: Version) -> str:
     return "; ".join(scene.change(rate, act) for rate in (15, 4))
 
 
+def _accounts_live(scene: Scene, _: Version) -> str:
+    """Raise a limit and lower it; each time the file of one worker is changed, and a while later that of the other."""
+
+    def act() -> float:
+        first, second = scene.members
+        scene.rewrite(first)
+        changed = time.time()
+        scene.watch(APART_SECONDS)
+        scene.rewrite(second)
+        return changed
+
+    return "; ".join(scene.change(rate, act) for rate in (16, 5))
+
+
 STEPS = (
     Step("upgrade", "upgrade, one worker after the other", (False, False), _upgrade),
     Step("restarts", f"{ROUNDS} rolling restarts", (True, True), _restarts),
     Step("together", "both versions side by side", (False, True), _together),
     Step("rollback", "rollback, one worker after the other", (True, True), _rollback),
     Step("accounts", "a changed accounts file, by restart", (False, False), _accounts_by_restart),
+    Step("live", "a changed accounts file, while workers run", (True, True), _accounts_live),
 )

@@ -53,13 +53,16 @@ class Member:
 
 @dataclass
 class Scene:
-    """The installation. A context manager that starts it, without workers. `stops` has the seconds of each stop."""
+    """The installation. A context manager that starts it, without workers.
+
+    `stops` has the seconds of each stop of a worker so far, `problems` what went wrong with workers and limits.
+    """
 
     broker: str
     folder: Path
     members: list[Member] = field(default_factory=list)
     stops: list[float] = field(default_factory=list)
-    killed: int = 0
+    problems: list[str] = field(default_factory=list)
     rate: int = FIRST_RATE
     limits: list[Limit] = field(default_factory=lambda: [Limit(0.0, FIRST_RATE, BURST)])
 
@@ -86,12 +89,14 @@ class Scene:
 
     def stop(self, member: Member) -> None:
         """End a worker with SIGTERM, and note how long it took."""
-        began = time.monotonic()
+        began, stood = time.monotonic(), member.worker.process.poll() is None
         self.members.remove(member)
-        if member.worker.process.poll() is not None:
-            raise ServerTrouble(f"a worker ended by itself: {member.worker.output[-2000:]}")
-        self.killed += self.fleet.retire(member.worker) != 0
+        status = self.fleet.retire(member.worker)
         self.stops.append(time.monotonic() - began)
+        if not stood:
+            self.problems.append(f"a worker of {member.version.name} ended by itself")
+        elif status != 0:
+            self.problems.append(f"a worker of {member.version.name} did not end well: status {status}")
 
     def replace(self, member: Member, version: Version, *, stop_first: bool = False) -> Member:
         """Put a worker in the place of another, started before or after the other one stops; return the new one."""
@@ -123,6 +128,8 @@ class Scene:
             self.limits.append(Limit(changed + SETTLED_SECONDS, rate, BURST))
         self.watch(SETTLED_SECONDS)
         seen = in_force_after(self.requests(LIMITED), changed, former.most, rate + BURST)
+        if seen > SETTLED_SECONDS:
+            self.problems.append(f"the limit of {rate} a second was in force after {seen:.1f} s")
         return f"{former.requests} to {rate} a second: in force after {seen:.1f} s"
 
     def requests(self, account: str) -> list[float]:
@@ -177,7 +184,8 @@ class Scene:
             **{key_name(name): api_key(name) for name in ENDINGS},
             **SETTINGS,
         )
-        self.fleet = running.enter_context(Fleet(self._subfolder("workers"), environ))
+        self.logs = self._subfolder("workers")
+        self.fleet = running.enter_context(Fleet(self.logs, environ))
         running.enter_context(ResultsReader(broker_url, self.arrivals.queue))
         self.load = SteadyLoad(broker_url, RATES, WAITING, ENDINGS, self.arrivals.queued)
         running.callback(self.load.stop)

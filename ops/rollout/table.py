@@ -13,7 +13,7 @@ from ops.rollout.scene import LIMITED, PROMPT, RATES, WAITING
 
 HEAD = (
     "broker", "phase", "jobs", "lost", "rung twice", "not placed", "events differ", "events twice", "over the limit",
-    "p50 (s)", "p99 (s)", "longest pause (s)", "stops", "stop (s), median", "longest", "killed", "remark",
+    "p50 (s)", "p99 (s)", "longest pause (s)", "stops", "stop (s), median", "longest", "remark",
 )  # fmt: skip
 PREFACE = """# Rollouts
 
@@ -29,7 +29,7 @@ All phases have jobs that wait in the lane of an account that is at its limit.
   `{limited}`, which has {waiting} jobs waiting at any time.
 - *p50*, *p99*: from a job's send to its event, and *longest pause*: between two calls, both of accounts that no limit
   holds back ({prompt}: {rate:g} jobs a second).
-- *stop*: from SIGTERM to the end of the process; one account's calls take 2 s. *killed*: stops that were no clean end.
+- *stop*: from SIGTERM to the end of the process; one account's calls take 2 s.
 
 `make rollout` wrote this table: {when}, {machine}, Python {python}.
 """
@@ -74,7 +74,6 @@ def cells(row: Row) -> list[str]:
         *(f"{seconds:.2f}" for seconds in times),
         str(len(row.stops)),
         *stops,
-        str(row.killed),
         row.remark,
     ]
 

@@ -129,9 +129,9 @@ def test_changed_limit_is_judged_from_when_it_counts(observed: Observed) -> None
     assert observed.row().over_limit == 2
 
 
-def test_phase_with_a_killed_worker_or_without_jobs_is_bad(observed: Observed) -> None:
-    """A stop must be a clean one, and a phase in which nothing was sent shows nothing."""
-    assert observed.row(Phase("killed", 100.0, 200.0, [40.0], killed=1)).bad
+def test_phase_with_trouble_or_without_jobs_is_bad(observed: Observed) -> None:
+    """Stops must be clean ones, limits must count in time, and a phase in which nothing was sent shows nothing."""
+    assert observed.row(Phase("killed", 100.0, 200.0, [40.0], ["a worker did not end well"])).bad
     assert observed.row(Phase("empty", 300.0, 400.0)).bad
 
 
