@@ -8,6 +8,7 @@ import time
 from collections.abc import Container, Mapping
 
 from tests.faults.load import Load, Sent
+from worker.producer import Producer
 
 MAX_BEHIND_SECONDS = 1.0
 """What could not be sent in time is not made up for."""
@@ -16,7 +17,7 @@ TURN_SECONDS = 0.01
 
 
 class SteadyLoad:
-    """Sends jobs in a thread of its own, in every form, each number once.
+    """Sends jobs in a thread of its own, each number once: with Celery, as plain JSON, and as this version's producer.
 
     `rates` are jobs per second by account, `waiting` how many jobs of an account are without an event at any time, and
     `endings` the last four digits of an account's numbers. `ended` has the ids of the jobs whose event came.
@@ -33,7 +34,7 @@ class SteadyLoad:
         self.jobs: list[Sent] = []
         self._rates, self._waiting, self._endings, self._ended = rates, waiting, endings, ended
         self._open: dict[str, list[str]] = {account: [] for account in waiting}
-        self._broker, self._serial = Load(broker_url), itertools.count(1)
+        self._foreign, self._own, self._serial = Load(broker_url), Producer(broker_url), itertools.count(1)
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
 
@@ -45,7 +46,8 @@ class SteadyLoad:
         self._leaving.set()
         if self._thread.ident is not None:
             self._thread.join()
-        self._broker.close()
+        self._foreign.close()
+        self._own.close()
 
     @property
     def fails(self) -> bool:
@@ -74,6 +76,9 @@ class SteadyLoad:
         phone, job_id = f"{200_000 + serial}{self._endings[account]}", f"{account}-{serial}"
         job = {"id": job_id, "account": account, "country": "1", "phone": phone, "code": "4711"}
         unix = time.time()
-        self._broker.give(job, serial)
+        if serial % 3 == 0:
+            self._own.enqueue(job)
+        else:
+            self._foreign.give(job, serial)
         self.jobs.append(Sent(job_id, account, phone, unix))
         return job_id
