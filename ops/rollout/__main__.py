@@ -28,7 +28,8 @@ def main() -> int:
     asked = _arguments()
     signal.signal(signal.SIGTERM, _end)
     try:
-        old = releases.prepare(asked.old or _default())
+        wanted = asked.old or _default()
+        old = releases.prepare(wanted)
     except releases.NoRelease as error:
         print(error, file=sys.stderr)
         return 1
@@ -36,9 +37,9 @@ def main() -> int:
         steps = [step for step in STEPS if step.name in asked.names]
         return _one(asked.broker, steps, old)
     rows, whole = _side_by_side([asked.broker] if asked.broker else BROKERS, sys.argv[1:])
-    text = markdown(rows, old.name, releases.TODAY.name)
+    text = markdown(rows, wanted, releases.TODAY.name)
     print(text)
-    if asked.write and whole:
+    if asked.write and whole and not asked.broker and len(asked.names) == len(STEPS):
         asked.write.write_text(text, encoding="utf-8")
     return 0 if whole and not any(row.bad for row in rows) else 1
 
@@ -85,7 +86,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="*", metavar="PATTERNS", help=f"of {', '.join(names)}; default all")
     parser.add_argument("--broker", choices=BROKERS, help="default both")
     parser.add_argument("--old", metavar="TAG", help="the version to begin with; default the last release")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="keep the table here")
+    parser.add_argument(
+        "--write",
+        type=Path,
+        metavar="FILE",
+        help="keep the table of a run of all phases on both brokers here",
+    )
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     asked.names = {name for name in names if any(fnmatchcase(name, each) for each in asked.only.split(","))}

@@ -129,7 +129,9 @@ class Scene:
         self.watch(SETTLED_SECONDS)
         seen = in_force_after(self.requests(LIMITED), changed, former.most, rate + BURST)
         if seen > SETTLED_SECONDS:
-            self.problems.append(f"the limit of {rate} a second was in force after {seen:.1f} s")
+            self.problems.append(
+                f"the limit of {rate} a second was not in force within {SETTLED_SECONDS:g} s"
+            )
         return f"{former.requests} to {rate} a second: in force after {seen:.1f} s"
 
     def requests(self, account: str) -> list[float]:
