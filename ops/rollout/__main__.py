@@ -39,9 +39,12 @@ def main() -> int:
     rows, whole = _side_by_side([asked.broker] if asked.broker else BROKERS, sys.argv[1:])
     text = markdown(rows, wanted, releases.TODAY.name)
     print(text)
-    if asked.write and whole and not asked.broker and len(asked.names) == len(STEPS):
+    if not whole:
+        print("the run has not ended well: see above", file=sys.stderr)
+        return 1
+    if asked.write and not asked.broker and len(asked.names) == len(STEPS):
         asked.write.write_text(text, encoding="utf-8")
-    return 0 if whole and not any(row.bad for row in rows) else 1
+    return 1 if any(row.bad for row in rows) else 0
 
 
 def _one(broker: str, steps: Sequence[Step], old: releases.Version) -> int:
