@@ -81,9 +81,8 @@ class Scene:
         self._write(accounts)
         worker = self.fleet.launch("", version.spawn, ACCOUNTS_FILE=str(accounts))
         self.fleet.wait_until_ready(worker)
-        started = worker.told("worker.started")
-        if [line["version"] for line in started] != [version.name]:
-            raise ServerTrouble(f"a worker of {version.name} was wanted: {started}")
+        if not worker.metric("build_info", version=version.name):
+            raise ServerTrouble(f"a worker is not of version {version.name}: {worker.output[-2000:]}")
         self.members.append(Member(worker, version, accounts))
         return self.members[-1]
 
