@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -200,6 +201,21 @@ def test_a_waiting_record_is_kept_in_the_tight_form(
     now(one)
     assert client.object("encoding", f"{SHARD}job:{one.id}") in (b"listpack", b"ziplist")
     assert client.exists(f"{SHARD}payload:{one.id}") == (len(one.packed().encode()) > 64)
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_an_earlier_version_reads_a_job_with_a_trace_context(
+    number: int, now: Callable[[Job], None], ledger: RedisLedger, client: Any, clock: StoredClock
+) -> None:
+    """Workers of 0.1.0 refuse an array of more than eight values, and never dial its job. This one gets it whole."""
+    context = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "tracestate": "a=1 2"}
+    one = jobs(clock)[number].model_copy(update=context)
+    now(one)
+    array = client.hget(f"{SHARD}job:{one.id}", "job") or client.get(f"{SHARD}payload:{one.id}")
+    assert len(json.loads(array)) <= 8
+    assert client.object("encoding", f"{SHARD}job:{one.id}") in (b"listpack", b"ziplist")
+    (lease,) = ledger.lease_due(1).leases
+    assert lease.job == one
 
 
 def test_an_earlier_version_sees_no_reason_that_it_does_not_know(

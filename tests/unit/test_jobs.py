@@ -78,7 +78,7 @@ def test_job_is_packed_without_what_need_not_be_said() -> None:
     assert parsed(ref=None, message="English").packed() == '["1","2125555555","7391"]'
     assert parsed(ref="é", ext="7").packed() == '["1","2125555555","7391","é",null,null,"7"]'
     traced = parsed(traceparent=CONTEXT, tracestate="a=1")
-    assert traced.packed() == f'["1","2125555555","7391",null,null,null,null,null,"{CONTEXT}","a=1"]'
+    assert traced.packed() == f'["1","2125555555","7391"]\n{CONTEXT} a=1'
     assert parsed(tracestate="a=1").packed() == '["1","2125555555","7391"]'
     late = parsed(expires_at="2026-11-22T08:15:30.000001Z").packed()
     assert late == '["1","2125555555","7391",null,null,1795335330000001]'

@@ -51,10 +51,12 @@ REPEATED = object()
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """A time outside this range counts as the nearer end of it: the scripts in Redis count microseconds in doubles."""
 
-_PACKED = (
-    "country", "phone", "code", "ref", "message", "expires_at", "ext", "exttype", "traceparent", "tracestate",
-)  # fmt: skip
-"""The fields that `Job.packed` keeps, in order: those that most jobs have come first. Add new fields at the end."""
+_PACKED = ("country", "phone", "code", "ref", "message", "expires_at", "ext", "exttype")
+"""The fields of a packed job's array, in order: those that most jobs have come first. Add new fields at the end.
+
+A worker of an earlier version cannot read a longer array than its own, and never dials such a job. What it may ignore
+belongs behind the array.
+"""
 _PLAIN = frozenset({"id", "account", "country", "phone", "code"})
 MAX_FIELDS_NAMED = 32
 """The most fields that one error names, those of a job first. A message can have thousands of names."""
@@ -230,21 +232,20 @@ class Job(BaseModel):
         """Write the job in few bytes, without its id and account.
 
         The form is a JSON array of the fields that `_PACKED` names. A field that is absent or has its default is null,
-        and nulls at the end are left out. Times are in Unix microseconds.
+        and nulls at the end are left out. Times are in Unix microseconds. The trace context, if there is one, is a line
+        of its own behind the array; the record keeps it apart, where workers of 0.1.0 do not look.
         """
         if self.model_fields_set <= _PLAIN:
             # Digits need no escapes.
             return f'["{self.country}","{self.phone}","{self.code}"]'
-        return json.dumps(self._values(), ensure_ascii=False, separators=(",", ":"))
+        array = json.dumps(self._values(), ensure_ascii=False, separators=(",", ":"))
+        context = " ".join(filter(None, (self.traceparent, self.tracestate))) if self.traceparent else ""
+        return f"{array}\n{context}" if context else array
 
     def _values(self) -> list[Any]:
         message = None if self.message == DEFAULT_LANGUAGE else self.message
         expires_us = self.expires_at and (self.expires_at - _EPOCH) // timedelta(microseconds=1)
-        state = self.traceparent and self.tracestate
-        values = [
-            self.country, self.phone, self.code, self.ref, message, expires_us, self.ext, self.exttype,
-            self.traceparent, state,
-        ]  # fmt: skip
+        values = [self.country, self.phone, self.code, self.ref, message, expires_us, self.ext, self.exttype]
         while values[-1] is None:
             values.pop()
         return values
@@ -260,7 +261,8 @@ class Job(BaseModel):
 
         Raises ValueError (InvalidJob is one), TypeError or OverflowError for any other text.
         """
-        found = json.loads(text)
+        array, _, context = (text.decode() if isinstance(text, bytes) else text).partition("\n")
+        found = json.loads(array)
         if isinstance(found, dict):
             return cls.parse(found, extended=True)
         if not isinstance(found, list) or len(found) > len(_PACKED):
@@ -268,6 +270,8 @@ class Job(BaseModel):
         fields = {name: value for name, value in zip(_PACKED, found, strict=False) if value is not None}
         if "expires_at" in fields:
             fields["expires_at"] = _EPOCH + timedelta(microseconds=fields["expires_at"])
+        if context:
+            fields |= zip(trace_context.NAMES, context.split(" ", 1), strict=False)
         return cls.parse({**fields, "id": job_id, "account": account}, extended=True)
 
 

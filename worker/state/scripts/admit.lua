@@ -29,10 +29,13 @@ local function open_account(name, pace)
   return a
 end
 
--- Returns the job as arguments of HSET. Stores a long job in a key of its own instead.
-local function as_field(id, job)
-  if #job <= MAX_PACKED then return 'job', job end
-  redis.call('SET', payload_key(id), job)
+-- Returns the job as arguments of HSET: its array, which a long job has in a key of its own instead, and its trace context.
+local function as_fields(id, job)
+  local array, trace = string.match(job, '^([^\n]*)\n?(.*)$')
+  local fields = with_trace({}, trace)
+  if #array <= MAX_PACKED then return 'job', array, unpack(fields) end
+  redis.call('SET', payload_key(id), array)
+  return unpack(fields)
 end
 
 -- Estimates when the next job to join the lane has its turn (µs).
@@ -67,7 +70,7 @@ local function go_or_park(a, id, job, expires, may_dial, call)
   end
   check('ZCARD', LEASES)
   local accepted, ends = int(NOW + LAG), int(expires)
-  redis.call('HSET', job_key(id), 'account', a.name, 'accepted', accepted, 'expires', ends, as_field(id, job))
+  redis.call('HSET', job_key(id), 'account', a.name, 'accepted', accepted, 'expires', ends, as_fields(id, job))
   local row = {[ACCEPTED] = accepted, [EXPIRES] = ends, [JOB] = job, [ACCOUNT] = a.name}
   if a.bound then note_bound(a, NOW) end
   return begin(id, row, a, slot, tat, lease_us, call)
@@ -89,7 +92,7 @@ local function close_account(a)
   end
   for _, p in ipairs(a.parked) do
     redis.call('HSET', job_key(p.id), 'account', a.name, 'accepted', p.accepted, 'expires', p.expires,
-               'state', 'waiting', p.reason, p.word, as_field(p.id, p.job))
+               'state', 'waiting', p.reason, p.word, as_fields(p.id, p.job))
   end
   refresh(a)
 end

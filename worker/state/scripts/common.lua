@@ -202,14 +202,22 @@ local function note_bound(a, open)
   a.bound = string.format('%s %.3f %.3f', word, full, starved)
 end
 
+-- Adds a trace context to the fields of a job's record: until the job ends that of its producer, and then its own, to which
+-- the spans of its event and of its deliveries belong.
+local function with_trace(record, trace)
+  if trace ~= '' then record[#record + 1], record[#record + 2] = 'trace', trace end
+  return record
+end
+
 -- A job's row: its fields in the order in which `fields_for_lease` reads them.
-local FENCE, ACCEPTED, EXPIRES, SENT, NOT_RUNG, PERHAPS, WHY, SINCE, JOB, ACCOUNT, HISTORY, STATE, LACKS =
-  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
+local FENCE, ACCEPTED, EXPIRES, SENT, NOT_RUNG, PERHAPS, WHY, SINCE, JOB, ACCOUNT, HISTORY, STATE, LACKS, TRACE =
+  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14
 
 local function fields_for_lease(id)
   local row = ask('HMGET', job_key(id), 'fence', 'accepted', 'expires', 'sent', 'not_rung', 'perhaps', 'why', 'since',
-                  'job', 'account', 'history', 'state', 'lacks')
+                  'job', 'account', 'history', 'state', 'lacks', 'trace')
   row[JOB] = row[JOB] or ask('GET', payload_key(id))
+  if row[JOB] and row[TRACE] then row[JOB] = row[JOB] .. '\n' .. row[TRACE] end
   row[WHY] = row[WHY] or row[LACKS]
   return row
 end

@@ -144,12 +144,6 @@ local function standing(sequence, state, attempts, why)
   return string.format('%s %s %s %s %s', sequence, state, attempts, why, int(ms()))
 end
 
--- Adds a job's trace context to its record: the spans of its event and of its deliveries belong there.
-local function with_trace(record, trace)
-  if trace ~= '' then record[#record + 1], record[#record + 2] = 'trace', trace end
-  return record
-end
-
 -- Checks the keys that `conclude` writes to.
 local function check_way_out(account, endpoints)
   check('LLEN', OUTBOX)
