@@ -14,6 +14,8 @@ MAX_BEHIND_SECONDS = 1.0
 """What could not be sent in time is not made up for."""
 
 TURN_SECONDS = 0.01
+TRACED = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+"""A header that instrumented producers send. Workers that trace keep it with the job."""
 
 
 class SteadyLoad:
@@ -34,7 +36,8 @@ class SteadyLoad:
         self.jobs: list[Sent] = []
         self._rates, self._waiting, self._endings, self._ended = rates, waiting, endings, ended
         self._open: dict[str, list[str]] = {account: [] for account in waiting}
-        self._foreign, self._own, self._serial = Load(broker_url), Producer(broker_url), itertools.count(1)
+        self._foreign, self._own = Load(broker_url, TRACED), Producer(broker_url)
+        self._serial = itertools.count(1)
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
 

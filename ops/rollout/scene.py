@@ -40,6 +40,8 @@ SETTLED_SECONDS = 5.0
 
 VARIABLE = "HOOK_SECRET"
 SETTINGS = {"CONCURRENCY": "50", "PROXSTOP_TIMEOUT": "10", "SHUTDOWN_GRACE": "30"}
+TRACING = {"TRACING": "links", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+"""What 0.1.0 does not know, and must dial all the same: jobs from a worker that traces. Nothing listens there."""
 
 
 @dataclass
@@ -184,6 +186,7 @@ class Scene:
             **{VARIABLE: "whsec_" + base64.b64encode(b"0" * 24).decode()},
             **{key_name(name): api_key(name) for name in ENDINGS},
             **SETTINGS,
+            **TRACING,
         )
         self.logs = self._subfolder("workers")
         self.fleet = running.enter_context(Fleet(self.logs, environ))

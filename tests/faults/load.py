@@ -6,9 +6,10 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import kombu
@@ -59,9 +60,11 @@ class Sent:
 class Load:
     """Sends jobs as Celery messages and as plain JSON, in turn, and every tenth in both forms. For one thread."""
 
-    def __init__(self, broker_url: str) -> None:
+    def __init__(self, broker_url: str, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        """`headers` are those of Celery messages, besides Celery's own."""
         self._url, self._amqp = broker_url, broker_url.startswith("amqp")
         self._celery = Celery("faults", broker=broker_url, set_as_current=False)
+        self._headers = dict(headers)
         self._redis = None if self._amqp else redis.Redis.from_url(broker_url, socket_timeout=10)
         self._connection: Any = None
         self._leaving = threading.Event()
@@ -111,7 +114,13 @@ class Load:
 
     def _as_task(self, job: dict[str, str]) -> None:
         self._celery.send_task(
-            "calls.verify", kwargs=job, queue="calls", connection=self._live(), retry=False, delivery_mode=2
+            "calls.verify",
+            kwargs=job,
+            queue="calls",
+            headers=self._headers,
+            connection=self._live(),
+            retry=False,
+            delivery_mode=2,
         )
 
     def _as_json(self, job: dict[str, str]) -> None:
