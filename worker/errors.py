@@ -17,14 +17,20 @@
     ConfigurationError         settings or files are wrong; `problems` holds one line for each problem
     InvalidJob                 the job breaks the contract; `fields` holds an error for each wrong field
 
-The adapter that calls a library translates the library's exceptions into these, once, and chains them.
+The adapter that calls a library translates the library's exceptions into these, once, and chains them. Those that a
+producer sees too are the client's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import TypeVar
+
+from callworker.errors import BrokerRefused as BrokerRefused
+from callworker.errors import BrokerUnavailable as BrokerUnavailable
+from callworker.errors import ConfigurationError as ConfigurationError
+from callworker.errors import InvalidJob as InvalidJob
 
 Value = TypeVar("Value")
 
@@ -128,31 +134,8 @@ class WrongKey(Exception):
         self.told = False
 
 
-class BrokerUnavailable(Exception):
-    """The broker cannot be reached, or did not confirm a message."""
-
-
-class BrokerRefused(BrokerUnavailable):
-    """The broker refuses: the password, a right, a certificate, or an exchange or queue with other properties."""
-
-
 class BrokerBlocked(BrokerUnavailable):
     """The broker takes no messages, because it is short of memory or disk space."""
-
-
-class ConfigurationError(Exception):
-    """Settings, the accounts file or other files of the operator are wrong.
-
-    `problems` holds one line for each of them. It names what is wrong, says what is allowed, and repeats no value.
-    """
-
-    def __init__(self, *problems: str) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
-
-    def under(self, prefix: str) -> ConfigurationError:
-        """The same problems, each with `prefix` before it."""
-        return ConfigurationError(*(f"{prefix}{problem}" for problem in self.problems))
 
 
 def every(readers: Iterable[Callable[[], Value]]) -> list[Value]:
@@ -167,13 +150,3 @@ def every(readers: Iterable[Callable[[], Value]]) -> list[Value]:
     if problems:
         raise ConfigurationError(*problems)
     return values
-
-
-class InvalidJob(ValueError):
-    """The job breaks the contract. `fields` maps the name of each wrong field to its error, without any value."""
-
-    def __init__(self, code: str, message: str, fields: Mapping[str, str]) -> None:
-        super().__init__(f"{message}: " + "; ".join(f"{name}: {error}" for name, error in fields.items()))
-        self.code = code
-        self.message = message
-        self.fields = dict(fields)

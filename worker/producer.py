@@ -1,4 +1,4 @@
-"""Sends jobs, for producers in Python.
+"""Sends jobs with the settings of a worker. Programs in which no worker is installed use the client, `callworker`.
 
     from worker.producer import Producer, enqueue, enqueue_many
 
@@ -14,38 +14,24 @@ of a version before these queues does not read them: upgrade the workers first.
 
 from __future__ import annotations
 
-import json
-import threading
-import uuid
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from itertools import islice
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias, cast
 
-from celery import Celery
-from kombu import Queue
-
+import callworker
 from worker.broker import address
 from worker.broker.connection import over_amqp
-from worker.broker.message import Message
-from worker.broker.publisher import Publisher
-from worker.broker.queues import CALLS, CANCEL_TASK_NAME, TASK_NAME, queue_of
-from worker.core.jobs import ACCOUNT_PATTERN, ID_PATTERN, Job
-from worker.errors import BrokerUnavailable, InvalidJob
+from worker.core.jobs import Job
+from worker.errors import ConfigurationError
 from worker.settings import Settings
 from worker.tracing import installed
 
 if TYPE_CHECKING:
     from worker.tracing.sending import SentJobs
 
-CHUNK = 500
-"""Jobs that are sent to the broker together."""
-HIDDEN = "(hidden)"
+ANSWER_SECONDS = 10.0
+"""The longest wait for a connection and for an answer."""
 
-JobLike = Job | Mapping[str, Any]
-
-_celery = Celery("callworker.producer", set_as_current=False)
+JobLike: TypeAlias = Job | callworker.JobLike
 
 
 def enqueue(job: JobLike, *, broker_url: str | None = None) -> str:
@@ -63,118 +49,48 @@ def enqueue_many(jobs: Iterable[JobLike], *, broker_url: str | None = None) -> l
         return producer.enqueue_many(jobs)
 
 
-class Producer:
-    """Sends jobs over one connection. It connects at the first job, and again after the connection was lost.
+class Producer(callworker.Client):
+    """A client with the settings of a worker, which takes jobs that were checked before, too.
 
     The broker is `broker_url`, or BROKER_URL, or REDIS_URL, or else the embedded server, which must be running. With
-    PROXSTOP_EXTENDED=on the fields of the provider's older page are accepted too, as in the worker. With TRACING each
-    job gets a span from the program's own OpenTelemetry. A Producer is thread-safe, but must not be used after a fork.
-    Raises ConfigurationError for a wrong setting.
+    PROXSTOP_EXTENDED=on the fields of the provider's older page are accepted, as in the worker. With TRACING each job
+    gets a span from the program's own OpenTelemetry. Raises ConfigurationError for a wrong setting.
     """
 
     def __init__(self, broker_url: str | None = None) -> None:
         settings = Settings.from_env()
-        self._extended = settings.extended
-        url, queue_type = broker_url or address.broker_url(settings), settings.amqp_queue_type
-        self._publisher = Publisher(url, [], queue_type)
+        url = broker_url or address.broker_url(settings)
+        try:
+            super().__init__(
+                url, timeout=ANSWER_SECONDS, extended=settings.extended, queue_type=settings.amqp_queue_type
+            )
+        except ConfigurationError as error:
+            raise error.under("BROKER_URL: ") from None
         self._spans = _spans(url) if settings.traced else None
-        self._lock = threading.Lock()
+
+    def check(self, job: JobLike) -> dict[str, str]:
+        """Check a job without sending it, and return its fields as they would be sent. Raises InvalidJob."""
+        if isinstance(job, Job):
+            return job.model_dump(mode="json", exclude_defaults=True)
+        return super().check(job)
 
     def enqueue(self, job: JobLike) -> str:
-        """Check and send one job and return its id. The job is a Job, or its fields as in the contract.
-
-        A job without an id gets a random one. Raises InvalidJob, whose text names each wrong field without its value;
-        nothing was sent then. Raises BrokerUnavailable if the broker did not confirm the job. It may have arrived or
-        not, so send it again with the same id: one id is one call, however often it is sent.
-        """
-        checked = self._checked(job)
-        self._send([checked])
-        return checked.id
+        """See `callworker.Client.enqueue`."""
+        return super().enqueue(cast(callworker.JobLike, job))
 
     def enqueue_many(
         self, jobs: Iterable[JobLike], *, progress: Callable[[int], object] | None = None
     ) -> list[str]:
-        """Check all jobs, then send them, and return their ids in the same order.
+        """See `callworker.Client.enqueue_many`."""
+        return super().enqueue_many(cast(Iterable[callworker.JobLike], jobs), progress=progress)
 
-        Nothing is sent unless every job is valid, so all jobs are held in memory. Give an id to each job that you may
-        have to send again: random ids are lost if this raises. `progress` is called after each part with the number of
-        jobs sent so far. Raises InvalidJob for the first wrong job, with its place (from 0) and its id if that is
-        readable. Raises BrokerUnavailable as `enqueue` does; some jobs may have been sent then.
-        """
-        checked = [self._checked_at(place, job) for place, job in enumerate(jobs)]
-        rest, sent = iter(checked), 0
-        while chunk := list(islice(rest, CHUNK)):
-            self._send(chunk)
-            sent += len(chunk)
-            if progress is not None:
-                progress(sent)
-        return [job.id for job in checked]
-
-    def cancel(self, job_id: str, *, account: str | None = None) -> None:
-        """Ask the workers to take a job back: if it waits, it ends as `call.expired` with the code CANCELED.
-
-        With `account` only a job of that account is taken back. If the job is being dialled or has ended, the event
-        `job.not_canceled` says so. A cancel that comes before its job counts for an hour. Raises InvalidJob for an id
-        or account that no job can have, and BrokerUnavailable as `enqueue` does.
-        """
-        wrong = (
-            {} if ID_PATTERN.fullmatch(job_id) else {"id": "must be 1 to 64 characters of A-Z a-z 0-9 _ : -"}
-        )
-        if account is not None and not ACCOUNT_PATTERN.fullmatch(account):
-            wrong["account"] = "must be the name of an account"
-        if wrong:
-            raise InvalidJob("INVALID_JOB", "the cancel is not valid", wrong)
-        queue = CALLS if account is None else queue_of(account)
-        fields = {"id": job_id} if account is None else {"id": job_id, "account": account}
-        self._publish([_task(CANCEL_TASK_NAME, f"cancel_{uuid.uuid4().hex}", fields, queue)], {queue})
-
-    def close(self) -> None:
-        """Close the connection. Never raises, even if the broker cannot be reached."""
-        with self._lock:
-            self._publisher.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _checked(self, job: JobLike) -> Job:
-        if isinstance(job, Job):
-            return job
-        if job.get("id") is None:
-            job = {**job, "id": f"job_{uuid.uuid4().hex}"}
-        return Job.parse(job, extended=self._extended)
-
-    def _checked_at(self, place: int, job: JobLike) -> Job:
-        try:
-            return self._checked(job)
-        except InvalidJob as error:
-            raise InvalidJob(error.code, f"{_name(place, job)} is not valid", error.fields) from None
-
-    def _send(self, jobs: list[Job]) -> None:
-        queues = {queue_of(job.account) for job in jobs}
+    def send_checked(self, jobs: Sequence[Mapping[str, str]]) -> None:
+        """See `callworker.Client.send_checked`."""
         if self._spans is None:
-            self._publish([_message(job) for job in jobs], queues)
+            super().send_checked(jobs)
             return
-        with self._spans.sent([(job, queue_of(job.account).name) for job in jobs]) as traced:
-            self._publish([_message(job, headers) for job, headers in traced], queues)
-
-    def _publish(self, messages: list[Message], queues: set[Queue]) -> None:
-        with self._lock:
-            # An idle connection may have been lost unnoticed; a new one shows whether the broker can be reached.
-            if self._publisher.connected:
-                with suppress(BrokerUnavailable):
-                    return self._publisher.publish(messages, queues)
-            return self._publisher.publish(messages, queues)
-
-
-def _name(place: int, job: JobLike) -> str:
-    given = job.get("id") if isinstance(job, Mapping) else None
-    readable = isinstance(given, str) and ID_PATTERN.fullmatch(given)
-    return f"job {place} ({given})" if readable else f"job {place}"
+        with self._spans.sent(jobs) as traced:
+            super().send_checked(traced)
 
 
 def _spans(url: str) -> SentJobs:
@@ -183,29 +99,3 @@ def _spans(url: str) -> SentJobs:
     from worker.tracing.sending import SentJobs  # noqa: PLC0415
 
     return SentJobs(system="rabbitmq" if over_amqp(url) else "redis")
-
-
-def _message(job: Job, headers: Mapping[str, str] | None = None) -> Message:
-    fields = job.model_dump(mode="json", exclude_none=True)
-    return _task(TASK_NAME, job.id, fields, queue_of(job.account), headers)
-
-
-def _task(
-    name: str, task_id: str, kwargs: dict[str, Any], queue: Queue, headers: Mapping[str, str] | None = None
-) -> Message:
-    """A Celery message of protocol 2. Its headers, and so logs of them, do not show the arguments."""
-    task = _celery.amqp.as_task_v2(
-        task_id,
-        name,
-        kwargs=kwargs,
-        ignore_result=True,
-        argsrepr=HIDDEN,
-        kwargsrepr=HIDDEN,
-    )
-    body = json.dumps(task.body, ensure_ascii=False, separators=(",", ":")).encode()
-    return Message(
-        body,
-        queue.name,
-        headers={**task.headers, **(headers or {})},
-        properties=task.properties,
-    )

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft7Validator, Draft202012Validator
-from kombu import Connection
 from referencing import Registry, Resource
 
+from callworker.job import checked
+from callworker.message import cancel_message, verify_message
 from ops.schemas import endpoint_event_schema, job_event_schema, texts
 from tests.ops.examples import REFERENCE
 from tests.processes import absent
@@ -27,11 +28,9 @@ from worker.broker.queues import (
     RESULTS_EXCHANGE,
     SHARD_QUEUES,
     TASK_NAME,
-    queue_of,
 )
 from worker.core.events import Status, event_type
 from worker.delivery.signing import verify
-from worker.producer import Producer
 
 PACKAGE = Path(__file__).parent / "asyncapi"
 NPM_SECONDS = 100
@@ -207,10 +206,11 @@ def test_example_of_a_webhook_is_signed() -> None:
 def test_task_that_the_producer_sends_is_the_message_shown(shown: str, name: str) -> None:
     """Headers and body are shown as they are in the broker."""
     job = {"id": "job-1", "account": "acme", "country": 1, "phone": "2125550123", "code": 4711}
-    with Connection("memory://") as memory, memory.channel() as channel, Producer("memory://") as producer:
-        producer.enqueue(job) if shown == "task" else producer.cancel("job-1", account="acme")
-        message = queue_of("acme")(channel).get(no_ack=True)
-    assert message is not None and message.headers["task"] == name == MESSAGES[shown]["name"]
-    assert message.content_type == MESSAGES[shown]["contentType"]
+    message = (
+        verify_message(checked(job))
+        if shown == "task"
+        else cancel_message({"id": "job-1", "account": "acme"})
+    )
+    assert message.headers["task"] == name == MESSAGES[shown]["name"]
     Draft202012Validator(MESSAGES[shown]["headers"]).validate(message.headers)
     payload(shown).validate(json.loads(message.body))

@@ -1,4 +1,7 @@
-"""The rooms of the house: which may import which, what libraries each may use, and that each one's map is true."""
+"""The rooms of the house: which may import which, what libraries each may use, and that each one's map is true.
+
+The client for producers is a room too, at the ground: a distribution of its own, which knows nothing of the worker.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+CLIENT = ROOT / "clients/python/src/callworker"
 
 MAY_IMPORT = {
-    # Ground: names and rules that need nothing.
-    "errors": "",
+    # Ground: what producers have too, then names and rules that need nothing.
+    "callworker": "",
+    "errors": "callworker",
     "failpoints": "errors",
     "configuration": "",
     "settings": "configuration errors",
@@ -21,20 +26,20 @@ MAY_IMPORT = {
     "core": "configuration errors failpoints settings",
     # The ways to the outside.
     "network": "errors",
-    "redisio": "errors network",
+    "redisio": "callworker errors",
     "http": "core errors failpoints network",
     "privacy": "core",
     "embedded": "",
-    "broker": "core embedded errors network redisio settings",
+    "broker": "callworker core embedded errors network redisio settings",
     "provider": "configuration core errors http network",
     "delivery": "broker configuration core errors failpoints http network",
     "state": "core delivery errors privacy redisio",
     "inbound": "broker core errors failpoints privacy redisio",
-    "tracing": "broker core delivery errors privacy",
+    "tracing": "broker callworker core delivery errors privacy",
     "telemetry": "core delivery errors http network privacy provider redisio",
     "engine": "configuration core delivery errors failpoints inbound network telemetry",
     # The doors, and what puts all of it together.
-    "producer": "broker core errors settings tracing",
+    "producer": "broker callworker core errors settings tracing",
     "preflight": "broker core errors network provider redisio settings state tracing",
     "wiring": "broker core delivery engine errors inbound preflight privacy provider redisio settings state telemetry"
     " tracing",
@@ -48,6 +53,8 @@ MAY_IMPORT = {
 """Room → the rooms that it may import, below it all of them: no two import each other."""
 
 LIBRARIES = {
+    # Each is optional, and imported only by the modules that need it.
+    "callworker": {"aio_pika", "amqp", "cryptography", "pytest", "redis"},
     "core": {"pydantic", "pydantic_core", "tenacity"},
     "errors": set[str](),
     "failpoints": set[str](),
@@ -58,14 +65,17 @@ LIBRARIES = {
 by the HTTP client of `http/`."""
 
 SOURCES = sorted((ROOT / "worker").rglob("*.py"))
+ALL_SOURCES = [*SOURCES, *sorted(CLIENT.rglob("*.py"))]
 
 
 def room(path: Path) -> str:
-    """worker/core/jobs.py → "core", worker/errors.py → "errors", worker/__init__.py → ""."""
+    """worker/core/jobs.py → "core", worker/errors.py → "errors", worker/__init__.py → "", clients/… → "callworker"."""
+    if CLIENT in path.parents:
+        return CLIENT.name
     return path.relative_to(ROOT / "worker").parts[0].removesuffix(".py").removeprefix("__init__")
 
 
-ROOMS = {room(path) for path in SOURCES} - {""}
+ROOMS = {room(path) for path in ALL_SOURCES} - {""}
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -79,13 +89,16 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def rooms_imported(path: Path) -> set[str]:
-    """The rooms of the worker, other than its own, that a file imports."""
-    names = (name.split(".") for name in imported(path))
-    return ({name[1] for name in names if name[0] == "worker"} & ROOMS) - {room(path)}
+    """The rooms, other than its own, that a file imports."""
+    names = [name.split(".") for name in imported(path)]
+    rooms = {
+        name[1] if name[0] == "worker" else name[0] for name in names if name[0] in ("worker", CLIENT.name)
+    }
+    return (rooms & ROOMS) - {room(path)}
 
 
 def rooms_imported_by(name: str) -> set[str]:
-    return set().union(*(rooms_imported(path) for path in SOURCES if room(path) == name))
+    return set().union(*(rooms_imported(path) for path in ALL_SOURCES if room(path) == name))
 
 
 def test_table_has_every_room() -> None:
@@ -111,5 +124,7 @@ def test_room_imports_what_the_table_says(name: str) -> None:
 def test_room_uses_no_other_library(name: str) -> None:
     """The core has pydantic, in which jobs are checked, and tenacity, which drives attempts; the engine has gevent,
     in which calls share a thread."""
-    names = {library.split(".")[0] for path in SOURCES if room(path) == name for library in imported(path)}
-    assert names - sys.stdlib_module_names - {"worker"} <= LIBRARIES[name]
+    names = {
+        library.split(".")[0] for path in ALL_SOURCES if room(path) == name for library in imported(path)
+    }
+    assert names - sys.stdlib_module_names - {"worker", CLIENT.name} <= LIBRARIES[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from tests.unit.test_layers import ROOT, SOURCES
+from tests.unit.test_layers import ALL_SOURCES, ROOT
 
 MAKERS = {
     "redis.Redis",
@@ -15,7 +15,11 @@ MAKERS = {
     "kombu.Connection",
     "amqp.Connection",
 }
-HOMES = {"worker/redisio/connection.py", "worker/embedded/probe.py"}
+HOMES = {
+    "clients/python/src/callworker/redis.py",
+    "worker/embedded/probe.py",
+    "worker/redisio/connection.py",
+}
 """The second asks the embedded server on its socket whether it is there."""
 
 
@@ -39,7 +43,7 @@ def test_connections_are_made_in_one_place() -> None:
     the same code (E3)."""
     makers = {
         str(path.relative_to(ROOT))
-        for path in SOURCES
+        for path in ALL_SOURCES
         if MAKERS & set(called(path.read_text(encoding="utf-8")))
     }
     assert makers == HOMES

@@ -1,23 +1,22 @@
-"""The producer's API: what it checks before anything is sent, and the messages it makes."""
+"""The producer: a client with the settings of a worker. What a client does is told in tests/unit/client."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-from kombu import Connection
 
+import worker.errors
+from callworker.message import VERIFY
+from tests.unit.client.recorder import Recorder
 from worker.broker.address import broker_url
-from worker.broker.queues import TASK_QUEUES, queue_of
+from worker.broker.queues import TASK_NAME
 from worker.core.jobs import Job
 from worker.errors import BrokerUnavailable, ConfigurationError, InvalidJob
-from worker.producer import CHUNK, Producer, enqueue, enqueue_many
+from worker.producer import Producer, enqueue, enqueue_many
 from worker.settings import Settings
 
-MEMORY = "memory://"
+URL = "redis://localhost"
 FIELDS = {"account": "acme", "country": "1", "phone": "2125550123", "code": "48151"}
 
 
@@ -27,107 +26,35 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(autouse=True)
-def empty_queue() -> None:
-    with Connection(MEMORY) as connection:
-        for queue in TASK_QUEUES:
-            connection.default_channel.queue_purge(queue.name)
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    made = Recorder()
+    monkeypatch.setattr("callworker.client.link_to", lambda *_: made)
+    return made
 
 
-def sent(account: str = "acme") -> list[Any]:
-    """Return the messages in the account's queue."""
-    with Connection(MEMORY) as connection:
-        channel, found = connection.default_channel, []
-        while message := channel.basic_get(queue_of(account).name, no_ack=True):
-            found.append(message)
-        return found
-
-
-def test_job_becomes_a_celery_message() -> None:
-    """A protocol 2 message for task `calls.verify`: the fields are keyword arguments, the id is both ids."""
-    assert enqueue({"id": "job-1", "ref": "Grüße", **FIELDS}, broker_url=MEMORY) == "job-1"
-    (message,) = sent()
-    assert (message.headers["task"], message.headers["id"]) == ("calls.verify", "job-1")
-    assert message.properties["correlation_id"] == "job-1"
-    assert message.headers["ignore_result"] is True
-    assert (message.content_type, message.content_encoding) == ("application/json", "utf-8")
-    assert message.properties["delivery_mode"] == 2
-    args, kwargs, _ = json.loads(message.body)
-    assert args == []
-    assert kwargs == {"id": "job-1", "ref": "Grüße", "message": "English", **FIELDS}
-
-
-def test_headers_do_not_show_the_job() -> None:
-    """The headers, from which Celery and Flower print a task, have no field's value."""
-    enqueue({"id": "job-1", **FIELDS}, broker_url=MEMORY)
-    (message,) = sent()
-    shown = str(message.headers) + str(message.properties)
-    assert message.headers["argsrepr"] == message.headers["kwargsrepr"] == "(hidden)"
-    assert FIELDS["phone"] not in shown and FIELDS["code"] not in shown
-
-
-def test_missing_id_is_made_up() -> None:
-    """Two jobs without an id get two, each good as an idempotency key and as the task's id."""
-    first, second = enqueue_many([FIELDS, {"id": None, **FIELDS}], broker_url=MEMORY)
-    assert first != second
-    assert [message.headers["id"] for message in sent()] == [first, second]
-    assert Job.parse({"id": first, **FIELDS}).id == first
-
-
-def test_job_object_is_sent_as_it_is() -> None:
-    """A Job that was checked before travels to the same Job again, times included."""
+def test_job_is_sent_as_workers_read_it(recorder: Recorder) -> None:
+    """A mapping or a Job that was checked before travels to the same Job again, times included."""
     job = Job.parse({"id": "job-1", "expires_at": "2026-11-22T08:15:30.5+01:00", "ext": "12", **FIELDS})
-    enqueue(job, broker_url=MEMORY)
-    (message,) = sent()
-    assert Job.parse(json.loads(message.body)[1]) == job
+    assert enqueue(job, broker_url=URL) == "job-1"
+    assert enqueue_many([{"id": "job-2", **FIELDS}], broker_url=URL) == ["job-2"]
+    assert [Job.parse(kwargs) for kwargs in recorder.kwargs()] == [job, Job.parse({"id": "job-2", **FIELDS})]
+    assert VERIFY == TASK_NAME
 
 
-def test_invalid_job_is_readable_and_shows_no_values() -> None:
-    """Every wrong field is named with its rule; nothing is sent."""
-    with pytest.raises(InvalidJob) as caught:
-        enqueue(
-            {"account": "acme", "phone": "+12125550123", "code": "01234", "colour": "x"}, broker_url=MEMORY
-        )
-    assert set(caught.value.fields) == {"country", "phone", "code", "colour"}
-    assert "2125550123" not in str(caught.value) and "01234" not in str(caught.value)
-    assert sent() == []
+def test_errors_are_those_of_the_worker(recorder: Recorder) -> None:
+    """Callers may catch them from either package."""
+    with pytest.raises(InvalidJob, match=r"job 1 \(job-7\) is not valid: account: is required"):
+        Producer(URL).enqueue_many([FIELDS, {"id": "job-7"}])
+    for name in ("InvalidJob", "BrokerUnavailable", "BrokerRefused", "ConfigurationError"):
+        assert getattr(worker.errors, name) is getattr(__import__("callworker"), name)
 
 
-@pytest.mark.parametrize(
-    ("job_id", "name"), [("job-7", "job 2 (job-7)"), (None, "job 2 is"), ("+1 212 5550123", "job 2 is")]
-)
-def test_one_invalid_job_of_many_is_named_and_nothing_is_sent(job_id: str | None, name: str) -> None:
-    """The place is named, and the id where it is one; the good jobs around it stay unsent."""
-    jobs: list[Mapping[str, Any]] = [FIELDS, FIELDS, {"id": job_id, "account": "acme"}, FIELDS]
-    with pytest.raises(InvalidJob) as caught:
-        enqueue_many(jobs, broker_url=MEMORY)
-    assert str(caught.value).startswith(name) and "5550123" not in str(caught.value)
-    assert sent() == []
-
-
-def test_many_jobs_come_in_order_with_progress() -> None:
-    """Any iterable is taken, ids and messages keep its order, and progress counts the jobs sent."""
-    count, told = 2 * CHUNK + 7, list[int]()
-    with Producer(MEMORY) as many:
-        ids = many.enqueue_many(({"id": f"job-{n}", **FIELDS} for n in range(count)), progress=told.append)
-    assert ids == [f"job-{n}" for n in range(count)]
-    assert [message.headers["id"] for message in sent()] == ids
-    assert told == [CHUNK, 2 * CHUNK, count]
-
-
-def test_accounts_are_spread_over_queues() -> None:
-    """Each account's jobs lie in the queue of its shard, in the order in which they were given."""
-    accounts = ["acme", "globex", "initech"]
-    assert len({queue_of(account).name for account in accounts}) == 3
-    jobs = [{"id": f"{account}-{n}", **FIELDS, "account": account} for n in range(3) for account in accounts]
-    enqueue_many(jobs, broker_url=MEMORY)
-    for account in accounts:
-        assert [message.headers["id"] for message in sent(account)] == [f"{account}-{n}" for n in range(3)]
-
-
-def test_no_jobs_need_no_broker() -> None:
-    """An empty list is sent at once."""
-    assert enqueue_many([], broker_url="redis://127.0.0.1:1") == []
+def test_job_checked_before_is_not_checked_again(recorder: Recorder) -> None:
+    """A dead letter with fields of the provider's older page is sent again by whatever settings."""
+    job = Job.parse({"id": "job-1", **FIELDS, "exttype": "1", "message": "Hindi"}, extended=True)
+    Producer(URL).enqueue(job)
+    assert Job.parse(recorder.kwargs()[0], extended=True) == job
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1", "amqp://127.0.0.1:1", "redis+socket:///nowhere/sock"])
@@ -137,27 +64,21 @@ def test_absent_broker_is_an_error(url: str) -> None:
         enqueue(FIELDS, broker_url=url)
 
 
-def test_extended_fields_follow_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_extended_fields_follow_the_setting(monkeypatch: pytest.MonkeyPatch, recorder: Recorder) -> None:
     """Fields that only the provider's older page allows are taken if the operator switched them on."""
     older = {**FIELDS, "exttype": "1", "message": "Hindi"}
     with pytest.raises(InvalidJob):
-        enqueue(older, broker_url=MEMORY)
+        enqueue(older, broker_url=URL)
     monkeypatch.setenv("PROXSTOP_EXTENDED", "on")
-    enqueue(older, broker_url=MEMORY)
-    assert len(sent()) == 1
+    enqueue(older, broker_url=URL)
+    assert len(recorder.messages) == 1
 
 
-def test_broker_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """BROKER_URL is used when no address is given."""
-    monkeypatch.setenv("BROKER_URL", "redis://127.0.0.1:1/0")
-    with pytest.raises(BrokerUnavailable):
-        enqueue(FIELDS)
-
-
-def test_wrong_address_is_a_configuration_error() -> None:
-    """An address that no transport understands is said so, not reported as a broker that is away."""
+@pytest.mark.parametrize("url", ["nonsense://host", "memory://", "redis://host:x"])
+def test_wrong_address_is_a_configuration_error(url: str) -> None:
+    """An address of no broker is said so, not reported as a broker that is away."""
     with pytest.raises(ConfigurationError, match="BROKER_URL"):
-        Producer("nonsense://host")
+        Producer(url)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
-WORKER = Path(__file__).parents[2] / "worker"
-ROOMS = sorted(path.parent for path in WORKER.rglob("__init__.py"))
+ROOT = Path(__file__).parents[2]
+ROOMS = sorted(
+    path.parent
+    for top in ("worker", "clients/python/src/callworker")
+    for path in (ROOT / top).rglob("__init__.py")
+)
 ROW = re.compile(r"^ *(?P<name>\w+/?) {2,}(?P<what>\S.*)$", re.MULTILINE)
 
 
@@ -19,7 +23,7 @@ def parts(room: Path) -> list[str]:
     return sorted([*files, *(f"{path.parent.name}/" for path in room.glob("*/__init__.py"))])
 
 
-@pytest.mark.parametrize("room", ROOMS, ids=lambda path: str(path.relative_to(WORKER.parent)))
+@pytest.mark.parametrize("room", ROOMS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_map_names_every_part_once(room: Path) -> None:
     """All that is there is on the map, and all on the map is there."""
     docstring = ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8")), clean=False)

@@ -9,42 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
-from urllib.parse import urlsplit
 
-import amqp.transport
 from kombu import Connection
 from kombu.transport import pyamqp, redis
-from kombu.utils.url import url_to_parts
 
-from worker.network import tls
-from worker.redisio.connection import SOCKET_SECONDS, UNREADABLE, bounded, parameters
+from callworker import amqp_address, tls
+from callworker.amqp_tls import SecuredTransport
+from worker.redisio.connection import SOCKET_SECONDS, bounded, parameters
 from worker.redisio.primary import PrimaryConnection, PrimaryUnixConnection
 
 Arguments = dict[str, Any]
 """Arguments of kombu's Connection. `ssl` is the only one that kombu carries whole to the transport, also by a clone."""
-
-ALIASES = {
-    "auth_mechanism": "login_method",
-    "cacertfile": "ssl_ca_certs",
-    "certfile": "ssl_certfile",
-    "keyfile": "ssl_keyfile",
-    "server_name_indication": "server_hostname",
-    "verify": "ssl_cert_reqs",
-}
-"""RabbitMQ's own names for options of an AMQP address. Source: its documentation, "URI Query Parameters"."""
-
-_READ: Mapping[str, Callable[[str], Any]] = {
-    "connect_timeout": float,
-    "heartbeat": float,
-    "login_method": str.upper,
-    "ssl_cert_reqs": lambda text: tls.level(
-        text.lower().replace("verify_peer", "required").replace("verify_", "")
-    ),
-    "ssl_check_hostname": lambda text: text.lower() not in ("0", "f", "false", "n", "no"),
-    "ssl_min_version": int,
-}
-_PLAIN = {"connect_timeout", "heartbeat", "login_method"}
-_SECURE = tls.OPTIONS | {"server_hostname"}
 
 
 class BrokerConnection(Connection):
@@ -152,73 +127,17 @@ class RedisTransport(redis.Transport):
 
 
 def _amqp(url: str) -> Arguments:
-    parts = _amqp_parts(url)
-    secured = parts.scheme == "amqps"
-    options = _options(parts.query, secured=secured)
-    security = {"server_hostname": parts.hostname or "localhost"} | {
-        name: value for name, value in options.items() if name in _SECURE
-    }
-    if secured:
-        tls.context(security)
+    read = amqp_address.parse(url)
     return {
         "transport": AmqpTransport,
-        "hostname": parts.hostname,
-        "port": parts.port,
-        "userid": parts.username,
-        "password": parts.password,
-        "virtual_host": parts.path,
-        "ssl": security if secured else False,
-        **{name: value for name, value in options.items() if name in _PLAIN},
+        "hostname": read.host,
+        "port": read.port,
+        "userid": read.user,
+        "password": read.password,
+        "virtual_host": read.virtual_host,
+        "ssl": read.secure or False,
+        **read.options,
     }
-
-
-def _amqp_parts(url: str) -> Any:
-    """Return the parts of an address as kombu names them. Raises ValueError."""
-    try:
-        parts, fragment = url_to_parts(url), urlsplit(url).fragment
-    except ValueError:
-        raise ValueError(UNREADABLE) from None
-    if fragment:
-        raise ValueError("contains a #, after which nothing is read; write it as %23")
-    if "@" in urlsplit(url).path:
-        raise ValueError(UNREADABLE)
-    return parts
-
-
-def _options(query: Mapping[str, str], *, secured: bool) -> Arguments:
-    options = _read_options(query)
-    if not secured and options.keys() & _SECURE:
-        raise ValueError("has options of TLS, which only amqps:// can use")
-    if options.keys() - _PLAIN - _SECURE:
-        known = ", ".join(sorted(_PLAIN))
-        raise ValueError(
-            f"has an option that is not known; allowed are {known}, and with amqps:// those of TLS"
-        )
-    return options
-
-
-def _read_options(query: Mapping[str, str]) -> Arguments:
-    made = {}
-    for given, text in query.items():
-        name = ALIASES.get(given, given)
-        try:
-            made[name] = _READ.get(name, str)(text)
-        except ValueError:
-            raise ValueError(f"{name} has a value that is not allowed") from None
-    return made
-
-
-class _Secured(amqp.transport.SSLTransport):
-    """py-amqp's transport, with a context of ours: its own cannot name the server without verifying the name, or the
-    other way round."""
-
-    def _wrap_socket(self, sock: Any, server_hostname: str, **options: Any) -> Any:
-        try:
-            context = tls.context(options)
-        except ValueError as error:
-            # The file existed at the start, so only a connection finds out that it is gone.
-            raise OSError(str(error)) from error
-        return context.wrap_socket(sock, server_hostname=server_hostname, do_handshake_on_connect=False)
 
 
 class _AmqpConnection(pyamqp.Connection):
@@ -235,7 +154,7 @@ class _AmqpConnection(pyamqp.Connection):
     def Transport(self, host: str, seconds: float, ssl: Any, *times: Any, **more: Any) -> Any:  # noqa: N802
         if not ssl:
             return super().Transport(host, seconds, ssl, *times, **more)
-        return _Secured(
+        return SecuredTransport(
             host, seconds, ssl, **dict(zip(("read_timeout", "write_timeout"), times, strict=True)), **more
         )
 

@@ -1,6 +1,5 @@
 """Shared by all clients of servers.
 
-tls       TLS to Redis and brokers
 trust     the certificates that are trusted over HTTPS
 guard     which addresses webhooks may go to
 proxy     the proxy through which webhooks go

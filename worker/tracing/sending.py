@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from opentelemetry.context import get_current
 from opentelemetry.trace import Span, SpanKind, get_tracer
 
-from worker.core.jobs import Job
+from callworker.message import queue_of
 from worker.core.trace_context import NAMES
 from worker.tracing import context
 from worker.tracing.spans import fail, of_job, of_message
@@ -26,17 +26,17 @@ class SentJobs:
         self._system = system
 
     @contextmanager
-    def sent(self, jobs: Sequence[tuple[Job, str]]) -> Iterator[list[tuple[Job, Mapping[str, str]]]]:
-        """Yield the jobs as they are to be sent, each with headers for its message; the block sends them.
+    def sent(self, jobs: Sequence[Mapping[str, str]]) -> Iterator[list[Mapping[str, str]]]:
+        """Yield the fields of the jobs with the context of their spans in place of their own; the block sends them.
 
-        Each of `jobs` comes with the name of its queue. The parent of a span is the context in the job, or else the one
-        that this thread is in. What the block raises passes unchanged.
+        The parent of a span is the context in the job, or else the one that this thread is in. What the block raises
+        passes unchanged.
         """
-        spans = [self._span(job, queue) for job, queue in jobs]
+        spans = [self._span(job) for job in jobs]
         try:
             yield [
-                (job.model_copy(update=dict.fromkeys(NAMES)), context.headers(span))
-                for (job, _), span in zip(jobs, spans, strict=True)
+                {name: value for name, value in job.items() if name not in NAMES} | context.headers(span)
+                for job, span in zip(jobs, spans, strict=True)
             ]
         except Exception as error:
             for span in spans:
@@ -46,13 +46,13 @@ class SentJobs:
             for span in spans:
                 span.end()
 
-    def _span(self, job: Job, queue: str) -> Span:
-        given = context.read(job.traceparent, job.tracestate)
+    def _span(self, job: Mapping[str, str]) -> Span:
+        given = context.read(job.get("traceparent"), job.get("tracestate"))
         return get_tracer("callworker").start_span(
             "send calls",
             context.below(given) if given.is_valid else get_current(),
             SpanKind.PRODUCER,
-            of_job(job.account, job.id)
-            | of_message("send", queue, job.id)
+            of_job(job["account"], job["id"])
+            | of_message("send", queue_of(job["account"]), job["id"])
             | {"messaging.system": self._system},
         )

@@ -33,9 +33,9 @@ def kinds(events: list[Event]) -> list[str]:
 
 
 def test_fake_has_the_surface_of_the_client() -> None:
-    """Each public method is replaced, with the same parameters, so that none can reach a real broker."""
+    """Each public method is replaced, with the same parameters, or calls one that is: none can reach a real broker."""
     for name, method in inspect.getmembers(Client, inspect.isfunction):
-        if not name.startswith("_") and name != "call":
+        if not name.startswith("_") and name not in ("call", "check", "enqueue", "enqueue_many"):
             replaced = getattr(FakeClient, name)
             assert replaced is not method, name
             assert inspect.signature(replaced).parameters == inspect.signature(method).parameters

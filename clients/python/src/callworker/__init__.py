@@ -1,15 +1,22 @@
 """Sends call-verification jobs to callworker, and reads what became of them, in any Python service.
 
-client    sends jobs over one connection
-job       a job, and the checks of its fields
-events    what became of jobs
-webhooks  verifies the requests that bring events
-reading/  reads events from a broker
-testing/  for tests of programs that use the client
-errors    what callers may have to catch
-message   the messages that workers read
-link      a connection that is made when it is needed
-address   finds the way to a broker from its address
+client         sends jobs over one connection
+job            a job, and the checks of its fields
+events         what became of jobs
+webhooks       verifies the requests that bring events
+reading/       reads events from a broker
+testing/       for tests of programs that use the client
+errors         what callers may have to catch
+message        the messages that workers read
+link           a connection that is made when it is needed
+redis          one connection to Redis
+amqp           one connection to RabbitMQ
+redis_lists    messages as kombu keeps them in Redis
+address        finds the way to a broker from its address
+redis_address  reads addresses of Redis
+amqp_address   reads addresses of RabbitMQ
+tls            TLS to both
+amqp_tls       py-amqp's transport over TLS
 """
 
 from callworker.client import Client

@@ -3,18 +3,67 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
+from typing import Any
 
 from callworker.errors import ConfigurationError
-from callworker.link import Link
+
+UNREADABLE = "cannot be read; write signs like / # ? @ : % in user names and passwords as %2F %23 …"
+"""What an error says of an address that is malformed. It repeats no part of it, which could be a password."""
+
+REDIS = frozenset({"redis", "rediss", "redis+socket", "unix"})
+AMQP = frozenset({"amqp", "amqps", "pyamqp"})
+VARIABLES = ("BROKER_URL", "REDIS_URL")
+
+_EXTRAS = {"redis": "redis", "amqp": "rabbitmq", "aio_pika": "rabbitmq-asyncio"}
+"""The library that an address needs, and the extra of this distribution that installs it."""
 
 
-def links(url: str | None, *, timeout: float, queue_type: str | None) -> Link:  # noqa: ARG001
-    """Return a link, not connected yet, to the broker at `url`, or BROKER_URL, or REDIS_URL.
+def broker_urls(url: str | None) -> tuple[str, list[str]]:
+    """Return the addresses in `url`, or in BROKER_URL or REDIS_URL, where `;` separates them, and what names them.
 
-    Raises ConfigurationError.
+    Raises ConfigurationError if there is none, or if they are neither all of Redis nor all of RabbitMQ.
     """
-    given = url or os.environ.get("BROKER_URL") or os.environ.get("REDIS_URL")
-    if not given:
-        raise ConfigurationError("no address of a broker: give one, or set BROKER_URL or REDIS_URL")
-    scheme = given.partition("://")[0]
-    raise ConfigurationError(f"no way to {scheme}://…")
+    variable = next((name for name in VARIABLES if os.environ.get(name)), None)
+    if url is None and variable is None:
+        raise ConfigurationError(f"no broker: give its address, or set {' or '.join(VARIABLES)}")
+    name, text = (
+        ("the broker's address", url) if url is not None else (str(variable), os.environ[str(variable)])
+    )
+    found = [part.strip() for part in text.split(";")]
+    if not any({_scheme(each) for each in found} <= known for known in (REDIS, AMQP)):
+        raise ConfigurationError(f"{name} must begin with redis://, rediss://, unix://, amqp:// or amqps://")
+    return name, found
+
+
+def is_redis(url: str) -> bool:
+    """Return whether the address is one of Redis; otherwise it is one of RabbitMQ."""
+    return _scheme(url) in REDIS
+
+
+def needed(module: str, library: str) -> Any:
+    """Return a module of this package that needs a library. Raises ConfigurationError if that is not installed."""
+    try:
+        return import_module(f"callworker.{module}")
+    except ModuleNotFoundError as error:
+        if error.name != library:
+            raise
+        told = f"the library {library} is not installed: pip install 'callworker-client[{_EXTRAS[library]}]'"
+        raise ConfigurationError(told) from None
+
+
+def read(url: str, name: str) -> Any:
+    """Read one address, and return it as `redis_address.parameters` or `amqp_address.parse` does.
+
+    Raises ConfigurationError, which begins with `name` and repeats no part of the address.
+    """
+    try:
+        if is_redis(url):
+            return needed("redis_address", "redis").parameters(url)
+        return needed("amqp_address", "amqp").parse(url)
+    except ValueError as error:
+        raise ConfigurationError(f"{name} {error}") from None
+
+
+def _scheme(url: str) -> str:
+    return url.partition("://")[0].lower() if "://" in url else ""

@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from callworker.address import links
 from callworker.job import JobLike, checked, checked_all, checked_names
+from callworker.link import link_to
 from callworker.message import Message, cancel_message, verify_message
 
 CHUNK = 500
@@ -46,9 +46,13 @@ class Client:
         `queue_type` is the workers' AMQP_QUEUE_TYPE, if that is set. Raises ConfigurationError.
         """
         self.extended = extended
-        self._link = links(url, timeout=timeout, queue_type=queue_type)
+        self._link = link_to(url, timeout, queue_type)
         self._lock = threading.Lock()
         _clients.add(self)
+
+    def check(self, job: JobLike) -> dict[str, str]:
+        """Check a job without sending it, and return its fields as they would be sent. Raises InvalidJob."""
+        return checked(job, extended=self.extended)
 
     def enqueue(self, job: JobLike) -> str:
         """Check and send one job and return its id. A job without an id gets a random one.
@@ -57,8 +61,8 @@ class Client:
         BrokerUnavailable if the broker did not confirm the job. It may have arrived or not, so send it again with the
         same id: one id is one call, however often it is sent.
         """
-        fields = self._checked(job)
-        self._send([verify_message(fields)])
+        fields = self.check(job)
+        self.send_checked([fields])
         return fields["id"]
 
     def enqueue_many(
@@ -71,13 +75,17 @@ class Client:
         jobs sent so far. Raises InvalidJob for the first wrong job, with its place (from 0) and its id if that is
         readable. Raises BrokerUnavailable as `enqueue` does; some jobs may have been sent then.
         """
-        fields = checked_all(jobs, self._checked)
+        fields = checked_all(jobs, self.check)
         for start in range(0, len(fields), CHUNK):
             part = fields[start : start + CHUNK]
-            self._send([verify_message(each) for each in part])
+            self.send_checked(part)
             if progress is not None:
                 progress(start + len(part))
         return [each["id"] for each in fields]
+
+    def send_checked(self, jobs: Sequence[Mapping[str, str]]) -> None:
+        """Send jobs together, each as the fields that `check` has returned. Raises BrokerUnavailable as `enqueue`."""
+        self._send([verify_message(fields) for fields in jobs])
 
     def cancel(self, job_id: str, *, account: str | None = None) -> None:
         """Ask the workers to take back a job that waits. Its event tells what became of it.
@@ -100,9 +108,6 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _checked(self, job: JobLike) -> dict[str, str]:
-        return checked(job, extended=self.extended)
 
     def _send(self, messages: Sequence[Message]) -> None:
         with self._lock:

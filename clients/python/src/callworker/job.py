@@ -69,8 +69,9 @@ class Job:
     """A note, which the event of the job has as `note`."""
     expires_at: str | datetime | None = None
     """RFC 3339 time, or a datetime with a time zone. If absent, the account's `ttl` counts from acceptance."""
-    traceparent: str | None = None
-    """The W3C trace context in which the job is sent. It does not belong to the job: a malformed one is ignored."""
+    traceparent: str | None = field(default=None, repr=False)
+    """The W3C trace context in which the job is sent. A malformed one is ignored."""
+    tracestate: str | None = field(default=None, repr=False)
 
 
 JobLike: TypeAlias = Job | Mapping[str, Any]
@@ -232,8 +233,8 @@ def _time(value: Any, _: bool) -> str:
 
 
 def _trace_context(value: Any, _: bool) -> str:
-    # What is in the string is not judged here: by the standard, a receiver ignores a context that it cannot read.
-    if not isinstance(value, str) or not _encodable(value):
+    # What is in the string is not judged: by the standard, a receiver ignores a context that it cannot read.
+    if not isinstance(value, str):
         raise ValueError("must be a string")
     return value
 
@@ -266,6 +267,7 @@ _RULES: dict[str, _Rule] = {
     "ref": _note,
     "expires_at": _time,
     "traceparent": _trace_context,
+    "tracestate": _trace_context,
 }
 """Each field of a job with its rule, in the order in which errors name them."""
 _REQUIRED = {"account", "country", "phone", "code"}

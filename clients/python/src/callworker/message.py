@@ -30,8 +30,11 @@ _HEADERS: Mapping[str, Any] = {
     "ignore_result": True,
     "origin": "callworker-client",
 }
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.{1,64})?", re.ASCII)
-"""Version, trace, span, flags; later versions may have more. Source: W3C Trace Context, "traceparent Header"."""
+_TRACE_CONTEXT = {
+    "traceparent": re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[ -~]{0,200})?"),
+    "tracestate": re.compile(r"[ -~]{1,512}"),
+}
+"""What could be a trace context; the workers look closer. Source: W3C Trace Context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,15 @@ def verify_message(fields: Mapping[str, str]) -> Message:
 
     A trace context goes into the headers, where workers of every version take or ignore it.
     """
-    context = fields.get("traceparent")
-    if context is None:
-        return _task(VERIFY, fields["id"], queue_of(fields["account"]), fields)
-    kwargs = {name: value for name, value in fields.items() if name != "traceparent"}
-    headers = {"traceparent": context} if _TRACEPARENT.fullmatch(context) else {}
-    return _task(VERIFY, kwargs["id"], queue_of(kwargs["account"]), kwargs, headers)
+    headers = {}
+    if _TRACE_CONTEXT.keys() & fields.keys():
+        headers = {
+            name: fields[name]
+            for name, form in _TRACE_CONTEXT.items()
+            if name in fields and form.fullmatch(fields[name])
+        }
+        fields = {name: value for name, value in fields.items() if name not in _TRACE_CONTEXT}
+    return _task(VERIFY, fields["id"], queue_of(fields["account"]), fields, headers)
 
 
 def cancel_message(fields: Mapping[str, str]) -> Message:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from callworker.client import Client
 from callworker.events import Event
-from callworker.job import Job, JobLike, checked, checked_all, checked_names
+from callworker.job import Job, checked_names
 from callworker.reading.iterating import Events, Patience
 from callworker.testing.installation import Installation
 from callworker.testing.outcomes import Outcome, like_the_sandbox
@@ -61,16 +61,8 @@ class FakeClient(Tools, Client):
         self.extended, self._block = extended, block
         self._installation = Installation(outcome)
 
-    def enqueue(self, job: JobLike) -> str:
-        return self._accept([checked(job, extended=self.extended)])[0]
-
-    def enqueue_many(
-        self, jobs: Iterable[JobLike], *, progress: Callable[[int], object] | None = None
-    ) -> list[str]:
-        ids = self._accept(checked_all(jobs, self._checked))
-        if progress is not None and ids:
-            progress(len(ids))
-        return ids
+    def send_checked(self, jobs: Sequence[Mapping[str, str]]) -> None:
+        self._accept([dict(job) for job in jobs])
 
     def cancel(self, job_id: str, *, account: str | None = None) -> None:
         self._cancel(checked_names(job_id, account))

@@ -1,0 +1,216 @@
+"""One connection to RabbitMQ."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import amqp
+from amqp import exceptions
+from amqp.method_framing import frame_writer
+
+from callworker.amqp_address import AmqpAddress
+from callworker.amqp_tls import SecuredTransport
+from callworker.errors import BrokerRefused, BrokerUnavailable
+from callworker.message import Message
+
+# py-amqp raises AttributeError on a connection that was lost.
+AMQP_ERRORS = (exceptions.AMQPError, OSError, AttributeError)
+
+_REFUSALS = (
+    exceptions.AccessRefused,
+    exceptions.NotAllowed,
+    exceptions.NotFound,
+    exceptions.PreconditionFailed,
+    exceptions.ResourceLocked,
+    ssl.SSLCertVerificationError,
+)
+
+
+@contextmanager
+def amqp_errors(doing: str) -> Iterator[None]:
+    """Turn any error of py-amqp into BrokerUnavailable or BrokerRefused, with `doing` as its beginning."""
+    try:
+        yield
+    except AMQP_ERRORS as error:
+        kind = BrokerRefused if isinstance(error, _REFUSALS) else BrokerUnavailable
+        raise kind(f"{doing}: {str(error) or type(error).__name__}") from error
+
+
+class AmqpSession:
+    """Publishes mandatory, persistent messages to queues, and waits for the confirm of each; see `link.Session`.
+
+    A queue is declared when it is first needed, as a worker would. One that exists with other properties is used as it
+    is. One that the user may not declare must exist. There are no heartbeats, which would need a thread: an idle
+    connection that was lost is found by the next message.
+    """
+
+    def __init__(self, address: AmqpAddress, seconds: float, queue_type: str | None) -> None:
+        """No wait is longer than `seconds`. Raises BrokerUnavailable."""
+        self._seconds = seconds
+        self._arguments = {"x-queue-type": queue_type} if queue_type else None
+        self._declared: set[str] = set()
+        self._connection = _connection(address, seconds)
+        try:
+            with amqp_errors("the broker cannot be used"):
+                self._connection.connect()
+                # py-amqp's own read_timeout is swallowed by its read loop; the socket's is not.
+                self._connection.sock.settimeout(seconds)
+                self._channel: Any = self._connection.channel()
+                self._confirms = _Confirms(self._channel)
+        except BaseException:
+            self.drop()
+            raise
+
+    def send(self, batch: Sequence[Message]) -> None:
+        with amqp_errors("the broker did not take a message"):
+            for queue in sorted({message.queue for message in batch} - self._declared):
+                self._declare(queue)
+            with self._connection.writes.together():
+                for message in batch:
+                    self._publish(message)
+            self._confirms.wait(self._seconds)
+
+    def _publish(self, message: Message) -> None:
+        content = amqp.Message(
+            message.body,
+            content_type="application/json",
+            content_encoding="utf-8",
+            delivery_mode=2,
+            correlation_id=message.task_id,
+            application_headers=dict(message.headers),
+        )
+        self._confirms.expect()
+        self._channel.basic_publish(content, routing_key=message.queue, mandatory=True)
+
+    def _declare(self, queue: str) -> None:
+        # A channel of its own: the broker closes one after an error, and py-amqp then opens it again.
+        with self._connection.channel() as channel:
+            try:
+                channel.queue_declare(queue, durable=True, auto_delete=False, arguments=self._arguments)
+            except exceptions.PreconditionFailed:
+                pass
+            except exceptions.AccessRefused:
+                self._look_for(queue, channel)
+        self._declared.add(queue)
+
+    def _look_for(self, queue: str, channel: Any) -> None:
+        try:
+            channel.queue_declare(queue, passive=True)
+        except exceptions.NotFound as error:
+            told = f"queue {queue!r} does not exist, and the user may not create it"
+            raise BrokerRefused(told) from error
+
+    def close(self) -> None:
+        with suppress(*AMQP_ERRORS):
+            self._connection.close()
+
+    def drop(self) -> None:
+        with suppress(*AMQP_ERRORS):
+            self._connection.collect()
+
+    def forget(self) -> None:
+        # py-amqp would shut the socket down, which the other process still uses.
+        if self._connection.connected:
+            transport = self._connection.transport
+            sock, transport.sock = transport.sock, None
+            sock.close()
+
+
+class _Confirms:
+    """Keeps track of which messages on a channel the broker has confirmed. The n-th message has delivery tag n.
+
+    Source: RabbitMQ documentation, "Consumer Acknowledgements and Publisher Confirms".
+    """
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+        self._last_tag = 0
+        self._open_tags: set[int] = set()
+        self._refusal: str | None = None
+        channel.events["basic_ack"].add(self._acknowledged)
+        channel.events["basic_nack"].add(self._refused)
+        channel.events["basic_return"].add(self._returned)
+        channel.confirm_select()
+
+    def expect(self) -> None:
+        """Expect a confirm for the next message that is published."""
+        self._last_tag += 1
+        self._open_tags.add(self._last_tag)
+
+    def wait(self, seconds: float) -> None:
+        """Return once all are confirmed. Raises BrokerRefused, or OSError if nothing comes for `seconds`."""
+        while self._open_tags and self._refusal is None:
+            self._channel.connection.drain_events(timeout=seconds)
+        if self._refusal is not None:
+            raise BrokerRefused(self._refusal)
+
+    def _acknowledged(self, tag: int, multiple: bool) -> None:
+        if multiple:
+            self._open_tags = {open_tag for open_tag in self._open_tags if open_tag > tag}
+        else:
+            self._open_tags.discard(tag)
+
+    def _refused(self, *_: object) -> None:
+        self._refusal = "the broker refused a message"
+
+    def _returned(self, _error: Exception, _exchange: str, routing_key: str, _message: object) -> None:
+        self._refusal = f"the broker has no queue {routing_key!r}"
+
+
+class _Writes:
+    """The frames that py-amqp writes to a transport. They can be held back and written in one go."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._held: bytearray | None = None
+
+    def write(self, frame: bytes | memoryview) -> None:
+        if self._held is None:
+            self._transport.write(frame)
+        else:
+            self._held += frame
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Write what is written inside the `with` statement at its end. After an exception nothing is written."""
+        held = self._held = bytearray()
+        try:
+            yield
+        finally:
+            self._held = None
+        self._transport.write(held)
+
+
+class _Connection(amqp.Connection):
+    negotiate_capabilities = amqp.Connection.negotiate_capabilities | {"connection.blocked": False}
+    """With that capability py-amqp reads the socket before each message. A broker that is blocked confirms none."""
+
+    writes: _Writes
+
+    def Transport(self, host: str, seconds: float, ssl: Any, *times: Any, **more: Any) -> Any:  # noqa: N802
+        if not ssl:
+            return super().Transport(host, seconds, ssl, *times, **more)
+        return SecuredTransport(host, seconds, ssl, **more)
+
+
+def _frame_writer(connection: _Connection, transport: Any) -> Any:
+    connection.writes = _Writes(transport)
+    return frame_writer(connection, connection.writes)
+
+
+def _connection(address: AmqpAddress, seconds: float) -> _Connection:
+    host = address.host or "localhost"
+    port = address.port or (5671 if address.secure else 5672)
+    return _Connection(
+        host=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        userid=address.user or "guest",
+        password=address.password or "guest",
+        virtual_host=address.virtual_host or "/",
+        login_method=address.options.get("login_method", "PLAIN"),
+        ssl=dict(address.secure) if address.secure else False,
+        connect_timeout=min(seconds, address.options.get("connect_timeout", seconds)),
+        frame_writer=_frame_writer,
+    )
