@@ -165,7 +165,7 @@ class Settings(BaseModel):
     accounts_file: Path = Field(
         DEFAULT_ACCOUNTS_FILE,
         alias="ACCOUNTS_FILE",
-        description="The accounts file. It is read at start: restart the workers after a change.",
+        description="The accounts file. Running workers use a changed one; a new path needs a restart.",
     )
     provider_errors_file: Path = Field(
         default_factory=lambda: config_file("provider_errors.toml"),

@@ -45,10 +45,11 @@ def _workers() -> list[Panel]:
         ),
         tile(
             "Accounts files",
-            "Different accounts files of all living workers. More than 1 is right during a rolling deploy only.",
-            "max(callworker_accounts_files)",
+            "Different accounts files that living workers use, and one more while a worker refuses the file that it "
+            "has. More than 1 is right during a rolling deploy only.",
+            f"max(callworker_accounts_files) + ({or_zero('max(callworker_accounts_file_refused)')})",
             {None: "red", 1: "green", 2: "orange"},
-            ["CallworkerAccountsFilesDiffer"],
+            ["CallworkerAccountsFilesDiffer", "CallworkerAccountsFileRefused"],
         ),
         tile(
             "Clock offset",

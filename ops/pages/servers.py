@@ -63,6 +63,15 @@ def _other_accounts(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
+def _broken_accounts(scene: Scene) -> Iterator[None]:
+    file = scene.accounts_file()
+    sound = file.read_text(encoding="utf-8")
+    file.write_text(sound + "[accounts.initech\n", encoding="utf-8")
+    yield
+    file.write_text(sound, encoding="utf-8")
+
+
+@contextmanager
 def _redis_killed(scene: Scene) -> Iterator[None]:
     scene.redis.kill()
     yield
@@ -164,6 +173,12 @@ FAULTS = (
         "one of two workers has an accounts file without initech",
         _other_accounts,
         "CallworkerAccountsFilesDiffer",
+    ),
+    Fault(
+        "broken-accounts",
+        "the accounts file is changed, and is not valid TOML any more",
+        _broken_accounts,
+        "CallworkerAccountsFileRefused",
     ),
     Fault("redis-killed", "Redis is killed", _redis_killed, "CallworkerStoreDown"),
     Fault(

@@ -69,6 +69,18 @@ def test_different_accounts_files_are_told_with_their_hosts(client: redis.Redis)
     assert told.text == "workers have different ones: abc on a, b; def on c"
 
 
+def test_refused_accounts_file_is_told_with_its_hosts(client: redis.Redis) -> None:
+    """One knows what is wrong with it without the log of that machine."""
+    enter(
+        client,
+        report(host="a"),
+        report(host="b", refuses="no such key"),
+        report(host="c", refuses="no such key"),
+    )
+    told = found(client)["refused accounts file"]
+    assert told.grade is Grade.FAIL and told.text == "on b, c: no such key"
+
+
 @pytest.mark.parametrize(
     ("used", "grade", "text"),
     [

@@ -51,6 +51,16 @@ def test_later_accounts_are_other(metrics: Metrics) -> None:
     assert metrics.account(THIRD) == "other" and metrics.account("elsewhere") == "(unknown)"
 
 
+def test_changed_accounts_file_changes_the_names(metrics: Metrics) -> None:
+    """A new account takes the place of one that is gone; as all places are taken, that one's series end."""
+    metrics.jobs_finished.labels(FIRST, "placed").inc()
+    metrics.use([SECOND, "new"], [("new", HOOK)])
+    assert metrics.account("new") == "new" and metrics.endpoint("new", "orders") == ("new", "orders")
+    assert metrics.account(FIRST) == "(unknown)"
+    labels = {"account": FIRST, "status": "placed"}
+    assert metrics.registry.get_sample_value("callworker_jobs_finished_total", labels) is None
+
+
 def test_endpoints_of_other_accounts_are_other(metrics: Metrics) -> None:
     """They have names that differ from account to account."""
     assert metrics.endpoint(FIRST, "orders") == (FIRST, "orders")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.doubles.samples import REF, account, job
+from tests.doubles.samples import REF, account, accounts, job
 from tests.doubles.world import World
 from worker.core.judging import Submission
 from worker.core.records import Due, Reason, Seen, Source
@@ -341,3 +341,50 @@ class TestAccept:
         accepted, finished = (datetime.fromisoformat(data[name]) for name in ("accepted_at", "finished_at"))
         assert accepted.astimezone(UTC).timestamp() * 1_000_000 == lease.accepted_at_us
         assert (finished - accepted).total_seconds() == pytest.approx(2, abs=0.2)
+
+
+class TestChangedAccounts:
+    """The accounts file changes while the worker runs (0022)."""
+
+    def test_a_batch_is_judged_under_one_version(self, world: World) -> None:
+        """A change in the middle of a batch applies to the next one."""
+        judged: list[str] = []
+
+        class Fields(dict[str, Any]):
+            def get(self, *args: Any) -> Any:
+                if not judged:
+                    world.accounts.use(accounts(account("new", "10/s")))
+                judged.append("one")
+                return super().get(*args)
+
+        batch = [
+            Submission(Fields(one.model_dump(mode="json", exclude_none=True)), Source.CELERY)
+            for one in (job("a", "acme"), job("b", "new"), job("c", "acme"))
+        ]
+        assert [lease.job.id for lease in world.reception.accept(batch, places=3)] == ["a"]
+        assert [(body["data"]["id"], body["type"]) for body in world.events()] == [("b", "call.rejected")]
+        assert world.store.limits["acme"].lane.keys() == {"c"}
+        assert [lease.job.account for lease in world.accept(job("d", "new"))] == ["new"]
+
+    def test_a_call_keeps_the_account_with_which_it_began(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its retries go on with the account, though that is gone by now."""
+        world = World(monkeypatch, account("acme", "10/s", burst=5), wait=lambda *_: 0.0)
+
+        def removed() -> str:
+            world.accounts.use(accounts(account("globex")))
+            raise Redial("no answer")
+
+        world.provider.answers = [removed, REF]
+        world.dial([world.lease()])
+        assert world.outcome() == ("call.placed", REF, 2)
+
+    def test_a_job_that_waits_for_a_removed_account_is_kept_for_its_return(self, world: World) -> None:
+        """It is not dialled while the account is gone."""
+        lease, before = world.lease(), world.accounts.now
+        world.accounts.use(accounts(account("globex")))
+        world.dial([lease])
+        world.run(60)
+        assert world.provider.requests == [] and world.events() == []
+        world.accounts.use(before)
+        world.run(10)
+        assert world.outcome() == ("call.placed", REF, 1)

@@ -150,6 +150,28 @@ def test_file_that_is_broken_from_the_start_is_an_error(tmp_path: Path) -> None:
     assert found.keys() == "a"
 
 
+def test_changed_accounts_have_all_files_read_again(watch: Watch, tmp_path: Path) -> None:
+    """New endpoints have secrets to keep; those that stay read their file at the next use, though it looks the same."""
+    before = watch.file.stat()
+    watch.file.write_text(f"{B}\n")
+    os.utime(watch.file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    (tmp_path / "new").write_text(f"{A}\n")
+    new = Endpoint(url="https://h.example.com/new", secret_file=tmp_path / "new")
+    watch.secrets.load([watch.endpoint, new])
+    assert watch.keys(after=0.0) == "b"
+    (tmp_path / "new").unlink()
+    assert watch.secrets.of(new, NOW)[0].key == b"a" * 24
+
+
+def test_new_endpoint_without_secrets_changes_nothing(watch: Watch, tmp_path: Path) -> None:
+    """The accounts file that names it is refused, and the endpoints of the one before keep their secrets."""
+    new = Endpoint(url="https://h.example.com/new", secret_file=tmp_path / "missing")
+    with pytest.raises(ConfigurationError, match="missing"):
+        watch.secrets.load([new])
+    watch.file.unlink()
+    assert watch.keys() == "a"
+
+
 def test_variables_are_read_each_time() -> None:
     """Secrets in variables are read at each use."""
     environ = {"S": A}

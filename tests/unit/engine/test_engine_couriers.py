@@ -78,12 +78,14 @@ class Post:
         self.verdict = Verdict.DELIVERED
         self.told: list[tuple[str, Effect]] = []
         self.now = 1000.0
+        self.known: set[Destination] = set()
         self.couriers = Couriers(
             self._deliver,
             store,
             lambda conclusion, effect: self.told.append((conclusion.delivery.job_id, effect)),
             self.faults,
             places or Unshared(PLACES),
+            known=lambda where: where in self.known,
             woken=self._wake,
             clock=lambda: self.now,
         )
@@ -226,6 +228,17 @@ def test_endpoint_that_is_not_known_is_left_to_others_for_a_minute(post: Post, s
         post.now += seconds
         post.couriers.turn()
         assert store.unknown[-1] == unknown
+
+
+def test_endpoint_that_a_changed_file_has_is_known_at_once(post: Post, store: Store) -> None:
+    """What was left to other workers is leased again with the next turn."""
+    where = store.due[0].destination
+    post.verdict = Verdict.UNKNOWN
+    store.due = store.due[:1]
+    post.turn_until_recorded(1)
+    post.known = {where}
+    post.couriers.turn()
+    assert store.unknown[-1] == set()
 
 
 def test_told_to_stop_it_ends_what_is_under_way(post: Post, store: Store) -> None:

@@ -107,6 +107,18 @@ def test_the_older_file_counts_again_once_the_newer_ones_workers_are_gone(
     assert store.limits["acme"].pace == account(rate="1/s").pace
 
 
+def test_a_changed_file_is_declared_at_once(store: Store, clock: FakeClock) -> None:
+    """So is a change that is taken back, though that file was seen before another worker's (0022)."""
+    worker, other = Worker(store, clock, "10/s"), Worker(store, clock, "10/s")
+    beat(clock, worker, other, times=3)
+    for rate in ("1/s", "10/s"):
+        for one in (worker, other):
+            one.accounts.use(accounts(account("acme", rate)))
+            one.limits.turn()
+            assert store.limits["acme"].pace == account(rate=rate).pace
+    assert worker.told.standings[-1].newest and other.told.standings[-1] == Standing(True, False, 1)
+
+
 def test_after_an_outage_the_newest_file_is_declared_again(store: Store, clock: FakeClock) -> None:
     """The newest file wins, whichever worker gets through first (B7)."""
     old, new = Worker(store, clock, "10/s"), Worker(store, clock, "1/s")

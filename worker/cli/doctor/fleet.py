@@ -26,7 +26,8 @@ SOON_SECONDS = 24 * 3600.0
 LOST_REMEDY = (
     "look at the log and the machine of each: it was killed, or hangs; a worker that starts takes its place"
 )
-DIFFER_REMEDY = "give all workers the same accounts file, and restart those that have another one"
+DIFFER_REMEDY = "give all workers the same accounts file; they use it without a restart"
+REFUSED_REMEDY = "correct the file: the worker goes on with the one before, and would not start with this one"
 
 Told = TypeVar("Told")
 
@@ -51,6 +52,7 @@ def check(found: Found, facts: StoreFacts, now: float) -> Iterator[Finding]:
         yield _workers(found.fleet)
     if found.fleet.living:
         yield _files(found.fleet.living)
+        yield from _refusals(found.fleet.living)
     if facts.memory_used_bytes is not None:
         samples = [*found.samples, Sample(now - (facts.clock_ahead_seconds or 0.0), facts.memory_used_bytes)]
         yield from _growth(full_in_seconds(samples, facts.memory_limit_bytes or 0))
@@ -70,6 +72,12 @@ def _files(living: Sequence[Report]) -> Finding:
         return Finding.ok("accounts files", f"all workers have the same one ({files[0]})")
     told = (f"{file} on {_hosts([one for one in living if one.accounts == file])}" for file in files)
     return Finding.warn("accounts files", f"workers have different ones: {'; '.join(told)}", DIFFER_REMEDY)
+
+
+def _refusals(living: Sequence[Report]) -> Iterator[Finding]:
+    for problem in sorted({one.refuses for one in living if one.refuses}):
+        hosts = _hosts([one for one in living if one.refuses == problem])
+        yield Finding.fail("refused accounts file", f"on {hosts}: {problem}", REFUSED_REMEDY)
 
 
 def _growth(seconds: float | None) -> Iterator[Finding]:
