@@ -35,8 +35,8 @@ WAITING = {LIMITED: 50}
 FIRST_RATE, BURST = 5, 2
 """Calls per second of `limited` in the beginning, and its burst."""
 
-SETTLED_SECONDS = 5.0
-"""How long after a lower limit is declared calls above it are not counted: each worker asks every 2 s."""
+SETTLED_SECONDS = 8.0
+"""Within this time a changed limit must be in force. Workers look at their files each second, and report every 2 s."""
 
 VARIABLE = "HOOK_SECRET"
 SETTINGS = {"CONCURRENCY": "50", "PROXSTOP_TIMEOUT": "10", "SHUTDOWN_GRACE": "30"}
