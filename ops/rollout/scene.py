@@ -110,10 +110,12 @@ class Scene:
 
     def become(self, versions: Sequence[Version]) -> None:
         """Replace workers, or start the first ones, until exactly these versions run."""
-        for member in [each for each in self.members if each.version not in versions]:
-            self.replace(member, versions[0])
-        while len(self.members) < len(versions):
-            self.launch(versions[len(self.members)])
+        surplus, missing = exchange([member.version for member in self.members], versions)
+        members = [self.members[place] for place in surplus]
+        for member, version in zip(members, missing, strict=False):
+            self.replace(member, version)
+        for version in missing[len(members) :]:
+            self.launch(version)
 
     def change(self, rate: int, act: Callable[[], float]) -> str:
         """Let `limited` have this many calls per second from now on, and do with the workers what brings that about.
@@ -206,3 +208,14 @@ class Scene:
         folder = self.folder / name
         folder.mkdir()
         return folder
+
+
+def exchange(running: Sequence[Version], wanted: Sequence[Version]) -> tuple[list[int], list[Version]]:
+    """Return the places of those that are not wanted, and what is missing of what is wanted."""
+    missing, surplus = list(wanted), []
+    for place, version in enumerate(running):
+        if version in missing:
+            missing.remove(version)
+        else:
+            surplus.append(place)
+    return surplus, missing

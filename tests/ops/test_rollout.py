@@ -12,11 +12,13 @@ import pytest
 from ops.rollout.arrivals import Arrivals
 from ops.rollout.judging import Limit, Phase, Row, Seen, in_force_after, judge, quantile
 from ops.rollout.phases import STEPS
-from ops.rollout.releases import NoRelease, commit_of, last_release
+from ops.rollout.releases import NoRelease, Version, commit_of, last_release
+from ops.rollout.scene import exchange
 from ops.rollout.table import markdown
 from tests.faults.load import Sent
 from tests.faults.servers import Served
 from tests.integration.receiver import Hook
+from tests.integration.stack import spawn
 
 PHASE = Phase("a phase", 100.0, 200.0, [1.5, 2.5])
 
@@ -201,6 +203,15 @@ def test_table_tells_what_is_wrong(observed: Observed) -> None:
     assert "| redis | a phase | 2 | 0 | 0 |" in text and "| 2 | 2.0 | 2.5 |" in text
     assert "In all 4 jobs and 4 stops of workers: 1 of 2 phases broke a promise." in text
     assert "- redis, a phase: rung twice: a, 2 times" in text
+
+
+def test_both_versions_run_where_both_are_wanted() -> None:
+    """Two new workers are one too many where an old and a new one are wanted."""
+    old, new = Version("old", spawn), Version("new", spawn)
+    assert exchange([], [old, new]) == ([], [old, new])
+    assert exchange([new, new], [old, new]) == ([1], [old])
+    assert exchange([old, new], [new, new]) == ([0], [new])
+    assert exchange([new, old], [old, new]) == ([], [])
 
 
 def test_phases_have_names_of_their_own() -> None:
