@@ -193,6 +193,15 @@ def test_types_choose_events(fake: FakeClient) -> None:
             fake.events(queue=name)
 
 
+def test_call_returns_the_event(fake: FakeClient) -> None:
+    """Sending and waiting is one call; a job that does not end gives None."""
+    event = fake.call(job(phone="2125550013"))
+    assert event and event.error
+    assert (event.data.id, event.data.attempts, event.error.code) == ("order-1", 5, "PROVIDER_UNAVAILABLE")
+    fake.outcome = lambda _: None
+    assert fake.call(job("order-2")) is None
+
+
 def test_blocking_reader_waits_for_the_test() -> None:
     """A program that reads in a thread gets each event as the test decides it, until the test closes the client."""
     fake = FakeClient(outcome=lambda _: None, block=True)

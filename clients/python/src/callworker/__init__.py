@@ -1,6 +1,6 @@
 """Sends call-verification jobs to callworker, and reads what became of them, in any Python service.
 
-client         sends jobs over one connection
+client         sends jobs over one connection, and listens to events
 job            a job, and the checks of its fields
 events         what became of jobs
 webhooks       verifies the requests that bring events

@@ -52,7 +52,7 @@ class AmqpSession:
         self._seconds = seconds
         self._arguments = {"x-queue-type": queue_type} if queue_type else None
         self._declared: set[str] = set()
-        self._connection = _connection(address, seconds)
+        self._connection = connection(address, seconds)
         try:
             with amqp_errors("the broker cannot be used"):
                 self._connection.connect()
@@ -201,7 +201,8 @@ def _frame_writer(connection: _Connection, transport: Any) -> Any:
     return frame_writer(connection, connection.writes)
 
 
-def _connection(address: AmqpAddress, seconds: float) -> _Connection:
+def connection(address: AmqpAddress, seconds: float) -> _Connection:
+    """Return a connection that is not open yet. `seconds` is the longest wait for it."""
     host = address.host or "localhost"
     port = address.port or (5671 if address.secure else 5672)
     return _Connection(

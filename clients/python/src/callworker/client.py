@@ -1,4 +1,4 @@
-"""Sends jobs, and takes them back.
+"""Sends jobs, takes them back, and listens to what becomes of them.
 
 from callworker import Client, Job
 
@@ -15,9 +15,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+from callworker.events import Event
 from callworker.job import JobLike, checked, checked_all, checked_names
 from callworker.link import link_to
 from callworker.message import Message, cancel_message, verify_message
+from callworker.reading.connecting import Reading
+from callworker.reading.iterating import Events
 
 CHUNK = 500
 """Jobs that are sent to the broker together."""
@@ -47,6 +50,7 @@ class Client:
         """
         self.extended = extended
         self._link = link_to(url, timeout, queue_type)
+        self._reading = Reading(url, timeout, queue_type)
         self._lock = threading.Lock()
         _clients.add(self)
 
@@ -95,6 +99,44 @@ class Client:
         be that account's. Raises InvalidJob if it is no id, and BrokerUnavailable as `enqueue` does.
         """
         self._send([cancel_message(checked_names(job_id, account))])
+
+    def events(
+        self,
+        types: str | Iterable[str] = "call.*",
+        *,
+        queue: str | None = None,
+        timeout: float | None = None,
+    ) -> Events:
+        """Listen to the events of all jobs, from now on, over a connection of its own.
+
+            with client.events() as events:
+                for event in events: ...
+
+        `types` are types of events, with `*` for one word and `#` for any: `"call.*"` has how jobs ended, `"job.*"`
+        conflicts and cancels that changed nothing. The iteration ends when no event came for `timeout` seconds, and
+        never without one.
+
+        By default the queue is this reader's own: each reader gets every event while it listens, at most once. With
+        `queue`, a name such as `"results.orders"`, the queue is made once and kept by the broker. Readers with the same
+        name share its events, and none is lost while no program reads: each comes at least once, and is done when the
+        loop asks for the next one. Drop repeats by `event.id`.
+
+        After an outage it connects again, and says both in the log `callworker`; events of the meantime are missed
+        unless there is a `queue`. Raises BrokerUnavailable if the broker is away at the beginning or when `timeout` is
+        over, BrokerRefused if it refuses, and ConfigurationError for wrong types or names. Known weakness: on Redis,
+        a loop that takes longer than a minute for one event loses its own queue, or gives the event of a shared one to
+        another reader.
+        """
+        return self._reading.events(types, queue, timeout)
+
+    def call(self, job: JobLike, *, timeout: float | None = 60.0) -> Event | None:
+        """Send one job and wait for the event that tells how it ended; None if it did not come in `timeout` seconds.
+
+        For tests, scripts and commands. A web server sends the job, answers, and reads events in another place. A
+        repeat of a job that has ended has no new event. Raises as `enqueue` and `events` do.
+        """
+        with self.events() as events:
+            return events.wait(self.enqueue(job), timeout)
 
     def close(self) -> None:
         """Close the connection; the next job makes a new one. Never raises, even if the broker cannot be reached."""

@@ -32,12 +32,7 @@ class RedisSession:
 
     def __init__(self, address: Parameters, seconds: float) -> None:
         """No wait is longer than `seconds`. Raises BrokerUnavailable."""
-        made = bounded(address, seconds, seconds) | {
-            "retry": Retry(NoBackoff(), 0),
-            "retry_on_error": [],
-            "protocol": 2,
-        }
-        self._client = redis.Redis.from_pool(redis.ConnectionPool(**made))
+        self._client = client_of(address, seconds)
         self._envelopes = Envelopes()
         with redis_errors("the broker cannot be used"), suppress(NoPermissionError):
             self._client.ping()
@@ -69,3 +64,13 @@ class RedisSession:
 
     forget = close
     """redis-py leaves alone the connections of the process from which this one was forked."""
+
+
+def client_of(address: Parameters, seconds: float) -> redis.Redis:
+    """Return a client that sends each command once, and waits for an answer for at most `seconds`."""
+    made = bounded(address, seconds, seconds) | {
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_error": [],
+        "protocol": 2,
+    }
+    return redis.Redis.from_pool(redis.ConnectionPool(**made))
