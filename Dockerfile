@@ -6,9 +6,11 @@ FROM python:3.13.14-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 
-COPY requirements.lock requirements-build.lock ./
+# `--build-arg LOCK=requirements-otel.lock` adds what TRACING needs.
+ARG LOCK=requirements.lock
+COPY requirements.lock requirements-build.lock requirements-otel.lock ./
 RUN python -m venv --without-pip /opt/callworker \
-    && python -m pip --python /opt/callworker/bin/python install --require-hashes --requirement requirements.lock \
+    && python -m pip --python /opt/callworker/bin/python install --require-hashes --requirement "$LOCK" \
     && python -m pip install --require-hashes --requirement requirements-build.lock
 
 COPY pyproject.toml README.md LICENSE ./

@@ -99,6 +99,7 @@ dist: chart ## build what is published into dist/: worker and client as wheel an
 lock: $(INSTALLED) ## write new lock files from pyproject.toml, keeping versions that still fit
 	$(Q)$(LOCK) --output-file requirements.lock pyproject.toml
 	$(Q)$(LOCK) --output-file requirements-dev.lock --constraint requirements.lock --group dev pyproject.toml
+	$(Q)$(LOCK) --output-file requirements-otel.lock --constraint requirements-dev.lock --extra otel pyproject.toml
 	$(Q)$(LOCK) --output-file requirements-build.lock --constraint requirements-dev.lock --group build
 	$(Q)$(LOCK) --output-file requirements-chart.lock --constraint requirements-dev.lock --group chart
 

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-RUNTIME, BUILD, CHART, DEVELOPMENT = (f"requirements{kind}.lock" for kind in ("", "-build", "-chart", "-dev"))
+RUNTIME, BUILD, CHART, OTEL, DEVELOPMENT = (
+    f"requirements{kind}.lock" for kind in ("", "-build", "-chart", "-otel", "-dev")
+)
 
 
 def pins(name: str) -> dict[str, str]:
@@ -31,7 +33,7 @@ def project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", [RUNTIME, BUILD, CHART, DEVELOPMENT])
+@pytest.mark.parametrize("name", [RUNTIME, BUILD, CHART, OTEL, DEVELOPMENT])
 def test_lock_pins_every_package_with_hashes_and_names_no_index(name: str) -> None:
     """Each entry is a pin with a hash; nothing points at an index, a folder or an address."""
     assert all("--hash=sha256:" in rest for rest in pins(name).values())
@@ -46,6 +48,7 @@ def test_locks_cover_what_the_project_asks_for(project: dict[str, Any]) -> None:
     assert runtime <= pins(RUNTIME).keys()
     assert build <= pins(BUILD).keys()
     assert names(groups["chart"]) <= pins(CHART).keys()
+    assert runtime | names(project["project"]["optional-dependencies"]["otel"]) <= pins(OTEL).keys()
     assert runtime | build | names(groups["dev"]) <= pins(DEVELOPMENT).keys()
 
 
@@ -54,7 +57,7 @@ def test_build_lock_holds_what_builds_the_package(project: dict[str, Any]) -> No
     assert project["dependency-groups"]["build"] == project["build-system"]["requires"]
 
 
-@pytest.mark.parametrize("name", [RUNTIME, BUILD, CHART])
+@pytest.mark.parametrize("name", [RUNTIME, BUILD, CHART, OTEL])
 def test_locks_agree_with_each_other(name: str) -> None:
     """The development lock, with which tests run, has the same versions as the other locks."""
     versions, development = (
@@ -65,7 +68,7 @@ def test_locks_agree_with_each_other(name: str) -> None:
     }
 
 
-@pytest.mark.parametrize("name", [RUNTIME, BUILD])
+@pytest.mark.parametrize("name", [RUNTIME, BUILD, OTEL])
 def test_development_lock_holds_all_that_runs_or_builds(name: str) -> None:
     """Tests run with every package that a worker or the image's build stage is given."""
     assert pins(name).keys() <= pins(DEVELOPMENT).keys()
@@ -78,7 +81,7 @@ def test_image_is_built_from_files_that_its_context_holds() -> None:
         word for line in re.findall(r"^COPY (?!--)(.+) \S+$", steps, re.MULTILINE) for word in line.split()
     }
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
-    assert {RUNTIME, BUILD, "worker"} <= copied
+    assert {RUNTIME, BUILD, OTEL, "worker"} <= copied
     assert DEVELOPMENT not in copied
     assert copied == {line[1:].rstrip("/") for line in ignored if line.startswith("!")}
 
