@@ -18,6 +18,7 @@ from worker.state.ledger import RedisLedger
 
 pytest.register_assert_rewrite(
     "tests.contract.admission_contract",
+    "tests.contract.cancel_contract",
     "tests.contract.in_hand_contract",
     "tests.contract.reclaim_contract",
     "tests.contract.release_contract",

@@ -17,6 +17,8 @@ from tests.doubles.clocks import StoredClock
 from tests.doubles.samples import account, accounts, job, placed, rejection
 from worker.core.accounts import Account
 from worker.core.current import CurrentAccounts
+from worker.core.canceling import Canceling
+from worker.core.cancels import Cancel
 from worker.core.endpoints import Endpoint
 from worker.core.records import Application, Ending, Lease, Parking, Reason, Recorded, Source
 from worker.core.retry import Tally
@@ -165,6 +167,20 @@ def in_conflict(bench: Bench) -> Act:
     return lambda bench: bench.ledger.admit([other])
 
 
+def canceled(bench: Bench) -> Act:
+    bench.wait("a", "long")
+
+    def take_back(bench: Bench) -> None:
+        Canceling(bench.ledger, accounts(OWNER)).take_back([Cancel("a"), Cancel("long")])
+
+    return take_back
+
+
+def canceled_early(bench: Bench) -> Act:
+    bench.ledger.cancel([Cancel("a")])
+    return lambda bench: bench.ledger.admit([one("a")])
+
+
 def published(bench: Bench) -> Act:
     bench.end(*bench.go("a", "long"))
     outbox = RedisOutbox(bench.scripts)
@@ -228,7 +244,7 @@ def replayed(bench: Bench) -> Act:
 
 SCENES = (
     admitted, leased, renewed, given_up_its_slot, ended, parked, held_and_parked, kept, lost, expired, rejected,
-    turned_away, in_conflict, published, taken, delivered, delivered_in_vain, declared, held,
+    turned_away, in_conflict, canceled, canceled_early, published, taken, delivered, delivered_in_vain, declared, held,
     endpoint_enabled, endpoint_disabled, replayed,
 )  # fmt: skip
 
@@ -261,7 +277,7 @@ class Facts:
 
     def _fits(self, name: str, state: str) -> bool:
         waits, in_hand = state == "waiting", state in ("dialling", "settling")
-        over = state in ("placed", "rejected")
+        over = state in ("placed", "rejected", "expired")
         where = (name in self.lane, name in self.expiry, name in self.leases, name in self.events)
         return where == (waits, waits, in_hand, over)
 
@@ -399,7 +415,11 @@ def facts(bench: Bench) -> Facts:
     rows = read.lrange(f"{SHARD}outbox", 0, -1)
     return Facts(
         states={name: record[b"state"].decode() for name, record in records.items() if record},
-        events=tuple(sorted(json.loads(row.partition(b" ")[2])["data"].get("id", "") for row in rows)),
+        events=tuple(
+            sorted(
+                json.loads(row.partition(b" ")[2])["data"]["id"] for row in rows if row.startswith(b"call.")
+            )
+        ),
         deliveries=members(bench, f"hook-lane:{THERE}") | leased_deliveries(bench),
         pending=[int(read.hget(SHARD + key, name) or 0) for key, name in PENDING],
         lane=members(bench, "lane:acme"),
