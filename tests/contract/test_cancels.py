@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 import redis
 
+from tests.doubles import decisions
 from tests.doubles.clocks import StoredClock
 from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, accounts, application, job
 from worker.core.canceling import Canceling
 from worker.core.cancels import NOTED_SECONDS, Answer, Cancel, Canceled, Noted, Stays, Withdrawn
-from worker.core.records import Application, Lease, Seen, Source
+from worker.core.records import Application, Lease, Reason, Seen, Source
+from worker.core.retry import Tally
 from worker.errors import StoreUnavailable
 from worker.redisio.connection import connect
 from worker.redisio.runner import ScriptCall, Scripts
@@ -176,11 +178,12 @@ def test_a_job_that_was_canceled_early_and_whose_reply_was_lost_ends_once(
 def test_a_long_job_leaves_nothing_behind(
     client: redis.Redis, clock: StoredClock, ledger: RedisLedger
 ) -> None:
-    """Its payload goes with its record's end, and its place in the lane, the ages and the expiry too."""
+    """Its payload goes, and its places in the lane, the ages and the expiry."""
     owner = account()
-    one = Application(job("a", ref="é" * 255), owner, Source.CELERY, False)
-    ledger.admit([one])
-    assert client.exists(f"{SHARD}payload:a")
+    (lease,) = ledger.admit([Application(job("a", ref="é" * 255), owner, Source.CELERY, True)])
+    assert isinstance(lease, Lease)
+    decisions.park(ledger, lease, Tally(1, 1, 0), Reason.BACKOFF, 60.0)
+    assert client.exists(f"{SHARD}payload:a", f"{SHARD}aged:acme", f"{SHARD}expiry") == 3
     take_back(ledger, "a")
     left = {key.decode().removeprefix(SHARD) for key in client.scan_iter(f"{SHARD}*")}
     assert left == {"job:a", "limit:acme", "outbox"}

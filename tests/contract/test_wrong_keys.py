@@ -16,9 +16,9 @@ from structlog.testing import capture_logs
 from tests.doubles.clocks import StoredClock
 from tests.doubles.samples import account, accounts, job, placed, rejection
 from worker.core.accounts import Account
-from worker.core.current import CurrentAccounts
 from worker.core.canceling import Canceling
 from worker.core.cancels import Cancel
+from worker.core.current import CurrentAccounts
 from worker.core.endpoints import Endpoint
 from worker.core.records import Application, Ending, Lease, Parking, Reason, Recorded, Source
 from worker.core.retry import Tally

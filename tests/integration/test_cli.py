@@ -21,9 +21,10 @@ from tests.doubles.samples import REF, placed, rejection
 from worker.broker.connection import Link
 from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES, queue_of
 from worker.cli import program, waiting
-from worker.core.accounts import Accounts
+from worker.core.accounts import Account, Accounts
 from worker.core.jobs import Job
 from worker.core.records import REASONS, Application, Lease, Parked, Reason, Source
+from worker.core.retry import Tally
 from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue
 from worker.embedded import EmbeddedServer
@@ -329,6 +330,61 @@ def test_unknown_job_is_an_error(run: Run) -> None:
     result = run("job", "nobody")
     assert result.exit_code == 1
     assert "no record of a job 'nobody'" in result.stderr
+
+
+def test_cancel_tells_what_became_of_the_job(run: Run, client: redis.Redis, ledger: RedisLedger) -> None:
+    """Exit status 0 for a job that will not be dialled, 1 for one that is or was; each try is on the audit trail."""
+    lease, *_ = admit(ledger, "goes", "waits", "again")
+    assert isinstance(lease, Lease)
+    assert (run("cancel", "waits").stdout, view(run, "waits")["state"]) == ("waits: canceled\n", "expired")
+    assert run("cancel", "waits").stdout == "waits: was canceled before\n"
+    refused = run("cancel", "goes")
+    assert refused.exit_code == 1 and "goes is not canceled: it is being dialled" in refused.stderr
+    settle(ledger, lease)
+    assert "it has ended as placed" in run("cancel", "goes").stderr
+    assert run("cancel", "later", "--why", "wrong number").stdout.startswith(
+        "later: not known yet: if it comes"
+    )
+    assert view(run, "later")["state"] == "canceled" and "before it came" in run("job", "later").stdout
+    assert "no job of globex" in run("cancel", "again", "--account", "globex").stderr
+    told = json.loads(run("cancel", "again", "--account", "acme", "--json").stdout)
+    assert told == {
+        "id": "again", "canceled": True, "known": True, "status": "expired", "message": "canceled"
+    }  # fmt: skip
+    assert [(act["act"], act["job"], act["why"]) for act in acts(run)][2] == (
+        "cancel",
+        "later",
+        "wrong number",
+    )
+    assert client.llen(f"{keys.prefix_of('acme')}outbox") == 3
+    assert len(view(run, "waits")["webhooks"]) == 1
+
+
+def test_cancel_tells_that_the_phone_may_have_rung(run: Run, ledger: RedisLedger) -> None:
+    """A job that waits for its redial is taken back, and nobody is told that it did not ring."""
+    (lease,) = admit(ledger, "rung")
+    decisions.park(ledger, lease, Tally(sent=1, perhaps_rung=1), Reason.BACKOFF, 60.0)
+    assert "an earlier attempt may have rung the phone" in run("cancel", "rung").stdout
+    assert view(run, "rung")["event"]["type"] == "call.unknown"
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("words", [("two words",), ("a", "--account", "a:b"), ()])
+def test_cancel_of_what_is_no_id_is_wrong_usage(run: Run, words: tuple[str, ...]) -> None:
+    """Nothing is noted for an id that no job can have."""
+    assert run("cancel", *words).exit_code == 2
+
+
+def test_cancel_of_a_job_whose_account_is_not_known_here_is_wrong_usage(
+    run: Run, ledger: RedisLedger
+) -> None:
+    """Its webhooks would not get the event."""
+    other = Account(name="globex", api_key_env="ACME_KEY", rate="1/h")
+    one = Application(Job.parse({**JOB, "id": "a", "account": "globex"}), other, Source.CELERY, False)
+    ledger.admit([one])
+    refused = run("cancel", "a")
+    assert refused.exit_code == 2 and "'globex' is not in the accounts file" in refused.stderr
+    assert view(run, "a")["state"] == "waiting"
 
 
 def test_hold_and_resume(run: Run, ledger: RedisLedger) -> None:

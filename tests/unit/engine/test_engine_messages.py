@@ -7,7 +7,8 @@ import json
 import pytest
 
 from tests.doubles.samples import account, accounts
-from worker.broker.queues import TASK_NAME
+from worker.broker.queues import CANCEL_TASK_NAME, TASK_NAME
+from worker.core.cancels import Cancel
 from worker.core.judging import MAX_MARKS, OVERLOADED, Broken, Rejected, Submission, judge
 from worker.inbound.messages import Envelope, read_plain, read_task
 
@@ -107,3 +108,48 @@ def test_other_content_types_are_refused(content_type: str) -> None:
     body = json.dumps(JOB).encode()
     assert isinstance(read_plain(Envelope({}, content_type, body)), Broken)
     assert isinstance(read_task(Envelope(HEADERS, content_type, b"[[], " + body + b", {}]")), Broken)
+
+
+@pytest.mark.parametrize("fields", [{"id": "job-1"}, {"id": "job-1", "account": "acme"}])
+@pytest.mark.parametrize("way", ["protocol 2", "protocol 1", "plain"])
+def test_a_cancel_is_read_whatever_the_way_in(way: str, fields: dict[str, str]) -> None:
+    """A Celery task names the job as `id`, plain JSON as `cancel`; a task's own id is not the job's."""
+    plain = {"cancel": fields["id"], **{name: value for name, value in fields.items() if name != "id"}}
+    task = {"task": CANCEL_TASK_NAME, "id": "task-1"}
+    submission = {
+        "protocol 2": lambda: read_task(envelope(json.dumps([[], fields, {}]), **task)),
+        "protocol 1": lambda: read_task(envelope(json.dumps({**task, "kwargs": fields}))),
+        "plain": lambda: read_plain(envelope(json.dumps(plain))),
+    }[way]()
+    assert isinstance(submission, Submission)
+    assert judge(submission, accounts(account("acme"))) == Cancel("job-1", fields.get("account"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"cancel": null}', '{"cancel": 4711}', '{"cancel": "a", "cancel": "b"}', '{"cancel": "a b"}',
+        '{"cancel": "a", "why": "twice"}', '{"cancel": "a", "account": "a:b"}',
+        '{"cancel": "a", "account": "acme", "account": "globex"}', '{"cancel": ["a"]}',
+    ],
+)  # fmt: skip
+def test_a_cancel_that_says_more_or_less_is_broken(body: str) -> None:
+    """It becomes a dead letter: nobody may guess which job is meant."""
+    submission = read_plain(envelope(body))
+    assert isinstance(submission, Submission)
+    assert isinstance(judge(submission, accounts(account("acme"))), Broken)
+
+
+def test_a_celery_cancel_without_an_id_is_broken() -> None:
+    """The task's own id is no job's."""
+    submission = read_task(envelope("[[], {}, {}]", task=CANCEL_TASK_NAME, id="task-1"))
+    assert isinstance(submission, Submission)
+    assert isinstance(judge(submission, accounts(account("acme"))), Broken)
+
+
+def test_a_job_with_a_field_cancel_is_a_job() -> None:
+    """What has an id is no cancel: it is rejected, because the field is unknown."""
+    submission = read_plain(envelope(json.dumps(JOB | {"cancel": "other"})))
+    assert isinstance(submission, Submission)
+    verdict = judge(submission, accounts(account("acme")))
+    assert isinstance(verdict, Rejected) and set(verdict.failure.fields or ()) == {"cancel"}
