@@ -140,7 +140,8 @@ class Installation:
                 "id": job.id,
                 "account": job.account,
                 "status": None if foreign else known.state,
-                "fields": ["account"] if foreign else differs,
+                # Of a job that has ended, workers know no more than that it was another one.
+                "fields": ["account"] if foreign else [] if known.event else differs,
                 "error": {"code": "CONFLICT", "message": "the id belongs to another job"},
             })  # fmt: skip
 
