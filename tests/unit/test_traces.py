@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -13,13 +16,18 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler, TraceIdRatioBased
 from opentelemetry.trace import StatusCode
 
+from tests.collector import Collector
 from tests.doubles.clocks import FakeClock
 from tests.doubles.samples import job, rejection
+from worker.cli.doctor import tracing
+from worker.cli.doctor.finding import Grade
 from worker.core.events import Failure
 from worker.errors import ConfigurationError, Redial
+from worker.settings import Settings
 from worker.tracing import context, installed
 from worker.tracing.export import QUIET_SECONDS, Outage, ToldExporter
 from worker.tracing.jobs import JobIds, JobSpans
+from worker.tracing.sending import SentJobs
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CONTEXT = f"00-{TRACE}-{SPAN}-01"
@@ -164,3 +172,35 @@ def test_start_is_refused_without_the_packages(monkeypatch: pytest.MonkeyPatch) 
         ConfigurationError, match=r"TRACING: needs opentelemetry-sdk and .* install callworker\[otel\]"
     ):
         installed.check({})
+
+
+@pytest.mark.parametrize(("status", "grade"), [(200, Grade.OK), (400, Grade.WARN)])
+def test_doctor_asks_the_collector(status: int, grade: Grade, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sends an empty batch; a collector that takes none is a warning, because jobs go on. Nothing if all is off."""
+    with Collector(status) as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        (finding,) = tracing.collector(Settings.from_env({"TRACING": "links"}))
+    assert finding.grade is grade and (grade is Grade.OK or "Bad Request" in finding.text)
+    assert [*tracing.collector(Settings.from_env({})), *tracing.check(Settings.from_env({}))] == []
+
+
+def test_doctor_tells_what_prevents_a_start() -> None:
+    """With `TRACING`, and only then; the collector is not asked."""
+    environ = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    (finding,) = tracing.check(Settings.from_env({"TRACING": "parent"}), environ)
+    assert finding.grade is Grade.FAIL and "OTEL_EXPORTER_OTLP_PROTOCOL" in finding.text
+    assert [*tracing.check(Settings.from_env({}), environ)] == []
+
+
+def test_context_in_a_job_goes_on_where_a_program_makes_no_spans() -> None:
+    """A producer without OpenTelemetry set up sends the context of the job, or none."""
+    fields = {"id": "a", "account": "acme", "phone": "2125555555"}
+    with SentJobs("redis").sent([fields, fields | {"traceparent": CONTEXT}]) as jobs:
+        assert jobs == [fields, fields | {"traceparent": CONTEXT}]
+
+
+def test_worker_needs_no_package_of_tracing() -> None:
+    """Without `TRACING` neither a worker nor a producer imports OpenTelemetry, which need not be installed."""
+    modules = "worker.app, worker.celery_edge.program, worker.wiring, worker.producer, worker.cli.enqueue"
+    script = f"import sys; sys.modules['opentelemetry'] = None; import {modules}"
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])

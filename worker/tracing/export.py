@@ -33,6 +33,7 @@ MAX_PROBLEM = 300
 """Characters of the exporter's own words that the log has."""
 
 PROBE_SECONDS = 3.0
+"""How long `callworker doctor` waits for the collector."""
 
 _EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 _QUEUE = "opentelemetry.sdk._shared_internal"
@@ -61,13 +62,16 @@ class Export:
         shutdown = threading.Thread(target=self.provider.shutdown, name="spans", daemon=True)
         shutdown.start()
         shutdown.join(seconds)
-        for name, listen in self._filters.items():
-            logging.getLogger(name).removeFilter(listen)
+        if not shutdown.is_alive():
+            for name, listen in self._filters.items():
+                logging.getLogger(name).removeFilter(listen)
 
 
 class Outage:
-    """Writes one line when the collector stops taking spans, and one when it takes them again. Thread-safe enough:
-    one thread exports, and a line too many does no harm.
+    """Writes one line when the collector stops taking spans, and one when it takes them again.
+
+    Any thread may call `full`, and one thread the rest. Known weakness: two threads that find the queue full at the
+    same moment may write two lines.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -76,6 +80,7 @@ class Outage:
         """What the exporter said first about the batch under way."""
 
     def begins_batch(self) -> None:
+        """A batch is about to be exported."""
         self.words = ""
 
     def said(self, record: logging.LogRecord) -> bool:
@@ -89,12 +94,14 @@ class Outage:
         return False
 
     def failed(self, spans: int, words: str = "") -> None:
+        """So many spans were lost. Without `words` the exporter's own are told."""
         self._last, self._lost = self._clock(), self._lost + spans
         if not self._away:
             self._away = True
             log.warning("traces.export_failed", problem=(words or self.words)[:MAX_PROBLEM])
 
     def passed(self) -> None:
+        """A batch got through."""
         if self._away and self._clock() - self._last >= QUIET_SECONDS:
             log.info("traces.export_recovered", spans_lost=self._lost)
             self._away, self._lost = False, 0

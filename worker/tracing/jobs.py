@@ -73,11 +73,11 @@ class JobSpans:
         """
         self._tracer, self._ids, self._linked = tracer, ids, linked
         self._of = lru_cache(REMEMBERED)(lambda origin: self._job_span(origin).get_span_context())
-        address = urlsplit(call_url)
+        address = urlsplit(call_url)._replace(query="", fragment="")
         self._call_name = f"POST {address.path}"
         self._call: Attributes = {
             "http.request.method": "POST",
-            "url.full": call_url,
+            "url.full": address.geturl(),
             "server.address": address.hostname or "",
             "server.port": address.port or (443 if address.scheme == "https" else 80),
         }

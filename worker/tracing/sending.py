@@ -1,7 +1,7 @@
-"""The span of a job that a producer sends. Its context goes with the job's message, as headers.
+"""The span of a job that a producer sends. Its context goes with the job, in the job's fields.
 
 The spans are made by the provider that the producer's own program has set up. In a program without one there is no
-span, and the context that the program is in goes with the message.
+span, and the context that the program is in goes with the job.
 """
 
 from __future__ import annotations
