@@ -15,6 +15,8 @@ class Forwarder:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._open: list[socket.socket] = []
+        self._flowing = threading.Event()
+        self._flowing.set()
 
     def __enter__(self) -> Forwarder:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -22,7 +24,12 @@ class Forwarder:
 
     def __exit__(self, *_: object) -> None:
         _end(self._listener)
+        self._flowing.set()
         self.cut()
+
+    def freeze(self) -> None:
+        """Pass nothing on any more. Connections stay open, and new ones are taken."""
+        self._flowing.clear()
 
     def cut(self) -> None:
         """End the connections that are open now. New ones are taken as before."""
@@ -33,21 +40,22 @@ class Forwarder:
         with suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
+                self._flowing.wait()
                 far = socket.create_connection(("127.0.0.1", self.target))
                 self._open += (near, far)
                 for pair in ((near, far), (far, near)):
-                    threading.Thread(target=_pump, args=pair, daemon=True).start()
+                    threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while piece := source.recv(65536):
+                self._flowing.wait()
+                sink.sendall(piece)
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_RDWR)
 
 
 def _end(one: socket.socket) -> None:
     with suppress(OSError):
         one.shutdown(socket.SHUT_RDWR)
     one.close()
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while piece := source.recv(65536):
-            sink.sendall(piece)
-    with suppress(OSError):
-        sink.shutdown(socket.SHUT_RDWR)

@@ -146,6 +146,20 @@ def test_connection_that_was_lost_while_idle_is_made_again(package: NodePackage,
     assert [message.headers["id"] for _, message in _messages(url)] == ["job-1", "job-2"]
 
 
+def test_rabbitmq_that_falls_silent_is_an_error(package: NodePackage, amqp_url: str) -> None:
+    """Each wait ends, and so does the program once it has closed its client."""
+    given: dict[str, Any] = {"jobs": [JOB, JOB], "timeoutMs": 3000}
+    with (
+        Forwarder(_port(amqp_url)) as forwarder,
+        package.program("send", url=_through(forwarder, amqp_url), **given) as program,
+    ):
+        assert program.told() == {"id": "job-1"}
+        forwarder.freeze()
+        program.go_on()
+        (told,) = program.end()
+    assert told["error"] == "BrokerUnavailable"
+
+
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_redis_is_killed_in_the_middle_of_a_batch(package: NodePackage, driver: str) -> None:
     """The call fails, what was told as sent is there after the restart, and the same call then sends all."""
@@ -222,6 +236,7 @@ BAD = {
     "redis key": ("BrokerRefused", "WRONGTYPE"),
     "rabbitmq away": ("BrokerUnavailable", "ECONNREFUSED"),
     "rabbitmq password": ("BrokerRefused", "ACCESS"),
+    "rabbitmq vhost": ("BrokerRefused", "no such virtual host"),
     "rabbitmq full": ("BrokerRefused", "refused a message"),
 }
 
@@ -254,6 +269,7 @@ def bad_rabbitmq(amqp_url: str) -> Callable[[str], str]:
         return {
             "away": f"amqp://guest:guest@127.0.0.1:{free_port()}/%2F",
             "password": amqp_url.replace("guest:guest@", "guest:s3cret@"),
+            "vhost": amqp_url.removesuffix("//") + "/nowhere",
             "full": amqp_url,
         }[how]
 

@@ -5,6 +5,7 @@
  */
 
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { type ConnectionOptions, rootCertificates } from "node:tls";
 import { ConfigurationError } from "./errors";
 
@@ -65,6 +66,12 @@ export function addresses(url: string, tls: ConnectionOptions = {}): [Address, .
     throw new ConfigurationError("the broker's address: all parts must be of one kind of broker");
   }
   return [first, ...others];
+}
+
+/** Tell whether an error of a connection means that the server's certificate is not trusted. */
+export function distrusted(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return typeof code === "string" && /^(CERT_|DEPTH_ZERO_|ERR_TLS_CERT_|HOSTNAME_|SELF_SIGNED_|UNABLE_TO_)/.test(code);
 }
 
 function addressOf(url: string, tls: ConnectionOptions): Address {
@@ -135,7 +142,7 @@ function tlsOf(host: string, options: ReadonlyMap<string, string>): ConnectionOp
   const named = !/^(0|f|false|n|no)$/i.test(options.get("ssl_check_hostname") ?? "");
   const authorities = [fileOf(options, "ssl_ca_certs"), options.get("ssl_ca_data")].filter((each) => each !== undefined);
   return {
-    servername: options.get("server_hostname") ?? host,
+    ...present("servername", options.get("server_hostname") ?? (isIP(host) ? undefined : host)),
     rejectUnauthorized: level !== "none",
     ...(!named && { checkServerIdentity: () => undefined }),
     ...(authorities.length > 0 && { ca: [...rootCertificates, ...authorities] as (string | Buffer)[] }),

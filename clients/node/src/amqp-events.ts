@@ -37,7 +37,7 @@ export class AmqpEvents implements Source {
       await events.#begin(queue, name === undefined ? OWN_AT_ONCE : SHARED_AT_ONCE);
       return events;
     } catch (error) {
-      await link.close();
+      link.drop();
       throw error;
     }
   }
@@ -60,6 +60,10 @@ export class AmqpEvents implements Source {
     await this.#link.close();
   }
 
+  drop(): void {
+    this.#link.drop();
+  }
+
   async #begin(queue: string, atOnce: number): Promise<void> {
     await this.#link.answer("RabbitMQ does not answer", this.#channel.prefetch(atOnce));
     const take = (message: Delivered | null): void => {
@@ -71,14 +75,18 @@ export class AmqpEvents implements Source {
   }
 
   async #settle(message: Delivered): Promise<void> {
-    if (this.#link.problem !== undefined) throw this.#link.problem;
-    this.#channel.ack(message);
+    const acknowledge = async (): Promise<void> => this.#channel.ack(message);
+    await this.#link.answer("an event cannot be acknowledged", acknowledge());
   }
 
   #news(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      this.#wake = resolve;
-      signal.addEventListener("abort", () => resolve(), { once: true });
+      const end = (): void => {
+        signal.removeEventListener("abort", end);
+        resolve();
+      };
+      this.#wake = end;
+      signal.addEventListener("abort", end);
     });
   }
 }

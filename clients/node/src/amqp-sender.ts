@@ -24,7 +24,7 @@ export class AmqpSender implements Sender {
     try {
       return new AmqpSender(link, await link.channel({ confirms: true }), queueType);
     } catch (error) {
-      await link.close();
+      link.drop();
       throw error;
     }
   }
@@ -34,6 +34,8 @@ export class AmqpSender implements Sender {
     const open = batch.filter(({ queue }) => !refused.has(queue));
     this.#returned.clear();
     const nacked = await this.#confirmed(open);
+    // A queue that was deleted is declared before the next batch.
+    for (const queue of this.#returned) this.#link.forgetQueue(queue);
     return batch.map((message) => {
       // RabbitMQ returns a message before it confirms it.
       const returned = this.#returned.has(message.queue);
@@ -46,16 +48,21 @@ export class AmqpSender implements Sender {
     await this.#link.close();
   }
 
+  drop(): void {
+    this.#link.drop();
+  }
+
   async #declareAll(queues: Iterable<string>): Promise<Map<string, BrokerRefused>> {
     const refused = new Map<string, BrokerRefused>();
-    for (const queue of queues) {
+    const declare = async (queue: string): Promise<void> => {
       try {
         await this.#link.declareQueue(queue, this.#declaration);
       } catch (error) {
         if (!(error instanceof BrokerRefused)) throw error;
         refused.set(queue, error);
       }
-    }
+    };
+    await Promise.all(Array.from(queues, declare));
     return refused;
   }
 
@@ -72,14 +79,17 @@ export class AmqpSender implements Sender {
         if (problem === undefined) resolve(nacked);
         else reject(problem);
       }
-      for (const message of messages) {
-        this.#publish(message, (error) => {
-          // The loss of the channel is an error of each message too, which `whenLost` tells.
-          if (error !== null && !/nack/.test(error.message)) return;
-          if (error !== null) nacked.set(message, new BrokerRefused(`RabbitMQ refused a message (queue ${message.queue})`));
-          late.refresh();
-          if (unconfirmed.delete(message) && unconfirmed.size === 0) end();
-        });
+      const confirmed = (message: Message, error: Error | null): void => {
+        // The loss of the channel is an error of each message too, which `whenLost` tells.
+        if (error !== null && !/nack/.test(error.message)) return;
+        if (error !== null) nacked.set(message, new BrokerRefused(`RabbitMQ refused a message (queue ${message.queue})`));
+        late.refresh();
+        if (unconfirmed.delete(message) && unconfirmed.size === 0) end();
+      };
+      try {
+        for (const message of messages) this.#publish(message, (error) => confirmed(message, error));
+      } catch (error) {
+        end(new BrokerUnavailable(`RabbitMQ did not take a message: ${(error as Error).message}`));
       }
       if (messages.length === 0) end();
     });
@@ -92,7 +102,6 @@ export class AmqpSender implements Sender {
   }
 
   #publish({ queue, taskId, headers, body }: Message, confirmed: (error: Error | null) => void): void {
-    if (this.#link.problem !== undefined) return;
     this.#channel.publish(
       "",
       queue,

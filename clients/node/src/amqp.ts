@@ -1,6 +1,6 @@
 /** Connections to RabbitMQ, with the package `amqplib`. */
 
-import type { Address } from "./address";
+import { type Address, distrusted } from "./address";
 import { BrokerRefused, BrokerUnavailable, ConfigurationError } from "./errors";
 import { ifInstalled } from "./redis";
 import { within } from "./waiting";
@@ -31,6 +31,7 @@ interface Connection extends Emitter {
   createChannel(): Promise<Channel>;
   createConfirmChannel(): Promise<Channel>;
   close(): Promise<void>;
+  connection?: { stream?: { destroy(reason: Error): void } };
 }
 export interface Amqplib {
   connect(address: object, options: object): Promise<Connection>;
@@ -40,7 +41,8 @@ export interface Amqplib {
 /** What amqplib quotes of RabbitMQ's answers. */
 const ACCESS_REFUSED = /\b403 \(ACCESS/;
 const PRECONDITION_FAILED = /\b406 \(PRECONDITION/;
-/** Answers that would come again: no right, not found, in use, other properties, no such virtual host. */
+const NO_VIRTUAL_HOST = /ConnectionOpenOk; got <ConnectionClose/;
+/** Answers that would come again: no right, not found, in use, other properties. */
 const REFUSED = /\b(403|404|405|406|530) \(/;
 
 /** Load the package, so that a missing one is told at the start. Throws ConfigurationError. */
@@ -112,6 +114,11 @@ export class AmqpLink {
     await this.#declare(`queue ${name}`, (channel) => channel.assertQueue(name, options), (channel) => channel.checkQueue(name));
   }
 
+  /** Declare the queue again before it is used: it was deleted. */
+  forgetQueue(name: string): void {
+    this.#declared.delete(`queue ${name}`);
+  }
+
   /** Declare a topic exchange in the same way. */
   async declareTopic(name: string): Promise<void> {
     await this.#declare(
@@ -121,8 +128,16 @@ export class AmqpLink {
     );
   }
 
+  /** Close the connection. Never throws. */
   async close(): Promise<void> {
     await within(this.timeoutMs, "closing", this.#connection.close()).catch(() => {});
+    this.drop();
+  }
+
+  /** Leave the connection without a word to RabbitMQ, which may be silent. amqplib itself has no way to do that. */
+  drop(): void {
+    // Without an error, its heartbeats would go on and keep the program running.
+    this.#connection.connection?.stream?.destroy(new Error("the connection was left"));
   }
 
   /** Do it on a channel of its own, which RabbitMQ closes if it refuses. Throws BrokerRefused then. */
@@ -172,6 +187,9 @@ function argumentsOf(library: Amqplib, address: Address, timeoutMs: number): [ob
 function translated(error: unknown, doing: string): BrokerUnavailable {
   if (error instanceof BrokerUnavailable) return error;
   const { message, code } = error as NodeJS.ErrnoException;
-  const Kind = REFUSED.test(message) ? BrokerRefused : BrokerUnavailable;
+  if (NO_VIRTUAL_HOST.test(message)) {
+    return new BrokerRefused(`${doing}: there is no such virtual host, or the user may not use it`);
+  }
+  const Kind = distrusted(error) || REFUSED.test(message) ? BrokerRefused : BrokerUnavailable;
   return new Kind(`${doing}: ${message || code || "the connection was lost"}`);
 }

@@ -8,7 +8,7 @@ import { AmqpSender } from "./amqp-sender";
 import { CallworkerError, ConfigurationError } from "./errors";
 import { type CallTypes, type EventOptions, EventStream, type Source } from "./events";
 import type { CallEvent } from "./generated";
-import { checked, checkedAll, checkedId, type ExtendedJobInput, type JobInput } from "./job";
+import { checked, checkedAll, checkedName, type ExtendedJobInput, type JobInput } from "./job";
 import { cancelMessage, type Message, verifyMessage } from "./message";
 import { BATCH, Outbox, type Sender } from "./outbox";
 import { type Driver, RedisLink, redisDriver } from "./redis";
@@ -98,10 +98,10 @@ export class Client {
   /**
    * Ask to take a job back that waits, and return once the broker has the request. The answer is an event:
    * `call.expired` with the code CANCELED, or `job.not_canceled` with the state of the job if it is too late. With
-   * `account`, only a job of that account is taken back. Throws InvalidJob for an id that cannot be one.
+   * `account`, only a job of that account is taken back. Throws InvalidJob for what cannot be an id or account.
    */
   async cancel(id: string, options: { account?: string } = {}): Promise<void> {
-    await this.#send([cancelMessage(checkedId(id), options.account)]);
+    await this.#send([cancelMessage(checkedName(id, options.account))]);
   }
 
   /**
@@ -168,6 +168,7 @@ export class Client {
 
 function brokerAt(places: [Address, ...Address[]], options: ClientOptions): Broker {
   const { timeoutMs = 5000, queueType, driver } = options;
+  if (!(timeoutMs > 0 && timeoutMs < 2 ** 31)) throw new ConfigurationError("timeoutMs: must be a number of milliseconds");
   if (places[0].kind === "redis") {
     const connect = redisDriver(driver);
     const link = (): Promise<RedisLink> => first(places, (place) => RedisLink.open(connect, place, timeoutMs));

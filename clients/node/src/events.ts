@@ -39,8 +39,10 @@ export function parseEvent(body: string): CallworkerEvent {
 export interface Source {
   /** Return the next event, or undefined once the signal has ended the waiting. Throws BrokerUnavailable. */
   take(signal: AbortSignal): Promise<Taken | undefined>;
-  /** Close the connection. Never throws. */
+  /** Give back what is not settled, and close the connection. Never throws. */
   close(): Promise<void>;
+  /** Leave a connection that failed, without a word to the broker. Never throws. */
+  drop(): void;
 }
 
 /** An event that comes again to some reader unless it is settled. */
@@ -95,7 +97,7 @@ export class EventStream<Event extends CallworkerEvent = CallworkerEvent> implem
   async close(): Promise<void> {
     this.#ended.abort();
     await this.#events.return(undefined).catch(() => {});
-    await this.#drop();
+    await this.#leave();
     this.#left();
   }
 
@@ -120,7 +122,7 @@ export class EventStream<Event extends CallworkerEvent = CallworkerEvent> implem
     } catch (error) {
       if (!this.#ended.signal.aborted) throw error;
     } finally {
-      await this.#drop();
+      await this.#leave();
       this.#left();
     }
   }
@@ -137,7 +139,8 @@ export class EventStream<Event extends CallworkerEvent = CallworkerEvent> implem
         if (!mayConnectAgain(error)) throw error;
         if (!this.#lost) warn(`events cannot be read: ${(error as Error).message}; trying again`);
         this.#lost = true;
-        await this.#drop();
+        this.#source?.then((source) => source.drop(), () => {});
+        this.#source = undefined;
         await pause(wait, signal);
       }
     }
@@ -162,7 +165,7 @@ export class EventStream<Event extends CallworkerEvent = CallworkerEvent> implem
     }
   }
 
-  async #drop(): Promise<void> {
+  async #leave(): Promise<void> {
     const source = this.#source;
     this.#source = undefined;
     await source?.then((opened) => opened.close(), () => {});

@@ -27,6 +27,8 @@ const MAX_FIELDS_NAMED = 32;
 const MAX_HARMLESS_DIGITS = 2;
 
 const ID = /^[A-Za-z0-9_:-]{1,64}$/;
+const ACCOUNT = /^[A-Za-z0-9_.-]{1,64}$/;
+const ACCOUNT_RULE = "must be the name of an account";
 const ID_RULE = "must be 1 to 64 characters of A-Z a-z 0-9 _ : -";
 const NO_FIELD = "is not a field of a job";
 const TIME_RULE = "must be an RFC 3339 time with an offset, such as 2026-11-22T08:15:30Z";
@@ -52,7 +54,7 @@ class Wrong extends Error {}
 /** Each field of a job with its rule, in the order in which errors name them. */
 const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["id", text(ID, ID_RULE)],
-  ["account", text(/^[A-Za-z0-9_.-]{1,64}$/, "must be the name of an account")],
+  ["account", text(ACCOUNT, ACCOUNT_RULE)],
   ["country", digits(/^[1-9][0-9]{0,2}$/, "must be a country calling code of 1 to 3 digits")],
   ["phone", digits(/^[0-9]{5,15}$/, "must be 5 to 15 digits and nothing else")],
   ["code", digits(/^[1-9][0-9]{2,4}$/, "must be a number from 100 to 99999 without a leading zero")],
@@ -110,12 +112,17 @@ export function checkedAll(jobs: Iterable<unknown>, extended: boolean): Fields[]
   });
 }
 
-/** Check the id of a job that is already sent. Throws InvalidJob. */
-export function checkedId(id: unknown): string {
-  if (typeof id !== "string" || !ID.test(id)) {
-    throw new InvalidJob("the id is not valid", { id: ID_RULE });
-  }
-  return id;
+/** Check how a job is named that is to be taken back. Throws InvalidJob. */
+export function checkedName(id: unknown, account: unknown): { id: string; account?: string } {
+  const wrong: Record<string, string> = {};
+  if (!matches(ID, id)) wrong.id = ID_RULE;
+  if (account != null && !matches(ACCOUNT, account)) wrong.account = ACCOUNT_RULE;
+  if (Object.keys(wrong).length > 0) throw new InvalidJob("the cancel is not valid", wrong);
+  return { id: id as string, ...(account != null && { account: account as string }) };
+}
+
+function matches(pattern: RegExp, value: unknown): boolean {
+  return typeof value === "string" && pattern.test(value);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -151,8 +158,8 @@ function shown(name: string, place: number): string {
 
 function text(pattern: RegExp, rule: string): Rule {
   return (value) => {
-    if (typeof value !== "string" || !pattern.test(value)) throw new Wrong(rule);
-    return value;
+    if (!matches(pattern, value)) throw new Wrong(rule);
+    return value as string;
   };
 }
 

@@ -52,9 +52,8 @@ export function verifyMessage(fields: Fields): Message {
  * Return the message that takes a job back. With the account it goes to the queue of the job itself, behind it, and
  * counts for a job of that account only.
  */
-export function cancelMessage(id: string, account: string | undefined): Message {
-  const kwargs = account === undefined ? { id } : { id, account };
-  return task(CANCEL, `cancel_${randomUUID()}`, account === undefined ? CALLS : queueOf(account), kwargs);
+export function cancelMessage(job: { id: string; account?: string }): Message {
+  return task(CANCEL, `cancel_${randomUUID()}`, job.account === undefined ? CALLS : queueOf(job.account), job);
 }
 
 /** Write a message in the form in which kombu puts it into a list in Redis. Source: kombu/transport/virtual/base.py */

@@ -13,6 +13,8 @@ export interface Sender {
   send(batch: readonly Message[]): Promise<(BrokerUnavailable | undefined)[]>;
   /** Close the connection. Never throws. */
   close(): Promise<void>;
+  /** Leave a connection that failed, without a word to the broker. Never throws. */
+  drop(): void;
 }
 
 /** The most messages that are sent together. */
@@ -44,7 +46,9 @@ export class Outbox {
   /** Wait for what is under way, then close the connection. Never throws. */
   async close(): Promise<void> {
     await this.#pumping;
-    await this.#drop();
+    const sender = this.#sender;
+    this.#sender = undefined;
+    await sender?.close();
   }
 
   async #pump(): Promise<void> {
@@ -56,7 +60,7 @@ export class Outbox {
         const outcomes = await this.#deliver(batch.map(({ message }) => message));
         batch.forEach(({ done }, place) => done(outcomes[place]));
       } catch (error) {
-        await this.#drop();
+        this.#drop();
         // The broker is away: those that wait behind learn it now, not after a timeout each.
         for (const { done } of [...batch, ...this.#waiting.splice(0)]) done(error as BrokerUnavailable);
       }
@@ -71,16 +75,15 @@ export class Outbox {
         return await this.#sender.send(batch);
       } catch (error) {
         if (!(error instanceof BrokerUnavailable)) throw error;
-        await this.#drop();
+        this.#drop();
       }
     }
     this.#sender = await this.#connect();
     return this.#sender.send(batch);
   }
 
-  async #drop(): Promise<void> {
-    const sender = this.#sender;
+  #drop(): void {
+    this.#sender?.drop();
     this.#sender = undefined;
-    await sender?.close();
   }
 }

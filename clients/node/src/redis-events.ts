@@ -55,15 +55,20 @@ export class RedisEvents implements Source {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#upkeep);
     await this.#link.all(this.#list.leave()).catch(() => {});
+    this.drop();
+  }
+
+  drop(): void {
+    clearInterval(this.#upkeep);
     this.#link.close();
   }
 
   async #keep(): Promise<void> {
     try {
-      const [there] = await this.#link.all([...this.#list.keep(), ...bind("SADD", this.#types, this.#list.name)]);
-      if (this.#list.keep().length > 0 && there === 0) this.#problem = new BrokerUnavailable(GONE);
+      const keep = this.#list.keep();
+      const [there] = await this.#link.all([...keep, ...bind("SADD", this.#types, this.#list.name)]);
+      if (keep.length > 0 && there === 0) this.#problem = new BrokerUnavailable(GONE);
     } catch (error) {
       this.#problem = error as BrokerUnavailable;
     }

@@ -39,6 +39,10 @@ export class RedisSender implements Sender {
     this.#link.close();
   }
 
+  drop(): void {
+    this.#link.close();
+  }
+
   /**
    * With `appendfsync everysec` Redis puts off its writes, but not its answers, while the sync of the last second is
    * under way. A user that may not run INFO does not wait. Source: `flushAppendOnlyFile` in aof.c of Redis.

@@ -1,6 +1,6 @@
 /** Connections to Redis, with either of the packages `ioredis` and `redis`. */
 
-import type { Address } from "./address";
+import { type Address, distrusted } from "./address";
 import { BrokerRefused, BrokerUnavailable, ConfigurationError } from "./errors";
 import { within } from "./waiting";
 
@@ -40,8 +40,10 @@ const ECHO = /,? with args beginning with.*/s;
 
 /** Load the package, so that a missing one is told at the start. Throws ConfigurationError. */
 export function redisDriver(wanted: Driver | undefined): Connect {
-  const loaders: Record<Driver, () => Connect> = { ioredis: withIoRedis, redis: withNodeRedis };
-  for (const name of wanted === undefined ? (["ioredis", "redis"] as const) : [wanted]) {
+  const loaders = { ioredis: withIoRedis, redis: withNodeRedis };
+  const names = Object.keys(loaders) as Driver[];
+  if (wanted !== undefined && !names.includes(wanted)) throw new ConfigurationError(`driver: must be ${names.join(" or ")}`);
+  for (const name of wanted === undefined ? names : [wanted]) {
     const found = ifInstalled(name, loaders[name]);
     if (found !== undefined) return found;
   }
@@ -122,7 +124,8 @@ function translated(error: unknown, doing: string): BrokerUnavailable {
   if (error instanceof BrokerUnavailable) return error;
   const { message, code } = error as NodeJS.ErrnoException;
   const told = message.replace(ECHO, "") || code || "the connection was lost";
-  const Kind = REPLY.test(message) && !NOT_NOW.test(message) ? BrokerRefused : BrokerUnavailable;
+  const refused = distrusted(error) || (REPLY.test(message) && !NOT_NOW.test(message));
+  const Kind = refused ? BrokerRefused : BrokerUnavailable;
   return new Kind(`${doing}: ${told}`);
 }
 

@@ -43,6 +43,7 @@ test("certificate and name are verified unless the address says otherwise", () =
   assert.equal(tls("amqps://rabbit.example?verify=verify_none").rejectUnauthorized, false);
   assert.equal(tls("rediss://redis.example?ssl_check_hostname=false").checkServerIdentity(), undefined);
   assert.equal(addresses("rediss://redis.example", { servername: "other" })[0].tls.servername, "other");
+  assert.deepEqual(tls("rediss://127.0.0.1"), { rejectUnauthorized: true });
   assert.equal(tls("redis://redis.example"), undefined);
 });
 
@@ -61,6 +62,12 @@ for (const url of REFUSED) {
     });
   });
 }
+
+test("options that cannot be meant are refused", () => {
+  for (const options of [{ timeoutMs: 0 }, { timeoutMs: NaN }, { timeoutMs: 2 ** 31 }, { driver: "predis" }]) {
+    assert.throws(() => new Client("redis://localhost", options), ConfigurationError);
+  }
+});
 
 test("a client without an address says which variables it looks at", () => {
   const { BROKER_URL, REDIS_URL } = process.env;

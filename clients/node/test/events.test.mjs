@@ -30,7 +30,7 @@ class Queue {
   open() {
     this.opened += 1;
     if (this.opened === this.away) throw new BrokerUnavailable("away");
-    return { take: (signal) => this.take(signal), close: async () => void (this.closed += 1) };
+    return { take: (signal) => this.take(signal), close: async () => void (this.closed += 1), drop: () => void (this.closed += 1) };
   }
 
   async take(signal) {

@@ -7,7 +7,7 @@ import { inspect } from "node:util";
 import { InvalidJob } from "callworker-client";
 
 const require = createRequire(import.meta.url);
-const { checked, checkedAll } = require("../dist/job.js");
+const { checked, checkedAll, checkedName } = require("../dist/job.js");
 const { verifyMessage, cancelMessage, envelope, queueOf } = require("../dist/message.js");
 
 const JOB = { id: "job-1", account: "acme", country: "1", phone: "2125550123", code: "4711" };
@@ -76,8 +76,16 @@ test("a trace context that is malformed is not sent", () => {
   assert.ok(!("traceparent" in message.headers) && !("tracestate" in message.headers));
 });
 
+test("what is taken back has an id, and an account or none", () => {
+  assert.deepEqual(checkedName("job-1", undefined), { id: "job-1" });
+  assert.deepEqual(checkedName("job-1", "acme"), { id: "job-1", account: "acme" });
+  for (const [id, account] of [[undefined], [""], ["a b"], ["job-1", 7], ["job-1", "é"]]) {
+    assert.throws(() => checkedName(id, account), InvalidJob);
+  }
+});
+
 test("a job is taken back in the queue of its account, or in that of all", () => {
-  assert.equal(cancelMessage("job-1", "acme").queue, queueOf("acme"));
-  const { queue, body, headers } = cancelMessage("job-1", undefined);
+  assert.equal(cancelMessage({ id: "job-1", account: "acme" }).queue, queueOf("acme"));
+  const { queue, body, headers } = cancelMessage({ id: "job-1" });
   assert.deepEqual([queue, headers.task, JSON.parse(body)], ["calls", "calls.cancel", [[], { id: "job-1" }, {}]]);
 });
