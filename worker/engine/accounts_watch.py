@@ -110,23 +110,28 @@ class AccountsWatch:
         self._file, self._current, self._adopt, self._watch = file, current, adopt, watch
         self._clock, self._woken, self._used = clock, woken, used
         self._asked = False
-        self._again = math.inf
+        self._due, self._again = clock(), math.inf
         self._told: tuple[str, ...] = ()
         self.problem = ""
         """Why the file as it is now is not in use, in one line; empty if it is."""
 
     def ask(self) -> None:
-        """Have the file, and all files that it names, read at once, whether they have changed or not."""
+        """Have the file, and the keys and secrets in files that it names, read at once, changed or not."""
         self._asked = True
         self._woken()
 
     def turn(self) -> float:
-        """Look once; return the seconds until the next look."""
-        asked, self._asked = self._asked, False
+        """Look once, if it is time or somebody asked; return the seconds until the next look."""
+        asked, now = self._asked, self._clock()
+        if not asked and now < self._due:
+            return self._due - now
+        if asked:
+            self._asked = False
+        self._due = now + LOOK_SECONDS
         changed, news = self._file.changed(), asked or self._file.differs
-        if asked or changed or (self._clock() >= self._again and not news):
+        if asked or changed or (now >= self._again and not news):
             # An unexpected error must not be the last word about this file.
-            self._again = self._clock()
+            self._again = now
             self._take(news=news)
         return LOOK_SECONDS
 

@@ -13,6 +13,8 @@ from worker.errors import every
 from worker.preflight.accounts import of_certificates, sound
 from worker.privacy.redaction import register_secret
 from worker.settings import Settings
+from worker.telemetry.metrics import Metrics
+from worker.wiring.webhooks import Webhooks
 
 
 class LiveAccounts:
@@ -28,13 +30,19 @@ class LiveAccounts:
 
     def watch(
         self,
-        adopt: Callable[[Accounts], object],
+        webhooks: Webhooks,
+        metrics: Metrics,
         told: ReloadWatch,
         *,
         woken: Callable[[], object],
         used: Callable[[], object],
     ) -> AccountsWatch:
-        """Return what looks at the file; see there."""
+        """Return what looks at the file, for these parts, which keep something for each account. See there."""
+
+        def adopt(accounts: Accounts) -> None:
+            webhooks.adopt(accounts)
+            metrics.use(accounts, accounts.endpoints())
+
         return AccountsWatch(self._file, self.current, adopt, told, woken=woken, used=used)
 
 

@@ -9,7 +9,6 @@ from functools import cached_property
 import redis
 
 from worker.broker.address import broker_url, redis_broker, redis_url
-from worker.core.accounts import Accounts
 from worker.core.current import CurrentAccounts
 from worker.core.ports import Provider
 from worker.core.settling import Settler
@@ -73,6 +72,7 @@ class Wiring:
     def __init__(self, settings: Settings, calls: int, webhooks: int = MAX_IN_FLIGHT) -> None:
         """`calls` and `webhooks`: the most in flight."""
         self._settings, self._calls, self._places = settings, calls, webhooks
+        self._live = LiveAccounts(settings)
         self.wakes, self.leases_in_hand, self.closing = Wakes(), LeasesInHand(), threading.Event()
 
     @cached_property
@@ -138,10 +138,6 @@ class Wiring:
             "stream": StreamSource(self.redis_broker, self.intake),
         }
 
-    @cached_property
-    def _live(self) -> LiveAccounts:
-        return LiveAccounts(self._settings)
-
     @property
     def accounts(self) -> CurrentAccounts:
         return self._live.current
@@ -153,12 +149,7 @@ class Wiring:
     @cached_property
     def accounts_watch(self) -> AccountsWatch:
         woken, used = self.wakes.of(ACCOUNTS).set, self.wakes.of(RELEASER).set
-        return self._live.watch(self._adopt, self.accounts_told, woken=woken, used=used)
-
-    def _adopt(self, accounts: Accounts) -> None:
-        """Prepare what has something of its own for each account. All else asks for the accounts of the moment."""
-        self.webhooks.adopt(accounts)
-        self.metrics.use(accounts, accounts.endpoints())
+        return self._live.watch(self.webhooks, self.metrics, self.accounts_told, woken=woken, used=used)
 
     @cached_property
     def codes(self) -> Codes:

@@ -163,6 +163,17 @@ def test_asking_has_the_file_read_at_once(worker: Installation) -> None:
     assert worker.look() == ["reloaded"]
 
 
+def test_look_that_comes_too_soon_does_not_count(worker: Installation) -> None:
+    """Loops are woken when a server is back: the two looks are a second apart all the same."""
+    worker.write(BROKEN)
+    worker.watch.turn()
+    for _ in range(5):
+        assert worker.watch.turn() == 1
+    assert worker.told == []
+    worker.clock.advance(1)
+    assert worker.look() == ["refused"]
+
+
 def test_file_that_was_just_written_is_read_once_more(worker: Installation) -> None:
     """A second text of the same size may come before the file system's clock has advanced."""
     worker.write(table(rate="2/s"))
@@ -187,4 +198,5 @@ def test_fault_of_the_program_is_not_the_last_word(worker: Installation) -> None
     worker.during_load = fail
     with pytest.raises(RuntimeError):
         worker.look()
+    worker.clock.advance(1)
     assert worker.look() == ["reloaded"]
