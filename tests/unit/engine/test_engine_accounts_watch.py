@@ -34,7 +34,7 @@ class Installation:
         self.ages = 0
         self.write(table())
         self.file = AccountsFile(self.path, self.load, lambda: self.unix_ns)
-        self.unix_ns = self.path.stat().st_mtime_ns + SETTLED_NS
+        self.unix_ns = 2 * SETTLED_NS
         self.current = CurrentAccounts(self.file.load())
         self.watch = AccountsWatch(self.file, self.current, self.adopt, self, self.clock)
 
