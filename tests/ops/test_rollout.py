@@ -144,6 +144,8 @@ def test_times_are_those_of_accounts_that_no_limit_holds_back(observed: Observed
     observed.event("late", 153.0)
     observed.event("late", 154.0)
     observed.job("held", "limited", unix=160.0)
+    observed.arrivals.queued["held"].clear()
+    observed.event("held", 170.0)
     row = observed.row()
     assert (round(row.p50, 3), round(row.p99, 3), round(row.pause, 3)) == (0.2, 3.0, 40.0)
 
