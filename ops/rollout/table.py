@@ -20,7 +20,7 @@ PREFACE = """# Rollouts
 Two workers under a steady load are restarted, upgraded from {old} to {new}, rolled back, and given other accounts, on
 each broker. Everything is counted from outside: calls at the provider, events on the results queue and at a webhook.
 All phases have jobs that wait in the lane of an account that is at its limit. Jobs come from Celery, with a trace
-context, as plain JSON, and from the producer of {new}; its workers trace (`TRACING=links`), without a collector.
+context, as plain JSON, and from the producer of {new}. Its workers trace (`TRACING=links`), and a collector listens.
 
 - *lost*: jobs without an event, or without their webhook.
 - *rung twice*: calls beyond one for each job. No call is made to fail here, so each job has one call.
