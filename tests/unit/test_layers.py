@@ -54,7 +54,7 @@ MAY_IMPORT = {
 
 LIBRARIES = {
     # Each is optional, and imported only by the modules that need it.
-    "callworker": {"aio_pika", "amqp", "cryptography", "pytest", "redis"},
+    "callworker": {"aio_pika", "aiormq", "amqp", "cryptography", "pytest", "redis"},
     "core": {"pydantic", "pydantic_core", "tenacity"},
     "errors": set[str](),
     "failpoints": set[str](),

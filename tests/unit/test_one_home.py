@@ -16,11 +16,12 @@ MAKERS = {
     "amqp.Connection",
 }
 HOMES = {
+    "clients/python/src/callworker/aio/redis.py",
     "clients/python/src/callworker/redis.py",
     "worker/embedded/probe.py",
     "worker/redisio/connection.py",
 }
-"""The second asks the embedded server on its socket whether it is there."""
+"""The one in embedded/ asks the embedded server on its socket whether it is there."""
 
 
 def called(text: str) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Sends call-verification jobs to callworker, and reads what became of them, in any Python service.
 
 client         sends jobs over one connection, and listens to events
+aio/           the same for asyncio
 job            a job, and the checks of its fields
 events         what became of jobs
 webhooks       verifies the requests that bring events
@@ -19,6 +20,8 @@ tls            TLS to both
 amqp_tls       py-amqp's transport over TLS
 """
 
+from typing import TYPE_CHECKING, Any
+
 from callworker.client import Client
 from callworker.errors import (
     BrokerRefused,
@@ -32,9 +35,23 @@ from callworker.errors import (
 from callworker.events import CallData, Error, Event
 from callworker.job import Job, JobLike
 
+if TYPE_CHECKING:
+    from callworker.aio.client import AsyncClient
+
 __version__ = "0.2.0"
 
+
+def __getattr__(name: str) -> Any:
+    """Import what asyncio needs only for programs that use it."""
+    if name != "AsyncClient":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from callworker.aio.client import AsyncClient  # noqa: PLC0415
+
+    return AsyncClient
+
+
 __all__ = [
+    "AsyncClient",
     "BrokerRefused",
     "BrokerUnavailable",
     "CallData",

@@ -1,0 +1,7 @@
+"""The client for asyncio.
+
+client  sends jobs over one connection
+link    a connection that is made when it is needed
+redis   one connection to Redis
+amqp    one connection to RabbitMQ
+"""
