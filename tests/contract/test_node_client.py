@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import re
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -24,6 +25,7 @@ from tests.integration.stack import Stack
 from tests.integration.stand_in import StandIn
 from tests.ops.blocks import blocks
 from tests.processes import free_port, process, wait_until
+from tests.rabbit import SETTINGS_PAGE
 from tests.redis_server import redis_server
 from worker.broker.declaring import declare
 from worker.broker.message import Message
@@ -34,9 +36,10 @@ from worker.core.judging import Submission
 from worker.inbound.messages import Envelope, read_task
 
 JOB = {"id": "job-1", "account": "acme", "country": "1", "phone": "2125550123", "code": "48151"}
+SETTINGS = SETTINGS_PAGE.read_text(encoding="utf-8")
 FAST = {"rate": "100/s"}
 USUAL_REDIS = "redis://localhost:6379/0"
-QUEUE = "orders.results"
+QUEUE = "results.orders"
 DRIVERS = ["ioredis", "redis"]
 WAYS = [("redis_url", "ioredis"), ("redis_url", "redis"), ("amqp_url", None)]
 """The brokers, as fixtures, and what speaks to them."""
@@ -227,6 +230,31 @@ def _publish(url: str, *event_ids: str) -> None:
     bodies = [json.dumps(EVENT | {"id": event_id}).encode() for event_id in event_ids]
     with closing(Publisher(url, [RESULTS])) as publisher:
         publisher.publish([Message(body, "call.placed", RESULTS.exchange.name) for body in bodies])
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_rights_that_the_page_asks_for_suffice(package: NodePackage, redis_url: str, driver: str) -> None:
+    """Those of a producer to send, those of a subscriber to read, and no command is refused meanwhile."""
+    with redis.Redis.from_url(redis_url) as client:
+        for user in ("producer", "subscriber"):
+            (words,) = re.findall(rf"^ACL SETUSER {user} on >password (.+)$", SETTINGS, re.MULTILINE)
+            client.execute_command("ACL", "SETUSER", user, "on", ">password", *words.split())
+        client.acl_log_reset()
+    producer, subscriber = (
+        dict[str, Any](url=redis_url.replace("redis://", f"redis://{user}:password@"), driver=driver)
+        for user in ("producer", "subscriber")
+    )
+    with package.program("cancel", **producer, jobs=[JOB]) as program:
+        assert program.end() == []
+    for queue in (QUEUE, None):
+        with package.program("listen", **subscriber, queue=queue, count=1) as program:
+            assert program.told() == {"ready": True}
+            _publish(redis_url, "evt_1")
+            program.go_on()
+            assert program.end() == [["evt_1"]]
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.acl_log() == []
+        client.execute_command("ACL", "DELUSER", "producer", "subscriber")
 
 
 BAD = {

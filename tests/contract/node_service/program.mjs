@@ -65,10 +65,10 @@ const ACTS = {
     await client.close();
   },
 
-  /** Bind a named queue; wait; and tell the ids of the events in it, without repeats. The last is not settled. */
+  /** Bind a queue, named or of its own; wait; and tell the ids of the events in it, without repeats. The last is not settled. */
   async listen() {
     const client = newClient();
-    const events = client.events({ queue: given.queue, types: "#" });
+    const events = client.events({ queue: given.queue ?? undefined, types: "#" });
     await events.ready;
     tell({ ready: true });
     wait();
