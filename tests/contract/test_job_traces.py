@@ -14,6 +14,7 @@ from worker.errors import WrongKey
 from worker.state import keys
 from worker.state.job_traces import JobTraces
 from worker.state.ledger import RedisLedger
+from worker.state.views import JobViews
 
 SHARD = keys.prefix_of("acme")
 OWNER = account(rate="100/s", burst=9)
@@ -40,6 +41,17 @@ def test_ended_job_keeps_the_context_it_was_given(ledger: RedisLedger, client: r
     found = JobTraces(client).of([("acme", name) for name in ("c", "b", "a", "never")])
     assert found == [CONTEXT, "", f"{CONTEXT} v=1", ""]
     assert not client.hexists(f"{SHARD}job:b", "trace")
+
+
+def test_people_see_the_trace_of_a_job(ledger: RedisLedger, client: redis.Redis) -> None:
+    """Its own once it has ended, its producer's while it waits, and none if it has none."""
+    own = CONTEXT.replace("0af7", "1bf8")
+    end(ledger, "a", own)
+    end(ledger, "b", "")
+    one = job("c", traceparent=CONTEXT)
+    ledger.admit([Application(one, OWNER, Source.CELERY, may_dial=False)])
+    views = [JobViews(client).find(name) for name in "abc"]
+    assert [view and view.trace_id for view in views] == [own.split("-")[1], None, CONTEXT.split("-")[1]]
 
 
 def test_waiting_job_keeps_its_producers_context(ledger: RedisLedger) -> None:

@@ -79,6 +79,7 @@ def _facts(view: JobView) -> dict[str, str]:
         "requests": requests,
         "conflicts": _conflicts(view),
         "event": view.event_id or "",
+        "trace": view.trace_id or "",
         **_outcome(view),
         "canceled": CANCELED_EARLY if view.state == CANCELED else "",
         "details": "dropped an hour after its end" if view.dropped else "",

@@ -24,7 +24,7 @@ class CallResult(StrEnum):
 
 
 class Done(Protocol):
-    """Is called once for each such request with its job, the result and the time it took.
+    """Is called once for each request that `CallResult` describes: its job, the result and the time it took.
 
     `seconds` counts from the opening of the gate. `status` is the answer's, None without one.
     """

@@ -64,7 +64,7 @@ class JobView:
     `sent` counts the requests that were sent, `perhaps_rung` those that may have rung the phone. `conflicts` counts
     other jobs that came under this id and were dropped; the last came at `conflict_us`. `event` is the published event
     once the job has ended, `event_id` its id, and `webhooks` what became of it at each endpoint. `wait` is set while
-    the job waits.
+    the job waits. `trace_id` names the trace of its record: its producer's until the job ends, and then its own.
 
     An hour after its end the details of a job are dropped, see docs/decisions/0021: only the first five fields are
     left then, and all others have their defaults.
@@ -88,6 +88,7 @@ class JobView:
     event: dict[str, Any] | None = None
     history: tuple[Step, ...] = ()
     webhooks: tuple[JobWebhook, ...] = ()
+    trace_id: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -118,6 +119,7 @@ class JobView:
             "wait": None if self.wait is None else self.wait.as_dict(),
             "event_id": self.event_id,
             "event": self.event,
+            "trace_id": self.trace_id,
             "details_dropped": self.dropped,
             "history": [step.as_dict() for step in self.history],
             "webhooks": [webhook.as_dict() for webhook in self.webhooks],

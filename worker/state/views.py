@@ -134,6 +134,7 @@ def _view(job_id: str, record: Mapping[str, str], long_job: bytes | None, wait: 
         event=event,
         history=_history(record.get("history") or _first_wait(record)),
         webhooks=webhooks_of(record),
+        trace_id=record["trace"].split("-")[1] if "trace" in record else None,
     )
 
 
