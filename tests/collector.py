@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from tests.processes import BACKLOG
+from tests.integration.receiver import Receiver
 
 
 @dataclass(frozen=True)
@@ -40,63 +35,27 @@ class Taken:
         return f"00-{self.trace_id}-{self.span_id}"
 
 
-class Collector:
+class Collector(Receiver):
     """Takes spans at `url`/v1/traces and answers with `status`. A context manager."""
 
     def __init__(self, status: int = 200) -> None:
-        self.status, self.spans, self.raw = status, list[Taken](), list[bytes]()
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        super().__init__(lambda _: status)
 
     @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+    def spans(self) -> list[Taken]:
+        """All spans that came, whatever the answer was."""
+        return [span for request in self.at("/v1/traces") for span in _spans(request.body)]
 
     def of(self, job_id: str) -> list[Taken]:
         """The spans of one job, oldest first."""
-        found = [span for span in list(self.spans) if span.attributes.get("callworker.job.id") == job_id]
+        found = [span for span in self.spans if span.attributes.get("callworker.job.id") == job_id]
         return sorted(found, key=lambda span: span.starts)
 
-    def take(self, raw: bytes) -> None:
-        self.raw.append(raw)
-        for group in ExportTraceServiceRequest.FromString(raw).resource_spans:
-            resource = _values(group.resource.attributes)
-            self.spans += [_taken(span, resource) for scope in group.scope_spans for span in scope.spans]
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = BACKLOG
-
-
-def _handler(collector: Collector) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            raw = self.rfile.read(int(self.headers["content-length"]))
-            assert self.path == "/v1/traces" and self.headers["content-type"] == "application/x-protobuf"
-            if collector.status == 200:
-                collector.take(raw)
-            body = ExportTraceServiceResponse().SerializeToString()
-            self.send_response(collector.status)
-            self.send_header("content-type", "application/x-protobuf")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Print nothing."""
-
-    return Handler
+def _spans(body: bytes) -> Iterator[Taken]:
+    for group in ExportTraceServiceRequest.FromString(body).resource_spans:
+        resource = _values(group.resource.attributes)
+        yield from (_taken(span, resource) for scope in group.scope_spans for span in scope.spans)
 
 
 def _taken(span: trace_pb2.Span, resource: Mapping[str, Any]) -> Taken:

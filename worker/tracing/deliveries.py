@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from opentelemetry.trace import Span, SpanKind, Tracer
 
@@ -20,7 +19,7 @@ from worker.delivery.ports import (
 )
 from worker.tracing import context
 from worker.tracing.results import Contexts, known
-from worker.tracing.spans import Attributes, fail, of_job
+from worker.tracing.spans import Attributes, fail, of_job, of_request
 
 
 class TracedDeliveries:
@@ -70,16 +69,11 @@ class TracedAttempts:
 
 
 def _attributes(endpoint: Endpoint, delivery: Delivery) -> Attributes:
-    address = urlsplit(endpoint.url)
-    return of_job(delivery.account, delivery.job_id) | {
+    named = of_job(delivery.account, delivery.job_id) | of_request(endpoint.url)
+    return named | {
         "callworker.endpoint": endpoint.key,
         "callworker.event.id": delivery.event_id,
-        "http.request.method": "POST",
         "http.request.resend_count": delivery.attempt - 1,
-        # A query may hold a token of the receiver.
-        "url.full": address._replace(query="", fragment="").geturl(),
-        "server.address": address.hostname or "",
-        "server.port": address.port or (443 if address.scheme == "https" else 80),
     }
 
 

@@ -6,7 +6,6 @@ the job makes the span itself, from acceptance to end.
 
 Known weakness: a job without a context of its producer whose id is used again after `LEDGER_RETENTION` has the same
 trace.
-Source: OpenTelemetry's semantic conventions for messaging and for HTTP clients.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from worker.core.records import Lease
 from worker.core.trace_context import Origin
 from worker.errors import CallError
 from worker.tracing import context
-from worker.tracing.spans import Attributes, fail, of_job, of_message
+from worker.tracing.spans import Attributes, fail, of_job, of_message, of_request
 
 REMEMBERED = 8192
 """For how many jobs the context is kept at hand: computing it takes as long as making a span."""
@@ -73,14 +72,7 @@ class JobSpans:
         """
         self._tracer, self._ids, self._linked = tracer, ids, linked
         self._of = lru_cache(REMEMBERED)(lambda origin: self._job_span(origin).get_span_context())
-        address = urlsplit(call_url)._replace(query="", fragment="")
-        self._call_name = f"POST {address.path}"
-        self._call: Attributes = {
-            "http.request.method": "POST",
-            "url.full": address.geturl(),
-            "server.address": address.hostname or "",
-            "server.port": address.port or (443 if address.scheme == "https" else 80),
-        }
+        self._call, self._call_name = of_request(call_url), f"POST {urlsplit(call_url).path}"
 
     def context(self, origin: Origin) -> str:
         return context.packed(self._of(origin))

@@ -1,9 +1,11 @@
 """Names and forms that spans share.
 
-Source: OpenTelemetry's semantic conventions for messaging.
+Source: OpenTelemetry's semantic conventions for messaging and for HTTP clients.
 """
 
 from __future__ import annotations
+
+from urllib.parse import urlsplit
 
 from opentelemetry.trace import Span, Status, StatusCode
 
@@ -26,6 +28,17 @@ def of_message(operation: str, destination: str, message_id: str) -> Attributes:
         "messaging.operation.type": operation,
         "messaging.destination.name": destination,
         "messaging.message.id": message_id,
+    }
+
+
+def of_request(url: str) -> Attributes:
+    """Return what a span says of a POST to `url`. A query is left out, because it may hold a token."""
+    address = urlsplit(url)._replace(query="", fragment="")
+    return {
+        "http.request.method": "POST",
+        "url.full": address.geturl(),
+        "server.address": address.hostname or "",
+        "server.port": address.port or (443 if address.scheme == "https" else 80),
     }
 
 
