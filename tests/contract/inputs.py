@@ -58,7 +58,9 @@ def jobs(draw: st.DrawFn) -> dict[str, Any]:
     return {name: value for name, value in {**JOB, **odd, **more}.items() if name not in missing}
 
 
-JSON_TEXTS = (jobs() | VALUES).map(json.dumps) | nested() | bombs()
+CANCELS = st.fixed_dictionaries({"cancel": st.just("a") | VALUES}, optional={"account": VALUES, "id": VALUES})
+JSON_TEXTS = (jobs() | CANCELS | VALUES).map(json.dumps) | nested() | bombs()
+TASK_NAMES = ("calls.verify", "calls.cancel")
 PLAIN = JSON_TEXTS.map(lambda text: text.encode("utf-8", "surrogatepass")) | st.binary(max_size=300)
 TASKS = (
     st.tuples(VALUES, jobs() | VALUES, VALUES).map(lambda body: json.dumps(body).encode())
@@ -79,7 +81,7 @@ def envelopes(draw: st.DrawFn) -> bytes:
         ),
         "content-type": draw(st.sampled_from(["application/json", "json"]) | VALUES),
         "headers": draw(
-            st.fixed_dictionaries({"task": st.just("calls.verify") | VALUES, "id": VALUES}) | VALUES
+            st.fixed_dictionaries({"task": st.sampled_from(TASK_NAMES) | VALUES, "id": VALUES}) | VALUES
         ),
         "properties": {
             "body_encoding": draw(st.sampled_from(["base64", None, "x"])),

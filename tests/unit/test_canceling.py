@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from tests.doubles.samples import account, accounts, job
 from tests.doubles.world import World
 from worker.core.canceling import MOST_LOOKS, Canceling
 from worker.core.cancels import Cancel, Stays, Waiting, Withdrawal
+from worker.core.events import Event, Failure
 from worker.core.judging import Submission
-from worker.core.records import Source
+from worker.core.records import Application, Lease, Source
 from worker.core.retry import Tally
+from worker.core.trace_context import Origin
 from worker.errors import StoreUnavailable
 
 
@@ -84,6 +87,47 @@ def test_cancels_are_given_again_while_the_store_is_away(world: World) -> None:
     world.store.away = False
     world.reception.accept([cancel("a")], places=9)
     assert world.outcome("a")[1] == "CANCELED"
+
+
+class Spans:
+    """Implements the port `Traces`: a context for each job, and the ends that were told."""
+
+    def __init__(self) -> None:
+        self.ends: list[tuple[str, str, str]] = []
+
+    def context(self, origin: Origin) -> str:
+        return f"context of {origin.job_id}"
+
+    def waited(self, lease: Lease, seconds: float) -> None:
+        """Nothing was dialled."""
+
+    def ended(
+        self, origin: Origin, event: Event, failure: Failure | None, accepted_at_us: int, finished_at_us: int
+    ) -> None:
+        assert failure is not None and accepted_at_us <= finished_at_us
+        self.ends.append((origin.job_id, event.type, failure.code))
+
+
+def test_a_canceled_job_ends_its_trace(world: World) -> None:
+    """Whether it waited or came after its cancel: its span ends, and its event belongs to its trace."""
+    spans = Spans()
+    reception = replace(world.reception, traced=True, traces=spans)
+    given: list[str] = []
+    cancel_at, admit_at = world.ledger.cancel, world.ledger.admit
+
+    def canceled(wishes: list[Cancel | Withdrawal]) -> Any:
+        given.extend(wish.trace for wish in wishes if isinstance(wish, Withdrawal))
+        return cancel_at(wishes)
+
+    def admitted(applications: list[Application]) -> Any:
+        given.extend(one.trace for one in applications)
+        return admit_at(applications)
+
+    world.ledger.cancel, world.ledger.admit = canceled, admitted  # type: ignore[assignment,method-assign]
+    reception.accept([sent("a")], places=0)
+    reception.accept([cancel("a"), cancel("b"), sent("b")], places=0)
+    assert given == ["context of a", "context of a", "context of b"]
+    assert spans.ends == [("a", "call.expired", "CANCELED"), ("b", "call.expired", "CANCELED")]
 
 
 def test_a_job_that_moves_at_each_look_is_being_dialled() -> None:
