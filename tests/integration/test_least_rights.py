@@ -42,6 +42,7 @@ ACTS = (
     ("accounts", "resume", "acme"),
     (*NEW, "--id", "waited-for", "--wait"),
     ("job", "waited-for"),
+    ("cancel", "not-sent-yet"),
     ("results", "--peek"),
     ("webhooks", "list"),
     ("webhooks", "test", "orders"),
@@ -141,6 +142,8 @@ def test_rights_of_the_page_are_enough_for_everything(stack: Stack, store: redis
     events = stack.outside.wait(job["id"] for job in JOBS)
     assert {event["type"] for event in events.values()} == {"call.placed"}
     stack.outside.wait_for_dead_letters(1)
+    stack.outside.plain({"cancel": JOBS[0]["id"]}, {**JOBS[0], "ref": "another"})
+    stack.outside.wait(["job.not_canceled", "job.conflict"])
     for words in ACTS:
         _act(stack, *words)
     (letter,) = json.loads(_act(stack, "dead", "list", "--json"))

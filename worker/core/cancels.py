@@ -23,6 +23,11 @@ NOT_FOUND = "not_found"
 """The state of a job that is not on record under the account that a cancel names."""
 
 
+def told_state(state: str) -> str:
+    """Name a ledger's state for producers: a job that a worker decides about is in hand like one that it dials."""
+    return "dialling" if state == "settling" else state
+
+
 @dataclass(frozen=True, slots=True)
 class Cancel:
     """A wish to take back the job `job_id`, if it is one of `account`; None is any account."""
@@ -56,14 +61,12 @@ class Withdrawn:
     def after(cls, tally: Tally, job: Job, accepted_at_us: int, finished_at_us: int) -> Self:
         """Make the end of a job: it has expired, or is unknown if one of its requests may have rung the phone."""
         if tally.perhaps_rung:
-            status, message = (
-                Status.UNKNOWN,
-                "the phone may have rung, and the job was canceled before a redial",
-            )
-            failure = Failure(OUTCOME_UNKNOWN, message)
+            status, code = Status.UNKNOWN, OUTCOME_UNKNOWN
+            message = "the phone may have rung, and the job was canceled before a redial"
         else:
-            status = Status.EXPIRED
-            failure = Failure(CANCELED, "the job was canceled before the phone could be rung")
+            status, code = Status.EXPIRED, CANCELED
+            message = "the job was canceled before the phone could be rung"
+        failure = Failure(code, message)
         event = conclude(
             Subject.of(job),
             failure,

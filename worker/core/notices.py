@@ -13,8 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from worker.core.cancels import NOT_FOUND, Cancel, Stays
-from worker.core.events import Failure, Status, rfc3339
+from worker.core.cancels import NOT_FOUND, Cancel, Stays, told_state
+from worker.core.events import Failure, rfc3339
 from worker.core.records import Foreign, Known
 from worker.core.repeats import OTHER_FIELDS
 
@@ -55,21 +55,14 @@ def conflict(job_id: str, account: str, known: Known, content: str, secret: byte
     digest = hmac.digest(secret, told.encode(errors="surrogatepass"), "sha256").hex()
     foreign = isinstance(known, Foreign)
     fields = [] if known.differs == OTHER_FIELDS else list(known.differs)
-    message = (
-        "the id belongs to a job of another account" if foreign else "the id belongs to a job that differs"
-    )
+    message = f"the id belongs to a job {'of another account' if foreign else 'that differs'}"
     data = {
         "id": job_id,
         "account": account,
-        "status": None if foreign else _shown(known.state),
+        "status": None if foreign else told_state(known.state),
         "fields": fields,
     }
     return _notice(CONFLICT, digest, data, Failure("CONFLICT", message))
-
-
-def _shown(state: str) -> str:
-    """Name a state for producers. A job that a worker decides about without a call is in hand like one it dials."""
-    return state if state == "waiting" or state in tuple(Status) else "dialling"
 
 
 def _notice(kind: str, digest: str, data: dict[str, Any], failure: Failure) -> Notice:

@@ -17,6 +17,7 @@ from worker.core.cancels import (
     Stays,
     Waiting,
     Withdrawal,
+    told_state,
 )
 from worker.core.jobs import Job
 from worker.core.retry import Tally
@@ -124,7 +125,7 @@ def _answer(row: Sequence[Any], wish: Cancel | Withdrawal, account: str) -> Answ
             return Noted()
         case "stays":
             state, fence = rest
-            return Stays(account, _shown(state.decode()), int(fence))
+            return Stays(account, told_state(state.decode()), int(fence))
         case "waiting":
             how, packed, accepted_us, now_us = rest
             fence, *tally = map(int, how.split())
@@ -132,8 +133,3 @@ def _answer(row: Sequence[Any], wish: Cancel | Withdrawal, account: str) -> Answ
             return Waiting(job, fence, Tally(*tally), int(accepted_us), int(now_us))
     (wrong,) = rest
     raise wrong_key(wrong) or WrongKey(keys.prefix_of(account), "value of another type")
-
-
-def _shown(state: str) -> str:
-    """A job that a worker decides about without a call is in hand like one it dials."""
-    return "dialling" if state == "settling" else state

@@ -66,6 +66,8 @@ class Owner(NamedTuple):
 class Claims:
     """Claims in Redis. Thread-safe.
 
+    The claim of a job takes the place of the note of a cancel that came before it.
+
     A claim lasts until `retention_ms` and a day after the time at which its job expires; once the job has ended, until
     `retention_ms` after its end.
     """
