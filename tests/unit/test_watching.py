@@ -39,6 +39,7 @@ from worker.errors import (
     StoreUnavailable,
 )
 from worker.http.oddities import Oddity
+from worker.privacy.redaction import redactor
 from worker.provider.observers import CallResult
 from worker.telemetry.counting import CountingProvider
 from worker.telemetry.metrics import Metrics
@@ -380,6 +381,15 @@ def test_call_is_in_flight_from_the_gate_to_its_end(metrics: Metrics) -> None:
     with pytest.raises(Redial):
         CountingProvider(provider, metrics).place_call(JOB, "key", OpenGate())
     assert [*provider.seen, count(metrics, "calls_in_flight")] == [0, 1, 0]
+
+
+def test_key_is_hidden_before_it_is_used(metrics: Metrics) -> None:
+    """The file that holds it may have got a new one since the worker checked it (0022)."""
+    key, seen = "tulip0tulip0tulip0tulip0tulip0tu", list[str]()
+    opening = OpenGate(lambda: seen.append(redactor.text(f"the key is {key}")))
+    with pytest.raises(Redial):
+        CountingProvider(Placing(metrics), metrics).place_call(JOB, key, opening)
+    assert len(seen) == 1 and "tulip" not in seen[0]
 
 
 def test_call_whose_gate_stays_shut_is_never_in_flight(metrics: Metrics) -> None:

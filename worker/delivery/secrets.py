@@ -62,7 +62,7 @@ class Secrets:
         for endpoint in endpoints:
             if endpoint.secret_file is not None:
                 files[endpoint] = self._files.get(endpoint) or self._first(endpoint, endpoint.secret_file)
-        for watched in self._files.values():
+        for watched in list(self._files.values()):
             watched.looked_at, watched.mark = -math.inf, None
         self._files = files
 

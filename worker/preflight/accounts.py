@@ -18,7 +18,6 @@ def sound(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Accounts
     Raises ConfigurationError with each fault of the file, and of the keys and secrets of its valid accounts.
     """
     accounts, faults = Accounts.valid_part(path)
-
     try:
         secrets = accounts.secrets(environ)
     except ConfigurationError as error:
