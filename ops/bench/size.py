@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ops.bench import queued, steady
-from ops.bench.steady import WARM_UP_JOBS, Load, Measured
+from ops.bench.steady import OTHER_KINDS, WARM_UP_JOBS, Load, Measured
 from ops.bench.table import aligned
 from worker.core import sizing
 from worker.core.sizing import Demand
 
 QUEUED_JOBS = 20_000
 OTHERS_PER_SECOND = 50.0
-"""The rate at which webhooks and further attempts are measured."""
+"""The rate at which webhooks, further attempts and waits are measured."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ def _loads(brokers: Sequence[str], rates: Sequence[float], seconds: float) -> It
     for broker in brokers:
         for rate in rates:
             yield Load(broker, rate, seconds)
-        yield Load(broker, OTHERS_PER_SECOND, seconds, webhook=True)
-        yield Load(broker, OTHERS_PER_SECOND, seconds, retries=True)
+        for kind in OTHER_KINDS:
+            yield Load(broker, OTHERS_PER_SECOND, seconds, kind)
 
 
 def demand(load: Load, per_second: float) -> Demand:
@@ -59,9 +59,10 @@ def demand(load: Load, per_second: float) -> Demand:
         backlog=0,
         retention_seconds=7 * sizing.DAY_SECONDS,
         replay_seconds=2 * sizing.DAY_SECONDS,
-        webhooks=float(load.webhook),
+        webhooks=float(load.kind == "webhook"),
         provider_seconds=load.latency_ms / 1000,
-        attempts=2.0 if load.retries else 1.0,
+        attempts=2.0 if load.kind == "retries" else 1.0,
+        limited=float(load.kind == "limited"),
         rabbitmq=load.broker == "amqp",
         results_backlog=0,
         webhooks_in_flight=2048,
@@ -76,11 +77,11 @@ def compared(found: Measured) -> Iterator[Row]:
     load, busy, idle = found.load, found.busy, found.idle
     jobs, per_second = load.jobs, load.jobs / busy.at_seconds
     asked = demand(load, per_second)
-    name = f"{load.broker} {load.per_second:g}/s{' webhook' * load.webhook}{' retries' * load.retries}"
+    name = f"{load.broker} {load.per_second:g}/s {load.kind}"
     costs, still = asked.costs, sizing.file_bytes_per_second(demand(load, 1e-9), 1)
     cpus = {
-        "worker": (asked.worker_cpu, "worker_cpu_seconds"),
-        "Redis": (asked.redis_cpu, "redis_cpu_seconds"),
+        "worker": (asked.job.worker, "worker_cpu_seconds"),
+        "Redis": (asked.job.redis, "redis_cpu_seconds"),
     }
     if costs.rabbitmq is not None:
         cpus["RabbitMQ"] = costs.rabbitmq, "rabbit_cpu_seconds"
@@ -103,7 +104,7 @@ def compared(found: Measured) -> Iterator[Row]:
     )
     yield Row(name, "Redis: memory, MB", sizing.used_bytes(asked, 1) / 1e6, found.redis_bytes / 1e6)
     yield Row(name, "worker: memory, MB", sizing.worker_bytes(asked, 0) / 1e6, found.worker_peak_bytes / 1e6)
-    yield Row(name, "log bytes a job", sizing.log_bytes_of_job(asked), busy.log_bytes / jobs)
+    yield Row(name, "log bytes a job", asked.job.line_bytes, busy.log_bytes / jobs)
     yield Row(name, "time series", sizing.series(asked, 1), found.series)
 
 

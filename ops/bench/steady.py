@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from kombu import Connection
 
@@ -32,20 +32,28 @@ from worker.producer import Producer
 
 IDLE_SECONDS, WARM_UP_JOBS = 15.0, 400
 READ_SECONDS, MAX_READ = 0.2, 1000
+
+USED = 0.9
+"""The limit of an account whose jobs shall wait, as a share of its jobs."""
+
 _SAMPLE = re.compile(rb"^(?!#)", re.MULTILINE)
+
+
+Kind = Literal["", "webhook", "retries", "limited"]
+OTHER_KINDS: tuple[Kind, ...] = ("webhook", "retries", "limited")
+"""What a job may have more: an event that a webhook takes, a second attempt, a wait for the limit of its account."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """An even flow of jobs over so many accounts, each with one webhook or none, and with one attempt or two."""
+    """An even flow of jobs over so many accounts."""
 
     broker: str
     per_second: float
     seconds: float
+    kind: Kind = ""
     accounts: int = 20
     latency_ms: int = 100
-    webhook: bool = False
-    retries: bool = False
 
     @property
     def jobs(self) -> int:
@@ -108,7 +116,7 @@ class _Scene:
             self._installed.worker.wait_until_at_rest()
             idle = self._growth(lambda: time.sleep(IDLE_SECONDS))
             busy = self._growth(lambda: self._flow(producer, self._load.jobs, self._load.per_second))
-        calls, expected = self._count_calls(), self._sent * (2 if self._load.retries else 1)
+        calls, expected = self._count_calls(), self._sent * (2 if self._load.kind == "retries" else 1)
         if calls != expected:
             raise ServerTrouble(f"{calls} calls instead of {expected}")
         worker_bytes, redis_bytes = self._installed.worker.peak_bytes(), self._running.redis.used_bytes()
@@ -122,15 +130,15 @@ class _Scene:
 
     def _flow(self, producer: Producer, jobs: int, per_second: float) -> None:
         """Send so many jobs evenly, and wait until their events have been read and their webhooks delivered."""
-        began = time.monotonic()
+        began, first = time.monotonic(), 8 if self._load.kind == "retries" else 2
         for number in range(jobs):
             time.sleep(max(began + number / per_second - time.monotonic(), 0))
             account = f"a{number % self._load.accounts}"
-            phone = f"{8 if self._load.retries else 2}{self._sent + number:09}"
+            phone = f"{8 if self._load.kind == 'retries' else 2}{self._sent + number:09}"
             producer.enqueue(new_job(str(uuid.uuid4()), account, phone))
         self._sent += jobs
         wait_for_count(self._read, self._sent, check=self._installed.worker.check)
-        if self._load.webhook:
+        if self._load.kind == "webhook":
             wait_for_count(lambda: -self._pending(), 0, check=self._installed.worker.check)
 
     def _pending(self) -> int:
@@ -154,7 +162,10 @@ class _Scene:
 
 def _limits(load: Load, running: Servers, exits: ExitStack) -> dict[str, str]:
     names = [f"a{number}" for number in range(load.accounts)]
-    if not load.webhook:
+    if load.kind == "limited":
+        an_hour = int(USED * 3600 * load.per_second / load.accounts)
+        return dict.fromkeys(names, f'rate = "{an_hour}/h"\nconcurrency = 100')
+    if load.kind != "webhook":
         return dict.fromkeys(names, UNLIMITED)
     folder = running.folder / "receiver"
     folder.mkdir()

@@ -41,6 +41,7 @@ USUAL = Demand(
     webhooks=0.0,
     provider_seconds=1.0,
     attempts=1.0,
+    limited=0.0,
     rabbitmq=False,
     results_backlog=100_000,
     webhooks_in_flight=2048,
@@ -57,6 +58,7 @@ demands = st.builds(
     webhooks=st.just(0.0) | st.floats(0.001, 5),
     provider_seconds=st.floats(0.01, 30),
     attempts=st.floats(1, 5),
+    limited=st.floats(0, 1),
     rabbitmq=st.booleans(),
     after_seconds=st.floats(1, 1e9) | st.just(float("inf")),
 )
@@ -97,7 +99,7 @@ def test_what_is_recommended_bears_the_peak(demand: Demand) -> None:
     there = sizing.workers(demand)
     fewer = there.processes - 1
     assert fewer * there.concurrency >= sizing.places(demand)
-    assert fewer * demand.worker_cpu.jobs_per_second(1000) >= demand.peak_per_second
+    assert fewer * demand.job.worker.jobs_per_second(1000) >= demand.peak_per_second
     most = sizing.max_memory_bytes(demand, there.processes)
     assert sizing.used_bytes(demand, there.processes) <= costs.MOST_OF_MEMORY * most
     assert all(one.value >= 0 for one in figures(demand))

@@ -38,7 +38,7 @@ _MEMORY_UNITS = {"mb": 1024**2, "gb": 1024**3}
 
 NOTE = (
     "Bytes are nearly exact. CPU was measured on one machine: expect half or twice as much on yours, and less if jobs "
-    "come in bursts. Jobs that wait for a limit, long ids and long notes take more. "
+    "come in bursts. Long ids and long notes take more. "
     "docs/explanation/what-breaks-first.md says what is seen at each limit."
 )
 
@@ -60,6 +60,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--attempts": {
         "type": _ATTEMPTS, "default": 1.0, "show_default": True, "help": "Attempts that a job needs, in the mean.",
+    },
+    "--limited": {
+        "type": click.FloatRange(0, 1),
+        "default": 0.0,
+        "show_default": True,
+        "help": "The share of jobs that wait for the limit of their account, as 0.5.",
     },
     "--webhooks": {
         "type": _WEBHOOKS, "default": 0.0, "show_default": True, "help": "Webhooks that get an event, in the mean.",
@@ -125,6 +131,7 @@ def _demand(settings: Settings, given: dict[str, Any]) -> Demand:
         webhooks=given["webhooks"],
         provider_seconds=given["provider_seconds"],
         attempts=given["attempts"],
+        limited=given["limited"],
         rabbitmq=named if given["broker"] is None else given["broker"] == "amqp",
         results_backlog=settings.results_backlog,
         webhooks_in_flight=settings.webhooks_in_flight,

@@ -47,8 +47,8 @@ def _all(demand: Demand, there: Workers) -> Iterator[Ceiling]:
     yield Ceiling(
         "worker_cpu",
         f"CPU of {there.processes} workers, a core each",
-        there.processes * demand.worker_cpu.jobs_per_second(CORE_MS),
-        "CallworkerFirstSendBurn",
+        there.processes * demand.job.worker.jobs_per_second(CORE_MS),
+        "CallworkerExpiringSoon",
         "more workers",
     )
     yield Ceiling(
@@ -61,8 +61,8 @@ def _all(demand: Demand, there: Workers) -> Iterator[Ceiling]:
     yield Ceiling(
         "redis_cpu",
         "CPU of Redis, one core",
-        there.processes * demand.redis_cpu.jobs_per_second(CORE_MS / there.processes),
-        "CallworkerFirstSendBurn",
+        there.processes * demand.job.redis.jobs_per_second(CORE_MS / there.processes),
+        "CallworkerExpiringSoon",
         "a faster core, or RabbitMQ as the broker" if not demand.rabbitmq else "a faster core",
     )
     yield Ceiling(

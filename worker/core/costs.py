@@ -52,9 +52,6 @@ WORKER_SERIES, ACCOUNT_SERIES, ENDPOINT_SERIES = 241, 19, 20
 IDLE_FILE_BYTES = 770
 """Bytes that one worker writes to Redis' append-only file each second without any job: its reports and checks."""
 
-LINE_BYTES, RETRY_LINE_BYTES, WEBHOOK_LINE_BYTES = 275, 300, 360
-"""Bytes of the log at level INFO for a job that ends, for a further attempt, and for a webhook that took its event."""
-
 BATCHES_FROM = 45.0
 """Jobs a second and worker from which several jobs share the work that each of them does alone below that."""
 
@@ -91,43 +88,58 @@ class Cpu:
 
 
 @dataclass(frozen=True, slots=True)
-class BrokerCosts:
-    """What depends on the broker.
+class Step:
+    """What a job costs, or a part of its way that not every job takes.
 
-    - `worker`, `redis`, `rabbitmq`: CPU time; that of Redis is for each worker
-    - `file_bytes`: what a job writes to Redis' append-only file until its event has left
-    - `message_bytes`, `event_bytes`: what one takes in the broker's memory (Redis) or on its disk (RabbitMQ)
+    - `worker`, `redis`: CPU time; that of Redis is for each worker
+    - `file_bytes`: what is written to Redis' append-only file
+    - `line_bytes`: lines of the log at level INFO
     """
 
     worker: Cpu
     redis: Cpu
+    file_bytes: float
+    line_bytes: float
+
+    def plus(self, more: Step, times: float) -> Step:
+        """Return the cost of this and of `times` something more."""
+        return Step(
+            self.worker.plus(more.worker, times),
+            self.redis.plus(more.redis, times),
+            self.file_bytes + more.file_bytes * times,
+            self.line_bytes + more.line_bytes * times,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerCosts:
+    """What depends on the broker: a job that is sent at once and placed, RabbitMQ's own CPU time, and the bytes of one
+    job and of one event in the broker: of its memory (Redis) or of its disk (RabbitMQ)."""
+
+    job: Step
     rabbitmq: Cpu | None
-    file_bytes: int
     message_bytes: int
     event_bytes: int
 
 
 ON_REDIS = BrokerCosts(
-    worker=Cpu(12.0, 0.65, 4.7),
-    redis=Cpu(9.5, 0.2, 2.1),
+    job=Step(Cpu(12.0, 0.65, 4.7), Cpu(9.5, 0.2, 2.1), 6_050, 275),
     rabbitmq=None,
-    file_bytes=6_050,
     message_bytes=1_170,
     event_bytes=825,
 )
 ON_RABBITMQ = BrokerCosts(
-    worker=Cpu(8.0, 1.0, 3.2),
-    redis=Cpu(7.0, 0.2, 0.9),
+    job=Step(Cpu(8.0, 1.0, 3.2), Cpu(7.0, 0.2, 0.9), 2_700, 275),
     rabbitmq=Cpu(5.0, 0.6, 1.9),
-    file_bytes=2_700,
     message_bytes=935,
     event_bytes=740,
 )
 
-DELIVERY_WORKER, DELIVERY_REDIS = Cpu(0.0, 0.32, 1.5), Cpu(0.0, 0.10, 0.7)
-"""The CPU time of a webhook delivery (`make bench BENCH=webhooks` prints that of deliveries in batches)."""
-DELIVERY_FILE_BYTES = 2_500
+DELIVERY = Step(Cpu(0.0, 0.32, 1.5), Cpu(0.0, 0.10, 0.7), 2_500, 360)
+"""An event that a webhook takes. `make bench BENCH=webhooks` prints the CPU time of deliveries in batches."""
 
-RETRY_WORKER, RETRY_REDIS = Cpu(0.0, 0.5, 1.0), Cpu(0.0, 0.15, 0.6)
-"""The CPU time of an attempt after the first one."""
-RETRY_FILE_BYTES = 1_500
+RETRY = Step(Cpu(0.0, 0.5, 1.0), Cpu(0.0, 0.15, 0.6), 1_500, 300)
+"""An attempt after the first one."""
+
+LIMITED = Step(Cpu(0.0, 0.1, 0.0), Cpu(0.0, 0.06, 0.1), 700, 0)
+"""A wait in its lane for the limit of the account."""

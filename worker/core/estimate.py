@@ -42,7 +42,7 @@ def figures(demand: Demand) -> list[Figure]:
 
 
 def _workers(demand: Demand, there: Workers) -> Iterator[Figure]:
-    cpu, processes, each = demand.worker_cpu, there.processes, there.concurrency
+    cpu, processes, each = demand.job.worker, there.processes, there.concurrency
     mean, peak = (cpu.ms_per_second(rate / processes) for rate in (demand.per_second, demand.peak_per_second))
     busy = f"{peak / CORE_MS:.0%} of a core each at the peak, and one may fail"
     calls = f"{sizing.calls_in_flight(demand):,.0f} calls in flight at the peak, now and then {sizing.places(demand):,}"
@@ -84,7 +84,7 @@ def _redis(demand: Demand, processes: int) -> Iterator[Figure]:
     written = sizing.file_bytes_per_second(demand, processes) * period_seconds(demand)
     share = f"{used / most:.0%} of it is used; an alert warns from {costs.MOST_OF_MEMORY:.0%} on"
     twice = "changed pages exist twice while Redis rewrites its file"
-    job = f"{sizing.file_bytes_of_job(demand):,.0f} bytes a job; Redis rewrites the file when it has doubled"
+    job = f"{demand.job.file_bytes:,.0f} bytes a job; Redis rewrites the file when it has doubled"
     yield Figure("redis_memory_bytes", "memory", used, "bytes", "all of these together")
     yield Figure("redis_maxmemory_bytes", "maxmemory", most, "bytes", share)
     yield Figure("redis_machine_bytes", "memory of its machine", 2 * most, "bytes", twice)
@@ -121,7 +121,7 @@ def _queued(demand: Demand) -> Iterator[Figure]:
 
 
 def _told(demand: Demand, processes: int) -> Iterator[Figure]:
-    period, job = period_seconds(demand), sizing.log_bytes_of_job(demand)
+    period, job = period_seconds(demand), demand.job.line_bytes
     level = f"{job:,.0f} bytes a job at level INFO, before compression"
     each = (
         f"{costs.WORKER_SERIES} a worker, {costs.ACCOUNT_SERIES} an account and {costs.ENDPOINT_SERIES} a webhook, "

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from worker.core import costs
-from worker.core.costs import BrokerCosts, Cpu
+from worker.core.costs import BrokerCosts, Step
 
 DAY_SECONDS = 86_400
 MILLION = 1_000_000
@@ -39,6 +39,7 @@ class Demand:
 
     - `per_second`, `peak_per_second`: jobs, in the mean of a day and in the busiest minute
     - `provider_seconds`: how long a call takes in the mean; `attempts`: how many a job has in the mean
+    - `limited`: the share of jobs that wait for their account's limit, 0 to 1
     - `webhooks`: how many webhooks get each event, in the mean
     - `backlog`: the most jobs that may wait at once
     - `after_seconds`: how long the load has lasted, beginning with an empty Redis; infinite for the lasting state
@@ -54,6 +55,7 @@ class Demand:
     webhooks: float
     provider_seconds: float
     attempts: float
+    limited: float
     rabbitmq: bool
     results_backlog: int
     webhooks_in_flight: int
@@ -69,16 +71,10 @@ class Demand:
         return costs.ON_RABBITMQ if self.rabbitmq else costs.ON_REDIS
 
     @property
-    def worker_cpu(self) -> Cpu:
-        """The CPU time of a worker, with webhooks and further attempts."""
-        with_webhooks = self.costs.worker.plus(costs.DELIVERY_WORKER, self.webhooks)
-        return with_webhooks.plus(costs.RETRY_WORKER, self.attempts - 1)
-
-    @property
-    def redis_cpu(self) -> Cpu:
-        """The CPU time of Redis for each worker, with webhooks and further attempts."""
-        with_webhooks = self.costs.redis.plus(costs.DELIVERY_REDIS, self.webhooks)
-        return with_webhooks.plus(costs.RETRY_REDIS, self.attempts - 1)
+    def job(self) -> Step:
+        """What a job costs in the mean."""
+        delivered = self.costs.job.plus(costs.DELIVERY, self.webhooks)
+        return delivered.plus(costs.RETRY, self.attempts - 1).plus(costs.LIMITED, self.limited)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +100,7 @@ def workers(demand: Demand) -> Workers:
     """Return the workers that the demand names, completed by those that it needs."""
     needed = places(demand)
     each = demand.concurrency or MAX_PLACES
-    by_cpu = math.ceil(demand.peak_per_second / demand.worker_cpu.jobs_per_second(MOST_OF_CORE * CORE_MS))
+    by_cpu = math.ceil(demand.peak_per_second / demand.job.worker.jobs_per_second(MOST_OF_CORE * CORE_MS))
     enough = max(by_cpu, math.ceil(needed / each), 1) + SPARE_WORKERS
     processes = demand.workers or max(enough, MIN_WORKERS)
     share = needed / max(processes - SPARE_WORKERS, 1)
@@ -149,15 +145,9 @@ def max_memory_bytes(demand: Demand, processes: int) -> int:
     return demand.max_memory_bytes or math.ceil(least / MEMORY_STEP) * MEMORY_STEP
 
 
-def file_bytes_of_job(demand: Demand) -> float:
-    """Return what a job writes to Redis' append-only file."""
-    retries = (demand.attempts - 1) * costs.RETRY_FILE_BYTES
-    return demand.costs.file_bytes + demand.webhooks * costs.DELIVERY_FILE_BYTES + retries
-
-
 def file_bytes_per_second(demand: Demand, processes: int) -> float:
     """Return how fast Redis' append-only file grows between rewrites."""
-    return demand.per_second * file_bytes_of_job(demand) + processes * costs.IDLE_FILE_BYTES
+    return demand.per_second * demand.job.file_bytes + processes * costs.IDLE_FILE_BYTES
 
 
 def disk_bytes(demand: Demand, processes: int) -> float:
@@ -168,13 +158,7 @@ def disk_bytes(demand: Demand, processes: int) -> float:
 
 def redis_ms_per_second(demand: Demand, processes: int, per_second: float) -> float:
     """Return the CPU time of Redis, in ms each second."""
-    return processes * demand.redis_cpu.ms_per_second(per_second / processes)
-
-
-def log_bytes_of_job(demand: Demand) -> float:
-    """Return the length of a job's lines in the log at level INFO."""
-    retries = (demand.attempts - 1) * costs.RETRY_LINE_BYTES
-    return costs.LINE_BYTES + demand.webhooks * costs.WEBHOOK_LINE_BYTES + retries
+    return processes * demand.job.redis.ms_per_second(per_second / processes)
 
 
 def series(demand: Demand, processes: int) -> int:
