@@ -151,7 +151,13 @@ class Rabbit(Server):
     def __enter__(self) -> Self:
         self._names.start()
         self.start()
-        self._control("add_vhost", "--default-queue-type", "quorum", self.vhost)
+        # A node takes connections a moment before it takes this command.
+        Retrying(
+            retry=retry_if_exception_type(ServerTrouble),
+            stop=stop_after_attempt(MAX_STARTS),
+            wait=wait_fixed(1),
+            reraise=True,
+        )(self._control, "add_vhost", "--default-queue-type", "quorum", self.vhost)
         self._control("set_permissions", "-p", self.vhost, "guest", ".*", ".*", ".*")
         return self
 

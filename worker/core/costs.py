@@ -135,10 +135,10 @@ ON_RABBITMQ = BrokerCosts(
     event_bytes=740,
 )
 
-DELIVERY = Step(Cpu(0.0, 0.32, 1.5), Cpu(0.0, 0.10, 0.7), 2_500, 360)
+DELIVERY = Step(Cpu(0.0, 0.32, 1.0), Cpu(0.0, 0.10, 0.5), 2_480, 360)
 """An event that a webhook takes. `make bench BENCH=webhooks` prints the CPU time of deliveries in batches."""
 
-RETRY = Step(Cpu(0.0, 0.5, 1.0), Cpu(0.0, 0.15, 0.6), 1_500, 300)
+RETRY = Step(Cpu(0.0, 0.5, 0.8), Cpu(0.0, 0.1, 0.2), 2_130, 317)
 """An attempt after the first one."""
 
 LIMITED = Step(Cpu(0.0, 0.1, 0.0), Cpu(0.0, 0.06, 0.1), 700, 0)
