@@ -132,14 +132,29 @@ def bytes_of_an_account(client: redis.Redis, accounts: int) -> float:
     return (store.used_bytes() - before) / accounts
 
 
+def file_share(client: redis.Redis, file: Path, jobs: int) -> float:
+    """Return the size of Redis' file after it was written as a whole, as a share of the memory: with as many jobs that
+    wait as have ended. Empties that Redis."""
+    client.flushall()
+    store = Store(client)
+    before = store.used_bytes()
+    _remembered(store, jobs)
+    store.wait(jobs)
+    client.save()
+    return file.stat().st_size / (store.used_bytes() - before)
+
+
 def measure(jobs: int) -> tuple[str, dict[str, Any]]:
     """Measure with so many jobs of each kind."""
     with tempfile.TemporaryDirectory(prefix="cw-bench-") as name, BenchRedis(Path(name)) as server:
         client = connect(server.url)
         found, of_account = bytes_of_a_job(client, jobs), bytes_of_an_account(client, jobs)
+        share = file_share(client, Path(name, "dump.rdb"), jobs)
     rows = [("a job that", "bytes"), *((kind, f"{size:,.0f}") for kind, size in found.items())]
-    text = f"{aligned(rows)}\n\nan account without jobs takes {of_account:,.0f} bytes"
-    return text, {"memory": found, "account": of_account}
+    others = (
+        f"An account without jobs takes {of_account:,.0f} bytes. Redis' file takes {share:.0%} of the memory."
+    )
+    return f"{aligned(rows)}\n\n{others}", {"memory": found, "account": of_account, "file_share": share}
 
 
 def _growth(client: redis.Redis, jobs: int, fill: Callable[[Store, int], None], *hooks: Endpoint) -> float:

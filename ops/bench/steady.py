@@ -134,7 +134,7 @@ class _Scene:
         for number in range(jobs):
             time.sleep(max(began + number / per_second - time.monotonic(), 0))
             account = f"a{number % self._load.accounts}"
-            phone = f"{8 if self._load.kind == 'retries' else 2}{self._sent + number:09}"
+            phone = f"{first}{self._sent + number:09}"
             producer.enqueue(new_job(str(uuid.uuid4()), account, phone))
         self._sent += jobs
         wait_for_count(self._read, self._sent, check=self._installed.worker.check)

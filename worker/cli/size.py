@@ -43,7 +43,7 @@ NOTE = (
 )
 
 
-_OVER_ZERO = click.FloatRange(min=0, min_open=True)
+_OVER_ZERO = click.FloatRange(0, 3600, min_open=True)
 _ATTEMPTS, _WEBHOOKS = click.FloatRange(1, 100), click.FloatRange(0, 100)
 _COUNT, _WORKERS = click.IntRange(1, 100_000_000), click.IntRange(1, 10_000)
 
@@ -115,6 +115,9 @@ def command(as_json: bool, **given: Any) -> None:
 def _demand(settings: Settings, given: dict[str, Any]) -> Demand:
     from worker.broker.connection import over_amqp
 
+    for name, value in given.items():
+        if value != value:  # noqa: PLR0124 (click takes "nan" for a number in any range)
+            raise click.UsageError(f"--{name.replace('_', '-')} must be a number")
     rate = _rate(given["rate"], "--rate")
     peak = _rate(given["peak"], "--peak") if given["peak"] else PEAK_TIMES * rate
     if peak < rate:

@@ -19,6 +19,8 @@ UNDELIVERED_BYTES = 1810
 DELIVERED_BYTES = 1555
 DELIVERED_TWICE_BYTES = 1805
 ACCOUNT_BYTES = 172
+REWRITTEN_SHARE = 0.45
+"""The size of Redis' append-only file right after a rewrite, as a share of the memory that Redis uses."""
 
 ENDED_SECONDS = 3600
 """How long an ended job keeps its details. `state/scripts/common.lua` removes them then."""
@@ -29,9 +31,6 @@ MOST_OF_MEMORY = 0.8
 # What follows is printed by `make bench BENCH=size`.
 REDIS_START_BYTES, REDIS_WORKER_BYTES = 1_500_000, 500_000
 """What Redis needs for itself, and for the connections of one worker."""
-
-REWRITTEN_SHARE = 0.5
-"""The size of Redis' append-only file right after a rewrite, as a share of the memory that Redis uses."""
 
 FIRST_REWRITE_BYTES = 64 * 1024 * 1024
 """Redis does not rewrite a smaller file (`auto-aof-rewrite-min-size`)."""

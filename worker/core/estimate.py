@@ -9,6 +9,8 @@ from typing import Literal
 from worker.core import costs, sizing
 from worker.core.sizing import CORE_MS, DAY_SECONDS, MILLION, Demand, Workers
 
+OUTAGE = "in an outage; not counted above"
+
 Unit = Literal["", "bytes", "cores", "per_second"]
 
 
@@ -63,7 +65,7 @@ def _redis_memory(demand: Demand, processes: int) -> Iterator[Figure]:
     kept = "kept for LEDGER_RETENTION" + (", with their events for WEBHOOK_REPLAY" * bool(demand.webhooks))
     words = {
         "ended": ("ended jobs", kept),
-        "waiting": ("jobs that wait", f"{demand.backlog:,} of {costs.WAITING_BYTES} bytes"),
+        "waiting": ("jobs that wait", f"{demand.backlog:,} of {sizing.waiting_bytes(demand):,.0f} bytes"),
         "dialled": ("jobs that are dialled", f"{costs.DIALLED_BYTES} bytes each"),
         "accounts": ("accounts", f"{costs.ACCOUNT_BYTES} bytes each"),
         "unpublished": ("events while the broker is away", "RESULTS_BACKLOG; beyond it nothing is dialled"),
@@ -115,8 +117,15 @@ def _queued(demand: Demand) -> Iterator[Figure]:
              "events": ("events that nobody reads", needs.event_bytes)}  # fmt: skip
     for name, (what, size) in kinds.items():
         words = f"{where} of a million {what}"
+        yield Figure(f"{part}_million_{name}_bytes", words, MILLION * size, "bytes", OUTAGE)
+    if demand.webhooks:
+        day = min(demand.webhooks, 1) * demand.per_second * DAY_SECONDS * costs.UNDELIVERED_BYTES
         yield Figure(
-            f"{part}_million_{name}_bytes", words, MILLION * size, "bytes", "in an outage; not counted above"
+            "redis_webhook_day_bytes",
+            "memory of a day's events that webhooks do not take",
+            day,
+            "bytes",
+            OUTAGE,
         )
 
 

@@ -113,12 +113,18 @@ def memory_parts(demand: Demand, processes: int) -> dict[str, float]:
     needs = demand.costs
     return {
         "ended": demand.per_second * _ended_byte_seconds(demand),
-        "waiting": float(demand.backlog * costs.WAITING_BYTES),
+        "waiting": demand.backlog * waiting_bytes(demand),
         "dialled": calls_in_flight(demand) * costs.DIALLED_BYTES,
         "accounts": float(demand.accounts * costs.ACCOUNT_BYTES),
         "unpublished": float(demand.results_backlog * (costs.UNPUBLISHED_BYTES - costs.ENDED_BYTES)),
         "itself": float(costs.REDIS_START_BYTES + processes * costs.REDIS_WORKER_BYTES),
     } | ({} if demand.rabbitmq else {"messages": demand.peak_per_second * needs.message_bytes})
+
+
+def waiting_bytes(demand: Demand) -> float:
+    """Return the bytes of a job that waits, in the mean of those that were not tried yet and those that were."""
+    tried = 1 - 1 / demand.attempts
+    return (1 - tried) * costs.WAITING_BYTES + tried * costs.WAITING_AGAIN_BYTES
 
 
 def _ended_byte_seconds(demand: Demand) -> float:

@@ -51,6 +51,8 @@ def test_rates_are_per_second_minute_hour_or_day(rate: str, per_second: float) -
         ("--rate", "5/s", "--maxmemory", "4"),
         ("--rate", "5/s", "--attempts", "0.5"),
         ("--rate", "5/s", "--provider-seconds", "0"),
+        ("--rate", "5/s", "--provider-seconds", "inf"),
+        ("--rate", "5/s", "--webhooks", "nan"),
         (),
     ],
 )
