@@ -11,8 +11,10 @@ from typing import Any
 from ops.bench.contenders import CallWorker, new_job
 from ops.bench.installation import UNLIMITED, Installation, start
 from ops.bench.processes import resident_bytes_of
+from ops.bench.scrape import Page
 from ops.bench.servers import Servers, servers
 from ops.bench.waiting import wait_for_count
+from tests.processes import free_port
 from worker.producer import Producer
 
 _BLOCK_BYTES = 512
@@ -21,7 +23,9 @@ _BLOCK_BYTES = 512
 def measure(broker: str, jobs: int) -> dict[str, float]:
     """Return the bytes of a job and of an event: on Redis of its memory, on RabbitMQ of its disk and its memory."""
     with servers(broker, [0]) as running, ExitStack() as exits:
-        installed = start(running, {"bench": UNLIMITED}, exits)
+        page = Page(free_port())
+        installed = start(running, {"bench": UNLIMITED}, exits, METRICS_PORT=str(page.port))
+        page.wait_until_ready(installed)
         return (
             _with_rabbitmq(running, installed, jobs)
             if running.is_amqp

@@ -13,6 +13,7 @@ from ops.bench.table import aligned
 from worker.core import sizing
 from worker.core.sizing import Demand
 
+HEAD = ("load", "figure", "callworker size", "measured", "ratio")
 QUEUED_JOBS = 20_000
 OTHERS_PER_SECOND = 50.0
 """The rate at which webhooks, further attempts and waits are measured."""
@@ -31,15 +32,27 @@ class Row:
 def measure(brokers: Sequence[str], rates: Sequence[float], seconds: float) -> tuple[str, dict[str, Any]]:
     """Run each load for so long, and return the table. The rows of all loads are in the report too."""
     rows: list[Row] = []
+    for some in _measured(brokers, rates, seconds):
+        print(*(f"{cells(row)}" for row in some), sep="\n", file=sys.stderr)
+        rows += some
+    return aligned([HEAD, *map(cells, rows)]), {"size": [asdict(row) for row in rows]}
+
+
+def _measured(brokers: Sequence[str], rates: Sequence[float], seconds: float) -> Iterator[list[Row]]:
+    for broker in brokers:
+        yield list(_queued(broker))
     for load in _loads(brokers, rates, seconds):
-        rows += compared(steady.measure(load))
-        print(f"{rows[-1].load}: measured", file=sys.stderr)
-    rows += [row for broker in brokers for row in _queued(broker)]
-    cells = [
-        (one.load, one.what, f"{one.predicted:,.4g}", f"{one.measured:,.4g}", _ratio(one)) for one in rows
-    ]
-    head = ("load", "figure", "callworker size", "measured", "ratio")
-    return aligned([head, *cells]), {"size": [asdict(row) for row in rows]}
+        yield list(compared(steady.measure(load)))
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """Return the row as the table shows it."""
+    ratio = f"{row.measured / row.predicted:.2f}" if row.predicted else ""
+    return row.load, row.what, _figure(row.predicted), _figure(row.measured), ratio
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _loads(brokers: Sequence[str], rates: Sequence[float], seconds: float) -> Iterator[Load]:
@@ -113,7 +126,3 @@ def _queued(broker: str) -> Iterator[Row]:
     where = "disk" if broker == "amqp" else "memory"
     yield Row(broker, f"a queued job: bytes of {where}", costs.message_bytes, found["job_bytes"])
     yield Row(broker, f"an unread event: bytes of {where}", costs.event_bytes, found["event_bytes"])
-
-
-def _ratio(row: Row) -> str:
-    return f"{row.measured / row.predicted:.2f}" if row.predicted else ""
