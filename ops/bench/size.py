@@ -33,7 +33,7 @@ def measure(brokers: Sequence[str], rates: Sequence[float], seconds: float) -> t
     """Run each load for so long, and return the table. The rows of all loads are in the report too."""
     rows: list[Row] = []
     for some in _measured(brokers, rates, seconds):
-        print(*(f"{cells(row)}" for row in some), sep="\n", file=sys.stderr)
+        print(*(" | ".join(cells(row)) for row in some), sep="\n", file=sys.stderr)
         rows += some
     return aligned([HEAD, *map(cells, rows)]), {"size": [asdict(row) for row in rows]}
 
