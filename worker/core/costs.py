@@ -29,13 +29,13 @@ MOST_OF_MEMORY = 0.8
 """The share of `maxmemory` from which memory is short, as in the alert CallworkerRedisMemory."""
 
 # What follows is printed by `make bench BENCH=size`.
-REDIS_START_BYTES, REDIS_WORKER_BYTES = 1_500_000, 500_000
-"""What Redis needs for itself, and for the connections of one worker."""
+REDIS_START_BYTES, REDIS_WORKER_BYTES, REDIS_BROKER_BYTES = 1_500_000, 500_000, 500_000
+"""What Redis needs for itself, for the connections of one worker, and to be the broker."""
 
 FIRST_REWRITE_BYTES = 64 * 1024 * 1024
 """Redis does not rewrite a smaller file (`auto-aof-rewrite-min-size`)."""
 
-WORKER_BYTES, WORKER_ACCOUNT_BYTES = 95_000_000, 2_200
+WORKER_BYTES, WORKER_ACCOUNT_BYTES = 97_000_000, 2_200
 """The memory of a worker, and of each account in its accounts file (`make bench BENCH=scrape`)."""
 
 CALL_BYTES = 30_000
@@ -45,7 +45,7 @@ OTHER_FILES = 300
 """Open files of a worker beside its calls: connections that webhooks keep, those to Redis and the broker, logs,
 libraries."""
 
-WORKER_SERIES, ACCOUNT_SERIES, ENDPOINT_SERIES = 241, 19, 20
+WORKER_SERIES, ACCOUNT_SERIES, ENDPOINT_SERIES = 243, 19, 20
 """Time series of a worker, and of each account and webhook in use that has metrics of its own."""
 
 IDLE_FILE_BYTES = 770
@@ -122,22 +122,22 @@ class BrokerCosts:
 
 
 ON_REDIS = BrokerCosts(
-    job=Step(Cpu(12.0, 0.65, 4.7), Cpu(9.5, 0.2, 2.1), 6_050, 275),
+    job=Step(Cpu(10.5, 0.6, 3.7), Cpu(8.0, 0.2, 1.45), 5_450, 275),
     rabbitmq=None,
-    message_bytes=1_170,
+    message_bytes=795,
     event_bytes=825,
 )
 ON_RABBITMQ = BrokerCosts(
-    job=Step(Cpu(8.0, 1.0, 3.2), Cpu(7.0, 0.2, 0.9), 2_700, 275),
-    rabbitmq=Cpu(5.0, 0.6, 1.9),
-    message_bytes=935,
+    job=Step(Cpu(7.0, 0.9, 2.2), Cpu(5.0, 0.2, 0.6), 2_700, 275),
+    rabbitmq=Cpu(4.0, 0.5, 1.2),
+    message_bytes=740,
     event_bytes=740,
 )
 
-DELIVERY = Step(Cpu(0.0, 0.32, 1.0), Cpu(0.0, 0.10, 0.5), 2_480, 360)
+DELIVERY = Step(Cpu(0.0, 0.32, 0.6), Cpu(0.0, 0.10, 0.3), 2_600, 360)
 """An event that a webhook takes. `make bench BENCH=webhooks` prints the CPU time of deliveries in batches."""
 
-RETRY = Step(Cpu(0.0, 0.5, 0.8), Cpu(0.0, 0.1, 0.2), 2_130, 317)
+RETRY = Step(Cpu(0.0, 0.5, 0.4), Cpu(0.0, 0.1, 0.1), 2_500, 317)
 """An attempt after the first one."""
 
 LIMITED = Step(Cpu(0.0, 0.1, 0.0), Cpu(0.0, 0.06, 0.1), 700, 0)

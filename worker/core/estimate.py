@@ -70,7 +70,10 @@ def _redis_memory(demand: Demand, processes: int) -> Iterator[Figure]:
         "accounts": ("accounts", f"{costs.ACCOUNT_BYTES} bytes each"),
         "unpublished": ("events while the broker is away", "RESULTS_BACKLOG; beyond it nothing is dialled"),
         "itself": ("Redis itself", "with the connections of each worker"),
-        "messages": ("jobs on their way", f"a second of the peak, {demand.costs.message_bytes} bytes each"),
+        "broker": (
+            "the broker in it",
+            f"with a second of the peak on its way, {demand.costs.message_bytes} bytes a job",
+        ),
     }
     for name, value in sizing.memory_parts(demand, processes).items():
         what, because = words[name]

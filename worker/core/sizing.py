@@ -110,7 +110,6 @@ def workers(demand: Demand) -> Workers:
 
 def memory_parts(demand: Demand, processes: int) -> dict[str, float]:
     """Return the bytes that each kind of content takes of Redis, after the demand's time and with its whole backlog."""
-    needs = demand.costs
     return {
         "ended": demand.per_second * _ended_byte_seconds(demand),
         "waiting": demand.backlog * waiting_bytes(demand),
@@ -118,7 +117,12 @@ def memory_parts(demand: Demand, processes: int) -> dict[str, float]:
         "accounts": float(demand.accounts * costs.ACCOUNT_BYTES),
         "unpublished": float(demand.results_backlog * (costs.UNPUBLISHED_BYTES - costs.ENDED_BYTES)),
         "itself": float(costs.REDIS_START_BYTES + processes * costs.REDIS_WORKER_BYTES),
-    } | ({} if demand.rabbitmq else {"messages": demand.peak_per_second * needs.message_bytes})
+    } | ({} if demand.rabbitmq else {"broker": _broker_bytes(demand)})
+
+
+def _broker_bytes(demand: Demand) -> float:
+    """Return the bytes of Redis as the broker, with the jobs of a second of the peak on their way."""
+    return costs.REDIS_BROKER_BYTES + demand.peak_per_second * demand.costs.message_bytes
 
 
 def waiting_bytes(demand: Demand) -> float:
