@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import threading
 from collections.abc import Iterator
@@ -11,8 +12,8 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from callworker import BrokerUnavailable, Client, ConfigurationError, Event, InvalidJob, Job
-from callworker.testing import FakeClient, failed, placed
+from callworker import AsyncClient, BrokerUnavailable, Client, ConfigurationError, Event, InvalidJob, Job
+from callworker.testing import AsyncFakeClient, FakeClient, failed, placed
 from callworker.webhooks import verify
 
 SECRET = "whsec_a2tra2tra2tra2tra2tra2tra2tra2tr"
@@ -32,11 +33,12 @@ def kinds(events: list[Event]) -> list[str]:
     return [event.type for event in events]
 
 
-def test_fake_has_the_surface_of_the_client() -> None:
+@pytest.mark.parametrize(("real", "fake"), [(Client, FakeClient), (AsyncClient, AsyncFakeClient)])
+def test_fake_has_the_surface_of_the_client(real: type, fake: type) -> None:
     """Each public method is replaced, with the same parameters, or calls one that is: none can reach a real broker."""
-    for name, method in inspect.getmembers(Client, inspect.isfunction):
+    for name, method in inspect.getmembers(real, inspect.isfunction):
         if not name.startswith("_") and name not in ("call", "check", "enqueue", "enqueue_many"):
-            replaced = getattr(FakeClient, name)
+            replaced = getattr(fake, name)
             assert replaced is not method, name
             assert inspect.signature(replaced).parameters == inspect.signature(method).parameters
 
@@ -246,3 +248,49 @@ def test_webhook_is_genuine(fake: FakeClient) -> None:
     assert headers["callworker-sequence"] == "1"
     body, headers = fake.webhook(event, SECRET, sent_at=1_800_000_000)
     assert verify(body, headers, SECRET, now=1_800_000_001) == event
+
+
+def test_asyncio_client_has_the_same_fake() -> None:
+    """Sending, reading, waiting and canceling are awaited; what the test decides is not."""
+
+    async def main() -> None:
+        async with AsyncFakeClient() as fake:
+            async with fake.events(["call.*", "job.*"]) as events:
+                await fake.enqueue_many([job("a"), job("b", phone="2125550001"), job("c")])
+                await fake.cancel("c")
+                fake.place("a")
+                await fake.cancel("a")
+                assert [event.type async for event in events] == [
+                    "call.expired",
+                    "call.placed",
+                    "job.not_canceled",
+                    "call.failed",
+                ]
+            event = await fake.call(job("d"))
+            assert event and event.data.id == "d"
+            fake.down = True
+            with pytest.raises(BrokerUnavailable):
+                await fake.enqueue(job("e"))
+
+    asyncio.run(main())
+
+
+def test_asyncio_reader_waits_for_the_test() -> None:
+    """With `block`, a task gets each event as the test decides it, until the test closes the client."""
+
+    async def main() -> None:
+        fake = AsyncFakeClient(outcome=lambda _: None, block=True)
+
+        async def work() -> list[str]:
+            return [event.data.id async for event in fake.events(queue="results.orders")]
+
+        working = asyncio.create_task(work())
+        for name in ("a", "b"):
+            await fake.enqueue(job(name))
+            fake.place(name)
+        while fake._installation.queue(["call.*"], "results.orders").waiting:
+            await asyncio.sleep(0.01)
+        await fake.close()
+        assert await working == ["a", "b"]
+
+    asyncio.run(main())

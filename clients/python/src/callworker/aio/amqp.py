@@ -10,6 +10,7 @@ from typing import Any
 
 import aio_pika
 from aio_pika import exceptions
+from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import ChannelAccessRefused, ChannelLockedResource, ConnectionNotAllowed
 
 from callworker import tls
@@ -102,19 +103,24 @@ class AsyncAmqpSession:
                 await self._connection.close()
 
 
+async def connected(address: AmqpAddress) -> AbstractConnection:
+    """Return an open connection. Raises what aio-pika raises."""
+    return await aio_pika.connect(
+        host=address.host or "localhost",
+        port=address.port or (5671 if address.secure else 5672),
+        login=address.user or "guest",
+        password=address.password or "guest",
+        virtualhost=address.virtual_host or "/",
+        ssl=address.secure is not None,
+        ssl_context=_context(address),
+    )
+
+
 async def connect(address: AmqpAddress, seconds: float, queue_type: str | None) -> AsyncAmqpSession:
     """Connect; no wait is longer than `seconds`. Raises BrokerUnavailable."""
     with amqp_errors("the broker cannot be used"):
         async with asyncio.timeout(seconds):
-            connection = await aio_pika.connect(
-                host=address.host or "localhost",
-                port=address.port or (5671 if address.secure else 5672),
-                login=address.user or "guest",
-                password=address.password or "guest",
-                virtualhost=address.virtual_host or "/",
-                ssl=address.secure is not None,
-                ssl_context=_context(address),
-            )
+            connection = await connected(address)
             return AsyncAmqpSession(
                 connection, await connection.channel(on_return_raises=True), seconds, queue_type
             )

@@ -16,8 +16,11 @@ from typing import Self
 
 from callworker.aio.link import link_to
 from callworker.client import CHUNK
+from callworker.events import Event
 from callworker.job import JobLike, checked, checked_all, checked_names
 from callworker.message import Message, cancel_message, verify_message
+from callworker.reading.aio_connecting import AsyncReading
+from callworker.reading.aio_iterating import AsyncEvents
 
 
 class AsyncClient:
@@ -39,6 +42,7 @@ class AsyncClient:
         self.extended = extended
         self._make = partial(link_to, url, timeout, queue_type)
         self._link = self._make()
+        self._reading = AsyncReading(url, timeout, queue_type)
         self._lock = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -71,6 +75,29 @@ class AsyncClient:
     async def cancel(self, job_id: str, *, account: str | None = None) -> None:
         """See `Client.cancel`."""
         await self._send([cancel_message(checked_names(job_id, account))])
+
+    def events(
+        self,
+        types: str | Iterable[str] = "call.*",
+        *,
+        queue: str | None = None,
+        timeout: float | None = None,
+    ) -> AsyncEvents:
+        """Listen to the events of all jobs, over a connection of its own. See `Client.events`.
+
+            async with client.events() as events:
+                async for event in events: ...
+
+        It listens from the beginning of `async with` on, which raises BrokerUnavailable if the broker is away. Without
+        `async with` it listens from the first step of the loop on, and until `close`. If a task is cancelled while it
+        waits for an event, none is lost.
+        """
+        return self._reading.async_events(types, queue, timeout)
+
+    async def call(self, job: JobLike, *, timeout: float | None = 60.0) -> Event | None:
+        """Send one job and wait for the event that tells how it ended. See `Client.call`."""
+        async with self.events() as events:
+            return await events.wait(await self.enqueue(job), timeout)
 
     async def close(self) -> None:
         """Close the connection; the next job makes a new one."""

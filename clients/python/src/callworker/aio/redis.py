@@ -63,15 +63,20 @@ class AsyncRedisSession:
             await self._client.aclose()
 
 
-async def connect(address: Parameters, seconds: float) -> AsyncRedisSession:
-    """Connect; no wait is longer than `seconds`. Raises BrokerUnavailable."""
+def client_of(address: Parameters, seconds: float) -> redis.Redis:
+    """Return a client that sends each command once, and waits for an answer for at most `seconds`."""
     made = bounded(address, seconds, seconds) | {
         "connection_class": _CLASSES[address.get("connection_class")],
         "retry": Retry(NoBackoff(), 0),
         "retry_on_error": [],
         "protocol": 2,
     }
-    client = redis.Redis.from_pool(redis.ConnectionPool(**made))
+    return redis.Redis.from_pool(redis.ConnectionPool(**made))
+
+
+async def connect(address: Parameters, seconds: float) -> AsyncRedisSession:
+    """Connect; no wait is longer than `seconds`. Raises BrokerUnavailable."""
+    client = client_of(address, seconds)
     try:
         with redis_errors("the broker cannot be used"), suppress(NoPermissionError):
             await client.ping()

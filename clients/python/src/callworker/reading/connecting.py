@@ -14,6 +14,9 @@ from callworker.reading.iterating import Events, Source
 from callworker.reading.lists import queue_of
 from callworker.reading.names import checked_queue, checked_types
 
+Maker = Callable[[], Callable[..., Any]]
+"""Imports what makes a source, and the library that it needs. Raises ConfigurationError if that is not installed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -25,21 +28,26 @@ class Reading:
 
     def events(self, types: str | Iterable[str], queue: str | None, timeout: float | None) -> Events:
         """See `Client.events`."""
-        opens = self._opens(types, queue)
+        opens = self.opens(
+            types,
+            queue,
+            lambda: needed("reading.redis_source", "redis").RedisSource,
+            lambda: needed("reading.amqp_source", "amqp").AmqpSource,
+        )
         return Events(partial(_first, opens), timeout=timeout, durable=queue is not None)
 
-    def _opens(self, types: str | Iterable[str], queue: str | None) -> list[Callable[[], Source]]:
-        """Return a function for each address that opens a source there. Raises ConfigurationError."""
+    def opens(
+        self, types: str | Iterable[str], queue: str | None, in_redis: Maker, in_amqp: Maker
+    ) -> list[Callable[[], Any]]:
+        """Return a function for each address that makes a source there. Raises ConfigurationError."""
         wanted, named = checked_types(types), queue if queue is None else checked_queue(queue)
         name, urls = broker_urls(self.url)
         addresses = [read(url, name) for url in urls]
         if is_redis(urls[0]):
-            opened = needed("reading.redis_source", "redis").RedisSource
-            how: tuple[Any, ...] = (queue_of(wanted, named),)
+            make = partial(in_redis(), queue=queue_of(wanted, named))
         else:
-            opened = needed("reading.amqp_source", "amqp").AmqpSource
-            how = (wanted, named, self.queue_type)
-        return [partial(opened, address, self.seconds, *how) for address in addresses]
+            make = partial(in_amqp(), types=wanted, name=named, queue_type=self.queue_type)
+        return [partial(make, address, self.seconds) for address in addresses]
 
 
 def _first(opens: list[Callable[[], Source]]) -> Source:
