@@ -60,7 +60,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> NodePackage:
 
 def test_its_own_tests_pass(package: NodePackage) -> None:
     """They have the table of cases that all clients share, and compile programs that use its types."""
-    package.run("npm", "test")
+    # It was built when it was packed.
+    package.run("npm", "test", "--ignore-scripts")
 
 
 def test_it_publishes_what_it_needs_and_no_more(package: NodePackage) -> None:
