@@ -108,6 +108,9 @@ def test_spans_of_a_job_form_one_trace_over_two_workers(
             elif sent is not None:
                 assert (sent.trace_id, sent.parent_id) == (TRACE, SPAN)
             of_producer = (sent.trace_id, sent.span_id) if sent else (TRACE, SPAN)
+            assert spans["process calls"].attributes["messaging.system"] == {"amqp": "rabbitmq"}.get(
+                kind, kind
+            )
             check(spans, None if name == "untraced" else of_producer, joined=mode == "parent")
             (message,) = outside.delivered[name]
             assert message.headers["traceparent"].startswith(f"{spans['send results'].context}-")

@@ -42,7 +42,7 @@ class Worker:
         provider = TracerProvider(sampler=sampler, id_generator=self._ids, shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         url = "https://api.proxstop.com/telephonecall.xml"
-        self.spans = JobSpans(provider.get_tracer("test"), self._ids, linked=linked, call_url=url)
+        self.spans = JobSpans(provider.get_tracer("test"), self._ids, "redis", linked=linked, call_url=url)
 
     @property
     def made(self) -> list[ReadableSpan]:

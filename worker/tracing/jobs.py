@@ -65,12 +65,12 @@ class JobIds(RandomIdGenerator):
 class JobSpans:
     """The port `Traces`, and the observer of the provider's client. Thread-safe."""
 
-    def __init__(self, tracer: Tracer, ids: JobIds, *, linked: bool, call_url: str) -> None:
+    def __init__(self, tracer: Tracer, ids: JobIds, system: str, *, linked: bool, call_url: str) -> None:
         """`linked`: each job has a trace of its own, with a link to its producer's, instead of a place in that one.
 
-        `call_url` is the address to which calls go.
+        `call_url` is the address to which calls go; `system` is the broker's name in the semantic conventions.
         """
-        self._tracer, self._ids, self._linked = tracer, ids, linked
+        self._tracer, self._ids, self._system, self._linked = tracer, ids, system, linked
         self._of = lru_cache(REMEMBERED)(lambda origin: self._job_span(origin).get_span_context())
         self._call, self._call_name = of_request(call_url), f"POST {urlsplit(call_url).path}"
 
@@ -129,7 +129,7 @@ class JobSpans:
                 f"process {CALLS.name}",
                 context.below(producer) if joined else Context(),
                 SpanKind.CONSUMER,
-                _names(origin) | of_message("process", CALLS.name, origin.job_id),
+                _names(origin) | of_message(self._system, "process", CALLS.name, origin.job_id),
                 [Link(producer)] if producer.is_valid and not joined else [],
                 starts,
             )

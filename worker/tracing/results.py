@@ -64,8 +64,8 @@ class TracedResults:
             context.below(parent),
             SpanKind.PRODUCER,
             of_job(account, job_id)
-            | of_message("send", RESULTS_EXCHANGE.name, event["id"])
-            | {"messaging.system": self._system, "callworker.event.type": event["type"]},
+            | of_message(self._system, "send", RESULTS_EXCHANGE.name, event["id"])
+            | {"callworker.event.type": event["type"]},
         )
 
 

@@ -53,6 +53,5 @@ class SentJobs:
             context.below(given) if given.is_valid else get_current(),
             SpanKind.PRODUCER,
             of_job(job["account"], job["id"])
-            | of_message("send", queue_of(job["account"]), job["id"])
-            | {"messaging.system": self._system},
+            | of_message(self._system, "send", queue_of(job["account"]), job["id"]),
         )

@@ -21,9 +21,10 @@ def of_job(account: str, job_id: str) -> Attributes:
     return {ACCOUNT: account, JOB_ID: job_id}
 
 
-def of_message(operation: str, destination: str, message_id: str) -> Attributes:
-    """Return what a span says of the message that it sends or processes."""
+def of_message(system: str, operation: str, destination: str, message_id: str) -> Attributes:
+    """Return what a span says of the message that it sends or processes. `system` names the kind of broker."""
     return {
+        "messaging.system": system,
         "messaging.operation.name": operation,
         "messaging.operation.type": operation,
         "messaging.destination.name": destination,

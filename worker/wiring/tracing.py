@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import redis
 
+from worker import __version__
 from worker.broker.address import broker_url
 from worker.broker.connection import over_amqp
 from worker.core.ports import Traces
@@ -48,12 +49,13 @@ class OpenTelemetry(Tracing):
 
         ids = JobIds()
         self._export = Export(ids)
-        self._tracer = self._export.provider.get_tracer("callworker")
+        self._tracer = self._export.provider.get_tracer("callworker", __version__)
         self._contexts = JobTraces(client).of
         self._system = "rabbitmq" if over_amqp(broker_url(settings)) else "redis"
         spans = JobSpans(
             self._tracer,
             ids,
+            self._system,
             linked=settings.tracing == "links",
             call_url=f"{settings.proxstop_url}/telephonecall.{settings.proxstop_format}",
         )
