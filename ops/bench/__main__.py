@@ -20,6 +20,7 @@ from ops.bench import (
     memory,
     pacing,
     parking,
+    producers,
     release,
     scrape,
     size,
@@ -68,6 +69,10 @@ def _parking(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 def _fairness(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return fairness.measure(asked.jobs, asked.broker)
+
+
+def _producers(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    return producers.measure(asked.jobs, asked.brokers)
 
 
 def _release(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -188,6 +193,10 @@ COMMANDS = (
         Option("--brokers", ["redis", "amqp"], "NAME,…", "default redis,amqp"),
         Option("--rates", [10.0, 50.0, 200.0], "N,…", "jobs a second; default 10,50,200"),
         Option("--seconds", 20.0, "S", "of each load; default 20"),
+    )),
+    Command("producers", _producers, "what it costs a program to send jobs, in each way", (
+        Option("--jobs", 10_000, "N", "in batches; a fifth one by one; default 10000"),
+        Option("--brokers", ["redis", "amqp"], "NAME,…", "default redis,amqp"),
     )),
     Command("stalls", _stalls, "other accounts, memory and shutdown while many calls hang", (
         Option("--calls", 2000, "N", "that hang at once; default 2000"),

@@ -18,7 +18,14 @@ from pathlib import Path
 
 from tests.ops.examples import PAGES, ROOT
 
-OTHERS = ("CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "clients/node/README.md", "ops/bench/README.md")
+OTHERS = (
+    "CONTRIBUTING.md",
+    "RELEASING.md",
+    "SECURITY.md",
+    "clients/node/README.md",
+    "clients/python/README.md",
+    "ops/bench/README.md",
+)
 ALL_PAGES = (*PAGES, *(ROOT / name for name in OTHERS))
 ENDS = {"|", "&", "&&", "||", ";", ">", "<"}
 

@@ -121,7 +121,7 @@ def checked_names(job_id: object, account: object = None) -> dict[str, str]:
         except ValueError as error:
             errors[name] = str(error)
     if errors:
-        raise InvalidJob("INVALID_JOB", "the job cannot be named", errors)
+        raise InvalidJob("INVALID_JOB", "the cancel is not valid", errors)
     return {name: str(value) for name, value in given.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 from callworker.address import broker_urls, is_redis, needed, read
 from callworker.errors import BrokerUnavailable
@@ -87,20 +87,12 @@ def link_to(url: str | None, seconds: float, queue_type: str | None) -> Link:
 
     No wait for a connection or an answer is longer than `seconds`. Raises ConfigurationError.
     """
-    connects = []
+    connects: list[Callable[[], Session]] = []
     name, urls = broker_urls(url)
     for each in urls:
         address = read(each, name)
         if is_redis(each):
-            connects.append(partial(_redis_session, address, seconds))
+            connects.append(partial(needed("redis", "redis").RedisSession, address, seconds))
         else:
-            connects.append(partial(_amqp_session, address, seconds, queue_type))
+            connects.append(partial(needed("amqp", "amqp").AmqpSession, address, seconds, queue_type))
     return Link(connects)
-
-
-def _redis_session(address: Any, seconds: float) -> Session:
-    return cast(Session, needed("redis", "redis").RedisSession(address, seconds))
-
-
-def _amqp_session(address: Any, seconds: float, queue_type: str | None) -> Session:
-    return cast(Session, needed("amqp", "amqp").AmqpSession(address, seconds, queue_type))

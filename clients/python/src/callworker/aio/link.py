@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 from callworker.address import broker_urls, is_redis, needed, read
 from callworker.errors import BrokerUnavailable
@@ -91,21 +91,12 @@ def link_to(url: str | None, seconds: float, queue_type: str | None) -> AsyncLin
 
     No wait for a connection or an answer is longer than `seconds`. Raises ConfigurationError.
     """
-    connects = []
+    connects: list[Callable[[], Awaitable[AsyncSession]]] = []
     name, urls = broker_urls(url)
     for each in urls:
         address = read(each, name)
         if is_redis(each):
-            connects.append(partial(_redis_session, address, seconds))
+            connects.append(partial(needed("aio.redis", "redis").connect, address, seconds))
         else:
-            needed("aio.amqp", "aio_pika")
-            connects.append(partial(_amqp_session, address, seconds, queue_type))
+            connects.append(partial(needed("aio.amqp", "aio_pika").connect, address, seconds, queue_type))
     return AsyncLink(connects)
-
-
-async def _redis_session(address: Any, seconds: float) -> AsyncSession:
-    return cast(AsyncSession, await needed("aio.redis", "redis").connect(address, seconds))
-
-
-async def _amqp_session(address: Any, seconds: float, queue_type: str | None) -> AsyncSession:
-    return cast(AsyncSession, await needed("aio.amqp", "aio_pika").connect(address, seconds, queue_type))
