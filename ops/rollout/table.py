@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from statistics import median
 
-from ops.rollout.judging import Row
+from ops.rollout.judging import WINDOW_SECONDS, Row
 from ops.rollout.scene import LIMITED, PROMPT, RATES, WAITING
 
 HEAD = (
@@ -26,8 +26,9 @@ context, as plain JSON, and from the producer of {new}. Its workers trace (`TRAC
 - *rung twice*: calls beyond one for each job. No call is made to fail here, so each job has one call.
 - *not placed*: jobs that ended otherwise. *events differ*: jobs whose events are not the same bytes.
 - *events twice*: repeats of an event, which are allowed.
-- *over the limit*: windows of a second in which the provider got more than rate + burst requests of the account
-  `{limited}`, which has {waiting} jobs waiting at any time.
+- *over the limit*: windows of {window:g} s in which the provider got more than rate + burst requests of the account
+  `{limited}`, which has a rate per second, and {waiting} jobs waiting at any time. The rest of the second is for delays
+  between worker and provider on a busy machine.
 - *p50*, *p99*: from a job's send to its event, and *longest pause*: between two calls, both of accounts that no limit
   holds back ({prompt}: {rate:g} jobs a second).
 - *stop*: from SIGTERM to the end of the process; one account's calls take 2 s.
@@ -43,6 +44,7 @@ def markdown(rows: Sequence[Row], old: str, new: str) -> str:
         "new": new,
         "limited": LIMITED,
         "waiting": WAITING[LIMITED],
+        "window": WINDOW_SECONDS,
         "prompt": ", ".join(f"`{name}`" for name in PROMPT),
         "rate": sum(RATES[name] for name in PROMPT),
         "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

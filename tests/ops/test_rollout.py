@@ -119,6 +119,14 @@ def test_window_above_the_limit_counts_in_the_phase_in_which_it_ends(observed: O
     assert observed.row(Phase("another", 121.0, 200.0)).over_limit == 0
 
 
+@pytest.mark.parametrize(("seconds", "over"), [(0.89, 1), (0.95, 0)])
+def test_delay_on_the_way_to_the_provider_is_no_breach(observed: Observed, seconds: float, over: int) -> None:
+    """A tenth of the window is for it: requests that left at the right distance may come closer together."""
+    for n, after in enumerate((0.0, 0.3, 0.6, seconds)):
+        observed.job(f"limited-{n}", "limited", unix=120.0 + after)
+    assert observed.row().over_limit == over
+
+
 def test_changed_limit_is_judged_from_when_it_counts(observed: Observed) -> None:
     """A lower limit allows no more than itself afterwards, and no window holds more than the highest of all."""
     for n in range(4):
