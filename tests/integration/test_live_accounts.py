@@ -93,9 +93,12 @@ def test_a_changed_file_applies_to_a_running_worker(scene: Scene) -> None:
     scene.use(2, acme=SLOW, initech=FAST)
     scene.send(*(f"x{n}" for n in range(6)))
     scene.waiting(5)
+    scene.write(accounts_toml({"initech": FAST}))
+    wait_until(lambda: len(scene.worker.told("accounts.reloaded")) == 3, "acme is gone")
     scene.send("back", account="initech")
     assert scene.types("back") == {"call.placed"}
-    scene.use(3, acme=FAST, initech=FAST)
+    scene.waiting(5)
+    scene.use(4, acme=FAST, initech=FAST)
     assert scene.types(*(f"x{n}" for n in range(6))) == {"call.placed"}
     rung = [served for served in scene.sandbox.requests() if served.rung]
     assert len(rung) == len({served.phone for served in rung}) == 14

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from worker.core.accounts import Accounts
+from worker.core.accounts import Account, Accounts
 
 
 class CurrentAccounts:
@@ -15,10 +16,17 @@ class CurrentAccounts:
 
     def __init__(self, accounts: Accounts) -> None:
         self.now = accounts
+        self._gone: Mapping[str, Account] = {}
 
     def use(self, accounts: Accounts) -> None:
         """Have these accounts apply from now on."""
+        self._gone = {name: account for name, account in self.known.items() if name not in accounts}
         self.now = accounts
+
+    @property
+    def known(self) -> Mapping[str, Account]:
+        """The accounts, and those that were in the file since the start and are gone: jobs may still wait for them."""
+        return {**self._gone, **self.now}
 
 
 class Changes(NamedTuple):

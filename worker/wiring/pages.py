@@ -139,7 +139,7 @@ class Pages:
         presence: Presence,
     ) -> None:
         # Two collectors need the counts, and one answer serves both.
-        counted = Question(lambda: census.accounts(list(self._accounts.now)), KEPT_SECONDS)
+        counted = Question(lambda: census.accounts(list(self._accounts.known)), KEPT_SECONDS)
         metrics.registry.register(
             SharedState(
                 metrics,
@@ -151,7 +151,7 @@ class Pages:
                 ),
                 census.unpublished,
                 depths.read,
-                ttls=lambda: {name: account.ttl for name, account in self._accounts.now.items()},
+                ttls=lambda: {name: account.ttl for name, account in self._accounts.known.items()},
                 serves=presence.serves,
             )
         )
@@ -159,7 +159,8 @@ class Pages:
             presence.report,
             presence.serves,
             self.workers.fleet,
-            lambda: counted.begin().result(),
+            # No worker can dial for an account that is gone.
+            lambda: [one for one in counted.begin().result() if one.name in self._accounts.now],
             self.memory_log.full_in_seconds,
         )
         metrics.registry.register(fleet)
