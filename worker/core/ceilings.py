@@ -19,9 +19,6 @@ ENDPOINT_CONCURRENCY: int = Endpoint.model_fields["concurrency"].default
 DELIVERY_SECONDS = 0.2
 """How long a webhook's receiver is taken to need for its answer."""
 
-ENOUGH = 1.0
-"""Bytes a second that do not matter."""
-
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
@@ -106,4 +103,4 @@ def _rate_in_memory(demand: Demand, there: Workers) -> float:
     fixed = sizing.used_bytes(idle, there.processes)
     each = sizing.used_bytes(replace(idle, per_second=1.0), there.processes) - fixed
     room = costs.MOST_OF_MEMORY * sizing.max_memory_bytes(demand, there.processes) - fixed
-    return max(room, 0.0) / max(each, ENOUGH)
+    return max(room, 0.0) / each
