@@ -215,14 +215,14 @@ def test_event_of_a_killed_reader_comes_again(
 def test_reader_connects_again(
     broker: str, queue: str | None, publish: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After a lost connection it goes on. The log says so, and that a queue of its own missed events."""
+    """After a lost connection it goes on. The log says so, and that a queue of its own may have missed events."""
     with Client(broker).events(queue=queue, timeout=SECONDS) as events:
         publish("a")
         assert ids(events, 1) == ["a"]
         source(events)._connection.sock.shutdown(socket.SHUT_RDWR)
         comes_again(events, publish)
     assert "events cannot be read" in caplog.text
-    assert ("were missed" in caplog.text) == (queue is None)
+    assert ("may have been missed" in caplog.text) == (queue is None)
 
 
 @pytest.mark.parametrize("queue", [None, ORDERS])

@@ -121,11 +121,12 @@ class Client:
         name share its events, and none is lost while no program reads: each comes at least once, and is done when the
         loop asks for the next one. Drop repeats by `event.id`.
 
-        After an outage it connects again, and says both in the log `callworker`; events of the meantime are missed
+        After an outage it connects again, and says both in the log `callworker`. Events of the meantime may be missed
         unless there is a `queue`. Raises BrokerUnavailable if the broker is away at the beginning or when `timeout` is
-        over, BrokerRefused if it refuses, and ConfigurationError for wrong types or names. Known weakness: on Redis,
-        a loop that takes longer than a minute for one event loses its own queue, or gives the event of a shared one to
-        another reader.
+        over, BrokerRefused if it refuses, and ConfigurationError for wrong types or names.
+
+        Known weakness: on Redis, a loop that takes longer than a minute for one event loses its own queue, or gives the
+        event of a shared one to another reader. On RabbitMQ, a network that falls silent is noticed after minutes.
         """
         return self._reading.events(types, queue, timeout)
 

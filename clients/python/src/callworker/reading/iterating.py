@@ -61,9 +61,7 @@ class Patience:
 
     def connected(self) -> None:
         self._pause = 0.0
-        missed = (
-            "" if self._durable else "; those of the meantime were missed, which only a durable queue keeps"
-        )
+        missed = "" if self._durable else "; those of the meantime may have been missed"
         log.warning("callworker: events are read again%s", missed)
 
 
@@ -96,7 +94,8 @@ class Events(Iterator[Event]):
     def wait(self, job_id: str, timeout: float | None = 60.0) -> Event | None:
         """Return the event that tells how a job ended, or None if it did not come in `timeout` seconds.
 
-        Events that come before it are passed over. Raises BrokerUnavailable if the broker is away at the end.
+        Events that come before it are passed over, so use this on a queue that nobody shares. Raises BrokerUnavailable
+        if the broker is away at the end.
         """
         patience = Patience(timeout, durable=self._durable)
         event = self._next(patience)
