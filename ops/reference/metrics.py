@@ -11,7 +11,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ops.reference.tables import code, codes, table
 from worker.core.endpoints import Endpoint
-from worker.core.events import Status
 from worker.core.fleet import Fleet, Report
 from worker.core.records import REASONS, AccountCount, BrokerFacts, EndpointCount, Source, StoreFacts
 from worker.delivery.ports import AttemptResult
@@ -20,6 +19,7 @@ from worker.provider import CallResult
 from worker.telemetry.fleet import FleetState
 from worker.telemetry.labels import (
     DISABLED_REASONS,
+    ENDS,
     GIVEN_UP_REASONS,
     HOLD_REASONS,
     UNKNOWN_CODE,
@@ -104,7 +104,7 @@ def _of_accounts(metrics: Metrics) -> Iterator[Labelled[Counter] | Labelled[Hist
 def _by_values(metrics: Metrics) -> Iterator[tuple[Labelled[Counter], Iterable[str]]]:
     """Counters with an account and one more label, and that label's values."""
     yield metrics.jobs_accepted, Source
-    yield metrics.jobs_finished, Status
+    yield metrics.jobs_finished, ENDS
     yield metrics.provider_requests, CallResult
     yield metrics.provider_errors, sorted({*metrics.provider_codes, UNKNOWN_CODE})
     yield metrics.provider_oddities, Oddity

@@ -85,7 +85,8 @@ def test_canceled_jobs_ring_nobody(
         again = command(stack, "cancel", "first", "--json")
         assert again.returncode == 1 and json.loads(again.stdout)["status"] == "placed"
         assert [served.phone for served in sandbox.requests()] == phones(first, end)
-        assert worker.metric("jobs_finished_total", status="expired") == len(WAYS)
+        assert worker.metric("jobs_finished_total", status="canceled") == len(WAYS)
+        assert worker.metric("jobs_finished_total", status="expired") == 0
         assert outside.dead_letters() == []
 
 

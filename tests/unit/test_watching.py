@@ -146,6 +146,10 @@ FACTS: dict[str, tuple[Callable[[Watching], None], str, str, str, dict[str, str]
         lambda w: w.finished("job-1", "acme", ended(Status.UNKNOWN), "OUTCOME_UNKNOWN", 2.0),
         "call.unknown", "warning", "jobs_finished_total", {"account": "acme", "status": "unknown"},
     ),
+    "canceled": (
+        lambda w: w.finished("job-1", "acme", ended(Status.EXPIRED), "CANCELED", 2.0),
+        "call.expired", "info", "jobs_finished_total", {"account": "acme", "status": "canceled"},
+    ),
     "rejected": (
         lambda w: w.finished("job-1", "nobody", ended(Status.REJECTED), "UNKNOWN_ACCOUNT", 0.0),
         "call.rejected", "info", "jobs_finished_total", {"account": "(unknown)", "status": "rejected"},

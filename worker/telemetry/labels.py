@@ -1,6 +1,6 @@
 """The label values of the metrics that no other room defines.
 
-The others are enumerations beside what they describe: `Status`, `Source` and `Reason` in `core`, `CallResult` in
+The others are enumerations beside what they describe: `Source` and `Reason` in `core`, `CallResult` in
 `provider`, `AttemptResult` in `delivery`, and `Oddity` in `http`.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from worker.core.events import Status
 from worker.errors import CallError, Redial, Retry
 
 UNKNOWN_ACCOUNT = "(unknown)"
@@ -16,6 +17,10 @@ OTHER = "other"
 UNKNOWN_CODE = "unknown"
 PROVIDER_CODES = ("INVALID_TELEPHONE", "INVALID_KEY", "NO_POINTS", "INVALID_TELEREFERENCE")
 """The provider's codes that are documented or were observed. An operator's table may add some."""
+
+CANCELED_STATUS = "canceled"
+ENDS = (*Status, CANCELED_STATUS)
+"""How jobs end. A canceled job ends as `expired`, but nothing is wrong with its account or the workers."""
 
 OPERATOR_HOLD = "operator"
 HOLD_REASONS = ("INVALID_KEY", "NO_POINTS", OPERATOR_HOLD, UNKNOWN_CODE)

@@ -112,7 +112,10 @@ class Metrics:
             "jobs_ended", "Jobs that ended, for the last line of the log.", registry=None
         )
         self.jobs_finished = self._counters(
-            "jobs_finished", "Jobs that ended, by terminal status.", "account", "status"
+            "jobs_finished",
+            "Jobs that ended, by terminal status; `expired` does not count those that were canceled.",
+            "account",
+            "status",
         )
 
     def _declare_times(self) -> None:

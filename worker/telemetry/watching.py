@@ -13,7 +13,7 @@ from http import HTTPStatus
 import structlog
 
 from worker.core.cancels import Stays
-from worker.core.events import Event, Status
+from worker.core.events import CANCELED, Event, Status
 from worker.core.jobs import Job
 from worker.core.records import Known, Lease, Reason, Source
 from worker.core.retry import Tally
@@ -22,7 +22,7 @@ from worker.errors import CallError, Misconfigured, Refused
 from worker.http.oddities import Oddity
 from worker.provider.observers import CallResult
 from worker.telemetry.account_labels import RUN
-from worker.telemetry.labels import RetryReason
+from worker.telemetry.labels import CANCELED_STATUS, RetryReason
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.provider_outages import ProviderOutages
 from worker.telemetry.troubles import Troubles
@@ -149,12 +149,13 @@ class Watching:
     def finished(self, job_id: str, account: str, event: Event, code: str, seconds: float) -> None:
         """Count a job that has ended. `code` is that of its error, or empty; `seconds` is the time since acceptance."""
         self._metrics.jobs_ended.inc()
+        canceled = code == CANCELED
         if event.status is Status.PLACED:
             self._metrics.accounts.succeeded(account)
-        else:
+        elif not canceled:
             self._metrics.accounts.failed(account)
         label = self._metrics.account(account)
-        self._metrics.jobs_finished.labels(label, event.status).inc()
+        self._metrics.jobs_finished.labels(label, CANCELED_STATUS if canceled else event.status).inc()
         exemplar = self._metrics.job_exemplars.of(job_id, seconds, label)
         self._metrics.job_seconds.labels(label).observe(seconds, exemplar)
         fields = {"error_code": code} if code else {}
