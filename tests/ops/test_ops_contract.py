@@ -11,7 +11,6 @@ import pytest
 
 from ops.reference.metrics import own_metrics
 from worker.cli import COMMANDS
-from worker.core.events import Status
 from worker.core.jobs import EXTENDED_LANGUAGES, LANGUAGES, Job
 from worker.core.records import REASONS, Source
 from worker.delivery.ports import AttemptResult
@@ -20,14 +19,14 @@ from worker.provider.observers import CallResult
 from worker.sandbox.behaviours import TABLE
 from worker.settings import Settings
 from worker.state.dead_letters import DeadLetter
-from worker.telemetry.labels import DISABLED_REASONS, GIVEN_UP_REASONS, RetryReason
+from worker.telemetry.labels import DISABLED_REASONS, ENDS, GIVEN_UP_REASONS, RetryReason
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = (ROOT / "docs/reference/contract.md").read_text(encoding="utf-8")
 PAGES = re.compile(r"\b(?:docs|ops)/[\w/-]+\.(?:md|json|yaml)\b")
 LABELS: dict[str, Iterable[str]] = {
     "`source`": Source,
-    "`status`": Status,
+    "`status`": ENDS,
     "`result` of `provider_requests_total`": CallResult,
     "`result` of `webhook_attempts_total` and `webhook_endpoint_attempts_total`": AttemptResult,
     "`oddity`": Oddity,
