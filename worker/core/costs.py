@@ -134,7 +134,7 @@ ON_RABBITMQ = BrokerCosts(
     event_bytes=740,
 )
 
-DELIVERY = Step(Cpu(0.0, 0.32, 0.6), Cpu(0.0, 0.10, 0.3), 2_600, 360)
+DELIVERY = Step(Cpu(0.0, 0.32, 1.0), Cpu(0.0, 0.10, 0.5), 2_600, 360)
 """An event that a webhook takes. `make bench BENCH=webhooks` prints the CPU time of deliveries in batches."""
 
 RETRY = Step(Cpu(0.0, 0.5, 0.4), Cpu(0.0, 0.1, 0.1), 2_500, 317)
