@@ -60,7 +60,7 @@ storm: $(INSTALLED) ## 20,000 jobs while workers and servers are killed at rando
 pages: $(INSTALLED) ## put every fault in under Prometheus and Alertmanager, and keep which alerts it pages in ops/pages.md; 20 minutes on two CPUs
 	$(Q)$(BIN)/python -m ops.pages --only '$(PAGES)' --write ops/pages.md
 
-rollout: $(INSTALLED) ## restart, upgrade and roll back workers under load, and keep what was lost and rung twice in ops/rollout.md; five minutes
+rollout: $(INSTALLED) ## restart, upgrade and roll back workers under load, and keep what was lost and rung twice in ops/rollout.md; six minutes
 	$(Q)$(BIN)/python -m ops.rollout --only '$(ROLLOUT)' --old '$(OLD)' --write ops/rollout.md
 
 bench: $(INSTALLED) ## measure callworker beside other queues on this machine; takes the better part of an hour
