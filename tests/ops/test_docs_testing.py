@@ -39,9 +39,11 @@ def test_compose_file_starts_what_it_names(tmp_path: Path) -> None:
     worker, sandbox, redis = (given["services"][name] for name in ("worker", "sandbox", "redis"))
     assert redis["image"] == ours["services"]["redis"]["image"]
     name, *arguments = sandbox["command"]
-    command = program.get_command(click.Context(program), name)
+    # A command keeps the names of its option for help from the context in which it is first used.
+    above = click.Context(program, **program.context_settings)
+    command = program.get_command(above, name)
     assert command
-    command.make_context(name, arguments)
+    command.make_context(name, arguments, parent=above)
     accounts = given["configs"]["accounts"]["content"]
     (key,) = {table["api_key_env"] for table in tomllib.loads(accounts)["accounts"].values()}
     assert key in worker["environment"]
