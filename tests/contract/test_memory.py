@@ -17,9 +17,10 @@ from worker.core.endpoints import Endpoint
 PAGE = Path(__file__).parents[2] / "docs/explanation/capacity.md"
 JOBS = 3000
 VERSION_OF_PAGE = "7."
-OF_A_JOB, OF_A_JOB_ON_OTHERS = (0.85, 1.1), (0.7, 1.25)
-"""What a job may take, as a share of the page's figure: there, and on Valkey and on other versions of Redis."""
-OF_ALL, OF_ALL_ON_OTHERS = 0.15, 0.3
+OF_A_JOB, OF_A_JOB_ON_OTHERS = (0.85, 1.1), (0.0, 1.5)
+"""What a job may take, as a share of the page's figure: there, and on Valkey and on other versions of Redis, whose tables
+grow at other times."""
+OF_ALL, OF_ALL_ON_OTHERS = 0.15, 0.4
 MOST_REMEMBERED_BYTES = 400
 
 
