@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from worker.cli.size import command
+from worker.cli import program
 
 USUAL = ("--rate", "50/s", "--accounts", "2000", "--retention", "7d")
 
@@ -20,7 +20,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ran(*arguments: str) -> str:
-    result = CliRunner().invoke(command, arguments)
+    result = CliRunner().invoke(program, ["size", *arguments])
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -58,7 +58,7 @@ def test_rates_are_per_second_minute_hour_or_day(rate: str, per_second: float) -
 )
 def test_what_makes_no_sense_is_wrong_usage(wrong: tuple[str, ...]) -> None:
     """The exit status is 2."""
-    assert CliRunner().invoke(command, wrong).exit_code == 2
+    assert CliRunner().invoke(program, ["size", *wrong]).exit_code == 2
 
 
 def test_settings_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
