@@ -11,6 +11,7 @@ from typing import Any
 import aio_pika
 from aio_pika import exceptions
 from aio_pika.abc import AbstractConnection
+from aiormq import spec
 from aiormq.exceptions import ChannelAccessRefused, ChannelLockedResource, ConnectionNotAllowed
 
 from callworker import tls
@@ -57,19 +58,23 @@ class AsyncAmqpSession:
         with amqp_errors("the broker did not take a message"):
             for queue in sorted({message.queue for message in batch} - self._declared):
                 await self._declare(queue)
-            await asyncio.gather(*map(self._publish, batch))
+            # aio-pika's exchange waits for the socket after each message, which takes a fifth longer.
+            channel = await self._channel.get_underlay_channel()
+            async with asyncio.timeout(self._seconds):
+                await asyncio.gather(*(self._publish(channel, message) for message in batch))
 
-    async def _publish(self, message: Message) -> None:
-        content = aio_pika.Message(
-            message.body,
+    async def _publish(self, channel: Any, message: Message) -> None:
+        properties = spec.Basic.Properties(
             content_type="application/json",
             content_encoding="utf-8",
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            delivery_mode=2,
             correlation_id=message.task_id,
             headers=dict(message.headers),
         )
         try:
-            await self._channel.default_exchange.publish(content, message.queue, timeout=self._seconds)
+            await channel.basic_publish(
+                message.body, routing_key=message.queue, properties=properties, mandatory=True, wait=False
+            )
         except exceptions.PublishError:
             # The error of aio-pika holds the message.
             raise BrokerRefused(f"the broker has no queue {message.queue!r}") from None
