@@ -18,7 +18,7 @@ PAGE = Path(__file__).parents[2] / "docs/explanation/capacity.md"
 JOBS = 3000
 VERSION_OF_PAGE = "7."
 OF_A_JOB, OF_A_JOB_ON_OTHERS = (0.85, 1.1), (0.0, 1.5)
-"""What a job may take, as a share of the page's figure: there, and on Valkey and on other versions of Redis, whose tables
+"""What a job may take, as a share of the page's figure: there, and on Valkey and other versions of Redis. Their tables
 grow at other times."""
 OF_ALL, OF_ALL_ON_OTHERS = 0.15, 0.4
 MOST_REMEMBERED_BYTES = 400
