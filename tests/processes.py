@@ -59,10 +59,11 @@ class _Ports:
         self._marks = (Path(tempfile.gettempdir()) / name).open("ab")
         self._handed_out: deque[int] = deque()
 
-    def next(self) -> int:
+    def next(self, above: int) -> int:
         while True:
             port = CHANCE.choice(PORTS)
-            if port not in self._handed_out and self._mark(port):
+            wanted = {port, port + above}
+            if all(one in PORTS and one not in self._handed_out and self._mark(one) for one in wanted):
                 return port
 
     def _mark(self, port: int) -> bool:
@@ -82,9 +83,12 @@ class _Ports:
 _PORTS = _Ports()
 
 
-def free_port() -> int:
-    """Return a port on which nothing listens, and which no other test gets before this test's server has started."""
-    return _PORTS.next()
+def free_port(above: int = 0) -> int:
+    """Return a port on which nothing listens, and which no other test gets before this test's server has started.
+
+    The same is true of the port that is `above` higher.
+    """
+    return _PORTS.next(above)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def redis_binary() -> str:
 
 
 class RedisServer:
-    """A Redis on a port of its own that can be ended and started again. A context manager that starts it.
+    """A Redis on `port`, or else on a free one, that can be ended and started again. A context manager that starts it.
 
     It keeps an append-only file, synced each second, unless the additional server `options` say otherwise. `environ` is
     added to its environment. `sync_seconds` is how much longer the disk takes for a sync; if it is not 0, strace runs
@@ -44,8 +44,9 @@ class RedisServer:
         *options: str,
         environ: Mapping[str, str] | None = None,
         sync_seconds: float = 0.0,
+        port: int | None = None,
     ) -> None:
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder, self._options, self._sync_seconds = folder, options, sync_seconds
         self._environ = {**os.environ, **(environ or {})}

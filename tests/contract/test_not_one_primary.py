@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import redis
 
 from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application
-from tests.processes import wait_until
+from tests.processes import free_port, wait_until
 from tests.redis_server import RedisServer, follow
 from worker.cli.doctor import servers
 from worker.cli.doctor.finding import Finding, Grade
@@ -24,15 +23,15 @@ from worker.redisio.connection import connect
 from worker.settings import Settings
 
 SLOTS = 16384
+CLUSTER_ABOVE = 10_000
+"""A node of a cluster also listens on the port that is so much higher."""
 OWNER = account()
 
 
 def started(stack: ExitStack, folder: Path, *options: str) -> tuple[str, redis.Redis]:
     """Return the address of a new server, and a client."""
     folder.mkdir()
-    # Nodes of a cluster also listen on the port that is 10000 higher.
-    made = (RedisServer(folder, *options) for _ in count())
-    server = stack.enter_context(next(one for one in made if one.port < 2**16 - 10000))
+    server = stack.enter_context(RedisServer(folder, *options, port=free_port(above=CLUSTER_ABOVE)))
     return server.url, stack.enter_context(redis.Redis.from_url(server.url))
 
 
