@@ -19,7 +19,7 @@ create index if not exists call_number on call (country, phone, sent_at);
 
 
 class SqliteStore:
-    """Implements `verification.Store`. Each transaction opens the file anew, so any thread or process may begin one."""
+    """Implements `verification.Store`. Each transaction opens the file, so any thread or process may begin one."""
 
     def __init__(self, path: str) -> None:
         self._path = path

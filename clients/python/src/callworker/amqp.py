@@ -112,7 +112,7 @@ class AmqpSession:
             self._connection.collect()
 
     def forget(self) -> None:
-        # py-amqp would shut the socket down, which the other process still uses.
+        # Close this copy of the socket without a word to the broker: the other process still uses the connection.
         if self._connection.connected:
             transport = self._connection.transport
             sock, transport.sock = transport.sock, None

@@ -30,7 +30,7 @@ class Client:
     """Sends jobs over one connection. It connects at the first job, and again after the connection was lost.
 
     A client is made once and used for as long as the program runs. It is safe over threads, which take turns, and over
-    a fork: the child connects anew for itself.
+    a fork: the child makes a connection of its own.
     """
 
     def __init__(
