@@ -65,7 +65,7 @@ USES = (
         "to hand on a message whose properties are not decoded"),
     Use("amqp", "amqp.spec.Basic", "Deliver GetOk Return", "broker/amqp_frames.py",
         "to tell which methods bring a message"),
-    Use("amqp", "amqp.channel.Channel", "events", "broker/confirms.py callworker/amqp.py",
+    Use("amqp", "amqp.channel.Channel", "events", "callworker/confirms.py",
         "to hear which messages the broker confirms, refuses or returns"),
     Use("kombu", "kombu.Connection", "switch _init_params _initial_params _closed declared_entities",
         "broker/transports.py", "to go on to the next of several addresses, each read as redis-py would read it"),

@@ -12,6 +12,7 @@ message        the messages that workers read
 link           a connection that is made when it is needed
 redis          one connection to Redis
 amqp           one connection to RabbitMQ
+confirms       what RabbitMQ has taken
 redis_lists    messages as kombu keeps them in Redis
 address        finds the way to a broker from its address
 redis_address  reads addresses of Redis

@@ -13,6 +13,7 @@ from amqp.method_framing import frame_writer
 
 from callworker.amqp_address import AmqpAddress
 from callworker.amqp_tls import SecuredTransport
+from callworker.confirms import Confirms
 from callworker.errors import BrokerRefused, BrokerUnavailable
 from callworker.message import Message
 
@@ -49,7 +50,6 @@ class AmqpSession:
 
     def __init__(self, address: AmqpAddress, seconds: float, queue_type: str | None) -> None:
         """No wait is longer than `seconds`. Raises BrokerUnavailable."""
-        self._seconds = seconds
         self._arguments = {"x-queue-type": queue_type} if queue_type else None
         self._declared: set[str] = set()
         self._connection = connection(address, seconds)
@@ -59,7 +59,7 @@ class AmqpSession:
                 # py-amqp's own read_timeout is swallowed by its read loop; the socket's is not.
                 self._connection.sock.settimeout(seconds)
                 self._channel: Any = self._connection.channel()
-                self._confirms = _Confirms(self._channel)
+                self._confirms = Confirms(self._channel, seconds)
         except BaseException:
             self.drop()
             raise
@@ -71,7 +71,7 @@ class AmqpSession:
             with self._connection.writes.together():
                 for message in batch:
                     self._publish(message)
-            self._confirms.wait(self._seconds)
+            self._confirms.wait()
 
     def _publish(self, message: Message) -> None:
         content = amqp.Message(
@@ -117,47 +117,6 @@ class AmqpSession:
             transport = self._connection.transport
             sock, transport.sock = transport.sock, None
             sock.close()
-
-
-class _Confirms:
-    """Keeps track of which messages on a channel the broker has confirmed. The n-th message has delivery tag n.
-
-    Source: RabbitMQ documentation, "Consumer Acknowledgements and Publisher Confirms".
-    """
-
-    def __init__(self, channel: Any) -> None:
-        self._channel = channel
-        self._last_tag = 0
-        self._open_tags: set[int] = set()
-        self._refusal: str | None = None
-        channel.events["basic_ack"].add(self._acknowledged)
-        channel.events["basic_nack"].add(self._refused)
-        channel.events["basic_return"].add(self._returned)
-        channel.confirm_select()
-
-    def expect(self) -> None:
-        """Expect a confirm for the next message that is published."""
-        self._last_tag += 1
-        self._open_tags.add(self._last_tag)
-
-    def wait(self, seconds: float) -> None:
-        """Return once all are confirmed. Raises BrokerRefused, or OSError if nothing comes for `seconds`."""
-        while self._open_tags and self._refusal is None:
-            self._channel.connection.drain_events(timeout=seconds)
-        if self._refusal is not None:
-            raise BrokerRefused(self._refusal)
-
-    def _acknowledged(self, tag: int, multiple: bool) -> None:
-        if multiple:
-            self._open_tags = {open_tag for open_tag in self._open_tags if open_tag > tag}
-        else:
-            self._open_tags.discard(tag)
-
-    def _refused(self, *_: object) -> None:
-        self._refusal = "the broker refused a message"
-
-    def _returned(self, _error: Exception, _exchange: str, routing_key: str, _message: object) -> None:
-        self._refusal = f"the broker has no queue {routing_key!r}"
 
 
 class _Writes:
