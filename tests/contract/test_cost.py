@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
@@ -21,7 +21,7 @@ from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue
 from worker.inbound.redis_lists import RedisLists
 from worker.producer import enqueue_many
-from worker.redisio.runner import Command, Scripts
+from worker.redisio.runner import Scripts
 from worker.state.census import Census
 from worker.state.ledger import RedisLedger
 from worker.state.lua import source
@@ -38,9 +38,9 @@ class Counted(Scripts):
 
     trips = 0
 
-    def _send(self, commands: Sequence[Command]) -> list[Any]:
+    def _send(self, *args: Any, **options: Any) -> dict[int, Any]:
         self.trips += 1
-        return super()._send(commands)
+        return super()._send(*args, **options)
 
 
 class Bill:

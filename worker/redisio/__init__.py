@@ -1,6 +1,8 @@
 """Connections to Redis and Lua scripts on it, for the store and for a Redis broker.
 
 connection  clients with bounded waits, and how an address is read
+node        one server: many commands in one write
+nodes       which servers a store has, and which of them has a key
 runner      runs Lua scripts, many in one round trip
 lua         Lua scripts as files of a package
 bell        tells an idle worker that a key has changed

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import redis
-from hiredis import pack_command
 from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, RedisError, ResponseError
 
 from worker.errors import StoreFault, StoreUnavailable, WrongKey
+from worker.redisio.node import Command, Failure, Node, exchange
+from worker.redisio.nodes import Nodes, OneNode
 from worker.redisio.refusals import code_of, is_unauthenticated
 from worker.redisio.written import QUESTION, is_put_off, wait_for_file
 from worker.redisio.wrong_keys import WrongKeys, wrong_key
-
-FRESH_SECONDS = 1.0
-"""A connection that was used within this time is used again without a check, which would cost as much as a small
-script."""
-
-Command = tuple[str | bytes | float, ...]
-"""A Redis command, as its words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,126 +29,132 @@ class ScriptCall:
 
 
 class Scripts:
-    """Runs scripts on one Redis; `text_of` returns the text of a script by its name. Thread-safe."""
+    """Runs scripts on a store; `text_of` returns the text of a script by its name. Thread-safe.
 
-    def __init__(self, client: redis.Redis, text_of: Callable[[str], str]) -> None:
-        self._client, self._source = client, text_of
+    Each script is atomic, those of one method are not. All go out before the first reply is read, also to several
+    servers. Errors are StoreUnavailable, WrongKey or, where the fault is ours, StoreFault. After StoreUnavailable the
+    script may have run.
+    """
+
+    def __init__(
+        self, client: redis.Redis, text_of: Callable[[str], str], nodes: Nodes | None = None
+    ) -> None:
+        self._nodes, self._source = nodes or OneNode(client), text_of
         self._digests: dict[str, str] = {}
-        self._fresh: deque[tuple[Any, float]] = deque()
         self._wrong_keys = WrongKeys()
 
     def run(self, call: ScriptCall) -> Any:
-        """Run one script and return its reply. Raises StoreUnavailable or WrongKey, see `run_all`."""
+        """Run one script and return its reply, see `run_all`."""
         return self.run_all([call])[0]
 
     def run_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        """Run scripts in one round trip and return their replies. Each script is atomic, all together are not.
+        """Run scripts in one round trip and return their replies. Without calls nothing is sent.
 
-        Without calls nothing is sent.
-
-        Returns once Redis' file has what they wrote, so that a Redis that is killed does not forget it. Raises
-        StoreUnavailable or WrongKey; then any of the scripts may have run.
+        Returns once Redis' file has what they wrote, so that a Redis that is killed does not forget it. Raises the
+        first error.
         """
-        if not calls:
-            return []
-        with store_errors():
-            *replies, answer = self._run(calls, QUESTION)
-            if is_put_off(answer):
-                wait_for_file(self._client)
-            return [reply for reply, *_ in replies]
+        return _all_good(self.run_each(calls))
+
+    def run_each(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """Run scripts like `run_all`; return for each call its reply, or the error that it met."""
+        return self._run(calls, kept=True)
 
     def read_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run scripts that only read, like `run_all`, but without waiting for Redis' file."""
-        with store_errors():
-            return [reply for reply, *_ in self._run(calls)]
+        return _all_good(self.read_each(calls))
+
+    def read_each(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """Run scripts that only read, like `run_each`, but without waiting for Redis' file."""
+        return self._run(calls, kept=False)
 
     def run_commands(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands without a script, like `run_all`, but without waiting for Redis' file.
 
         The second word of each command is its key.
         """
-        with store_errors():
-            return self._all_good(self._send(commands), [str(words[1]) for words in commands])
+        return _all_good(self.commands_each(commands))
 
-    def _run(self, calls: Sequence[ScriptCall], *questions: Command) -> list[Any]:
-        """Return what Redis answers to each call, see `_wrapped`, and then to each of the questions, errors included.
+    def commands_each(self, commands: Sequence[Command]) -> list[Any]:
+        """Run commands like `run_commands`; return for each its reply, or the error that it met."""
+        keys = [str(words[1]) for words in commands]
+        return self._checked(self._send(keys, dict(enumerate(commands)), kept=False), keys)
 
-        Sends the text of scripts that it does not know.
-        """
-        commands = [self._command(call) for call in calls]
-        replies = self._send([*commands, *questions])
-        unknown = [n for n in range(len(calls)) if isinstance(replies[n], NoScriptError)]
+    def _run(self, calls: Sequence[ScriptCall], *, kept: bool) -> list[Any]:
+        """Return for each call its reply or its error. Sends the text of scripts that a server does not know."""
+        if not calls:
+            return []
+        keys = [_first_key(call) for call in calls]
+        commands = {n: self._command(call) for n, call in enumerate(calls)}
+        replies = self._send(keys, commands, kept=kept)
+        unknown = [n for n, reply in replies.items() if isinstance(reply, NoScriptError)]
         if unknown:
-            again = self._send([*self._whole(calls, commands, unknown), *questions])
-            places = [*unknown, *range(len(calls), len(replies))]
-            for n, reply in zip(places, again, strict=True):
-                replies[n] = reply
-        self._all_good(replies[: len(calls)], [_first_key(call) for call in calls])
-        return replies
-
-    def _all_good(self, replies: list[Any], keys: Sequence[str]) -> list[Any]:
-        """Return `replies` if none is an error, else raise the first error.
-
-        Logs every key of another type, whether it stopped a whole script or a step of it. `keys` has the key of each
-        command, for errors that name none.
-        """
-        errors = [
-            wrong_key(reply, key) or reply
-            for reply, key in zip(replies, keys, strict=True)
-            if isinstance(reply, Exception)
-        ]
-        for found in (*errors, *(wrong_key(word) for reply in replies for word in _beside(reply))):
-            if isinstance(found, WrongKey):
+            replies |= self._send(keys, {n: commands[n] for n in unknown}, kept=kept, texts=calls)
+        checked = self._checked(replies, keys)
+        for word in (word for reply in checked for word in _beside(reply)):
+            if (found := wrong_key(word)) is not None:
                 self._wrong_keys.tell(found)
-        if errors:
-            raise errors[0]
-        return replies
+        return [reply if isinstance(reply, Exception) else reply[0] for reply in checked]
 
-    def _send(self, commands: Sequence[Command]) -> list[Any]:
-        """Send all commands in one write. Returns for each its reply, or the error with which Redis answered it.
+    def _send(
+        self,
+        keys: Sequence[str],
+        commands: Mapping[int, Command],
+        *,
+        kept: bool,
+        texts: Sequence[ScriptCall] = (),
+    ) -> dict[int, Any]:
+        """Send commands, by their place among `keys`, to the servers of their keys.
 
-        Does not use redis-py's pipeline, which takes several times as long as Redis does.
+        Returns by place the reply, or redis-py's error. `kept` waits for what `run_all` waits for; with `texts`, the
+        calls, the scripts go out as texts.
         """
-        connection = self._connection()
-        try:
-            connection.send_packed_command([b"".join([_packed(words) for words in commands])])
-            replies = [_reply(connection) for _ in commands]
-        except BaseException:
-            # Otherwise replies that still arrive would be taken for those of the next call.
-            connection.disconnect()
-            self._client.connection_pool.release(connection)
-            raise
-        self._fresh.append((connection, time.monotonic()))
+        replies: dict[int, Any] = {}
+        work: dict[Node, dict[int, Command]] = {}
+        for place, command in commands.items():
+            try:
+                work.setdefault(self._nodes.of(keys[place]), {})[place] = command
+            except (RedisError, OSError) as error:
+                replies[place] = error
+        if texts:
+            work = {node: self._with_texts(some, texts) for node, some in work.items()}
+        questions = [QUESTION] if kept else []
+        answers = exchange([(node, [*some.values(), *questions]) for node, some in work.items()])
+        for (node, some), answer in zip(work.items(), answers, strict=True):
+            found = _settled(node, answer) if kept else answer
+            replies |= (
+                zip(some, found, strict=True) if isinstance(found, list) else dict.fromkeys(some, found)
+            )
         return replies
 
-    def _connection(self) -> Any:
-        """Take a connection that was used just now, else one from redis-py's pool, which checks it first."""
-        pool = self._client.connection_pool
-        try:
-            connection, used_at = self._fresh.pop()
-        except IndexError:
-            return pool.get_connection()
-        if time.monotonic() - used_at < FRESH_SECONDS:
-            return connection
-        pool.release(connection)
-        return pool.get_connection()
+    def _checked(self, replies: Mapping[int, Any], keys: Sequence[str]) -> list[Any]:
+        """Return the replies in the order of `keys`, with errors as `run_each` returns them.
+
+        Logs the keys of another type. `keys` has the key of each command, for errors that name none.
+        """
+        checked = []
+        for place, key in enumerate(keys):
+            reply = replies[place]
+            if isinstance(reply, Exception):
+                reply = translated(reply, key)
+            if isinstance(reply, WrongKey):
+                self._wrong_keys.tell(reply)
+            checked.append(reply)
+        return checked
 
     def _command(self, call: ScriptCall) -> Command:
         keys = (call.keys,) if isinstance(call.keys, str) else call.keys
         return ("EVALSHA", self._digest(call.script), len(keys), *keys, *call.args)
 
-    def _whole(
-        self, calls: Sequence[ScriptCall], commands: Sequence[Command], places: Sequence[int]
-    ) -> list[Command]:
-        """Return the commands at `places`, for scripts that Redis does not know: the first of each with its text.
+    def _with_texts(self, commands: Mapping[int, Command], calls: Sequence[ScriptCall]) -> dict[int, Command]:
+        """Return the commands for scripts that the server does not know: the first of each script with its text.
 
-        From that one on Redis knows the script. SCRIPT LOAD is not used because some servers do not allow it.
+        From that one on the server knows the script. SCRIPT LOAD is not used because some servers do not allow it.
         """
         known: set[str] = set()
-        whole = []
-        for n in places:
-            name = calls[n].script
-            whole.append(commands[n] if name in known else ("EVAL", self._text(name), *commands[n][2:]))
+        whole = {}
+        for place, command in commands.items():
+            name = calls[place].script
+            whole[place] = command if name in known else ("EVAL", self._text(name), *command[2:])
             known.add(name)
         return whole
 
@@ -168,6 +166,30 @@ class Scripts:
             text = self._text(name).encode()
             self._digests[name] = hashlib.sha1(text, usedforsecurity=False).hexdigest()
         return self._digests[name]
+
+
+def _settled(node: Node, answer: list[Any] | Failure) -> list[Any] | Failure:
+    """Return the replies of a server without the one to `QUESTION`, once its file has what was written.
+
+    Does not wait where a script was not known: the trip with its text waits for both.
+    """
+    if not isinstance(answer, list):
+        return answer
+    *replies, put_off = answer
+    if is_put_off(put_off) and not any(isinstance(reply, NoScriptError) for reply in replies):
+        try:
+            wait_for_file(node.client)
+        except (RedisError, OSError) as error:
+            return error
+    return replies
+
+
+def _all_good(replies: list[Any]) -> list[Any]:
+    """Return the replies. Raises the first error among them."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
 
 
 def _wrapped(script: str) -> str:
@@ -184,18 +206,6 @@ def _first_key(call: ScriptCall) -> str:
     return call.keys if isinstance(call.keys, str) else call.keys[0]
 
 
-def _packed(command: Command) -> bytes:
-    packed: bytes = pack_command(command)  # type: ignore[arg-type]  # its stub allows one word only
-    return packed
-
-
-def _reply(connection: Any) -> Any:
-    try:
-        return connection.read_response()
-    except ResponseError as error:
-        return error
-
-
 def _beside(reply: Any) -> Sequence[bytes]:
     """Return the keys of another type that a script skipped, see `apart` in common.lua."""
     return reply[1] if isinstance(reply, list) and len(reply) > 1 else ()
@@ -203,18 +213,32 @@ def _beside(reply: Any) -> Sequence[bytes]:
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turn redis-py's errors into StoreUnavailable, WrongKey or, where the fault is ours, StoreFault."""
+    """Turn redis-py's errors into what `translated` says of them."""
     try:
         yield
-    except ResponseError as error:
-        if code := code_of(error):
-            raise StoreUnavailable(f"Redis cannot write at the moment: {code}: {error}") from error
-        if (found := wrong_key(error)) is not None:
-            raise found from error
-        if isinstance(error, NoPermissionError) or is_unauthenticated(error):
-            raise StoreUnavailable(f"Redis refuses: {error}") from error
-        raise StoreFault(str(error)) from error
-    except AuthenticationError as error:
-        raise StoreUnavailable(f"Redis refuses: {error}") from error
     except (RedisError, OSError) as error:
-        raise StoreUnavailable(f"Redis does not answer: {type(error).__name__}: {error}") from error
+        raise translated(error) from error
+
+
+def translated(error: Exception, key: str | None = None) -> Exception:
+    """Return what an error of redis-py means: StoreUnavailable, WrongKey or, where the fault is ours, StoreFault.
+
+    It has `error` as its cause. `key` is the key of the command, for errors that name none.
+    """
+    meaning = _meaning(error, key)
+    meaning.__cause__ = error
+    return meaning
+
+
+def _meaning(error: Exception, key: str | None) -> Exception:
+    if isinstance(error, ResponseError):
+        if code := code_of(error):
+            return StoreUnavailable(f"Redis cannot write at the moment: {code}: {error}")
+        if (found := wrong_key(error, key)) is not None:
+            return found
+        if isinstance(error, NoPermissionError) or is_unauthenticated(error):
+            return StoreUnavailable(f"Redis refuses: {error}")
+        return StoreFault(str(error))
+    if isinstance(error, AuthenticationError):
+        return StoreUnavailable(f"Redis refuses: {error}")
+    return StoreUnavailable(f"Redis does not answer: {type(error).__name__}: {error}")

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple, Self
 
-from worker.redisio.runner import Command, ScriptCall, Scripts
+from worker.redisio.node import Command
+from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
 
 _DAY_MS = 86_400_000
