@@ -280,12 +280,16 @@ class TestRecord:
         assert used / len(names) <= MAX_WAITING_BYTES
 
     def test_every_key_of_a_job_lies_on_its_shard(self, client: Any, ledger: RedisLedger) -> None:
-        """All keys but the claim carry the account's hash tag, so that its shard may be moved; all share one clock."""
+        """All keys but the claim carry the account's hash tag, so that its shard may be moved.
+
+        All shards share the clock and the id of the installation.
+        """
         lease = go(ledger)
         ledger.admit([application("b", account(), may_dial=False)])
         decisions.settle(ledger, lease, account(), Tally(sent=1), failed(lease))
         others = [key for key in client.scan_iter() if not key.startswith((SHARD.encode(), b"test:"))]
-        others.remove(keys.CLOCK.encode())
+        for shared in (keys.CLOCK, keys.INSTALLATION):
+            others.remove(shared.encode())
         assert sorted(others) == [keys.claim("a").encode(), keys.claim("b").encode()]
 
 

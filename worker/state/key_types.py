@@ -25,6 +25,7 @@ _OF_A_SHARD = {
 _OF_ALL = {
     keys.CLOCK: "string",
     keys.FILES: "hash",
+    keys.INSTALLATION: "string",
     keys.FILE_IDS: "string",
     keys.DEAD: "list",
     keys.AUDIT: "list",

@@ -10,7 +10,7 @@ from worker.redisio.lua import texts
 from worker.redisio.runner import Scripts
 
 _TEXTS = texts("worker.state")
-_ALONE = ("bury", "census", "claim", "drop_letter", "leave", "note_act")
+_ALONE = ("bury", "census", "claim", "drop_letter", "installation", "leave", "note_act")
 """Scripts that use nothing of the prelude `common`."""
 
 _WITH_ENDPOINTS = (
