@@ -11,7 +11,7 @@ from enum import StrEnum
 import amqp.exceptions
 import redis.exceptions
 
-from worker.errors import BrokerBlocked, BrokerUnavailable, StoreUnavailable
+from worker.errors import BrokerBlocked, BrokerUnavailable, OtherLayout, StoreUnavailable
 
 
 class Cause(StrEnum):
@@ -30,6 +30,7 @@ class Cause(StrEnum):
     REPLICA = "it is a replica, which takes no writes"
     REPLICAS = "too few of its replicas keep up, so it refuses writes"
     CLUSTER = "it is a node of a Redis Cluster, which has only a part of the keys"
+    LAYOUT = "its state is divided in another way"
     OTHER = "see the error"
 
 
@@ -43,6 +44,7 @@ _BY_TYPE: tuple[tuple[Cause, tuple[type[BaseException], ...]], ...] = (
     (Cause.REPLICA, (redis.exceptions.ReadOnlyError, redis.exceptions.MasterDownError)),
     (Cause.CLUSTER, (redis.exceptions.AskError, redis.exceptions.ClusterCrossSlotError)),
     (Cause.BLOCKED, (BrokerBlocked,)),
+    (Cause.LAYOUT, (OtherLayout,)),
     (Cause.PLACE, (amqp.exceptions.NotAllowed,)),
     (Cause.TLS, (ssl.SSLError,)),
     (Cause.NAME, (socket.gaierror,)),

@@ -19,6 +19,7 @@ REMEDIES = {
     Cause.REPLICA: "name the primary in {variable}, or an address that always leads to it",
     Cause.REPLICAS: "start the replicas that are missing, or lower `min-replicas-to-write` in Redis",
     Cause.CLUSTER: "name in {variable} a Redis that is no part of a cluster",
+    Cause.LAYOUT: "name in {variable} the Redis of this installation, or use the version that wrote its state",
     Cause.OTHER: "look at the server's own log, or correct {variable}",
 }
 

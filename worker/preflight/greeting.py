@@ -16,9 +16,10 @@ from worker.broker import rights
 from worker.broker.connection import Link, broker_errors
 from worker.broker.queues import INTAKE, RESULTS, TASK_QUEUES
 from worker.broker.refusal import refuses
-from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
+from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError, OtherLayout
 from worker.network.causes import because
 from worker.redisio.connection import connect
+from worker.state import layout
 from worker.state.keys import prefixes
 
 _NO_SCRIPT = "0" * 40
@@ -29,10 +30,13 @@ TAKEN = (*TASK_QUEUES, INTAKE)
 
 def ask_store(url: str) -> None:
     """Raise ConfigurationError if Redis refuses: the password, the certificate, scripts, or the program's keys, which a
-    node of a cluster does not have all."""
+    node of a cluster does not have all. Also if its state is divided in another way; an empty Redis learns how."""
     with connect(url) as client:
         try:
             try_rights(client)
+            layout.agree(client)
+        except OtherLayout as error:
+            raise ConfigurationError(f"REDIS_URL: {error}") from error
         except (RedisError, OSError) as error:
             if refuses(error):
                 raise ConfigurationError(f"REDIS_URL: the server refused{because(error)}: {error}") from error

@@ -1,6 +1,7 @@
 """The state that all workers share, in Redis. scripts/README.md has the map of all keys.
 
 keys             names of keys
+layout           how the state is divided, as it is stored
 key_types        what each key should hold
 lua              the scripts in scripts/
 ledger           jobs and limits: implements `core.ports.Ledger`

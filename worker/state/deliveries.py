@@ -14,7 +14,6 @@ import redis
 
 from worker.core.events import rfc3339
 from worker.core.records import Slot
-from worker.core.shards import SHARDS
 from worker.delivery.ports import Conclusion, Delivery, Destination, Effect
 from worker.redisio.connection import SOCKET_SECONDS
 from worker.redisio.runner import ScriptCall, Scripts, store_errors
@@ -80,11 +79,12 @@ class RedisDeliveries:
         for where in quick:
             args += [keys.prefix_of(where.account), "|".join(where)]
         args += ["|".join(where) for where in unknown]
+        shards = keys.layout().shards
         now, due, *rows = self._scripts.run(ScriptCall("take_deliveries", keys.prefixes(turn), args))
         bounds = self._offset.learn(sent, self._clock(), int(now))
         ends = sent + to_seconds(self._lease_us)
         self.due_seconds = to_seconds(max(int(due) - int(now), 0)) if int(due) else float("inf")
-        return [self._delivery((turn + int(row[0])) % SHARDS, _Row(*row), bounds, ends) for row in rows]
+        return [self._delivery((turn + int(row[0])) % shards, _Row(*row), bounds, ends) for row in rows]
 
     def _sweeps(self, now: float) -> int:
         """Return 1 if it is time to look for leases that ran out: a busy worker asks many times a second."""

@@ -35,6 +35,7 @@ _OF_ALL = {
     keys.WORKERS: "hash",
     keys.ELECTED: "string",
     keys.MEMORY: "list",
+    keys.LAYOUT: "string",
 }
 
 

@@ -7,6 +7,7 @@ from functools import cache
 import redis
 
 from worker.redisio.lua import texts
+from worker.redisio.nodes import Nodes
 from worker.redisio.runner import Scripts
 
 _TEXTS = texts("worker.state")
@@ -31,9 +32,9 @@ _WHEN_FULL = ("settle", "park", "extend", "relay", "end_deliveries", "report")
 refuse the others, which lead to calls."""
 
 
-def store_scripts(client: redis.Redis) -> Scripts:
-    """Return a runner for the scripts of this package on the Redis of `client`."""
-    return Scripts(client, source)
+def store_scripts(client: redis.Redis, nodes: Nodes | None = None) -> Scripts:
+    """Return a runner for the scripts of this package on the Redis of `client`, or on `nodes`."""
+    return Scripts(client, source, nodes)
 
 
 @cache

@@ -42,6 +42,7 @@ from worker.redisio.runner import Scripts
 from worker.settings import Settings
 from worker.state.census import Census
 from worker.state.dead_letters import RedisDeadLetters
+from worker.state.layout import AgreedNodes
 from worker.state.ledger import RedisLedger
 from worker.state.lua import store_scripts
 from worker.state.outbox import RedisOutbox
@@ -183,7 +184,7 @@ class Wiring:
 
     @cached_property
     def scripts(self) -> Scripts:
-        return store_scripts(self.client)
+        return store_scripts(self.client, AgreedNodes(self.client))
 
     @cached_property
     def ledger(self) -> RedisLedger:

@@ -20,7 +20,7 @@ from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES
 from worker.broker.redis_write_check import RedisWriteCheck
 from worker.broker.transports import weakness
 from worker.broker.write_check import WriteCheck as WriteCheckOfBroker
-from worker.cli.doctor import fleet, replication, writes
+from worker.cli.doctor import fleet, layout, replication, writes
 from worker.cli.doctor.finding import Finding
 from worker.errors import BrokerUnavailable, ConfigurationError, StoreFault, StoreUnavailable
 from worker.inbound import key_types as broker_keys
@@ -58,7 +58,7 @@ def store(settings: Settings) -> Iterator[Finding]:
         with connect(url) as client, store_errors():
             client.ping()
             try_rights(client)
-            facts, wrong = _facts(client), _misused_by(client)
+            facts, wrong, divided = _facts(client), _misused_by(client), layout.look(client)
             told, found = WriteCheck(client).ask(), fleet.look(client)
     except StoreFault as error:
         yield Finding.fail("Redis", f"refused: {redactor.text(str(error))}", remedy_of(error, "REDIS_URL"))
@@ -67,6 +67,7 @@ def store(settings: Settings) -> Iterator[Finding]:
         yield _absent(settings, error)
         return
     yield Finding.ok("Redis", f"answers at {mask_url(redis_url(settings))}")
+    yield divided
     yield from writes.check(told)
     yield from fleet.check(found, told, time.time())
     yield from _misused("Redis keys", wrong, "it is neither read nor written")
