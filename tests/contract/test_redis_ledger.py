@@ -310,6 +310,17 @@ class TestOperatorsHold:
         assert not holds.resume(client, "acme")
         assert [lease.probe for lease in release(ledger)] == [False]
 
+    def test_a_hold_of_all_ends_probes_and_leaves_operators_holds(
+        self, ledger: RedisLedger, client: redis.Redis
+    ) -> None:
+        """What the provider refused is tried no more until it is resumed; another operator's hold stays."""
+        decisions.hold(ledger, go(ledger, burst=5), Tally(sent=1), "NO_POINTS")
+        holds.hold(client, "globex", "operator")
+        assert holds.hold_all(client, ["acme", "globex"], "operator: all") == 1
+        assert client.hmget(f"{SHARD}limit:acme", ["hold", "probe_at"]) == [b"operator: all", b"0"]
+        assert holds.resume_all(client, ["acme", "globex"], "operator: all") == 1
+        assert holds.resume_all(client, ["acme", "globex"]) == 1
+
     def test_a_call_under_way_does_not_end_the_operators_hold(
         self, ledger: RedisLedger, clock: StoredClock, client: redis.Redis
     ) -> None:
