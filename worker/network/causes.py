@@ -11,7 +11,7 @@ from enum import StrEnum
 import amqp.exceptions
 import redis.exceptions
 
-from worker.errors import BrokerBlocked, BrokerUnavailable, OtherLayout, StoreUnavailable
+from worker.errors import BrokerBlocked, BrokerUnavailable, OtherLayout, StoreSetBack, StoreUnavailable
 
 
 class Cause(StrEnum):
@@ -31,6 +31,7 @@ class Cause(StrEnum):
     REPLICAS = "too few of its replicas keep up, so it refuses writes"
     CLUSTER = "it is a node of a Redis Cluster, which has only a part of the keys"
     LAYOUT = "its state is divided in another way"
+    SET_BACK = "its state went back in time"
     OTHER = "see the error"
 
 
@@ -43,6 +44,7 @@ _BY_TYPE: tuple[tuple[Cause, tuple[type[BaseException], ...]], ...] = (
     (Cause.MEMORY, (redis.exceptions.OutOfMemoryError,)),
     (Cause.REPLICA, (redis.exceptions.ReadOnlyError, redis.exceptions.MasterDownError)),
     (Cause.CLUSTER, (redis.exceptions.AskError, redis.exceptions.ClusterCrossSlotError)),
+    (Cause.SET_BACK, (StoreSetBack,)),
     (Cause.BLOCKED, (BrokerBlocked,)),
     (Cause.LAYOUT, (OtherLayout,)),
     (Cause.PLACE, (amqp.exceptions.NotAllowed,)),

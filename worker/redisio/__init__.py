@@ -4,6 +4,7 @@ connection  clients with bounded waits, and how an address is read
 node        one server: many commands in one write
 nodes       which servers a store has, and which of them has a key
 runner      runs Lua scripts, many in one round trip
+turns       notices that a store went back in time
 lua         Lua scripts as files of a package
 bell        tells an idle worker that a key has changed
 written     whether Redis has written to its file what it answered

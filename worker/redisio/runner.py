@@ -11,10 +11,11 @@ from typing import Any
 import redis
 from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, RedisError, ResponseError
 
-from worker.errors import StoreFault, StoreUnavailable, WrongKey
+from worker.errors import StoreFault, StoreSetBack, StoreUnavailable, WrongKey
 from worker.redisio.node import Command, Failure, Node, exchange
 from worker.redisio.nodes import Nodes, OneNode
-from worker.redisio.refusals import code_of, is_unauthenticated
+from worker.redisio.refusals import code_of, held_shard, is_unauthenticated
+from worker.redisio.turns import Turns
 from worker.redisio.written import QUESTION, is_put_off, wait_for_file
 from worker.redisio.wrong_keys import WrongKeys, wrong_key
 
@@ -37,9 +38,14 @@ class Scripts:
     """
 
     def __init__(
-        self, client: redis.Redis, text_of: Callable[[str], str], nodes: Nodes | None = None
+        self,
+        client: redis.Redis,
+        text_of: Callable[[str], str],
+        nodes: Nodes | None = None,
+        turns: Turns | None = None,
     ) -> None:
-        self._nodes, self._source = nodes or OneNode(client), text_of
+        """`turns` notices a shard that went back in time, and then refuses what concerns it."""
+        self._nodes, self._source, self._turns = nodes or OneNode(client), text_of, turns
         self._digests: dict[str, str] = {}
         self._wrong_keys = WrongKeys()
 
@@ -84,8 +90,10 @@ class Scripts:
         if not calls:
             return []
         keys = [_first_key(call) for call in calls]
-        commands = {n: self._command(call) for n, call in enumerate(calls)}
-        replies = self._send(keys, commands, kept=kept)
+        refused = self._refused(calls)
+        commands = {n: self._command(call) for n, call in enumerate(calls) if n not in refused}
+        known = self._turns.known if self._turns else {}
+        replies = refused | self._send(keys, commands, kept=kept)
         unknown = [n for n, reply in replies.items() if isinstance(reply, NoScriptError)]
         if unknown:
             replies |= self._send(keys, {n: commands[n] for n in unknown}, kept=kept, texts=calls)
@@ -93,7 +101,20 @@ class Scripts:
         for word in (word for reply in checked for word in _beside(reply)):
             if (found := wrong_key(word)) is not None:
                 self._wrong_keys.tell(found)
-        return [reply if isinstance(reply, Exception) else reply[0] for reply in checked]
+        return [reply if isinstance(reply, Exception) else self._counted(reply, known) for reply in checked]
+
+    def _refused(self, calls: Sequence[ScriptCall]) -> dict[int, Any]:
+        """Return by place the errors of calls that must not be sent, see `Turns`."""
+        if self._turns is None or not self._turns.left_alone:
+            return {}
+        refusals = ((n, self._turns.refusal(call.keys)) for n, call in enumerate(calls))
+        return {n: refusal for n, refusal in refusals if refusal}
+
+    def _counted(self, reply: Sequence[Any], known: Mapping[str, int]) -> Any:
+        """Return what a script replied; or the error that its shard went back in time, see `Turns`."""
+        if self._turns is not None and len(reply) > len(("reply", "beside")):
+            return self._turns.learn(known, reply[2]) or reply[0]
+        return reply[0]
 
     def _send(
         self,
@@ -134,7 +155,7 @@ class Scripts:
         checked = []
         for place, key in enumerate(keys):
             reply = replies[place]
-            if isinstance(reply, Exception):
+            if isinstance(reply, Exception) and not isinstance(reply, StoreSetBack):
                 reply = translated(reply, key)
             if isinstance(reply, WrongKey):
                 self._wrong_keys.tell(reply)
@@ -193,11 +214,16 @@ def _all_good(replies: list[Any]) -> list[Any]:
 
 
 def _wrapped(script: str) -> str:
-    """Have `script` reply {reply, second value}: what it returns, and what it returns beside that."""
-    return f"""local function run()
+    """Have `script` reply {reply, second value}: what it returns, and what it returns beside that.
+
+    If it changed a shard or read its turn, a third value names shards and turns, see `Turns`.
+    """
+    return f"""local TURNS
+local function run()
 {script}
 end
 local reply, beside = run()
+if TURNS then return {{reply or false, beside or false, TURNS}} end
 return {{reply or false, beside}}
 """
 
@@ -208,7 +234,7 @@ def _first_key(call: ScriptCall) -> str:
 
 def _beside(reply: Any) -> Sequence[bytes]:
     """Return the keys of another type that a script skipped, see `apart` in common.lua."""
-    return reply[1] if isinstance(reply, list) and len(reply) > 1 else ()
+    return reply[1] or () if isinstance(reply, list) and len(reply) > 1 else ()
 
 
 @contextmanager
@@ -225,7 +251,8 @@ def translated(error: Exception, key: str | None = None) -> Exception:
 
     It has `error` as its cause. `key` is the key of the command, for errors that name none.
     """
-    meaning = _meaning(error, key)
+    held = held_shard(error) if isinstance(error, ResponseError) else None
+    meaning = StoreSetBack(held) if held else _meaning(error, key)
     meaning.__cause__ = error
     return meaning
 

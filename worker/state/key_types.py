@@ -21,6 +21,7 @@ _OF_A_SHARD = {
     "hook-leases": "zset",
     "hook-pending": "hash",
     "strangers": "zset",
+    "turn": "string",
 }
 _OF_ALL = {
     keys.CLOCK: "string",

@@ -39,6 +39,7 @@ from worker.inbound.stream import StreamSource
 from worker.provider import Codes, Observers
 from worker.redisio.connection import connect
 from worker.redisio.runner import Scripts
+from worker.redisio.turns import Turns
 from worker.settings import Settings
 from worker.state.census import Census
 from worker.state.dead_letters import RedisDeadLetters
@@ -184,7 +185,15 @@ class Wiring:
 
     @cached_property
     def scripts(self) -> Scripts:
-        return store_scripts(self.client, AgreedNodes(self.client))
+        return store_scripts(self.client, AgreedNodes(self.client), self.turns)
+
+    @cached_property
+    def turns(self) -> Turns:
+        return Turns(self._set_back)
+
+    def _set_back(self, prefix: str, known: int, found: int) -> None:
+        self.watching.set_back(prefix, known, found)
+        self.turns.go_on(prefix, found)
 
     @cached_property
     def ledger(self) -> RedisLedger:
