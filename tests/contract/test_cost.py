@@ -85,10 +85,7 @@ def scripts(client: redis.Redis) -> Counted:
 
 @pytest.fixture
 def ledger(scripts: Counted) -> RedisLedger:
-    """A worker's ledger that knows the installation, which it asks for once."""
-    found = redis_ledger(scripts)
-    found.installation()
-    return found
+    return redis_ledger(scripts)
 
 
 @pytest.fixture

@@ -21,12 +21,10 @@ _OF_A_SHARD = {
     "hook-leases": "zset",
     "hook-pending": "hash",
     "strangers": "zset",
-    "turn": "string",
 }
 _OF_ALL = {
     keys.CLOCK: "string",
     keys.FILES: "hash",
-    keys.INSTALLATION: "string",
     keys.FILE_IDS: "string",
     keys.DEAD: "list",
     keys.AUDIT: "list",
@@ -36,7 +34,6 @@ _OF_ALL = {
     keys.WORKERS: "hash",
     keys.ELECTED: "string",
     keys.MEMORY: "list",
-    keys.LAYOUT: "string",
 }
 
 

@@ -57,9 +57,7 @@ local function adopt(deliveries, member)
 end
 
 local function each_due(key, step)
-  local due = ask('ZRANGEBYSCORE', key, '-inf', int(NOW), 'LIMIT', 0, MOST_SWEPT)
-  if #due > 0 then take_turn() end
-  for _, member in ipairs(due) do
+  for _, member in ipairs(ask('ZRANGEBYSCORE', key, '-inf', int(NOW), 'LIMIT', 0, MOST_SWEPT)) do
     if not apart(step, member) then put_off(key, member) end
   end
 end
@@ -146,7 +144,6 @@ end
 -- Leases from each endpoint one delivery; from a single one, as many as it may have. Returns whether there may be more.
 local function lease_round(place, due)
   local before = leased()
-  if #due > 0 then take_turn() end
   for n = 1, math.min(#due, most - leased()) do
     if not apart(lease_some, place, due[n], #due == 1 and most - leased() or 1) then put_off(hooks_key(), due[n]) end
   end
