@@ -9,6 +9,8 @@
     SlotLapsed                 the slot of the rate limit has passed, and nothing was sent
     LeaseLost                  another worker owns the job now: do not touch it
     StoreUnavailable           Redis does not answer: dial nothing, wait
+    ├── OtherLayout            its state is divided in another way: touch nothing, only an operator can change that
+    └── StoreSetBack           its state went back in time: the same, until that is made good
     StoreFault                 Redis answered with an error that waiting does not change: a fault of the program
     WrongKey                   a key in Redis has a wrong type: work that needs it waits, everything else goes on
     BrokerUnavailable          the broker does not accept or confirm a message: keep it, try later
@@ -114,6 +116,18 @@ class LeaseLost(Exception):
 
 class StoreUnavailable(Exception):
     """Redis, the store of limits and ledger, does not answer or refuses to write."""
+
+
+class OtherLayout(StoreUnavailable):
+    """The state in Redis is divided in another way than this program does, so it would look in the wrong places."""
+
+
+class StoreSetBack(StoreUnavailable):
+    """A shard of the store, named by the prefix of its keys, went back to a state that it had before."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(f"the state of Redis went back in time, so nothing is done there for now ({prefix})")
+        self.prefix = prefix
 
 
 class StoreFault(Exception):

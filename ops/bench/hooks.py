@@ -11,7 +11,7 @@ from ops.bench.installation import UNLIMITED
 from ops.bench.servers import BenchRedis
 from worker.core.accounts import Account
 from worker.core.endpoints import Endpoint
-from worker.core.events import Event, Status, Subject, conclude
+from worker.core.events import Event, Status, Subject, conclude, id_of_end
 from worker.core.jobs import Job
 from worker.core.records import Application, Ending, Lease, Source
 from worker.core.retry import Tally
@@ -79,4 +79,12 @@ def _placed(account: Account, lease: Lease) -> Ending:
 def event_of(job: Job, unix_us: int) -> Event:
     """Return the event of a job that was placed at that moment."""
     subject = Subject.of(job)
-    return conclude(subject, REF, Status.PLACED, attempts=1, accepted_at_us=unix_us, finished_at_us=unix_us)
+    return conclude(
+        subject,
+        REF,
+        Status.PLACED,
+        attempts=1,
+        accepted_at_us=unix_us,
+        finished_at_us=unix_us,
+        event_id=id_of_end("bench", job.account, job.id, unix_us, 1),
+    )

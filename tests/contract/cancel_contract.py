@@ -124,7 +124,9 @@ class CancelContract:
         (found,) = bench.other.cancel([Cancel("a")])
         assert isinstance(found, Waiting) and found.tally == Tally()
         (lease,) = bench.release()
-        withdrawal = Withdrawal(found, None, Withdrawn.after(found.tally, found.job, 0, 0))
+        withdrawal = Withdrawal(
+            found, None, Withdrawn.after(found.tally, found.job, 0, 0, fence=0, installation="")
+        )
         assert bench.other.cancel([withdrawal]) == [Stays("acme", "dialling", 1)]
         decisions.park(bench.ledger, lease, Tally(1, 0, 1), Reason.BACKOFF, 60.0)
         (again,) = bench.other.cancel([withdrawal])

@@ -85,7 +85,10 @@ def scripts(client: redis.Redis) -> Counted:
 
 @pytest.fixture
 def ledger(scripts: Counted) -> RedisLedger:
-    return redis_ledger(scripts)
+    """A worker's ledger that knows the installation, which it asks for once."""
+    found = redis_ledger(scripts)
+    found.installation()
+    return found
 
 
 @pytest.fixture

@@ -280,12 +280,16 @@ class TestRecord:
         assert used / len(names) <= MAX_WAITING_BYTES
 
     def test_every_key_of_a_job_lies_on_its_shard(self, client: Any, ledger: RedisLedger) -> None:
-        """All keys but the claim carry the account's hash tag, so that its shard may be moved; all share one clock."""
+        """All keys but the claim carry the account's hash tag, so that its shard may be moved.
+
+        All shards share the clock and the id of the installation.
+        """
         lease = go(ledger)
         ledger.admit([application("b", account(), may_dial=False)])
         decisions.settle(ledger, lease, account(), Tally(sent=1), failed(lease))
         others = [key for key in client.scan_iter() if not key.startswith((SHARD.encode(), b"test:"))]
-        others.remove(keys.CLOCK.encode())
+        for shared in (keys.CLOCK, keys.INSTALLATION):
+            others.remove(shared.encode())
         assert sorted(others) == [keys.claim("a").encode(), keys.claim("b").encode()]
 
 
@@ -305,6 +309,17 @@ class TestOperatorsHold:
         assert holds.resume(client, "acme")
         assert not holds.resume(client, "acme")
         assert [lease.probe for lease in release(ledger)] == [False]
+
+    def test_a_hold_of_all_ends_probes_and_leaves_operators_holds(
+        self, ledger: RedisLedger, client: redis.Redis
+    ) -> None:
+        """What the provider refused is tried no more until it is resumed; another operator's hold stays."""
+        decisions.hold(ledger, go(ledger, burst=5), Tally(sent=1), "NO_POINTS")
+        holds.hold(client, "globex", "operator")
+        assert holds.hold_all(client, ["acme", "globex"], "operator: all") == 1
+        assert client.hmget(f"{SHARD}limit:acme", ["hold", "probe_at"]) == [b"operator: all", b"0"]
+        assert holds.resume_all(client, ["acme", "globex"], "operator: all") == 1
+        assert holds.resume_all(client, ["acme", "globex"]) == 1
 
     def test_a_call_under_way_does_not_end_the_operators_hold(
         self, ledger: RedisLedger, clock: StoredClock, client: redis.Redis

@@ -58,13 +58,23 @@ LONG = "é" * 255
 NAMES = (
     *(
         SHARD + name
-        for name in ("due", "expiry", "leases", "outbox", "relay", "pending", "strangers", *HOOK_NAMES)
+        for name in (
+            "due",
+            "expiry",
+            "leases",
+            "outbox",
+            "relay",
+            "pending",
+            "strangers",
+            "turn",
+            *HOOK_NAMES,
+        )
     ),
     *(f"{SHARD}{name}:acme" for name in ("lane", "limit", "aged")),
     *(f"{SHARD}{name}:{job_id}" for name in ("job", "payload", "stranger") for job_id in ("a", "long")),
     *(keys.claim(job_id) for job_id in ("a", "long")),
 )
-TEXTS = (f"{SHARD}relay", f"{SHARD}payload:", "callworker:id:")
+TEXTS = (f"{SHARD}relay", f"{SHARD}turn", f"{SHARD}payload:", "callworker:id:")
 """Keys that are strings."""
 
 

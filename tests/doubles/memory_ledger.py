@@ -50,6 +50,7 @@ from worker.state.ledger import AHEAD_US, RECLAIM_LEASE_US
 from worker.state.refusals import STRANGER_MS
 
 _MICRO = 1_000_000
+INSTALLATION = "1" * 32
 LIMITED_US = 100_000
 """As in `lease.lua`."""
 
@@ -198,6 +199,9 @@ class MemoryLedger:
         self._available()
         self.store.notices += notices
 
+    def installation(self) -> str:
+        return INSTALLATION
+
     def cancel(self, wishes: Sequence[Cancel | Withdrawal]) -> list[Answer | Waiting]:
         self._available()
         return [self._cancel(wish) for wish in wishes]
@@ -324,7 +328,7 @@ class MemoryLedger:
         if (
             isinstance(decision, Ending)
             and record.event is not None
-            and record.event.body == decision.event.body
+            and (record.event.id, record.event.status) == (decision.event.id, decision.event.status)
         ):
             return Recorded.DONE
         rung = isinstance(decision, Ending) and decision.event.status is Status.PLACED
@@ -392,7 +396,8 @@ class MemoryLedger:
 
     def _withdraw_early(self, application: Application) -> Withdrawn:
         record, now_us = self._record(application), self._wall
-        ended = Withdrawn.after(Tally(), record.job, now_us, now_us)
+        installation = self.installation()
+        ended = Withdrawn.after(Tally(), record.job, now_us, now_us, fence=0, installation=installation)
         record.canceled = True
         self._conclude(record, application.account, ended.event)
         return ended

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from worker.core.accounts import Account, Accounts
-from worker.core.events import Event, Failure, Status, Subject, conclude
+from worker.core.events import Event, Failure, Status, Subject, conclude, id_of_end
 from worker.core.fleet import Report
 from worker.core.jobs import Job
 from worker.core.records import Application, Lease, Source
@@ -60,6 +60,7 @@ def rejection(job_id: str, account_name: str) -> Event:
         attempts=0,
         accepted_at_us=0,
         finished_at_us=0,
+        event_id=id_of_end("here", account_name, job_id, 0, 0),
     )
 
 
@@ -71,6 +72,7 @@ def _event(lease: Lease, outcome: str | Failure, status: Status) -> Event:
         attempts=lease.tally.sent,
         accepted_at_us=lease.accepted_at_us,
         finished_at_us=lease.accepted_at_us,
+        event_id=id_of_end("here", lease.job.account, lease.job.id, lease.accepted_at_us, lease.fence),
     )
 
 

@@ -400,6 +400,41 @@ def test_hold_and_resume(run: Run, ledger: RedisLedger) -> None:
     assert view(run, "waits")["wait"]["reason"] == "no_places"
 
 
+def test_hold_and_resume_of_all(
+    run: Run, ledger: RedisLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All accounts are held in one act; a hold of its own stays, and so does what was not held for that reason."""
+    (tmp_path / "accounts.toml").write_text(
+        f'{ACCOUNTS}[accounts.globex]\napi_key_env = "GLOBEX_KEY"\nrate = "1/m"\n'
+    )
+    monkeypatch.setenv("GLOBEX_KEY", "fedcba9876543210" * 2)
+    admit(ledger, "waits")
+    run("accounts", "hold", "acme", "--reason", "invoice open")
+    assert run("accounts", "hold", "--all", "--reason", "move").stdout == (
+        "1 of 2 accounts are held by this (operator: move)\n"
+    )
+    held = {one["account"]: one["held"] for one in json.loads(run("accounts", "--json").stdout)}
+    assert held == {"acme": "operator: invoice open", "globex": "operator: move"}
+    assert run("accounts", "resume", "--all", "--reason", "move").stdout == (
+        "1 of 2 accounts are resumed (operator: move)\n"
+    )
+    assert run("accounts", "resume", "--all").stdout == "1 of 2 accounts are resumed\n"
+    assert not any(one["held"] for one in json.loads(run("accounts", "--json").stdout))
+    assert [(act["act"], act["account"], act["why"], act["detail"]) for act in acts(run)][:3] == [
+        ("accounts resume", None, None, {"all": 2}),
+        ("accounts resume", None, None, {"all": 2, "reason": "move"}),
+        ("accounts hold", None, "move", {"all": 2}),
+    ]
+
+
+@pytest.mark.parametrize("words", [(), ("acme", "--all")])
+@pytest.mark.parametrize("act", ["hold", "resume"])
+def test_hold_and_resume_need_one_account_or_all(run: Run, act: str, words: tuple[str, ...]) -> None:
+    """A command that might mean everything by mistake does nothing."""
+    result = run("accounts", act, *words)
+    assert result.exit_code == 2 and "name one account, or give --all" in result.stderr
+
+
 @pytest.mark.usefixtures("client")
 def test_hold_of_an_unknown_account_is_wrong_usage(run: Run) -> None:
     """A name that is not in the accounts file is refused with those that are."""

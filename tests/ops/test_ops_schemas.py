@@ -14,7 +14,7 @@ from ops.schemas import texts
 from tests.doubles.samples import accounts
 from tests.ops.examples import events, jobs, schema, schema_for, validator
 from worker.core.cancels import NOT_FOUND, Cancel, Stays
-from worker.core.events import Event, Failure, Status, Subject, conclude, event_type
+from worker.core.events import Event, Failure, Status, Subject, conclude, event_id_from, event_type
 from worker.core.jobs import Job
 from worker.core.judging import Submission, decode, judge
 from worker.core.notices import Notice, conflict, not_canceled
@@ -113,7 +113,13 @@ def is_job(fields: object) -> bool:
 
 def ended(status: Status, outcome: str | Failure, subject: Subject) -> Event:
     return conclude(
-        subject, outcome, status, attempts=0, accepted_at_us=0, finished_at_us=1_795_335_330_123_456
+        subject,
+        outcome,
+        status,
+        attempts=0,
+        accepted_at_us=0,
+        finished_at_us=1_795_335_330_123_456,
+        event_id=event_id_from(subject.id),
     )
 
 
@@ -223,9 +229,9 @@ def test_cancel_is_good_by_schema_and_worker(fields: dict[str, Any], good: bool)
 
 
 NOTICES = [
-    not_canceled(Cancel("job-1"), Stays("acme", "dialling", 2)),
-    not_canceled(Cancel("job-1", "globex"), Stays("globex", NOT_FOUND)),
-    *(not_canceled(Cancel("job-1"), Stays("acme", status)) for status in Status),
+    not_canceled(Cancel("job-1"), Stays("acme", "dialling", 2), "here"),
+    not_canceled(Cancel("job-1", "globex"), Stays("globex", NOT_FOUND), "here"),
+    *(not_canceled(Cancel("job-1"), Stays("acme", status), "here") for status in Status),
     *(
         conflict("job-1", "acme", known, "content", b"secret")
         for known in (

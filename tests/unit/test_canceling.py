@@ -136,6 +136,9 @@ def test_a_job_that_moves_at_each_look_is_being_dialled() -> None:
     class Restless:
         looks = 0
 
+        def installation(self) -> str:
+            return "here"
+
         def cancel(self, wishes: list[Cancel | Withdrawal]) -> list[Any]:
             self.looks += 1
             return [Waiting(job("a"), self.looks, Tally(), 0, 0) for _ in wishes]

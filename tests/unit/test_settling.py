@@ -43,9 +43,10 @@ def test_no_job_ends_before_it_was_accepted(world: World) -> None:
 def test_the_end_is_told_once_with_its_code(world: World) -> None:
     """The watch learns how the job ended; a second decision that comes too late is reported as a lost lease."""
     lease = world.lease()
-    for _ in range(2):
-        world.settler.settle(lease, OWNER, Tally(sent=1), Status.FAILED, Failure("INVALID_TELEPHONE", "no"))
-        world.record()
+    world.settler.settle(lease, OWNER, Tally(sent=1), Status.FAILED, Failure("INVALID_TELEPHONE", "no"))
+    world.record()
+    world.settler.settle(lease, OWNER, Tally(sent=1), Status.PLACED, REF)
+    world.record()
     assert world.watch.named("finished") == [("job-1", "failed", "INVALID_TELEPHONE")]
     assert world.watch.named("lease_lost") == ["job-1"]
 

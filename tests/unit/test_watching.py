@@ -405,3 +405,13 @@ def test_call_whose_gate_stays_shut_is_never_in_flight(metrics: Metrics) -> None
     with pytest.raises(StoreUnavailable):
         CountingProvider(Placing(metrics), metrics).place_call(JOB, "key", OpenGate(shut))
     assert count(metrics, "calls_in_flight") == 0
+
+
+def test_a_store_that_went_back_is_told_and_counted(watching: Watching, metrics: Metrics) -> None:
+    """Each shard is told, with how much of it is gone."""
+    with capture_logs() as lines:
+        watching.set_back("callworker:{0}:", 12, 5)
+    assert lines == [
+        {"event": "store.set_back", "log_level": "error", "shard": "callworker:{0}:", "changes_lost": 7}
+    ]
+    assert metrics.registry.get_sample_value("callworker_store_set_back_total") == 1

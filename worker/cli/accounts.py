@@ -45,41 +45,79 @@ def command(ctx: click.Context, as_json: bool) -> None:
         console().print(table(COLUMNS, (_row(account, count) for account, count in found)))
 
 
-@command.command("hold", epilog=example("callworker accounts hold acme --reason 'invoice open'"))
-@click.argument("name")
+all_option = click.option("--all", "of_all", is_flag=True, help="All accounts of the accounts file.")
+
+
+@command.command(
+    "hold",
+    epilog=example(
+        "callworker accounts hold acme --reason 'invoice open'",
+        "callworker accounts hold --all --reason incident",
+    ),
+)
+@click.argument("name", required=False)
+@all_option
 @click.option("--reason", default="", help="A note that is shown together with the hold.")
 @why_option
-def hold(name: str, reason: str, why: str) -> None:
-    """Stop all calls of account NAME until `resume`. Jobs are still accepted, wait, and may expire."""
-    told = f"{OPERATOR_HOLD}: {' '.join(reason.split())}" if reason.strip() else OPERATOR_HOLD
-    with _store(name, "hold", why or reason) as client:
-        changed = holds.hold(client, name, told)
+def hold(name: str | None, of_all: bool, reason: str, why: str) -> None:
+    """Stop all calls of account NAME until `resume`. Jobs are still accepted, wait, and may expire.
+
+    With --all, accounts that an operator holds already keep their hold and its reason.
+    """
+    told = _told(reason)
+    with _store(name, of_all, "hold", why or reason) as (client, names):
+        changed = holds.hold_all(client, names, told) if of_all else holds.hold(client, names[0], told)
+    if of_all:
+        say(f"{changed} of {len(names)} accounts are held by this ({told})")
+        return
     say(f"{name} is held ({told})" if changed else f"{name} was held already ({told})")
 
 
-@command.command("resume", epilog=example("callworker accounts resume acme"))
-@click.argument("name")
+@command.command(
+    "resume",
+    epilog=example("callworker accounts resume acme", "callworker accounts resume --all --reason incident"),
+)
+@click.argument("name", required=False)
+@all_option
+@click.option("--reason", help="With --all: only accounts that an operator holds with this reason.")
 @why_option
-def resume(name: str, why: str) -> None:
+def resume(name: str | None, of_all: bool, reason: str | None, why: str) -> None:
     """End the hold on account NAME, whether an operator or the worker set it."""
-    with _store(name, "resume", why) as client:
-        changed = holds.resume(client, name)
+    if reason is not None and not of_all:
+        raise click.UsageError("--reason is only for --all")
+    only = "" if reason is None else _told(reason)
+    with _store(name, of_all, "resume", why, reason) as (client, names):
+        changed = holds.resume_all(client, names, only) if of_all else holds.resume(client, names[0])
+    if of_all:
+        say(f"{changed} of {len(names)} accounts are resumed" + (f" ({only})" if only else ""))
+        return
     say(f"{name} is resumed" if changed else f"{name} was not held")
 
 
-@contextmanager
-def _store(name: str, act: str, why: str) -> Iterator[redis.Redis]:
-    """Open the store for a change to account `name`, which is put on the audit trail.
+def _told(reason: str) -> str:
+    """Return an operator's reason as the hold has it."""
+    return f"{OPERATOR_HOLD}: {' '.join(reason.split())}" if reason.strip() else OPERATOR_HOLD
 
-    Raises UsageError if the accounts file has no such account.
+
+@contextmanager
+def _store(
+    name: str | None, of_all: bool, act: str, why: str, reason: str | None = None
+) -> Iterator[tuple[redis.Redis, list[str]]]:
+    """Open the store for a change to an account or to all, which is put on the audit trail. Yields also their names.
+
+    Raises UsageError if the accounts file has no such account, and unless one of both is given.
     """
+    if (name is None) is not of_all:
+        raise click.UsageError("name one account, or give --all")
     settings = Settings.from_env()
     with places.store(settings) as client:
         accounts = places.accounts(settings)
-        if name not in accounts:
+        if name is not None and name not in accounts:
             raise click.UsageError(f"no account {name!r} in the accounts file; it has {', '.join(accounts)}")
-        Trail(client, settings, why).note(f"accounts {act}", account=name)
-        yield client
+        only = {} if reason is None else {"reason": reason}
+        detail = {"all": len(accounts), **only} if of_all else {}
+        Trail(client, settings, why).note(f"accounts {act}", account=name or "", detail=detail)
+        yield client, list(accounts) if name is None else [name]
 
 
 def _row(account: Account, count: AccountCount) -> tuple[object, ...]:

@@ -17,6 +17,7 @@ from worker.errors import StoreUnavailable
 from worker.redisio.connection import connect
 from worker.redisio.runner import store_errors
 from worker.settings import Settings
+from worker.state import layout
 
 STARTING_SECONDS = 15.0
 """How long a command waits for an embedded server: a worker that was just started may not have it ready yet."""
@@ -47,9 +48,10 @@ def dev_accounts_file(folder: Path) -> Path:
 
 def store(settings: Settings) -> redis.Redis:
     """Connect to the store, waiting for an embedded server to answer. Raises StoreUnavailable."""
-    client = connect(redis_url(_started(settings)), replicas=settings.redis_replicas)
+    client = connect(redis_url(_started(settings)))
     try:
-        _ask(client)
+        with store_errors():
+            layout.check(client)
     except BaseException:
         client.close()
         raise

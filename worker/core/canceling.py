@@ -48,5 +48,8 @@ class Canceling:
         # Redis' clock may have been set back since the job was accepted.
         finished_at_us = max(found.now_us, found.accepted_at_us)
         job, accepted_at_us = found.job, found.accepted_at_us
-        ended = Withdrawn.after(found.tally, job, accepted_at_us, finished_at_us)
+        installation = self.ledger.installation()
+        ended = Withdrawn.after(
+            found.tally, job, accepted_at_us, finished_at_us, fence=found.fence, installation=installation
+        )
         return Withdrawal(found, self.accounts.get(job.account), ended, self.traces.context(job.origin))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from worker.core.accounts import Account
-from worker.core.events import CANCELED, OUTCOME_UNKNOWN, Event, Failure, Status, Subject, conclude
+from worker.core.events import CANCELED, OUTCOME_UNKNOWN, Event, Failure, Status, Subject, conclude, id_of_end
 from worker.core.jobs import Job
 from worker.core.retry import Tally
 
@@ -58,8 +58,20 @@ class Withdrawn:
     finished_at_us: int
 
     @classmethod
-    def after(cls, tally: Tally, job: Job, accepted_at_us: int, finished_at_us: int) -> Self:
-        """Make the end of a job: it has expired, or is unknown if one of its requests may have rung the phone."""
+    def after(
+        cls,
+        tally: Tally,
+        job: Job,
+        accepted_at_us: int,
+        finished_at_us: int,
+        *,
+        fence: int,
+        installation: str,
+    ) -> Self:
+        """Make the end of a job: it has expired, or is unknown if one of its requests may have rung the phone.
+
+        `fence` is the number of its last lease, 0 without one; `installation` is as in `id_of_end`.
+        """
         if tally.perhaps_rung:
             status, code = Status.UNKNOWN, OUTCOME_UNKNOWN
             message = "the phone may have rung, and the job was canceled before a redial"
@@ -74,6 +86,7 @@ class Withdrawn:
             attempts=tally.sent,
             accepted_at_us=accepted_at_us,
             finished_at_us=finished_at_us,
+            event_id=id_of_end(installation, job.account, job.id, accepted_at_us, fence),
         )
         return cls(job, event, failure, accepted_at_us, finished_at_us)
 

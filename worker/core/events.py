@@ -8,6 +8,7 @@ Source: docs/reference/contract.md, "An event".
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections.abc import Mapping
@@ -101,12 +102,9 @@ def conclude(
     attempts: int,
     accepted_at_us: int,
     finished_at_us: int,
-    event_id: str | None = None,
+    event_id: str,
 ) -> Event:
-    """Make the event of a job that ended. `outcome` is the provider's ref or the failure; times are Unix microseconds.
-
-    Without `event_id` the event gets a random id.
-    """
+    """Make the event of a job that ended. `outcome` is the provider's ref or the failure; times are Unix µs."""
     finished_at = rfc3339(finished_at_us)
     data: dict[str, Any] = {
         "id": subject.id,
@@ -119,13 +117,27 @@ def conclude(
         "finished_at": finished_at,
     }
     data |= {"ref": outcome} if isinstance(outcome, str) else {"error": outcome.as_dict()}
-    # The id is unique but not secret. Unlike a UUID it needs no system call. A forked process has a new seed.
-    event_id = event_id or new_event_id()
     body = {"id": event_id, "type": event_type(status), "timestamp": finished_at, "data": data}
     return Event(event_id, status, _encode(body))
 
 
+def id_of_end(installation: str, account: str, job_id: str, accepted_at_us: int, fence: int) -> str:
+    """Return the id of the event that tells how a job ended; `fence` is the number of its last lease, 0 without one.
+
+    It is the same if the end is told again from a state that was set back: a subscriber then drops the second telling,
+    whatever it says. The acceptance is part of it because a job's id may be used again once it is forgotten.
+    `installation` is the random id of the state, see `Ledger.installation`.
+    """
+    return event_id_from(f"{installation} {accepted_at_us} {fence} {account} {job_id}")
+
+
+def event_id_from(told: str) -> str:
+    """Return the id of an event from a text that names what it tells: the same text gives the same id."""
+    return f"evt_{hashlib.sha256(told.encode(errors='surrogatepass')).hexdigest()[:32]}"
+
+
 def new_event_id() -> str:
+    """Return a random id, for an event that is told once."""
     return f"evt_{random.getrandbits(128):032x}"
 
 

@@ -6,7 +6,6 @@ same id.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import time
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.core.cancels import NOT_FOUND, Cancel, Stays, told_state
-from worker.core.events import Failure, rfc3339
+from worker.core.events import Failure, event_id_from, rfc3339
 from worker.core.records import Foreign, Known
 from worker.core.repeats import OTHER_FIELDS
 
@@ -36,13 +35,15 @@ class Notice:
     account: str
 
 
-def not_canceled(cancel: Cancel, found: Stays) -> Notice:
-    """Tell that a job was not canceled. The id is another one once the job was leased again."""
+def not_canceled(cancel: Cancel, found: Stays, installation: str) -> Notice:
+    """Tell that a job was not canceled. The id is another one once the job was leased again.
+
+    `installation` is the random id of the state, see `Ledger.installation`.
+    """
     job_id, account, state = cancel.job_id, found.account, found.state
-    told = repr((NOT_CANCELED, job_id, account, state, found.fence))
-    digest = hashlib.sha256(told.encode()).hexdigest()
+    event_id = event_id_from(repr((installation, NOT_CANCELED, job_id, account, state, found.fence)))
     failure = Failure("NOT_CANCELED", _STAYS.get(state, f"the job has ended as {state}"))
-    return _notice(NOT_CANCELED, digest, {"id": job_id, "account": account, "status": state}, failure)
+    return _notice(NOT_CANCELED, event_id, {"id": job_id, "account": account, "status": state}, failure)
 
 
 def conflict(job_id: str, account: str, known: Known, content: str, secret: bytes) -> Notice:
@@ -62,12 +63,12 @@ def conflict(job_id: str, account: str, known: Known, content: str, secret: byte
         "status": None if foreign else told_state(known.state),
         "fields": fields,
     }
-    return _notice(CONFLICT, digest, data, Failure("CONFLICT", message))
+    return _notice(CONFLICT, f"evt_{digest[:32]}", data, Failure("CONFLICT", message))
 
 
-def _notice(kind: str, digest: str, data: dict[str, Any], failure: Failure) -> Notice:
+def _notice(kind: str, event_id: str, data: dict[str, Any], failure: Failure) -> Notice:
     body = {
-        "id": f"evt_{digest[:32]}",
+        "id": event_id,
         "type": kind,
         "timestamp": rfc3339(time.time_ns() // 1000),
         "data": data | {"error": failure.as_dict()},

@@ -38,6 +38,12 @@ class Ledger(Protocol):
     jobs leaves out those that need the key.
     """
 
+    def installation(self) -> str:
+        """Return the random id of this state, of which ids of events are made. The first worker makes it, once.
+
+        Asks the store only the first time; that is over once this ledger has given a lease.
+        """
+
     def announce(self, file: str, accounts: Mapping[str, Account]) -> Standing:
         """Report which accounts file this worker has; `file` is a digest of its content. Repeat it every few seconds.
 

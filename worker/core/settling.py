@@ -18,7 +18,7 @@ from tenacity import (
 )
 
 from worker.core.accounts import Account
-from worker.core.events import Event, Failure, Status, Subject, conclude
+from worker.core.events import Event, Failure, Status, Subject, conclude, id_of_end
 from worker.core.ports import Ledger, Traces, Watch
 from worker.core.records import Decision, Ending, Lease, Parked, Parking, Reason
 from worker.core.retry import Tally
@@ -54,16 +54,19 @@ class Settler:
         """End the job, with its event and webhook deliveries. `outcome` is the provider's ref or the failure."""
         # Redis' clock may have been set back since the job was accepted.
         finished_at_us = max(lease.now_us(self.clock()), lease.accepted_at_us)
+        job, accepted_at_us = lease.job, lease.accepted_at_us
+        event_id = id_of_end(self.ledger.installation(), job.account, job.id, accepted_at_us, lease.fence)
         event = conclude(
-            Subject.of(lease.job),
+            Subject.of(job),
             outcome,
             status,
             attempts=tally.sent,
-            accepted_at_us=lease.accepted_at_us,
+            accepted_at_us=accepted_at_us,
             finished_at_us=finished_at_us,
+            event_id=event_id,
         )
         failure = outcome if isinstance(outcome, Failure) else None
-        trace = self.traces.context(lease.job.origin)
+        trace = self.traces.context(job.origin)
         done = partial(self._ended, lease, event, failure, finished_at_us)
         self.recorder.put(Ending(lease, account, tally, event, trace), done)
 

@@ -15,7 +15,6 @@ Nothing here knows Celery, Redis or requests; `worker.wiring` puts the adapters 
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from worker.core.calling import Call
 from worker.core.canceling import Canceling
 from worker.core.cancels import Cancel, Noted, Stays, Withdrawn
 from worker.core.current import CurrentAccounts
-from worker.core.events import OUTCOME_UNKNOWN, Event, Failure, Status, conclude
+from worker.core.events import OUTCOME_UNKNOWN, Event, Failure, Status, conclude, event_id_from, id_of_end
 from worker.core.judging import Broken, Rejected, Submission, Valid, judge
 from worker.core.notices import not_canceled
 from worker.core.ports import DeadLetters, Ledger, Provider, Traces, Waits, Watch
@@ -87,7 +86,9 @@ class Reception:
             for cancel, answer in zip(cancels, answers, strict=True)
             if isinstance(answer, Stays)
         ]
-        self.ledger.tell([not_canceled(cancel, answer) for cancel, answer in stay])
+        if stay:
+            installation = self.ledger.installation()
+            self.ledger.tell([not_canceled(cancel, answer, installation) for cancel, answer in stay])
         for cancel, answer in zip(cancels, answers, strict=True):
             match answer:
                 case Withdrawn():
@@ -125,7 +126,13 @@ class Reception:
     def _reject(self, rejected: Rejected, submission: Submission, accounts: Accounts) -> None:
         subject, account = rejected.subject, accounts.get(rejected.subject.account)
         now_us = time.time_ns() // 1000
-        event = _rejection(rejected, now_us, event_id=_strangers_id(rejected) if account is None else None)
+        installation = self.ledger.installation()
+        event_id = (
+            _strangers_id(installation, rejected)
+            if account is None
+            else id_of_end(installation, account.name, subject.id, now_us, 0)
+        )
+        event = _rejection(rejected, now_us, event_id)
         trace = self.traces.context(rejected.origin)
         seen = self.ledger.reject(subject.id, subject.account, account, event, rejected.content, trace)
         if seen is not None:
@@ -192,14 +199,14 @@ class Overdue:
             self.settler.park(lease, tally, Reason.BACKOFF, 0.0, "the worker was lost")
 
 
-def _strangers_id(rejected: Rejected) -> str:
+def _strangers_id(installation: str, rejected: Rejected) -> str:
     """Return the event's id for a job that the ledger soon forgets. It is the same if the message comes again."""
     subject, failure = rejected.subject, rejected.failure
-    told = repr((subject.id, subject.account, failure.code, sorted((failure.fields or {}).items())))
-    return f"evt_{hashlib.sha256(told.encode()).hexdigest()[:32]}"
+    fields = sorted((failure.fields or {}).items())
+    return event_id_from(repr((installation, subject.id, subject.account, failure.code, fields)))
 
 
-def _rejection(rejected: Rejected, now_us: int, event_id: str | None) -> Event:
+def _rejection(rejected: Rejected, now_us: int, event_id: str) -> Event:
     return conclude(
         rejected.subject,
         rejected.failure,

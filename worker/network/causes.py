@@ -11,7 +11,7 @@ from enum import StrEnum
 import amqp.exceptions
 import redis.exceptions
 
-from worker.errors import BrokerBlocked, BrokerUnavailable, StoreUnavailable
+from worker.errors import BrokerBlocked, BrokerUnavailable, OtherLayout, StoreSetBack, StoreUnavailable
 
 
 class Cause(StrEnum):
@@ -28,8 +28,10 @@ class Cause(StrEnum):
     DISK = "it cannot write its files, so it refuses writes"
     BLOCKED = "it is short of memory or disk space, so it takes no messages"
     REPLICA = "it is a replica, which takes no writes"
-    REPLICAS = "too few of its replicas keep up, so no write counts"
+    REPLICAS = "too few of its replicas keep up, so it refuses writes"
     CLUSTER = "it is a node of a Redis Cluster, which has only a part of the keys"
+    LAYOUT = "its state is divided in another way"
+    SET_BACK = "its state went back in time"
     OTHER = "see the error"
 
 
@@ -42,7 +44,9 @@ _BY_TYPE: tuple[tuple[Cause, tuple[type[BaseException], ...]], ...] = (
     (Cause.MEMORY, (redis.exceptions.OutOfMemoryError,)),
     (Cause.REPLICA, (redis.exceptions.ReadOnlyError, redis.exceptions.MasterDownError)),
     (Cause.CLUSTER, (redis.exceptions.AskError, redis.exceptions.ClusterCrossSlotError)),
+    (Cause.SET_BACK, (StoreSetBack,)),
     (Cause.BLOCKED, (BrokerBlocked,)),
+    (Cause.LAYOUT, (OtherLayout,)),
     (Cause.PLACE, (amqp.exceptions.NotAllowed,)),
     (Cause.TLS, (ssl.SSLError,)),
     (Cause.NAME, (socket.gaierror,)),

@@ -16,10 +16,10 @@ from worker.broker import rights
 from worker.broker.connection import Link, broker_errors
 from worker.broker.queues import INTAKE, RESULTS, TASK_QUEUES
 from worker.broker.refusal import refuses
-from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
+from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError, OtherLayout
 from worker.network.causes import because
 from worker.redisio.connection import connect
-from worker.redisio.replicas import try_wait
+from worker.state import layout
 from worker.state.keys import prefixes
 
 _NO_SCRIPT = "0" * 40
@@ -28,15 +28,15 @@ TAKEN = (*TASK_QUEUES, INTAKE)
 """The queues that a worker reads on AMQP."""
 
 
-def ask_store(url: str, replicas: int = 0) -> None:
+def ask_store(url: str) -> None:
     """Raise ConfigurationError if Redis refuses: the password, the certificate, scripts, or the program's keys, which a
-    node of a cluster does not have all; or to wait for `replicas`, if that is not 0. Those that are missing may come.
-    """
+    node of a cluster does not have all. Also if its state is divided in another way; an empty Redis learns how."""
     with connect(url) as client:
         try:
             try_rights(client)
-            if replicas:
-                try_wait(client)
+            layout.agree(client)
+        except OtherLayout as error:
+            raise ConfigurationError(f"REDIS_URL: {error}") from error
         except (RedisError, OSError) as error:
             if refuses(error):
                 raise ConfigurationError(f"REDIS_URL: the server refused{because(error)}: {error}") from error
@@ -52,11 +52,11 @@ def _try_together(client: redis.Redis, keys: Sequence[str]) -> None:
         client.evalsha(_NO_SCRIPT, len(keys), *keys)
 
 
-def ask_broker(url: str, variable: str, queue_type: str | None = None, replicas: int = 0) -> None:
+def ask_broker(url: str, variable: str, queue_type: str | None = None) -> None:
     """Raise ConfigurationError if the broker refuses: the password, virtual host, exchanges, queues or rights.
 
     On Redis only the queue `results` is checked, and that one server has all queues: if another key has a wrong type,
-    jobs come from the other queues. `replicas`: see `ask_store`.
+    jobs come from the other queues.
     """
     try:
         link = Link(url, [], queue_type)
@@ -64,8 +64,6 @@ def ask_broker(url: str, variable: str, queue_type: str | None = None, replicas:
             if link.is_redis:
                 with link.redis_client() as client:
                     _try_together(client, [queue.name for queue in TAKEN])
-                    if replicas:
-                        try_wait(client)
             link.declare([RESULTS])
             if link.confirms:
                 link.declare(TAKEN)

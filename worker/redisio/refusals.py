@@ -34,6 +34,15 @@ _CLASSES: dict[type[RedisError], str] = {
 _WORDS = re.compile(rf"(?:^|: ?)-?({'|'.join(sorted(NOT_NOW))}) ")
 
 
+_HELD = re.compile(r"\bSETBACK (\S+)turn\b")
+
+
+def held_shard(error: ResponseError) -> str | None:
+    """Return the prefix of the shard that a script found held, see `take_turn` in common.lua; else None."""
+    found = _HELD.search(str(error))
+    return found[1] if found else None
+
+
 def code_of(error: ResponseError) -> str | None:
     """Return one of `NOT_NOW`, or None for any other error."""
     for kind, code in _CLASSES.items():

@@ -11,11 +11,12 @@ from typing import Any
 import redis
 from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, RedisError, ResponseError
 
-from worker.errors import StoreFault, StoreUnavailable, WrongKey
-from worker.redisio.kept import Kept, questions, settled
-from worker.redisio.node import Command, Node, exchange
+from worker.errors import StoreFault, StoreSetBack, StoreUnavailable, WrongKey
+from worker.redisio.node import Command, Failure, Node, exchange
 from worker.redisio.nodes import Nodes, OneNode
-from worker.redisio.refusals import code_of, is_unauthenticated
+from worker.redisio.refusals import code_of, held_shard, is_unauthenticated
+from worker.redisio.turns import Turns
+from worker.redisio.written import QUESTION, is_put_off, wait_for_file
 from worker.redisio.wrong_keys import WrongKeys, wrong_key
 
 
@@ -37,11 +38,14 @@ class Scripts:
     """
 
     def __init__(
-        self, client: redis.Redis, text_of: Callable[[str], str], nodes: Nodes | None = None
+        self,
+        client: redis.Redis,
+        text_of: Callable[[str], str],
+        nodes: Nodes | None = None,
+        turns: Turns | None = None,
     ) -> None:
-        self._nodes, self._source = nodes or OneNode(client), text_of
-        # What follows on one server asks for its file later; on several that is another one.
-        self._kept_by_commands = Kept.FILE if nodes else Kept.REPLICAS
+        """`turns` notices a shard that went back in time, and then refuses what concerns it."""
+        self._nodes, self._source, self._turns = nodes or OneNode(client), text_of, turns
         self._digests: dict[str, str] = {}
         self._wrong_keys = WrongKeys()
 
@@ -52,25 +56,25 @@ class Scripts:
     def run_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run scripts in one round trip and return their replies. Without calls nothing is sent.
 
-        Returns once Redis' file and enough replicas have what they wrote, so that neither a Redis that is killed nor a
-        failover forgets it. Raises the first error.
+        Returns once Redis' file has what they wrote, so that a Redis that is killed does not forget it. Raises the
+        first error.
         """
         return _all_good(self.run_each(calls))
 
     def run_each(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run scripts like `run_all`; return for each call its reply, or the error that it met."""
-        return self._run(calls, Kept.FILE)
+        return self._run(calls, kept=True)
 
     def read_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        """Run scripts that only read, like `run_all`, but without waiting for file and replicas."""
+        """Run scripts that only read, like `run_all`, but without waiting for Redis' file."""
         return _all_good(self.read_each(calls))
 
     def read_each(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        """Run scripts that only read, like `run_each`, but without waiting for file and replicas."""
-        return self._run(calls, Kept.NOT)
+        """Run scripts that only read, like `run_each`, but without waiting for Redis' file."""
+        return self._run(calls, kept=False)
 
     def run_commands(self, commands: Sequence[Command]) -> list[Any]:
-        """Run commands without a script, like `run_all`. One server does not wait for its file: what follows does.
+        """Run commands without a script, like `run_all`, but without waiting for Redis' file.
 
         The second word of each command is its key.
         """
@@ -79,34 +83,51 @@ class Scripts:
     def commands_each(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands like `run_commands`; return for each its reply, or the error that it met."""
         keys = [str(words[1]) for words in commands]
-        return self._checked(self._send(keys, dict(enumerate(commands)), self._kept_by_commands), keys)
+        return self._checked(self._send(keys, dict(enumerate(commands)), kept=False), keys)
 
-    def _run(self, calls: Sequence[ScriptCall], kept: Kept) -> list[Any]:
+    def _run(self, calls: Sequence[ScriptCall], *, kept: bool) -> list[Any]:
         """Return for each call its reply or its error. Sends the text of scripts that a server does not know."""
         if not calls:
             return []
         keys = [_first_key(call) for call in calls]
-        commands = {n: self._command(call) for n, call in enumerate(calls)}
-        replies = self._send(keys, commands, kept)
+        refused = self._refused(calls)
+        commands = {n: self._command(call) for n, call in enumerate(calls) if n not in refused}
+        known = self._turns.known if self._turns else {}
+        replies = refused | self._send(keys, commands, kept=kept)
         unknown = [n for n, reply in replies.items() if isinstance(reply, NoScriptError)]
         if unknown:
-            replies |= self._send(keys, {n: commands[n] for n in unknown}, kept, texts=calls)
+            replies |= self._send(keys, {n: commands[n] for n in unknown}, kept=kept, texts=calls)
         checked = self._checked(replies, keys)
         for word in (word for reply in checked for word in _beside(reply)):
             if (found := wrong_key(word)) is not None:
                 self._wrong_keys.tell(found)
-        return [reply if isinstance(reply, Exception) else reply[0] for reply in checked]
+        return [reply if isinstance(reply, Exception) else self._counted(reply, known) for reply in checked]
+
+    def _refused(self, calls: Sequence[ScriptCall]) -> dict[int, Any]:
+        """Return by place the errors of calls that must not be sent, see `Turns`."""
+        if self._turns is None or not self._turns.left_alone:
+            return {}
+        refusals = ((n, self._turns.refusal(call.keys)) for n, call in enumerate(calls))
+        return {n: refusal for n, refusal in refusals if refusal}
+
+    def _counted(self, reply: Sequence[Any], known: Mapping[str, int]) -> Any:
+        """Return what a script replied; or the error that its shard went back in time, see `Turns`."""
+        if self._turns is not None and len(reply) > len(("reply", "beside")):
+            return self._turns.learn(known, reply[2]) or reply[0]
+        return reply[0]
 
     def _send(
         self,
         keys: Sequence[str],
         commands: Mapping[int, Command],
-        kept: Kept,
+        *,
+        kept: bool,
         texts: Sequence[ScriptCall] = (),
     ) -> dict[int, Any]:
         """Send commands, by their place among `keys`, to the servers of their keys.
 
-        Returns by place the reply, or redis-py's error. With `texts`, the calls, the scripts go out as texts.
+        Returns by place the reply, or redis-py's error. `kept` waits for what `run_all` waits for; with `texts`, the
+        calls, the scripts go out as texts.
         """
         replies: dict[int, Any] = {}
         work: dict[Node, dict[int, Command]] = {}
@@ -117,9 +138,10 @@ class Scripts:
                 replies[place] = error
         if texts:
             work = {node: self._with_texts(some, texts) for node, some in work.items()}
-        answers = exchange([(node, [*some.values(), *questions(node, kept)]) for node, some in work.items()])
+        questions = [QUESTION] if kept else []
+        answers = exchange([(node, [*some.values(), *questions]) for node, some in work.items()])
         for (node, some), answer in zip(work.items(), answers, strict=True):
-            found = settled(node, kept, answer)
+            found = _settled(node, answer) if kept else answer
             replies |= (
                 zip(some, found, strict=True) if isinstance(found, list) else dict.fromkeys(some, found)
             )
@@ -133,7 +155,7 @@ class Scripts:
         checked = []
         for place, key in enumerate(keys):
             reply = replies[place]
-            if isinstance(reply, Exception):
+            if isinstance(reply, Exception) and not isinstance(reply, StoreSetBack):
                 reply = translated(reply, key)
             if isinstance(reply, WrongKey):
                 self._wrong_keys.tell(reply)
@@ -167,6 +189,22 @@ class Scripts:
         return self._digests[name]
 
 
+def _settled(node: Node, answer: list[Any] | Failure) -> list[Any] | Failure:
+    """Return the replies of a server without the one to `QUESTION`, once its file has what was written.
+
+    Does not wait where a script was not known: the trip with its text waits for both.
+    """
+    if not isinstance(answer, list):
+        return answer
+    *replies, put_off = answer
+    if is_put_off(put_off) and not any(isinstance(reply, NoScriptError) for reply in replies):
+        try:
+            wait_for_file(node.client)
+        except (RedisError, OSError) as error:
+            return error
+    return replies
+
+
 def _all_good(replies: list[Any]) -> list[Any]:
     """Return the replies. Raises the first error among them."""
     for reply in replies:
@@ -176,11 +214,16 @@ def _all_good(replies: list[Any]) -> list[Any]:
 
 
 def _wrapped(script: str) -> str:
-    """Have `script` reply {reply, second value}: what it returns, and what it returns beside that."""
-    return f"""local function run()
+    """Have `script` reply {reply, second value}: what it returns, and what it returns beside that.
+
+    If it changed a shard or read its turn, a third value names shards and turns, see `Turns`.
+    """
+    return f"""local TURNS
+local function run()
 {script}
 end
 local reply, beside = run()
+if TURNS then return {{reply or false, beside or false, TURNS}} end
 return {{reply or false, beside}}
 """
 
@@ -191,7 +234,7 @@ def _first_key(call: ScriptCall) -> str:
 
 def _beside(reply: Any) -> Sequence[bytes]:
     """Return the keys of another type that a script skipped, see `apart` in common.lua."""
-    return reply[1] if isinstance(reply, list) and len(reply) > 1 else ()
+    return reply[1] or () if isinstance(reply, list) and len(reply) > 1 else ()
 
 
 @contextmanager
@@ -208,7 +251,8 @@ def translated(error: Exception, key: str | None = None) -> Exception:
 
     It has `error` as its cause. `key` is the key of the command, for errors that name none.
     """
-    meaning = _meaning(error, key)
+    held = held_shard(error) if isinstance(error, ResponseError) else None
+    meaning = StoreSetBack(held) if held else _meaning(error, key)
     meaning.__cause__ = error
     return meaning
 

@@ -1,6 +1,7 @@
 """The state that all workers share, in Redis. scripts/README.md has the map of all keys.
 
 keys             names of keys
+layout           how the state is divided, as it is stored
 key_types        what each key should hold
 lua              the scripts in scripts/
 ledger           jobs and limits: implements `core.ports.Ledger`
@@ -30,6 +31,7 @@ endpoint_log     what became of each event at an endpoint
 dead_letters     messages that no event can answer
 audit            what operators did by commands
 suspects         messages that may have crashed a worker
+installation     the random id of this state, of which ids of events are made
 file_ids         the secret from which ids of file lines and of events of conflicts are made
 census           counts of what waits
 lanes            why the jobs of a lane wait: decided once, for census and views

@@ -9,7 +9,6 @@ from typing import Any
 import redis
 
 from worker.core.records import REASONS, AccountCount, EndpointCount, Reason
-from worker.core.shards import SHARDS
 from worker.delivery.ports import Destination
 from worker.redisio.runner import ScriptCall, store_errors
 from worker.state import keys
@@ -65,8 +64,8 @@ class Census:
     def unpublished(self) -> int:
         """Return how many events the results queue has not confirmed yet. Raises StoreUnavailable."""
         with store_errors(), self._client.pipeline(transaction=False) as pipeline:
-            for shard in range(SHARDS):
-                pipeline.llen(keys.prefix(shard) + "outbox")
+            for prefix in keys.prefixes():
+                pipeline.llen(f"{prefix}outbox")
             return sum(count or 0 for count in _answers(pipeline))
 
     def dead_letters(self) -> int:

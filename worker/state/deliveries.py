@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import redis
 
-from worker.core.events import new_event_id, rfc3339
+from worker.core.events import rfc3339
 from worker.core.records import Slot
-from worker.core.shards import SHARDS
 from worker.delivery.ports import Conclusion, Delivery, Destination, Effect
 from worker.redisio.connection import SOCKET_SECONDS
 from worker.redisio.runner import ScriptCall, Scripts, store_errors
 from worker.state import keys
+from worker.state.installation import Installation
 from worker.state.offset import Bounds, ClockOffset
 from worker.state.units import to_seconds, to_us
 
@@ -62,7 +62,7 @@ class RedisDeliveries:
 
         A lease lasts longer: the courier first waits for the script's reply, and records the result afterwards.
         """
-        self._scripts = scripts
+        self._scripts, self._installation = scripts, Installation(scripts)
         self._needed_seconds = attempt_seconds + SOCKET_SECONDS
         self._lease_us = to_us(self._needed_seconds + SOCKET_SECONDS) + AHEAD_US
         self._clock, self._unix_clock, self._offset = clock, unix_clock, ClockOffset()
@@ -79,11 +79,12 @@ class RedisDeliveries:
         for where in quick:
             args += [keys.prefix_of(where.account), "|".join(where)]
         args += ["|".join(where) for where in unknown]
+        shards = keys.layout().shards
         now, due, *rows = self._scripts.run(ScriptCall("take_deliveries", keys.prefixes(turn), args))
         bounds = self._offset.learn(sent, self._clock(), int(now))
         ends = sent + to_seconds(self._lease_us)
         self.due_seconds = to_seconds(max(int(due) - int(now), 0)) if int(due) else float("inf")
-        return [self._delivery((turn + int(row[0])) % SHARDS, _Row(*row), bounds, ends) for row in rows]
+        return [self._delivery((turn + int(row[0])) % shards, _Row(*row), bounds, ends) for row in rows]
 
     def _sweeps(self, now: float) -> int:
         """Return 1 if it is time to look for leases that ran out: a busy worker asks many times a second."""
@@ -94,13 +95,13 @@ class RedisDeliveries:
 
     def record(self, conclusions: Sequence[Conclusion]) -> list[Effect]:
         """See DeliveryStore. Takes one round trip; the conclusions of a shard share one script call."""
-        now_us = to_us(self._unix_clock())
+        now_us, installation = to_us(self._unix_clock()), self._installation.id()
         places: dict[int, list[int]] = {}
         for place, conclusion in enumerate(conclusions):
             places.setdefault(conclusion.delivery.shard, []).append(place)
         replies = self._scripts.run_all([
             ScriptCall("end_deliveries", keys.prefix(shard), [
-                word for place in found for word in _words(conclusions[place], now_us)
+                word for place in found for word in _words(conclusions[place], now_us, installation)
             ])
             for shard, found in places.items()
         ])  # fmt: skip
@@ -151,14 +152,14 @@ def _destination(text: bytes) -> Destination:
     return Destination(*text.decode().split("|"))
 
 
-def _words(conclusion: Conclusion, now_us: int) -> tuple[str | int, ...]:
+def _words(conclusion: Conclusion, now_us: int, installation: str) -> tuple[str | int, ...]:
     """Return the arguments of end_deliveries.lua for one conclusion."""
     delivery = conclusion.delivery
     slow_us: str | int = "" if conclusion.slow_seconds is None else to_us(conclusion.slow_seconds)
     return (
         "|".join(delivery.destination), delivery.job_id, delivery.attempt, conclusion.verdict,
         to_us(conclusion.wait_seconds), conclusion.health, slow_us, conclusion.disable, conclusion.why,
-        _try(conclusion, now_us), new_event_id(), rfc3339(now_us),
+        _try(conclusion, now_us), installation, rfc3339(now_us),
     )  # fmt: skip
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 
 import redis
 
-from worker.core.events import new_event_id, rfc3339
+from worker.core.events import rfc3339
 from worker.delivery.ports import Destination
 from worker.redisio.runner import ScriptCall
 from worker.state import keys
+from worker.state.installation import Installation
 from worker.state.lua import store_scripts
 from worker.state.units import to_us
 
@@ -29,6 +30,7 @@ class RedisEndpoints:
 
     def __init__(self, client: redis.Redis) -> None:
         self._scripts = store_scripts(client)
+        self._installation = Installation(self._scripts)
 
     def enable(self, destination: Destination) -> str:
         """Enable an endpoint and forget its failures; everything that waits for it is due now.
@@ -47,7 +49,7 @@ class RedisEndpoints:
 
         Returns "", or why it was disabled already; then nothing changes.
         """
-        told = (new_event_id(), rfc3339(to_us(time.time())))
+        told = (self._installation.id(), rfc3339(to_us(time.time())))
         args = ("|".join(destination), OPERATOR, *told)
         was: bytes = self._scripts.run(ScriptCall("disable_endpoint", _shard(destination), args))
         return was.decode()

@@ -21,10 +21,12 @@ _OF_A_SHARD = {
     "hook-leases": "zset",
     "hook-pending": "hash",
     "strangers": "zset",
+    "turn": "string",
 }
 _OF_ALL = {
     keys.CLOCK: "string",
     keys.FILES: "hash",
+    keys.INSTALLATION: "string",
     keys.FILE_IDS: "string",
     keys.DEAD: "list",
     keys.AUDIT: "list",
@@ -34,6 +36,7 @@ _OF_ALL = {
     keys.WORKERS: "hash",
     keys.ELECTED: "string",
     keys.MEMORY: "list",
+    keys.LAYOUT: "string",
 }
 
 

@@ -48,6 +48,7 @@ from worker.state.claims import Claim, Claims, Owner
 from worker.state.conflicts import Conflict, Conflicts, known_by_claim, seen_by_job
 from worker.state.decisions import Kept
 from worker.state.decisions import calls as decisions_as_calls
+from worker.state.installation import Installation
 from worker.state.leases import LeaseReplies, Span, text
 from worker.state.notices import calls as notices_as_calls
 from worker.state.refusals import MAX_STRANGERS, Refusals
@@ -84,12 +85,19 @@ class RedisLedger:
             retention_seconds * 1000, min(replay_seconds or retention_seconds, retention_seconds) * 1000
         )
         self._conflicts, self._cancels = Conflicts(scripts), Cancels(scripts, self._kept)
-        self._refusals = Refusals(scripts, self._claims, self._conflicts, self._kept, max_strangers)
+        self._installation = Installation(scripts)
+        self._refusals = Refusals(
+            scripts, self._claims, self._conflicts, self._kept, max_strangers, self._installation
+        )
         self._clock, self._replies = clock, LeaseReplies()
         self._turns = itertools.count()
         self._unheard: dict[str, str] = {}
         self._unanswered: list[str] = []
         self._file = OwnFile(scripts)
+
+    def installation(self) -> str:
+        """See ports.Ledger."""
+        return self._installation.id()
 
     def announce(self, file: str, accounts: Mapping[str, Account]) -> Standing:
         """See ports.Ledger. Takes one round trip."""
@@ -241,7 +249,11 @@ class RedisLedger:
         )
 
     def _timed(self, calls: Sequence[ScriptCall]) -> tuple[list[Any], Span]:
-        """Run `calls`; return the replies, and when the round trip began and ended."""
+        """Run `calls`; return the replies, and when the round trip began and ended.
+
+        Before the first lease it learns the installation: the end of a job must not have to wait for that.
+        """
+        self._installation.id()
         sent = self._clock()
         replies = self._scripts.run_all(calls)
         return replies, (sent, self._clock())

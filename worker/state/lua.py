@@ -7,10 +7,12 @@ from functools import cache
 import redis
 
 from worker.redisio.lua import texts
+from worker.redisio.nodes import Nodes
 from worker.redisio.runner import Scripts
+from worker.redisio.turns import Turns
 
 _TEXTS = texts("worker.state")
-_ALONE = ("bury", "census", "claim", "drop_letter", "leave", "note_act")
+_ALONE = ("bury", "census", "claim", "drop_letter", "installation", "leave", "note_act")
 """Scripts that use nothing of the prelude `common`."""
 
 _WITH_ENDPOINTS = (
@@ -26,14 +28,38 @@ _WITH_ENDPOINTS = (
 )
 """Scripts that use the prelude `endpoints` too."""
 
+_TURNING = (
+    "admit",
+    "settle",
+    "park",
+    "renew",
+    "reject",
+    "turn_away",
+    "withdraw",
+    "tell",
+    "conflict",
+    "end_deliveries",
+    "declare",
+    "declare_endpoint",
+    "enable_endpoint",
+    "disable_endpoint",
+    "replay",
+    "hold",
+)
+"""Scripts that change one shard whenever they run. `common` counts them, see `take_turn`; those that look for work on
+several shards call it themselves where they find some."""
+
 _WHEN_FULL = ("settle", "park", "extend", "relay", "end_deliveries", "report")
 """Scripts that a server without memory must run too, because they end what was begun or tell of it. Such a server must
 refuse the others, which lead to calls."""
 
 
-def store_scripts(client: redis.Redis) -> Scripts:
-    """Return a runner for the scripts of this package on the Redis of `client`."""
-    return Scripts(client, source)
+def store_scripts(client: redis.Redis, nodes: Nodes | None = None, turns: Turns | None = None) -> Scripts:
+    """Return a runner for the scripts of this package on the Redis of `client`, or on `nodes`.
+
+    With `turns` it notices a state that went back in time.
+    """
+    return Scripts(client, source, nodes, turns)
 
 
 @cache
@@ -41,6 +67,7 @@ def source(name: str) -> str:
     """Return a script's text as Redis gets it: its preludes, then its own file."""
     preludes = [
         *(["when_full"] if name in _WHEN_FULL else []),
+        *(["turning"] if name in _TURNING else []),
         *([] if name in _ALONE else ["common"]),
         *(["endpoints"] if name in _WITH_ENDPOINTS else []),
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 
-from worker.core.shards import SHARDS
 from worker.delivery.ports import OutgoingEvent
 from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
@@ -21,14 +20,14 @@ class RedisOutbox:
     def __init__(self, scripts: Scripts, *, own_seconds: float = 10.0, most: int = 200) -> None:
         self._scripts, self._own_ms, self._most = scripts, int(own_seconds * 1000), most
         self._token = secrets.token_hex(8)
-        self._published = [0] * SHARDS
+        self._published = [0] * keys.layout().shards
 
     def next(self) -> dict[int, list[OutgoingEvent]]:
         """Remove what was reported with `published`; return the next events by shard, in order. Takes one round trip.
 
         Raises StoreUnavailable; what was reported is then forgotten, and its events come again.
         """
-        reported, self._published = self._published, [0] * SHARDS
+        reported, self._published = self._published, [0] * keys.layout().shards
         args: list[str | int] = [self._token, self._own_ms, self._most, *reported]
         batches = self._scripts.run(ScriptCall("relay", keys.prefixes(), args))
         return {n: [_event(row) for row in batch] for n, batch in enumerate(batches) if batch}

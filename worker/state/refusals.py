@@ -9,6 +9,7 @@ from worker.core import repeats
 from worker.core.accounts import Account
 from worker.core.cancels import Withdrawn
 from worker.core.events import Event
+from worker.core.jobs import Job
 from worker.core.records import Application, Known
 from worker.core.retry import Tally
 from worker.redisio.runner import ScriptCall, Scripts
@@ -16,6 +17,7 @@ from worker.state import keys
 from worker.state.claims import Claim, Claims, Owner
 from worker.state.conflicts import Conflict, Conflicts, known_by_claim, seen_by_content, seen_by_job
 from worker.state.decisions import Kept, endpoints
+from worker.state.installation import Installation
 
 STRANGER_MS = 600_000
 """How long a rejected job of an account that does not exist is remembered, in case its message comes again."""
@@ -28,10 +30,16 @@ class Refusals:
     """Jobs that get no lease and no place in a lane. Thread-safe."""
 
     def __init__(
-        self, scripts: Scripts, claims: Claims, conflicts: Conflicts, kept: Kept, max_strangers: int
+        self,
+        scripts: Scripts,
+        claims: Claims,
+        conflicts: Conflicts,
+        kept: Kept,
+        max_strangers: int,
+        installation: Installation,
     ) -> None:
         self._scripts, self._claims, self._conflicts = scripts, claims, conflicts
-        self._kept, self._max_strangers = kept, max_strangers
+        self._kept, self._max_strangers, self._installation = kept, max_strangers, installation
 
     def reject(
         self,
@@ -66,7 +74,7 @@ class Refusals:
         Takes one round trip. Raises StoreUnavailable or WrongKey; any of the jobs may then have ended.
         """
         now_us = time.time_ns() // 1000
-        ends = {n: Withdrawn.after(Tally(), one.job, now_us, now_us) for n, one in applications.items()}
+        ends = {n: self._withdrawal(one.job, now_us) for n, one in applications.items()}
         replies = self._scripts.run_all(
             [self._withdrawn(one, ends[n].event) for n, one in applications.items()]
         )
@@ -74,6 +82,10 @@ class Refusals:
             n: seen_by_job(reply, one.job) if len(reply) > 1 else ends[n]
             for (n, one), reply in zip(applications.items(), replies, strict=True)
         }
+
+    def _withdrawal(self, job: Job, now_us: int) -> Withdrawn:
+        installation = self._installation.id()
+        return Withdrawn.after(Tally(), job, now_us, now_us, fence=0, installation=installation)
 
     def _withdrawn(self, one: Application, event: Event) -> ScriptCall:
         job = one.job

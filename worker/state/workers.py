@@ -14,6 +14,7 @@ import redis
 from worker.core.fleet import KEPT_SECONDS, Fleet, Heard, Report
 from worker.redisio.runner import ScriptCall, store_errors
 from worker.state import keys
+from worker.state.layout import AgreedNodes
 from worker.state.lua import store_scripts
 from worker.state.steady import unpaused_us
 
@@ -24,7 +25,7 @@ class RedisWorkers:
     """Implements `engine.presence.Register` for one worker, which gets a random id. Thread-safe."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client, self._scripts = client, store_scripts(client)
+        self._client, self._scripts = client, store_scripts(client, AgreedNodes(client))
         self._id = secrets.token_hex(8)
 
     def report(self, report: Report, elected_seconds: float, replaces_seconds: float) -> tuple[bool, bool]:

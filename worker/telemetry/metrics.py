@@ -84,6 +84,10 @@ class Metrics:
         self.last_progress = self._gauge(
             "last_progress_timestamp_seconds", "Unix time when a loop of this process last made a turn."
         )
+        self.store_set_back = self._counter(
+            "store_set_back",
+            "Times that this worker found a shard of Redis' state back at an earlier time (log: `store.set_back`).",
+        )
         self.log_lines_dropped = self._counter(
             "log_lines_dropped",
             "Log lines that were dropped because nobody read the log (log, once it is read again: "

@@ -250,6 +250,11 @@ class Watching:
             self._metrics.wrong_keys.labels(key).set(key in keys)
         self._wrong_keys = keys
 
+    def set_back(self, shard: str, known: int, found: int) -> None:
+        """Report a shard that went back in time; `known` and `found` are its newest known turn and what it has."""
+        self._metrics.store_set_back.inc()
+        self._log.error("store.set_back", shard=shard, changes_lost=known - found)
+
     def progress(self) -> None:
         """Note that all loops turn, and report outages that are over."""
         self._metrics.last_progress.set_to_current_time()

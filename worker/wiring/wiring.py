@@ -39,9 +39,11 @@ from worker.inbound.stream import StreamSource
 from worker.provider import Codes, Observers
 from worker.redisio.connection import connect
 from worker.redisio.runner import Scripts
+from worker.redisio.turns import Turns
 from worker.settings import Settings
 from worker.state.census import Census
 from worker.state.dead_letters import RedisDeadLetters
+from worker.state.layout import AgreedNodes
 from worker.state.ledger import RedisLedger
 from worker.state.lua import store_scripts
 from worker.state.outbox import RedisOutbox
@@ -173,7 +175,7 @@ class Wiring:
 
     @cached_property
     def client(self) -> redis.Redis:
-        return connect(redis_url(self._settings), replicas=self._settings.redis_replicas)
+        return connect(redis_url(self._settings))
 
     @cached_property
     def redis_broker(self) -> redis.Redis | None:
@@ -183,7 +185,15 @@ class Wiring:
 
     @cached_property
     def scripts(self) -> Scripts:
-        return store_scripts(self.client)
+        return store_scripts(self.client, AgreedNodes(self.client), self.turns)
+
+    @cached_property
+    def turns(self) -> Turns:
+        return Turns(self._set_back)
+
+    def _set_back(self, prefix: str, known: int, found: int) -> None:
+        self.watching.set_back(prefix, known, found)
+        self.turns.go_on(prefix, found)
 
     @cached_property
     def ledger(self) -> RedisLedger:
@@ -244,10 +254,7 @@ class Wiring:
 
     @cached_property
     def relay(self) -> Relay:
-        settings = self._settings
-        results = ResultsQueue(
-            broker_url(settings), settings.amqp_queue_type, replicas=settings.redis_replicas
-        )
+        results = ResultsQueue(broker_url(self._settings), self._settings.amqp_queue_type)
         return Relay(RedisOutbox(self.scripts), self.tracing.results(results), self._published)
 
     def _published(self, events: Sequence[OutgoingEvent]) -> None:

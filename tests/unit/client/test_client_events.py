@@ -28,7 +28,13 @@ json_values = st.recursive(
 def published(outcome: str | Failure, status: Status) -> str:
     """The body of an event as workers publish it."""
     return conclude(
-        SUBJECT, outcome, status, attempts=2, accepted_at_us=ACCEPTED_US, finished_at_us=FINISHED_US
+        SUBJECT,
+        outcome,
+        status,
+        attempts=2,
+        accepted_at_us=ACCEPTED_US,
+        finished_at_us=FINISHED_US,
+        event_id="evt_1",
     ).body
 
 

@@ -14,7 +14,13 @@ def test_the_end_is_read_from_the_event() -> None:
     """It is that of the event itself, whatever the job's note says."""
     subject = Subject("job-1", "acme", note=NOTE)
     event = conclude(
-        subject, "0" * 32, Status.PLACED, attempts=1, accepted_at_us=0, finished_at_us=1_763_799_330_123_456
+        subject,
+        "0" * 32,
+        Status.PLACED,
+        attempts=1,
+        accepted_at_us=0,
+        finished_at_us=1_763_799_330_123_456,
+        event_id="evt_1",
     )
     assert OutgoingEvent(event.type, event.body).ended_at == 1_763_799_330.123
 

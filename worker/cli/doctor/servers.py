@@ -20,7 +20,7 @@ from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES
 from worker.broker.redis_write_check import RedisWriteCheck
 from worker.broker.transports import weakness
 from worker.broker.write_check import WriteCheck as WriteCheckOfBroker
-from worker.cli.doctor import fleet, replication, writes
+from worker.cli.doctor import fleet, layout, replication, writes
 from worker.cli.doctor.finding import Finding
 from worker.errors import BrokerUnavailable, ConfigurationError, StoreFault, StoreUnavailable
 from worker.inbound import key_types as broker_keys
@@ -55,10 +55,10 @@ def store(settings: Settings) -> Iterator[Finding]:
     try:
         url = redis_url(settings)
         yield from _verification("Redis TLS", url, "REDIS_URL")
-        with connect(url, replicas=settings.redis_replicas) as client, store_errors():
+        with connect(url) as client, store_errors():
             client.ping()
             try_rights(client)
-            facts, wrong = _facts(client), _misused_by(client)
+            facts, wrong, divided = _facts(client), _misused_by(client), layout.look(client)
             told, found = WriteCheck(client).ask(), fleet.look(client)
     except StoreFault as error:
         yield Finding.fail("Redis", f"refused: {redactor.text(str(error))}", remedy_of(error, "REDIS_URL"))
@@ -67,6 +67,7 @@ def store(settings: Settings) -> Iterator[Finding]:
         yield _absent(settings, error)
         return
     yield Finding.ok("Redis", f"answers at {mask_url(redis_url(settings))}")
+    yield divided
     yield from writes.check(told)
     yield from fleet.check(found, told, time.time())
     yield from _misused("Redis keys", wrong, "it is neither read nor written")
@@ -76,7 +77,7 @@ def store(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield from _fitness(facts)
-        yield from replication.check(facts, settings.redis_replicas)
+        yield from replication.check(facts)
 
 
 def _facts(client: redis.Redis) -> dict[str, Any] | None:
@@ -166,7 +167,7 @@ def _taking(settings: Settings, link: Link) -> Iterator[Finding]:
         with closing(WriteCheckOfBroker(broker_url(settings))) as check:
             problem = check.ask().problem
     elif own := separate_redis_broker(settings):
-        with connect(own, variable="BROKER_URL", replicas=settings.redis_replicas) as client:
+        with connect(own, variable="BROKER_URL") as client:
             problem = RedisWriteCheck(client).ask().problem
     else:
         return

@@ -10,6 +10,25 @@ local function enter(shard)
 end
 enter(KEYS[1])
 
+-- Takes the next turn of the shard, once per script: comes before the first write to the shard. Workers remember the number, and
+-- so notice a state that went back in time, see docs/decisions/0030. While the shard is held, its key holds no number, and this
+-- stops the script. TURNS has prefix and number of each shard in turn; it is the third part of the reply.
+local function take_turn()
+  TURNS = TURNS or {}
+  for n = 1, #TURNS, 2 do
+    if TURNS[n] == prefix then return end
+  end
+  local key = prefix .. 'turn'
+  local number = redis.pcall('INCR', key)
+  if type(number) == 'table' then
+    if string.find(number.err, 'not an integer', 1, true) then error('SETBACK ' .. key, 0) end
+    local wrong = string.find(number.err, 'WRONGTYPE', 1, true)
+    error(wrong and 'WRONGKEY ' .. key .. ' ' .. redis.call('TYPE', key).ok or number.err, 0)
+  end
+  TURNS[#TURNS + 1], TURNS[#TURNS + 2] = prefix, number
+end
+if TURNS then take_turn() end
+
 local MAX_AHEAD = 1000000
 local MAX_HISTORY = 4000
 local EASES, EASE_LASTS = {0.02, 0.08}, 10000000
@@ -32,8 +51,8 @@ do
   BEGAN = tonumber(began or NOW)
   if passed < 0 or passed >= SAVED_AFTER then
     redis.call('SET', CLOCK, string.format('%.0f %.0f %.0f', TIME, NOW, BEGAN))
-  else
-    -- This write changes nothing. A server without memory refuses it, and so does one that is no primary. Without it, a
+  elseif not TURNS then
+    -- This write changes nothing, and stands for a turn that may follow. A server without memory refuses it, and so does one that is no primary. Without it, a
     -- server without memory would accept some writes and then all that follow them: a call would be dialled whose outcome
     -- the server does not take.
     redis.call('SETNX', CLOCK, '')

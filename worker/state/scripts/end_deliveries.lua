@@ -5,7 +5,7 @@
 -- KEYS 1 shard prefix
 -- ARGV for each: destination  id  attempt  verdict  wait until the next attempt (µs)  health  pause that the endpoint asked for
 --      (µs, '' if it named none)  why it is to be disabled, or ''  why, in one word  the attempt as JSON, '' if none was made
---      id and time of an event that may have to be written about the endpoint
+--      id of the installation, and time, of an event that may have to be written about the endpoint
 -- Reply: for each {recorded, failures in a row, 1 if a warning was written, how long the breaker that has opened stays open (µs,
 --      0: it has not), 1 if the breaker was closed, why the endpoint was disabled or ''}. `recorded` is 1; or 0 if nothing was
 --      changed, because another worker concluded the attempt or a key of another type stopped it
@@ -56,7 +56,7 @@ local function fails(e, effect, told)
   e.bad_last = ms()
   open_if_failing(e, attempts, bad, effect)
   if WARNS_AT[e.fails] then
-    tell(e, 'failing', told, string.format('"failures":%d', e.fails))
+    tell(e, 'failing', told, int(e.bad_from) .. ' ' .. e.fails, string.format('"failures":%d', e.fails))
     effect[3] = 1
   end
 end
@@ -116,7 +116,7 @@ local function finish(e, id, sequence, attempt, made, verdict, wait_us, why)
   end
 end
 
-local function conclude_one(dest, id, attempt, verdict, wait_us, health, slow_us, reason, why, try, event_id, at)
+local function conclude_one(dest, id, attempt, verdict, wait_us, health, slow_us, reason, why, try, installation, at)
   check('ZCARD', hook_leases_key(), hook_lost_key(dest))
   check('LLEN', OUTBOX, hook_tries_key(dest))
   local e, effect = load_endpoint(dest), {1, 0, 0, 0, 0, ''}
@@ -131,7 +131,7 @@ local function conclude_one(dest, id, attempt, verdict, wait_us, health, slow_us
     over(e, id)
   end
   if try ~= '' then tries[dest][#tries[dest] + 1] = try end
-  if health ~= 'none' then judge(e, health, slow_us, reason, effect, {event_id, at}) end
+  if health ~= 'none' then judge(e, health, slow_us, reason, effect, {installation, at}) end
   return effect
 end
 

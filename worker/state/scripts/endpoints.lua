@@ -206,18 +206,22 @@ local function over(e, id, sequence, state, attempts, why)
   if open == 0 then redis.call('PEXPIRE', key, int(math.max(retention - age, HOUR))) end
 end
 
--- Tells the results queue of a change of the endpoint itself. `told` is {id of the event, its time}.
-local function tell(e, kind, told, data)
+-- Tells the results queue of a change of the endpoint itself. `told` is {id of the installation, time}. The event's id follows
+-- from `what`, which names the change: told again from a state that was set back, it has the same id.
+local function tell(e, kind, told, what, data)
+  local digest = redis.sha1hex(table.concat({told[1], kind, e.dest, what}, ' '))
   redis.call('RPUSH', OUTBOX, string.format(
-    'endpoint.%s {"id":"%s","type":"endpoint.%s","timestamp":"%s","data":{"account":"%s","endpoint":"%s",%s}}',
-    kind, told[1], kind, told[2], e.account, e.key, data))
+    'endpoint.%s {"id":"evt_%s","type":"endpoint.%s","timestamp":"%s","data":{"account":"%s","endpoint":"%s",%s}}',
+    kind, string.sub(digest, 1, 32), kind, told[2], e.account, e.key, data))
 end
 
 -- Disables an endpoint: what waits for it is kept.
 local function disable(e, reason, told)
   e.disabled, e.disabled_at = reason, ms()
   save(e, 'disabled', 'disabled_at')
-  tell(e, 'disabled', told, string.format('"reason":"%s","failures":%d', reason, e.fails))
+  -- A row of failures is ended once, if any: enabling the endpoint forgets it.
+  local row = int(e.bad_from > 0 and e.bad_from or e.disabled_at)
+  tell(e, 'disabled', told, row .. ' ' .. e.fails .. ' ' .. reason, string.format('"reason":"%s","failures":%d', reason, e.fails))
 end
 
 -- Removes what waits for an endpoint that is disabled for good and was kept long enough; at most 500 deliveries at a time.

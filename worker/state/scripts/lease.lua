@@ -69,6 +69,7 @@ end
 local function lease_round()
   local due = ask('ZRANGEBYSCORE', DUE, '-inf', int(NOW + ahead_us), 'LIMIT', 0, most)
   if #due == 0 then return 0, false end
+  take_turn()
   check('ZCARD', LEASES, EXPIRY)
   local leased, put_aside = 0, false
   for _, name in ipairs(due) do

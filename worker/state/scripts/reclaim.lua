@@ -4,7 +4,7 @@
 -- KEYS shard prefixes
 -- ARGV 1 most of each kind  2 lease (µs)  3 a worker's lease (µs): nothing is judged lost until the store's clock has run for
 --      that long
--- Reply: list of lease replies, see README.md
+-- Reply: list of lease replies, see README.md; among TURNS are also the turns of the shards in which nothing was due, as texts
 
 local most, lease_us, worker_lease_us = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
@@ -50,10 +50,18 @@ end
 -- Takes at most `most` members of `index` that are due by `now`, each in a step of its own. Returns how many were due.
 local function take_each(index, now, most, step)
   local due = ask('ZRANGEBYSCORE', index, '-inf', int(now), 'LIMIT', 0, most)
+  if #due > 0 then take_turn() end
   for _, id in ipairs(due) do
     if not apart(step, id) then redis.call('ZADD', index, int(now + PUT_OFF), id) end
   end
   return #due
+end
+
+-- Reads the shard's turn if it took none, so that a worker that changes nothing knows it too.
+local function read_turn()
+  if TURNS and TURNS[#TURNS - 1] == prefix then return end
+  TURNS = TURNS or {}
+  TURNS[#TURNS + 1], TURNS[#TURNS + 2] = prefix, ask('GET', prefix .. 'turn') or '0'
 end
 
 for _, shard in ipairs(KEYS) do
@@ -61,5 +69,6 @@ for _, shard in ipairs(KEYS) do
   local _, lost = apart(take_each, LEASES, NOW, most_lost, take_lost)
   local _, expired = apart(take_each, EXPIRY, NOW + LAG, most_expired, take_expired)
   most_lost, most_expired = most_lost - (lost or 0), most_expired - (expired or 0)
+  apart(read_turn)
 end
 return reply, WRONG

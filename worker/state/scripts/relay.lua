@@ -14,6 +14,7 @@ local function next_batch(published)
   local lock = prefix .. 'relay'
   local owner = ask('GET', lock)
   if owner and owner ~= token or published > 0 and not owner then return {} end
+  take_turn()
   if published > 0 then
     redis.call('LTRIM', OUTBOX, published, -1)
     batch = {unpack(batch, published + 1)}

@@ -26,16 +26,17 @@ local function may_settle(fence, status, newest, state, judged)
   return open and (judged == fence and state ~= 'dialling' or status == 'placed' and tonumber(fence) < tonumber(newest or 0))
 end
 
--- Returns whether the job ended with this event before.
-local function has_ended(id, event_id)
+-- Returns whether the job ended with this event before. Two decisions under one lease have events of the same id.
+local function has_ended(id, status, event_id)
   local claim = ask('GET', claim_key(id))
-  return claim and string.sub(claim, -#event_id - 1) == ' ' .. event_id
+  local as = claim and string.match(claim, '^%S+ (%S+) ')
+  return as == status and string.sub(claim, -#event_id - 1) == ' ' .. event_id
 end
 
 local function settle(id, fence, name, status, event, endpoints, perhaps, got_through, digest, event_id, trace)
   local newest, state, judged, history, why, lacks, accepted, conflicts, conflict_at = unpack(ask('HMGET', job_key(id),
     'fence', 'state', 'judged', 'history', 'why', 'lacks', 'accepted', 'conflicts', 'conflict_at'))
-  if not may_settle(fence, status, newest, state, judged) then return has_ended(id, event_id) and 1 or 0 end
+  if not may_settle(fence, status, newest, state, judged) then return has_ended(id, status, event_id) and 1 or 0 end
 
   local a, late = account(name), newest ~= fence
   check('ZCARD', LEASES, late and EXPIRY or nil)

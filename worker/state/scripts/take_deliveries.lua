@@ -57,7 +57,9 @@ local function adopt(deliveries, member)
 end
 
 local function each_due(key, step)
-  for _, member in ipairs(ask('ZRANGEBYSCORE', key, '-inf', int(NOW), 'LIMIT', 0, MOST_SWEPT)) do
+  local due = ask('ZRANGEBYSCORE', key, '-inf', int(NOW), 'LIMIT', 0, MOST_SWEPT)
+  if #due > 0 then take_turn() end
+  for _, member in ipairs(due) do
     if not apart(step, member) then put_off(key, member) end
   end
 end
@@ -144,6 +146,7 @@ end
 -- Leases from each endpoint one delivery; from a single one, as many as it may have. Returns whether there may be more.
 local function lease_round(place, due)
   local before = leased()
+  if #due > 0 then take_turn() end
   for n = 1, math.min(#due, most - leased()) do
     if not apart(lease_some, place, due[n], #due == 1 and most - leased() or 1) then put_off(hooks_key(), due[n]) end
   end

@@ -1,0 +1,88 @@
+"""A store that went back in time is noticed by workers that remember more than it does. See docs/decisions/0030."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from tests.doubles.ledgers import redis_ledger
+from tests.doubles.samples import account, application, placed
+from tests.set_back import Copy
+from worker.core.records import Ending, Lease
+from worker.core.retry import Tally
+from worker.errors import StoreSetBack
+from worker.redisio.turns import Turns
+from worker.state import keys
+from worker.state.ledger import RedisLedger
+from worker.state.lua import store_scripts
+
+ACME = account("acme", "100/s", concurrency=50)
+SHARD = keys.prefix_of("acme")
+
+
+class Worker:
+    """A worker's ledger, and what it noticed: shard, known turn, found turn."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.noticed: list[tuple[str, int, int]] = []
+        self.turns = Turns(lambda *found: self.noticed.append(found))
+        self.ledger: RedisLedger = redis_ledger(store_scripts(client, turns=self.turns))
+
+
+def test_a_shard_that_lost_changes_is_noticed_and_left_alone(client: redis.Redis) -> None:
+    """The reply of the script that finds it has no consequence, and nothing more is sent there."""
+    worker, other = Worker(client), account("other", "100/s")
+    worker.ledger.admit([application("a", ACME)])
+    before = Copy(client)
+    worker.ledger.admit([application("b", ACME), application("c", ACME)])
+    before.restore(client)
+    with pytest.raises(StoreSetBack):
+        worker.ledger.admit([application("d", ACME)])
+    assert worker.noticed == [(SHARD, 2, 1)]
+    turn = client.get(f"{SHARD}turn")
+    with pytest.raises(StoreSetBack):
+        worker.ledger.admit([application("e", ACME)])
+    assert client.get(f"{SHARD}turn") == turn and len(worker.noticed) == 1
+    assert worker.ledger.admit([application("f", other)])
+    worker.turns.go_on(SHARD, 2)
+    assert worker.ledger.admit([application("g", ACME)])
+
+
+def test_a_worker_that_changes_nothing_notices_too(client: redis.Redis) -> None:
+    """The sweeper reads the turns of all shards, whether anything is due or not."""
+    busy, idle = Worker(client), Worker(client)
+    before = Copy(client)
+    (lease,) = busy.ledger.admit([application("a", ACME)])
+    assert isinstance(lease, Lease)
+    busy.ledger.record([Ending(lease, ACME, Tally(sent=1), placed(lease))])
+    assert idle.ledger.reclaim(9) == [] and idle.turns.known[SHARD] == 2
+    before.restore(client)
+    with pytest.raises(StoreSetBack):
+        idle.ledger.reclaim(9)
+    assert idle.noticed == [(SHARD, 2, 0)]
+
+
+def test_a_new_worker_has_nothing_to_notice(client: redis.Redis) -> None:
+    """An empty Redis is a new installation to a worker that has not seen another one."""
+    worker = Worker(client)
+    assert worker.ledger.reclaim(9) == []
+    assert worker.ledger.admit([application("a", ACME)])
+    assert worker.noticed == []
+
+
+def test_a_held_shard_refuses_every_change(client: redis.Redis) -> None:
+    """Also of a worker that noticed nothing: the key of the turns holds no number then."""
+    worker = Worker(client)
+    worker.ledger.admit([application("a", ACME, may_dial=False)])
+    client.set(f"{SHARD}turn", "held")
+    before = Copy(client)._keys
+    for change in (
+        lambda: worker.ledger.admit([application("b", ACME)]),
+        lambda: worker.ledger.lease_due(1),
+    ):
+        with pytest.raises(StoreSetBack):
+            change()
+    after = Copy(client)._keys
+    assert {key: after[key][0] for key in before if b"{" in key} == {
+        key: held for key, (held, _) in before.items() if b"{" in key
+    }
