@@ -62,7 +62,11 @@ class Producer(callworker.Client):
         url = broker_url or address.broker_url(settings)
         try:
             super().__init__(
-                url, timeout=ANSWER_SECONDS, extended=settings.extended, queue_type=settings.amqp_queue_type
+                url,
+                timeout=ANSWER_SECONDS,
+                extended=settings.extended,
+                queue_type=settings.amqp_queue_type,
+                replicas=settings.redis_replicas,
             )
         except ConfigurationError as error:
             raise error.under("BROKER_URL: ") from None

@@ -115,6 +115,12 @@ class Settings(BaseModel):
         alias="REDIS_URL",
         description="The Redis that holds limits, ledger, lanes and outbox. Unset: an embedded server.",
     )
+    redis_replicas: Annotated[int, _whole(0, 5)] = Field(
+        0,
+        alias="REDIS_REPLICAS",
+        description="How many replicas must have a write before anything follows from it: a call, an acknowledgement, "
+        "an event. It counts for `REDIS_URL`, and for `BROKER_URL` if that is a Redis.",
+    )
     state_dir: Path | None = Field(
         None,
         alias="CALLWORKER_STATE_DIR",

@@ -66,8 +66,8 @@ def page_rights(name: str) -> list[str]:
 def test_rights_of_the_page_are_enough(user: Callable[..., str]) -> None:
     """The user that the page creates may use store and broker, listen, and ask for INFO."""
     url = user(*page_rights("callworker"))
-    ask_store(url)
-    ask_broker(url, "REDIS_URL")
+    ask_store(url, replicas=1)
+    ask_broker(url, "REDIS_URL", replicas=1)
     with connect(url) as client:
         bell = Bell(client, "calls")
         bell.hang()

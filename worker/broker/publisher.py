@@ -21,8 +21,8 @@ class Publisher:
     """Sends batches over one connection, which is made at the first batch and again after an error.
 
     On AMQP every message is mandatory and confirmed. On Redis a batch is one pipeline; its answer is the confirmation,
-    once Redis' file has the batch. After an error none, some or all of the batch may be out: send it again, readers
-    drop repeats. No wait is longer than a few seconds. For one thread only.
+    once Redis' file and enough replicas have the batch. After an error none, some or all of the batch may be out: send
+    it again, readers drop repeats. No wait is longer than a few seconds. For one thread only.
     """
 
     def __init__(
@@ -31,15 +31,18 @@ class Publisher:
         queues: Sequence[Queue],
         queue_type: str | None = None,
         *,
+        replicas: int = 0,
         timeouts: Timeouts = TIMEOUTS,
     ) -> None:
         """`queues` are declared and bound on every new connection; `queue_type`: see `worker.broker.queues.of_type`.
+
+        `replicas` of a broker that is a Redis must have a batch before it counts as sent.
 
         Raises ConfigurationError for a URL that no transport understands.
         """
         connection_to(url)
         self._url, self._queues, self._queue_type = url, queues, queue_type
-        self._timeouts = timeouts
+        self._replicas, self._timeouts = replicas, timeouts
         self._session: _Session | None = None
 
     @property
@@ -68,7 +71,8 @@ class Publisher:
 
     def _renewed(self) -> _Session:
         self._drop()
-        self._session = _Session(Link(self._url, self._queues, self._queue_type, timeouts=self._timeouts))
+        link = Link(self._url, self._queues, self._queue_type, timeouts=self._timeouts)
+        self._session = _Session(link, self._replicas)
         return self._session
 
     @contextmanager
@@ -100,11 +104,13 @@ class Publisher:
 class _Session:
     """The objects that live as long as one connection."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, replicas: int) -> None:
         self.link = link
         self._confirms = Confirms(link.channel, link.timeouts.answer_seconds) if link.confirms else None
         self._outbound: RedisOutbound | _Outbound = (
-            RedisOutbound(link.channel) if link.is_redis else _Outbound(link.channel, self._confirms)
+            RedisOutbound(link.channel, replicas, link.timeouts.answer_seconds)
+            if link.is_redis
+            else _Outbound(link.channel, self._confirms)
         )
 
     def send(self, batch: Sequence[Message], queues: Collection[Queue]) -> bool:

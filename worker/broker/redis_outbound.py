@@ -16,9 +16,11 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from callworker.replicas import shortfall, wait_command
 from worker.broker.connection import Bindings
 from worker.broker.message import PERSISTENT, Message
 from worker.broker.queues import is_listener
+from worker.redisio.connection import SOCKET_SECONDS
 
 NORMAL_PRIORITY = 0
 """The priority of every message; kombu has one list for each priority of a queue."""
@@ -30,13 +32,16 @@ class RedisOutbound:
     Raises what redis-py raises; then none, some or all may be out. For one thread only.
     """
 
-    def __init__(self, channel: Any) -> None:
-        """`channel` is one of kombu's Redis transport."""
-        self._channel = channel
+    def __init__(self, channel: Any, replicas: int = 0, answer_seconds: float = SOCKET_SECONDS) -> None:
+        """`channel` is one of kombu's Redis transport. `replicas` of the server must have a batch, see `send`."""
+        self._channel, self._replicas, self._answer_seconds = channel, replicas, answer_seconds
         self._tags = map(f"{uuid.uuid4()}-{{}}".format, itertools.count())
 
     def send(self, batch: Sequence[Message], bindings: Bindings) -> None:
-        """Send the batch in one round trip. Keeps the order within a queue; drops a message for which none is bound."""
+        """Send the batch in one round trip. Keeps the order within a queue; drops a message for which none is bound.
+
+        Returns once as many replicas have it as must.
+        """
         queues_of = cache(partial(self._queues, bindings))
         lists: dict[str, list[str]] = {}
         for message in batch:
@@ -48,11 +53,16 @@ class RedisOutbound:
                 # The list of a listener that was killed has expired, and is not to be made again.
                 add = pipeline.lpushx if is_listener(queue) else pipeline.lpush
                 add(queue, *messages)
-            for queue, reply in zip(lists, pipeline.execute(raise_on_error=False), strict=True):
+            if self._replicas:
+                pipeline.execute_command(*wait_command(self._replicas, self._answer_seconds))
+            replies = pipeline.execute(raise_on_error=False)
+            for queue, reply in zip(lists, replies[: len(lists)], strict=True):
                 if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
                     raise ResponseError(f"WRONGTYPE: a key has another type than it should: {queue}")
                 if isinstance(reply, Exception):
                     raise reply
+            if self._replicas and (problem := shortfall(replies[-1], self._replicas)):
+                raise problem
 
     def _queues(self, bindings: Bindings, exchange: str, routing_key: str) -> list[str]:
         if not exchange:

@@ -8,15 +8,21 @@ from worker.broker.connection import broker_errors
 from worker.core.records import BrokerFacts
 from worker.errors import BrokerRefused, BrokerUnavailable
 from worker.network.causes import Cause, cause_of
+from worker.redisio import replicas
 
 KEY = "calls.write-check"
 """Beside the queues, so that a user who may send jobs may write it. It holds nothing of use."""
+
+MARK = "calls.replicas"
+"""The same for `worker.redisio.replicas`."""
 
 KEPT_SECONDS = 60
 
 
 class RedisWriteCheck:
-    """Writes one small key in one round trip. For a broker that is not the store, which has a check of its own.
+    """Writes one small key in one round trip, and in a second one asks for replicas if `client` waits for them.
+
+    For a broker that is not the store, which has a check of its own.
 
     Known weakness: a user who may not write the key learns nothing; such a broker counts as well.
     """
@@ -29,6 +35,7 @@ class RedisWriteCheck:
         try:
             with broker_errors("the broker does not take a message"):
                 self._client.set(KEY, b"1", ex=KEPT_SECONDS)
+                replicas.check(self._client, MARK)
         except BrokerRefused:
             return BrokerFacts()
         except BrokerUnavailable as error:

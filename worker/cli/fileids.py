@@ -42,7 +42,7 @@ class FileIds:
 def secret_for(settings: Settings, whole: bytes) -> bytes:
     """The secret for a file with the content `whole`. Raises StoreUnavailable."""
     url = redis_broker(settings) or settings.redis_url
-    return (shared_secret(url) if url else None) or _stretched(whole)
+    return (shared_secret(url, settings.redis_replicas) if url else None) or _stretched(whole)
 
 
 def _stretched(whole: bytes) -> bytes:

@@ -18,10 +18,15 @@ class ResultsQueue:
     """
 
     def __init__(
-        self, broker_url: str, queue_type: str | None = None, *, timeouts: Timeouts = TIMEOUTS
+        self,
+        broker_url: str,
+        queue_type: str | None = None,
+        *,
+        replicas: int = 0,
+        timeouts: Timeouts = TIMEOUTS,
     ) -> None:
-        """`queue_type`: see `worker.broker.queues.of_type`."""
-        self._publisher = Publisher(broker_url, [RESULTS], queue_type, timeouts=timeouts)
+        """`queue_type` and `replicas`: see `worker.broker.publisher.Publisher`."""
+        self._publisher = Publisher(broker_url, [RESULTS], queue_type, replicas=replicas, timeouts=timeouts)
 
     def publish(self, batch: Sequence[OutgoingEvent]) -> None:
         """Send events. The body is sent byte for byte; the type is the routing key.

@@ -28,7 +28,7 @@ class Cause(StrEnum):
     DISK = "it cannot write its files, so it refuses writes"
     BLOCKED = "it is short of memory or disk space, so it takes no messages"
     REPLICA = "it is a replica, which takes no writes"
-    REPLICAS = "too few of its replicas keep up, so it refuses writes"
+    REPLICAS = "too few of its replicas keep up, so no write counts"
     CLUSTER = "it is a node of a Redis Cluster, which has only a part of the keys"
     LAYOUT = "its state is divided in another way"
     SET_BACK = "its state went back in time"

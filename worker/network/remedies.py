@@ -17,7 +17,8 @@ REMEDIES = {
     Cause.DISK: "free space on the disk of Redis' files; Redis then writes again by itself",
     Cause.BLOCKED: "free memory or disk space at the broker; `rabbitmq-diagnostics alarms` says which",
     Cause.REPLICA: "name the primary in {variable}, or an address that always leads to it",
-    Cause.REPLICAS: "start the replicas that are missing, or lower `min-replicas-to-write` in Redis",
+    Cause.REPLICAS: "start the replicas that are missing, or lower REDIS_REPLICAS, or `min-replicas-to-write` in "
+    "Redis",
     Cause.CLUSTER: "name in {variable} a Redis that is no part of a cluster",
     Cause.LAYOUT: "name in {variable} the Redis of this installation, or use the version that wrote its state",
     Cause.SET_BACK: "find out what set Redis back: a backup that was restored, a lost file, or a failover",

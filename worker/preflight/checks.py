@@ -68,7 +68,10 @@ def _broker(
     if settings.redis_url is not None and "REDIS_URL" not in wrong:
         checks += [partial(_ask_redis, settings)]
     if settings.broker_url is not None and "BROKER_URL" not in wrong:
-        checks += [partial(ask_broker, settings.broker_url, "BROKER_URL", settings.amqp_queue_type)]
+        queue_type, replicas = settings.amqp_queue_type, settings.redis_replicas
+        checks += [partial(ask_broker, settings.broker_url, "BROKER_URL", queue_type, replicas)]
+    if settings.embedded and "REDIS_URL" not in wrong:
+        checks += [partial(_refuse_replicas, settings)]
     if not wrong.keys() & {"BROKER_URL", "REDIS_URL"}:
         checks += [partial(refuse_celerys_own, settings, environ)]
     return checks
@@ -76,9 +79,16 @@ def _broker(
 
 def _ask_redis(settings: Settings) -> None:
     url = str(settings.redis_url)
-    ask_store(url)
+    ask_store(url, settings.redis_replicas)
     if settings.broker_url is None:
         ask_broker(url, "REDIS_URL")
+
+
+def _refuse_replicas(settings: Settings) -> None:
+    if settings.redis_replicas:
+        raise ConfigurationError(
+            "REDIS_REPLICAS: needs REDIS_URL, because the embedded server has no replicas"
+        )
 
 
 def refuse_celerys_own(settings: Settings, environ: Mapping[str, str]) -> None:

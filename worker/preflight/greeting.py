@@ -19,6 +19,7 @@ from worker.broker.refusal import refuses
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError, OtherLayout
 from worker.network.causes import because
 from worker.redisio.connection import connect
+from worker.redisio.replicas import try_wait
 from worker.state import layout
 from worker.state.keys import prefixes
 
@@ -28,13 +29,17 @@ TAKEN = (*TASK_QUEUES, INTAKE)
 """The queues that a worker reads on AMQP."""
 
 
-def ask_store(url: str) -> None:
+def ask_store(url: str, replicas: int = 0) -> None:
     """Raise ConfigurationError if Redis refuses: the password, the certificate, scripts, or the program's keys, which a
-    node of a cluster does not have all. Also if its state is divided in another way; an empty Redis learns how."""
+    node of a cluster does not have all; or to wait for `replicas`, if that is not 0. Those that are missing may come.
+    Also if its state is divided in another way; an empty Redis learns how.
+    """
     with connect(url) as client:
         try:
             try_rights(client)
             layout.agree(client)
+            if replicas:
+                try_wait(client)
         except OtherLayout as error:
             raise ConfigurationError(f"REDIS_URL: {error}") from error
         except (RedisError, OSError) as error:
@@ -52,11 +57,11 @@ def _try_together(client: redis.Redis, keys: Sequence[str]) -> None:
         client.evalsha(_NO_SCRIPT, len(keys), *keys)
 
 
-def ask_broker(url: str, variable: str, queue_type: str | None = None) -> None:
+def ask_broker(url: str, variable: str, queue_type: str | None = None, replicas: int = 0) -> None:
     """Raise ConfigurationError if the broker refuses: the password, virtual host, exchanges, queues or rights.
 
     On Redis only the queue `results` is checked, and that one server has all queues: if another key has a wrong type,
-    jobs come from the other queues.
+    jobs come from the other queues. `replicas`: see `ask_store`.
     """
     try:
         link = Link(url, [], queue_type)
@@ -64,6 +69,8 @@ def ask_broker(url: str, variable: str, queue_type: str | None = None) -> None:
             if link.is_redis:
                 with link.redis_client() as client:
                     _try_together(client, [queue.name for queue in TAKEN])
+                    if replicas:
+                        try_wait(client)
             link.declare([RESULTS])
             if link.confirms:
                 link.declare(TAKEN)

@@ -7,7 +7,9 @@ runner      runs Lua scripts, many in one round trip
 turns       notices that a store went back in time
 lua         Lua scripts as files of a package
 bell        tells an idle worker that a key has changed
+kept        what must be true before the replies of a round trip count
 written     whether Redis has written to its file what it answered
+replicas    whether enough replicas have what Redis answered
 primary     connections that end when the server is no longer the primary
 refusals    what Redis means by an error reply
 wrong_keys  keys that hold something else than they should

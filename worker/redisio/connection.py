@@ -28,8 +28,18 @@ _CLASSES = {
 }
 
 
-def connect(url: str, *, variable: str = "REDIS_URL", seconds: float = SOCKET_SECONDS) -> redis.Redis:
+class Pool(redis.ConnectionPool):
+    """Connections of redis-py, and how many replicas must have a write before anything follows from it."""
+
+    replicas = 0
+
+
+def connect(
+    url: str, *, variable: str = "REDIS_URL", seconds: float = SOCKET_SECONDS, replicas: int = 0
+) -> redis.Redis:
     """Return a client for `url` (redis://, rediss://, unix://) that waits `seconds` for a connection or an answer.
+
+    `replicas` is REDIS_REPLICAS, for a client whose writes have consequences elsewhere; see `worker.redisio.replicas`.
 
     It never repeats a command: a script whose answer was lost may have run. Connects at its first command. Raises
     ConfigurationError, which names `variable`, for an address that cannot be read.
@@ -38,7 +48,9 @@ def connect(url: str, *, variable: str = "REDIS_URL", seconds: float = SOCKET_SE
         arguments = bounded(parameters(url), seconds, seconds)
     except ValueError as error:
         raise ConfigurationError(f"{variable}: {error}") from None
-    return redis.Redis.from_pool(redis.ConnectionPool(**arguments))
+    pool = Pool(**arguments)
+    pool.replicas = replicas
+    return redis.Redis.from_pool(pool)
 
 
 def bounded(given: Mapping[str, Any], answer_seconds: float, connect_seconds: float) -> Parameters:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import redis
 from hiredis import pack_command
 from redis.exceptions import RedisError, ResponseError
+
+from worker.redisio.primary import leave
+from worker.redisio.replicas import MARK
 
 FRESH_SECONDS = 1.0
 """A connection that was used within this time is used again without a check, which would cost as much as a small
@@ -25,8 +29,9 @@ Failure = RedisError | OSError
 class Node:
     """A server, reached by the connections of a client's pool. Thread-safe."""
 
-    def __init__(self, client: redis.Redis) -> None:
-        self.client = client
+    def __init__(self, client: redis.Redis, mark: str = MARK) -> None:
+        """`mark` is a key of this server, see `worker.redisio.replicas`."""
+        self.client, self.mark = client, mark
         self._fresh: deque[tuple[Any, float]] = deque()
 
     def write(self, commands: Sequence[Command]) -> Sent:
@@ -45,6 +50,14 @@ class Node:
     def keep(self, connection: Any) -> None:
         """Take back a connection from which everything was read."""
         self._fresh.append((connection, time.monotonic()))
+
+    def leave(self) -> None:
+        """Make all connections again before they are used: another server may be the primary by now."""
+        with suppress(IndexError):
+            while True:
+                connection, _ = self._fresh.pop()
+                leave(connection)
+                self.client.connection_pool.release(connection)
 
     def _connection(self) -> Any:
         """Take a connection that was used just now, else one from redis-py's pool, which checks it first."""

@@ -37,10 +37,15 @@ class _Leaving:
         try:
             return self._base.read_response(*args, **options)
         except ResponseError as error:
-            # Several connections may get the same refusal; only the first one counts.
-            if code_of(error) in NO_PRIMARY and self._joined == _refusals[self._address]:
-                _refusals[self._address] += 1
+            if code_of(error) in NO_PRIMARY:
+                self.leave()
             raise
+
+    def leave(self) -> None:
+        """Count as refused by a server that is no primary."""
+        # Several connections may get the same refusal; only the first one counts.
+        if self._joined == _refusals[self._address]:
+            _refusals[self._address] += 1
 
     @property
     def _base(self) -> Any:
@@ -50,6 +55,12 @@ class _Leaving:
     def _address(self) -> tuple[Any, ...]:
         own: Any = self
         return (getattr(own, "path", None), getattr(own, "host", None), getattr(own, "port", None))
+
+
+def leave(connection: Any) -> None:
+    """End all connections to the server of this one, as if it had refused a write. Others than these do nothing."""
+    if isinstance(connection, _Leaving):
+        connection.leave()
 
 
 class PrimaryConnection(_Leaving, Connection):

@@ -12,11 +12,11 @@ import redis
 from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, RedisError, ResponseError
 
 from worker.errors import StoreFault, StoreSetBack, StoreUnavailable, WrongKey
-from worker.redisio.node import Command, Failure, Node, exchange
+from worker.redisio.kept import Kept, questions, settled
+from worker.redisio.node import Command, Node, exchange
 from worker.redisio.nodes import Nodes, OneNode
 from worker.redisio.refusals import code_of, held_shard, is_unauthenticated
 from worker.redisio.turns import Turns
-from worker.redisio.written import QUESTION, is_put_off, wait_for_file
 from worker.redisio.wrong_keys import WrongKeys, wrong_key
 
 
@@ -46,6 +46,8 @@ class Scripts:
     ) -> None:
         """`turns` notices a shard that went back in time, and then refuses what concerns it."""
         self._nodes, self._source, self._turns = nodes or OneNode(client), text_of, turns
+        # What follows on one server asks for its file later; on several that is another one.
+        self._kept_by_commands = Kept.FILE if nodes else Kept.REPLICAS
         self._digests: dict[str, str] = {}
         self._wrong_keys = WrongKeys()
 
@@ -56,25 +58,25 @@ class Scripts:
     def run_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run scripts in one round trip and return their replies. Without calls nothing is sent.
 
-        Returns once Redis' file has what they wrote, so that a Redis that is killed does not forget it. Raises the
-        first error.
+        Returns once Redis' file and enough replicas have what they wrote, so that neither a Redis that is killed nor a
+        failover forgets it. Raises the first error.
         """
         return _all_good(self.run_each(calls))
 
     def run_each(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run scripts like `run_all`; return for each call its reply, or the error that it met."""
-        return self._run(calls, kept=True)
+        return self._run(calls, Kept.FILE)
 
     def read_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        """Run scripts that only read, like `run_all`, but without waiting for Redis' file."""
+        """Run scripts that only read, like `run_all`, but without waiting for file and replicas."""
         return _all_good(self.read_each(calls))
 
     def read_each(self, calls: Sequence[ScriptCall]) -> list[Any]:
-        """Run scripts that only read, like `run_each`, but without waiting for Redis' file."""
-        return self._run(calls, kept=False)
+        """Run scripts that only read, like `run_each`, but without waiting for file and replicas."""
+        return self._run(calls, Kept.NOT)
 
     def run_commands(self, commands: Sequence[Command]) -> list[Any]:
-        """Run commands without a script, like `run_all`, but without waiting for Redis' file.
+        """Run commands without a script, like `run_all`. One server does not wait for its file: what follows does.
 
         The second word of each command is its key.
         """
@@ -83,9 +85,9 @@ class Scripts:
     def commands_each(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands like `run_commands`; return for each its reply, or the error that it met."""
         keys = [str(words[1]) for words in commands]
-        return self._checked(self._send(keys, dict(enumerate(commands)), kept=False), keys)
+        return self._checked(self._send(keys, dict(enumerate(commands)), self._kept_by_commands), keys)
 
-    def _run(self, calls: Sequence[ScriptCall], *, kept: bool) -> list[Any]:
+    def _run(self, calls: Sequence[ScriptCall], kept: Kept) -> list[Any]:
         """Return for each call its reply or its error. Sends the text of scripts that a server does not know."""
         if not calls:
             return []
@@ -93,10 +95,10 @@ class Scripts:
         refused = self._refused(calls)
         commands = {n: self._command(call) for n, call in enumerate(calls) if n not in refused}
         known = self._turns.known if self._turns else {}
-        replies = refused | self._send(keys, commands, kept=kept)
+        replies = refused | self._send(keys, commands, kept)
         unknown = [n for n, reply in replies.items() if isinstance(reply, NoScriptError)]
         if unknown:
-            replies |= self._send(keys, {n: commands[n] for n in unknown}, kept=kept, texts=calls)
+            replies |= self._send(keys, {n: commands[n] for n in unknown}, kept, texts=calls)
         checked = self._checked(replies, keys)
         for word in (word for reply in checked for word in _beside(reply)):
             if (found := wrong_key(word)) is not None:
@@ -120,14 +122,12 @@ class Scripts:
         self,
         keys: Sequence[str],
         commands: Mapping[int, Command],
-        *,
-        kept: bool,
+        kept: Kept,
         texts: Sequence[ScriptCall] = (),
     ) -> dict[int, Any]:
         """Send commands, by their place among `keys`, to the servers of their keys.
 
-        Returns by place the reply, or redis-py's error. `kept` waits for what `run_all` waits for; with `texts`, the
-        calls, the scripts go out as texts.
+        Returns by place the reply, or redis-py's error. With `texts`, the calls, the scripts go out as texts.
         """
         replies: dict[int, Any] = {}
         work: dict[Node, dict[int, Command]] = {}
@@ -138,10 +138,9 @@ class Scripts:
                 replies[place] = error
         if texts:
             work = {node: self._with_texts(some, texts) for node, some in work.items()}
-        questions = [QUESTION] if kept else []
-        answers = exchange([(node, [*some.values(), *questions]) for node, some in work.items()])
+        answers = exchange([(node, [*some.values(), *questions(node, kept)]) for node, some in work.items()])
         for (node, some), answer in zip(work.items(), answers, strict=True):
-            found = _settled(node, answer) if kept else answer
+            found = settled(node, kept, answer)
             replies |= (
                 zip(some, found, strict=True) if isinstance(found, list) else dict.fromkeys(some, found)
             )
@@ -187,22 +186,6 @@ class Scripts:
             text = self._text(name).encode()
             self._digests[name] = hashlib.sha1(text, usedforsecurity=False).hexdigest()
         return self._digests[name]
-
-
-def _settled(node: Node, answer: list[Any] | Failure) -> list[Any] | Failure:
-    """Return the replies of a server without the one to `QUESTION`, once its file has what was written.
-
-    Does not wait where a script was not known: the trip with its text waits for both.
-    """
-    if not isinstance(answer, list):
-        return answer
-    *replies, put_off = answer
-    if is_put_off(put_off) and not any(isinstance(reply, NoScriptError) for reply in replies):
-        try:
-            wait_for_file(node.client)
-        except (RedisError, OSError) as error:
-            return error
-    return replies
 
 
 def _all_good(replies: list[Any]) -> list[Any]:

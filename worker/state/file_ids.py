@@ -11,6 +11,7 @@ from typing import Any
 from redis.exceptions import NoPermissionError, ResponseError
 
 from worker.redisio.connection import connect
+from worker.redisio.replicas import check
 from worker.redisio.runner import store_errors
 from worker.redisio.written import wait_for_file
 from worker.state import keys
@@ -18,18 +19,21 @@ from worker.state import keys
 SECRET_BYTES = 32
 
 
-def shared_secret(redis_url: str) -> bytes | None:
+def shared_secret(redis_url: str, replicas: int = 0) -> bytes | None:
     """Return the secret that all producers on that Redis share; the first call creates it.
+
+    `replicas` must have it before it is used.
 
     Returns None if this user may not read or write it, or if its key holds another type. Raises StoreUnavailable.
     """
-    with connect(redis_url) as client, store_errors():
+    with connect(redis_url, replicas=replicas) as client, store_errors():
         try:
             found: Any = client.get(keys.FILE_IDS)
             if found is None:
                 client.set(keys.FILE_IDS, secrets.token_bytes(SECRET_BYTES), nx=True)
                 found = client.get(keys.FILE_IDS)
                 wait_for_file(client)
+            check(client)
         except ResponseError as error:
             if isinstance(error, NoPermissionError) or "WRONGTYPE" in str(error):
                 return None

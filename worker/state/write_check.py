@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import redis
@@ -11,6 +12,7 @@ from redis.exceptions import ResponseError
 
 from worker.core.records import StoreFacts
 from worker.errors import StoreFault, StoreUnavailable
+from worker.redisio import replicas
 from worker.redisio.runner import store_errors
 from worker.state import keys
 
@@ -20,7 +22,8 @@ KEPT_SECONDS = 60
 class WriteCheck:
     """Writes one small key in one round trip, and reads Redis' clock and memory in the same.
 
-    An answer takes as long as `client` waits for one. For one thread.
+    If `client` waits for replicas, a second round trip finds out whether enough of them keep up. An answer takes as
+    long as `client` waits for one. For one thread.
     """
 
     def __init__(self, client: redis.Redis, unix_clock: Callable[[], float] = time.time) -> None:
@@ -33,9 +36,18 @@ class WriteCheck:
         """
         try:
             with store_errors():
-                return self._asked()
+                facts = self._asked()
         except (StoreUnavailable, StoreFault) as error:
             return StoreFacts(problem=_unavailable(error))
+        return facts if facts.problem else replace(facts, problem=self._lacks_replicas())
+
+    def _lacks_replicas(self) -> StoreUnavailable | None:
+        try:
+            with store_errors():
+                replicas.check(self._client)
+        except (StoreUnavailable, StoreFault) as error:
+            return _unavailable(error)
+        return None
 
     def _asked(self) -> StoreFacts:
         sent = self._unix_clock()

@@ -60,7 +60,8 @@ class Pages:
 
     @cached_property
     def store_health(self) -> ServerHealth[StoreFacts]:
-        client = connect(redis_url(self._settings), seconds=CHECK_SECONDS)
+        url, replicas = redis_url(self._settings), self._settings.redis_replicas
+        client = connect(url, seconds=CHECK_SECONDS, replicas=replicas)
         stale = StoreFacts(StoreUnavailable("Redis was not asked for a while"))
         return ServerHealth(write_check.WriteCheck(client).ask, stale)
 
@@ -74,7 +75,10 @@ class Pages:
     @property
     def _broker_check(self) -> BrokerWriteCheck | RedisWriteCheck | None:
         if own := separate_redis_broker(self._settings):
-            return RedisWriteCheck(connect(own, variable="BROKER_URL", seconds=CHECK_SECONDS))
+            replicas = self._settings.redis_replicas
+            return RedisWriteCheck(
+                connect(own, variable="BROKER_URL", seconds=CHECK_SECONDS, replicas=replicas)
+            )
         url = broker_url(self._settings)
         return BrokerWriteCheck(url) if over_amqp(url) else None
 

@@ -175,7 +175,7 @@ class Wiring:
 
     @cached_property
     def client(self) -> redis.Redis:
-        return connect(redis_url(self._settings))
+        return connect(redis_url(self._settings), replicas=self._settings.redis_replicas)
 
     @cached_property
     def redis_broker(self) -> redis.Redis | None:
@@ -254,7 +254,10 @@ class Wiring:
 
     @cached_property
     def relay(self) -> Relay:
-        results = ResultsQueue(broker_url(self._settings), self._settings.amqp_queue_type)
+        settings = self._settings
+        results = ResultsQueue(
+            broker_url(settings), settings.amqp_queue_type, replicas=settings.redis_replicas
+        )
         return Relay(RedisOutbox(self.scripts), self.tracing.results(results), self._published)
 
     def _published(self, events: Sequence[OutgoingEvent]) -> None:

@@ -55,7 +55,7 @@ def store(settings: Settings) -> Iterator[Finding]:
     try:
         url = redis_url(settings)
         yield from _verification("Redis TLS", url, "REDIS_URL")
-        with connect(url) as client, store_errors():
+        with connect(url, replicas=settings.redis_replicas) as client, store_errors():
             client.ping()
             try_rights(client)
             facts, wrong, divided = _facts(client), _misused_by(client), layout.look(client)
@@ -77,7 +77,7 @@ def store(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield from _fitness(facts)
-        yield from replication.check(facts)
+        yield from replication.check(facts, settings.redis_replicas)
 
 
 def _facts(client: redis.Redis) -> dict[str, Any] | None:
@@ -167,7 +167,7 @@ def _taking(settings: Settings, link: Link) -> Iterator[Finding]:
         with closing(WriteCheckOfBroker(broker_url(settings))) as check:
             problem = check.ask().problem
     elif own := separate_redis_broker(settings):
-        with connect(own, variable="BROKER_URL") as client:
+        with connect(own, variable="BROKER_URL", replicas=settings.redis_replicas) as client:
             problem = RedisWriteCheck(client).ask().problem
     else:
         return

@@ -14,6 +14,7 @@ redis          one connection to Redis
 amqp           one connection to RabbitMQ
 confirms       what RabbitMQ has taken
 redis_lists    messages as kombu keeps them in Redis
+replicas       whether replicas of a Redis have what was written
 address        finds the way to a broker from its address
 redis_address  reads addresses of Redis
 amqp_address   reads addresses of RabbitMQ

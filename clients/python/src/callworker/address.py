@@ -14,6 +14,7 @@ UNREADABLE = "cannot be read; write signs like / # ? @ : % in user names and pas
 REDIS = frozenset({"redis", "rediss", "redis+socket", "unix"})
 AMQP = frozenset({"amqp", "amqps", "pyamqp"})
 VARIABLES = ("BROKER_URL", "REDIS_URL")
+MOST_REPLICAS = 5
 
 _EXTRAS = {"redis": "redis", "amqp": "rabbitmq", "aio_pika": "rabbitmq-asyncio"}
 """The library that an address needs, and the extra of this distribution that installs it."""
@@ -34,6 +35,12 @@ def broker_urls(url: str | None) -> tuple[str, list[str]]:
     if not any({_scheme(each) for each in found} <= known for known in (REDIS, AMQP)):
         raise ConfigurationError(f"{name} must begin with redis://, rediss://, unix://, amqp:// or amqps://")
     return name, found
+
+
+def check_replicas(replicas: int) -> None:
+    """Raise ConfigurationError unless so many replicas can be waited for."""
+    if not 0 <= replicas <= MOST_REPLICAS:
+        raise ConfigurationError(f"replicas: allowed is a whole number from 0 to {MOST_REPLICAS}")
 
 
 def is_redis(url: str) -> bool:

@@ -40,16 +40,19 @@ class Client:
         timeout: float = 5.0,
         extended: bool = False,
         queue_type: str | None = None,
+        replicas: int = 0,
     ) -> None:
         """`url` is the address of the workers' broker: redis://, rediss://, unix://, amqp:// or amqps://.
 
         Without it, BROKER_URL counts, or REDIS_URL. Several addresses, separated by `;`, are tried in turn. `timeout`
         is the longest wait in seconds for a connection, and for an answer; a call waits for at most a few of both.
         `extended` allows what only the provider's older page has, as PROXSTOP_EXTENDED does for the workers.
-        `queue_type` is the workers' AMQP_QUEUE_TYPE, if that is set. Raises ConfigurationError.
+        `queue_type` is the workers' AMQP_QUEUE_TYPE, if that is set. `replicas` is their REDIS_REPLICAS: so many
+        replicas of a Redis must have a job before it counts as sent, so that a failover does not forget it. Raises
+        ConfigurationError.
         """
         self.extended = extended
-        self._link = link_to(url, timeout, queue_type)
+        self._link = link_to(url, timeout, queue_type, replicas)
         self._reading = Reading(url, timeout, queue_type)
         self._lock = threading.Lock()
         _clients.add(self)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
-from callworker.address import broker_urls, is_redis, needed, read
+from callworker.address import broker_urls, check_replicas, is_redis, needed, read
 from callworker.errors import BrokerUnavailable
 from callworker.message import Message
 
@@ -82,17 +82,19 @@ class Link:
         return last()
 
 
-def link_to(url: str | None, seconds: float, queue_type: str | None) -> Link:
+def link_to(url: str | None, seconds: float, queue_type: str | None, replicas: int = 0) -> Link:
     """Return a link to the broker at `url`, see `address.broker_urls`. It is not connected yet.
 
-    No wait for a connection or an answer is longer than `seconds`. Raises ConfigurationError.
+    No wait for a connection or an answer is longer than `seconds`. `replicas` of a Redis must have a batch before it
+    counts as sent. Raises ConfigurationError.
     """
     connects: list[Callable[[], Session]] = []
+    check_replicas(replicas)
     name, urls = broker_urls(url)
     for each in urls:
         address = read(each, name)
         if is_redis(each):
-            connects.append(partial(needed("redis", "redis").RedisSession, address, seconds))
+            connects.append(partial(needed("redis", "redis").RedisSession, address, seconds, replicas))
         else:
             connects.append(partial(needed("amqp", "amqp").AmqpSession, address, seconds, queue_type))
     return Link(connects)

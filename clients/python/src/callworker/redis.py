@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -21,6 +22,7 @@ from callworker.redis_lists import (
     puts_writes_off,
     redis_errors,
 )
+from callworker.replicas import wait_command
 
 
 class RedisSession:
@@ -30,9 +32,10 @@ class RedisSession:
     the user may not run INFO, that is not known, and jobs of the last two seconds can be lost then.
     """
 
-    def __init__(self, address: Parameters, seconds: float) -> None:
-        """No wait is longer than `seconds`. Raises BrokerUnavailable."""
-        self._client = client_of(address, seconds)
+    def __init__(self, address: Parameters, seconds: float, replicas: int = 0) -> None:
+        """No wait is longer than `seconds`. `replicas` must have a batch too. Raises BrokerUnavailable."""
+        self._client, self._replicas = client_of(address, seconds), replicas
+        self._wait = wait_command(replicas, seconds)
         self._envelopes = Envelopes()
         with redis_errors("the broker cannot be used"), suppress(NoPermissionError):
             self._client.ping()
@@ -43,8 +46,11 @@ class RedisSession:
             with self._client.pipeline(transaction=False) as pipeline:
                 for queue, messages in lists.items():
                     pipeline.lpush(queue, *messages)
+                if self._replicas:
+                    run: Any = pipeline.execute_command
+                    run(*self._wait)
                 pipeline.info("persistence")
-                put_off = check(pipeline.execute(raise_on_error=False), list(lists))
+                put_off = check(pipeline.execute(raise_on_error=False), list(lists), self._replicas)
             if put_off:
                 self._wait_until_written()
 

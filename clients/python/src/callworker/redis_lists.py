@@ -28,6 +28,7 @@ from redis.exceptions import (
 
 from callworker.errors import BrokerRefused, BrokerUnavailable
 from callworker.message import Message
+from callworker.replicas import shortfall
 
 MAX_PUT_OFF_SECONDS = 2.5
 """The longest wait for a file. Redis writes after 2 s at the latest, however long the sync takes."""
@@ -87,17 +88,21 @@ class Envelopes:
         })  # fmt: skip
 
 
-def check(replies: Sequence[Any], queues: Sequence[str]) -> bool:
-    """Check the replies to one LPUSH for each queue, then INFO; return whether Redis puts its writes off.
+def check(replies: Sequence[Any], queues: Sequence[str], replicas: int = 0) -> bool:
+    """Check the replies to one LPUSH for each queue, to WAIT if there are `replicas` to wait for, and to INFO.
 
-    Raises the first error. It does not quote the command, which redis-py would, and so part of a message.
+    Returns whether Redis puts its writes off. Raises the first error. It does not quote the command, which redis-py
+    would, and so part of a message.
     """
     *pushed, facts = replies
+    waited = pushed.pop() if replicas else 0
     for queue, reply in zip(queues, pushed, strict=True):
         if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
             raise ResponseError(f"WRONGTYPE: a key has another type than it should: {queue}")
         if isinstance(reply, Exception):
             raise reply
+    if problem := shortfall(waited, replicas):
+        raise problem
     if isinstance(facts, Exception) and not isinstance(facts, ResponseError):
         raise facts
     return puts_writes_off(facts)

@@ -37,10 +37,11 @@ class AsyncClient:
         timeout: float = 5.0,
         extended: bool = False,
         queue_type: str | None = None,
+        replicas: int = 0,
     ) -> None:
         """See `Client`. RabbitMQ needs the extra `rabbitmq-asyncio`. Raises ConfigurationError."""
         self.extended = extended
-        self._make = partial(link_to, url, timeout, queue_type)
+        self._make = partial(link_to, url, timeout, queue_type, replicas)
         self._link = self._make()
         self._reading = AsyncReading(url, timeout, queue_type)
         self._lock = asyncio.Lock()

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Protocol
 
-from callworker.address import broker_urls, is_redis, needed, read
+from callworker.address import broker_urls, check_replicas, is_redis, needed, read
 from callworker.errors import BrokerUnavailable
 from callworker.message import Message
 
@@ -86,17 +86,18 @@ def _cancel_heeded() -> Iterator[None]:
             raise asyncio.CancelledError
 
 
-def link_to(url: str | None, seconds: float, queue_type: str | None) -> AsyncLink:
+def link_to(url: str | None, seconds: float, queue_type: str | None, replicas: int = 0) -> AsyncLink:
     """Return a link to the broker at `url`, see `address.broker_urls`. It is not connected yet.
 
-    No wait for a connection or an answer is longer than `seconds`. Raises ConfigurationError.
+    See `callworker.link.link_to`. Raises ConfigurationError.
     """
     connects: list[Callable[[], Awaitable[AsyncSession]]] = []
+    check_replicas(replicas)
     name, urls = broker_urls(url)
     for each in urls:
         address = read(each, name)
         if is_redis(each):
-            connects.append(partial(needed("aio.redis", "redis").connect, address, seconds))
+            connects.append(partial(needed("aio.redis", "redis").connect, address, seconds, replicas))
         else:
             connects.append(partial(needed("aio.amqp", "aio_pika").connect, address, seconds, queue_type))
     return AsyncLink(connects)

@@ -26,6 +26,7 @@ from callworker.redis_lists import (
     puts_writes_off,
     redis_errors,
 )
+from callworker.replicas import wait_command
 
 _CLASSES: Mapping[Any, Any] = {
     BlockingSSLConnection: SSLConnection,
@@ -37,8 +38,9 @@ _CLASSES: Mapping[Any, Any] = {
 class AsyncRedisSession:
     """Appends batches to the lists of their queues, each in one round trip. See `callworker.redis.RedisSession`."""
 
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+    def __init__(self, client: redis.Redis, seconds: float, replicas: int) -> None:
+        self._client, self._replicas = client, replicas
+        self._wait = wait_command(replicas, seconds)
         self._envelopes = Envelopes()
 
     async def send(self, batch: Sequence[Message]) -> None:
@@ -47,8 +49,10 @@ class AsyncRedisSession:
             async with self._client.pipeline(transaction=False) as pipeline:
                 for queue, messages in lists.items():
                     pipeline.lpush(queue, *messages)
+                if self._replicas:
+                    pipeline.execute_command(*self._wait)
                 pipeline.info("persistence")
-                put_off = check(await pipeline.execute(raise_on_error=False), list(lists))
+                put_off = check(await pipeline.execute(raise_on_error=False), list(lists), self._replicas)
             if put_off:
                 await self._wait_until_written()
 
@@ -74,8 +78,8 @@ def client_of(address: Parameters, seconds: float) -> redis.Redis:
     return redis.Redis.from_pool(redis.ConnectionPool(**made))
 
 
-async def connect(address: Parameters, seconds: float) -> AsyncRedisSession:
-    """Connect; no wait is longer than `seconds`. Raises BrokerUnavailable."""
+async def connect(address: Parameters, seconds: float, replicas: int = 0) -> AsyncRedisSession:
+    """Connect; no wait is longer than `seconds`. `replicas` must have a batch too. Raises BrokerUnavailable."""
     client = client_of(address, seconds)
     try:
         with redis_errors("the broker cannot be used"), suppress(NoPermissionError):
@@ -83,4 +87,4 @@ async def connect(address: Parameters, seconds: float) -> AsyncRedisSession:
     except BaseException:
         await client.aclose()
         raise
-    return AsyncRedisSession(client)
+    return AsyncRedisSession(client, seconds, replicas)

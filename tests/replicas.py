@@ -1,0 +1,59 @@
+"""A Redis with replicas, of which a test may stop and freeze each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import redis
+
+from tests.processes import wait_until
+from tests.redis_server import RedisServer, follow
+
+
+class Flock(NamedTuple):
+    """A primary and its replicas, as servers and as clients of these."""
+
+    primary: RedisServer
+    replicas: list[RedisServer]
+    clients: list[Any]
+
+    @property
+    def url(self) -> str:
+        return self.primary.url
+
+    def freeze(self) -> None:
+        """Have the replicas stand still: connected, and without a word."""
+        for replica in self.replicas:
+            replica.freeze()
+
+    def thaw(self) -> None:
+        for replica in self.replicas:
+            replica.thaw()
+
+    def online(self) -> int:
+        """How many replicas the primary counts."""
+        (primary, *_) = self.clients
+        facts = primary.info("replication")
+        told = [facts[f"slave{n}"] for n in range(facts["connected_slaves"])]
+        return sum(each["state"] == "online" for each in told)
+
+
+@contextmanager
+def flock(folder: Path, replicas: int, *options: str) -> Iterator[Flock]:
+    """Start a Redis with so many replicas; return once they have everything."""
+    with ExitStack() as stack:
+        servers, clients = [], []
+        for n in range(replicas + 1):
+            own = folder / str(n)
+            own.mkdir(parents=True)
+            servers.append(stack.enter_context(RedisServer(own, *options)))
+            clients.append(stack.enter_context(redis.Redis.from_url(servers[-1].url)))
+        for client in clients[1:]:
+            follow(client, clients[0])
+        made = Flock(servers[0], servers[1:], clients)
+        wait_until(lambda: made.online() == replicas, "the replicas are online")
+        stack.callback(made.thaw)
+        yield made

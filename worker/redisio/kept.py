@@ -1,0 +1,53 @@
+"""What must be true of a server before the replies of a round trip count: its file, and its replicas, have the writes.
+
+The questions are the last commands of the round trip, over the same connection.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+from redis.exceptions import NoScriptError, RedisError
+
+from worker.redisio import replicas
+from worker.redisio.node import Command, Failure, Node
+from worker.redisio.written import QUESTION, is_put_off, wait_for_file
+
+
+class Kept(IntEnum):
+    """How well a server must keep what it answers; each level contains those before it."""
+
+    NOT = 0
+    """For what is only shown."""
+    REPLICAS = 1
+    """By as many replicas as the client waits for."""
+    FILE = 2
+    """By Redis' file too, so that a Redis that is killed does not forget it."""
+
+
+def questions(node: Node, kept: Kept) -> list[Command]:
+    """Return the commands that ask whether a server keeps what it answered before."""
+    asked: list[Command] = [QUESTION] if kept >= Kept.FILE else []
+    return [*asked, *replicas.question(node.client, node.mark)] if kept >= Kept.REPLICAS else asked
+
+
+def settled(node: Node, kept: Kept, answer: list[Any] | Failure) -> list[Any] | Failure:
+    """Return the replies of a server without those to `questions`, once it keeps what it answered; else the error.
+
+    Does not wait for the file where a script was not known: the trip with its text waits for both.
+    """
+    if not isinstance(answer, list):
+        return answer
+    asked = len(questions(node, kept))
+    replies, told = answer[: len(answer) - asked], answer[len(answer) - asked :]
+    put_off = kept >= Kept.FILE and is_put_off(told.pop(0))
+    if told and (problem := replicas.lacking(node.client, *told)):
+        node.leave()
+        return problem
+    if put_off and not any(isinstance(reply, NoScriptError) for reply in replies):
+        try:
+            wait_for_file(node.client)
+        except (RedisError, OSError) as error:
+            return error
+    return replies
