@@ -28,6 +28,8 @@ class Flock(NamedTuple):
         """Have the replicas stand still: connected, and without a word."""
         for replica in self.replicas:
             replica.freeze()
+        primary: Any = self.clients[0]
+        wait_until(lambda: primary.set("frozen", "1") and not primary.wait(1, 50), "they confirm nothing")
 
     def thaw(self) -> None:
         for replica in self.replicas:

@@ -27,6 +27,7 @@ from tests.ops.blocks import blocks
 from tests.processes import free_port, process, wait_until
 from tests.rabbit import SETTINGS_PAGE
 from tests.redis_server import redis_server
+from tests.replicas import flock
 from worker.broker.declaring import declare
 from worker.broker.message import Message
 from worker.broker.publisher import Publisher
@@ -182,6 +183,25 @@ def test_redis_is_killed_in_the_middle_of_a_batch(package: NodePackage, driver: 
             program.go_on()
             assert {"again": len(jobs)} in program.end()
         _assert_all_are_there(server.url, jobs)
+
+
+def test_job_counts_as_sent_once_replicas_have_it(package: NodePackage, tmp_path: Path) -> None:
+    """With either package: while the replica stands still no job does, and the error says why."""
+    with flock(tmp_path, 1) as one:
+        _, replica = one.clients
+        for sent, driver in enumerate(DRIVERS, 1):
+            given: dict[str, Any] = {"url": one.url, "driver": driver, "replicas": 1, "jobs": [JOB, JOB]}
+            with package.program("send", **given) as program:
+                assert program.told() == {"id": "job-1"}
+                assert replica.llen(queue_of("acme").name) >= sent
+                one.freeze()
+                program.go_on()
+                (told,) = program.end()
+                one.thaw()
+            assert told["error"] == "BrokerUnavailable" and "0 of 1 replicas" in told["text"]
+    with package.program("open", url=one.url, replicas=6) as program:
+        (refused,) = program.end()
+    assert refused["error"] == "ConfigurationError" and "replicas" in refused["text"]
 
 
 def test_connection_to_rabbitmq_is_lost_in_the_middle_of_a_batch(package: NodePackage, amqp_url: str) -> None:

@@ -172,7 +172,7 @@ def _state(job_id: str, server: Any) -> tuple[bytes, str]:
 
 def test_fewer_replicas_than_asked_for_are_not_enough(one: Flock) -> None:
     """One of two is no two."""
-    with connect(one.url, replicas=2, seconds=1.0) as client, refused():
+    with connect(one.url, replicas=2) as client, refused():
         redis_ledger(client).admit([application("a", OWNER)])
 
 

@@ -14,7 +14,7 @@ import { BATCH, Outbox, type Sender } from "./outbox";
 import { type Driver, RedisLink, redisDriver } from "./redis";
 import { RedisEvents } from "./redis-events";
 import { DurableList, OwnList } from "./redis-lists";
-import { RedisSender } from "./redis-sender";
+import { MOST_REPLICAS, RedisSender } from "./redis-sender";
 import { checkedQueue, checkedTypes } from "./results";
 import { first } from "./waiting";
 
@@ -25,6 +25,11 @@ export interface ClientOptions {
   extended?: boolean;
   /** The workers' AMQP_QUEUE_TYPE, if it is set: the type of the queues on RabbitMQ. */
   queueType?: string;
+  /**
+   * The workers' REDIS_REPLICAS, if it is set: a job counts as sent once so many replicas of a Redis have it, so that a
+   * failover does not forget it. Default: 0.
+   */
+  replicas?: number;
   /** Which package speaks to Redis. Default: `ioredis` if it is installed, else `redis`. */
   driver?: Driver;
   /** Options of `node:tls` for rediss:// and amqps://, such as `ca`. They go before those in the address. */
@@ -167,13 +172,16 @@ export class Client {
 }
 
 function brokerAt(places: [Address, ...Address[]], options: ClientOptions): Broker {
-  const { timeoutMs = 5000, queueType, driver } = options;
+  const { timeoutMs = 5000, queueType, replicas = 0, driver } = options;
   if (!(timeoutMs > 0 && timeoutMs < 2 ** 31)) throw new ConfigurationError("timeoutMs: must be a number of milliseconds");
+  if (!(Number.isInteger(replicas) && replicas >= 0 && replicas <= MOST_REPLICAS)) {
+    throw new ConfigurationError(`replicas: allowed is a whole number from 0 to ${MOST_REPLICAS}`);
+  }
   if (places[0].kind === "redis") {
     const connect = redisDriver(driver);
     const link = (): Promise<RedisLink> => first(places, (place) => RedisLink.open(connect, place, timeoutMs));
     return {
-      sender: async () => new RedisSender(await link()),
+      sender: async () => new RedisSender(await link(), replicas, timeoutMs),
       events: (types, queue) => {
         const list = queue === undefined ? new OwnList() : new DurableList(queue);
         return async () => RedisEvents.on(await link(), list, types);

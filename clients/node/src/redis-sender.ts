@@ -1,7 +1,6 @@
 /** Sends jobs into kombu's lists in Redis, in which workers look for them. */
 
-import type { BrokerUnavailable } from "./errors";
-import { BrokerRefused } from "./errors";
+import { BrokerRefused, BrokerUnavailable } from "./errors";
 import { envelope, type Message } from "./message";
 import type { Sender } from "./outbox";
 import type { Command, RedisLink } from "./redis";
@@ -11,16 +10,26 @@ import { pause } from "./waiting";
 const MAX_PUT_OFF_MS = 2500;
 const LOOK_MS = 5;
 
+export const MOST_REPLICAS = 5;
+/** The longest wait for replicas. One that keeps up has a batch after a round trip. */
+const MAX_WAIT_MS = 1000;
+
 const PERSISTENCE: Command = ["INFO", "persistence"];
 
 export class RedisSender implements Sender {
   readonly #link: RedisLink;
+  readonly #replicas: number;
+  readonly #wait: Command[];
 
-  constructor(link: RedisLink) {
+  /** `replicas` must have a batch before it is confirmed. They are waited for less long than an answer may take. */
+  constructor(link: RedisLink, replicas: number, timeoutMs: number) {
     this.#link = link;
+    this.#replicas = replicas;
+    const waitMs = Math.min(MAX_WAIT_MS, Math.max(1, Math.floor(timeoutMs / 2)));
+    this.#wait = replicas > 0 ? [["WAIT", String(replicas), String(waitMs)]] : [];
   }
 
-  /** The batch is one round trip, and confirmed once Redis has answered and has it in its file. */
+  /** The batch is one round trip, and confirmed once Redis has answered, and its file and the replicas have it. */
   async send(batch: readonly Message[]): Promise<(BrokerUnavailable | undefined)[]> {
     const lists = new Map<string, string[]>();
     for (const message of batch) {
@@ -29,8 +38,9 @@ export class RedisSender implements Sender {
       else list.push(envelope(message));
     }
     const commands = [...lists].map(([queue, messages]): Command => ["LPUSH", queue, ...messages]);
-    const replies = await this.#link.each([...commands, PERSISTENCE]);
+    const replies = await this.#link.each([...commands, ...this.#wait, PERSISTENCE]);
     await this.#untilWritten(replies.pop());
+    if (this.#replicas > 0) this.#check(replies.pop());
     const outcomes = new Map([...lists.keys()].map((queue, place) => [queue, refusal(queue, replies[place])]));
     return batch.map(({ queue }) => outcomes.get(queue));
   }
@@ -41,6 +51,14 @@ export class RedisSender implements Sender {
 
   drop(): void {
     this.#link.close();
+  }
+
+  /** Throws unless enough replicas have the batch, from the answer to WAIT. */
+  #check(reply: unknown): void {
+    if (reply instanceof BrokerUnavailable) throw reply;
+    if (!(Number(reply) >= this.#replicas)) {
+      throw new BrokerUnavailable(`Redis did not take a command: ${Number(reply)} of ${this.#replicas} replicas have what was written`);
+    }
   }
 
   /**

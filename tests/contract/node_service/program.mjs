@@ -14,7 +14,7 @@ const tell = (told) => process.stdout.write(`${JSON.stringify(told)}\n`);
 const tellError = (error) => tell({ error: error.name, text: inspect(error) });
 /** Wait, and do nothing meanwhile, until the test writes a line. */
 const wait = () => readSync(0, Buffer.alloc(1));
-const newClient = (at = url) => new Client(at, { driver, timeoutMs: given.timeoutMs });
+const newClient = (at = url) => new Client(at, { driver, timeoutMs: given.timeoutMs, replicas: given.replicas });
 
 const ACTS = {
   async open() {
