@@ -7,13 +7,16 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from tests.cluster import Cluster, redis_cluster
 from tests.contract.streamed import worker_on
 from tests.doubles.clocks import FakeClock, StoredClock, read_time_from_keys
 from tests.doubles.ledgers import redis_ledger
 from tests.doubles.takers import Taker
+from worker.core.shards import ON_ONE_SERVER, in_a_cluster
 from worker.inbound.redis_lists import RedisLists
 from worker.inbound.stream import StreamSource
 from worker.redisio.connection import connect
+from worker.state import keys
 from worker.state.ledger import RedisLedger
 
 pytest.register_assert_rewrite(
@@ -32,6 +35,22 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
     """A client of an empty Redis."""
     with connect(redis_url) as connected:
         yield connected
+
+
+@pytest.fixture(scope="session")
+def cluster_servers() -> Iterator[Cluster]:
+    """A cluster of three for the whole test run. Tests use `cluster` instead."""
+    with redis_cluster() as servers:
+        yield servers
+
+
+@pytest.fixture
+def cluster(cluster_servers: Cluster) -> Iterator[Cluster]:
+    """An empty cluster of three, and its layout for this process."""
+    cluster_servers.empty()
+    keys.use(in_a_cluster())
+    yield cluster_servers
+    keys.use(ON_ONE_SERVER)
 
 
 @pytest.fixture

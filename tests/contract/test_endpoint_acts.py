@@ -13,7 +13,7 @@ from tests.doubles import clocks
 from tests.doubles.clocks import START_US, StoredClock
 from worker.core.endpoints import Endpoint
 from worker.delivery.ports import Destination, Health, Verdict
-from worker.state import endpoint_views, endpoints, keys
+from worker.state import endpoints, steady
 from worker.state.endpoint_views import Breaker, EndpointView, EndpointViews
 from worker.state.endpoints import RedisEndpoints
 
@@ -25,11 +25,11 @@ DAY = 86400
 def own_time(clock: StoredClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """People are told the time of the test's clock too."""
 
-    def ask(pipeline: Any) -> None:
+    def ask(pipeline: Any, key: str) -> None:
+        pipeline.get(key)
         pipeline.mget(*clocks.KEYS)
-        pipeline.get(keys.CLOCK)
 
-    monkeypatch.setattr(endpoint_views, "_ask_clocks", ask)
+    monkeypatch.setattr(steady, "ask_clock", ask)
 
 
 @pytest.fixture

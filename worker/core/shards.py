@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from binascii import crc32
+from binascii import crc32, crc_hqx
 from dataclasses import dataclass
+from itertools import count
 
 SHARDS = 16
 """How many queues of jobs the broker has, and shards the state, unless the installation has another layout."""
 
-ONE_SERVER = 1
-"""The form of the keys on one server, as a layout's version."""
+ONE_SERVER, CLUSTER = 1, 2
+"""The forms of keys, as a layout's version. In a cluster each shard has its own clock, and the ends of its jobs."""
+
+SLOTS = 16384
+"""Slots of a Redis Cluster."""
 
 
 def shard_of(account: str, shards: int = SHARDS) -> int:
@@ -40,3 +44,21 @@ class Layout:
 
 ON_ONE_SERVER = Layout(ONE_SERVER, tuple(map(str, range(SHARDS))))
 """The layout of every installation on one server."""
+
+
+def in_a_cluster(shards: int = SHARDS) -> Layout:
+    """Return the layout of an installation on a cluster.
+
+    Each tag's slot is in the middle of an equal share of the slots, so that servers with equal shares have as many
+    shards each as the number allows.
+    """
+    return Layout(CLUSTER, tuple(_tag(shard, SLOTS // shards) for shard in range(shards)))
+
+
+def _tag(shard: int, share: int) -> str:
+    """Return the first tag of a row whose slot is in the middle half of the shard's share."""
+    for n in count():
+        tag = f"{shard}.{n}"
+        if share // 4 <= crc_hqx(tag.encode(), 0) % SLOTS - shard * share < share - share // 4:
+            return tag
+    raise AssertionError

@@ -3,6 +3,8 @@
 connection  clients with bounded waits, and how an address is read
 node        one server: many commands in one write
 nodes       which servers a store has, and which of them has a key
+cluster     the servers of a Redis Cluster, and which of them has a key
+cluster_client  a client whose commands go to the servers of their keys
 runner      runs Lua scripts, many in one round trip
 turns       notices that a store went back in time
 lua         Lua scripts as files of a package

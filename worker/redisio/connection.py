@@ -16,10 +16,15 @@ from redis.retry import Retry
 from callworker import redis_address
 from callworker.redis_address import Parameters
 from worker.errors import ConfigurationError
+from worker.redisio.cluster import ClusterNodes, Place
+from worker.redisio.cluster_client import ClusterClient
 from worker.redisio.primary import PrimaryConnection, PrimarySSLConnection, PrimaryUnixConnection
 
 SOCKET_SECONDS = 5.0
 """The longest wait for a connection, and for an answer."""
+
+CLUSTER_SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
+"""How the address of a cluster begins, and how that of each of its servers would."""
 
 _CLASSES = {
     Connection: PrimaryConnection,
@@ -45,12 +50,46 @@ def connect(
     ConfigurationError, which names `variable`, for an address that cannot be read.
     """
     try:
+        if is_cluster(url):
+            return _cluster(url, seconds, replicas)
         arguments = bounded(parameters(url), seconds, seconds)
     except ValueError as error:
         raise ConfigurationError(f"{variable}: {error}") from None
+    return _client(arguments, replicas)
+
+
+def _client(arguments: Parameters, replicas: int) -> redis.Redis:
     pool = Pool(**arguments)
     pool.replicas = replicas
     return redis.Redis.from_pool(pool)
+
+
+def is_cluster(url: str) -> bool:
+    """Return whether an address is that of a Redis Cluster."""
+    return url.partition("://")[0].lower() in CLUSTER_SCHEMES
+
+
+def _cluster(url: str, seconds: float, replicas: int) -> ClusterClient:
+    """Return a client for `redis+cluster://user:password@host:port,host:port/0`. Raises ValueError."""
+    servers = [parameters(each) for each in _servers(url)]
+    if any(each["db"] != 0 for each in servers):
+        raise ValueError("names a database other than 0, which a Redis Cluster does not have")
+
+    def client_at(place: Place, wait: float | None) -> redis.Redis:
+        bound = min(seconds, wait or seconds)
+        return _client(bounded(servers[0], bound, bound) | place._asdict(), replicas)
+
+    seeds = [Place(each.get("host", "localhost"), int(each.get("port", 6379))) for each in servers]
+    return ClusterClient(ClusterNodes(seeds, client_at))
+
+
+def _servers(url: str) -> list[str]:
+    """Return an address for each of the servers that the address of a cluster names."""
+    scheme, _, rest = url.partition("://")
+    end = next((n for n, sign in enumerate(rest) if sign in "/?#"), len(rest))
+    credentials, at, hosts = rest[:end].rpartition("@")
+    plain = CLUSTER_SCHEMES[scheme.lower()]
+    return [f"{plain}://{credentials}{at}{host}{rest[end:]}" for host in hosts.split(",")]
 
 
 def bounded(given: Mapping[str, Any], answer_seconds: float, connect_seconds: float) -> Parameters:

@@ -32,6 +32,8 @@ class Node:
     def __init__(self, client: redis.Redis, mark: str = MARK) -> None:
         """`mark` is a key of this server, see `worker.redisio.replicas`."""
         self.client, self.mark = client, mark
+        self.apart_until = 0.0
+        """Until when (monotonic) no call on it may have several keys, see `Scripts.groups`."""
         self._fresh: deque[tuple[Any, float]] = deque()
 
     def write(self, commands: Sequence[Command]) -> Sent:
@@ -46,6 +48,12 @@ class Node:
             sent.abandon()
             raise
         return sent
+
+    def failed(self, error: Failure) -> None:
+        """Take note that the server could not be reached. Nothing follows for a server that has all keys."""
+
+    def answered(self, replies: Sequence[Any]) -> None:
+        """Take note of replies, errors included. Nothing follows for a server that has all keys."""
 
     def keep(self, connection: Any) -> None:
         """Take back a connection from which everything was read."""
@@ -77,7 +85,7 @@ class Sent:
 
     def __init__(self, node: Node, connection: Any, count: int) -> None:
         self.connection = connection
-        self._node, self._count = node, count
+        self.node, self._count = node, count
 
     def read(self) -> list[Any]:
         """Return for each command its reply, or the error with which Redis answered it. Raises redis-py's errors."""
@@ -87,7 +95,7 @@ class Sent:
             self.abandon()
             raise
         connection, self.connection = self.connection, None
-        self._node.keep(connection)
+        self.node.keep(connection)
         return replies
 
     def abandon(self) -> None:
@@ -95,7 +103,7 @@ class Sent:
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.disconnect()
-            self._node.client.connection_pool.release(connection)
+            self.node.client.connection_pool.release(connection)
 
 
 def exchange(work: Iterable[tuple[Node, Sequence[Command]]]) -> list[list[Any] | Failure]:
@@ -109,6 +117,7 @@ def exchange(work: Iterable[tuple[Node, Sequence[Command]]]) -> list[list[Any] |
             try:
                 sent.append(node.write(commands))
             except (RedisError, OSError) as error:
+                node.failed(error)
                 sent.append(error)
         return [_read(one) for one in sent]
     except BaseException:
@@ -122,9 +131,12 @@ def _read(sent: Sent | Failure) -> list[Any] | Failure:
     if not isinstance(sent, Sent):
         return sent
     try:
-        return sent.read()
+        replies = sent.read()
     except (RedisError, OSError) as error:
+        sent.node.failed(error)
         return error
+    sent.node.answered(replies)
+    return replies
 
 
 def _reply(connection: Any) -> Any:

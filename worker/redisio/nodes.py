@@ -13,6 +13,10 @@ from worker.redisio.node import Node
 class Nodes(Protocol):
     """The servers of a store."""
 
+    @property
+    def several(self) -> bool:
+        """Whether it may have more than one."""
+
     def of(self, key: str, /) -> Node:
         """Return the server that has `key`. Raises redis-py's errors if that cannot be learned at the moment."""
 
@@ -22,6 +26,8 @@ class Nodes(Protocol):
 
 class OneNode:
     """A store on one server."""
+
+    several = False
 
     def __init__(self, client: redis.Redis) -> None:
         self._node = Node(client)

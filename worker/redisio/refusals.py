@@ -21,6 +21,9 @@ NOT_NOW = NO_PRIMARY | {
 """Codes of a server that is up but cannot take a write at the moment. ASK and MOVED name another server that has the
 key: that is never followed, because a script would run there without the rest of its shard."""
 
+ON_THE_MOVE = {"ASK", "MOVED", "TRYAGAIN"}
+"""Codes of a server of a cluster that does not have all keys of a command, or not any more."""
+
 _CLASSES: dict[type[RedisError], str] = {
     exceptions.ReadOnlyError: "READONLY",
     exceptions.MasterDownError: "MASTERDOWN",

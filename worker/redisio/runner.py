@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import redis
-from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    MovedError,
+    NoPermissionError,
+    NoScriptError,
+    RedisError,
+    ResponseError,
+)
 
 from worker.errors import StoreFault, StoreSetBack, StoreUnavailable, WrongKey
 from worker.redisio.kept import Kept, questions, settled
 from worker.redisio.node import Command, Node, exchange
 from worker.redisio.nodes import Nodes, OneNode
-from worker.redisio.refusals import code_of, held_shard, is_unauthenticated
+from worker.redisio.refusals import ON_THE_MOVE, code_of, held_shard, is_unauthenticated
 from worker.redisio.turns import Turns
 from worker.redisio.wrong_keys import WrongKeys, wrong_key
+
+APART_SECONDS = 2.0
+"""How long the keys of a server are asked for one by one after some of them were on their way to another server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +54,15 @@ class Scripts:
         text_of: Callable[[str], str],
         nodes: Nodes | None = None,
         turns: Turns | None = None,
+        *,
+        spread: Collection[str] = (),
     ) -> None:
-        """`turns` notices a shard that went back in time, and then refuses what concerns it."""
+        """`turns` notices a shard that went back in time, and then refuses what concerns it. `spread` are the scripts
+        of which a cluster gets the first key as such and the others as arguments."""
         self._nodes, self._source, self._turns = nodes or OneNode(client), text_of, turns
         # What follows on one server asks for its file later; on several that is another one.
-        self._kept_by_commands = Kept.FILE if nodes else Kept.REPLICAS
+        self._kept_by_commands = Kept.FILE if self._nodes.several else Kept.REPLICAS
+        self._spread = spread
         self._digests: dict[str, str] = {}
         self._wrong_keys = WrongKeys()
 
@@ -75,6 +90,35 @@ class Scripts:
         """Run scripts that only read, like `run_each`, but without waiting for file and replicas."""
         return self._run(calls, Kept.NOT)
 
+    @property
+    def several(self) -> bool:
+        """Whether the store has several servers."""
+        return self._nodes.several
+
+    def groups(self, keys: Sequence[str]) -> list[list[str]]:
+        """Divide `keys` by server, in their order: those of one server can go into one call.
+
+        For a while after a server refused such a call, because some of its keys are on their way to another one, its
+        keys are apart, so that only these wait. So is a key whose server cannot be learned.
+        """
+        if not self.several:
+            return [[*keys]]
+        found: dict[object, list[str]] = {}
+        for key in keys:
+            found.setdefault(self._group_of(key), []).append(key)
+        return list(found.values())
+
+    def server_of(self, key: str) -> Node | None:
+        """Return the server that has `key`, None if that cannot be learned at the moment."""
+        try:
+            return self._nodes.of(key)
+        except (RedisError, OSError):
+            return None
+
+    def _group_of(self, key: str) -> object:
+        node = self.server_of(key)
+        return key if node is None or node.apart_until > time.monotonic() else node
+
     def run_commands(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands without a script, like `run_all`. One server does not wait for its file: what follows does.
 
@@ -85,7 +129,7 @@ class Scripts:
     def commands_each(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands like `run_commands`; return for each its reply, or the error that it met."""
         keys = [str(words[1]) for words in commands]
-        return self._checked(self._send(keys, dict(enumerate(commands)), self._kept_by_commands), keys)
+        return self._checked(self._followed(keys, dict(enumerate(commands)), self._kept_by_commands), keys)
 
     def _run(self, calls: Sequence[ScriptCall], kept: Kept) -> list[Any]:
         """Return for each call its reply or its error. Sends the text of scripts that a server does not know."""
@@ -95,10 +139,13 @@ class Scripts:
         refused = self._refused(calls)
         commands = {n: self._command(call) for n, call in enumerate(calls) if n not in refused}
         known = self._turns.known if self._turns else {}
-        replies = refused | self._send(keys, commands, kept)
+        replies = refused | self._followed(keys, commands, kept)
         unknown = [n for n, reply in replies.items() if isinstance(reply, NoScriptError)]
         if unknown:
             replies |= self._send(keys, {n: commands[n] for n in unknown}, kept, texts=calls)
+        for n, call in enumerate(calls):
+            if call.script in self._spread and isinstance(replies[n], ResponseError):
+                self._keep_apart(keys[n], replies[n])
         checked = self._checked(replies, keys)
         for word in (word for reply in checked for word in _beside(reply)):
             if (found := wrong_key(word)) is not None:
@@ -117,6 +164,20 @@ class Scripts:
         if self._turns is not None and len(reply) > len(("reply", "beside")):
             return self._turns.learn(known, reply[2]) or reply[0]
         return reply[0]
+
+    def _followed(self, keys: Sequence[str], commands: Mapping[int, Command], kept: Kept) -> dict[int, Any]:
+        """Send commands, and those whose keys are on another server of the cluster once more, there."""
+        replies = self._send(keys, commands, kept)
+        if self.several:
+            moved = [n for n, reply in replies.items() if isinstance(reply, MovedError)]
+            if moved:
+                replies |= self._send(keys, {n: commands[n] for n in moved}, kept)
+        return replies
+
+    def _keep_apart(self, key: str, error: ResponseError) -> None:
+        node = self.server_of(key)
+        if node is not None and code_of(error) in ON_THE_MOVE:
+            node.apart_until = time.monotonic() + APART_SECONDS
 
     def _send(
         self,
@@ -163,6 +224,8 @@ class Scripts:
 
     def _command(self, call: ScriptCall) -> Command:
         keys = (call.keys,) if isinstance(call.keys, str) else call.keys
+        if call.script in self._spread:
+            return ("EVALSHA", self._digest(call.script), 1, keys[0], len(keys) - 1, *keys[1:], *call.args)
         return ("EVALSHA", self._digest(call.script), len(keys), *keys, *call.args)
 
     def _with_texts(self, commands: Mapping[int, Command], calls: Sequence[ScriptCall]) -> dict[int, Command]:

@@ -15,7 +15,7 @@ from worker.state import keys
 from worker.state.lanes import LIMIT_FIELDS, Lane
 from worker.state.lua import store_scripts
 from worker.state.pause import no_worker_dials
-from worker.state.steady import steady_us
+from worker.state.steady import Clocks, ClocksOf
 from worker.state.units import to_seconds
 
 RATIO_MINUTES = 5
@@ -52,11 +52,11 @@ class Census:
         Takes two round trips, and one more for each 500 destinations.
         """
         with store_errors():
-            clocks, pending = self._clocks(), self._pending()
+            clocks, pending = self._clocks(known), self._pending()
             starts = range(0, len(known), _CHUNK)
             rows = [row for start in starts for row in self._endpoint_rows(known[start : start + _CHUNK])]
         counts = [
-            _endpoint_count(destination, pending.pop(destination, 0), row, clocks)
+            _endpoint_count(destination, pending.pop(destination, 0), row, clocks.of(destination.account))
             for destination, row in zip(known, rows, strict=True)
         ]
         return counts + [EndpointCount(*other, pending=number) for other, number in pending.items()]
@@ -74,13 +74,12 @@ class Census:
             pipeline.llen(keys.DEAD)
             return _answers(pipeline)[0] or 0
 
-    def _clocks(self) -> tuple[int, int]:
-        """Return Redis' clock and the store's own, in microseconds."""
+    def _clocks(self, known: Sequence[Destination]) -> ClocksOf:
+        clocks = ClocksOf(destination.account for destination in known)
         with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.time()
-            pipeline.get(keys.CLOCK)
-            clock, saved = _answers(pipeline)
-        return clock[0] * 1_000_000 + clock[1], steady_us(saved, clock)
+            clocks.ask(pipeline)
+            clocks.learn(_answers(pipeline))
+        return clocks
 
     def _pending(self) -> dict[Destination, int]:
         with self._client.pipeline(transaction=False) as pipeline:
@@ -158,7 +157,7 @@ def _count(row: Sequence[Any], now_us: int, time_us: int, stopped: Reason | None
 
 
 def _endpoint_count(
-    destination: Destination, pending: int, row: tuple[Any, Any], clocks: tuple[int, int]
+    destination: Destination, pending: int, row: tuple[Any, Any], clocks: Clocks
 ) -> EndpointCount:
     time_us, steady = clocks
     state = {name.decode(): value.decode() for name, value in (row[0] or {}).items()}

@@ -16,7 +16,7 @@ from worker.core.limits import Pace
 from worker.delivery.ports import Destination
 from worker.redisio.runner import store_errors
 from worker.state import keys
-from worker.state.steady import steady_us
+from worker.state.steady import Clocks, ClocksOf
 
 DEFAULT_CONCURRENCY = 4
 """Requests in flight at an endpoint that no worker has declared."""
@@ -136,26 +136,32 @@ class EndpointViews:
 
     def states(self, destinations: Sequence[Destination]) -> list[EndpointState]:
         """Return the state of each endpoint, in order. Takes one round trip."""
+        clocks = ClocksOf(destination.account for destination in destinations)
         with store_errors(), self._client.pipeline(transaction=False) as pipeline:
-            _ask_clocks(pipeline)
+            asked = clocks.ask(pipeline)
             for destination in destinations:
                 pipeline.hmget(_key("hook", destination), _FIELDS)
-            time, saved, *rows = pipeline.execute()
-        clocks = _Clocks.of(time, saved)
-        return [_state(row, clocks) for row in rows]
+            replies = pipeline.execute()
+        clocks.learn(replies[:asked])
+        return [
+            _state(row, clocks.of(destination.account))
+            for destination, row in zip(destinations, replies[asked:], strict=True)
+        ]
 
     def view(self, destination: Destination) -> EndpointView:
         """Return the whole view. Reads the record of everything that was given up."""
+        asked = ClocksOf([destination.account])
         with store_errors(), self._client.pipeline(transaction=True) as pipeline:
-            _ask_clocks(pipeline)
+            asked.ask(pipeline)
             pipeline.hmget(_key("hook", destination), _FIELDS)
             pipeline.zcard(_key("hook-lane", destination))
             pipeline.hget(_pending_key(destination), "|".join(destination))
             pipeline.zscore(f"{keys.prefix_of(destination.account)}hooks", "|".join(destination))
             pipeline.zrange(_key("hook-open", destination), 0, 0, withscores=True)
             pipeline.lrange(_key("hook-tries", destination), 0, -1)
-            time, saved, row, waiting, pending, due, oldest, tries = pipeline.execute()
-        clocks = _Clocks.of(time, saved)
+            saved, time, row, waiting, pending, due, oldest, tries = pipeline.execute()
+        asked.learn([saved, time])
+        clocks = asked.of(destination.account)
         state = _state(row, clocks)
         return EndpointView(
             state=state,
@@ -186,32 +192,6 @@ class EndpointViews:
                 yield from (value.decode() for value in pipeline.execute() if value is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Clocks:
-    """Redis' own time and the store's clock, see docs/decisions/0013."""
-
-    time_us: int
-    now_us: int
-
-    @classmethod
-    def of(cls, time: Iterable[int | bytes], saved: bytes | None) -> _Clocks:
-        seconds, us = map(int, time)
-        return cls(seconds * 1_000_000 + us, steady_us(saved, (seconds, us)))
-
-    def told(self, moment_us: float) -> int:
-        """Translate a moment of the store's clock to Redis' own time."""
-        return int(moment_us) + self.time_us - self.now_us
-
-    def ahead(self, moment_us: int) -> int | None:
-        """The moment as Redis' own time if it is still to come."""
-        return self.told(moment_us) if moment_us > self.now_us else None
-
-
-def _ask_clocks(pipeline: Any) -> None:
-    pipeline.time()
-    pipeline.get(keys.CLOCK)
-
-
 def _pending_key(destination: Destination) -> str:
     return f"{keys.prefix_of(destination.account)}hook-pending"
 
@@ -220,7 +200,7 @@ def _key(kind: str, destination: Destination) -> str:
     return f"{keys.prefix_of(destination.account)}{kind}:{'|'.join(destination)}"
 
 
-def _state(row: Iterable[bytes | None], clocks: _Clocks) -> EndpointState:
+def _state(row: Iterable[bytes | None], clocks: Clocks) -> EndpointState:
     field = {name: (value or b"").decode() for name, value in zip(_FIELDS, row, strict=True)}
     open_until = clocks.ahead(int(field["open_until"] or 0))
     pace = Pace.unpacked(field["pace"] or f"0 0 0 0 {DEFAULT_CONCURRENCY}")

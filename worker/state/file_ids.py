@@ -10,6 +10,7 @@ from typing import Any
 
 from redis.exceptions import NoPermissionError, ResponseError
 
+from worker.redisio.cluster_client import nodes_of
 from worker.redisio.connection import connect
 from worker.redisio.replicas import check
 from worker.redisio.runner import store_errors
@@ -28,12 +29,13 @@ def shared_secret(redis_url: str, replicas: int = 0) -> bytes | None:
     """
     with connect(redis_url, replicas=replicas) as client, store_errors():
         try:
-            found: Any = client.get(keys.FILE_IDS)
+            server = nodes_of(client).of(keys.FILE_IDS).client
+            found: Any = server.get(keys.FILE_IDS)
             if found is None:
-                client.set(keys.FILE_IDS, secrets.token_bytes(SECRET_BYTES), nx=True)
-                found = client.get(keys.FILE_IDS)
-                wait_for_file(client)
-            check(client)
+                server.set(keys.FILE_IDS, secrets.token_bytes(SECRET_BYTES), nx=True)
+                found = server.get(keys.FILE_IDS)
+                wait_for_file(server)
+            check(server)
         except ResponseError as error:
             if isinstance(error, NoPermissionError) or "WRONGTYPE" in str(error):
                 return None

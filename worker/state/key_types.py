@@ -24,7 +24,6 @@ _OF_A_SHARD = {
     "turn": "string",
 }
 _OF_ALL = {
-    keys.CLOCK: "string",
     keys.FILES: "hash",
     keys.INSTALLATION: "string",
     keys.FILE_IDS: "string",
@@ -34,7 +33,6 @@ _OF_ALL = {
     keys.REFUSAL: "string",
     keys.WRITE_CHECK: "string",
     keys.WORKERS: "hash",
-    keys.ELECTED: "string",
     keys.MEMORY: "list",
     keys.LAYOUT: "string",
 }
@@ -42,8 +40,10 @@ _OF_ALL = {
 
 def expected_types() -> dict[str, str]:
     """Return the type of every key whose name does not contain an account or a job."""
+    clocks = [keys.clock(key) for key in (*keys.prefixes(), keys.FILES, keys.WORKERS)]
     return {
         **_OF_ALL,
+        **dict.fromkeys([*clocks, keys.elected()], "string"),
         **{f"{prefix}{name}": kind for prefix in keys.prefixes() for name, kind in _OF_A_SHARD.items()},
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.core.shards import ON_ONE_SERVER, Layout, shard_of
+from worker.core.shards import ON_ONE_SERVER, ONE_SERVER, Layout, shard_of
 
 DEAD = "callworker:dead"
 DEAD_BYTES = "{callworker:dead}:bytes"
@@ -20,9 +20,34 @@ MEMORY = "callworker:memory"
 LAYOUT = "callworker:layout"
 
 
+_layouts = [ON_ONE_SERVER]
+
+
+def use(chosen: Layout) -> None:
+    """Divide the state in this way from now on. A process has one store."""
+    _layouts[:] = [chosen]
+
+
 def layout() -> Layout:
     """Return how this program divides the state."""
-    return ON_ONE_SERVER
+    return _layouts[0]
+
+
+def clock(key: str) -> str:
+    """Return the key of the clock that times a script: `key` is its first key, a shard's prefix or another one."""
+    if layout().version == ONE_SERVER:
+        return CLOCK
+    return f"{key}clock" if key.endswith(":") else f"{{{key}}}:clock"
+
+
+def elected() -> str:
+    """Return the key of the election, which in a cluster must be on the server of the workers' entries."""
+    return ELECTED if layout().version == ONE_SERVER else f"{{{WORKERS}}}:metrics"
+
+
+def end(job_id: str, account: str) -> str:
+    """Return the key that remembers how a job ended: the claim of its id, in a cluster one of its shard."""
+    return claim(job_id) if layout().version == ONE_SERVER else f"{prefix_of(account)}end:{job_id}"
 
 
 def prefix(shard: int) -> str:

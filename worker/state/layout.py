@@ -15,8 +15,9 @@ import redis
 
 from worker.core.shards import Layout
 from worker.errors import OtherLayout
+from worker.redisio.cluster_client import nodes_of
 from worker.redisio.node import Node
-from worker.redisio.nodes import Nodes, OneNode
+from worker.redisio.nodes import Nodes
 from worker.state import keys
 
 
@@ -74,7 +75,12 @@ class AgreedNodes:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client, self._agreed = client, False
-        self._nodes: Nodes = OneNode(client)
+        self._nodes: Nodes = nodes_of(client)
+
+    @property
+    def several(self) -> bool:
+        """See Nodes."""
+        return self._nodes.several
 
     def of(self, key: str) -> Node:
         """See Nodes. Raises OtherLayout too."""

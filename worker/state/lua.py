@@ -6,6 +6,7 @@ from functools import cache
 
 import redis
 
+from worker.redisio.cluster_client import ClusterClient
 from worker.redisio.lua import texts
 from worker.redisio.nodes import Nodes
 from worker.redisio.runner import Scripts
@@ -54,11 +55,19 @@ _WHEN_FULL = ("settle", "park", "extend", "relay", "end_deliveries", "report")
 refuse the others, which lead to calls."""
 
 
+SPREAD = ("lease", "reclaim", "relay", "take_deliveries", "regain")
+"""Scripts that go over several shards. In a cluster they use the prelude `spread` too."""
+
+_APART = "local CLUSTER = false"
+
+
 def store_scripts(client: redis.Redis, nodes: Nodes | None = None, turns: Turns | None = None) -> Scripts:
-    """Return a runner for the scripts of this package on the Redis of `client`, or on `nodes`.
+    """Return a runner for the scripts of this package on the store of `client`, or on `nodes`.
 
     With `turns` it notices a state that went back in time.
     """
+    if isinstance(client, ClusterClient):
+        return Scripts(client, cluster_source, nodes or client.nodes, turns, spread=SPREAD)
     return Scripts(client, source, nodes, turns)
 
 
@@ -72,3 +81,9 @@ def source(name: str) -> str:
         *(["endpoints"] if name in _WITH_ENDPOINTS else []),
     ]
     return "".join(_TEXTS[part] for part in (*preludes, name))
+
+
+def cluster_source(name: str) -> str:
+    """Return a script's text as the servers of a cluster get it."""
+    spread = _TEXTS["spread"] if name in SPREAD else ""
+    return spread + source(name).replace(_APART, "local CLUSTER = true")

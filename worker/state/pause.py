@@ -25,7 +25,7 @@ def no_worker_dials(client: redis.Redis) -> Reason | None:
     """
     with store_errors(), client.pipeline(transaction=False) as pipeline:
         pipeline.time()
-        pipeline.get(keys.CLOCK)
+        pipeline.get(keys.clock(keys.WORKERS))
         pipeline.hgetall(keys.WORKERS)
         clock, saved, entries = pipeline.execute(raise_on_error=False)
         if isinstance(clock, Exception):

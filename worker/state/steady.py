@@ -7,6 +7,10 @@ slots, probes and leases are timed by it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from worker.state import keys
 
 MAX_PAUSE_US = 1_000_000
 """If Redis' clock has moved by more or backwards, it was set or nobody asked, so the store's clock stood still."""
@@ -37,3 +41,52 @@ def _last(saved: bytes | None, redis_time: tuple[int, int]) -> tuple[int, int]:
     time_us = redis_time[0] * 1_000_000 + redis_time[1]
     found = _SAVED.fullmatch(saved or b"")
     return (int(found[2]), time_us - int(found[1])) if found else (time_us, 0)
+
+
+class Clocks(NamedTuple):
+    """Redis' own time and the store's clock, in microseconds."""
+
+    time_us: int
+    now_us: int
+
+    def told(self, moment_us: float) -> int:
+        """Translate a moment of the store's clock to Redis' own time."""
+        return int(moment_us) + self.time_us - self.now_us
+
+    def ahead(self, moment_us: int) -> int | None:
+        """The moment as Redis' own time if it is still to come."""
+        return self.told(moment_us) if moment_us > self.now_us else None
+
+
+class ClocksOf:
+    """The clocks of some accounts, asked for in one pipeline: one for all, or in a cluster one for each shard."""
+
+    def __init__(self, accounts: Iterable[str]) -> None:
+        self._keys = list(dict.fromkeys(map(_clock_key, accounts)))
+        self._found: dict[str, Clocks] = {}
+
+    def ask(self, pipeline: Any) -> int:
+        """Add the commands to a pipeline. Returns how many there are."""
+        for key in self._keys:
+            ask_clock(pipeline, key)
+        return 2 * len(self._keys)
+
+    def learn(self, replies: Sequence[Any]) -> None:
+        """Take the replies to the commands."""
+        for key, saved, time in zip(self._keys, replies[::2], replies[1::2], strict=True):
+            clock = int(time[0]), int(time[1])
+            self._found[key] = Clocks(clock[0] * 1_000_000 + clock[1], steady_us(saved, clock))
+
+    def of(self, account: str) -> Clocks:
+        """Return the clocks of one of the accounts."""
+        return self._found[_clock_key(account)]
+
+
+def ask_clock(pipeline: Any, key: str) -> None:
+    """Add the commands that ask for one clock and for Redis' own time."""
+    pipeline.get(key)
+    pipeline.time()
+
+
+def _clock_key(account: str) -> str:
+    return keys.clock(keys.prefix_of(account))

@@ -77,7 +77,13 @@ class JobViews:
 
     def _owner(self, job_id: str) -> Owner | None:
         claim: Any = self._client.get(keys.claim(job_id))
-        return None if claim is None else Owner.read(claim)
+        owner = None if claim is None else Owner.read(claim)
+        if owner is None or owner.ended or not owner.account:
+            return owner
+        if (where := keys.end(job_id, owner.account)) == keys.claim(job_id):
+            return owner
+        end: Any = self._client.get(where)
+        return owner if end is None else Owner.read(end)
 
     def _stranger(self, job_id: str) -> list[Any]:
         """Read the record of a job whose account does not exist; empty if there is none."""
@@ -97,7 +103,7 @@ class JobViews:
             pipeline.zscore(f"{prefix}lane:{account}", job_id)
             pipeline.zrange(f"{prefix}lane:{account}", 0, 0, withscores=True)
             pipeline.time()
-            pipeline.get(keys.CLOCK)
+            pipeline.get(keys.clock(prefix))
             pipeline.get(f"{prefix}payload:{job_id}")
             return pipeline.execute()
 

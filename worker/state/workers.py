@@ -18,8 +18,6 @@ from worker.state.layout import AgreedNodes
 from worker.state.lua import store_scripts
 from worker.state.steady import unpaused_us
 
-_KEYS = (keys.WORKERS, keys.ELECTED)
-
 
 class RedisWorkers:
     """Implements `engine.presence.Register` for one worker, which gets a random id. Thread-safe."""
@@ -32,12 +30,12 @@ class RedisWorkers:
         """See `Register`. Takes one round trip."""
         told = json.dumps(asdict(report), separators=(",", ":"))
         spans = (round(seconds * 1000) for seconds in (elected_seconds, replaces_seconds, KEPT_SECONDS))
-        elected, replaced = self._scripts.run(ScriptCall("report", _KEYS, (self._id, told, *spans)))
+        elected, replaced = self._scripts.run(ScriptCall("report", _keys(), (self._id, told, *spans)))
         return bool(elected), bool(replaced)
 
     def leave(self) -> None:
         """See `Register`. Takes one round trip."""
-        self._scripts.run(ScriptCall("leave", _KEYS, (self._id,)))
+        self._scripts.run(ScriptCall("leave", _keys(), (self._id,)))
 
     def fleet(self) -> Fleet:
         """Return the workers that live or were lost. Takes one round trip. Raises StoreUnavailable or WrongKey.
@@ -46,10 +44,14 @@ class RedisWorkers:
         """
         with store_errors(), self._client.pipeline(transaction=False) as pipeline:
             pipeline.time()
-            pipeline.get(keys.CLOCK)
+            pipeline.get(keys.clock(keys.WORKERS))
             pipeline.hgetall(keys.WORKERS)
             clock, saved, entries = pipeline.execute()
         return fleet_of(entries, saved, clock)
+
+
+def _keys() -> tuple[str, str]:
+    return keys.WORKERS, keys.elected()
 
 
 def fleet_of(entries: Mapping[bytes, bytes], saved: bytes | None, clock: tuple[int, int]) -> Fleet:

@@ -16,10 +16,13 @@ local function read(...)
   return nil
 end
 
+-- `lua.py` sets it, as in `common.lua`.
+local CLUSTER = false
+
 -- The store's clock, like in `common.lua`, which also writes it down.
 local clock = redis.call('TIME')
 local TIME = clock[1] * 1000000 + clock[2]
-local last, saved = string.match(read('GET', 'callworker:clock') or '', '^(%d+) (%d+) %d+$')
+local last, saved = string.match(read('GET', CLUSTER and prefix .. 'clock' or 'callworker:clock') or '', '^(%d+) (%d+) %d+$')
 local passed = TIME - (last or TIME)
 local NOW = saved and saved + (passed >= 0 and passed <= 1000000 and passed or 0) or TIME
 

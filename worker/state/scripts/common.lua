@@ -2,13 +2,43 @@
 
 local prefix, DUE, EXPIRY, LEASES, OUTBOX, PENDING, STRANGERS
 
+-- Whether this is one of the servers of a cluster. `lua.py` sets it.
+local CLUSTER = false
+
+-- Slots, waits and leases are timed by NOW, the store's own clock (µs). It advances with Redis' clock while workers ask. It
+-- stands still while Redis' clock is set or nobody can ask, so no lease runs out while its holder cannot speak. If its
+-- key is lost, it starts again at Redis' time. Moments shown to people are NOW + LAG, which is Redis' own time; so is
+-- `expires`, which a producer may have named. In a cluster each shard has a clock, which moves with it to another server.
+local MAX_PAUSE, SAVED_AFTER = 1000000, 200000
+local TIME, NOW, BEGAN, LAG
+
+local function read_clock(key)
+  local clock = redis.call('TIME')
+  TIME = clock[1] * 1000000 + clock[2]
+  local saved = redis.pcall('GET', key)
+  local last, now, began = string.match(type(saved) == 'string' and saved or '', '^(%d+) (%d+) (%d+)$')
+  local passed = last and TIME - last or -1
+  NOW = now and tonumber(now) or TIME
+  if passed >= 0 and passed <= MAX_PAUSE then NOW = NOW + passed end
+  BEGAN = tonumber(began or NOW)
+  if passed < 0 or passed >= SAVED_AFTER then
+    redis.call('SET', key, string.format('%.0f %.0f %.0f', TIME, NOW, BEGAN))
+  elseif not TURNS then
+    -- This write changes nothing, and stands for a turn that may follow. A server without memory refuses it, and so does
+    -- one that is no primary. Without it, a server without memory would accept some writes and then all that follow them: a
+    -- call would be dialled whose outcome the server does not take.
+    redis.call('SETNX', key, '')
+  end
+  LAG = TIME - NOW
+end
+
 -- Sets the names above to the keys of one shard. A script that works on several shards enters one after the other.
 local function enter(shard)
   prefix = shard
   DUE, EXPIRY, LEASES = prefix .. 'due', prefix .. 'expiry', prefix .. 'leases'
   OUTBOX, PENDING, STRANGERS = prefix .. 'outbox', prefix .. 'pending', prefix .. 'strangers'
+  if CLUSTER then read_clock(shard .. 'clock') end
 end
-enter(KEYS[1])
 
 -- Takes the next turn of the shard, once per script: comes before the first write to the shard. Workers remember the number, and
 -- so notice a state that went back in time, see docs/decisions/0030. While the shard is held, its key holds no number, and this
@@ -27,38 +57,19 @@ local function take_turn()
   end
   TURNS[#TURNS + 1], TURNS[#TURNS + 2] = prefix, number
 end
-if TURNS then take_turn() end
+
+if CLUSTER and string.sub(KEYS[1], -1) ~= ':' then
+  read_clock('{' .. KEYS[1] .. '}:clock')
+else
+  enter(KEYS[1])
+  if TURNS then take_turn() end
+  if not CLUSTER then read_clock('callworker:clock') end
+end
 
 local MAX_AHEAD = 1000000
 local MAX_HISTORY = 4000
 local EASES, EASE_LASTS = {0.02, 0.08}, 10000000
 local VALID_SHARE, MAX_VALID = 0.65, 2000000
-
--- Slots, waits and leases are timed by NOW, the store's own clock (µs). It advances with Redis' clock while workers ask. It
--- stands still while Redis' clock is set or nobody can ask, so no lease runs out while its holder cannot speak. If its
--- key is lost, it starts again at Redis' time. Moments shown to people are NOW + LAG, which is Redis' own time; so is
--- `expires`, which a producer may have named.
-local CLOCK, MAX_PAUSE, SAVED_AFTER = 'callworker:clock', 1000000, 200000
-local clock = redis.call('TIME')
-local TIME, NOW, BEGAN = clock[1] * 1000000 + clock[2], nil, nil
-
-do
-  local saved = redis.pcall('GET', CLOCK)
-  local last, now, began = string.match(type(saved) == 'string' and saved or '', '^(%d+) (%d+) (%d+)$')
-  local passed = last and TIME - last or -1
-  NOW = now and tonumber(now) or TIME
-  if passed >= 0 and passed <= MAX_PAUSE then NOW = NOW + passed end
-  BEGAN = tonumber(began or NOW)
-  if passed < 0 or passed >= SAVED_AFTER then
-    redis.call('SET', CLOCK, string.format('%.0f %.0f %.0f', TIME, NOW, BEGAN))
-  elseif not TURNS then
-    -- This write changes nothing, and stands for a turn that may follow. A server without memory refuses it, and so does one that is no primary. Without it, a
-    -- server without memory would accept some writes and then all that follow them: a call would be dialled whose outcome
-    -- the server does not take.
-    redis.call('SETNX', CLOCK, '')
-  end
-end
-local LAG = TIME - NOW
 
 -- Lua would write a large number as 1.7e+15.
 local function int(number) return string.format('%.0f', number) end
@@ -102,7 +113,10 @@ local function put_off(key, member) redis.call('ZADD', key, int(NOW + PUT_OFF), 
 
 local function job_key(id) return prefix .. 'job:' .. id end
 local function payload_key(id) return prefix .. 'payload:' .. id end
-local function claim_key(id) return 'callworker:id:' .. id end
+
+-- Where the end of a job is remembered: in the claim of its id, or in a cluster, where that is on another server, in the shard.
+local function end_key(id) return CLUSTER and prefix .. 'end:' .. id or 'callworker:id:' .. id end
+
 local function stranger_key(id) return prefix .. 'stranger:' .. id end
 local function lane_key(account) return prefix .. 'lane:' .. account end
 local function limit_key(account) return prefix .. 'limit:' .. account end
@@ -278,6 +292,11 @@ local CANCELED = 'canceled'
 local function as_seen(id)
   local state, job, digest = unpack(ask('HMGET', job_key(id), 'state', 'job', 'digest'))
   if state then return {'seen', state, job or not digest and ask('GET', payload_key(id)) or '', digest or ''} end
+  local ended = CLUSTER and ask('GET', end_key(id))
+  if ended then
+    local status, of_job = string.match(ended, '^%S+ (%S+) %d+ (%S+)')
+    return {'seen', status, '', of_job}
+  end
 end
 
 -- Changes the index of ages. It only says how long jobs wait, so a key of another type is reported and stops nothing.

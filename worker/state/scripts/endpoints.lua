@@ -166,7 +166,7 @@ end
 -- only; with deliveries, until all of them are over and for `replay_ms` after its end.
 local function conclude(id, account, status, event, event_id, digest, retention_ms, replay_ms, endpoints, record, how)
   redis.call('RPUSH', OUTBOX, 'call.' .. status .. ' ' .. event)
-  redis.call('SET', claim_key(id), table.concat({account, status, int(ms()), digest, event_id, how}, ' '), 'PX', retention_ms)
+  redis.call('SET', end_key(id), table.concat({account, status, int(ms()), digest, event_id, how}, ' '), 'PX', retention_ms)
   local key, open = job_key(id), 0
   local function add(...) for _, word in ipairs({...}) do record[#record + 1] = word end end
   for endpoint in string.gmatch(endpoints, '%S+') do

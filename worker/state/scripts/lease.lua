@@ -12,8 +12,10 @@ local LIMITED = 100000
 
 local most, lease_us, ahead_us, call = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 
-local reply = {int(NOW), '0'}
-local due_next
+local begun = NOW
+local reply = {int(begun), '0'}
+-- For how long from now on no account is due (µs), over all shards.
+local idle_us
 
 -- Returns the first job that is ready and can be dialled in time: its id, when it became ready (µs), and its row. Expired jobs
 -- before it leave the lane; `reclaim` ends them.
@@ -93,9 +95,9 @@ local function lease_from(shard)
     more = more and most > 0
   end
   local first = tonumber(ask('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2])
-  if first and first < (due_next or math.huge) then due_next = first end
+  if first and first - NOW < (idle_us or math.huge) then idle_us = first - NOW end
 end
 
 for _, shard in ipairs(KEYS) do apart(lease_from, shard) end
-reply[2] = int(due_next or 0)
+if idle_us then reply[2] = int(begun + idle_us) end
 return reply, WRONG

@@ -8,7 +8,7 @@
 
 local most, lease_us, worker_lease_us = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
-local most_lost, most_expired = NOW - BEGAN < worker_lease_us and 0 or most, most
+local most_lost, most_expired = most, most
 local reply = {}
 
 -- Leases the job to the caller; `...` are further fields of the record.
@@ -66,7 +66,8 @@ end
 
 for _, shard in ipairs(KEYS) do
   enter(shard)
-  local _, lost = apart(take_each, LEASES, NOW, most_lost, take_lost)
+  local judges = NOW - BEGAN >= worker_lease_us
+  local _, lost = apart(take_each, LEASES, NOW, judges and most_lost or 0, take_lost)
   local _, expired = apart(take_each, EXPIRY, NOW + LAG, most_expired, take_expired)
   most_lost, most_expired = most_lost - (lost or 0), most_expired - (expired or 0)
   apart(read_turn)

@@ -28,7 +28,7 @@ end
 
 -- Returns whether the job ended with this event before. Two decisions under one lease have events of the same id.
 local function has_ended(id, status, event_id)
-  local claim = ask('GET', claim_key(id))
+  local claim = ask('GET', end_key(id))
   local as = claim and string.match(claim, '^%S+ (%S+) ')
   return as == status and string.sub(claim, -#event_id - 1) == ' ' .. event_id
 end

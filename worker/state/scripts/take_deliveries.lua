@@ -7,7 +7,8 @@
 -- ARGV 1 most deliveries  2 lease (µs)  3 how far ahead a slot may be (µs)  4 1 to look for leases that ran out too
 --      5 name of the caller  6 number of endpoints that answer it quickly; for each of them shard prefix and destination
 --      then destinations that the caller does not know
--- Reply: {now (µs), when the next endpoint is due (µs, 0: none), rows …}. A row is {place of the shard in KEYS, from 0; destination;
+-- Reply: {now (µs), in a cluster by the clock of each shard in turn; when the next endpoint is due by the first of them (µs, 0: none);
+--      rows …}. A row is {place of the shard in KEYS, from 0; destination;
 --      id; attempt; event; sequence; when the job finished (µs); slot (µs, 0: no rate); how long it is valid (µs); requests at once}
 
 local MOST_SWEPT = 100
@@ -25,7 +26,9 @@ for n = 7, 6 + 2 * quick_count, 2 do
 end
 for n = 7 + 2 * quick_count, #ARGV do unknown[ARGV[n]] = true end
 
-local reply, due_next = {int(NOW), '0'}, math.huge
+-- `nows` has the clock of each shard, where it is not the same for all; `idle_us` for how long no endpoint is due.
+local begun, nows, idle_us = NOW, {int(NOW)}, math.huge
+local reply = {'', '0'}
 
 local function leased() return #reply - 2 end
 
@@ -161,6 +164,7 @@ end
 
 local function take_from(place, shard)
   enter(shard)
+  if CLUSTER then nows[place + 1] = int(NOW) end
   if sweeps then sweep() end
   local due, at = look()
   local more = #due > 0
@@ -169,11 +173,12 @@ local function take_from(place, shard)
     due, at = look()
     more = more and #due > 0
   end
-  due_next = math.min(due_next, at or math.huge)
+  idle_us = math.min(idle_us, (at or math.huge) - NOW)
 end
 
 for n, shard in ipairs(KEYS) do
   if leased() < most then apart(take_from, n - 1, shard) end
 end
-reply[2] = int(due_next < math.huge and due_next or 0)
+reply[1] = table.concat(nows, ' ')
+if idle_us < math.huge then reply[2] = int(begun + idle_us) end
 return reply, WRONG

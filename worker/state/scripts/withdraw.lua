@@ -27,7 +27,7 @@ end
 
 local function as_it_stays(id, state, fence)
   if in_hand(state) then return {'stays', state, fence or '0'} end
-  local claim = ask('GET', claim_key(id))
+  local claim = ask('GET', end_key(id))
   local canceled = claim and string.sub(claim, -#CANCELED - 1) == ' ' .. CANCELED
   return canceled and {'canceled'} or {'stays', state, '0'}
 end
@@ -35,6 +35,10 @@ end
 local function withdraw(id, name, expected, status, event, event_id, digest, endpoints, trace)
   local row = fields_for_lease(id)
   local state = row[STATE]
+  if not state and CLUSTER then
+    local seen = as_seen(id)
+    if seen then return as_it_stays(id, seen[2]) end
+  end
   if not state or state == CANCELED then return note_early(id) end
   if state ~= 'waiting' then return as_it_stays(id, state, row[FENCE]) end
   local how = table.concat({row[FENCE] or '0', row[SENT] or '0', row[NOT_RUNG] or '0', row[PERHAPS] or '0'}, ' ')
