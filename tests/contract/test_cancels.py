@@ -186,7 +186,7 @@ def test_a_long_job_leaves_nothing_behind(
     assert client.exists(f"{SHARD}payload:a", f"{SHARD}aged:acme", f"{SHARD}expiry") == 3
     take_back(ledger, "a")
     left = {key.decode().removeprefix(SHARD) for key in client.scan_iter(f"{SHARD}*")}
-    assert left == {"job:a", "limit:acme", "outbox"}
+    assert left == {"job:a", "limit:acme", "outbox", "turn"}
     assert 0 < client.pttl(f"{SHARD}job:a") <= 3600 * 1000
 
 
