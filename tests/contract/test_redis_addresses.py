@@ -174,6 +174,16 @@ BROKEN = [
     "unix://hunter2",
     "unix://run/redis.sock?password={pw}",
     "rediss+socket://:{pw}@{socket}",
+    "redis+sentinel://:{pw}@127.0.0.1:{port}",
+    "redis+sentinel://:{pw}@/NAME/0",
+    "redis+sentinel://:{pw}@127.0.0.1:{port}/NAME/two",
+    "redis+sentinel://:{pw}@127.0.0.1:{port},127.0.0.1:port/NAME/0",
+    "redis+sentinel://:{pw}@127.0.0.1:{port}/NAME/0?ssl_ca_certs={ca}",
+    "redis+sentinel://:{pw}@127.0.0.1:{port}/NAME/0?nonsense=hunter2",
+    "redis+sentinel://:hunter2/x@127.0.0.1:{port}/NAME/0",
+    "redis+sentinel://:hunter2#x@127.0.0.1:{port}/NAME/0",
+    "rediss+sentinel://:{pw}@localhost:{tls}/NAME?ssl_ca_certs=/hunter2",
+    "redis://:{pw}@127.0.0.1:{port}/0?sentinel_password=hunter2",
 ]
 """Forms that cannot work: whatever they mean, no client could do it."""
 

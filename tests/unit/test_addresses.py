@@ -21,12 +21,25 @@ from worker.redisio.connection import parameters
 from worker.settings import Settings
 
 SIGNS = "/#?;@:&=%+[],!$~*()|\\^{}`"
-SCHEMES = ("redis", "rediss", "redis+socket", "unix", "amqp", "amqps", "pyamqp", "sentinel", "https")
+SCHEMES = (
+    "redis",
+    "rediss",
+    "redis+socket",
+    "unix",
+    "amqp",
+    "amqps",
+    "pyamqp",
+    "sentinel",
+    "redis+sentinel",
+    "https",
+)
 FORMS = (
     "{scheme}://:{password}@host.example:6379/0",
     "{scheme}://user:{password}@host.example/vhost",
     "{scheme}://host.example/0?password={password}",
     "{scheme}://host.example:6379/0?db=1&password={password}",
+    "{scheme}://user:{password}@s1.example:26379,s2.example,s3.example/NAME/0",
+    "{scheme}://s1.example,s2.example/NAME/0?sentinel_password={password}",
 )
 PASSWORDS = [
     form.replace("_", sign)

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     # What a job is, what may happen to it, and what is needed from outside.
     "core": "configuration errors failpoints settings",
     # The ways to the outside.
-    "network": "errors",
+    "network": "callworker errors",
     "redisio": "callworker errors",
     "http": "core errors failpoints network",
     "privacy": "core",

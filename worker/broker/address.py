@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from callworker.address import is_redis
 from worker import embedded
 from worker.settings import Settings
 
@@ -32,10 +33,9 @@ def broker_variable(settings: Settings) -> str:
 
 
 def redis_broker(settings: Settings) -> str | None:
-    """Return the broker's address for redis-py if the broker is one Redis server; None for AMQP or a failover list."""
+    """Return the broker's address if that is a Redis or names Sentinels; None for AMQP or a failover list."""
     url = broker_url(settings)
-    scheme = url.partition("://")[0].lower()
-    return url if ";" not in url and scheme in ("redis", "rediss", "redis+socket", "unix") else None
+    return url if ";" not in url and is_redis(url) else None
 
 
 def separate_redis_broker(settings: Settings) -> str | None:

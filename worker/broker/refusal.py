@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from amqp import exceptions as amqp
 from redis.exceptions import AuthenticationError, ExecAbortError, ResponseError
 
+from callworker.sentinels import UnknownMaster
 from worker.redisio.refusals import code_of
 
 _AMQP = (amqp.AccessRefused, amqp.NotAllowed, amqp.NotFound, amqp.PreconditionFailed, amqp.ResourceLocked)
@@ -24,7 +25,7 @@ def _is_refusal(error: BaseException) -> bool:
         return False
     if isinstance(error, ResponseError):
         return code_of(error) is None
-    return isinstance(error, (*_AMQP, AuthenticationError, ssl.SSLCertVerificationError))
+    return isinstance(error, (*_AMQP, AuthenticationError, UnknownMaster, ssl.SSLCertVerificationError))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -14,12 +14,17 @@ from kombu import Connection
 from kombu.transport import pyamqp, redis
 
 from callworker import amqp_address, tls
+from callworker.address import REDIS
 from callworker.amqp_tls import SecuredTransport
 from worker.redisio.connection import SOCKET_SECONDS, bounded, parameters
 from worker.redisio.primary import PrimaryConnection, PrimaryUnixConnection
+from worker.redisio.sentinel import SentinelConnection, SentinelSSLConnection
 
 Arguments = dict[str, Any]
 """Arguments of kombu's Connection. `ssl` is the only one that kombu carries whole to the transport, also by a clone."""
+
+
+_SENTINELS = {SentinelConnection: "redis+sentinel", SentinelSSLConnection: "rediss+sentinel"}
 
 
 class BrokerConnection(Connection):
@@ -43,6 +48,8 @@ class BrokerConnection(Connection):
         kind = (self.ssl or {}).get("connection_class")
         if kind is PrimaryUnixConnection:
             return f"unix://{self.hostname}"
+        if kind in _SENTINELS:
+            return f"{_SENTINELS[kind]}://{self.hostname}"
         secured = "s" if self.ssl and kind is not PrimaryConnection else ""
         place = f"{self.hostname}:{self.port or self.transport.default_port}"
         return f"{self.transport.driver_type}{secured}://{place}"
@@ -66,9 +73,7 @@ def arguments(url: str) -> Arguments:
     if not mark or (scheme not in _READERS and scheme.partition("+")[0] in _READERS):
         raise ValueError("is not a kombu URL; allowed is amqp://…, redis://… or another transport of kombu")
     if scheme == "sentinel":
-        raise ValueError(
-            "sentinel:// needs the name of a master, which cannot be given here; name the server itself"
-        )
+        raise ValueError("is kombu's sentinel://; write redis+sentinel://host1,host2,host3/NAME/0")
     return _READERS.get(scheme, _left_to_kombu)(url)
 
 
@@ -86,7 +91,7 @@ def _redis(url: str) -> Arguments:
     given = parameters(url)
     return {
         "transport": RedisTransport,
-        "hostname": given.get("host", given.get("path")),
+        "hostname": given.get("host", given.get("path", str(given.get("sentinels")))),
         "port": given.get("port"),
         "virtual_host": str(given["db"]),
         "ssl": given,
@@ -169,8 +174,5 @@ _READERS: Mapping[str, Callable[[str], Arguments]] = {
     "amqp": _amqp,
     "amqps": _amqp,
     "pyamqp": _amqp,
-    "redis": _redis,
-    "rediss": _redis,
-    "redis+socket": _redis,
-    "unix": _redis,
+    **dict.fromkeys(REDIS, _redis),
 }

@@ -7,7 +7,11 @@ from urllib.parse import SplitResult, urlsplit
 
 from worker.configuration.urls import http_url
 
-BROKER_SCHEMES = frozenset({"amqp", "amqps", "pyamqp", "redis", "redis+socket", "rediss", "sentinel", "unix"})
+SENTINEL_SCHEMES = frozenset({"redis+sentinel", "rediss+sentinel"})
+"""How an address begins that names Sentinels in place of a server; the rest of it is checked where it is used."""
+BROKER_SCHEMES = SENTINEL_SCHEMES | {
+    "amqp", "amqps", "pyamqp", "redis", "redis+socket", "rediss", "sentinel", "unix",
+}  # fmt: skip
 """How an address of a broker may begin; `sentinel` is refused later, in words of its own."""
 
 
@@ -49,9 +53,13 @@ def contact(text: str) -> str:
 
 def redis_url(url: str) -> str:
     """Check the address of a Redis. Raises ValueError."""
+    if url.partition("://")[0].lower() in SENTINEL_SCHEMES:
+        return url
     parts = _parts(url)
     if not parts or parts.scheme not in ("redis", "rediss", "unix", "redis+socket"):
-        raise ValueError("is not an address of a Redis; allowed is redis://…, rediss://… or unix://…")
+        raise ValueError(
+            "is not an address of a Redis; allowed is redis://…, rediss://…, unix://… or redis+sentinel://…"
+        )
     return url
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 import amqp.exceptions
 import redis.exceptions
 
+from callworker.sentinels import NoMaster, UnknownMaster
 from worker.errors import BrokerBlocked, BrokerUnavailable, OtherLayout, StoreSetBack, StoreUnavailable
 
 
@@ -29,6 +30,8 @@ class Cause(StrEnum):
     BLOCKED = "it is short of memory or disk space, so it takes no messages"
     REPLICA = "it is a replica, which takes no writes"
     REPLICAS = "too few of its replicas keep up, so no write counts"
+    UNKNOWN_MASTER = "no Sentinel knows a master of that name"
+    NO_MASTER = "no Sentinel names a master that can be used"
     CLUSTER = "it is a node of a Redis Cluster, which has only a part of the keys"
     LAYOUT = "its state is divided in another way"
     SET_BACK = "its state went back in time"
@@ -45,6 +48,8 @@ _BY_TYPE: tuple[tuple[Cause, tuple[type[BaseException], ...]], ...] = (
     (Cause.REPLICA, (redis.exceptions.ReadOnlyError, redis.exceptions.MasterDownError)),
     (Cause.CLUSTER, (redis.exceptions.AskError, redis.exceptions.ClusterCrossSlotError)),
     (Cause.SET_BACK, (StoreSetBack,)),
+    (Cause.UNKNOWN_MASTER, (UnknownMaster,)),
+    (Cause.NO_MASTER, (NoMaster,)),
     (Cause.BLOCKED, (BrokerBlocked,)),
     (Cause.LAYOUT, (OtherLayout,)),
     (Cause.PLACE, (amqp.exceptions.NotAllowed,)),

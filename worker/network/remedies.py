@@ -19,6 +19,8 @@ REMEDIES = {
     Cause.REPLICA: "name the primary in {variable}, or an address that always leads to it",
     Cause.REPLICAS: "start the replicas that are missing, or lower REDIS_REPLICAS, or `min-replicas-to-write` in "
     "Redis",
+    Cause.UNKNOWN_MASTER: "name in {variable} the master as `sentinel monitor` in the Sentinels' files does",
+    Cause.NO_MASTER: "start the Sentinels that are missing; if a failover is under way, wait for its end",
     Cause.CLUSTER: "name in {variable} a Redis that is no part of a cluster",
     Cause.LAYOUT: "name in {variable} the Redis of this installation, or use the version that wrote its state",
     Cause.SET_BACK: "find out what set Redis back: a backup that was restored, a lost file, or a failover",

@@ -13,6 +13,7 @@ kept        what must be true before the replies of a round trip count
 written     whether Redis has written to its file what it answered
 replicas    whether enough replicas have what Redis answered
 primary     connections that end when the server is no longer the primary
+sentinel    the same, to the master that Redis Sentinel names
 refusals    what Redis means by an error reply
 wrong_keys  keys that hold something else than they should
 """

@@ -14,11 +14,13 @@ from redis.connection import Connection, SSLConnection, UnixDomainSocketConnecti
 from redis.retry import Retry
 
 from callworker import redis_address
+from callworker.masters import MasterConnection, MasterSSLConnection
 from callworker.redis_address import Parameters
 from worker.errors import ConfigurationError
 from worker.redisio.cluster import ClusterNodes, Place
 from worker.redisio.cluster_client import ClusterClient
 from worker.redisio.primary import PrimaryConnection, PrimarySSLConnection, PrimaryUnixConnection
+from worker.redisio.sentinel import SentinelConnection, SentinelSSLConnection
 
 SOCKET_SECONDS = 5.0
 """The longest wait for a connection, and for an answer."""
@@ -30,6 +32,8 @@ _CLASSES = {
     Connection: PrimaryConnection,
     SSLConnection: PrimarySSLConnection,
     UnixDomainSocketConnection: PrimaryUnixConnection,
+    MasterConnection: SentinelConnection,
+    MasterSSLConnection: SentinelSSLConnection,
 }
 
 
@@ -42,7 +46,9 @@ class Pool(redis.ConnectionPool):
 def connect(
     url: str, *, variable: str = "REDIS_URL", seconds: float = SOCKET_SECONDS, replicas: int = 0
 ) -> redis.Redis:
-    """Return a client for `url` (redis://, rediss://, unix://) that waits `seconds` for a connection or an answer.
+    """Return a client that waits `seconds` for a connection or an answer.
+
+    `url` begins with redis://, rediss://, unix://, redis+sentinel:// or rediss+sentinel://.
 
     `replicas` is REDIS_REPLICAS, for a client whose writes have consequences elsewhere; see `worker.redisio.replicas`.
 

@@ -2,7 +2,7 @@
 
 After a failover the address leads to another server, but open connections still go to the old one, which answers and at
 most refuses writes. So the first such refusal ends all connections of this process to that address. Each is made again
-when it is next used, in redis-py's pools and in kombu's.
+when it is next used, in redis-py's pools and in kombu's. `sentinel` has more reasons, for addresses of Sentinels.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from redis.exceptions import ResponseError
 
 from worker.redisio.refusals import NO_PRIMARY, code_of
 
-_refusals: Counter[tuple[Any, ...]] = Counter()
-"""How many refusals of a server that is no primary have ended its connections, by address."""
+_departures: Counter[tuple[Any, ...]] = Counter()
+"""How many times all connections to an address have ended, by address."""
 
 
-class _Leaving:
+class Leaving:
     """Mixin for redis-py's connection classes; must be the first base class."""
 
     _joined = 0
 
     def on_connect_check_health(self, check_health: bool = True) -> None:
-        self._joined = _refusals[self._address]
+        self._joined = _departures[self._address]
         self._base.on_connect_check_health(check_health)
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:
-        if self._joined != _refusals[self._address]:
+        if self._joined != _departures[self._address]:
             self._base.disconnect()
         self._base.send_packed_command(command, check_health=check_health)
 
@@ -42,10 +42,9 @@ class _Leaving:
             raise
 
     def leave(self) -> None:
-        """Count as refused by a server that is no primary."""
-        # Several connections may get the same refusal; only the first one counts.
-        if self._joined == _refusals[self._address]:
-            _refusals[self._address] += 1
+        """End all connections to this address. Of several that have the same reason, only the first one counts."""
+        if self._joined == _departures[self._address]:
+            _departures[self._address] += 1
 
     @property
     def _base(self) -> Any:
@@ -59,17 +58,17 @@ class _Leaving:
 
 def leave(connection: Any) -> None:
     """End all connections to the server of this one, as if it had refused a write. Others than these do nothing."""
-    if isinstance(connection, _Leaving):
+    if isinstance(connection, Leaving):
         connection.leave()
 
 
-class PrimaryConnection(_Leaving, Connection):
+class PrimaryConnection(Leaving, Connection):
     """A connection over TCP."""
 
 
-class PrimarySSLConnection(_Leaving, SSLConnection):
+class PrimarySSLConnection(Leaving, SSLConnection):
     """A connection over TLS."""
 
 
-class PrimaryUnixConnection(_Leaving, UnixDomainSocketConnection):
+class PrimaryUnixConnection(Leaving, UnixDomainSocketConnection):
     """A connection over a Unix socket."""

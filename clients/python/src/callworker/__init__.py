@@ -17,6 +17,8 @@ redis_lists    messages as kombu keeps them in Redis
 replicas       whether replicas of a Redis have what was written
 address        finds the way to a broker from its address
 redis_address  reads addresses of Redis
+sentinels      which server Redis Sentinel calls the master
+masters        connections to that master
 amqp_address   reads addresses of RabbitMQ
 tls            TLS to both
 amqp_tls       py-amqp's transport over TLS

@@ -11,7 +11,7 @@ from callworker.errors import ConfigurationError
 UNREADABLE = "cannot be read; write signs like / # ? @ : % in user names and passwords as %2F %23 …"
 """What an error says of an address that is malformed. It repeats no part of it, which could be a password."""
 
-REDIS = frozenset({"redis", "rediss", "redis+socket", "unix"})
+REDIS = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+socket", "unix"})
 AMQP = frozenset({"amqp", "amqps", "pyamqp"})
 VARIABLES = ("BROKER_URL", "REDIS_URL")
 MOST_REPLICAS = 5
@@ -33,7 +33,9 @@ def broker_urls(url: str | None) -> tuple[str, list[str]]:
     )
     found = [part.strip() for part in text.split(";")]
     if not any({_scheme(each) for each in found} <= known for known in (REDIS, AMQP)):
-        raise ConfigurationError(f"{name} must begin with redis://, rediss://, unix://, amqp:// or amqps://")
+        raise ConfigurationError(
+            f"{name} must begin with redis://, rediss://, redis+sentinel://, unix://, amqp:// or amqps://"
+        )
     return name, found
 
 

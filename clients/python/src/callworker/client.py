@@ -42,7 +42,7 @@ class Client:
         queue_type: str | None = None,
         replicas: int = 0,
     ) -> None:
-        """`url` is the address of the workers' broker: redis://, rediss://, unix://, amqp:// or amqps://.
+        """`url` is the workers' broker: redis://, rediss://, redis+sentinel://, unix://, amqp:// or amqps://.
 
         Without it, BROKER_URL counts, or REDIS_URL. Several addresses, separated by `;`, are tried in turn. `timeout`
         is the longest wait in seconds for a connection, and for an answer; a call waits for at most a few of both.

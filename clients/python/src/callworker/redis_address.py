@@ -1,4 +1,4 @@
-"""Reads addresses of Redis, in every form that redis-py documents, and kombu's for a socket."""
+"""Reads addresses of Redis, in every form that redis-py documents, kombu's for a socket, and those of Sentinels."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from redis.connection import parse_url
 
 from callworker import tls
 from callworker.address import UNREADABLE
+from callworker.masters import MasterConnection, MasterSSLConnection
+from callworker.sentinels import SCHEMES, divided
 
 Parameters = dict[str, Any]
 """Arguments of redis-py's connections, with their class as `connection_class` unless that is `Connection`."""
@@ -36,6 +38,20 @@ _DECIDED_HERE = {
 
 def parameters(url: str) -> Parameters:
     """Read an address. Raises ValueError; its text repeats nothing that could be part of a password."""
+    return _of_master(url) if url.partition("://")[0].lower() in SCHEMES else _of_server(url)
+
+
+def _of_master(url: str) -> Parameters:
+    """Read an address of Sentinels: the arguments are those of a connection to the master that they name."""
+    single, sentinels = divided(url)
+    given = _of_server(single)
+    sentinels.options = {name: value for name, value in given.items() if name.startswith("ssl_")}
+    kind = MasterSSLConnection if "ssl_cert_reqs" in given else MasterConnection
+    kept = {name: value for name, value in given.items() if name not in ("host", "port")}
+    return kept | {"connection_class": kind, "sentinels": sentinels}
+
+
+def _of_server(url: str) -> Parameters:
     spelled = _respelled(url)
     try:
         given, parts = _parse(spelled), urlsplit(spelled)

@@ -29,6 +29,7 @@ from redis.exceptions import (
 from callworker.errors import BrokerRefused, BrokerUnavailable
 from callworker.message import Message
 from callworker.replicas import shortfall
+from callworker.sentinels import UnknownMaster
 
 MAX_PUT_OFF_SECONDS = 2.5
 """The longest wait for a file. Redis writes after 2 s at the latest, however long the sync takes."""
@@ -54,7 +55,7 @@ def _refuses(error: BaseException) -> bool:
     if isinstance(error, ResponseError):
         return not isinstance(error, _BUSY) and not _BUSY_CODES.match(str(error))
     certificate = isinstance(error.__cause__ or error.__context__ or error, ssl.SSLCertVerificationError)
-    return certificate or isinstance(error, AuthenticationError)
+    return certificate or isinstance(error, AuthenticationError | UnknownMaster)
 
 
 class Envelopes:

@@ -16,6 +16,9 @@ from redis.connection import SSLConnection as BlockingSSLConnection
 from redis.connection import UnixDomainSocketConnection as BlockingUnixConnection
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
+from callworker.aio.masters import MasterConnection, MasterSSLConnection
+from callworker.masters import MasterConnection as BlockingMasterConnection
+from callworker.masters import MasterSSLConnection as BlockingMasterSSLConnection
 from callworker.message import Message
 from callworker.redis_address import Parameters, bounded
 from callworker.redis_lists import (
@@ -31,6 +34,8 @@ from callworker.replicas import wait_command
 _CLASSES: Mapping[Any, Any] = {
     BlockingSSLConnection: SSLConnection,
     BlockingUnixConnection: UnixDomainSocketConnection,
+    BlockingMasterConnection: MasterConnection,
+    BlockingMasterSSLConnection: MasterSSLConnection,
     None: redis.Connection,
 }
 
