@@ -63,7 +63,7 @@ class Server:
 
 def send(server: Any) -> None:
     session = object.__new__(RedisSession)
-    session._client, session._envelopes = server, Envelopes()
+    session._client, session._envelopes, session._replicas = server, Envelopes(), 0
     session.send([MESSAGE])
 
 
