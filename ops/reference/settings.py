@@ -14,7 +14,7 @@ from worker.settings import CONFIG_FOLDERS, Settings
 WRONG = "?"
 """A value that no setting with a rule takes."""
 
-_ADDRESS = re.compile(r"\w+://…?")
+_ADDRESS = re.compile(r"[\w+]+://…?")
 
 
 def settings() -> str:
