@@ -91,10 +91,11 @@ def _going_out() -> list[Panel]:
     return [
         tile(
             "Dialling",
-            "Paused while a worker dials nothing, because events cannot leave or Redis takes no writes.",
+            "Paused while a worker dials nothing, because events cannot leave, Redis takes no writes, or an operator "
+            "drains the workers.",
             or_zero("max(callworker_dialling_paused)"),
             {None: "green", 1: "red"},
-            ["CallworkerDiallingPaused"],
+            ["CallworkerDiallingPaused", "CallworkerDrained"],
             words={0: ("on", "green"), 1: ("paused", "red")},
         ),
         tile(

@@ -76,6 +76,7 @@ def test_report_is_kept_as_json_with_its_time_first(
         "version": "1.2",
         "accounts": "abc",
         "refuses": "",
+        "drained": "",
     }
     assert list(RedisWorkers(client).fleet().living) == [report(host="a")]
 

@@ -10,6 +10,7 @@ because kombu's fetch can lose one. Then the consumer has no queue and only keep
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -71,10 +72,12 @@ class CallConsumer(Consumer):
         super().__init__(*args, **options | {"initial_prefetch_count": PREFETCH})
         self._acknowledgements: list[Acknowledgements] = []
         self._pacing = Pacing()
+        self._plain: list[KombuConsumer] = []
+        self._resting = False
 
     def connect(self) -> Any:
         """Connect and declare all queues, and try again until that succeeds."""
-        self._acknowledgements = []
+        self._acknowledgements, self._resting = [], False
         while True:
             self._wait(self._pacing.next())
             try:
@@ -142,9 +145,10 @@ class CallConsumer(Consumer):
         if self.connection.transport.driver_type != "amqp":
             return []
         callback = self._taker(channel, read_plain, Source.QUEUE)
-        return [
+        self._plain = [
             KombuConsumer(channel, [INTAKE], on_message=callback, prefetch_count=PREFETCH, auto_declare=False)
         ]
+        return self._plain
 
     @property
     def watch(self) -> ConsumerWatch:
@@ -158,9 +162,27 @@ class CallConsumer(Consumer):
         return intake
 
     def _put_back(self) -> None:
-        """Let the broker deliver the messages without room again, one channel after the other."""
+        """Let the broker deliver the messages without room again, one channel after the other.
+
+        While the intake is closed nothing is consumed, and all of them go back to their queues: a broker closes the
+        channel of a consumer that keeps messages for long.
+        """
+        closed = self._intake.closed
+        if closed is not self._resting:
+            self._rest(closed)
+        room_bytes = sys.maxsize if closed else self._intake.room_bytes // 2
         for acknowledgements in self._acknowledgements:
-            acknowledgements.put_back(self._intake.room_bytes // 2)
+            acknowledgements.put_back(room_bytes)
+
+    def _rest(self, on: bool) -> None:
+        """Stop consuming, or consume again. On Redis this consumer has no queues."""
+        if self.connection.transport.driver_type == "amqp":
+            for consumer in (self.task_consumer, *self._plain):
+                if on:
+                    consumer.cancel()
+                else:
+                    consumer.consume()
+        self._resting = on
 
     def _taker(
         self, channel: Any, read: Callable[[Envelope], Submission | Broken], source: Source

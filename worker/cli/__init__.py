@@ -28,6 +28,7 @@ cancel     `callworker cancel`: takes back a job that waits
 accounts   `callworker accounts`: limits and backlog; hold and resume
 webhooks/  `callworker webhooks`: endpoints, their deliveries and secrets, and events for a receiver on trial
 dead       `callworker dead`: messages that no event can answer
+drain      `callworker drain`: stops intake and dialling everywhere
 audit      `callworker audit`: what operators did
 size       `callworker size`: what a load needs, and which limit it meets first
 doctor/    `callworker doctor`: checks the settings and everything that they point to
@@ -49,6 +50,7 @@ COMMANDS = {
     "accounts": "Show limits and backlog; hold or resume an account.",
     "webhooks": "Show, test and enable webhooks; replay events; rotate secrets.",
     "dead": "Show, replay or drop messages that no event could answer.",
+    "drain": "Have all workers take no jobs in and dial nothing.",
     "audit": "Show who did what by commands, when, and why.",
     "size": "Compute what a load needs, and what breaks first.",
     "doctor": "Check the settings and everything they point to.",

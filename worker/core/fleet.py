@@ -17,10 +17,22 @@ KEPT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
+class Drain:
+    """An operator's wish that no worker takes jobs in or dials; `since_ms` is Redis' own time (Unix ms).
+
+    Each has an id of its own, by which workers tell that they have nothing in hand any more.
+    """
+
+    id: str
+    reason: str = ""
+    since_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a worker tells of itself: its places for calls and how many of them are taken, whether it dials nothing
-    (`paused`), its machine and version, the digest of the accounts file that it uses, and why it does not use the file
-    that it has now (`refuses`), if it does not."""
+    (`paused`), its machine and version, the digest of the accounts file that it uses, why it does not use the file that
+    it has now (`refuses`), if it does not, and the id of the drain for which it has nothing in hand (`drained`)."""
 
     places: int
     used: int
@@ -29,6 +41,7 @@ class Report:
     version: str
     accounts: str
     refuses: str = ""
+    drained: str = ""
 
 
 @dataclass(frozen=True, slots=True)

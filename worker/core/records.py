@@ -43,11 +43,12 @@ REASONS: tuple[Reason, ...] = tuple(reason for reason in Reason if reason is not
 
 
 class Pause(StrEnum):
-    """Why a worker dials nothing: too many events wait, the broker refuses them, or the store takes no writes."""
+    """Why a worker dials nothing: too many events wait or are refused, the store takes no writes, or a drain is on."""
 
     RESULTS_BACKLOG = "results_backlog"
     RESULTS_REFUSED = "results_refused"
     STORE = "store"
+    DRAIN = "drain"
 
 
 class Source(StrEnum):

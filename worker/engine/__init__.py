@@ -17,6 +17,7 @@ presence         reports that this worker lives, and whether it serves the metri
 memory_log       notes how much memory Redis uses
 sweeper          ends expired jobs and decides about lost ones
 server_health    asks again and again whether a server takes writes
+draining         takes no jobs in and dials nothing while an operator drains the workers
 backlog          stops dialling while outcomes cannot leave
 couriers         the webhook deliveries in flight, all in the webhook thread
 lines            the deliveries of this worker by endpoint: so many at once, the others in line

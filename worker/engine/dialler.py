@@ -35,7 +35,7 @@ class Dialler(Part):
     A place must be reserved before a job is leased: without one the job's slot would pass. After `reserve` gave none,
     `freed` is called when there is room for half of `MAX_STARTING` or, if no call is starting, for a small part of all
     places. `begun` counts calls; it is not exact, because no lock guards it.
-    `paused` says whether dialling is paused.
+    `paused` says whether dialling is paused, for whatever reason.
     """
 
     def __init__(
@@ -54,7 +54,8 @@ class Dialler(Part):
         self._starting, self._short, self._reserved = 0, False, 0
         self._lock = threading.Lock()
         self.thread = Greenlets("dial")
-        self.paused, self._stopped, self._freed = False, False, freed
+        self._pauses: frozenset[str] = frozenset()
+        self._stopped, self._freed = False, freed
         self.begun = 0
 
     @property
@@ -89,9 +90,14 @@ class Dialler(Part):
         self._in_hand.take(lease)
         self.thread.submit(partial(self._run, lease))
 
-    def pause(self, on: bool) -> None:
-        """Give no more places (`on`), or give them again."""
-        self.paused = on
+    def pause(self, on: bool, why: str = "events") -> None:
+        """Give no more places (`on`), or give them again if there is no pause for another reason."""
+        with self._lock:
+            self._pauses = self._pauses | {why} if on else self._pauses - {why}
+
+    @property
+    def paused(self) -> bool:
+        return bool(self._pauses)
 
     def stop(self) -> None:
         """Give no more places; the calls that have one go on."""

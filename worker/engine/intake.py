@@ -58,10 +58,19 @@ class Intake:
         self._in_hand_bytes, self._in_hand = 0, 0
         self._setbacks, self._clock = Setbacks(clock), clock
         self._turn_began: float | None = None
+        self._closed = False
 
     def put(self, entry: Entry) -> None:
         self._weigh(entry.weight, 1)
         self._entries.put(entry)
+
+    def close(self, on: bool) -> None:
+        """Have the sources bring nothing more (`on`), or bring messages again. What was put already goes on record."""
+        self._closed = on
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
 
     @property
     def in_hand(self) -> int:
@@ -70,8 +79,8 @@ class Intake:
 
     @property
     def room_bytes(self) -> int:
-        """How many more bytes all sources together may put: 0 if too much is in hand, or if a turn is stuck."""
-        return 0 if self.stuck else max(MAX_IN_HAND_BYTES - self._in_hand_bytes, 0)
+        """How many more bytes all sources together may put: 0 if too much is in hand, if a turn is stuck, if closed."""
+        return 0 if self._closed or self.stuck else max(MAX_IN_HAND_BYTES - self._in_hand_bytes, 0)
 
     def _weigh(self, weight: int, entries: int) -> None:
         with self._lock:

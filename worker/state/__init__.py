@@ -22,6 +22,7 @@ steady           the store's own clock, for those who only read
 units            seconds and microseconds
 outbox           events not yet confirmed by the results queue
 refused_results  a broker that refuses events: one relay finds out, no worker dials
+drains           the drain that an operator begins and ends, and what is left until it is complete
 holds            holds that an operator sets and ends
 job_traces       the trace contexts of ended jobs
 deliveries       the lanes of webhook endpoints

@@ -25,6 +25,7 @@ _OF_A_SHARD = {
 }
 _OF_ALL = {
     keys.FILES: "hash",
+    keys.DRAIN: "string",
     keys.INSTALLATION: "string",
     keys.FILE_IDS: "string",
     keys.DEAD: "list",

@@ -13,7 +13,7 @@ from worker.redisio.runner import Scripts
 from worker.redisio.turns import Turns
 
 _TEXTS = texts("worker.state")
-_ALONE = ("bury", "census", "claim", "drop_letter", "installation", "leave", "note_act")
+_ALONE = ("bury", "census", "claim", "drain", "drop_letter", "installation", "leave", "note_act", "undrain")
 """Scripts that use nothing of the prelude `common`."""
 
 _WITH_ENDPOINTS = (

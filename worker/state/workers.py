@@ -18,6 +18,9 @@ from worker.state.layout import AgreedNodes
 from worker.state.lua import store_scripts
 from worker.state.steady import unpaused_us
 
+_LATER = ("refuses", "drained")
+"""Fields of a report that workers of 0.1.0 do not have."""
+
 
 class RedisWorkers:
     """Implements `engine.presence.Register` for one worker, which gets a random id. Thread-safe."""
@@ -65,9 +68,9 @@ def _heard(entry: bytes, now_ms: int) -> Heard | None:
     """Read an entry of the hash; None if it is none of ours."""
     with suppress(ValueError, TypeError, KeyError):
         told: Mapping[str, Any] = json.loads(entry)
-        # An earlier version does not tell what it refuses.
+        # An earlier version does not tell all of it.
         report = Report(
-            **{name: told[name] for name in Report.__slots__ if name != "refuses" or name in told}
+            **{name: told[name] for name in Report.__slots__ if name not in _LATER or name in told}
         )
         return Heard(report, max(now_ms - int(told["heard_ms"]), 0) / 1000)
     return None

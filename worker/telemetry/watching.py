@@ -216,6 +216,12 @@ class Watching:
             if (ended_at := event.ended_at) is not None:
                 self._metrics.publish_seconds.observe(max(now - ended_at, 0.0))
 
+    def drain_began(self, reason: str) -> None:
+        self._log.warning("drain.began", reason=reason)
+
+    def drain_ended(self) -> None:
+        self._log.info("drain.ended")
+
     def backlog_full(self, unpublished: int) -> None:
         """Report that more events wait for the results queue than allowed, so nothing is dialled."""
         self._log.critical("results.backlog_full", unpublished=unpublished)

@@ -18,6 +18,7 @@ from worker.core.records import BrokerFacts, Pause, StoreFacts
 from worker.delivery.ports import Destination
 from worker.engine.backlog import Backlog
 from worker.engine.dialler import Dialler
+from worker.engine.draining import Draining
 from worker.engine.memory_log import MemoryLog
 from worker.engine.presence import Presence
 from worker.engine.server_health import ServerHealth
@@ -82,14 +83,18 @@ class Pages:
         url = broker_url(self._settings)
         return BrokerWriteCheck(url) if over_amqp(url) else None
 
-    def presence(self, dialler: Dialler, backlog: Backlog, refuses: Callable[[], str]) -> Presence:
+    def presence(
+        self, dialler: Dialler, backlog: Backlog, draining: Draining, refuses: Callable[[], str]
+    ) -> Presence:
         """`refuses` says why this worker does not use its accounts file as it is now; empty if it does."""
         host = platform.node()
 
         def report() -> Report:
-            paused = bool(backlog.pauses) or self.store_health.problem() is not None
+            paused = bool(backlog.pauses or draining.pauses) or self.store_health.problem() is not None
             file, refused = self._accounts.now.digest, refuses()[:MAX_PROBLEM]
-            return Report(dialler.places, dialler.used, paused, host, __version__, file, refused)
+            return Report(
+                dialler.places, dialler.used, paused, host, __version__, file, refused, draining.drained
+            )
 
         return Presence(self.workers, report, serving=self.memory_log.turn)
 
@@ -110,14 +115,14 @@ class Pages:
         return checks | ({"broker-check": self.broker_health.turn} if self.broker_health else {})
 
     def server(
-        self, metrics: Metrics, watchdog: Watchdog, backlog: Backlog, presence: Presence
+        self, metrics: Metrics, watchdog: Watchdog, backlog: Backlog, draining: Draining, presence: Presence
     ) -> HealthServer:
         """Return the server of /metrics, /livez and /readyz, and fill `metrics` with what it asks at each scrape."""
         client = connect(redis_url(self._settings), seconds=PAGE_SECONDS)
         timeouts = Timeouts(PAGE_SECONDS, PAGE_SECONDS)
         url, queue_type = broker_url(self._settings), self._settings.amqp_queue_type
         depths = QueueDepths(url, queue_type, timeouts=timeouts)
-        self._register(metrics, Census(client), depths, lambda: backlog.pauses, presence)
+        self._register(metrics, Census(client), depths, lambda: backlog.pauses | draining.pauses, presence)
         servers = self._servers(client.ping, depths.read)
         ready = Readiness(watchdog, lambda: backlog.trouble, servers, lambda: presence.begun)
         host, port = self._settings.metrics_host, self._settings.metrics_port

@@ -22,6 +22,7 @@ from worker.engine.consumer_watch import ConsumerWatch
 from worker.engine.couriers import Couriers
 from worker.engine.declared_limits import DeclaredLimits
 from worker.engine.dialler import Dialler
+from worker.engine.draining import Draining
 from worker.engine.engine import Deadline, Engine
 from worker.engine.greenlets import GivingWay
 from worker.engine.intake import Intake
@@ -43,6 +44,7 @@ from worker.redisio.turns import Turns
 from worker.settings import Settings
 from worker.state.census import Census
 from worker.state.dead_letters import RedisDeadLetters
+from worker.state.drains import RedisDrain
 from worker.state.layout import AgreedNodes
 from worker.state.ledger import RedisLedger
 from worker.state.lua import store_scripts
@@ -108,7 +110,7 @@ class Wiring:
             self._loop(RELEASER, releaser.turn),
             self._loop("sweeper", sweeper.turn),
             *(self._loop(name, source.turn) for name, source in self.sources.items()),
-            self._loop("backlog", self.backlog.turn),
+            self._loop("backlog", self._pause_if_needed),
             self._loop("presence", self.presence.turn),
             *(self._loop(name, turn) for name, turn in self.pages.checks.items()),
         ]
@@ -122,6 +124,11 @@ class Wiring:
             self._loop(RELAY, self.backlog.guarding(self.relay.turn)),
             self._loop(COURIERS, self.couriers.turn),
         ]
+
+    def _pause_if_needed(self) -> float:
+        """Look for what stops dialling: a drain, a refusal of the broker, too many events."""
+        self.draining.turn()
+        return self.backlog.turn()
 
     def _loop(self, name: str, turn: Callable[[], float]) -> Loop:
         return Loop(name, turn, self.watching, self.wakes.of(name))
@@ -271,6 +278,22 @@ class Wiring:
         return Backlog(unpublished, most, refusal, self.dialler, self.watching)
 
     @cached_property
+    def draining(self) -> Draining:
+        read, dialler, intake, recorder = (
+            RedisDrain(self.client).read,
+            self.dialler,
+            self.intake,
+            self.recorder,
+        )
+        return Draining(
+            read,
+            dialler,
+            intake,
+            lambda: dialler.in_flight + intake.in_hand + recorder.unrecorded,
+            self.watching,
+        )
+
+    @cached_property
     def couriers(self) -> Couriers:
         return self.webhooks.couriers
 
@@ -297,8 +320,10 @@ class Wiring:
 
     @cached_property
     def presence(self) -> Presence:
-        return self.pages.presence(self.dialler, self.backlog, lambda: self.accounts_watch.problem)
+        return self.pages.presence(
+            self.dialler, self.backlog, self.draining, lambda: self.accounts_watch.problem
+        )
 
     @cached_property
     def health(self) -> HealthServer:
-        return self.pages.server(self.metrics, self.watchdog, self.backlog, self.presence)
+        return self.pages.server(self.metrics, self.watchdog, self.backlog, self.draining, self.presence)

@@ -10,7 +10,7 @@ servers      Redis, the broker and its queues
 layout       how the state is divided
 writes       whether Redis takes writes, its memory, and its clock
 replication  whether it is the primary, and its replicas
-fleet        which workers live, their accounts files, and when Redis will be full
+fleet        which workers live, whether they are drained, their accounts files, and when Redis will be full
 network      the provider, the metrics port
 endpoints    the receivers of webhooks
 tracing      whether jobs can be traced, and the collector of spans

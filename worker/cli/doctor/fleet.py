@@ -11,12 +11,14 @@ from typing import TypeVar
 import redis
 
 from worker.cli.doctor.finding import Finding
-from worker.core.fleet import Fleet, Report
+from worker.core.events import rfc3339
+from worker.core.fleet import Drain, Fleet, Report
 from worker.core.forecast import Sample, full_in_seconds
 from worker.core.records import StoreFacts
 from worker.errors import WrongKey
 from worker.network.causes import Cause
 from worker.network.remedies import REMEDIES
+from worker.state.drains import RedisDrain
 from worker.state.memory import RedisMemory
 from worker.state.workers import RedisWorkers
 
@@ -27,6 +29,7 @@ LOST_REMEDY = (
     "look at the log and the machine of each: it was killed, or hangs; a worker that starts takes its place"
 )
 DIFFER_REMEDY = "give all workers the same accounts file; they use it without a restart"
+DRAIN_REMEDY = "`callworker drain --undo` ends it; `callworker audit` says who began it, and why"
 REFUSED_REMEDY = "correct the file: the worker goes on with the one before, and would not start with this one"
 
 Told = TypeVar("Told")
@@ -38,11 +41,13 @@ class Found:
 
     fleet: Fleet
     samples: Sequence[Sample]
+    drain: Drain | None = None
 
 
 def look(client: redis.Redis) -> Found:
     """Read it. Raises StoreUnavailable."""
-    return Found(_told(RedisWorkers(client).fleet, Fleet()), _told(RedisMemory(client).samples, []))
+    samples: Sequence[Sample] = _told(RedisMemory(client).samples, [])
+    return Found(_told(RedisWorkers(client).fleet, Fleet()), samples, RedisDrain(client).read())
 
 
 def check(found: Found, facts: StoreFacts, now: float) -> Iterator[Finding]:
@@ -50,6 +55,8 @@ def check(found: Found, facts: StoreFacts, now: float) -> Iterator[Finding]:
     # While Redis takes no writes, no worker can report that it lives.
     if facts.problem is None:
         yield _workers(found.fleet)
+    if found.drain is not None:
+        yield _drain(found.drain, found.fleet.living)
     if found.fleet.living:
         yield _files(found.fleet.living)
         yield from _refusals(found.fleet.living)
@@ -64,6 +71,14 @@ def _workers(fleet: Fleet) -> Finding:
         return Finding.ok("workers", f"{living} alive" if living else "none has started")
     text = f"{living} alive; {lost} fell silent without having stopped, on {_hosts(fleet.lost)}"
     return (Finding.warn if living else Finding.fail)("workers", text, LOST_REMEDY)
+
+
+def _drain(drain: Drain, living: Sequence[Report]) -> Finding:
+    since = f" since {rfc3339(drain.since_ms * 1000)}" if drain.since_ms else ""
+    quiet = sum(one.drained == drain.id for one in living)
+    reason = f" ({drain.reason})" if drain.reason else ""
+    text = f"nothing is taken in or dialled{since}{reason}; {quiet} of {len(living)} workers have nothing in hand"
+    return Finding.warn("drain", text, DRAIN_REMEDY)
 
 
 def _files(living: Sequence[Report]) -> Finding:
