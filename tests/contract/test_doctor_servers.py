@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 import redis
 
 from tests.doubles.proxies import connect_proxy
+from tests.rabbit import GuardedNode
 from tests.tls import Authority, TlsDoor
-from worker.cli.doctor import endpoints, servers
+from worker.cli.doctor import endpoints, nodes, servers
 from worker.cli.doctor.finding import Finding, Grade
 from worker.network.causes import Cause
 from worker.preflight.greeting import ask_broker
@@ -70,6 +71,37 @@ def test_wrong_password_of_rabbitmq_is_told_as_such(amqp_url: str) -> None:
     """A broker of its own is judged as the store is (D8)."""
     settings = Settings.from_env({"BROKER_URL": with_wrong_password(amqp_url), "REDIS_URL": "redis://r"})
     check_password_is_the_cause(list(servers.broker(settings)), "BROKER_URL")
+
+
+def graded(broker_url: str) -> list[tuple[Grade, str]]:
+    """Return what `doctor` says of the nodes that an address names."""
+    settings = Settings.from_env({"BROKER_URL": broker_url, "REDIS_URL": "redis://r"})
+    found = servers.broker(settings)
+    return [(finding.grade, finding.text) for finding in found if finding.name == nodes.NAME]
+
+
+def test_nodes_of_one_cluster_are_known_as_such(amqp_url: str) -> None:
+    """Two names of one node pass for two nodes; a third that does not listen is named, without its password."""
+    other = amqp_url.replace("127.0.0.1", "localhost")
+    assert graded(amqp_url) == [(Grade.OK, nodes.ONE)]
+    assert graded(f"{amqp_url};{other}") == [(Grade.OK, "all answer, of one cluster")]
+    away, together = graded(f"{amqp_url};amqp://guest:{PASSWORD}@127.0.0.1:1//;{other}")
+    assert away[0] is Grade.WARN and "127.0.0.1:1" in away[1] and PASSWORD not in away[1]
+    assert together == (Grade.OK, "2 of 3 answer, of one cluster")
+
+
+def test_nodes_of_two_clusters_are_told_apart(amqp_url: str, node: GuardedNode) -> None:
+    """A job that goes to the second is taken by no worker that reads from the first."""
+    ((grade, text),) = graded(f"{amqp_url};{node.url()}")
+    assert grade is Grade.FAIL and text.startswith("of another cluster than") and str(node.port) in text
+    ((grade, text),) = graded(f"{node.url('reader')};{amqp_url}")
+    assert (grade, text) == (Grade.OK, "all answer"), "a user without the right to make a queue cannot know"
+
+
+def test_node_that_refuses_is_told_beside_one_that_answers(amqp_url: str) -> None:
+    """It would refuse when it is needed."""
+    ((grade, text),) = graded(f"{amqp_url};{with_wrong_password(amqp_url)}")
+    assert grade is Grade.FAIL and "ACCESS_REFUSED" in text and PASSWORD not in text
 
 
 def test_missing_virtual_host_is_told_as_such(amqp_url: str) -> None:

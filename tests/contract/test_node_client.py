@@ -151,6 +151,22 @@ def test_connection_that_was_lost_while_idle_is_made_again(package: NodePackage,
     assert [message.headers["id"] for _, message in _messages(url)] == ["job-1", "job-2"]
 
 
+def test_next_address_is_tried(package: NodePackage, way: dict[str, Any]) -> None:
+    """By a client that begins, and by one that has lost its connection to the first server."""
+    url, jobs = way["url"], [JOB, JOB | {"id": "job-2"}]
+    with ExitStack() as exits:
+        first = exits.enter_context(Forwarder(_port(url)))
+        places = f"{_through(first, url)};{url}"
+        with package.program("send", **way | {"url": places}, jobs=jobs) as program:
+            assert program.told() == {"id": "job-1"}
+            exits.close()
+            program.go_on()
+            assert program.end() == [{"id": "job-2"}]
+        with package.program("send", **way | {"url": places}, jobs=[JOB | {"id": "job-3"}]) as program:
+            assert program.end() == [{"id": "job-3"}]
+    assert [message.headers["id"] for _, message in _messages(url)] == ["job-1", "job-2", "job-3"]
+
+
 def test_rabbitmq_that_falls_silent_is_an_error(package: NodePackage, amqp_url: str) -> None:
     """Each wait ends, and so does the program once it has closed its client."""
     given: dict[str, Any] = {"jobs": [JOB, JOB], "timeoutMs": 3000}

@@ -47,6 +47,16 @@ def test_worker_is_killed_only_after_its_grace() -> None:
     assert int(SERVICES["worker"]["stop_grace_period"].removesuffix("s")) >= 30 + 10
 
 
+def test_nodes_of_the_cluster_find_each_other() -> None:
+    """Each has a name that the settings list, a folder of its own, and a place in the example's BROKER_URL."""
+    nodes = {name: each for name, each in SERVICES.items() if each.get("profiles") == ["rabbit-cluster"]}
+    settings = (OPS / "rabbitmq/cluster.conf").read_text(encoding="utf-8")
+    example = (OPS / ".env.example").read_text(encoding="utf-8")
+    assert re.findall(r"nodes\.\d = rabbit@(\S+)", settings) == [each["hostname"] for each in nodes.values()]
+    assert re.findall(r"@(rabbit-\d):5672//", example) == list(nodes) and len(nodes) == 3
+    assert len({each["volumes"][-1] for each in nodes.values()}) == len(nodes)
+
+
 def test_prometheus_scrapes_services_of_the_file() -> None:
     """Each host that it looks for is a service; the workers, Redis and RabbitMQ are among them."""
     config = yaml.safe_load((OPS / "prometheus/prometheus.yml").read_text(encoding="utf-8"))

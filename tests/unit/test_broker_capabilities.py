@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.doubles.scripted_amqp import amqp_broker
-from worker.broker.connection import Link
+from worker.broker.connection import Link, connection_to
 
 RABBIT = {"product": "RabbitMQ", "capabilities": {"connection.blocked": True, "consumer_cancel_notify": True}}
 
@@ -29,3 +29,13 @@ def test_nothing_is_asked_before_each_message() -> None:
     with amqp_broker(RABBIT) as url, closing(Link(url, [])) as link:
         agreed = link.connection.connection.client_properties["capabilities"]
         assert agreed == {"connection.blocked": False, "consumer_cancel_notify": True}
+
+
+def test_only_a_connection_that_sends_heartbeats_promises_them() -> None:
+    """RabbitMQ cut off a publisher that stood idle if the address asked for heartbeats, which only consumers send."""
+    url = "amqp://one//?heartbeat=4;amqp://two//"
+    assert not connection_to(url).heartbeat
+    consuming = connection_to(url, heartbeat=10)
+    assert consuming.heartbeat == 4
+    consuming.switch(consuming.alt[1])
+    assert (consuming.hostname, consuming.heartbeat) == ("two", 10)

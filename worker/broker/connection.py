@@ -100,8 +100,7 @@ class Link:
         wire = self.connection.connection
         if isinstance(wire, amqp.Connection):
             ease(wire)
-            # py-amqp's own read_timeout is swallowed by its read loop; the socket's is not.
-            wire.sock.settimeout(self.timeouts.answer_seconds)
+            bound(wire, self.timeouts.answer_seconds)
         return self.connection.channel()
 
     def declare(self, queues: Iterable[Queue]) -> None:
@@ -188,6 +187,12 @@ def establish(connection: Connection) -> None:
     connection.ensure_connection(
         max_retries=tries, interval_start=0, interval_step=0, reraise_as_library_errors=False
     )
+
+
+def bound(wire: amqp.Connection, seconds: float) -> None:
+    """Let no wait for an answer of RabbitMQ be longer than this; it then ends with an OSError."""
+    # py-amqp's own read_timeout is swallowed by its read loop; the socket's is not.
+    wire.sock.settimeout(seconds)
 
 
 def let_go(connection: Connection, timeouts: Timeouts = TIMEOUTS) -> None:

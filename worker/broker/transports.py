@@ -34,9 +34,15 @@ class BrokerConnection(Connection):
     def to(cls, url: str, **options: Any) -> Self:
         """Return a connection to `url`, which may hold several addresses separated by `;`.
 
+        The heartbeat of an address replaces that of `options`, if that has one. RabbitMQ would close a connection that
+        was promised heartbeats and sends none.
+
         Raises ValueError, whose text repeats no part of the address; for transports that only kombu knows, any error.
         """
         addresses = [arguments(part) for part in url.split(";")]
+        usual = options.get("heartbeat") or 0
+        for each in addresses:
+            each["heartbeat"] = usual and each.get("heartbeat", usual)
         others = [each if "transport" in each else each["hostname"] for each in addresses]
         return cls(**options | addresses[0], alternates=others if len(others) > 1 else None)
 

@@ -20,7 +20,7 @@ CONFIGURATION: Mapping[str, Any] = {
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
     "broker_channel_error_retry": True,
-    "broker_heartbeat": 30,
+    "broker_heartbeat": 10,
     "broker_transport_options": {
         "socket_keepalive": True,
         "socket_timeout": 30,

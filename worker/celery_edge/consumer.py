@@ -26,7 +26,7 @@ from kombu.message import Message
 
 from worker.broker.amqp_frames import Received
 from worker.broker.amqp_wire import ease
-from worker.broker.connection import broker_errors, establish, let_go
+from worker.broker.connection import TIMEOUTS, bound, broker_errors, establish, let_go
 from worker.broker.declaring import declare
 from worker.broker.queues import INTAKE, RESULTS, TASK_QUEUES, of_type
 from worker.broker.refusal import refuses
@@ -103,6 +103,8 @@ class CallConsumer(Consumer):
         establish(connection)
         over_amqp = connection.transport.driver_type == "amqp"
         if over_amqp:
+            # A node may hang before the consumer's event loop turns, which looks for heartbeats.
+            bound(connection.connection, TIMEOUTS.answer_seconds)
             declare(connection, of_type(self.app.settings.amqp_queue_type, [*TASK_QUEUES, INTAKE, RESULTS]))
         if self.hub:
             connection.transport.register_with_event_loop(connection.connection, self.hub)
@@ -127,8 +129,7 @@ class CallConsumer(Consumer):
         self.controller.engine.begin_no_more_calls()
         wire = self.connection.connection if self.connection and self.connection.connected else None
         if isinstance(wire, amqp.Connection):
-            # py-amqp would wait for ever for the answers of a broker that hangs.
-            wire.sock.settimeout(LEAVE_SECONDS)
+            bound(wire, LEAVE_SECONDS)
         super().stop()
 
     def register_with_event_loop(self, hub: Any) -> None:

@@ -8,6 +8,7 @@ signing      lengths of webhook secrets, and until when they sign
 exposure     files and connections that other people could read or change
 servers      Redis, the broker and its queues
 layout       how the state is divided
+nodes        the nodes of a RabbitMQ cluster
 writes       whether Redis takes writes, its memory, and its clock
 replication  whether it is the primary, and its replicas
 fleet        which workers live, whether they are drained, their accounts files, and when Redis will be full

@@ -20,7 +20,7 @@ from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES
 from worker.broker.redis_write_check import RedisWriteCheck
 from worker.broker.transports import weakness
 from worker.broker.write_check import WriteCheck as WriteCheckOfBroker
-from worker.cli.doctor import fleet, layout, replication, writes
+from worker.cli.doctor import fleet, layout, nodes, replication, writes
 from worker.cli.doctor.finding import Finding
 from worker.errors import BrokerUnavailable, ConfigurationError, StoreFault, StoreUnavailable
 from worker.inbound import key_types as broker_keys
@@ -153,6 +153,7 @@ def broker(settings: Settings) -> Iterator[Finding]:
         yield Finding.ok("broker", f"answers at {mask_url(url)}")
         if link.confirms:
             yield broker_version(link.connection.connection.server_properties)
+            yield from nodes.check(url)
         yield from _taking(settings, link)
         yield _queues(link)
         if not link.confirms:
