@@ -22,11 +22,13 @@ from worker.core.cancels import (
     Withdrawal,
     Withdrawn,
 )
-from worker.core.records import Ending, Foreign, Lease, Reason, Recorded, Seen
+from worker.core.records import Ending, Foreign, Later, Lease, Reason, Recorded, Seen
 from worker.core.retry import Tally
 
 
-def take_back(bench: Bench, job_id: str, owner: Account | None = None, named: str | None = None) -> Answer:
+def take_back(
+    bench: Bench, job_id: str, owner: Account | None = None, named: str | None = None
+) -> Answer | Later:
     """Cancel one job, at the other worker."""
     known = accounts(owner or account())
     (answer,) = Canceling(bench.other, known).take_back([Cancel(job_id, named)])

@@ -87,6 +87,7 @@ class Lanes:
 
     def conclude(self, delivery: Delivery, verdict: Verdict, **fields: Any) -> Effect:
         (effect,) = self.store.record([Conclusion(delivery, verdict, **({"why": "500"} | fields))])
+        assert isinstance(effect, Effect)
         return effect
 
     def delivered(self, delivery: Delivery) -> Effect:

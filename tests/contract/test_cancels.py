@@ -17,7 +17,7 @@ from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, accounts, application, job
 from worker.core.canceling import Canceling
 from worker.core.cancels import NOTED_SECONDS, Answer, Cancel, Canceled, Noted, Stays, Withdrawn
-from worker.core.records import Application, Lease, Reason, Seen, Source
+from worker.core.records import Application, Later, Lease, Reason, Seen, Source
 from worker.core.retry import Tally
 from worker.errors import StoreUnavailable
 from worker.redisio.connection import connect
@@ -66,7 +66,7 @@ def other(client: redis.Redis) -> RedisLedger:
     return redis_ledger(client)
 
 
-def take_back(ledger: RedisLedger, *job_ids: str) -> list[Answer]:
+def take_back(ledger: RedisLedger, *job_ids: str) -> list[Answer | Later]:
     return Canceling(ledger, accounts(OWNER)).take_back([Cancel(job_id) for job_id in job_ids])
 
 
@@ -79,7 +79,7 @@ def test_a_cancel_between_claim_and_admission_counts(
     client: redis.Redis, scripts: Meddled, worker: RedisLedger, other: RedisLedger
 ) -> None:
     """The id has an owner already and the job is not on record yet: it ends without a lease, and so does its repeat."""
-    answers: list[Answer] = []
+    answers: list[Answer | Later] = []
     scripts.before["admit"] = lambda: answers.extend(take_back(other, "a"))
     first, second = worker.admit([application("a", OWNER), application("b", OWNER)])
     assert answers == [Noted()] and isinstance(first, Withdrawn) and isinstance(second, Lease)

@@ -18,9 +18,9 @@ from worker.errors import StoreUnavailable
 from worker.redisio.runner import ScriptCall
 from worker.state import keys
 from worker.state.admission import portions
-from worker.state.ledger import AHEAD_US
 from worker.state.lua import store_scripts
 from worker.state.outbox import RedisOutbox
+from worker.state.releases import AHEAD_US
 
 SHARD = keys.prefix_of("acme")
 OWNER = account(rate="100/s", burst=50, concurrency=50)

@@ -15,7 +15,7 @@ from tests import depth
 from tests.contract.hooks import LEASE_SECONDS, SHARD, Lanes
 from tests.doubles.clocks import StoredClock, read_time_from_keys
 from worker.core.endpoints import Endpoint
-from worker.delivery.ports import Conclusion, Delivery, Destination, Health, Verdict
+from worker.delivery.ports import Conclusion, Delivery, Destination, Effect, Health, Verdict
 from worker.redisio.connection import connect
 from worker.state.deliveries import count_pending
 from worker.state.endpoints import RedisEndpoints
@@ -84,6 +84,7 @@ class LanesMachine(RuleBasedStateMachine):
         (effect,) = self.lanes.store.record(
             [Conclusion(delivery, verdict, "word", health, wait_seconds, disable=reason)]
         )
+        assert isinstance(effect, Effect)
         if effect.recorded and verdict in (Verdict.DELIVERED, Verdict.GIVEN_UP):
             self.over[delivery.endpoint_key, delivery.job_id] += 1
 

@@ -32,6 +32,7 @@ from worker.core.records import (
     Ending,
     Foreign,
     Known,
+    Later,
     Lease,
     Parked,
     Parking,
@@ -46,8 +47,8 @@ from worker.core.retry import Tally
 from worker.errors import LeaseLost, StoreUnavailable
 from worker.state.accounts_files import LIVES_MS
 from worker.state.decisions import FIRST_PROBE_US, LAST_PROBE_US
-from worker.state.ledger import AHEAD_US, RECLAIM_LEASE_US
 from worker.state.refusals import STRANGER_MS
+from worker.state.releases import AHEAD_US, RECLAIM_LEASE_US
 
 _MICRO = 1_000_000
 INSTALLATION = "1" * 32
@@ -124,7 +125,10 @@ class Limits:
 
 @dataclass
 class Store:
-    """The state that all workers share. `away` makes every call raise StoreUnavailable."""
+    """The state that all workers share. `away` makes every call raise StoreUnavailable, as if it were on one server.
+
+    `apart` has the accounts whose shards cannot be reached while others can.
+    """
 
     records: dict[str, Record] = field(default_factory=dict)
     limits: dict[str, Limits] = field(default_factory=dict)
@@ -138,6 +142,7 @@ class Store:
     files: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Of each accounts file its generation, and when a worker with it was last heard of (µs)."""
     away: bool = False
+    apart: set[str] = field(default_factory=set)
 
 
 class MemoryLedger:
@@ -184,7 +189,15 @@ class MemoryLedger:
 
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
         self._available()
-        return [self._reported(self._admit(one), one.job) for one in applications]
+        return [
+            self._later(one.job.account) or self._reported(self._admit(one), one.job) for one in applications
+        ]
+
+    def is_apart(self, error: StoreUnavailable) -> bool:
+        return bool(self.store.apart) and not self.store.away
+
+    def _later(self, account: str) -> Later | None:
+        return Later(StoreUnavailable("apart")) if account in self.store.apart else None
 
     def _reported(self, admission: Admission, job: Job) -> Admission:
         if isinstance(admission, Known):
@@ -195,16 +208,22 @@ class MemoryLedger:
         if known.differs:
             self.store.notices.append(conflict(job_id, account, known, content, b"secret"))
 
-    def tell(self, notices: Iterable[Notice]) -> None:
+    def tell(self, notices: Sequence[Notice]) -> list[Later | None]:
         self._available()
-        self.store.notices += notices
+        answers = [self._later(notice.account) for notice in notices]
+        self.store.notices += [one for one, later in zip(notices, answers, strict=True) if later is None]
+        return answers
 
     def installation(self) -> str:
         return INSTALLATION
 
-    def cancel(self, wishes: Sequence[Cancel | Withdrawal]) -> list[Answer | Waiting]:
+    def cancel(self, wishes: Sequence[Cancel | Withdrawal]) -> list[Answer | Waiting | Later]:
         self._available()
-        return [self._cancel(wish) for wish in wishes]
+        return [self._later(self._owner(wish)) or self._cancel(wish) for wish in wishes]
+
+    def _owner(self, wish: Cancel | Withdrawal) -> str:
+        record = self.store.records.get(wish.job_id)
+        return record.job.account if record else ""
 
     def _cancel(self, wish: Cancel | Withdrawal) -> Answer | Waiting:
         record = self.store.records.get(wish.job_id)
@@ -268,7 +287,10 @@ class MemoryLedger:
 
     def record(self, decisions: Sequence[Decision]) -> list[Recorded]:
         self._available()
-        return [self._decide(decision) for decision in decisions]
+        return [
+            Recorded.LATER if self._later(decision.lease.job.account) else self._decide(decision)
+            for decision in decisions
+        ]
 
     def reject(
         self,
@@ -280,6 +302,8 @@ class MemoryLedger:
         trace: str = "",
     ) -> Known | None:
         self._available()
+        if later := self._later(account_name):
+            raise later.cause
         if job_id in self.store.records:
             known = self._seen(job_id, account_name, content)
             self._tell_conflict(job_id, account_name, known, content)

@@ -95,7 +95,7 @@ class World:
         submissions = [
             Submission(one.model_dump(mode="json", exclude_none=True), Source.CELERY) for one in jobs
         ]
-        return self.reception.accept(submissions, places)
+        return self.reception.accept(submissions, places).leases
 
     def lease(self, name: str = "job-1", **fields: Any) -> Lease:
         """Accept a job that may go at once, and return its lease."""

@@ -38,7 +38,7 @@ def test_a_job_and_its_cancel_that_come_together_end_without_a_call(
 ) -> None:
     """Whichever comes first in the batch, the phone is not rung."""
     batch = [sent("a") if what == "job" else cancel("a") for what in order]
-    assert world.reception.accept(batch, places=9) == []
+    assert world.reception.accept(batch, places=9).leases == []
     assert world.outcome("a") == ("call.expired", "CANCELED", 0)
     assert world.watch.named("cancel_noted") == ["a"]
     assert world.watch.named("finished") == [("a", "expired", "CANCELED")]

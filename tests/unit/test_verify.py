@@ -280,7 +280,7 @@ class TestAccept:
             Submission(good | {"id": "bad", "code": "0"}, Source.CELERY),
             Submission(good, Source.STREAM),
         ]
-        leases = world.reception.accept(requests, 9)
+        leases = world.reception.accept(requests, 9).leases
         assert [lease.job.id for lease in leases] == ["good"]
         accepted = world.watch.named("accepted")
         assert ("acme", "good", Source.STREAM) in accepted and ("acme", "by-task", Source.CELERY) in accepted
@@ -307,7 +307,7 @@ class TestAccept:
     def test_a_pause_is_the_reason_of_the_jobs_that_come_meanwhile(self, world: World) -> None:
         """They wait because nothing is dialled, not because all places are taken."""
         fields = job("job-1").model_dump(mode="json", exclude_none=True)
-        assert world.reception.accept([Submission(fields, Source.CELERY)], 0, paused=True) == []
+        assert world.reception.accept([Submission(fields, Source.CELERY)], 0, paused=True).leases == []
         ((_, reason, _),) = world.watch.named("parked")
         assert reason == Reason.PAUSED
 
@@ -361,7 +361,7 @@ class TestChangedAccounts:
             Submission(Fields(one.model_dump(mode="json", exclude_none=True)), Source.CELERY)
             for one in (job("a", "acme"), job("b", "new"), job("c", "acme"))
         ]
-        assert [lease.job.id for lease in world.reception.accept(batch, places=3)] == ["a"]
+        assert [lease.job.id for lease in world.reception.accept(batch, places=3).leases] == ["a"]
         assert [(body["data"]["id"], body["type"]) for body in world.events()] == [("b", "call.rejected")]
         assert world.store.limits["acme"].lane.keys() == {"c"}
         assert [lease.job.account for lease in world.accept(job("d", "new"))] == ["new"]

@@ -14,6 +14,7 @@ from worker.core.canceling import Canceling
 from worker.core.cancels import NOT_FOUND, Answer, Cancel, Canceled, Noted, Stays, Withdrawn
 from worker.core.events import Status
 from worker.core.jobs import ACCOUNT_PATTERN, ID_PATTERN
+from worker.core.records import Later
 from worker.settings import Settings
 from worker.state.ledger import RedisLedger
 from worker.state.lua import store_scripts
@@ -65,6 +66,8 @@ def _canceled(client: redis.Redis, settings: Settings, cancel: Cancel, why: str)
         replay_seconds=settings.replay_seconds,
     )
     (answer,) = Canceling(ledger, accounts).take_back([cancel])
+    if isinstance(answer, Later):
+        raise answer.cause
     return answer
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from worker.core.accounts import Account
 from worker.core.events import Failure, Status
@@ -151,8 +150,7 @@ class Call:
         self._renew()
 
     def _renew(self, *, lapsed: bool = False) -> None:
-        renew = partial(self._settler.renew, self._lease, self._account, self._tally, lapsed=lapsed)
-        match self._waits.aside(renew):
+        match self._settler.renew(self._lease, self._account, self._tally, self._waits, lapsed=lapsed):
             case Parked():
                 raise _InLane
             case lease:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from worker.core.accounts import Accounts
 from worker.core.cancels import Answer, Cancel, Stays, Waiting, Withdrawal, Withdrawn
 from worker.core.ports import Ledger, Traces
+from worker.core.records import Later
 from worker.core.untraced import UNTRACED
 
 MOST_LOOKS = 5
@@ -22,14 +23,14 @@ class Canceling:
     accounts: Accounts
     traces: Traces = UNTRACED
 
-    def take_back(self, cancels: Sequence[Cancel]) -> list[Answer]:
+    def take_back(self, cancels: Sequence[Cancel]) -> list[Answer | Later]:
         """End those of the jobs that wait, without a call, and return what became of each, in order.
 
         A job that may have rung its phone ends as unknown. If the accounts file does not have a job's account, its
         event goes to the results queue alone. Raises StoreUnavailable; any of the jobs may then have ended, and all
         may be given again.
         """
-        answers: dict[int, Answer] = {}
+        answers: dict[int, Answer | Later] = {}
         asked: dict[int, Cancel | Withdrawal] = dict(enumerate(cancels))
         for _ in range(MOST_LOOKS):
             if not asked:

@@ -16,6 +16,7 @@ from worker.core.records import (
     Application,
     Decision,
     Known,
+    Later,
     Lease,
     Parked,
     Reason,
@@ -26,13 +27,17 @@ from worker.core.records import (
 )
 from worker.core.retry import Tally
 from worker.core.trace_context import Origin
-from worker.errors import CallError
+from worker.errors import CallError, StoreUnavailable
 
 T = TypeVar("T")
 
 
 class Ledger(Protocol):
     """The record of every job. Each method is atomic per job and may raise StoreUnavailable.
+
+    A store may have parts, on several servers. If some of them cannot be reached, a method for several jobs does what
+    the others allow and says Later of the rest; a method that looks for work returns that of the others. Only if no
+    part can be reached do they raise StoreUnavailable. A method for one job raises it if the job's part is away.
 
     If a key in the store has another type than it should, a method that needs it raises WrongKey; a method for several
     jobs leaves out those that need the key.
@@ -79,6 +84,9 @@ class Ledger(Protocol):
         decisions may be on record, and all may be given again.
         """
 
+    def is_apart(self, error: StoreUnavailable) -> bool:
+        """Tell whether only a part of the store cannot be reached. What needs another part goes on then."""
+
     def reject(
         self,
         job_id: str,
@@ -95,18 +103,21 @@ class Ledger(Protocol):
         minutes and for the newest such jobs.
         """
 
-    def cancel(self, wishes: Sequence[Cancel | Withdrawal]) -> list[Answer | Waiting]:
+    def cancel(self, wishes: Sequence[Cancel | Withdrawal]) -> list[Answer | Waiting | Later]:
         """Note each cancel whose job has not come, and end each job of a withdrawal, if it waits as it was found.
 
         Otherwise nothing is changed. Returns for each, in order, what became of it: Waiting if the job waits now, in
         this or another way.
         """
 
-    def tell(self, notices: Iterable[Notice]) -> None:
-        """Put events that end no job on their way to the results queue."""
+    def tell(self, notices: Sequence[Notice]) -> list[Later | None]:
+        """Put events that end no job on their way to the results queue. Returns Later for those to give again."""
 
     def extend(self, leases: Sequence[Lease]) -> None:
-        """Extend `leases`: each lasts its full time again, from now. Leases that were lost are left as they are."""
+        """Extend `leases`: each lasts its full time again, from now. Leases that were lost are left as they are.
+
+        So are those that cannot be reached.
+        """
 
     def reclaim(self, most: int) -> list[Lease]:
         """Lease waiting jobs that expired (EXPIRED) and jobs whose worker was lost (LOST), at most `most` of each.

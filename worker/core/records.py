@@ -139,7 +139,20 @@ class Foreign:
 Known = Seen | Foreign
 """The id was used before."""
 
-Admission = Lease | Parked | Known | Withdrawn
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The part of the store that this needs cannot be reached, while others can: give it again later.
+
+    It may be on record already. `cause` says why. `account_waits`: the account's shard cannot be reached, so its other
+    jobs wait too; otherwise only the part that has the id cannot.
+    """
+
+    cause: StoreUnavailable
+    account_waits: bool = True
+
+
+Admission = Lease | Parked | Known | Withdrawn | Later
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +219,8 @@ class Recorded(IntEnum):
     """On record; the account had no other place in flight free, so a job that waited for this one can go now."""
     BLOCKED = 3
     """A key in the store has another type; nothing was changed, and the decision must be given again."""
+    LATER = 4
+    """The job's shard cannot be reached, while others can. The decision may be on record, and must be given again."""
 
 
 class Released(NamedTuple):

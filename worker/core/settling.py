@@ -12,18 +12,20 @@ from typing import Protocol
 from tenacity import (
     Retrying,
     retry_if_exception_type,
-    sleep_using_event,
     stop_when_event_set,
     wait_random_exponential,
 )
 
 from worker.core.accounts import Account
 from worker.core.events import Event, Failure, Status, Subject, conclude, id_of_end
-from worker.core.ports import Ledger, Traces, Watch
+from worker.core.ports import Ledger, Traces, Waits, Watch
 from worker.core.records import Decision, Ending, Lease, Parked, Parking, Reason
 from worker.core.retry import Tally
 from worker.core.untraced import UNTRACED
 from worker.errors import StoreUnavailable, WrongKey
+
+LOOK_SECONDS = 0.1
+"""How often a call that waits for the store looks whether the worker ends."""
 
 
 class DecisionSink(Protocol):
@@ -96,18 +98,30 @@ class Settler:
         """Put the job back into its lane and hold its account."""
         self.recorder.put(Parking(lease, tally, Reason.HELD, detail=code, hold_code=code), _nothing)
 
-    def renew(self, lease: Lease, account: Account, tally: Tally, *, lapsed: bool = False) -> Lease | Parked:
+    def renew(
+        self, lease: Lease, account: Account, tally: Tally, waits: Waits, *, lapsed: bool = False
+    ) -> Lease | Parked:
         """Get a fresh slot and intent for the job, or put it back into its lane; see `Ledger.renew`.
 
-        Repeats that while the store is away. Raises LeaseLost.
+        Repeats that while the store is away. Between two tries the call waits, and holds none of the threads in which
+        `waits` runs what blocks. Raises LeaseLost.
         """
-        return Retrying(
+        renew = partial(self.ledger.renew, lease, account, tally, lapsed=lapsed)
+        repeated = Retrying(
             retry=retry_if_exception_type((StoreUnavailable, WrongKey)),
             wait=wait_random_exponential(multiplier=0.05, max=1),
             stop=stop_when_event_set(self.closing),
-            sleep=sleep_using_event(self.closing),
+            sleep=partial(self._sleep, waits),
             reraise=True,
-        )(self.ledger.renew, lease, account, tally, lapsed=lapsed)
+        )
+        found: Lease | Parked = repeated(waits.aside, renew)
+        return found
+
+    def _sleep(self, waits: Waits, seconds: float) -> None:
+        """Wait, but no longer than until `closing` is set."""
+        while seconds > 0 and not self.closing.is_set():
+            waits.sleep(min(seconds, LOOK_SECONDS))
+            seconds -= LOOK_SECONDS
 
 
 def _nothing() -> None:

@@ -16,25 +16,38 @@ Nothing here knows Celery, Redis or requests; `worker.wiring` puts the adapters 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from worker.core.accounts import Accounts
 from worker.core.calling import Call
 from worker.core.canceling import Canceling
-from worker.core.cancels import Cancel, Noted, Stays, Withdrawn
+from worker.core.cancels import Answer, Cancel, Noted, Stays, Withdrawn
 from worker.core.current import CurrentAccounts
 from worker.core.events import OUTCOME_UNKNOWN, Event, Failure, Status, conclude, event_id_from, id_of_end
 from worker.core.judging import Broken, Rejected, Submission, Valid, judge
 from worker.core.notices import not_canceled
 from worker.core.ports import DeadLetters, Ledger, Provider, Traces, Waits, Watch
-from worker.core.records import Application, Known, Lease, Parked, Reason
+from worker.core.records import Application, Foreign, Later, Lease, Parked, Reason, Seen
 from worker.core.retry import Backoff, backoff_seconds
 from worker.core.settling import Settler
 from worker.core.untraced import UNTRACED
+from worker.errors import StoreUnavailable
 from worker.failpoints import hit
 
 FOREIGN_ACCOUNT_WAIT_SECONDS = 5.0
+
+
+class Accepted(NamedTuple):
+    """What became of submissions: the leases to dial, and the places of those to give again later.
+
+    `later` has for each of these the account whose jobs all wait for the same part of the store; empty if it waits
+    alone.
+    """
+
+    leases: list[Lease]
+    later: dict[int, str]
 
 
 @dataclass(frozen=True)
@@ -53,69 +66,117 @@ class Reception:
     traced: bool = False
     traces: Traces = UNTRACED
 
-    def accept(self, submissions: Sequence[Submission], places: int, *, paused: bool = False) -> list[Lease]:
+    def accept(
+        self,
+        submissions: Sequence[Submission],
+        places: int,
+        *,
+        paused: bool = False,
+        waiting: Collection[str] = (),
+    ) -> Accepted:
         """Put every submission on record. Returns at most `places` leases, which the caller must dial.
 
         Cancels go before jobs: a job and its cancel that come together end without a call. `paused` says that there
-        are no more places because nothing is dialled. One version of the accounts file applies to all of them.
+        are no more places because nothing is dialled. `waiting` are accounts with earlier jobs that are to be given
+        again later: their jobs come later too. One version of the accounts file applies to all of them.
         Raises StoreUnavailable. Any of the submissions may then be on record, and all may be given again.
         """
-        applications: list[Application] = []
-        cancels: list[Cancel] = []
+        applications: dict[int, Application] = {}
+        cancels: dict[int, Cancel] = {}
+        later: dict[int, str] = {}
         accounts = self.accounts.now
-        for submission in submissions:
+        for place, submission in enumerate(submissions):
             match judge(submission, accounts, extended=self.extended, traced=self.traced):
+                case Valid(job, account) if job.account in waiting:
+                    later[place] = account.name
                 case Valid(job, account):
                     may_dial = len(applications) < places
                     trace = self.traces.context(job.origin) if self.traced else ""
-                    applications.append(Application(job, account, submission.source, may_dial, paused, trace))
-                case Rejected() as rejected:
-                    self._reject(rejected, submission, accounts)
+                    applications[place] = Application(
+                        job, account, submission.source, may_dial, paused, trace
+                    )
                 case Cancel() as cancel:
-                    cancels.append(cancel)
-                case Broken(reason):
-                    job_id = submission.default_id
-                    self.dead_letters.bury(reason, submission.source, submission.fields, job_id=job_id)
-        self._take_back(cancels, accounts)
-        return self._admit(applications)
+                    cancels[place] = cancel
+                case (Rejected() | Broken()) as refused:
+                    if not self._refuse(refused, submission, accounts):
+                        later[place] = ""
+        put_off = self._take_back(cancels, accounts)
+        later |= dict.fromkeys(put_off, "")
+        ids = {cancels[place].job_id for place in put_off}
+        later |= {n: one.account.name for n, one in applications.items() if one.job.id in ids}
+        leases, put_off = self._admit({n: one for n, one in applications.items() if n not in later})
+        return Accepted(leases, later | put_off)
 
-    def _take_back(self, cancels: Sequence[Cancel], accounts: Accounts) -> None:
-        answers = Canceling(self.ledger, accounts, self.traces).take_back(cancels)
-        stay = [
-            (cancel, answer)
-            for cancel, answer in zip(cancels, answers, strict=True)
-            if isinstance(answer, Stays)
-        ]
-        if stay:
-            installation = self.ledger.installation()
-            self.ledger.tell([not_canceled(cancel, answer, installation) for cancel, answer in stay])
-        for cancel, answer in zip(cancels, answers, strict=True):
-            match answer:
-                case Withdrawn():
-                    self._finished(answer)
-                case Noted():
-                    self.watch.cancel_noted(cancel.job_id)
-                case Stays():
-                    self.watch.not_canceled(cancel.job_id, answer)
-
-    def _admit(self, applications: Sequence[Application]) -> list[Lease]:
-        leases: list[Lease] = []
-        hit("admit.before")
-        admissions = self.ledger.admit(applications)
-        hit("admit.after")
-        for application, admission in zip(applications, admissions, strict=True):
-            job = application.job
-            if isinstance(admission, Known):
-                self.watch.repeated(job.account, job.id, admission)
-                continue
-            self.watch.accepted(job.account, job.id, application.source)
-            if isinstance(admission, Withdrawn):
-                self._finished(admission)
-            elif isinstance(admission, Parked):
-                self.watch.parked(job, admission.reason, admission.until_us)
+    def _refuse(self, refused: Rejected | Broken, submission: Submission, accounts: Accounts) -> bool:
+        """Answer a message that is no job. Returns False if the part of the store for that cannot be reached."""
+        try:
+            if isinstance(refused, Rejected):
+                self._reject(refused, submission, accounts)
             else:
-                leases.append(admission)
-        return leases
+                job_id = submission.default_id
+                self.dead_letters.bury(refused.reason, submission.source, submission.fields, job_id=job_id)
+        except StoreUnavailable as error:
+            if not self.ledger.is_apart(error):
+                raise
+            return False
+        return True
+
+    def _take_back(self, cancels: Mapping[int, Cancel], accounts: Accounts) -> Collection[int]:
+        """Take jobs back. Returns the places of the cancels that are to be given again later."""
+        found = Canceling(self.ledger, accounts, self.traces).take_back(list(cancels.values()))
+        answers = dict(zip(cancels, found, strict=True))
+        stay = {place: answer for place, answer in answers.items() if isinstance(answer, Stays)}
+        answers |= self._tell_of({place: (cancels[place], answer) for place, answer in stay.items()})
+        for place, answer in answers.items():
+            self._tell(cancels[place], answer)
+        return [place for place, answer in answers.items() if isinstance(answer, Later)]
+
+    def _tell_of(self, stay: Mapping[int, tuple[Cancel, Stays]]) -> dict[int, Later]:
+        """Publish that cancels changed nothing. Returns Later for the places of those to be told again."""
+        if not stay:
+            return {}
+        try:
+            installation = self.ledger.installation()
+        except StoreUnavailable as error:
+            if not self.ledger.is_apart(error):
+                raise
+            return dict.fromkeys(stay, Later(error, account_waits=False))
+        told = self.ledger.tell([not_canceled(*one, installation) for one in stay.values()])
+        return {place: later for place, later in zip(stay, told, strict=True) if later}
+
+    def _tell(self, cancel: Cancel, answer: Answer | Later) -> None:
+        match answer:
+            case Withdrawn():
+                self._finished(answer)
+            case Noted():
+                self.watch.cancel_noted(cancel.job_id)
+            case Stays():
+                self.watch.not_canceled(cancel.job_id, answer)
+
+    def _admit(self, applications: Mapping[int, Application]) -> Accepted:
+        leases: list[Lease] = []
+        later: dict[int, str] = {}
+        hit("admit.before")
+        admissions = self.ledger.admit(list(applications.values()))
+        hit("admit.after")
+        for (place, application), admission in zip(applications.items(), admissions, strict=True):
+            job = application.job
+            match admission:
+                case Later(account_waits=waits):
+                    later[place] = job.account if waits else ""
+                    continue
+                case Seen() | Foreign():
+                    self.watch.repeated(job.account, job.id, admission)
+                    continue
+            self.watch.accepted(job.account, job.id, application.source)
+            match admission:
+                case Withdrawn():
+                    self._finished(admission)
+                case Parked(reason, until_us):
+                    self.watch.parked(job, reason, until_us)
+                case Lease():
+                    leases.append(admission)
+        return Accepted(leases, later)
 
     def _finished(self, ended: Withdrawn) -> None:
         job, accepted_at_us, finished_at_us = ended.job, ended.accepted_at_us, ended.finished_at_us

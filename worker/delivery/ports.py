@@ -13,7 +13,7 @@ from worker.core.endpoints import Endpoint
 from worker.core.events import tells_of_job
 from worker.core.ports import Gate
 from worker.core.records import Slot
-from worker.errors import Cause
+from worker.errors import Cause, StoreUnavailable
 
 _TIMESTAMP, _HEAD_CHARACTERS = '"timestamp":"', 160
 
@@ -240,8 +240,9 @@ class Effect:
 class DeliveryStore(Protocol):
     """The lanes of the endpoints. Each method may raise StoreUnavailable.
 
-    A delivery whose lease ran out is leased again to any worker, so an endpoint may see repeats. `due_seconds` is when
-    the next delivery could go, in seconds from the last `take`; infinity if none waits.
+    While only a part of the store is away, `take` returns deliveries of the others. A delivery whose lease ran out is
+    leased again to any worker, so an endpoint may see repeats. `due_seconds` is when the next delivery could go, in
+    seconds from the last `take`; infinity if none waits.
     """
 
     @property
@@ -257,9 +258,10 @@ class DeliveryStore(Protocol):
         until others have ended. Destinations take turns.
         """
 
-    def record(self, conclusions: Sequence[Conclusion]) -> list[Effect]:
+    def record(self, conclusions: Sequence[Conclusion]) -> Sequence[Effect | StoreUnavailable]:
         """End leases, each in one step of its own. Returns what each changed, in order.
 
+        While only a part of the store is away, its conclusions have StoreUnavailable and are to be given again later.
         After StoreUnavailable any of the conclusions may be on record, and all may be given again.
         """
 

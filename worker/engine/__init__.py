@@ -6,6 +6,7 @@ loops            a thread that takes one turn after another and survives every f
 intake           puts messages on record in batches, and then acknowledges them
 batches          takes what has collected in a queue as one batch
 setbacks         messages that the worker failed to handle, and when each is tried again
+put_off          messages whose part of the store is away, and when each is given again
 dialler          the calls in flight, all in the dial thread
 greenlets        many calls or deliveries in one thread
 keeper           extends the leases of the jobs in hand, and holds the list of them

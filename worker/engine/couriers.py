@@ -5,8 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from itertools import zip_longest
 from typing import Protocol
 
 from worker.delivery.ports import (
@@ -44,6 +45,9 @@ QUICK_SECONDS = 0.1
 
 UNKNOWN_SECONDS = 60.0
 """How long no delivery is leased for an endpoint that this worker does not know, so that other workers get it."""
+
+LATER_SECONDS = 0.25
+"""The pause before conclusions are given again whose part of the store is away."""
 
 RECORD_SECONDS = 1.0
 """The time for the last conclusions to get on record if the deliveries have used up the grace."""
@@ -85,6 +89,8 @@ class Couriers(Part):
         self._places, self._known, self._woken, self._clock = places, known, woken, clock
         self._ended: queue.SimpleQueue[Conclusion] = queue.SimpleQueue()
         self._batch: list[Conclusion] = []
+        self._later: list[Conclusion] = []
+        self._again_at = 0.0
         self._unknown: dict[Destination, float] = {}
         self._gathering, self._enough, self._full = False, 0, threading.Event()
         self._stopped = False
@@ -101,9 +107,11 @@ class Couriers(Part):
         Raises StoreUnavailable; what has ended is then kept for the next turn.
         """
         self._gather()
+        if self._later and self._clock() >= self._again_at:
+            self._batch, self._later = self._batch + self._later[:MAX_BATCH], self._later[MAX_BATCH:]
         quick = {one.delivery.destination for one in self._batch if _is_quick(one)}
         while self._batch:
-            self._record(len(self._batch))
+            self._record(min(len(self._batch), MAX_BATCH))
         wait_seconds = self._begin(quick)
         return wait_seconds if self._ended.empty() else 0.0
 
@@ -135,7 +143,8 @@ class Couriers(Part):
 
         One that fails alone is given up: its lease runs out, and it is attempted again.
         """
-        some, effects = self._batch[:count], list[Effect]()
+        some = self._batch[:count]
+        effects: Sequence[Effect | StoreUnavailable] = ()
         try:
             effects = self._store.record(some)
         except StoreUnavailable:
@@ -147,9 +156,14 @@ class Couriers(Part):
                 return
             self._faults.loop_failed("couriers", error)
         del self._batch[:count]
-        self._places.give_back(some)
-        for conclusion, effect in zip(some, effects, strict=False):
-            self._over(conclusion, effect)
+        for conclusion, effect in zip_longest(some, effects):
+            if isinstance(effect, StoreUnavailable):
+                self._later.append(conclusion)
+                self._again_at = self._clock() + LATER_SECONDS
+                continue
+            self._places.give_back([conclusion])
+            if effect is not None:
+                self._over(conclusion, effect)
 
     def _over(self, conclusion: Conclusion, effect: Effect) -> None:
         if conclusion.verdict is Verdict.UNKNOWN:

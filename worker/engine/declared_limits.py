@@ -11,7 +11,7 @@ from worker.core.accounts import Accounts
 from worker.core.current import CurrentAccounts
 from worker.core.ports import Ledger
 from worker.core.records import Standing
-from worker.errors import WrongKey
+from worker.errors import StoreUnavailable, WrongKey
 
 BEAT_SECONDS = 2.0
 
@@ -39,18 +39,27 @@ class DeclaredLimits:
     ) -> None:
         self._ledger, self._accounts, self._watch, self._clock = ledger, accounts, watch, clock
         self._due = clock()
-        self._was_newest = self._again = False
+        self._was_newest = self._again = self._failing = False
         self._reported: Accounts | None = None
 
     def turn(self) -> None:
-        """Do what is due. Raises StoreUnavailable. A wrong key in the store is logged elsewhere and stops no jobs."""
+        """Do what is due. Raises StoreUnavailable. A wrong key in the store is logged elsewhere and stops no jobs.
+
+        While only a part of the store is away, it raises nothing, and is due again after 2 s.
+        """
         accounts = self._accounts.now
         changed = accounts is not self._reported
-        if self._clock() < self._due and not changed:
+        if self._clock() < self._due and (self._failing or not changed):
             return
-        with suppress(WrongKey):
-            self._report(accounts, changed=changed)
-        self._reported = accounts
+        self._failing = False
+        try:
+            with suppress(WrongKey):
+                self._report(accounts, changed=changed)
+            self._reported = accounts
+        except StoreUnavailable as error:
+            if not self._ledger.is_apart(error):
+                raise
+            self._failing = True
         self._due = self._clock() + BEAT_SECONDS
 
     def _report(self, accounts: Accounts, *, changed: bool) -> None:

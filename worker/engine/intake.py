@@ -5,8 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from functools import partial
 
 from worker.core.judging import Broken, Submission
 from worker.core.ports import DeadLetters, Suspects
@@ -14,6 +15,7 @@ from worker.core.verify import Reception
 from worker.engine.batches import fill
 from worker.engine.dialler import Dialler
 from worker.engine.loops import STALLED_AFTER_SECONDS, Faults
+from worker.engine.put_off import PutOff
 from worker.engine.setbacks import Setbacks
 from worker.errors import StoreUnavailable
 from worker.failpoints import hit
@@ -33,8 +35,8 @@ class Intake:
     """A queue of entries, and the turn that empties it. Any thread may call `put`; one thread calls `turn`.
 
     While the store is away, nothing is acknowledged or given up. An entry that the worker fails to handle is set apart
-    and tried again alone, so that it holds up no other entry; see `Setbacks`. `waiting` is called when jobs may have
-    come that cannot go at once.
+    and tried again alone, so that it holds up no other entry; see `Setbacks`. If only a part of the store is away, the
+    entries that need it are put off, see `PutOff`. `waiting` is called when jobs may have come that cannot go at once.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class Intake:
         self._waiting, self._idle_seconds = waiting, idle_seconds
         self._lock = threading.Lock()
         self._in_hand_bytes, self._in_hand = 0, 0
-        self._setbacks, self._clock = Setbacks(clock), clock
+        self._setbacks, self._put_off, self._clock = Setbacks(clock), PutOff(clock), clock
         self._turn_began: float | None = None
         self._closed = False
 
@@ -76,6 +78,16 @@ class Intake:
     def in_hand(self) -> int:
         """The number of messages that were put and are not acknowledged yet."""
         return self._in_hand
+
+    @property
+    def put_off(self) -> int:
+        """How many of the messages in hand wait for a part of the store that is away."""
+        return self._put_off.count
+
+    @property
+    def full_shards(self) -> Collection[int]:
+        """The shards whose part of the store is away and of which enough messages are in hand."""
+        return self._put_off.full
 
     @property
     def room_bytes(self) -> int:
@@ -107,59 +119,79 @@ class Intake:
             self._batch,
             self._entries,
             MAX_BATCH,
-            self._idle_seconds,
+            min(self._idle_seconds, self._put_off.wait_seconds),
             lambda entry: entry.weight,
             MAX_BATCH_BYTES,
         )
         self._let_go_of_setbacks()
+        self._record(self._put_off.due(MAX_BATCH, MAX_BATCH_BYTES))
         for entry in self._setbacks.due():
             self._try_again(entry)
-        self._record_fresh()
-        for entry in [entry for entry in self._batch if entry.redelivered]:
-            self._accept_suspect(entry)
+        self._record(self._batch)
         self._batch = []
 
     def _let_go_of_setbacks(self) -> None:
         """Remove from the batch what `Setbacks` has: only one of the two may acknowledge an entry."""
         self._batch = [entry for entry in self._batch if entry not in self._setbacks]
 
-    def _record_fresh(self) -> None:
-        if not self._fresh:
-            return
+    def _record(self, entries: Sequence[Entry]) -> None:
+        """Put entries on record: the fresh ones together, each redelivered one alone."""
+        fresh = [entry for entry in entries if not entry.redelivered]
+        suspects = [entry for entry in entries if entry.redelivered]
+        if fresh:
+            self._record_fresh(fresh)
+        for entry in suspects:
+            self._accept_suspect(entry)
+
+    def _record_fresh(self, entries: Sequence[Entry]) -> None:
         try:
-            self._accept(self._fresh)
+            self._accept(entries)
         except StoreUnavailable:
             raise
         except Exception as error:  # one bad entry must not stop the others
             self._faults.loop_failed("intake", error)
-            for entry in self._fresh:
+            for entry in self._unanswered(entries):
                 self._accept_alone(entry)
             self._let_go_of_setbacks()
 
-    @property
-    def _fresh(self) -> list[Entry]:
-        return [entry for entry in self._batch if not entry.redelivered]
+    def _unanswered(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Return the entries that are neither acknowledged nor set back."""
+        batch = {id(entry) for entry in self._batch if entry not in self._setbacks}
+        return [entry for entry in entries if id(entry) in batch or entry in self._put_off]
 
     def _accept(self, entries: Sequence[Entry]) -> None:
         """Put entries on record, or bury them. Each is acknowledged as soon as that is done."""
         submissions = self._submissions(entries)
         if submissions:
-            self._admit([submission for _, submission in submissions])
-            self._acknowledge([entry for entry, _ in submissions])
+            later = self._admit(
+                [submission for _, submission in submissions], self._waiting_accounts(entries)
+            )
+            self._acknowledge([entry for n, (entry, _) in enumerate(submissions) if n not in later])
+            for n, account in later.items():
+                self._give_later(submissions[n][0], account)
 
-    def _admit(self, submissions: Sequence[Submission]) -> None:
+    def _waiting_accounts(self, entries: Sequence[Entry]) -> Collection[str]:
+        """Return the accounts whose entries must come later, because earlier ones were put off."""
+        return () if entries[0] in self._put_off else self._put_off.accounts
+
+    def _admit(self, submissions: Sequence[Submission], waiting: Collection[str]) -> dict[int, str]:
+        """Return the places of those to give again later, see `Accepted`."""
         places = self._dialler.reserve(len(submissions))
         handed_over = 0
         try:
-            leases = self._reception.accept(submissions, places, paused=self._dialler.paused)
+            leases, later = self._reception.accept(
+                submissions, places, paused=self._dialler.paused, waiting=waiting
+            )
             for lease in leases:
                 self._dialler.submit(lease)
                 handed_over += 1
         finally:
             self._dialler.give_back(places - handed_over)
-        if len(leases) < len(submissions):
+        if len(leases) + len(later) < len(submissions):
             self._waiting()
-        self._setbacks.others_passed()
+        if len(later) < len(submissions):
+            self._setbacks.others_passed()
+        return later
 
     def _submissions(self, entries: Sequence[Entry]) -> list[tuple[Entry, Submission]]:
         hit("decode.before")
@@ -167,12 +199,31 @@ class Intake:
         hit("decode.after")
         for entry, content in contents:
             if isinstance(content, Broken):
-                self._bury(content.reason, entry, content.job_id)
-                self._acknowledge([entry])
+                self._or_later(entry, partial(self._bury, content.reason, entry, content.job_id))
         return [(entry, content) for entry, content in contents if isinstance(content, Submission)]
+
+    def _or_later(self, entry: Entry, bury: Callable[[], None]) -> None:
+        """Bury an entry and acknowledge it; or put it off, if that part of the store is away."""
+        try:
+            bury()
+        except StoreUnavailable as error:
+            if not self._reception.ledger.is_apart(error):
+                raise
+            self._give_later(entry, "")
+        else:
+            self._acknowledge([entry])
 
     def _accept_suspect(self, entry: Entry) -> None:
         """Handle a redelivered message alone, under a mark that outlives a crash. At its third mark it is buried."""
+        try:
+            self._handle_marked(entry)
+        except StoreUnavailable as error:
+            if not self._reception.ledger.is_apart(error):
+                raise
+            for one in self._unanswered([entry]):
+                self._give_later(one, "")
+
+    def _handle_marked(self, entry: Entry) -> None:
         try:
             if self._suspects.mark(entry.identity) >= MAX_CRASHES:
                 self._bury_unread(f"crashed its worker {MAX_CRASHES} times", entry)
@@ -187,6 +238,7 @@ class Intake:
         fault = self._fault_at(entry)
         if fault is not None:
             self._setbacks.failed(entry, fault)
+            self._put_off.over(entry)
 
     def _try_again(self, entry: Entry) -> None:
         fault = self._fault_at(entry)
@@ -194,8 +246,7 @@ class Intake:
             if not self._setbacks.failed(entry, fault):
                 return
             reason = f"the worker failed at it repeatedly: {type(fault).__name__}"
-            self._bury(reason, entry, _known_id(entry))
-            self._acknowledge([entry])
+            self._or_later(entry, partial(self._bury, reason, entry, _known_id(entry)))
         self._setbacks.over(entry)
 
     def _fault_at(self, entry: Entry) -> Exception | None:
@@ -228,9 +279,18 @@ class Intake:
         hit("acknowledge.before")
         for entry in entries:
             self._done(entry)
-        acknowledged = set(map(id, entries))
-        self._batch = [entry for entry in self._batch if id(entry) not in acknowledged]
+            self._put_off.over(entry)
+        self._take_from_batch(entries)
         hit("acknowledge.after")
+
+    def _give_later(self, entry: Entry, account: str) -> None:
+        """Put an entry off, behind those of `account` that were put off before."""
+        self._put_off.put(entry, account)
+        self._take_from_batch([entry])
+
+    def _take_from_batch(self, entries: Sequence[Entry]) -> None:
+        taken = set(map(id, entries))
+        self._batch = [entry for entry in self._batch if id(entry) not in taken]
 
     def _done(self, entry: Entry) -> None:
         self._weigh(-entry.weight, -1)

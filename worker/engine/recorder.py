@@ -23,11 +23,17 @@ IDLE_SECONDS = 0.5
 BLOCKED_SECONDS = 1.0
 """The pause before decisions that a wrong key in the store has blocked are given again."""
 
+LATER_SECONDS = 0.25
+"""The same for decisions whose part of the store cannot be reached."""
+
 RECORD_SECONDS = 1.0
 """The time for the last outcomes to get on record if the calls have used up the grace."""
 
 GATHER_SECONDS = 0.01
 """The pause after a batch, in which the next one collects: many decisions cost little more than one."""
+
+
+_AGAIN = (Recorded.BLOCKED, Recorded.LATER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +46,9 @@ class Recorder(Part):
     """A queue of decisions, and the turn that empties it. Any thread may call `put`; one thread calls `turn`.
 
     Only this process knows the outcome of a call, so a decision is kept until Redis takes it, or until another worker
-    has decided, which is reported to the watch. A decision that a wrong key in Redis blocks is set aside and given
-    again, and holds up no other. `ended` is called when jobs have ended. `room` is called when a waiting job may go,
-    because another one has ended or is back in its lane.
+    has decided, which is reported to the watch. A decision that a wrong key in Redis blocks, or whose part of the store
+    is away while others answer, is set aside and given again, and holds up no other. `ended` is called when jobs have
+    ended. `room` is called when a waiting job may go, because another one has ended or is back in its lane.
     """
 
     def __init__(
@@ -62,7 +68,7 @@ class Recorder(Part):
         self._in_hand = in_hand or LeasesInHand()
         self._entries: queue.SimpleQueue[_Entry] = queue.SimpleQueue()
         self._batch: list[_Entry] = []
-        self._blocked: list[_Entry] = []
+        self._aside: list[_Entry] = []
         self._again_at = 0.0
         self._lock = threading.Lock()
         self._open = 0
@@ -86,26 +92,37 @@ class Recorder(Part):
 
         Raises StoreUnavailable; the batch is then kept for the next turn.
         """
-        fill(self._batch, self._entries, MAX_BATCH, self._idle_seconds)
-        self._batch += self._blocked_until_now()
+        fill(self._batch, self._entries, MAX_BATCH, self._idle)
+        again = self._due_again()
+        self._batch += again
         if not self._batch:
             return 0.0
-        blocked = self._record(self._batch)
-        done = [entry for entry in self._batch if entry not in blocked]
+        aside = self._record(self._batch)
+        left = set(map(id, aside))
+        done = [entry for entry in self._batch if id(entry) not in left]
         with self._lock:
             self._open -= len(done)
         for entry in done:
             self._in_hand.let_go(entry.decision.lease)
-        self._blocked += blocked
+        if again and not aside:
+            self._again_at = 0.0
+        self._aside += aside
         self._batch = []
         return GATHER_SECONDS
 
-    def _blocked_until_now(self) -> list[_Entry]:
+    @property
+    def _idle(self) -> float:
+        """How long to wait for a first decision: less while others are to be given again."""
+        if not self._aside:
+            return self._idle_seconds
+        return min(self._idle_seconds, max(self._again_at - time.monotonic(), 0.0))
+
+    def _due_again(self) -> list[_Entry]:
         now = time.monotonic()
         if now < self._again_at:
             return []
         self._again_at = now + self._blocked_seconds
-        again, self._blocked = self._blocked[:MAX_BATCH], self._blocked[MAX_BATCH:]
+        again, self._aside = self._aside[:MAX_BATCH], self._aside[MAX_BATCH:]
         return again
 
     def join(self, grace: Grace, /) -> None:
@@ -113,7 +130,7 @@ class Recorder(Part):
         grace.wait(lambda: self._open <= 0, RECORD_SECONDS)
 
     def _record(self, batch: Sequence[_Entry]) -> list[_Entry]:
-        """Record a batch. Returns the entries that a wrong key has blocked."""
+        """Record a batch. Returns the entries to give again: a wrong key or an absent shard has stopped them."""
         kinds = {"settle" if isinstance(entry.decision, Ending) else "park" for entry in batch}
         for kind in kinds:
             hit(f"{kind}.before")
@@ -132,19 +149,21 @@ class Recorder(Part):
             self._ended()
         if Recorded.ROOM in results or "park" in kinds:
             self._room()
-        return [entry for entry, result in recorded if result is Recorded.BLOCKED]
+        if Recorded.LATER in results:
+            self._again_at = min(self._again_at, time.monotonic() + LATER_SECONDS)
+        return [entry for entry, result in recorded if result in _AGAIN]
 
     def _record_apart(self, batch: Sequence[_Entry], fault: Exception) -> list[_Entry]:
         """Record each decision alone. One that fails alone is given up, and its lease runs out."""
         if len(batch) == 1:
             self._faults.loop_failed("recorder", fault)
             return []
-        return [blocked for entry in batch for blocked in self._record([entry])]
+        return [again for entry in batch for again in self._record([entry])]
 
     def _tell(self, entry: _Entry, result: Recorded) -> None:
         lease = entry.decision.lease
         with job_context(lease.job.id, lease.job.account, lease.tally.sent + 1):
             if result is Recorded.LOST:
                 self._watch.lease_lost(lease.job)
-            elif result is not Recorded.BLOCKED:
+            elif result not in _AGAIN:
                 entry.done()

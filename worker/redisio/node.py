@@ -19,6 +19,9 @@ FRESH_SECONDS = 1.0
 """A connection that was used within this time is used again without a check, which would cost as much as a small
 script."""
 
+LEAST_SECONDS = 0.001
+"""What has arrived is read also when the time is up."""
+
 Command = tuple[str | bytes | float, ...]
 """A Redis command, as its words."""
 
@@ -87,10 +90,13 @@ class Sent:
         self.connection = connection
         self.node, self._count = node, count
 
-    def read(self) -> list[Any]:
-        """Return for each command its reply, or the error with which Redis answered it. Raises redis-py's errors."""
+    def read(self, by: float | None = None) -> list[Any]:
+        """Return for each command its reply, or the error with which Redis answered it. Raises redis-py's errors.
+
+        `by` is the moment until which they are waited for, if it comes before the connection's own end (monotonic s).
+        """
         try:
-            replies = [_reply(self.connection) for _ in range(self._count)]
+            replies = [_reply(self.connection, by) for _ in range(self._count)]
         except BaseException:
             self.abandon()
             raise
@@ -106,10 +112,13 @@ class Sent:
             self.node.client.connection_pool.release(connection)
 
 
-def exchange(work: Iterable[tuple[Node, Sequence[Command]]]) -> list[list[Any] | Failure]:
+def exchange(
+    work: Iterable[tuple[Node, Sequence[Command]]], patience_seconds: float | None = None
+) -> list[list[Any] | Failure]:
     """Send commands to several servers, and read only then: one round trip for all.
 
-    Returns for each server what `Sent.read` does, or the error with which redis-py failed there.
+    Returns for each server what `Sent.read` does, or the error with which redis-py failed there. Once all is sent,
+    replies are waited for at most for `patience_seconds`, if it is given.
     """
     sent: list[Sent | Failure] = []
     try:
@@ -119,7 +128,8 @@ def exchange(work: Iterable[tuple[Node, Sequence[Command]]]) -> list[list[Any] |
             except (RedisError, OSError) as error:
                 node.failed(error)
                 sent.append(error)
-        return [_read(one) for one in sent]
+        by = None if patience_seconds is None else time.monotonic() + patience_seconds
+        return [_read(one, by) for one in sent]
     except BaseException:
         for one in sent:
             if isinstance(one, Sent):
@@ -127,11 +137,11 @@ def exchange(work: Iterable[tuple[Node, Sequence[Command]]]) -> list[list[Any] |
         raise
 
 
-def _read(sent: Sent | Failure) -> list[Any] | Failure:
+def _read(sent: Sent | Failure, by: float | None) -> list[Any] | Failure:
     if not isinstance(sent, Sent):
         return sent
     try:
-        replies = sent.read()
+        replies = sent.read(by)
     except (RedisError, OSError) as error:
         sent.node.failed(error)
         return error
@@ -139,9 +149,11 @@ def _read(sent: Sent | Failure) -> list[Any] | Failure:
     return replies
 
 
-def _reply(connection: Any) -> Any:
+def _reply(connection: Any, by: float | None) -> Any:
     try:
-        return connection.read_response()
+        if by is None:
+            return connection.read_response()
+        return connection.read_response(timeout=max(by - time.monotonic(), LEAST_SECONDS))
     except ResponseError as error:
         return error
 

@@ -23,6 +23,7 @@ from worker.errors import StoreFault, StoreSetBack, StoreUnavailable, WrongKey
 from worker.redisio.kept import Kept, questions, settled
 from worker.redisio.node import Command, Node, exchange
 from worker.redisio.nodes import Nodes, OneNode
+from worker.redisio.reach import Reach
 from worker.redisio.refusals import ON_THE_MOVE, code_of, held_shard, is_unauthenticated
 from worker.redisio.turns import Turns
 from worker.redisio.wrong_keys import WrongKeys, wrong_key
@@ -45,7 +46,7 @@ class Scripts:
 
     Each script is atomic, those of one method are not. All go out before the first reply is read, also to several
     servers. Errors are StoreUnavailable, WrongKey or, where the fault is ours, StoreFault. After StoreUnavailable the
-    script may have run.
+    script may have run. Of several servers, one that is away does not hold up the others, see `Reach`.
     """
 
     def __init__(
@@ -63,8 +64,24 @@ class Scripts:
         # What follows on one server asks for its file later; on several that is another one.
         self._kept_by_commands = Kept.FILE if self._nodes.several else Kept.REPLICAS
         self._spread = spread
+        self._reach = Reach() if self._nodes.several else None
         self._digests: dict[str, str] = {}
         self._wrong_keys = WrongKeys()
+
+    def is_apart(self, error: Exception) -> bool:
+        """Tell whether an error is that of a part of the store, while others answer."""
+        if isinstance(error, StoreSetBack):
+            return True
+        return isinstance(error, StoreUnavailable) and self._reach is not None and self._reach.answers
+
+    def clock_of(self, shard: str) -> str:
+        """Name the clock by which a shard's scripts tell the time: several servers have one each."""
+        return shard if self.several else ""
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether the store has one server, which has all shards."""
+        return self._reach is None and not (self._turns and self._turns.left_alone)
 
     def run(self, call: ScriptCall) -> Any:
         """Run one script and return its reply, see `run_all`."""
@@ -82,6 +99,10 @@ class Scripts:
         """Run scripts like `run_all`; return for each call its reply, or the error that it met."""
         return self._run(calls, Kept.FILE)
 
+    def run_parts(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """Run scripts like `run_all`, but return the errors of parts of the store, see `is_apart`."""
+        return self.run_all(calls) if self._is_whole else self._parts(self.run_each(calls))
+
     def read_all(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Run scripts that only read, like `run_all`, but without waiting for file and replicas."""
         return _all_good(self.read_each(calls))
@@ -90,18 +111,22 @@ class Scripts:
         """Run scripts that only read, like `run_each`, but without waiting for file and replicas."""
         return self._run(calls, Kept.NOT)
 
+    def read_parts(self, calls: Sequence[ScriptCall]) -> list[Any]:
+        """Run scripts that only read, like `run_parts`, but without waiting for Redis' file."""
+        return self.read_all(calls) if self._is_whole else self._parts(self.read_each(calls))
+
     @property
     def several(self) -> bool:
         """Whether the store has several servers."""
         return self._nodes.several
 
     def groups(self, keys: Sequence[str]) -> list[list[str]]:
-        """Divide `keys` by server, in their order: those of one server can go into one call.
+        """Divide `keys`, in their order, into those that can go into one call: those of one server.
 
         For a while after a server refused such a call, because some of its keys are on their way to another one, its
-        keys are apart, so that only these wait. So is a key whose server cannot be learned.
+        keys are apart, so that only these wait. So is a key whose server cannot be learned, and one that is left alone.
         """
-        if not self.several:
+        if self._is_whole:
             return [[*keys]]
         found: dict[object, list[str]] = {}
         for key in keys:
@@ -116,6 +141,8 @@ class Scripts:
             return None
 
     def _group_of(self, key: str) -> object:
+        if self._turns and key in self._turns.left_alone:
+            return key
         node = self.server_of(key)
         return key if node is None or node.apart_until > time.monotonic() else node
 
@@ -130,6 +157,17 @@ class Scripts:
         """Run commands like `run_commands`; return for each its reply, or the error that it met."""
         keys = [str(words[1]) for words in commands]
         return self._checked(self._followed(keys, dict(enumerate(commands)), self._kept_by_commands), keys)
+
+    def commands_parts(self, commands: Sequence[Command]) -> list[Any]:
+        """Run commands like `run_commands`, but return the errors of parts of the store."""
+        return self.run_commands(commands) if self._is_whole else self._parts(self.commands_each(commands))
+
+    def _parts(self, replies: list[Any]) -> list[Any]:
+        """Return the replies. Raises the first error that is not that of a part."""
+        _all_good(
+            [reply for reply in replies if not isinstance(reply, Exception) or not self.is_apart(reply)]
+        )
+        return replies
 
     def _run(self, calls: Sequence[ScriptCall], kept: Kept) -> list[Any]:
         """Return for each call its reply or its error. Sends the text of scripts that a server does not know."""
@@ -199,9 +237,12 @@ class Scripts:
                 replies[place] = error
         if texts:
             work = {node: self._with_texts(some, texts) for node, some in work.items()}
-        answers = exchange([(node, [*some.values(), *questions(node, kept)]) for node, some in work.items()])
+        send = self._reach.exchange if self._reach else exchange
+        answers = send([(node, [*some.values(), *questions(node, kept)]) for node, some in work.items()])
         for (node, some), answer in zip(work.items(), answers, strict=True):
             found = settled(node, kept, answer)
+            if self._reach and not isinstance(found, list):
+                self._reach.leave(node, found)
             replies |= (
                 zip(some, found, strict=True) if isinstance(found, list) else dict.fromkeys(some, found)
             )

@@ -11,6 +11,7 @@ cancels          cancels as the scripts `claim` and `withdraw` take them
 notices          events that end no job, as the script `tell` takes them
 decisions        decisions as the scripts `settle` and `park` take them
 leases           leases as the scripts reply them
+releases         leases of jobs that are on record, from all shards
 claims           which account used an id first
 conflicts        another job under an id that was used before, and its event
 accounts_files   which accounts file is the newest among living workers

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from worker.core.accounts import Account
 from worker.core.records import Application, Standing
+from worker.errors import StoreUnavailable
 from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
 from worker.state.decisions import declarations
@@ -55,11 +56,19 @@ class OwnFile:
         return Standing(bool(newest), bool(lapsed), files)
 
     def declare(self, accounts: Iterable[Account]) -> None:
-        """Set the limits of the accounts, which are those of the file. Raises StoreUnavailable or WrongKey."""
-        rest = iter(accounts)
+        """Set the limits of the accounts, which are those of the file. Raises StoreUnavailable or WrongKey.
+
+        If a part of the store is away, the others get theirs first.
+        """
+        rest, failed = iter(accounts), list[StoreUnavailable]()
         while some := list(itertools.islice(rest, DECLARED_AT_ONCE)):
             number = self._announced.generation
-            self._scripts.run_all([call for account in some for call in declarations(account, number)])
+            replies = self._scripts.run_parts([
+                call for account in some for call in declarations(account, number)
+            ])  # fmt: skip
+            failed += [reply for reply in replies if isinstance(reply, StoreUnavailable)]
+        if failed:
+            raise failed[0]
 
     def generation_of(self, account: Account) -> int:
         """Return the file's number, or 0 if the account has other limits there."""

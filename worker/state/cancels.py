@@ -20,8 +20,9 @@ from worker.core.cancels import (
     told_state,
 )
 from worker.core.jobs import Job
+from worker.core.records import Later
 from worker.core.retry import Tally
-from worker.errors import WrongKey
+from worker.errors import StoreUnavailable, WrongKey
 from worker.redisio.runner import ScriptCall, Scripts
 from worker.redisio.wrong_keys import wrong_key
 from worker.state import keys
@@ -40,41 +41,50 @@ class Cancels:
     def __init__(self, scripts: Scripts, kept: Kept) -> None:
         self._scripts, self._kept = scripts, kept
 
-    def carry_out(self, wishes: Sequence[Cancel | Withdrawal]) -> list[Answer | Waiting]:
+    def carry_out(self, wishes: Sequence[Cancel | Withdrawal]) -> list[Answer | Waiting | Later]:
         """See ports.Ledger. Takes one round trip, and one more if there are cancels among the wishes."""
-        found: dict[int, Answer | Waiting] = {}
+        found: dict[int, Answer | Waiting | Later] = {}
         accounts = {
             n: wish.found.job.account for n, wish in enumerate(wishes) if isinstance(wish, Withdrawal)
         }
         cancels = {n: wish for n, wish in enumerate(wishes) if isinstance(wish, Cancel)}
         for (n, cancel), owner in zip(cancels.items(), self._owners(cancels.values()), strict=True):
-            known = _known_by_claim(cancel, owner)
-            if known is None:
+            if isinstance(owner, StoreUnavailable):
+                found[n] = Later(owner, account_waits=False)
+            elif (known := _known_by_claim(cancel, owner)) is None:
                 accounts[n] = owner.account
             else:
                 found[n] = known
         found |= self._withdraw(wishes, accounts)
         return [found[n] for n in range(len(wishes))]
 
-    def _owners(self, cancels: Iterable[Cancel]) -> list[Owner]:
+    def _owners(self, cancels: Iterable[Cancel]) -> list[Owner | StoreUnavailable]:
         """Say who has each id. Notes the cancel where nobody has."""
         ends_ms = time.time_ns() // 1_000_000 + _NOTED_MS
         calls = [
             ScriptCall("claim", keys.claim(one.job_id), (f"{NOTE}{one.account or ''}", ends_ms))
             for one in cancels
         ]
-        return [Owner.read(claim) for claim in self._scripts.run_all(calls)]
+        return [
+            claim if isinstance(claim, StoreUnavailable) else Owner.read(claim)
+            for claim in self._scripts.run_parts(calls)
+        ]
 
     def _withdraw(
         self, wishes: Sequence[Cancel | Withdrawal], accounts: Mapping[int, str]
-    ) -> dict[int, Answer | Waiting]:
+    ) -> dict[int, Answer | Waiting | Later]:
         calls = list(_calls(wishes, accounts, self._kept))
-        replies = self._scripts.run_all([call for call, _ in calls])
-        return {
-            n: _answer(row, wishes[n], accounts[n])
-            for (_, places), rows in zip(calls, replies, strict=True)
-            for n, row in zip(places, rows, strict=True)
-        }
+        found: dict[int, Answer | Waiting | Later] = {}
+        for (_, places), rows in zip(
+            calls, self._scripts.run_parts([call for call, _ in calls]), strict=True
+        ):
+            if isinstance(rows, StoreUnavailable):
+                found |= dict.fromkeys(places, Later(rows))
+            else:
+                found |= {
+                    n: _answer(row, wishes[n], accounts[n]) for n, row in zip(places, rows, strict=True)
+                }
+        return found
 
 
 def _known_by_claim(cancel: Cancel, owner: Owner) -> Answer | None:

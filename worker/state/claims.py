@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple, Self
 
+from worker.errors import StoreUnavailable
 from worker.redisio.node import Command
 from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
@@ -76,21 +77,24 @@ class Claims:
     def __init__(self, scripts: Scripts, retention_ms: int) -> None:
         self._scripts, self._keep_ms = scripts, retention_ms + _DAY_MS
 
-    def owners(self, claims: Sequence[Claim]) -> list[Owner]:
-        """Claim each id unless it is claimed already. Returns who has it.
+    def owners(self, claims: Sequence[Claim]) -> list[Owner | StoreUnavailable]:
+        """Claim each id unless it is claimed already. Returns who has it, with StoreUnavailable as in `run_parts`.
 
         Takes one round trip, and a second if any id was claimed before, by this or another account. Raises
         StoreUnavailable or WrongKey; then any of the ids may be claimed.
         """
         now_ms = time.time_ns() // 1_000_000
         commands = [self._first(claim, now_ms) for claim in claims]
-        owners = [Owner(claim.account) for claim in claims]
-        again = [n for n, reply in enumerate(self._scripts.run_commands(commands)) if reply is None]
-        if again:
-            for n, owner in zip(
-                again, self._scripts.run_all([_owner(commands[n]) for n in again]), strict=True
-            ):
-                owners[n] = Owner.read(owner)
+        owners: list[Owner | StoreUnavailable] = [Owner(claim.account) for claim in claims]
+        again = list[int]()
+        for n, reply in enumerate(self._scripts.commands_parts(commands)):
+            if isinstance(reply, StoreUnavailable):
+                owners[n] = reply
+            elif reply is None:
+                again.append(n)
+        found = self._scripts.run_parts([_owner(commands[n]) for n in again])
+        for n, owner in zip(again, found, strict=True):
+            owners[n] = owner if isinstance(owner, StoreUnavailable) else Owner.read(owner)
         return owners
 
     def owner(self, job_id: str) -> Owner | None:

@@ -10,7 +10,7 @@ from worker.core import repeats
 from worker.core.jobs import Job
 from worker.core.notices import conflict
 from worker.core.records import Foreign, Known, Seen
-from worker.errors import WrongKey
+from worker.errors import StoreUnavailable, WrongKey
 from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys, notices
 from worker.state.claims import Owner
@@ -64,18 +64,19 @@ class Conflicts:
     def __init__(self, scripts: Scripts) -> None:
         self._scripts, self._secret = scripts, b""
 
-    def report(self, found: Sequence[Conflict]) -> None:
+    def report(self, found: Sequence[Conflict]) -> dict[int, StoreUnavailable]:
         """Count each conflict at the first job, and put its event on its way.
 
-        Takes one round trip, and the first time one more. Raises StoreUnavailable or WrongKey; then any of them may be
-        reported.
+        Returns the places of those that are to be reported again, with the reason, see `run_parts`. Takes one round
+        trip, and the first time one more. Raises StoreUnavailable or WrongKey; then any of them may be reported.
         """
         if not found:
-            return
+            return {}
         secret = self._shared_secret()
         told = [conflict(one.job_id, one.account, one.known, one.content, secret) for one in found]
         counted = [ScriptCall("conflict", keys.prefix_of(one.owner), (one.job_id,)) for one in found]
-        self._scripts.run_all([*counted, *notices.calls(told)])
+        failed, replies = notices.put_on_their_way(self._scripts, told, *counted)
+        return failed | {n: reply for n, reply in enumerate(replies) if isinstance(reply, StoreUnavailable)}
 
     def _shared_secret(self) -> bytes:
         """Return the secret in Redis; the first worker that needs it creates it.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import secrets
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,11 +16,13 @@ import redis
 from worker.core.events import rfc3339
 from worker.core.records import Slot
 from worker.delivery.ports import Conclusion, Delivery, Destination, Effect
+from worker.errors import StoreUnavailable
 from worker.redisio.connection import SOCKET_SECONDS
 from worker.redisio.runner import ScriptCall, Scripts, store_errors
 from worker.state import keys
 from worker.state.installation import Installation
 from worker.state.offset import Bounds, ClockOffset
+from worker.state.releases import shares
 from worker.state.units import to_seconds, to_us
 
 AHEAD_US = 20_000
@@ -65,7 +68,8 @@ class RedisDeliveries:
         self._scripts, self._installation = scripts, Installation(scripts)
         self._needed_seconds = attempt_seconds + SOCKET_SECONDS
         self._lease_us = to_us(self._needed_seconds + SOCKET_SECONDS) + AHEAD_US
-        self._clock, self._unix_clock, self._offset = clock, unix_clock, ClockOffset()
+        self._clock, self._unix_clock = clock, unix_clock
+        self._offsets: defaultdict[str, ClockOffset] = defaultdict(ClockOffset)
         self._turns, self._name = itertools.count(), secrets.token_hex(4)
         self._sweep_seconds, self._sweep_at = sweep_seconds, 0.0
         self.due_seconds = 0.0
@@ -75,16 +79,35 @@ class RedisDeliveries:
     ) -> list[Delivery]:
         """See DeliveryStore. Takes one round trip, and begins with another shard each time."""
         turn, sent = next(self._turns), self._clock()
-        args: list[str | int] = [most, self._lease_us, AHEAD_US, self._sweeps(sent), self._name, len(quick)]
+        args: list[str | int] = [self._lease_us, AHEAD_US, self._sweeps(sent), self._name, len(quick)]
         for where in quick:
             args += [keys.prefix_of(where.account), "|".join(where)]
         args += ["|".join(where) for where in unknown]
-        shards = keys.layout().shards
-        now, due, *rows = self._scripts.run(ScriptCall("take_deliveries", keys.prefixes(turn), args))
-        bounds = self._offset.learn(sent, self._clock(), int(now))
-        ends = sent + to_seconds(self._lease_us)
-        self.due_seconds = to_seconds(max(int(due) - int(now), 0)) if int(due) else float("inf")
-        return [self._delivery((turn + int(row[0])) % shards, _Row(*row), bounds, ends) for row in rows]
+        prefixes = keys.prefixes(turn)
+        shards = {prefix: (turn + n) % len(prefixes) for n, prefix in enumerate(prefixes)}
+        groups = self._scripts.groups(prefixes)
+        replies = self._scripts.run_parts([
+            ScriptCall("take_deliveries", some, [share, *args])
+            for some, share in zip(groups, shares(most, len(groups)), strict=True)
+        ])  # fmt: skip
+        received, ends, found = self._clock(), sent + to_seconds(self._lease_us), list[Delivery]()
+        self.due_seconds = math.inf
+        for some, reply in zip(groups, replies, strict=True):
+            if isinstance(reply, StoreUnavailable):
+                continue
+            now, due, *rows = reply
+            nows = [int(one) for one in now.split()]
+            # One server has one clock for all shards.
+            bounds = [
+                self._offsets[self._scripts.clock_of(prefix)].learn(sent, received, one)
+                for prefix, one in zip(some, nows, strict=False)
+            ] * (len(some) if len(nows) == 1 else 1)
+            if int(due):
+                self.due_seconds = min(self.due_seconds, to_seconds(max(int(due) - nows[0], 0)))
+            for row in map(_Row._make, rows):
+                place = int(row.place)
+                found.append(self._delivery(shards[some[place]], row, bounds[place], ends))
+        return found
 
     def _sweeps(self, now: float) -> int:
         """Return 1 if it is time to look for leases that ran out: a busy worker asks many times a second."""
@@ -93,23 +116,24 @@ class RedisDeliveries:
         self._sweep_at = now + self._sweep_seconds
         return 1
 
-    def record(self, conclusions: Sequence[Conclusion]) -> list[Effect]:
+    def record(self, conclusions: Sequence[Conclusion]) -> list[Effect | StoreUnavailable]:
         """See DeliveryStore. Takes one round trip; the conclusions of a shard share one script call."""
         now_us, installation = to_us(self._unix_clock()), self._installation.id()
         places: dict[int, list[int]] = {}
         for place, conclusion in enumerate(conclusions):
             places.setdefault(conclusion.delivery.shard, []).append(place)
-        replies = self._scripts.run_all([
+        replies = self._scripts.run_parts([
             ScriptCall("end_deliveries", keys.prefix(shard), [
                 word for place in found for word in _words(conclusions[place], now_us, installation)
             ])
             for shard, found in places.items()
         ])  # fmt: skip
-        effects = {
-            place: _effect(row)
-            for found, rows in zip(places.values(), replies, strict=True)
-            for place, row in zip(found, rows, strict=True)
-        }
+        effects: dict[int, Effect | StoreUnavailable] = {}
+        for found, rows in zip(places.values(), replies, strict=True):
+            if isinstance(rows, StoreUnavailable):
+                effects |= dict.fromkeys(found, rows)
+            else:
+                effects |= {place: _effect(row) for place, row in zip(found, rows, strict=True)}
         return [effects[place] for place in range(len(conclusions))]
 
     def _delivery(self, shard: int, row: _Row, bounds: Bounds, ends: float) -> Delivery:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -10,6 +11,7 @@ import structlog
 from worker.core.jobs import Job
 from worker.core.records import Due, Lease, Reason, Slot
 from worker.core.retry import Tally
+from worker.state import keys
 from worker.state.offset import ClockOffset
 from worker.state.units import to_seconds
 
@@ -45,12 +47,14 @@ class LeaseReply(NamedTuple):
 class LeaseReplies:
     """Reads lease replies. Each reply tells Redis' time, which makes the next ones more exact. Thread-safe."""
 
-    def __init__(self) -> None:
-        self._offset = ClockOffset()
+    def __init__(self, clock_of: Callable[[str], str] = lambda _: "") -> None:
+        """`clock_of` returns for an account's shard, by its prefix, which of the store's clocks it has."""
+        self._clock_of = clock_of
+        self._offsets: defaultdict[str, ClockOffset] = defaultdict(ClockOffset)
 
-    def learn(self, span: Span, now_us: int) -> None:
-        """Take note that a reply of that span named `now_us` as the time."""
-        self._offset.learn(*span, now_us)
+    def learn(self, span: Span, now_us: int, shard: str) -> None:
+        """Take note that a reply of that span named `now_us` as the time at `shard`."""
+        self._offsets[self._clock_of(shard)].learn(*span, now_us)
 
     def leases(self, rows: Sequence[list[Any]], span: Span, lease_us: int) -> list[Lease]:
         """Read all leases that can be read.
@@ -75,7 +79,8 @@ class LeaseReplies:
         """
         reply = LeaseReply(*row)
         now_us, slot_us, lag_us = int(reply.now), int(reply.slot), int(reply.lag)
-        offset = self._offset.learn(*span, now_us)
+        account = job.account if job else text(reply.account)
+        offset = self._offsets[self._clock_of(keys.prefix_of(account))].learn(*span, now_us)
         waited_us = max(now_us + lag_us - int(reply.since), 0) if reply.why else 0
         return Lease(
             job=_job_of(reply, job),

@@ -12,8 +12,6 @@ writes to the jobs that it leases; under the same name they are given again.
 
 from __future__ import annotations
 
-import itertools
-import math
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +28,7 @@ from worker.core.records import (
     Application,
     Decision,
     Known,
+    Later,
     Lease,
     Parked,
     Reason,
@@ -50,15 +49,10 @@ from worker.state.decisions import Kept
 from worker.state.decisions import calls as decisions_as_calls
 from worker.state.installation import Installation
 from worker.state.leases import LeaseReplies, Span, text
-from worker.state.notices import calls as notices_as_calls
+from worker.state.notices import put_on_their_way
 from worker.state.refusals import MAX_STRANGERS, Refusals
-from worker.state.units import to_seconds, to_us
-
-AHEAD_US = 20_000
-"""How far ahead of its slot a job may be leased: the time it takes to get from Redis to the dialling thread."""
-
-RECLAIM_LEASE_US = 15_000_000
-"""How long a lease of `reclaim` lasts. Such a job only has to be decided, not dialled."""
+from worker.state.releases import AHEAD_US, Releases, Timed
+from worker.state.units import to_us
 
 
 class RedisLedger:
@@ -89,10 +83,10 @@ class RedisLedger:
         self._refusals = Refusals(
             scripts, self._claims, self._conflicts, self._kept, max_strangers, self._installation
         )
-        self._clock, self._replies = clock, LeaseReplies()
-        self._turns = itertools.count()
+        self._replies = LeaseReplies(scripts.clock_of)
+        self._timed = Timed(scripts, self._installation, clock)
+        self._releases = Releases(self._timed, self._replies, self._lease_us)
         self._unheard: dict[str, str] = {}
-        self._unanswered: list[str] = []
         self._file = OwnFile(scripts)
 
     def installation(self) -> str:
@@ -111,28 +105,28 @@ class RedisLedger:
         """See ports.Ledger. Takes two round trips, however many applications there are.
 
         One more follows if ids were used before, one if there are conflicts, and one for jobs that were canceled. If
-        this raises after jobs were leased, the next `admit` of the same jobs gets their leases.
+        this raises after jobs were leased, the next `admit` of the same jobs gets their leases. So it does for jobs
+        that are to be given again later.
         """
         owners = self._claims.owners([
             Claim(one.job.id, one.account.name, one.job.expires_at, one.account.ttl) for one in applications
         ])  # fmt: skip
-        known = [_known_by_claim(owner, one.job) for owner, one in zip(owners, applications, strict=True)]
+        found = _by_claim(owners, applications)
         names = self._names(applications, [
-            n for n, owner in enumerate(owners) if known[n] is None and not owner.noted
+            n for n, owner in enumerate(owners) if n not in found and not (isinstance(owner, Owner) and owner.noted)
         ])  # fmt: skip
-        found: dict[int, Admission] = {n: seen for n, seen in enumerate(known) if seen is not None}
+        lost: Iterable[int] = names
         try:
             found |= self._admitted(applications, names)
             found |= self._refusals.withdraw({n: one for n, one in enumerate(applications) if n not in found})
-            admissions = [found[n] for n in range(len(applications))]
-            self._report_conflicts(applications, admissions, owners)
-        except Exception:
+            found |= self._report_conflicts(applications, found, owners)
+            lost = {n for n in names if isinstance(found[n], Later)}
+        finally:
             # Any of them may have been leased, whatever happened to the others.
-            for n, name in names.items():
-                if name:
-                    self._unheard.setdefault(applications[n].job.id, name)
-            raise
-        return admissions
+            for n in lost:
+                if names[n]:
+                    self._unheard.setdefault(applications[n].job.id, names[n])
+        return [found[n] for n in range(len(applications))]
 
     def _admitted(
         self, applications: Sequence[Application], names: Mapping[int, str]
@@ -143,40 +137,29 @@ class RedisLedger:
             for number, some in self._file.grouped(applications, names)
             for call in portions(applications, some, self._lease_us, AHEAD_US, number)
         ]
-        replies, span = self._timed([call for call, _ in calls])
-        return {
-            n: self._admission(reply, applications[n].job, span)
-            for (_, places), rows in zip(calls, replies, strict=True)
-            for n, reply in zip(places, rows, strict=True)
-            if not _was_canceled(reply)
-        }
+        replies, span = self._timed.run_parts([call for call, _ in calls])
+        found: dict[int, Admission] = {}
+        for (_, places), rows in zip(calls, replies, strict=True):
+            if isinstance(rows, StoreUnavailable):
+                found |= dict.fromkeys(places, Later(rows))
+                continue
+            for n, reply in zip(places, rows, strict=True):
+                if not _was_canceled(reply):
+                    found[n] = self._admission(reply, applications[n].job, span)
+        return found
 
     def lease_due(self, most: int) -> Released:
-        """See ports.Ledger. Takes one round trip, and begins with another shard each time.
-
-        If the reply is lost, the next call first asks for the leases that it contained.
-        """
-        leases = self._regain()
-        name = secrets.token_hex(8)
-        args = (max(most - len(leases), 0), self._lease_us, AHEAD_US, name)
-        try:
-            (reply,), span = self._timed([ScriptCall("lease", keys.prefixes(next(self._turns)), args)])
-        except StoreUnavailable:
-            self._unanswered.append(name)
-            if not leases:
-                raise
-            return Released(leases, 0.0)
-        now_us, due_us, *rows = reply
-        self._replies.learn(span, int(now_us))
-        leases += self._replies.leases(rows, span, self._lease_us)
-        return Released(leases, _wait_seconds(int(now_us), int(due_us)))
+        """See ports.Ledger. Takes one round trip, and begins with another shard each time."""
+        return self._releases.lease_due(most)
 
     def renew(self, lease: Lease, account: Account, tally: Tally, *, lapsed: bool = False) -> Lease | Parked:
         """See ports.Ledger. Takes one round trip."""
         args = (lease.job.id, lease.fence, account.name, self._lease_us, AHEAD_US,
                 tally.sent, tally.not_rung, tally.perhaps_rung,
                 int(lease.probe), account.pace.packed(), int(lapsed), self._file.generation_of(account))  # fmt: skip
-        (reply,), span = self._timed([ScriptCall("renew", keys.prefix_of(account.name), args)])
+        (reply,), span = self._timed.run_parts([ScriptCall("renew", keys.prefix_of(account.name), args)])
+        if isinstance(reply, StoreUnavailable):
+            raise reply
         if text(reply[0]) == "lost":
             raise LeaseLost(lease.job.id)
         return self._lease_or_parked(reply, lease.job, span)
@@ -184,13 +167,18 @@ class RedisLedger:
     def record(self, decisions: Sequence[Decision]) -> list[Recorded]:
         """See ports.Ledger. Takes one round trip; the jobs of a shard that end share one script call."""
         calls = decisions_as_calls(decisions, self._kept)
-        replies = self._scripts.run_all([call for call, _ in calls])
-        found = {
-            place: Recorded(reply)
-            for (_, places), rows in zip(calls, replies, strict=True)
-            for place, reply in zip(places, rows, strict=True)
-        }
+        replies = self._scripts.run_parts([call for call, _ in calls])
+        found: dict[int, Recorded] = {}
+        for (_, places), rows in zip(calls, replies, strict=True):
+            if isinstance(rows, StoreUnavailable):
+                found |= dict.fromkeys(places, Recorded.LATER)
+            else:
+                found |= {place: Recorded(reply) for place, reply in zip(places, rows, strict=True)}
         return [found[place] for place in range(len(decisions))]
+
+    def is_apart(self, error: StoreUnavailable) -> bool:
+        """See ports.Ledger."""
+        return self._scripts.is_apart(error)
 
     def reject(
         self,
@@ -204,13 +192,14 @@ class RedisLedger:
         """See ports.Ledger."""
         return self._refusals.reject(job_id, account_name, account, event, content, trace)
 
-    def cancel(self, wishes: Sequence[Cancel | Withdrawal]) -> list[Answer | Waiting]:
+    def cancel(self, wishes: Sequence[Cancel | Withdrawal]) -> list[Answer | Waiting | Later]:
         """See ports.Ledger."""
         return self._cancels.carry_out(wishes)
 
-    def tell(self, notices: Iterable[Notice]) -> None:
+    def tell(self, notices: Sequence[Notice]) -> list[Later | None]:
         """See ports.Ledger. Takes one round trip."""
-        self._scripts.run_all(notices_as_calls(notices))
+        failed, _ = put_on_their_way(self._scripts, notices)
+        return [Later(failed[n]) if n in failed else None for n in range(len(notices))]
 
     def extend(self, leases: Sequence[Lease]) -> None:
         """See ports.Ledger. Takes one round trip."""
@@ -218,13 +207,11 @@ class RedisLedger:
         for lease in leases:
             shard = keys.prefix_of(lease.job.account)
             args.setdefault(shard, [self._lease_us]).extend((lease.job.id, lease.fence))
-        self._scripts.run_all([ScriptCall("extend", shard, words) for shard, words in args.items()])
+        self._scripts.run_parts([ScriptCall("extend", shard, words) for shard, words in args.items()])
 
     def reclaim(self, most: int) -> list[Lease]:
         """See ports.Ledger. Takes one round trip, and begins with another shard each time."""
-        args = (most, RECLAIM_LEASE_US, self._lease_us)
-        (rows,), span = self._timed([ScriptCall("reclaim", keys.prefixes(next(self._turns)), args)])
-        return self._replies.leases(rows, span, RECLAIM_LEASE_US)
+        return self._releases.reclaim(most)
 
     def _names(self, applications: Sequence[Application], places: Sequence[int]) -> dict[int, str]:
         """Name the request for each application that is admitted, by its place.
@@ -238,39 +225,21 @@ class RedisLedger:
         }
 
     def _report_conflicts(
-        self, applications: Sequence[Application], admissions: Sequence[Admission], owners: Sequence[Owner]
-    ) -> None:
-        self._conflicts.report(
-            [
-                Conflict(owner.account, one.job.id, one.job.account, admission, repeats.content(one.job))
-                for one, admission, owner in zip(applications, admissions, owners, strict=True)
-                if isinstance(admission, Known) and admission.differs
-            ]
-        )
-
-    def _timed(self, calls: Sequence[ScriptCall]) -> tuple[list[Any], Span]:
-        """Run `calls`; return the replies, and when the round trip began and ended.
-
-        Before the first lease it learns the installation: the end of a job must not have to wait for that.
-        """
-        self._installation.id()
-        sent = self._clock()
-        replies = self._scripts.run_all(calls)
-        return replies, (sent, self._clock())
-
-    def _regain(self) -> list[Lease]:
-        """Ask for the leases whose replies were lost. No other worker knows of them, and nothing was sent."""
-        leases: list[Lease] = []
-        while self._unanswered:
-            try:
-                (reply,), span = self._timed([ScriptCall("regain", keys.prefixes(), (self._unanswered[0],))])
-            except StoreUnavailable:
-                if not leases:
-                    raise
-                break
-            leases += self._replies.leases(reply, span, self._lease_us)
-            self._unanswered.pop(0)
-        return leases
+        self,
+        applications: Sequence[Application],
+        found: Mapping[int, Admission],
+        owners: Sequence[Owner | StoreUnavailable],
+    ) -> dict[int, Later]:
+        """Report the conflicts among the admissions. Returns the places of those to be given again later."""
+        conflicts: dict[int, Conflict] = {}
+        for n, (one, owner) in enumerate(zip(applications, owners, strict=True)):
+            admission = found[n]
+            if isinstance(admission, Known) and admission.differs and isinstance(owner, Owner):
+                content = repeats.content(one.job)
+                conflicts[n] = Conflict(owner.account, one.job.id, one.job.account, admission, content)
+        failed = self._conflicts.report(list(conflicts.values()))
+        places = list(conflicts)
+        return {places[n]: Later(cause, account_waits=False) for n, cause in failed.items()}
 
     def _admission(self, reply: list[Any], job: Job, span: Span) -> Admission:
         if text(reply[0]) == "seen":
@@ -289,14 +258,18 @@ def _was_canceled(reply: Sequence[Any]) -> bool:
     return text(reply[0]) == "seen" and text(reply[1]) == "canceled"
 
 
+def _by_claim(
+    owners: Sequence[Owner | StoreUnavailable], applications: Sequence[Application]
+) -> dict[int, Admission]:
+    """Answer by place what the claims of the ids say already."""
+    found: dict[int, Admission] = {}
+    for n, (owner, one) in enumerate(zip(owners, applications, strict=True)):
+        if isinstance(owner, StoreUnavailable):
+            found[n] = Later(owner, account_waits=False)
+        elif (known := _known_by_claim(owner, one.job)) is not None:
+            found[n] = known
+    return found
+
+
 def _known_by_claim(owner: Owner, job: Job) -> Known | None:
     return known_by_claim(owner, job.id, job.account, lambda: repeats.content(job))
-
-
-def _wait_seconds(now_us: int, due_us: int) -> float:
-    """Return when to ask again for due jobs; infinite if no account is due (`due_us` is 0).
-
-    The moment is in the middle of `AHEAD_US`, so that one request gets the slots of several milliseconds and none is
-    asked for too late.
-    """
-    return to_seconds(max(due_us - now_us - AHEAD_US // 2, 0)) if due_us else math.inf

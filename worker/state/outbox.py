@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 
 from worker.delivery.ports import OutgoingEvent
+from worker.errors import StoreUnavailable
 from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
 
@@ -25,12 +26,25 @@ class RedisOutbox:
     def next(self) -> dict[int, list[OutgoingEvent]]:
         """Remove what was reported with `published`; return the next events by shard, in order. Takes one round trip.
 
-        Raises StoreUnavailable; what was reported is then forgotten, and its events come again.
+        Raises StoreUnavailable, but not while a part of the store answers. What was reported to a part that does not is
+        forgotten, and its events come again.
         """
         reported, self._published = self._published, [0] * keys.layout().shards
-        args: list[str | int] = [self._token, self._own_ms, self._most, *reported]
-        batches = self._scripts.run(ScriptCall("relay", keys.prefixes(), args))
-        return {n: [_event(row) for row in batch] for n, batch in enumerate(batches) if batch}
+        shards = {prefix: shard for shard, prefix in enumerate(keys.prefixes())}
+        groups = self._scripts.groups([*shards])
+        replies = self._scripts.run_parts([
+            ScriptCall("relay", some, [
+                self._token, self._own_ms, self._most, *(reported[shards[prefix]] for prefix in some)
+            ])
+            for some in groups
+        ])  # fmt: skip
+        return {
+            shards[prefix]: [_event(row) for row in batch]
+            for some, batches in zip(groups, replies, strict=True)
+            if not isinstance(batches, StoreUnavailable)
+            for prefix, batch in zip(some, batches, strict=True)
+            if batch
+        }
 
     def published(self, shard: int, count: int) -> None:
         """Report that the first `count` events of the last batch of `shard` are confirmed; `next` passes it on."""

@@ -10,8 +10,9 @@ from worker.core.accounts import Account
 from worker.core.cancels import Withdrawn
 from worker.core.events import Event
 from worker.core.jobs import Job
-from worker.core.records import Application, Known
+from worker.core.records import Admission, Application, Known, Later
 from worker.core.retry import Tally
+from worker.errors import StoreUnavailable
 from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
 from worker.state.claims import Claim, Claims, Owner
@@ -57,7 +58,10 @@ class Refusals:
             args = (job_id, account_name, event.body, digest, STRANGER_MS, self._max_strangers)
             call = ScriptCall("turn_away", keys.prefix_of(account_name), args)
         else:
-            (owner,) = self._claims.owners([Claim(job_id, account_name)])
+            (claimed,) = self._claims.owners([Claim(job_id, account_name)])
+            if isinstance(claimed, StoreUnavailable):
+                raise claimed
+            owner = claimed
             call = self._ended(job_id, account, event, digest, trace)
         if owner is None or not owner.account:
             owner = Owner(account_name)
@@ -65,23 +69,29 @@ class Refusals:
         if known is None and len(reply := self._scripts.run(call)) > 1:
             known = seen_by_content(reply, job_id, account_name, content)
         if known is not None and known.differs:
-            self._conflicts.report([Conflict(owner.account, job_id, account_name, known, content)])
+            for failure in self._conflicts.report(
+                [Conflict(owner.account, job_id, account_name, known, content)]
+            ).values():
+                raise failure
         return known
 
-    def withdraw(self, applications: Mapping[int, Application]) -> dict[int, Withdrawn | Known]:
+    def withdraw(self, applications: Mapping[int, Application]) -> dict[int, Admission]:
         """End jobs that were canceled before they came. Returns for each place what became of its job.
 
         Takes one round trip. Raises StoreUnavailable or WrongKey; any of the jobs may then have ended.
         """
         now_us = time.time_ns() // 1000
         ends = {n: self._withdrawal(one.job, now_us) for n, one in applications.items()}
-        replies = self._scripts.run_all(
+        replies = self._scripts.run_parts(
             [self._withdrawn(one, ends[n].event) for n, one in applications.items()]
         )
-        return {
-            n: seen_by_job(reply, one.job) if len(reply) > 1 else ends[n]
-            for (n, one), reply in zip(applications.items(), replies, strict=True)
-        }
+        found: dict[int, Admission] = {}
+        for (n, one), reply in zip(applications.items(), replies, strict=True):
+            if isinstance(reply, StoreUnavailable):
+                found[n] = Later(reply)
+            else:
+                found[n] = seen_by_job(reply, one.job) if len(reply) > 1 else ends[n]
+        return found
 
     def _withdrawal(self, job: Job, now_us: int) -> Withdrawn:
         installation = self._installation.id()

@@ -17,6 +17,7 @@ from worker.delivery.ports import (
     Destination,
     Effect,
 )
+from worker.errors import StoreUnavailable
 from worker.tracing import context
 from worker.tracing.results import Contexts, known
 from worker.tracing.spans import Attributes, fail, of_job, of_request
@@ -40,7 +41,7 @@ class TracedDeliveries:
         traces = known(self._contexts, [(one.account, one.job_id) for one in deliveries])
         return [replace(one, trace=trace) for one, trace in zip(deliveries, traces, strict=True)]
 
-    def record(self, conclusions: Sequence[Conclusion]) -> list[Effect]:
+    def record(self, conclusions: Sequence[Conclusion]) -> Sequence[Effect | StoreUnavailable]:
         return self._store.record(conclusions)
 
 

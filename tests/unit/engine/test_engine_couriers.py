@@ -292,3 +292,25 @@ def test_attempts_that_end_while_others_hang_do_not_wait_for_them(
     post.couriers._ended.put(ended)
     post.couriers.turn()
     assert store.over == [ended] and post.couriers.in_flight == PLACES
+
+
+def test_conclusions_of_a_part_that_is_away_are_given_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each keeps its place until it is on record, and holds up no other."""
+    whole, apart = store.record, {"job-0"}
+
+    def record(conclusions: Sequence[Conclusion]) -> Sequence[Effect | StoreUnavailable]:
+        away = [one for one in conclusions if one.delivery.job_id in apart]
+        effects = iter(whole([one for one in conclusions if one not in away]))
+        return [StoreUnavailable("apart") if one in away else next(effects) for one in conclusions]
+
+    monkeypatch.setattr(store, "record", record)
+    post = Post(store)
+    post.turn_until_recorded(4)
+    assert [one for one, _ in post.told if one == "job-0"] == [] and post.couriers.in_flight == 1
+    apart.clear()
+    post.now += couriers.LATER_SECONDS
+    post.turn_until_recorded(5)
+    assert sorted(one for one, _ in post.told) == [f"job-{n}" for n in range(5)]
+    assert post.couriers.in_flight == 0 and not post.faults.failed

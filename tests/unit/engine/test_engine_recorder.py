@@ -137,3 +137,17 @@ def test_draining_ends_in_a_hurry(bench: Bench) -> None:
     bench.park(bench.lease("a"))
     bench.recorder.join(Grace(3600.0, hurry))
     assert bench.recorder.unrecorded == 1
+
+
+def test_decisions_of_a_part_that_is_away_are_given_again(bench: Bench) -> None:
+    """They hold up no other, are not reported before they are on record, and their jobs stay in hand."""
+    leases = [bench.lease("a"), bench.lease("b")]
+    bench.world.store.apart = {"acme"}
+    bench.park(leases[0])
+    for _ in range(3):
+        bench.recorder.turn()
+    assert bench.told == ["room"] * 3 and bench.recorder.unrecorded == 1 and not bench.faults.failed
+    bench.world.store.apart = set()
+    bench.park(leases[1])
+    bench.recorder.turn()
+    assert bench.told[3:] == ["b", "a", "room"] and bench.recorder.unrecorded == 0

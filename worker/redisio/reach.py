@@ -1,0 +1,119 @@
+"""Speaks to several servers so that one which does not answer holds up the others for a moment, once."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from redis.exceptions import RedisError
+
+from callworker.replicas import MAX_WAIT_SECONDS
+from worker.redisio.kept import Kept, questions, settled
+from worker.redisio.node import Command, Failure, Node, exchange
+
+PATIENCE_SECONDS, MAX_PATIENCE_SECONDS = 0.5, 5.0
+"""The first and the longest wait for a server while others have answered. It doubles for a server that answers a small
+question in time and fails again, because it may only be slow."""
+
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.05, 0.25
+"""The pauses between two questions to a server that does not answer."""
+
+ASKED_SECONDS = MAX_WAIT_SECONDS + PATIENCE_SECONDS
+"""The longest wait for the answer to it."""
+
+FORGOTTEN_SECONDS = 30.0
+"""A server that nobody wanted anything of for so long is not asked any more."""
+
+LATELY_SECONDS = 2.0
+"""For how long after a server's last good answer the store counts as one that answers in part."""
+
+
+@dataclass(slots=True)
+class _Standing:
+    """What is known of one server: why it is left alone, if it is, and when somebody last wanted something of it."""
+
+    away: Failure | None = None
+    wanted_at: float = 0.0
+    patience_seconds: float = PATIENCE_SECONDS
+
+
+class Reach:
+    """Exchanges commands with the servers of one store. Thread-safe.
+
+    A server that has failed is left alone: what is meant for it fails at once with the same error. Meanwhile a thread
+    of its own asks it again and again, and with its first answer it is used as before.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        self._clock, self._patience_seconds = clock, patience_seconds
+        self._lock = threading.Lock()
+        self._known: WeakKeyDictionary[Node, _Standing] = WeakKeyDictionary()
+        self._good_at = -math.inf
+
+    @property
+    def answers(self) -> bool:
+        """Whether any server has given a good answer lately."""
+        return self._clock() - self._good_at < LATELY_SECONDS
+
+    def exchange(self, work: Iterable[tuple[Node, Sequence[Command]]]) -> list[list[Any] | Failure]:
+        """Do what `node.exchange` does."""
+        wanted = [(node, commands, self._standing(node)) for node, commands in work]
+        absent = {n: known.away for n, (_, _, known) in enumerate(wanted) if known.away is not None}
+        asked = [n for n in range(len(wanted)) if n not in absent]
+        patience = max((wanted[n][2].patience_seconds for n in asked), default=0.0)
+        answers = exchange([wanted[n][:2] for n in asked], patience)
+        found: dict[int, list[Any] | Failure] = {**absent, **dict(zip(asked, answers, strict=True))}
+        for n in asked:
+            self._note(wanted[n][0], wanted[n][2], found[n])
+        return [found[n] for n in range(len(wanted))]
+
+    def _standing(self, node: Node) -> _Standing:
+        with self._lock:
+            known = self._known.setdefault(node, _Standing(patience_seconds=self._patience_seconds))
+        known.wanted_at = self._clock()
+        return known
+
+    def _note(self, node: Node, known: _Standing, answer: list[Any] | Failure) -> None:
+        if isinstance(answer, list):
+            known.patience_seconds = self._patience_seconds
+            if not all(isinstance(reply, Exception) for reply in answer):
+                self._good_at = self._clock()
+            return
+        self.leave(node, answer)
+
+    def leave(self, node: Node, problem: Failure) -> None:
+        """Leave a server alone that has failed, until it answers a small question well."""
+        known = self._standing(node)
+        with self._lock:
+            before, known.away = known.away, problem
+        if before is None:
+            known.patience_seconds = min(known.patience_seconds * 2, MAX_PATIENCE_SECONDS)
+            threading.Thread(target=self._ask, args=(node, known), name="store-reach", daemon=True).start()
+
+    def _ask(self, node: Node, known: _Standing) -> None:
+        """Ask a server until it answers, or until nobody wants anything of it."""
+        pause_seconds = FIRST_PAUSE_SECONDS
+        while self._clock() - known.wanted_at < FORGOTTEN_SECONDS:
+            time.sleep(pause_seconds)
+            pause_seconds = min(pause_seconds * 2, MAX_PAUSE_SECONDS)
+            problem = self._problem(node)
+            if problem is None:
+                break
+            known.away = problem
+        known.away = None
+
+    def _problem(self, node: Node) -> Failure | None:
+        """Ask a server a small question, also whether its replicas keep up. Returns why it cannot be used."""
+        try:
+            sent = node.write([("PING",), *questions(node, Kept.REPLICAS)])
+            answer = settled(node, Kept.REPLICAS, sent.read(time.monotonic() + ASKED_SECONDS))
+        except (RedisError, OSError) as error:
+            return error
+        return None if isinstance(answer, list) else answer
