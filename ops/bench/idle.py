@@ -1,4 +1,7 @@
-"""Measures the latency of an idle worker: from before a producer sends a job until the provider has its request."""
+"""Measures the latency of an idle worker: from before a producer sends a job until the provider has its request.
+
+And what the worker costs Redis while it does nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,22 @@ from typing import Any
 from ops.bench.contenders import new_job
 from ops.bench.figures import percentile
 from ops.bench.installation import UNLIMITED, start
-from ops.bench.servers import servers
+from ops.bench.servers import BenchRedis, servers
 from ops.bench.waiting import wait_for_count
 from worker.core.jobs import Job
 from worker.producer import Producer
 
 WARMUP = 50
 PAUSE_SECONDS = (0.02, 0.06)
+REST_SECONDS = 10.0
 
 
 def measure(jobs: int, broker: str) -> tuple[str, dict[str, Any]]:
     """Send jobs one by one, each to an idle worker. The figures include the producer's own time."""
     with servers(broker, [0], log=True) as running, ExitStack() as workers:
+        alone_ms = _redis_ms_per_second(running.redis)
         site = start(running, {"bench": UNLIMITED}, workers).site
+        redis_ms = _redis_ms_per_second(running.redis) - alone_ms
         provider = running.logging
         with Producer(site.broker_url) as producer:
             sent = _send(producer, WARMUP + jobs)
@@ -35,7 +41,18 @@ def measure(jobs: int, broker: str) -> tuple[str, dict[str, Any]]:
         "worst_ms": max(waits_ms),
     }
     words = ", ".join(f"{name.removesuffix('_ms')} {value:.1f} ms" for name, value in found.items())
-    return f"enqueued to request sent, idle worker, {jobs} jobs: {words}", {"idle": found}
+    text = (
+        f"enqueued to request sent, idle worker, {jobs} jobs: {words}\n"
+        f"CPU time of Redis for an idle worker: {redis_ms:.2f} ms a second"
+    )
+    return text, {"idle": found | {"redis_ms_per_second": redis_ms}}
+
+
+def _redis_ms_per_second(server: BenchRedis) -> float:
+    """Return the CPU time that Redis takes now, in ms each second."""
+    spent, began = server.cpu_seconds(), time.monotonic()
+    time.sleep(REST_SECONDS)
+    return (server.cpu_seconds() - spent) * 1000 / (time.monotonic() - began)
 
 
 def _send(producer: Producer, jobs: int) -> dict[str, float]:

@@ -23,7 +23,10 @@ from worker.state.ledger import RedisLedger
 from worker.state.lua import store_scripts
 
 CASES = 4000
-COMMON = (files("worker.state") / "scripts" / "common.lua").read_text(encoding="utf-8")
+PRELUDES = "local TURNS\n" + "".join(
+    (files("worker.state") / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
+    for name in ("ground", "common")
+)
 ONE_CASE_EACH = """
 local replies = {}
 for n = 1, #ARGV, 5 do
@@ -83,7 +86,7 @@ def test_script_and_model_agree_on_every_case(client: redis.Redis, seed: int) ->
     for n in range(0, CASES, 400):
         part = cases[n : n + 400]
         arguments = [argument for case in part for argument in case.arguments()]
-        replies: Any = client.eval(COMMON + ONE_CASE_EACH, 1, "callworker:{0}:", *arguments)
+        replies: Any = client.eval(PRELUDES + ONE_CASE_EACH, 1, "callworker:{0}:", *arguments)
         assert replies == [case.answer() for case in part]
 
 

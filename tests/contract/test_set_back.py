@@ -14,6 +14,7 @@ from worker.errors import StoreSetBack
 from worker.redisio.turns import Turns
 from worker.state import keys
 from worker.state.ledger import RedisLedger
+from worker.state.look import Look
 from worker.state.lua import store_scripts
 
 ACME = account("acme", "100/s", concurrency=50)
@@ -26,7 +27,8 @@ class Worker:
     def __init__(self, client: redis.Redis) -> None:
         self.noticed: list[tuple[str, int, int]] = []
         self.turns = Turns(lambda *found: self.noticed.append(found))
-        self.ledger: RedisLedger = redis_ledger(store_scripts(client, turns=self.turns))
+        self.scripts = store_scripts(client, turns=self.turns)
+        self.ledger: RedisLedger = redis_ledger(self.scripts)
 
 
 def test_a_shard_that_lost_changes_is_noticed_and_left_alone(client: redis.Redis) -> None:
@@ -60,6 +62,19 @@ def test_a_worker_that_changes_nothing_notices_too(client: redis.Redis) -> None:
     with pytest.raises(StoreSetBack):
         idle.ledger.reclaim(9)
     assert idle.noticed == [(SHARD, 2, 0)]
+
+
+def test_the_look_of_an_idle_worker_notices(client: redis.Redis) -> None:
+    """It reads the turns of all shards, whatever it finds there."""
+    busy, idle = Worker(client), Worker(client)
+    look = Look(idle.scripts, idle.ledger.learn)
+    before = Copy(client)
+    busy.ledger.admit([application("a", ACME)])
+    assert look().overdue > 0 and idle.turns.known[SHARD] == 1
+    before.restore(client)
+    with pytest.raises(StoreSetBack):
+        look()
+    assert idle.noticed == [(SHARD, 1, 0)]
 
 
 def test_a_new_worker_has_nothing_to_notice(client: redis.Redis) -> None:

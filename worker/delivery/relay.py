@@ -10,7 +10,7 @@ from worker.delivery.ports import EventSink, Outbox, OutgoingEvent
 from worker.errors import BrokerUnavailable, StoreUnavailable
 from worker.failpoints import hit
 
-POLL_SECONDS = 1.0
+POLL_SECONDS = 0.75
 """The pause between two turns if nobody wakes the relay. Lost workers may have left events."""
 
 GATHER_SECONDS = 0.025
@@ -26,8 +26,11 @@ class Relay:
         publisher: EventSink,
         relayed: Callable[[Sequence[OutgoingEvent]], None],
         sleep: Callable[[float], None] = time.sleep,
+        *,
+        waits: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`relayed` is called with the events that the broker has confirmed."""
+        """`relayed` is called with the events that the broker has confirmed; `waits` tells if there may be an event."""
+        self._waits = waits
         self._outbox, self._publisher, self._relayed, self._sleep = outbox, publisher, relayed, sleep
 
     def turn(self) -> float:
@@ -36,7 +39,7 @@ class Relay:
         Connects to the broker even if there is no event, so that a refusal is known before calls are made. Raises
         StoreUnavailable and BrokerUnavailable.
         """
-        if not self._carry():
+        if not (self._waits() and self._carry()):
             self._publisher.prepare()
             return POLL_SECONDS
         self._sleep(GATHER_SECONDS)

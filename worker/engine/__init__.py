@@ -11,6 +11,7 @@ dialler          the calls in flight, all in the dial thread
 greenlets        many calls or deliveries in one thread
 keeper           extends the leases of the jobs in hand, and holds the list of them
 recorder         takes decisions to the ledger, many in one round trip
+lookout          looks for work on behalf of the loops that lease
 releaser         leases waiting jobs when their slots come
 declared_limits  declares the limits of this worker's accounts file while it is the newest
 accounts_watch   puts a changed accounts file into use

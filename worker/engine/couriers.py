@@ -21,6 +21,7 @@ from worker.delivery.ports import (
 )
 from worker.engine.greenlets import Greenlets
 from worker.engine.lines import Lines, returned
+from worker.engine.lookout import LONG_REST_SECONDS, LOOK_SECONDS
 from worker.engine.loops import Faults
 from worker.engine.parts import Grace, Part
 from worker.engine.places import Places
@@ -29,9 +30,8 @@ from worker.errors import StoreUnavailable
 MAX_BATCH = 128
 """The most deliveries that are leased or concluded in one round trip, during which Redis does nothing else."""
 
-POLL_SECONDS, LEAST_SECONDS = 0.25, 0.005
-"""The longest and the shortest pause between two looks at the store if nobody wakes the couriers. Other workers add
-deliveries too."""
+LEAST_SECONDS = 0.005
+"""The shortest pause between two looks at the store if nobody wakes the couriers."""
 
 QUIET_SECONDS, GATHER_SECONDS = 0.0005, 0.005
 """Conclusions gather until none has come for the first of these, at most for the second: many cost little more than
@@ -175,14 +175,17 @@ class Couriers(Part):
         offered, barred = self._places.offer()
         most = min(offered, MAX_BATCH)
         if self._stopped or not most:
-            return POLL_SECONDS
+            return LOOK_SECONDS
         deliveries = self._store.take(most, barred.union(self._unknown_now()), quick - barred)
         self._places.take(deliveries)
         for delivery in deliveries:
             self.thread.submit(partial(self._lines.enter, delivery))
         if len(deliveries) == most:
             return 0.0
-        return min(max(self._store.due_seconds, LEAST_SECONDS), POLL_SECONDS)
+        due_seconds = self._store.due_seconds
+        if due_seconds > LOOK_SECONDS:
+            return LATER_SECONDS if self._later else LONG_REST_SECONDS
+        return max(due_seconds, LEAST_SECONDS)
 
     def _unknown_now(self) -> Collection[Destination]:
         if self._unknown:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import math
-
 from worker.core.ports import Ledger
 from worker.engine.declared_limits import DeclaredLimits
 from worker.engine.dialler import Dialler
+from worker.engine.lookout import LOOK_SECONDS, REST_SECONDS
 from worker.failpoints import hit
 
-POLL_SECONDS, IDLE_SECONDS = 0.05, 0.25
-"""The longest pauses between two looks at the lanes: while jobs wait, and while none waits. Another worker may fill the
-lanes meanwhile."""
+POLL_SECONDS = 0.05
+"""The longest pause between two looks at the lanes while a job is about to be due. Another worker may fill the lanes
+meanwhile."""
 
 MAX_BATCH = 100
 
 
 class Releaser:
-    """One turn leases the jobs that are due and hands them to the dialler. `limits` declares the accounts' limits."""
+    """One turn leases the jobs that are due and hands them to the dialler. `limits` declares the accounts' limits.
+
+    While no job is about to be due, it rests until it is woken: by this worker's own parts, or by the lookout.
+    """
 
     def __init__(self, ledger: Ledger, dialler: Dialler, limits: DeclaredLimits | None = None) -> None:
         self._ledger, self._dialler, self._limits = ledger, dialler, limits
@@ -39,4 +41,4 @@ class Releaser:
                 handed_over += 1
         finally:
             self._dialler.give_back(places - handed_over)
-        return min(wait_seconds, POLL_SECONDS if wait_seconds < math.inf else IDLE_SECONDS)
+        return min(wait_seconds, POLL_SECONDS) if wait_seconds <= LOOK_SECONDS else REST_SECONDS

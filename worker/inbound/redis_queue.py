@@ -31,7 +31,7 @@ keep the intake busy."""
 IDLE_SECONDS = 0.004
 """The pause between two questions when nothing else goes on. A new message waits for half of it on average."""
 
-LISTEN_SECONDS = 0.25
+LISTEN_SECONDS = 1.0
 """How long one wait for the bell lasts."""
 
 BUSY_SECONDS, BUSY_CALLS_PER_SECOND = 0.02, 300

@@ -41,7 +41,7 @@ _HELD = re.compile(r"\bSETBACK (\S+)turn\b")
 
 
 def held_shard(error: ResponseError) -> str | None:
-    """Return the prefix of the shard that a script found held, see `take_turn` in common.lua; else None."""
+    """Return the prefix of the shard that a script found held, see `take_turn` in ground.lua; else None."""
     found = _HELD.search(str(error))
     return found[1] if found else None
 

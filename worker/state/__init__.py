@@ -10,6 +10,7 @@ refusals         jobs that end as they come
 cancels          cancels as the scripts `claim` and `withdraw` take them
 notices          events that end no job, as the script `tell` takes them
 decisions        decisions as the scripts `settle` and `park` take them
+look             when there may be something to lease
 leases           leases as the scripts reply them
 releases         leases of jobs that are on record, from all shards
 claims           which account used an id first

@@ -152,6 +152,10 @@ class RedisLedger:
         """See ports.Ledger. Takes one round trip, and begins with another shard each time."""
         return self._releases.lease_due(most)
 
+    def learn(self, span: Span, now_us: int, shard: str) -> None:
+        """Take note that a reply of another script, with that span, named `now_us` as the time at `shard`."""
+        self._replies.learn(span, now_us, shard)
+
     def renew(self, lease: Lease, account: Account, tally: Tally, *, lapsed: bool = False) -> Lease | Parked:
         """See ports.Ledger. Takes one round trip."""
         args = (lease.job.id, lease.fence, account.name, self._lease_us, AHEAD_US,

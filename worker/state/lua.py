@@ -14,7 +14,10 @@ from worker.redisio.turns import Turns
 
 _TEXTS = texts("worker.state")
 _ALONE = ("bury", "census", "claim", "drain", "drop_letter", "installation", "leave", "note_act", "undrain")
-"""Scripts that use nothing of the prelude `common`."""
+"""Scripts that use nothing of the preludes `ground` and `common`."""
+
+_ON_GROUND = ("look",)
+"""Scripts that use nothing of the prelude `common`, which takes Redis as long as a small script."""
 
 _WITH_ENDPOINTS = (
     "settle",
@@ -47,7 +50,7 @@ _TURNING = (
     "replay",
     "hold",
 )
-"""Scripts that change one shard whenever they run. `common` counts them, see `take_turn`; those that look for work on
+"""Scripts that change one shard whenever they run. `ground` counts them, see `take_turn`; those that look for work on
 several shards call it themselves where they find some."""
 
 _WHEN_FULL = ("settle", "park", "extend", "relay", "end_deliveries", "report")
@@ -55,7 +58,7 @@ _WHEN_FULL = ("settle", "park", "extend", "relay", "end_deliveries", "report")
 refuse the others, which lead to calls."""
 
 
-SPREAD = ("lease", "reclaim", "relay", "take_deliveries", "regain")
+SPREAD = ("look", "lease", "reclaim", "relay", "take_deliveries", "regain")
 """Scripts that go over several shards. In a cluster they use the prelude `spread` too."""
 
 _APART = "local CLUSTER = false"
@@ -77,7 +80,8 @@ def source(name: str) -> str:
     preludes = [
         *(["when_full"] if name in _WHEN_FULL else []),
         *(["turning"] if name in _TURNING else []),
-        *([] if name in _ALONE else ["common"]),
+        *([] if name in _ALONE else ["ground"]),
+        *([] if name in _ALONE + _ON_GROUND else ["common"]),
         *(["endpoints"] if name in _WITH_ENDPOINTS else []),
     ]
     return "".join(_TEXTS[part] for part in (*preludes, name))

@@ -1,4 +1,4 @@
-"""Reads the store's own clock, which the scripts keep, see `common.lua` and docs/decisions/0013.
+"""Reads the store's own clock, which the scripts keep, see `ground.lua` and docs/decisions/0013.
 
 It advances with Redis' clock while workers ask, and stands still while Redis' clock is set or nobody can ask. Lanes,
 slots, probes and leases are timed by it.

@@ -27,6 +27,7 @@ from worker.engine.engine import Deadline, Engine
 from worker.engine.greenlets import GivingWay
 from worker.engine.intake import Intake
 from worker.engine.keeper import Keeper, LeasesInHand
+from worker.engine.lookout import Lookout
 from worker.engine.loops import Loop, Wakes
 from worker.engine.parts import Hook, Part, Turning
 from worker.engine.places import MAX_IN_FLIGHT
@@ -47,6 +48,7 @@ from worker.state.dead_letters import RedisDeadLetters
 from worker.state.drains import RedisDrain
 from worker.state.layout import AgreedNodes
 from worker.state.ledger import RedisLedger
+from worker.state.look import Look
 from worker.state.lua import store_scripts
 from worker.state.outbox import RedisOutbox
 from worker.state.refused_results import RefusedResults
@@ -62,7 +64,7 @@ from worker.wiring.provider import make_provider
 from worker.wiring.tracing import OpenTelemetry, Tracing
 from worker.wiring.webhooks import Webhooks
 
-ACCOUNTS, RELEASER, RELAY, COURIERS = "accounts", "releaser", "relay", "couriers"
+ACCOUNTS, RELEASER, SWEEPER, RELAY, COURIERS = "accounts", "releaser", "sweeper", "relay", "couriers"
 """The loops that others wake."""
 
 LEASE_MARGIN_SECONDS, MIN_LEASE_SECONDS = 15.0, 30.0
@@ -108,7 +110,8 @@ class Wiring:
         return [
             self._loop("intake", self.intake.turn),
             self._loop(RELEASER, releaser.turn),
-            self._loop("sweeper", sweeper.turn),
+            self._loop(SWEEPER, sweeper.turn),
+            self._loop("lookout", self.lookout.turn),
             *(self._loop(name, source.turn) for name, source in self.sources.items()),
             self._loop("backlog", self._pause_if_needed),
             self._loop("presence", self.presence.turn),
@@ -212,6 +215,11 @@ class Wiring:
         )
 
     @cached_property
+    def lookout(self) -> Lookout:
+        releaser, sweeper, couriers = (self.wakes.of(name).set for name in (RELEASER, SWEEPER, COURIERS))
+        return Lookout(Look(self.scripts, self.ledger.learn), releaser, sweeper, couriers)
+
+    @cached_property
     def dead_letters(self) -> RedisDeadLetters:
         return RedisDeadLetters(self.client)
 
@@ -233,6 +241,7 @@ class Wiring:
         )
 
     def _ended(self) -> None:
+        self.lookout.recorded()
         self.wakes.of(RELAY).set()
         if self.webhooks.directory:
             self.wakes.of(COURIERS).set()
@@ -265,7 +274,12 @@ class Wiring:
         results = ResultsQueue(
             broker_url(settings), settings.amqp_queue_type, replicas=settings.redis_replicas
         )
-        return Relay(RedisOutbox(self.scripts), self.tracing.results(results), self._published)
+        return Relay(
+            RedisOutbox(self.scripts),
+            self.tracing.results(results),
+            self._published,
+            waits=lambda: self.lookout.events,
+        )
 
     def _published(self, events: Sequence[OutgoingEvent]) -> None:
         self.watching.results_published(events)
@@ -274,7 +288,11 @@ class Wiring:
     @cached_property
     def backlog(self) -> Backlog:
         most, refusal = self._settings.results_backlog, RefusedResults(self.client)
-        unpublished = Census(self.client).unpublished
+        census = Census(self.client)
+
+        def unpublished() -> int:
+            return census.unpublished() if self.lookout.events else 0
+
         return Backlog(unpublished, most, refusal, self.dialler, self.watching)
 
     @cached_property

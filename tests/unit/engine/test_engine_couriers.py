@@ -15,7 +15,8 @@ from tests.doubles.watchers import NotedFaults
 from tests.processes import wait_until
 from worker.delivery.ports import Conclusion, Delivery, Destination, Effect, Verdict
 from worker.engine import couriers
-from worker.engine.couriers import MAX_BATCH, POLL_SECONDS, UNKNOWN_SECONDS, Couriers
+from worker.engine.couriers import MAX_BATCH, UNKNOWN_SECONDS, Couriers
+from worker.engine.lookout import LONG_REST_SECONDS, LOOK_SECONDS
 from worker.engine.loops import Loop
 from worker.engine.parts import Grace
 from worker.engine.places import Places
@@ -136,7 +137,7 @@ def test_none_is_leased_without_a_place(store: Store, post: Post) -> None:
     """Its lease would run while it waits. The end of an attempt wakes the loop, so it does not look before."""
     store.due_seconds = 0.0
     post.couriers.turn()
-    assert post.couriers.turn() == POLL_SECONDS
+    assert post.couriers.turn() == LOOK_SECONDS
     assert len(store.asked) == 1 and len(store.due) == 2
     post.open.set()
     wait_until(lambda: post.woken > 0, "the loop is woken")
@@ -165,11 +166,13 @@ def test_what_ended_goes_on_record_in_one_round_trip(store: Store, post: Post) -
     assert post.couriers.in_flight == 0
 
 
-@pytest.mark.parametrize(("due", "pause"), [(math.inf, POLL_SECONDS), (0.1, 0.1), (0.0, 0.005)])
+@pytest.mark.parametrize(
+    ("due", "pause"), [(math.inf, LONG_REST_SECONDS), (0.3, LONG_REST_SECONDS), (0.1, 0.1), (0.0, 0.005)]
+)
 def test_without_a_delivery_it_looks_when_the_next_is_due(
     post: Post, store: Store, due: float, pause: float
 ) -> None:
-    """It looks again after its interval at the latest, because other workers bring deliveries too."""
+    """The lookout wakes it for what is due later, and for what other workers bring."""
     store.due.clear()
     store.due_seconds = due
     assert post.couriers.turn() == pause

@@ -10,8 +10,8 @@ from tests.doubles.watchers import NotedFaults
 from tests.doubles.world import World
 from worker.core.records import Lease
 from worker.engine.dialler import Dialler
-from worker.engine.releaser import IDLE_SECONDS, POLL_SECONDS, Releaser
-from worker.engine.sweeper import POLL_SECONDS as SWEEP_SECONDS
+from worker.engine.lookout import LONG_REST_SECONDS, REST_SECONDS
+from worker.engine.releaser import POLL_SECONDS, Releaser
 from worker.engine.sweeper import Sweeper
 from worker.errors import StoreUnavailable
 
@@ -35,17 +35,17 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 class TestReleaser:
     """Waiting jobs into free threads."""
 
-    def test_without_waiting_jobs_it_only_looks(self, world: World) -> None:
-        """Another worker may fill the lanes, so it looks again."""
+    def test_without_waiting_jobs_it_rests(self, world: World) -> None:
+        """Another worker may fill the lanes; then the lookout wakes it."""
         dialler = Idle(4)
-        assert Releaser(world.ledger, dialler).turn() == IDLE_SECONDS
+        assert Releaser(world.ledger, dialler).turn() == REST_SECONDS
         assert dialler.leases == [] and dialler.reserve(9) == 4
 
     def test_what_is_due_is_handed_over(self, world: World) -> None:
         """As many due jobs as the limit allows are handed over; unneeded threads are given back."""
         world.accept(*(job(f"job-{n}") for n in range(5)), places=0)
         dialler = Idle(4)
-        assert Releaser(world.ledger, dialler).turn() == POLL_SECONDS
+        assert Releaser(world.ledger, dialler).turn() == REST_SECONDS
         assert dialler.leases == ["job-0", "job-1", "job-2"]
         assert dialler.reserve(9) == 1
 
@@ -53,8 +53,10 @@ class TestReleaser:
         """A slot nearer than the poll interval is not overslept."""
         world.accept(*(job(f"job-{n}") for n in range(5)), places=0)
         releaser = Releaser(world.ledger, Idle(9))
-        releaser.turn()
-        world.clock.advance(0.965)
+        assert releaser.turn() == REST_SECONDS
+        world.clock.advance(0.8)
+        assert releaser.turn() == POLL_SECONDS
+        world.clock.advance(0.165)
         assert 0 < releaser.turn() < POLL_SECONDS
 
     def test_no_job_is_leased_without_a_thread(self, world: World) -> None:
@@ -87,10 +89,10 @@ class TestSweeper:
     def sweeper(self, world: World) -> Sweeper:
         return Sweeper(world.ledger, world.overdue.decide, world.recorder)
 
-    def test_without_overdue_jobs_it_only_looks(self, world: World) -> None:
-        """It looks, and looks again after its interval."""
+    def test_without_overdue_jobs_it_rests(self, world: World) -> None:
+        """The lookout wakes it when a job is overdue."""
         world.accept(job("a"), places=0)
-        assert self.sweeper(world).turn() == SWEEP_SECONDS
+        assert self.sweeper(world).turn() == LONG_REST_SECONDS
 
     def test_an_expired_job_ends(self, world: World) -> None:
         """An expired job ends even in the first seconds; after one, the next look follows at once."""

@@ -18,7 +18,7 @@ from worker.state.steady import steady_us
     ],
 )
 def test_a_pause_counts_and_a_leap_does_not(saved: bytes, passed: int) -> None:
-    """A pause of up to a second counts and a leap does not, forwards only, as in `common.lua`."""
+    """A pause of up to a second counts and a leap does not, forwards only, as in `ground.lua`."""
     assert steady_us(saved, (1000, 0)) == 500_000_000 + passed
 
 

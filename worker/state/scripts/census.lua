@@ -16,10 +16,10 @@ local function read(...)
   return nil
 end
 
--- `lua.py` sets it, as in `common.lua`.
+-- `lua.py` sets it, as in `ground.lua`.
 local CLUSTER = false
 
--- The store's clock, like in `common.lua`, which also writes it down.
+-- The store's clock, like in `ground.lua`, which also writes it down.
 local clock = redis.call('TIME')
 local TIME = clock[1] * 1000000 + clock[2]
 local last, saved = string.match(read('GET', CLUSTER and prefix .. 'clock' or 'callworker:clock') or '', '^(%d+) (%d+) %d+$')

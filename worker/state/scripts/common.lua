@@ -1,78 +1,9 @@
--- Prelude of the scripts: key names, the clock, the limiter, and the steps that several scripts share.
-
-local prefix, DUE, EXPIRY, LEASES, OUTBOX, PENDING, STRANGERS
-
--- Whether this is one of the servers of a cluster. `lua.py` sets it.
-local CLUSTER = false
-
--- Slots, waits and leases are timed by NOW, the store's own clock (µs). It advances with Redis' clock while workers ask. It
--- stands still while Redis' clock is set or nobody can ask, so no lease runs out while its holder cannot speak. If its
--- key is lost, it starts again at Redis' time. Moments shown to people are NOW + LAG, which is Redis' own time; so is
--- `expires`, which a producer may have named. In a cluster each shard has a clock, which moves with it to another server.
-local MAX_PAUSE, SAVED_AFTER = 1000000, 200000
-local TIME, NOW, BEGAN, LAG
-
-local function read_clock(key)
-  local clock = redis.call('TIME')
-  TIME = clock[1] * 1000000 + clock[2]
-  local saved = redis.pcall('GET', key)
-  local last, now, began = string.match(type(saved) == 'string' and saved or '', '^(%d+) (%d+) (%d+)$')
-  local passed = last and TIME - last or -1
-  NOW = now and tonumber(now) or TIME
-  if passed >= 0 and passed <= MAX_PAUSE then NOW = NOW + passed end
-  BEGAN = tonumber(began or NOW)
-  if passed < 0 or passed >= SAVED_AFTER then
-    redis.call('SET', key, string.format('%.0f %.0f %.0f', TIME, NOW, BEGAN))
-  elseif not TURNS then
-    -- This write changes nothing, and stands for a turn that may follow. A server without memory refuses it, and so does
-    -- one that is no primary. Without it, a server without memory would accept some writes and then all that follow them: a
-    -- call would be dialled whose outcome the server does not take.
-    redis.call('SETNX', key, '')
-  end
-  LAG = TIME - NOW
-end
-
--- Sets the names above to the keys of one shard. A script that works on several shards enters one after the other.
-local function enter(shard)
-  prefix = shard
-  DUE, EXPIRY, LEASES = prefix .. 'due', prefix .. 'expiry', prefix .. 'leases'
-  OUTBOX, PENDING, STRANGERS = prefix .. 'outbox', prefix .. 'pending', prefix .. 'strangers'
-  if CLUSTER then read_clock(shard .. 'clock') end
-end
-
--- Takes the next turn of the shard, once per script: comes before the first write to the shard. Workers remember the number, and
--- so notice a state that went back in time, see docs/decisions/0030. While the shard is held, its key holds no number, and this
--- stops the script. TURNS has prefix and number of each shard in turn; it is the third part of the reply.
-local function take_turn()
-  TURNS = TURNS or {}
-  for n = 1, #TURNS, 2 do
-    if TURNS[n] == prefix then return end
-  end
-  local key = prefix .. 'turn'
-  local number = redis.pcall('INCR', key)
-  if type(number) == 'table' then
-    if string.find(number.err, 'not an integer', 1, true) then error('SETBACK ' .. key, 0) end
-    local wrong = string.find(number.err, 'WRONGTYPE', 1, true)
-    error(wrong and 'WRONGKEY ' .. key .. ' ' .. redis.call('TYPE', key).ok or number.err, 0)
-  end
-  TURNS[#TURNS + 1], TURNS[#TURNS + 2] = prefix, number
-end
-
-if CLUSTER and string.sub(KEYS[1], -1) ~= ':' then
-  read_clock('{' .. KEYS[1] .. '}:clock')
-else
-  enter(KEYS[1])
-  if TURNS then take_turn() end
-  if not CLUSTER then read_clock('callworker:clock') end
-end
+-- Prelude of the scripts, after `ground`: key names, the limiter, and the steps that several scripts share.
 
 local MAX_AHEAD = 1000000
 local MAX_HISTORY = 4000
 local EASES, EASE_LASTS = {0.02, 0.08}, 10000000
 local VALID_SHARE, MAX_VALID = 0.65, 2000000
-
--- Lua would write a large number as 1.7e+15.
-local function int(number) return string.format('%.0f', number) end
 
 -- Returns the reply of a command that only reads, or is the first write of a step. A key of another type ends the
 -- script, or the step that `apart` runs. Every step asks for or checks each key that it writes to before its first write,

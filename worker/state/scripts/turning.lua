@@ -1,3 +1,3 @@
--- Prelude of scripts that change their one shard whenever they run: `common` then takes a turn at once.
+-- Prelude of scripts that change their one shard whenever they run: `ground` then takes a turn at once.
 
 TURNS = {}
