@@ -60,6 +60,8 @@ class ScriptedSentinel:
     def _reply(self, words: list[bytes]) -> bytes:
         if words[0] != b"SENTINEL":
             return b"+OK\r\n"
+        if words[1] in (b"CKQUORUM", b"REPLICAS"):
+            return b"*0\r\n"
         if isinstance(self.says, str):
             return f"-{self.says}\r\n".encode()
         host, port = self.says

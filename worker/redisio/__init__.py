@@ -15,6 +15,7 @@ written     whether Redis has written to its file what it answered
 replicas    whether enough replicas have what Redis answered
 primary     connections that end when the server is no longer the primary
 sentinel    the same, to the master that Redis Sentinel names
+sentinel_facts  what each Sentinel says
 refusals    what Redis means by an error reply
 wrong_keys  keys that hold something else than they should
 """

@@ -9,6 +9,7 @@ exposure     files and connections that other people could read or change
 servers      Redis, the broker and its queues
 layout       how the state is divided
 nodes        the nodes of a RabbitMQ cluster
+sentinels    whether Sentinels answer, agree, and could choose another master
 writes       whether Redis takes writes, its memory, and its clock
 replication  whether it is the primary, and its replicas
 fleet        which workers live, whether they are drained, their accounts files, and when Redis will be full
@@ -25,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator
 import click
 from rich.text import Text
 
-from worker.cli.doctor import endpoints, exposure, files, network, servers, tracing, variables
+from worker.cli.doctor import endpoints, exposure, files, network, sentinels, servers, tracing, variables
 from worker.cli.doctor.finding import Finding, Grade
 from worker.cli.doctor.listing import Listed, listed
 from worker.cli.output import console, example, json_option, print_json, table
@@ -68,6 +69,7 @@ ON_THIS_MACHINE: tuple[Check, ...] = (
     (exposure.check, frozenset({"PROXSTOP_URL", "REDIS_URL"})),
     (servers.store, frozenset({"REDIS_URL"})),
     (servers.broker, frozenset({"REDIS_URL", "BROKER_URL"})),
+    (sentinels.check, frozenset({"REDIS_URL", "BROKER_URL"})),
     (network.metrics_port, frozenset({"METRICS_HOST", "METRICS_PORT"})),
     (tracing.check, frozenset({"TRACING"})),
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 from redis.backoff import NoBackoff
 from redis.connection import Connection, SSLConnection
-from redis.exceptions import ConnectionError, NoPermissionError, RedisError
+from redis.exceptions import ConnectionError, NoPermissionError, RedisError, ResponseError
 from redis.retry import Retry
 
 from callworker.sentinels import ASK_SECONDS, Named, NoMaster, Place, Sentinels, hurried, named, no_master
@@ -16,18 +16,28 @@ from callworker.sentinels import ASK_SECONDS, Named, NoMaster, Place, Sentinels,
 
 def ask(sentinels: Sentinels, place: Place) -> Named:
     """Return what one Sentinel says. Raises redis-py's errors."""
-    connection = connection_to(sentinels, place)
+    return named(place, *answers(sentinels, place, sentinels.questions))
+
+
+def answers(sentinels: Sentinels, place: Place, commands: Sequence[Sequence[str]]) -> list[Any]:
+    """Return the replies of one Sentinel, in which errors are not raised. Raises redis-py's other errors."""
+    connection = _connection_to(sentinels, place)
     try:
-        for question in sentinels.questions:
-            connection.send_command(*question)
-        address, facts = (connection.read_response() for _ in sentinels.questions)
-        return named(address, facts, place)
+        for words in commands:
+            connection.send_command(*words)
+        return [_reply(connection) for _ in commands]
     finally:
         connection.disconnect()
 
 
-def connection_to(sentinels: Sentinels, place: Place) -> Any:
-    """Return a connection to one Sentinel that is not open yet."""
+def _reply(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except ResponseError as error:
+        return error
+
+
+def _connection_to(sentinels: Sentinels, place: Place) -> Any:
     kind: Any = SSLConnection if "ssl_cert_reqs" in sentinels.options else Connection
     return kind(
         host=place.host,

@@ -129,11 +129,16 @@ class Sentinels:
             self._order.insert(to, place)
 
 
-def named(address: Any, facts: Any, by: Place) -> Named:
+def named(by: Place, address: Any, facts: Any) -> Named:
     """Read the answers to `Sentinels.questions`. While a Sentinel makes a replica the master, only the first tells it.
 
-    Raises ConnectionError if no master is named.
+    Each may be an error. Raises it, or another one of redis-py if no master is named.
     """
+    if "No such master" in str(facts):
+        raise UnknownMaster(str(facts))
+    for each in (address, facts):
+        if isinstance(each, Exception):
+            raise each
     told = dict(zip(facts[::2], facts[1::2], strict=False))
     if not address:
         raise ConnectionError(f"the Sentinel at {by} names no master")
@@ -151,7 +156,7 @@ def no_master(sentinels: Sentinels, faults: Mapping[Place, Exception]) -> Connec
     """
     first, *_ = (*faults.values(), None)
     if len(faults) == len(sentinels.places):
-        if all("No such master" in str(error) for error in faults.values()):
+        if all(isinstance(error, UnknownMaster) for error in faults.values()):
             return UnknownMaster(f"no Sentinel knows a master named {sentinels.name}")
         if all(isinstance(error, AuthenticationError) for error in faults.values()):
             return AuthenticationError(f"the Sentinels refuse: {first}")

@@ -9,7 +9,7 @@ from typing import Any
 from redis.asyncio.connection import Connection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, NoPermissionError, RedisError
+from redis.exceptions import ConnectionError, NoPermissionError, RedisError, ResponseError
 
 from callworker.sentinels import ASK_SECONDS, Named, NoMaster, Place, Sentinels, hurried, named, no_master
 
@@ -30,10 +30,16 @@ async def ask(sentinels: Sentinels, place: Place) -> Named:
     try:
         for question in sentinels.questions:
             await connection.send_command(*question)
-        address, facts = [await connection.read_response() for _ in sentinels.questions]
-        return named(address, facts, place)
+        return named(place, *[await _reply(connection) for _ in sentinels.questions])
     finally:
         await connection.disconnect(nowait=True)
+
+
+async def _reply(connection: Any) -> Any:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
 
 
 async def masters(sentinels: Sentinels) -> AsyncIterator[Named]:
