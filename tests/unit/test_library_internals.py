@@ -168,7 +168,7 @@ SOURCES = {str(path.relative_to(ROOT / "worker")): path for path in (ROOT / "wor
 
 CASES = [(use, name) for use in USES for name in use.names.split()]
 
-DOCUMENTED = {"_asdict", "_current_frames", "_exit", "_make", "_replace"}
+DOCUMENTED = {"_asdict", "_current_frames", "_exit", "_fields", "_make", "_replace"}
 """Names that begin with an underscore and are in Python's documentation all the same."""
 
 
