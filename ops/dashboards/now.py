@@ -70,7 +70,7 @@ def _servers() -> list[Panel]:
             "Whether every worker reaches Redis, and Redis takes writes. If not, nothing is accepted or dialled.",
             f"{store} * (2 - min(callworker_store_writable)) or {store}",
             {None: "red", 1: "green", 2: "red"},
-            ["CallworkerStoreDown", "CallworkerStoreCannotWrite"],
+            ["CallworkerStoreDown", "CallworkerStorePartlyDown", "CallworkerStoreCannotWrite"],
             words={0: ("down", "red"), 1: ("up", "green"), 2: ("no writes", "red")},
         ),
         redis_memory(),

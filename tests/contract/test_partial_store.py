@@ -19,10 +19,11 @@ from worker.core.endpoints import Endpoint
 from worker.core.notices import conflict
 from worker.core.records import Admission, Ending, Foreign, Later, Lease, Parked, Recorded
 from worker.core.retry import Tally
-from worker.delivery.ports import Conclusion, Effect, Health, Verdict
+from worker.delivery.ports import Conclusion, Destination, Effect, Health, Verdict
 from worker.errors import StoreUnavailable
 from worker.redisio.node import Node
 from worker.redisio.reach import Reach
+from worker.state.census import Census
 from worker.state.deliveries import RedisDeliveries
 from worker.state.ledger import RedisLedger
 from worker.state.outbox import RedisOutbox
@@ -257,3 +258,22 @@ def test_a_server_that_hangs_is_left_alone_until_it_answers(
     assert asked.count(nodes[AWAY]) == 2 and reach.answers
     bench.store.servers[AWAY].thaw()
     wait_until(lambda: reach.exchange(work) == [[b"here"]] * 3, "the server is used again")
+
+
+def test_counts_of_the_other_servers_are_told(bench: Bench) -> None:
+    """What cannot be read is missing, and how many shards that concerns is known."""
+    leases = bench.leases("0-b", "1-b", "2-b")
+    bench.ledger.record(bench.endings(leases))
+    bench.admit("0-a", "1-a", "2-a", may_dial=False)
+    census = Census(bench.store.clients[0], bench.store)
+    names = [one.name for one in bench.owners]
+    hooks = [Destination(name, HOOK.key) for name in names]
+    assert census.shards_away() == 0 and census.unpublished() == 3
+    assert sorted(one.name for one in census.accounts(names)) == sorted(names)
+    bench.store.servers[AWAY].kill()
+    there = sorted({*names} - {bench.away.name})
+    assert sorted(one.name for one in census.accounts(names)) == there
+    assert sorted(one.account for one in census.endpoints(hooks)) == there
+    assert census.shards_away() == 5 and census.unpublished() == 2 and census.dead_letters() == 0
+    bench.store.servers[0].kill()
+    assert census.dead_letters() is None

@@ -81,7 +81,8 @@ class Shared:
     def __init__(self) -> None:
         self.counts: Sequence[AccountCount] | Exception = ()
         self.endpoints: Sequence[EndpointCount] = ()
-        self.unpublished = self.dead = 0
+        self.unpublished = self.away = 0
+        self.dead: int | None = 0
         self.depths: Mapping[str, int] | Exception = {"calls": 0}
         self.now, self.asked, self.touched, self.served = 100.0, 0, 0, True
 
@@ -89,7 +90,7 @@ class Shared:
         self.asked += 1
         if isinstance(self.counts, Exception):
             raise self.counts
-        return Stored(self.counts, self.endpoints, self.unpublished, self.dead)
+        return Stored(self.counts, self.endpoints, self.unpublished, self.dead, self.away)
 
     def touch(self) -> int:
         self.touched += 1
@@ -235,7 +236,7 @@ def test_shared_state_is_read_at_each_scrape(metrics: Metrics, shared: Shared) -
         count("beta", hold="operator", pending=2),
     ]
     shared.endpoints = [EndpointCount("acme", "orders", pending=4)]
-    shared.unpublished, shared.dead = 7, 3
+    shared.unpublished, shared.dead, shared.away = 7, 3, 5
     shared.depths = {"calls": 5, "results": 0}
     samples = scrape(metrics)
     assert value(samples, "jobs_waiting", account="acme", reason="held") == 3
@@ -247,6 +248,7 @@ def test_shared_state_is_read_at_each_scrape(metrics: Metrics, shared: Shared) -
     assert value(samples, "webhook_endpoint_pending", account="acme", endpoint="orders") == 4
     assert value(samples, "results_unpublished") == 7
     assert value(samples, "dead_letters") == 3
+    assert value(samples, "store_shards_away") == 5
     assert value(samples, "queue_depth", queue="calls") == 5
     assert value(samples, "store_up") == value(samples, "broker_up") == 1
     waiting = [dict(labels) for name, labels in samples if name == "jobs_waiting"]

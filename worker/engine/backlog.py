@@ -73,8 +73,8 @@ class Backlog:
         """Count and read once; return the seconds until the next turn. Raises StoreUnavailable."""
         unpublished = self._count()
         with self._lock:
-            self._note_refusal(self._refusals.read())
             self._note_count(unpublished)
+            self._note_refusal(self._refusals.read())
         return LOOK_SECONDS
 
     def guarding(self, relay: Callable[[], float]) -> Callable[[], float]:

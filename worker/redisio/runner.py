@@ -115,6 +115,16 @@ class Scripts:
         """Run scripts that only read, like `run_parts`, but without waiting for Redis' file."""
         return self.read_all(calls) if self._is_whole else self._parts(self.read_each(calls))
 
+    def look_each(self, commands: Sequence[Command]) -> list[Any]:
+        """Run commands that only read; return for each its reply, or the error that it met.
+
+        A command without a key goes to the server of the one before it.
+        """
+        keys = list[str]()
+        for words in commands:
+            keys.append(str(words[1]) if len(words) > 1 else keys[-1])
+        return self._checked(self._followed(keys, dict(enumerate(commands)), Kept.NOT), keys)
+
     @property
     def several(self) -> bool:
         """Whether the store has several servers."""

@@ -10,7 +10,10 @@ import redis
 
 from worker.core.records import REASONS, AccountCount, EndpointCount, Reason
 from worker.delivery.ports import Destination
-from worker.redisio.runner import ScriptCall, store_errors
+from worker.errors import StoreUnavailable, WrongKey
+from worker.redisio.node import Command
+from worker.redisio.nodes import Nodes
+from worker.redisio.runner import ScriptCall
 from worker.state import keys
 from worker.state.lanes import LIMIT_FIELDS, Lane
 from worker.state.lua import store_scripts
@@ -30,18 +33,24 @@ _LOST = "lost:"
 class Census:
     """Reads counts from the store. Thread-safe."""
 
-    def __init__(self, client: redis.Redis) -> None:
-        self._client, self._scripts = client, store_scripts(client)
+    def __init__(self, client: redis.Redis, nodes: Nodes | None = None) -> None:
+        """`nodes` are the servers, if they are not those that `client` knows."""
+        self._client, self._scripts = client, store_scripts(client, nodes)
 
     def accounts(self, names: Sequence[str]) -> list[AccountCount]:
         """Count the accounts among `names` that have anything: waiting jobs, calls, a hold, or pending deliveries.
 
-        Their order is undefined. An account that is not returned has nothing. Takes a round trip for `_AT_ONCE` of the
-        accounts or fewer, so that Redis serves others in between, and another one; and one more, with a write, if no
-        worker has asked the store for long. Raises StoreUnavailable.
+        Their order is undefined. An account that is not returned has nothing, or its part of the store cannot be
+        reached. Takes a round trip for `_AT_ONCE` of the accounts or fewer, so that Redis serves others in between, and
+        another one; and one more, with a write, if no worker has asked the store for long. Raises StoreUnavailable.
         """
-        found = [reply for calls in _in_turn(names) for reply in self._scripts.read_all(calls) if reply[2]]
-        stopped = no_worker_dials(self._client) if found else None
+        found = [
+            reply
+            for calls in _in_turn(names)
+            for reply in self._scripts.read_parts(calls)
+            if not isinstance(reply, StoreUnavailable) and reply[2]
+        ]
+        stopped = self._stopped() if found else None
         return [
             _count(row, int(now), int(now_time), stopped) for now, now_time, rows in found for row in rows
         ]
@@ -49,58 +58,89 @@ class Census:
     def endpoints(self, known: Sequence[Destination]) -> list[EndpointCount]:
         """Count each destination of `known`, and what is pending for others. Raises StoreUnavailable.
 
-        Takes two round trips, and one more for each 500 destinations.
+        A destination is left out if its part of the store cannot be reached. Takes two round trips, and one more for
+        each 500 destinations.
         """
-        with store_errors():
-            clocks, pending = self._clocks(known), self._pending()
-            starts = range(0, len(known), _CHUNK)
-            rows = [row for start in starts for row in self._endpoint_rows(known[start : start + _CHUNK])]
+        clocks, pending = self._clocks(known), self._pending()
+        there = [destination for destination in known if clocks.knows(destination.account)]
+        starts = range(0, len(there), _CHUNK)
+        rows = [row for start in starts for row in self._endpoint_rows(there[start : start + _CHUNK])]
         counts = [
             _endpoint_count(destination, pending.pop(destination, 0), row, clocks.of(destination.account))
-            for destination, row in zip(known, rows, strict=True)
+            for destination, row in zip(there, rows, strict=True)
+            if not isinstance(row[0], StoreUnavailable)
         ]
         return counts + [EndpointCount(*other, pending=number) for other, number in pending.items()]
 
     def unpublished(self) -> int:
-        """Return how many events the results queue has not confirmed yet. Raises StoreUnavailable."""
-        with store_errors(), self._client.pipeline(transaction=False) as pipeline:
-            for prefix in keys.prefixes():
-                pipeline.llen(f"{prefix}outbox")
-            return sum(count or 0 for count in _answers(pipeline))
+        """Return how many events the results queue has not confirmed yet, as far as the store can be reached.
 
-    def dead_letters(self) -> int:
-        """Return how many messages are on the list of dead letters. Raises StoreUnavailable."""
-        with store_errors(), self._client.pipeline(transaction=False) as pipeline:
-            pipeline.llen(keys.DEAD)
-            return _answers(pipeline)[0] or 0
+        Raises StoreUnavailable.
+        """
+        found = self._looked([("LLEN", f"{prefix}outbox") for prefix in keys.prefixes()])
+        return sum(count for count in found if isinstance(count, int))
+
+    def shards_away(self) -> int:
+        """Return how many shards cannot be reached, while others can. Raises StoreUnavailable."""
+        if not self._scripts.several:
+            return 0
+        found = self._looked([("EXISTS", prefix) for prefix in keys.prefixes()])
+        return sum(isinstance(reply, StoreUnavailable) for reply in found)
+
+    def dead_letters(self) -> int | None:
+        """Return how many messages are on the list of dead letters; None if only its server is away.
+
+        Raises StoreUnavailable.
+        """
+        (count,) = self._looked([("LLEN", keys.DEAD)])
+        if isinstance(count, StoreUnavailable):
+            return None
+        return count if isinstance(count, int) else 0
+
+    def _stopped(self) -> Reason | None:
+        """Return why no worker dials; None if one may, or if that cannot be learned."""
+        try:
+            return no_worker_dials(self._client)
+        except StoreUnavailable as error:
+            if not self._scripts.is_apart(error):
+                raise
+            return None
 
     def _clocks(self, known: Sequence[Destination]) -> ClocksOf:
         clocks = ClocksOf(destination.account for destination in known)
-        with self._client.pipeline(transaction=False) as pipeline:
-            clocks.ask(pipeline)
-            clocks.learn(_answers(pipeline))
+        clocks.learn(self._looked(clocks.commands()))
         return clocks
 
     def _pending(self) -> dict[Destination, int]:
-        with self._client.pipeline(transaction=False) as pipeline:
-            for prefix in keys.prefixes():
-                pipeline.hgetall(f"{prefix}hook-pending")
-            found = [row or {} for row in _answers(pipeline)]
+        found = self._looked([("HGETALL", f"{prefix}hook-pending") for prefix in keys.prefixes()])
         return {
             Destination(*name.decode().split("|")): int(number)
             for row in found
-            for name, number in row.items()
+            for name, number in _pairs(row)
         }
 
     def _endpoint_rows(self, destinations: Sequence[Destination]) -> list[tuple[Any, Any]]:
         """Read for each destination its state, and since when the oldest of its deliveries is on its way."""
-        with self._client.pipeline(transaction=False) as pipeline:
-            for account, key in destinations:
-                prefix = keys.prefix_of(account)
-                pipeline.hgetall(f"{prefix}hook:{account}|{key}")
-                pipeline.zrange(f"{prefix}hook-open:{account}|{key}", 0, 0, withscores=True)
-            flat = _answers(pipeline)
+        commands: list[Command] = []
+        for account, key in destinations:
+            shard, name = keys.prefix_of(account), f"{account}|{key}"
+            commands.append(("HGETALL", f"{shard}hook:{name}"))
+            commands.append(("ZRANGE", f"{shard}hook-open:{name}", 0, 0, "WITHSCORES"))
+        flat = self._looked(commands)
         return list(zip(flat[::2], flat[1::2], strict=True))
+
+    def _looked(self, commands: Sequence[Command]) -> list[Any]:
+        """Read in one round trip. Returns the errors of keys of another type and of parts that cannot be reached.
+
+        Raises StoreUnavailable if nothing can be reached.
+        """
+        replies = self._scripts.look_each(commands) if commands else []
+        for reply in replies:
+            if isinstance(reply, Exception) and not (
+                isinstance(reply, WrongKey) or self._scripts.is_apart(reply)
+            ):
+                raise reply
+        return replies
 
 
 def _in_turn(names: Sequence[str]) -> Iterator[list[ScriptCall]]:
@@ -121,15 +161,9 @@ def _in_turn(names: Sequence[str]) -> Iterator[list[ScriptCall]]:
         yield calls
 
 
-def _answers(pipeline: Any) -> list[Any]:
-    """Return the replies, with None for a key of another type. Raises redis-py's other errors."""
-    replies: list[Any] = pipeline.execute(raise_on_error=False)
-    for n, reply in enumerate(replies):
-        if isinstance(reply, Exception):
-            if not str(reply).startswith("WRONGTYPE"):
-                raise reply
-            replies[n] = None
-    return replies
+def _pairs(reply: Any) -> Iterator[tuple[bytes, bytes]]:
+    """Yield what HGETALL replied, and nothing for an error."""
+    return zip(reply[::2], reply[1::2], strict=True) if isinstance(reply, list) else iter(())
 
 
 def _count(row: Sequence[Any], now_us: int, time_us: int, stopped: Reason | None) -> AccountCount:
@@ -160,8 +194,8 @@ def _endpoint_count(
     destination: Destination, pending: int, row: tuple[Any, Any], clocks: Clocks
 ) -> EndpointCount:
     time_us, steady = clocks
-    state = {name.decode(): value.decode() for name, value in (row[0] or {}).items()}
-    begun_ms = row[1][0][1] if row[1] else time_us / 1000
+    state = {name.decode(): value.decode() for name, value in _pairs(row[0])}
+    begun_ms = float(row[1][1]) if isinstance(row[1], list) and row[1] else time_us / 1000
     delivered, failed = _recent(state.get("recent", ""), steady // _MINUTE_US)
     return EndpointCount(
         *destination,

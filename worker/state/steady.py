@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from worker.redisio.node import Command
 from worker.state import keys
 
 MAX_PAUSE_US = 1_000_000
@@ -71,15 +72,26 @@ class ClocksOf:
             ask_clock(pipeline, key)
         return 2 * len(self._keys)
 
+    def commands(self) -> list[Command]:
+        """Return the commands, see `Scripts.look_each`."""
+        return [command for key in self._keys for command in (("GET", key), ("TIME",))]
+
     def learn(self, replies: Sequence[Any]) -> None:
-        """Take the replies to the commands."""
+        """Take the replies to the commands. A clock that cannot be read stays unknown."""
         for key, saved, time in zip(self._keys, replies[::2], replies[1::2], strict=True):
+            if isinstance(time, Exception):
+                continue
             clock = int(time[0]), int(time[1])
-            self._found[key] = Clocks(clock[0] * 1_000_000 + clock[1], steady_us(saved, clock))
+            known = saved if isinstance(saved, bytes) else None
+            self._found[key] = Clocks(clock[0] * 1_000_000 + clock[1], steady_us(known, clock))
 
     def of(self, account: str) -> Clocks:
-        """Return the clocks of one of the accounts."""
+        """Return the clocks of one of the accounts. Raises KeyError if they could not be read."""
         return self._found[_clock_key(account)]
+
+    def knows(self, account: str) -> bool:
+        """Tell whether the clocks of one of the accounts could be read."""
+        return _clock_key(account) in self._found
 
 
 def ask_clock(pipeline: Any, key: str) -> None:

@@ -47,6 +47,11 @@ SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "results_unpublished": ("Shared: events that the results queue has not confirmed yet.", ()),
     "dead_letters": ("Shared: messages on the list of dead letters.", ()),
+    "store_shards_away": (
+        "Shared: shards of the state whose Redis server does not answer, while another one does. What they hold is "
+        "missing from the other metrics.",
+        (),
+    ),
     "queue_depth": ("Shared: messages in a queue of the broker that no worker has taken yet.", ("queue",)),
     "workers": ("Shared: workers that live, by what they report to Redis.", ()),
     "workers_lost": (
@@ -75,7 +80,7 @@ SHARED: dict[str, tuple[str, tuple[str, ...]]] = {
         "5 s.",
         (),
     ),
-    "store_up": ("1 if Redis answered this scrape.", ()),
+    "store_up": ("1 if Redis, or one of its servers, answered this scrape.", ()),
     "store_writable": ("1 if Redis took this worker's last write, which a full Redis refuses.", ()),
     "redis_memory_used_bytes": ("Memory that Redis uses.", ()),
     "redis_memory_limit_bytes": ("Redis' `maxmemory`, at which it refuses writes; 0 if it has none.", ()),

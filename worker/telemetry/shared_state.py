@@ -19,12 +19,16 @@ KEPT_SECONDS = 1.0
 
 
 class Stored(NamedTuple):
-    """What the store tells: also the events that the results queue has not confirmed, and the dead letters."""
+    """What the store tells: also the events that the results queue has not confirmed, and the dead letters.
+
+    What a part of the store has that is away is missing; `away` is how many shards that concerns.
+    """
 
     accounts: Sequence[AccountCount]
     endpoints: Sequence[EndpointCount]
     unpublished: int
-    dead: int
+    dead: int | None
+    away: int = 0
 
 
 class SharedState:
@@ -78,9 +82,15 @@ class SharedState:
             yield filled("queue_depth", [((queue,), float(depth)) for queue, depth in depths.items()])
 
     def _of_store(
-        self, counts: Sequence[AccountCount], endpoints: Sequence[EndpointCount], unpublished: int, dead: int
+        self,
+        counts: Sequence[AccountCount],
+        endpoints: Sequence[EndpointCount],
+        unpublished: int,
+        dead: int | None,
+        away: int,
     ) -> Iterator[Metric]:
         yield from of_accounts(self._metrics, counts, self._ttls())
         yield from of_endpoints(self._metrics, endpoints)
         yield filled("results_unpublished", [((), float(unpublished))])
-        yield filled("dead_letters", [((), float(dead))])
+        yield filled("dead_letters", [] if dead is None else [((), float(dead))])
+        yield filled("store_shards_away", [((), float(away))])

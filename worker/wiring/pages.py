@@ -157,6 +157,7 @@ class Pages:
                     census.endpoints(self._destinations()),
                     census.unpublished(),
                     census.dead_letters(),
+                    census.shards_away(),
                 ),
                 census.unpublished,
                 depths.read,
