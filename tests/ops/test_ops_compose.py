@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import yaml
+
+from tests.processes import free_port, process, wait_until_served
+from tests.redis_server import redis_binary
 
 OPS = Path(__file__).parents[2] / "ops"
 SERVICES: dict[str, Any] = yaml.safe_load((OPS / "compose.yaml").read_text(encoding="utf-8"))["services"]
@@ -55,6 +61,33 @@ def test_nodes_of_the_cluster_find_each_other() -> None:
     assert re.findall(r"nodes\.\d = rabbit@(\S+)", settings) == [each["hostname"] for each in nodes.values()]
     assert re.findall(r"@(rabbit-\d):5672//", example) == list(nodes) and len(nodes) == 3
     assert len({each["volumes"][-1] for each in nodes.values()}) == len(nodes)
+
+
+def test_sentinels_of_the_file_take_the_master_of_the_file(tmp_path: Path) -> None:
+    """The Sentinel that each begins with starts, knows the service by its name, and is in the example's REDIS_URL."""
+    text = (OPS / "redis/sentinel.conf").read_text(encoding="utf-8")
+    assert (host := re.search(r"^sentinel monitor callworker (\S+) 6379 2$", text, re.MULTILINE)) is not None
+    assert host[1] in SERVICES
+    names = [name for name in SERVICES if name.startswith("sentinel-")]
+    example = (OPS / ".env.example").read_text(encoding="utf-8")
+    assert f"@{','.join(names)}/callworker/0" in example and len(names) == 3
+    assert all(SERVICES[name]["hostname"] == name for name in [*names, "redis-2", "redis-3"])
+    port = free_port()
+    local = text.replace(" redis ", " localhost ").replace("26379", str(port)).replace("/data", str(tmp_path))
+    (tmp_path / "sentinel.conf").write_text(
+        local + "sentinel auth-pass callworker secret\n", encoding="utf-8"
+    )
+    command = [redis_binary(), "sentinel.conf", "--sentinel"]
+    with process(command, tmp_path) as server, redis.Redis(port=port, decode_responses=True) as client:
+        wait_until_served(server, partial(_answers, client), tmp_path)
+        facts: Any = client.sentinel_master("callworker")
+        assert (facts["ip"], facts["quorum"]) == ("localhost", 2)
+
+
+def _answers(client: redis.Redis) -> bool:
+    with suppress(redis.RedisError):
+        return bool(client.ping())
+    return False
 
 
 def test_prometheus_scrapes_services_of_the_file() -> None:
