@@ -126,11 +126,14 @@ def redis_server(environ: Mapping[str, str] | None = None) -> Iterator[RedisServ
         yield server
 
 
-def follow(replica: Any, primary: Any) -> None:
-    """Make one server the replica of another; return once it has all the data. Both arguments are clients."""
+def follow(replica: Any, primary: Any, port: int = 0) -> None:
+    """Make one server the replica of another; return once it has all the data. Both are clients.
+
+    `port` is where the replica finds the primary, if that is not the primary's own.
+    """
     for server in (primary, replica):
         server.config_set("repl-diskless-sync-delay", "0")
-    replica.replicaof("127.0.0.1", _port(primary))
+    replica.replicaof("127.0.0.1", port or _port(primary))
     wait_until(lambda: replica.info("replication")["master_link_status"] == "up", "the replica follows")
 
 

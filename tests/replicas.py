@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import redis
 
+from tests.contract.forwarder import Forwarder
 from tests.processes import wait_until
 from tests.redis_server import RedisServer, follow
 
@@ -19,6 +20,8 @@ class Flock(NamedTuple):
     primary: RedisServer
     replicas: list[RedisServer]
     clients: list[Any]
+    links: list[Forwarder]
+    """The ways on which the replicas follow."""
 
     @property
     def url(self) -> str:
@@ -35,6 +38,25 @@ class Flock(NamedTuple):
         for replica in self.replicas:
             replica.thaw()
 
+    def hold(self) -> None:
+        """Have what the primary writes stay on its way to the replicas, as over a slow line."""
+        for link in self.links:
+            link.freeze()
+
+    def fail_over(self) -> str:
+        """Kill the primary; what is on its way is lost. The first replica is the primary now; the others follow it.
+
+        Returns once they do, with the new address.
+        """
+        self.primary.kill()
+        for link in self.links:
+            link.cut()
+        _, promoted, *others = self.clients
+        promoted.replicaof("NO", "ONE")
+        for other in others:
+            follow(other, promoted)
+        return self.replicas[0].url
+
     def online(self) -> int:
         """How many replicas the primary counts."""
         (primary, *_) = self.clients
@@ -47,15 +69,16 @@ class Flock(NamedTuple):
 def flock(folder: Path, replicas: int, *options: str) -> Iterator[Flock]:
     """Start a Redis with so many replicas; return once they have everything."""
     with ExitStack() as stack:
-        servers, clients = [], []
+        servers, clients, links = [], [], []
         for n in range(replicas + 1):
             own = folder / str(n)
             own.mkdir(parents=True)
             servers.append(stack.enter_context(RedisServer(own, *options)))
             clients.append(stack.enter_context(redis.Redis.from_url(servers[-1].url)))
         for client in clients[1:]:
-            follow(client, clients[0])
-        made = Flock(servers[0], servers[1:], clients)
+            links.append(stack.enter_context(Forwarder(servers[0].port)))
+            follow(client, clients[0], links[-1].port)
+        made = Flock(servers[0], servers[1:], clients, links)
         wait_until(lambda: made.online() == replicas, "the replicas are online")
         stack.callback(made.thaw)
         yield made

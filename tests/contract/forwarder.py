@@ -8,7 +8,10 @@ from contextlib import suppress
 
 
 class Forwarder:
-    """Takes connections on loopback and joins each to a server at `target`, a port; for a `with` statement."""
+    """Takes connections on loopback and joins each to a server at `target`, a port; for a `with` statement.
+
+    Where nobody listens at `target`, it ends the connection.
+    """
 
     def __init__(self, target: int) -> None:
         self.target = target
@@ -41,7 +44,11 @@ class Forwarder:
             while True:
                 near, _ = self._listener.accept()
                 self._flowing.wait()
-                far = socket.create_connection(("127.0.0.1", self.target))
+                try:
+                    far = socket.create_connection(("127.0.0.1", self.target))
+                except OSError:
+                    _end(near)
+                    continue
                 self._open += (near, far)
                 for pair in ((near, far), (far, near)):
                     threading.Thread(target=self._pump, args=pair, daemon=True).start()
