@@ -9,6 +9,7 @@ import re
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ import redis
 from kombu import Connection
 
 from tests.contract.forwarder import Forwarder
-from tests.contract.node_package import NodePackage, node_package
+from tests.contract.node_package import NodePackage, Program, node_package
 from tests.contract.receivers import OTHER_SECRET, SECRET, Signer, by_the_package, by_the_worker, headers
 from tests.integration.outside import new_job
 from tests.integration.stack import Stack
@@ -26,8 +27,9 @@ from tests.integration.stand_in import StandIn
 from tests.ops.blocks import blocks
 from tests.processes import free_port, process, wait_until
 from tests.rabbit import SETTINGS_PAGE
-from tests.redis_server import redis_server
+from tests.redis_server import RedisServer, redis_server
 from tests.replicas import flock
+from tests.sentinels import NAME, Installation, client_of
 from worker.broker.declaring import declare
 from worker.broker.message import Message
 from worker.broker.publisher import Publisher
@@ -165,6 +167,39 @@ def test_next_address_is_tried(package: NodePackage, way: dict[str, Any]) -> Non
         with package.program("send", **way | {"url": places}, jobs=[JOB | {"id": "job-3"}]) as program:
             assert program.end() == [{"id": "job-3"}]
     assert [message.headers["id"] for _, message in _messages(url)] == ["job-1", "job-2", "job-3"]
+
+
+def test_sentinels_are_asked_who_the_master_is(package: NodePackage, tmp_path: Path) -> None:
+    """A client leaves a master that was replaced, even if that goes on answering, and does not go back to it."""
+    jobs = [JOB | {"id": f"job-{n}"} for n in range(1000)]
+    with ExitStack() as exits:
+        machines = Installation(exits, tmp_path)
+        old = machines.master()
+        given: list[dict[str, Any]] = [
+            {"url": machines.url, "driver": driver, "jobs": jobs} for driver in DRIVERS
+        ]
+        programs = [exits.enter_context(package.program("send", **each)) for each in given]
+        assert [program.told() for program in programs] == [{"id": "job-0"}] * 2
+        machines.keep_from_following(old)
+        with machines.sentinels[0].client() as sentinel:
+            sentinel.sentinel_failover(NAME)
+        new = machines.wait_for_another_than(old)
+        for program in programs:
+            wait_until(partial(_sends_to, new, program), "the client has left the old master")
+            left = _waiting_at(old)
+            assert _sends_to(new, program) and _waiting_at(old) == left
+
+
+def _sends_to(server: RedisServer, program: Program) -> bool:
+    before = _waiting_at(server)
+    program.go_on()
+    assert "error" not in program.told()
+    return _waiting_at(server) > before
+
+
+def _waiting_at(server: RedisServer) -> int:
+    with client_of(server) as client:
+        return int(client.llen(queue_of("acme").name))
 
 
 def test_rabbitmq_that_falls_silent_is_an_error(package: NodePackage, amqp_url: str) -> None:

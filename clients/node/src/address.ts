@@ -22,6 +22,8 @@ export interface Address {
   /** How to speak TLS; absent without TLS. */
   tls?: ConnectionOptions;
   options: ReadonlyMap<string, string>;
+  /** Who names the server; absent if the address does. Host and port then have no meaning. */
+  sentinels?: { places: readonly Address[]; name: string };
 }
 
 const KINDS: Readonly<Record<string, { kind: Address["kind"]; port: number; secured: boolean }>> = {
@@ -57,6 +59,9 @@ const IGNORED = new Set([
   "client_name", "connect_timeout", "health_check_interval", "max_connections", "protocol", "socket_connect_timeout",
   "socket_keepalive", "socket_timeout",
 ]);
+/** `redis+sentinel://user:password@host:port,host/NAME/0?options`: the user, the places, name and database, the options. */
+const OF_SENTINELS = /^(rediss?)\+sentinel:\/\/(?:([^/?#]*)@)?([^/?#@]*)\/([^/?#@]+)\/?([^?#@]*)(?:\?([^#]*))?$/i;
+const SENTINEL_PORT = 26379;
 const UNREADABLE = "cannot be read; write signs like / # ? @ : % in user names and passwords as %2F %23 …";
 
 /** Read one address or several, separated by `;`. `tls` is laid over the options of the addresses. */
@@ -75,10 +80,34 @@ export function distrusted(error: unknown): boolean {
 }
 
 function addressOf(url: string, tls: ConnectionOptions): Address {
+  return /^rediss?\+sentinel:/i.test(url) ? masterOf(url, tls) : serverOf(url, tls);
+}
+
+/** Read an address that names Sentinels and a master in place of a server. */
+function masterOf(url: string, tls: ConnectionOptions): Address {
+  const [, scheme, user, hosts = "", name = "", database, query] = OF_SENTINELS.exec(url) ?? [];
+  if (!hosts) throw wrong("does not name Sentinels and a master, as in redis+sentinel://host1,host2,host3/NAME/0");
+  const options = new URLSearchParams(query);
+  const own = new URLSearchParams();
+  for (const option of ["username", "password"]) {
+    const value = options.get(`sentinel_${option}`);
+    if (value !== null) own.set(option, value);
+    options.delete(`sentinel_${option}`);
+  }
+  const server = serverOf(`${scheme}://${user === undefined ? "" : `${user}@`}localhost/${database}?${options}`, tls);
+  for (const [option, value] of options) if (TLS.has(option)) own.set(option, value);
+  const places = hosts.split(",").map((place) => {
+    const { port, ...found } = serverOf(`${scheme}://${place.trim()}?${own}`, tls);
+    return { ...found, port: /:[0-9]+$/.test(place.trim()) ? port : SENTINEL_PORT };
+  });
+  return { ...server, sentinels: { places, name: decoded(name) } };
+}
+
+function serverOf(url: string, tls: ConnectionOptions): Address {
   const parts = partsOf(url);
   const found = KINDS[parts.protocol];
   if (found === undefined) {
-    throw wrong("must begin with redis://, rediss://, unix://, amqp:// or amqps://");
+    throw wrong("must begin with redis://, rediss://, redis+sentinel://, unix://, amqp:// or amqps://");
   }
   const options = optionsOf(parts.searchParams, found.kind, found.secured);
   const socket = found.port === 0;

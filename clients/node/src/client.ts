@@ -16,6 +16,7 @@ import { RedisEvents } from "./redis-events";
 import { DurableList, OwnList } from "./redis-lists";
 import { MOST_REPLICAS, RedisSender } from "./redis-sender";
 import { checkedQueue, checkedTypes } from "./results";
+import { Sentinels } from "./sentinels";
 import { first } from "./waiting";
 
 export interface ClientOptions {
@@ -57,8 +58,8 @@ export class Client {
   #closed = false;
 
   /**
-   * The broker is at `url`, or BROKER_URL, or REDIS_URL: redis://, rediss://, unix://, amqp:// or amqps://; several
-   * addresses are separated by `;`. Throws ConfigurationError for an address that cannot be read, or if the package
+   * The broker is at `url`, or BROKER_URL, or REDIS_URL: redis://, rediss://, redis+sentinel://, unix://, amqp:// or
+   * amqps://; several addresses are separated by `;`. Throws ConfigurationError for an address that cannot be read, or if the package
    * that speaks to the broker is not installed.
    */
   constructor(url?: string, options: ClientOptions = {}) {
@@ -179,7 +180,10 @@ function brokerAt(places: [Address, ...Address[]], options: ClientOptions): Brok
   }
   if (places[0].kind === "redis") {
     const connect = redisDriver(driver);
-    const link = (): Promise<RedisLink> => first(places, (place) => RedisLink.open(connect, place, timeoutMs));
+    const named = new Map(places.map((place) => [place, place.sentinels && new Sentinels(place.sentinels)]));
+    const open = (place: Address): Promise<RedisLink> =>
+      named.get(place)?.open(connect, place, timeoutMs) ?? RedisLink.open(connect, place, timeoutMs);
+    const link = (): Promise<RedisLink> => first(places, open);
     return {
       sender: async () => new RedisSender(await link(), replicas, timeoutMs),
       events: (types, queue) => {

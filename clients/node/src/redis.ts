@@ -14,7 +14,7 @@ interface Connection {
   close(): void;
 }
 
-type Connect = (address: Address, timeoutMs: number) => Promise<Connection>;
+export type Connect = (address: Address, timeoutMs: number) => Promise<Connection>;
 
 /** The packages' own shapes, as far as they are used: their types may not be installed where this is compiled. */
 interface IoRedis {
@@ -65,10 +65,17 @@ export function ifInstalled<Value>(name: string, load: () => Value): Value | und
 export class RedisLink {
   readonly #connection: Connection;
   readonly #timeoutMs: number;
+  readonly #moved: (() => Promise<boolean>) | undefined;
 
-  private constructor(connection: Connection, timeoutMs: number) {
+  private constructor(connection: Connection, timeoutMs: number, moved?: () => Promise<boolean>) {
     this.#connection = connection;
     this.#timeoutMs = timeoutMs;
+    this.#moved = moved;
+  }
+
+  /** The same connection, with another wait, and with a question before each sending: whether it leads to the wrong server. */
+  guarded(timeoutMs: number, moved: () => Promise<boolean>): RedisLink {
+    return new RedisLink(this.#connection, timeoutMs, moved);
   }
 
   /** Connect. Throws BrokerUnavailable, or BrokerRefused for a wrong password or database. */
@@ -103,6 +110,9 @@ export class RedisLink {
 
   /** The same, with a BrokerRefused in place of the answer to each command that was refused. Throws any other error. */
   async each(commands: readonly Command[]): Promise<unknown[]> {
+    if (this.#moved !== undefined && (await this.#moved())) {
+      throw new BrokerUnavailable("the Sentinels name another master");
+    }
     const sent = commands.map((words) =>
       this.#connection.command(...words).catch((error: unknown) => {
         const problem = translated(error, "Redis did not take a command");

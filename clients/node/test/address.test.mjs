@@ -47,8 +47,22 @@ test("certificate and name are verified unless the address says otherwise", () =
   assert.equal(tls("redis://redis.example"), undefined);
 });
 
+test("Sentinels are read, each with its own place", () => {
+  const url = "redis+sentinel://shop:w%40rd@s1.example:26380,s2.example,[::1]/calls/3?sentinel_password=other";
+  const [{ kind, database, username, password, sentinels }] = addresses(url);
+  assert.deepEqual({ kind, database, username, password }, { kind: "redis", database: "3", username: "shop", password: "w@rd" });
+  assert.equal(sentinels.name, "calls");
+  assert.deepEqual(
+    sentinels.places.map((each) => [each.host, each.port, each.username, each.password]),
+    [["s1.example", 26380, undefined, "other"], ["s2.example", 26379, undefined, "other"], ["::1", 26379, undefined, "other"]],
+  );
+  assert.equal(addresses("rediss+sentinel://s1/calls")[0].tls.rejectUnauthorized, true);
+});
+
 const SECRET = "Zu4-geheim";
 const REFUSED = [
+  `redis+sentinel://:${SECRET}@s1,s2`, `redis+sentinel://:${SECRET}@/calls`, `redis+sentinel://:${SECRET}#x@s1/calls`,
+  `redis+sentinel://s1/calls/${SECRET}`, `redis+sentinel://s1:${SECRET}/calls`, `redis+sentinel://s1/calls?${SECRET}=1`,
   `http://${SECRET}`, `${SECRET}`, `redis://:${SECRET}#x@host`, `redis://:a/${SECRET}@host`, `redis://:%zz${SECRET}@host`,
   `redis://host/${SECRET}`, `redis://host/0?${SECRET}=1`, `redis://host?ssl_cert_reqs=${SECRET}`, "unix://", "unix://host/path",
   `rediss://host?ssl_cert_reqs=${SECRET}`, `rediss://host?ssl_ca_certs=/no/such/${SECRET}`, `amqp://host;redis://:${SECRET}@host`,
