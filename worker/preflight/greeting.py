@@ -19,7 +19,7 @@ from worker.broker.refusal import refuses
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError, OtherLayout
 from worker.network.causes import because
 from worker.redisio.connection import connect
-from worker.redisio.replicas import try_wait
+from worker.redisio.kept import try_wait
 from worker.state import layout
 from worker.state.keys import prefixes
 

@@ -1,6 +1,7 @@
 """What must be true of a server before the replies of a round trip count: its file, and its replicas, have the writes.
 
-The questions are the last commands of the round trip, over the same connection.
+The questions are the last commands of the round trip, over the same connection. Those at the end of this file are round
+trips of their own, to all servers of a store.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
+import redis
 from redis.exceptions import NoScriptError, RedisError
 
 from worker.redisio import replicas
+from worker.redisio.cluster_client import nodes_of
 from worker.redisio.node import Command, Failure, Node
 from worker.redisio.written import QUESTION, is_put_off, wait_for_file
 
@@ -51,3 +54,15 @@ def settled(node: Node, kept: Kept, answer: list[Any] | Failure) -> list[Any] | 
         except (RedisError, OSError) as error:
             return error
     return replies
+
+
+def check_replicas(client: redis.Redis) -> None:
+    """Raise redis-py's error unless enough replicas of each server of a store have all that was written so far."""
+    for node in nodes_of(client).all():
+        replicas.check(node.client, node.mark)
+
+
+def try_wait(client: redis.Redis) -> None:
+    """Raise redis-py's error if a server of a store does not let this user wait for replicas. Does not wait."""
+    for node in nodes_of(client).all():
+        replicas.try_wait(node.client)

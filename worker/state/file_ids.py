@@ -29,13 +29,14 @@ def shared_secret(redis_url: str, replicas: int = 0) -> bytes | None:
     """
     with connect(redis_url, replicas=replicas) as client, store_errors():
         try:
-            server = nodes_of(client).of(keys.FILE_IDS).client
+            node = nodes_of(client).of(keys.FILE_IDS)
+            server = node.client
             found: Any = server.get(keys.FILE_IDS)
             if found is None:
                 server.set(keys.FILE_IDS, secrets.token_bytes(SECRET_BYTES), nx=True)
                 found = server.get(keys.FILE_IDS)
                 wait_for_file(server)
-            check(server)
+            check(server, node.mark)
         except ResponseError as error:
             if isinstance(error, NoPermissionError) or "WRONGTYPE" in str(error):
                 return None

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from worker.core.records import StoreFacts
 from worker.errors import StoreFault, StoreUnavailable
-from worker.redisio import replicas
+from worker.redisio.kept import check_replicas
 from worker.redisio.runner import store_errors
 from worker.state import keys
 
@@ -44,7 +44,7 @@ class WriteCheck:
     def _lacks_replicas(self) -> StoreUnavailable | None:
         try:
             with store_errors():
-                replicas.check(self._client)
+                check_replicas(self._client)
         except (StoreUnavailable, StoreFault) as error:
             return _unavailable(error)
         return None
