@@ -69,6 +69,11 @@ class StoredClock(FakeClock):
         super().set_store(seconds)
         self._store({})
 
+    def go_back(self, seconds: float) -> None:
+        """Have the store's own clock stand where it stood so long ago, as it does once its key has been set back."""
+        self._unasked_us += round(seconds * 1_000_000)
+        self._store({})
+
     def _store(self, steady: dict[str, str]) -> None:
         time = zip(KEYS, divmod(self.now_us, 1_000_000), strict=True)
         self._client.mset({**dict(time), **steady})

@@ -39,6 +39,8 @@ def outages(broker: str, jobs: int) -> list[Cell]:
             "amqp.restart": lambda run: _restart(_rabbit(run), _rabbit(run).stop),
             "amqp.kill": lambda run: _restart(_rabbit(run), _rabbit(run).kill),
             "amqp.timeout": _let_consumers_time_out,
+            # On the other broker the messages would go back in time too.
+            "redis.back": lambda run: run.bench.redis.set_back(random_seconds(0.3, 6)),
         }
     cells = [_cell(name, partial(meanwhile, fault, jobs=jobs)) for name, fault in faults.items()]
     cells += [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import resource
+import shutil
+import time
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -80,6 +82,20 @@ class Redis(Server):
 
     def free_memory(self) -> None:
         self.client.config_set("maxmemory", 0)
+
+    def set_back(self, seconds: float) -> None:
+        """Let some time pass; then have the server come back with its state of before, as from a backup."""
+        kept = self._folder / "appendonlydir"
+        copy = self._folder / "earlier"
+        shutil.copytree(kept, copy)
+        time.sleep(seconds)
+
+        def kill_and_restore() -> None:
+            self.kill()
+            shutil.rmtree(kept)
+            copy.rename(kept)
+
+        self.restart(kill_and_restore, 0)
 
     def follow(self, primary: Redis) -> None:
         """Become a replica of `primary`; return once the data is complete."""

@@ -5,22 +5,27 @@ from __future__ import annotations
 import pytest
 
 from worker.errors import StoreSetBack
-from worker.redisio.turns import Turns
+from worker.redisio.turns import HELD, JUMP, Contact, Turns
 
 A, B = "callworker:{0}:", "callworker:{1}:"
 
 
-@pytest.fixture
-def noticed() -> list[tuple[str, int, int]]:
-    return []
+class Noticed(list[set[str]]):
+    """The shards that were left alone each time that this was told."""
 
 
 @pytest.fixture
-def turns(noticed: list[tuple[str, int, int]]) -> Turns:
-    return Turns(lambda *found: noticed.append(found))
+def noticed() -> Noticed:
+    return Noticed()
 
 
-def test_replies_may_overtake_each_other(turns: Turns, noticed: list[tuple[str, int, int]]) -> None:
+@pytest.fixture
+def turns(noticed: Noticed) -> Turns:
+    made = Turns(lambda: noticed.append(set(made.left_alone)), lambda: 3.0)
+    return made
+
+
+def test_replies_may_overtake_each_other(turns: Turns, noticed: Noticed) -> None:
     """What a later script replied says nothing against a script that was sent before it."""
     first, second = turns.known, turns.known
     assert turns.learn(second, [A.encode(), 2]) is None
@@ -28,25 +33,48 @@ def test_replies_may_overtake_each_other(turns: Turns, noticed: list[tuple[str, 
     assert turns.known == {A: 2} and noticed == []
 
 
-def test_one_lost_change_is_noticed(turns: Turns, noticed: list[tuple[str, int, int]]) -> None:
+def test_one_lost_change_is_noticed(turns: Turns, noticed: Noticed) -> None:
     turns.learn({}, [A.encode(), 5, B.encode(), b"7"])
     assert isinstance(turns.learn(turns.known, [B.encode(), 8, A.encode(), 5]), StoreSetBack)
-    assert noticed == [(A, 5, 4)]
+    assert noticed == [{A}]
 
 
-def test_what_was_only_read_is_no_change(turns: Turns, noticed: list[tuple[str, int, int]]) -> None:
+def test_what_was_only_read_is_no_change(turns: Turns, noticed: Noticed) -> None:
     turns.learn({}, [A.encode(), 5])
     assert turns.learn(turns.known, [A.encode(), b"5"]) is None
     assert isinstance(turns.learn(turns.known, [A.encode(), b"4"]), StoreSetBack)
-    assert noticed == [(A, 5, 4)]
+    assert noticed == [{A}]
 
 
-def test_a_shard_is_left_alone_until_it_goes_on(turns: Turns, noticed: list[tuple[str, int, int]]) -> None:
+def test_a_shard_is_left_alone_until_it_goes_on(turns: Turns, noticed: Noticed) -> None:
     turns.learn({}, [A.encode(), 5])
     for _ in range(2):
         turns.learn(turns.known, [A.encode(), 3])
-    assert noticed == [(A, 5, 2)]
+    assert noticed == [{A}]
     assert turns.refusal(B) is None and isinstance(turns.refusal([B, A]), StoreSetBack)
     turns.go_on(A, 100)
     assert turns.refusal([B, A]) is None
     assert turns.learn(turns.known, [A.encode(), 101]) is None
+
+
+def test_a_shard_that_others_hold_is_left_alone(turns: Turns, noticed: Noticed) -> None:
+    """Even by a worker that knows nothing of it."""
+    assert isinstance(turns.learn({}, [A.encode(), HELD, B.encode(), b"7"]), StoreSetBack)
+    assert noticed == [{A}]
+    turns.leave_alone(A)
+    turns.leave_alone()
+    assert noticed == [{A}]
+
+
+def test_a_hold_that_passed_unseen_is_noticed(turns: Turns, noticed: Noticed) -> None:
+    """A worker that was away for the whole hold has not put back what it knows. A new one has nothing to put back."""
+    assert turns.learn(turns.known, [A.encode(), 5 + JUMP, B.encode(), 5]) is None
+    assert isinstance(turns.learn(turns.known, [B.encode(), 6 + JUMP]), StoreSetBack)
+    assert noticed == [{B}]
+
+
+def test_the_last_contact_is_the_one_before_the_loss(turns: Turns) -> None:
+    """It tells how much time is lost."""
+    turns.learn({}, [A.encode(), b"5", b"clock", b"1000000"])
+    turns.learn(turns.known, [A.encode(), b"4", b"clock", b"400000"])
+    assert turns.contacts == {A: Contact(1_000_000, 3.0)} and turns.known == {A: 5}

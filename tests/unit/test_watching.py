@@ -14,6 +14,7 @@ from tests.doubles.gates import OpenGate
 from worker.core.endpoints import Endpoint
 from worker.core.events import Event, Status
 from worker.core.jobs import Job
+from worker.core.making_good import Over
 from worker.core.ports import Gate
 from worker.core.records import Due, Foreign, Lease, Reason, Seen, Slot, Source
 from worker.core.retry import Tally
@@ -408,10 +409,22 @@ def test_call_whose_gate_stays_shut_is_never_in_flight(metrics: Metrics) -> None
 
 
 def test_a_store_that_went_back_is_told_and_counted(watching: Watching, metrics: Metrics) -> None:
-    """Each shard is told, with how much of it is gone."""
+    """When it begins, and when it is made good; the gauge says that shards are held at the moment."""
     with capture_logs() as lines:
-        watching.set_back("callworker:{0}:", 12, 5)
+        watching.set_back(16)
+        held = metrics.registry.get_sample_value("callworker_shards_held")
+        watching.made_good(Over(7, 2, all_known=False, seconds=6.04), 16)
     assert lines == [
-        {"event": "store.set_back", "log_level": "error", "shard": "callworker:{0}:", "changes_lost": 7}
+        {"event": "store.set_back", "log_level": "error", "shards": 16},
+        {
+            "event": "store.made_good",
+            "log_level": "warning",
+            "shards": 16,
+            "put_back": 7,
+            "perhaps_rung": 2,
+            "all_known": False,
+            "seconds": 6.0,
+        },
     ]
-    assert metrics.registry.get_sample_value("callworker_store_set_back_total") == 1
+    assert metrics.registry.get_sample_value("callworker_store_set_back_total") == 16
+    assert (held, metrics.registry.get_sample_value("callworker_shards_held")) == (16, 0)

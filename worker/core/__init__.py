@@ -23,6 +23,7 @@ ceilings        which limit an installation meets first, and at which rate
 ports           what the use case needs from outside
 judging         whether a message is a valid job, a rejected one, a cancel, or a dead letter
 canceling       takes back jobs that wait
+making_good     what is told of a store that went back in time, while it is made good
 cancels         what producers ask for with a cancel, and what the ledger says of it
 notices         events for producers that end no job
 calling         the call of one leased job: its gate, its attempts and the pauses between

@@ -17,6 +17,7 @@ declared_limits  declares the limits of this worker's accounts file while it is 
 accounts_watch   puts a changed accounts file into use
 presence         reports that this worker lives, and whether it serves the metrics of all
 memory_log       notes how much memory Redis uses
+restorer         makes good what a store lost that went back in time
 sweeper          ends expired jobs and decides about lost ones
 server_health    asks again and again whether a server takes writes
 draining         takes no jobs in and dials nothing while an operator drains the workers

@@ -198,6 +198,8 @@ class Scripts:
         for word in (word for reply in checked for word in _beside(reply)):
             if (found := wrong_key(word)) is not None:
                 self._wrong_keys.tell(found)
+        if self._turns is not None:
+            self._turns.leave_alone(*(reply.prefix for reply in checked if isinstance(reply, StoreSetBack)))
         return [reply if isinstance(reply, Exception) else self._counted(reply, known) for reply in checked]
 
     def _refused(self, calls: Sequence[ScriptCall]) -> dict[int, Any]:

@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from worker.errors import StoreSetBack
+
+JUMP = 1_000_000_000
+"""By how much a shard's turns go on after a hold, see rejoin.lua: far more than there are between two looks."""
+
+HELD = b"held"
+"""What is in place of a shard's turn while it is held."""
+
+_CLOCK = b"clock"
+
+
+class Contact(NamedTuple):
+    """What the clock of a shard's server showed (µs), and when that was learned (monotonic s)."""
+
+    clock_us: int
+    at: float
 
 
 class Turns:
     """The number of the newest change to each shard that this process has seen. Thread-safe.
 
     A script that changes a shard counts it and replies the number. A number that is not above one that was known before
-    the script was sent shows that the shard has lost changes. From then on the shard is left alone, as if it could not
-    be reached, until `go_on`.
+    the script was sent shows that the shard has lost changes; one that has made a jump, that this was made good without
+    this process. From then on the shard is left alone, as if it could not be reached, until `go_on`. So is one that
+    others hold.
     """
 
-    def __init__(self, noticed: Callable[[str, int, int], None]) -> None:
-        """`noticed` is called with a shard's prefix, its last known turn and the turn that it went back to.
-
-        It is called once each time, by any thread, and must not raise.
-        """
-        self._noticed, self._lock = noticed, threading.Lock()
+    def __init__(self, noticed: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
+        """`noticed` is called whenever a shard begins to be left alone, by any thread. It must not raise."""
+        self._noticed, self._clock, self._lock = noticed, clock, threading.Lock()
         self.known: Mapping[str, int] = {}
         """By prefix. It is replaced, never changed."""
+        self.contacts: Mapping[str, Contact] = {}
+        """The last contact with each shard before it was left alone. It is replaced, never changed."""
         self.left_alone: frozenset[str] = frozenset()
 
     def refusal(self, prefixes: str | Sequence[str]) -> StoreSetBack | None:
@@ -32,32 +48,54 @@ class Turns:
         left_alone = self.left_alone
         if not left_alone:
             return None
-        first, *others = (prefixes,) if isinstance(prefixes, str) else prefixes
-        return next((StoreSetBack(prefix) for prefix in (first, *others) if prefix in left_alone), None)
+        asked = (prefixes,) if isinstance(prefixes, str) else prefixes
+        return next((StoreSetBack(prefix) for prefix in asked if prefix in left_alone), None)
 
     def learn(self, before: Mapping[str, int], told: Sequence[Any]) -> StoreSetBack | None:
-        """Read the turns beside a script's reply: prefix and number in turn; the number as text if it was only read.
+        """Read the turns beside a script's reply: prefix and number in turn; the number as text if it was only read;
+        and as `clock` what the clock of the shards before it shows (µs).
 
-        `before` is `known` as it was when the script was sent. Returns an error if a shard lost what was known.
+        `before` is `known` as it was when the script was sent. Returns an error if a shard lost what was known, or is
+        held.
         """
-        found = {prefix.decode(): _before_and_after(number) for prefix, number in _pairs(told)}
+        found, contacts = self._read(told)
+        wrong = [
+            prefix for prefix, turns in found.items() if turns is None or _broken(before, prefix, turns[0])
+        ]
+        if wrong:
+            self.leave_alone(*wrong)
+            return StoreSetBack(wrong[0])
         with self._lock:
             self.known = {
                 **self.known,
-                **{prefix: max(after, self.known.get(prefix, 0)) for prefix, (_, after) in found.items()},
+                **{
+                    prefix: max(turns[1], self.known.get(prefix, 0))
+                    for prefix, turns in found.items()
+                    if turns and prefix not in self.left_alone
+                },
             }
-        lost = [prefix for prefix, (earlier, _) in found.items() if earlier < before.get(prefix, 0)]
-        for prefix in lost:
-            self._leave_alone(prefix, found[prefix][0])
-        return StoreSetBack(lost[0]) if lost else None
+            self.contacts = {**self.contacts, **contacts}
+        return None
 
-    def _leave_alone(self, prefix: str, found: int) -> None:
+    def _read(self, told: Sequence[Any]) -> tuple[dict[str, tuple[int, int] | None], dict[str, Contact]]:
+        """Return by prefix the turns before and after the script, and the clock of the shards that told it."""
+        found: dict[str, tuple[int, int] | None] = {}
+        contacts: dict[str, Contact] = {}
+        for name, number in zip(told[::2], told[1::2], strict=True):
+            if name == _CLOCK:
+                contact = Contact(int(number), self._clock())
+                contacts |= {prefix: contact for prefix in found if prefix not in contacts}
+            else:
+                found[name.decode()] = _before_and_after(number)
+        return found, contacts
+
+    def leave_alone(self, *prefixes: str) -> None:
+        """Use these shards no more until `go_on`."""
         with self._lock:
-            if prefix in self.left_alone:
-                return
-            self.left_alone |= {prefix}
-            known = self.known[prefix]
-        self._noticed(prefix, known, found)
+            fresh = set(prefixes) - self.left_alone
+            self.left_alone |= fresh
+        if fresh:
+            self._noticed()
 
     def go_on(self, prefix: str, turn: int) -> None:
         """Use a shard again whose newest change has the number `turn`."""
@@ -66,10 +104,14 @@ class Turns:
             self.left_alone -= {prefix}
 
 
-def _pairs(told: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
-    return zip(told[::2], told[1::2], strict=True)
+def _before_and_after(number: int | bytes) -> tuple[int, int] | None:
+    """Return the turn before a script and the one after it, which are the same if it only read; None if it is held."""
+    if isinstance(number, int):
+        return number - 1, number
+    return None if number == HELD else (int(number), int(number))
 
 
-def _before_and_after(number: int | bytes) -> tuple[int, int]:
-    """Return the turn before a script and the one after it, which are the same if it only read."""
-    return (number - 1, number) if isinstance(number, int) else (int(number), int(number))
+def _broken(before: Mapping[str, int], prefix: str, turn: int) -> bool:
+    """Return whether `turn` cannot follow what was known: it is smaller, or a hold has ended meanwhile."""
+    known = before.get(prefix, 0)
+    return turn < known or 0 < known < turn - JUMP // 2

@@ -5,6 +5,9 @@ layout           how the state is divided, as it is stored
 key_types        what each key should hold
 lua              the scripts in scripts/
 ledger           jobs and limits: implements `core.ports.Ledger`
+remembering      the ledger of a worker that keeps a journal
+journal          what this worker knows of the jobs of the last minutes
+set_back         makes good what a shard lost that went back in time
 admission        applications as the script `admit` takes them
 refusals         jobs that end as they come
 cancels          cancels as the scripts `claim` and `withdraw` take them

@@ -22,6 +22,8 @@ _OF_A_SHARD = {
     "hook-pending": "hash",
     "strangers": "zset",
     "turn": "string",
+    "back": "hash",
+    "back-rest": "zset",
 }
 _OF_ALL = {
     keys.FILES: "hash",

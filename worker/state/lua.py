@@ -29,6 +29,7 @@ _WITH_ENDPOINTS = (
     "enable_endpoint",
     "disable_endpoint",
     "replay",
+    "put_back",
 )
 """Scripts that use the prelude `endpoints` too."""
 
@@ -53,7 +54,7 @@ _TURNING = (
 """Scripts that change one shard whenever they run. `ground` counts them, see `take_turn`; those that look for work on
 several shards call it themselves where they find some."""
 
-_WHEN_FULL = ("settle", "park", "extend", "relay", "end_deliveries", "report")
+_WHEN_FULL = ("settle", "park", "extend", "relay", "end_deliveries", "report", "rejoin", "put_back")
 """Scripts that a server without memory must run too, because they end what was begun or tell of it. Such a server must
 refuse the others, which lead to calls."""
 

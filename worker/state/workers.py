@@ -11,12 +11,12 @@ from typing import Any
 
 import redis
 
-from worker.core.fleet import KEPT_SECONDS, Fleet, Heard, Report
+from worker.core.fleet import KEPT_SECONDS, LOST_SECONDS, Fleet, Heard, Report
 from worker.redisio.runner import ScriptCall, store_errors
 from worker.state import keys
 from worker.state.layout import AgreedNodes
 from worker.state.lua import store_scripts
-from worker.state.steady import unpaused_us
+from worker.state.steady import steady_us, unpaused_us
 
 _LATER = ("refuses", "drained")
 """Fields of a report that workers of 0.1.0 do not have."""
@@ -27,30 +27,42 @@ class RedisWorkers:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client, self._scripts = client, store_scripts(client, AgreedNodes(client))
-        self._id = secrets.token_hex(8)
+        self.id = secrets.token_hex(8)
 
     def report(self, report: Report, elected_seconds: float, replaces_seconds: float) -> tuple[bool, bool]:
         """See `Register`. Takes one round trip."""
         told = json.dumps(asdict(report), separators=(",", ":"))
         spans = (round(seconds * 1000) for seconds in (elected_seconds, replaces_seconds, KEPT_SECONDS))
-        elected, replaced = self._scripts.run(ScriptCall("report", _keys(), (self._id, told, *spans)))
+        elected, replaced = self._scripts.run(ScriptCall("report", _keys(), (self.id, told, *spans)))
         return bool(elected), bool(replaced)
 
     def leave(self) -> None:
         """See `Register`. Takes one round trip."""
-        self._scripts.run(ScriptCall("leave", _keys(), (self._id,)))
+        self._scripts.run(ScriptCall("leave", _keys(), (self.id,)))
 
     def fleet(self) -> Fleet:
         """Return the workers that live or were lost. Takes one round trip. Raises StoreUnavailable or WrongKey.
 
         If all workers are gone, none counts as living, although the store's clock then stands still.
         """
+        clock, saved, entries = self._read()
+        return fleet_of(entries, saved, clock)
+
+    def living(self) -> list[str]:
+        """Return the ids of the workers that live, or were lost so recently that nobody can tell.
+
+        The time in which nobody could ask does not count. Takes one round trip. Raises StoreUnavailable or WrongKey.
+        """
+        clock, saved, entries = self._read()
+        heard = {name: _heard(entry, steady_us(saved, clock) // 1000) for name, entry in entries.items()}
+        return [name.decode() for name, one in heard.items() if one and one.silent_seconds < LOST_SECONDS]
+
+    def _read(self) -> Any:
         with store_errors(), self._client.pipeline(transaction=False) as pipeline:
             pipeline.time()
             pipeline.get(keys.clock(keys.WORKERS))
             pipeline.hgetall(keys.WORKERS)
-            clock, saved, entries = pipeline.execute()
-        return fleet_of(entries, saved, clock)
+            return pipeline.execute()
 
 
 def _keys() -> tuple[str, str]:

@@ -86,7 +86,13 @@ class Metrics:
         )
         self.store_set_back = self._counter(
             "store_set_back",
-            "Times that this worker found a shard of Redis' state back at an earlier time (log: `store.set_back`).",
+            "Shards of Redis' state that this worker found back at an earlier time, each time that it did (log: "
+            "`store.set_back`).",
+        )
+        self.shards_held = self._gauge(
+            "shards_held",
+            "Shards of Redis' state that went back in time and are held while workers put back what they know (log, "
+            "once none is: `store.made_good`).",
         )
         self.log_lines_dropped = self._counter(
             "log_lines_dropped",

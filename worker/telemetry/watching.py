@@ -15,6 +15,7 @@ import structlog
 from worker.core.cancels import Stays
 from worker.core.events import CANCELED, Event, Status
 from worker.core.jobs import Job
+from worker.core.making_good import Over
 from worker.core.records import Known, Lease, Reason, Source
 from worker.core.retry import Tally
 from worker.delivery.ports import Attempt, Conclusion, Effect, OutgoingEvent, Verdict
@@ -256,10 +257,23 @@ class Watching:
             self._metrics.wrong_keys.labels(key).set(key in keys)
         self._wrong_keys = keys
 
-    def set_back(self, shard: str, known: int, found: int) -> None:
-        """Report a shard that went back in time; `known` and `found` are its newest known turn and what it has."""
-        self._metrics.store_set_back.inc()
-        self._log.error("store.set_back", shard=shard, changes_lost=known - found)
+    def set_back(self, shards: int) -> None:
+        """Report shards of the store that went back in time, and are held."""
+        self._metrics.store_set_back.inc(shards)
+        self._metrics.shards_held.inc(shards)
+        self._log.error("store.set_back", shards=shards)
+
+    def made_good(self, over: Over, shards: int) -> None:
+        """Report that they are held no more."""
+        self._metrics.shards_held.set(0)
+        self._log.warning(
+            "store.made_good",
+            shards=shards,
+            put_back=over.put_back,
+            perhaps_rung=over.perhaps_rung,
+            all_known=over.all_known,
+            seconds=round(over.seconds, 1),
+        )
 
     def progress(self) -> None:
         """Note that all loops turn, and report outages that are over."""

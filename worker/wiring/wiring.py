@@ -34,24 +34,25 @@ from worker.engine.places import MAX_IN_FLIGHT
 from worker.engine.presence import Presence
 from worker.engine.recorder import Recorder
 from worker.engine.releaser import Releaser
+from worker.engine.restorer import Restorer
 from worker.engine.sweeper import Sweeper
 from worker.engine.watchdog import Watchdog
 from worker.inbound.redis_queue import RedisQueue
 from worker.inbound.stream import StreamSource
 from worker.provider import Codes, Observers
 from worker.redisio.connection import connect
+from worker.redisio.nodes import Nodes
 from worker.redisio.runner import Scripts
-from worker.redisio.turns import Turns
 from worker.settings import Settings
 from worker.state.census import Census
 from worker.state.dead_letters import RedisDeadLetters
 from worker.state.drains import RedisDrain
 from worker.state.layout import AgreedNodes
-from worker.state.ledger import RedisLedger
 from worker.state.look import Look
 from worker.state.lua import store_scripts
 from worker.state.outbox import RedisOutbox
 from worker.state.refused_results import RefusedResults
+from worker.state.remembering import RememberingLedger
 from worker.state.suspects import RedisSuspects
 from worker.telemetry import outlet
 from worker.telemetry.accounts_file import AccountsFileTold
@@ -61,10 +62,12 @@ from worker.telemetry.watching import Watching
 from worker.wiring.accounts import LiveAccounts
 from worker.wiring.pages import Pages
 from worker.wiring.provider import make_provider
+from worker.wiring.restoring import Restoring
 from worker.wiring.tracing import OpenTelemetry, Tracing
 from worker.wiring.webhooks import Webhooks
 
 ACCOUNTS, RELEASER, SWEEPER, RELAY, COURIERS = "accounts", "releaser", "sweeper", "relay", "couriers"
+RESTORER = "restorer"
 """The loops that others wake."""
 
 LEASE_MARGIN_SECONDS, MIN_LEASE_SECONDS = 15.0, 30.0
@@ -124,6 +127,7 @@ class Wiring:
         return [
             self._loop("recorder", self.recorder.turn),
             self._loop("keeper", Keeper(self.ledger, self.leases_in_hand).turn),
+            self._loop(RESTORER, self.restorer.turn),
             self._loop(RELAY, self.backlog.guarding(self.relay.turn)),
             self._loop(COURIERS, self.couriers.turn),
         ]
@@ -195,20 +199,29 @@ class Wiring:
 
     @cached_property
     def scripts(self) -> Scripts:
-        return store_scripts(self.client, AgreedNodes(self.client), self.turns)
+        return store_scripts(self.client, self.nodes, self.restoring.turns)
 
     @cached_property
-    def turns(self) -> Turns:
-        return Turns(self._set_back)
-
-    def _set_back(self, prefix: str, known: int, found: int) -> None:
-        self.watching.set_back(prefix, known, found)
-        self.turns.go_on(prefix, found)
+    def nodes(self) -> Nodes:
+        return AgreedNodes(self.client)
 
     @cached_property
-    def ledger(self) -> RedisLedger:
-        return RedisLedger(
+    def restoring(self) -> Restoring:
+        return Restoring(self.wakes.of(RESTORER).set)
+
+    @cached_property
+    def restorer(self) -> Restorer:
+        scripts, over = store_scripts(self.client, self.nodes), self.wakes.wake_all
+        return self.restoring.restorer(
+            scripts, self.ledger, self.pages.workers, self.accounts, self.watching, over
+        )
+
+    @cached_property
+    def ledger(self) -> RememberingLedger:
+        return RememberingLedger(
             self.scripts,
+            journal=self.restoring.journal,
+            unix_clock=self.pages.redis_clock,
             lease_seconds=max(self._settings.proxstop_timeout + LEASE_MARGIN_SECONDS, MIN_LEASE_SECONDS),
             retention_seconds=self._settings.retention_seconds,
             replay_seconds=self._settings.replay_seconds,

@@ -4,7 +4,8 @@
 -- KEYS shard prefixes
 -- ARGV none
 -- Reply: {now at the first shard (µs); in how long there may be something for `lease`, for `reclaim` and for `take_deliveries`
---      (µs, 0: now, -1: nothing waits); 1 if an outbox holds an event, else 0}. Beside it goes the turn of each shard
+--      (µs, 0: now, -1: nothing waits); 1 if an outbox holds an event, else 0}. Beside it go the turn of each shard,
+--      and as 'clock' the store's clock (µs) of the shards before it
 
 TURNS = {}
 
@@ -19,7 +20,7 @@ end
 local begun = NOW
 local lanes, overdue, deliveries, events = NEVER, NEVER, NEVER, 0
 
-for _, shard in ipairs(KEYS) do
+for n, shard in ipairs(KEYS) do
   enter(shard)
   local hooks, hook_leases, earlier = shard .. 'hooks', shard .. 'hook-leases', shard .. 'deliveries'
   -- In quiet times nothing exists, so one command asks about all.
@@ -31,7 +32,8 @@ for _, shard in ipairs(KEYS) do
   end
   -- Read and not taken, so that a worker that changes nothing knows it too, see docs/decisions/0030.
   local turn = redis.pcall('GET', shard .. 'turn') or '0'
-  if tonumber(turn) then TURNS[#TURNS + 1], TURNS[#TURNS + 2] = shard, turn end
+  if type(turn) == 'string' then TURNS[#TURNS + 1], TURNS[#TURNS + 2] = shard, turn end
+  if CLUSTER or n == #KEYS then TURNS[#TURNS + 1], TURNS[#TURNS + 2] = 'clock', int(NOW) end
 end
 
 local function told(wait) return wait < NEVER and int(wait) or '-1' end

@@ -4,7 +4,8 @@
 -- KEYS shard prefixes
 -- ARGV 1 most of each kind  2 lease (µs)  3 a worker's lease (µs): nothing is judged lost until the store's clock has run for
 --      that long
--- Reply: list of lease replies, see README.md; among TURNS are also the turns of the shards in which nothing was due, as texts
+-- Reply: list of lease replies, see README.md; TURNS also has the turns of shards in which nothing was due, as texts, and as
+-- 'clock' the store's clock (µs) of the shards before it
 
 local most, lease_us, worker_lease_us = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
@@ -59,17 +60,19 @@ end
 
 -- Reads the shard's turn if it took none, so that a worker that changes nothing knows it too.
 local function read_turn()
-  if TURNS and TURNS[#TURNS - 1] == prefix then return end
   TURNS = TURNS or {}
-  TURNS[#TURNS + 1], TURNS[#TURNS + 2] = prefix, ask('GET', prefix .. 'turn') or '0'
+  if TURNS[#TURNS - 1] == prefix then return end
+  local _, turn = apart(ask, 'GET', prefix .. 'turn')
+  TURNS[#TURNS + 1], TURNS[#TURNS + 2] = prefix, turn or '0'
 end
 
-for _, shard in ipairs(KEYS) do
+for n, shard in ipairs(KEYS) do
   enter(shard)
   local judges = NOW - BEGAN >= worker_lease_us
   local _, lost = apart(take_each, LEASES, NOW, judges and most_lost or 0, take_lost)
   local _, expired = apart(take_each, EXPIRY, NOW + LAG, most_expired, take_expired)
   most_lost, most_expired = most_lost - (lost or 0), most_expired - (expired or 0)
-  apart(read_turn)
+  read_turn()
+  if CLUSTER or n == #KEYS then TURNS[#TURNS + 1], TURNS[#TURNS + 2] = 'clock', int(NOW) end
 end
 return reply, WRONG
