@@ -6,6 +6,7 @@ See docs/decisions/0030.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,14 +15,17 @@ import redis
 from tests.doubles.clocks import StoredClock
 from tests.doubles.samples import account, application, placed, rejection
 from tests.set_back import Copy
+from worker.cli.doctor import servers
+from worker.cli.doctor.finding import Finding, Grade
 from worker.core.accounts import Accounts
 from worker.core.canceling import Canceling
 from worker.core.cancels import Cancel, Withdrawn
 from worker.core.making_good import Over
-from worker.core.records import Due, Ending, Lease, Parked, Parking, Reason, Recorded, Seen
+from worker.core.records import Due, Ending, Later, Lease, Parked, Parking, Reason, Recorded, Seen
 from worker.core.retry import Tally
 from worker.errors import StoreSetBack
 from worker.redisio.turns import Turns
+from worker.settings import Settings
 from worker.state import keys
 from worker.state.journal import Journal
 from worker.state.lua import store_scripts
@@ -99,9 +103,9 @@ class Scene:
         """Let workers notice and take part, until the hold is over: not before `seconds` have passed."""
         taking_part = workers or (self.a, self.b)
         for worker in taking_part:
-            with pytest.raises(StoreSetBack):
+            with suppress(StoreSetBack):
                 worker.ledger.reclaim(9)
-            assert worker.shards.step().over == []
+            assert worker.shards.count and worker.shards.step().over == []
         self.clock.advance(seconds - 0.1)
         assert [worker.shards.step().over for worker in taking_part] == [[] for _ in taking_part]
         self.clock.advance(0.2)
@@ -289,10 +293,32 @@ def test_nothing_happens_while_a_shard_is_held(scene: Scene) -> None:
     with pytest.raises(StoreSetBack):
         scene.a.ledger.reclaim(9)
     scene.a.shards.step()
-    for act in (lambda: new.ledger.lease_due(1), lambda: new.ledger.admit([application("new", ACME)])):
-        with pytest.raises(StoreSetBack):
-            act()
+    with pytest.raises(StoreSetBack):
+        new.ledger.lease_due(1)
+    assert isinstance(new.ledger.admit([application("new", ACME)])[0], Later)
+    assert new.ledger.lease_due(1).leases == []
     with pytest.raises(StoreSetBack):
         scene.events()
     assert new.shards.count == 1 and scene.record("two")["state"] == "waiting"
     assert scene.record("new") == {}
+
+
+def test_doctor_tells_of_a_hold_and_of_the_last_day(scene: Scene, redis_url: str) -> None:
+    def told() -> list[Finding]:
+        found = servers.store(Settings.from_env({"REDIS_URL": redis_url}))
+        return [finding for finding in found if finding.name == "Redis state"]
+
+    assert told() == []
+    scene.lose(lambda: scene.a.park("one"))
+    with pytest.raises(StoreSetBack):
+        scene.a.ledger.reclaim(9)
+    scene.a.shards.step()
+    (held,) = told()
+    assert (
+        held.grade is Grade.WARN
+        and held.text.startswith("1 of 16 shards came back")
+        and "are held" in held.text
+    )
+    scene.make_good()
+    (over,) = told()
+    assert over.grade is Grade.WARN and "1 jobs were put back, 0 count as perhaps rung" in over.text

@@ -8,6 +8,7 @@ ledger           jobs and limits: implements `core.ports.Ledger`
 remembering      the ledger of a worker that keeps a journal
 journal          what this worker knows of the jobs of the last minutes
 set_back         makes good what a shard lost that went back in time
+last_set_back    whether that happened in the last day
 admission        applications as the script `admit` takes them
 refusals         jobs that end as they come
 cancels          cancels as the scripts `claim` and `withdraw` take them

@@ -10,6 +10,7 @@ servers      Redis, the broker and its queues
 layout       how the state is divided
 nodes        the nodes of a RabbitMQ cluster
 sentinels    whether Sentinels answer, agree, and could choose another master
+set_back     whether it came back with an earlier state
 writes       whether Redis takes writes, its memory, and its clock
 replication  whether it is the primary, and its replicas
 fleet        which workers live, whether they are drained, their accounts files, and when Redis will be full

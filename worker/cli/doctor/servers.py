@@ -20,7 +20,7 @@ from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES
 from worker.broker.redis_write_check import RedisWriteCheck
 from worker.broker.transports import weakness
 from worker.broker.write_check import WriteCheck as WriteCheckOfBroker
-from worker.cli.doctor import fleet, layout, nodes, replication, writes
+from worker.cli.doctor import fleet, layout, nodes, replication, set_back, writes
 from worker.cli.doctor.finding import Finding
 from worker.errors import BrokerUnavailable, ConfigurationError, StoreFault, StoreUnavailable
 from worker.inbound import key_types as broker_keys
@@ -33,6 +33,7 @@ from worker.redisio.runner import store_errors
 from worker.settings import Settings
 from worker.state import key_types as store_keys
 from worker.state.key_types import wrong_types
+from worker.state.last_set_back import last_set_back
 from worker.state.write_check import WriteCheck
 
 MIN_REDIS = (6, 2)
@@ -59,7 +60,7 @@ def store(settings: Settings) -> Iterator[Finding]:
             client.ping()
             try_rights(client)
             facts, wrong, divided = _facts(client), _misused_by(client), layout.look(client)
-            told, found = WriteCheck(client).ask(), fleet.look(client)
+            told, found, back = WriteCheck(client).ask(), fleet.look(client), last_set_back(client)
     except StoreFault as error:
         yield Finding.fail("Redis", f"refused: {redactor.text(str(error))}", remedy_of(error, "REDIS_URL"))
         return
@@ -68,6 +69,7 @@ def store(settings: Settings) -> Iterator[Finding]:
         return
     yield Finding.ok("Redis", f"answers at {mask_url(redis_url(settings))}")
     yield divided
+    yield from set_back.check(back)
     yield from writes.check(told)
     yield from fleet.check(found, told, time.time())
     yield from _misused("Redis keys", wrong, "it is neither read nor written")
