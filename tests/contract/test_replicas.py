@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import redis
@@ -72,9 +73,14 @@ def ledger(client: redis.Redis) -> RedisLedger:
     return redis_ledger(client)
 
 
+def hasty() -> AbstractContextManager[object]:
+    """Wait for replicas only a moment, where none will answer."""
+    return patch("callworker.replicas.MAX_WAIT_SECONDS", 0.1)
+
+
 @contextmanager
 def refused(cause: Cause = Cause.REPLICAS) -> Iterator[None]:
-    with pytest.raises(StoreUnavailable) as caught:
+    with pytest.raises(StoreUnavailable) as caught, hasty():
         yield
     assert cause_of(caught.value) is cause and "\n" not in str(caught.value)
 
@@ -194,7 +200,7 @@ def test_events_count_as_published_once_replicas_have_them(one: Flock) -> None:
         results.publish(EVENT)
         assert replica.llen("results") == 1
         one.freeze()
-        with pytest.raises(BrokerUnavailable, match="NOREPLICAS") as caught:
+        with pytest.raises(BrokerUnavailable, match="NOREPLICAS") as caught, hasty():
             results.publish(EVENT)
         assert cause_of(caught.value) is Cause.REPLICAS
         one.thaw()
@@ -229,7 +235,7 @@ def test_job_counts_as_sent_once_replicas_have_it(
     enqueue(one.url)
     assert replica.llen(queue_of("acme")) == 1
     one.freeze()
-    with pytest.raises(BrokerUnavailable, match="0 of 1 replicas"):
+    with pytest.raises(BrokerUnavailable, match="0 of 1 replicas"), hasty():
         enqueue(one.url)
     one.thaw()
     enqueue(one.url)
@@ -288,12 +294,15 @@ def test_checks_tell_of_missing_replicas(one: Flock, client: redis.Redis) -> Non
     assert found(one.url, 1)["Redis replicas"].grade is Grade.OK
     assert "REDIS_REPLICAS" in found(one.url, 0)["Redis replicas"].text
     assert WriteCheck(client).ask().problem is None and RedisWriteCheck(client).ask().problem is None
-    said = found(one.url, 2)
+    with hasty():
+        said = found(one.url, 2)
     assert "1 keep up, and REDIS_REPLICAS asks for 2" in said["Redis replicas"].text
     assert said["Redis replicas"].grade is said["Redis writes"].grade is Grade.FAIL
     assert "lower REDIS_REPLICAS" in said["Redis writes"].remedy
     one.freeze()
-    for problem in (WriteCheck(client).ask().problem, RedisWriteCheck(client).ask().problem):
+    with hasty():
+        problems = (WriteCheck(client).ask().problem, RedisWriteCheck(client).ask().problem)
+    for problem in problems:
         assert problem is not None and cause_of(problem) is Cause.REPLICAS
 
 
