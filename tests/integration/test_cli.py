@@ -677,3 +677,28 @@ def _checks(result: Result) -> dict[str, str]:
 
 def _seconds_until(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp() - time.time()
+
+
+EVENT = {"id": "evt_1", "type": "call.placed", "data": {"id": "a", "account": "acme", "ref": "x"}}
+
+
+def test_restore_wants_drained_workers_and_events(run: Run, client: redis.Redis, tmp_path: Path) -> None:
+    """A file with anything else in it changes nothing, and events from before the backup are left out."""
+    old, new = ({**EVENT, "timestamp": f"{year}-01-01T00:00:00.000Z"} for year in (2020, 2025))
+    file = tmp_path / "events.jsonl"
+    file.write_text(f"{json.dumps(old)}\n\n{json.dumps(new)}\n")
+    words = ("restore", str(file), "--since", "2024-01-01T00:00:00Z")
+    refused = run(*words)
+    assert refused.exit_code == 1 and "run `callworker drain` first" in refused.stderr
+    client.set(keys.DRAIN, "by hand")
+    assert run(*words, "--why", "lost disk").stdout.startswith("1 jobs have ended now as their events say")
+    assert (
+        run(*words).stdout
+        == "0 jobs have ended now as their events say, without a call\n1 had ended in the backup already\n"
+    )
+    (again, first) = acts(run)
+    assert (first["act"], first["why"], first["detail"]) == ("restore", "lost disk", {"events": 1}) and again
+    file.write_text(f"{json.dumps(new)}\nno event\n")
+    wrong = run(*words)
+    assert wrong.exit_code == 2 and "line 2 of" in wrong.stderr
+    assert run("restore", str(tmp_path / "none"), "--since", "1h").exit_code == 2

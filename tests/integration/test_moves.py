@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import redis
 
+from tests.integration.conftest import BrokerUrl
 from tests.integration.outside import Job, Outside, new_job
 from tests.integration.stack import PROJECT, Stack
 from tests.processes import START_SECONDS, wait_until
@@ -186,3 +189,77 @@ def test_move_to_another_rabbitmq_and_redis_loses_nothing(tmp_path: Path) -> Non
             load.end()
             waits(load.sent, old.outside, new.outside)
         once(load.sent, sandbox, old.outside, new.outside)
+
+
+def backup(server: RedisServer, folder: Path, copy: Path) -> str:
+    """Copy all that Redis has to a file. Returns the time before which nothing is missing, as RFC 3339."""
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    with redis.Redis.from_url(server.url) as client:
+        client.bgsave()
+        wait_until(
+            lambda: (
+                not client.info("persistence")["rdb_bgsave_in_progress"] and (folder / "dump.rdb").exists()
+            ),
+            "the copy is made",
+        )
+    shutil.copy(folder / "dump.rdb", copy)
+    return since
+
+
+@pytest.mark.parametrize("broker", ["redis", "amqp"])
+def test_restored_backup_rings_nobody_twice(tmp_path: Path, broker_url: BrokerUrl, broker: str) -> None:
+    """What subscribers know to have ended stays ended, with the same events; what waits goes on; a job that was
+    accepted after the backup and has no event is sent again."""
+    accounts = {"acme": ACCOUNTS["acme"], "later": ACCOUNTS["acme"], "slow": {"rate": "1/h", "ttl": 3600}}
+    folders = [tmp_path / name for name in ("a", "b", "old", "new")]
+    for folder in folders:
+        folder.mkdir()
+    with ExitStack() as exits:
+        a = exits.enter_context(RedisServer(folders[0]))
+        b = RedisServer(folders[1], "--appendonly", "no")
+        sandbox = exits.enter_context(Sandbox())
+        old_broker, new_broker = (a.url, b.url) if broker == "redis" else [broker_url("amqp")] * 2
+        old = exits.enter_context(Stack(folders[2], a.url, old_broker, sandbox.url, accounts))
+        worker = old.start("run")
+        before = [new_job(f"before-{n}") for n in range(5)]
+        waits_then = [new_job(f"waits-{n}", "later") for n in range(6)]
+        slow = [new_job(f"slow-{n}", "slow") for n in range(2)]
+        callworker(old, "accounts", "hold", "later")
+        old.outside.send(*before, *waits_then, *slow)
+        old.outside.wait([*(job["id"] for job in before), "slow-0"])
+        wait_until(lambda: worker.metric("jobs_accepted_total") == 13, "all jobs are on record")
+        since = backup(a, folders[0], folders[1] / "dump.rdb")
+
+        callworker(old, "accounts", "resume", "later")
+        after = [new_job(f"after-{n}") for n in range(4)]
+        lost = [new_job("lost", "slow")]
+        old.outside.send(*after, *lost)
+        old.outside.wait([job["id"] for job in (*waits_then, *after)])
+        wait_until(lambda: worker.metric("jobs_accepted_total") == 18, "all jobs are on record")
+        worker.kill()
+        calls = len(sandbox.requests())
+        events = tmp_path / "events.jsonl"
+        told = [one for found in old.outside.delivered.values() for one in found]
+        events.write_text("".join(f"{json.dumps(one.event)}\n" for one in told))
+        with old.outside.not_reading() if broker == "redis" else nullcontext():
+            a.kill()
+            exits.enter_context(b)
+            with redis.Redis.from_url(b.url) as client:
+                client.config_set("appendonly", "yes")
+            new = exits.enter_context(Stack(folders[3], b.url, new_broker, sandbox.url, accounts))
+            callworker(new, "drain", "--reason", "restore", "--json")
+            new.start("run")
+            callworker(new, "drain", "--json")
+            assert (
+                json.loads(callworker(new, "restore", str(events), "--since", since, "--json"))["ended"] == 10
+            )
+            callworker(new, "accounts", "resume", "later")
+            callworker(new, "drain", "--undo")
+            fresh = [new_job(f"new-{n}") for n in range(3)]
+            new.outside.send(*before, *waits_then, *after, *lost, *fresh)
+            waits(fresh, old.outside, new.outside)
+            wait_until(
+                lambda: new.workers[0].metric("jobs_waiting") == 2, "what waited waits, and what was lost"
+            )
+            once([*before, slow[0], *waits_then, *after, *fresh], sandbox, old.outside, new.outside)
+            assert len(sandbox.requests()) == calls + len(fresh)

@@ -29,6 +29,7 @@ accounts   `callworker accounts`: limits and backlog; hold and resume
 webhooks/  `callworker webhooks`: endpoints, their deliveries and secrets, and events for a receiver on trial
 dead       `callworker dead`: messages that no event can answer
 drain      `callworker drain`: stops intake and dialling everywhere
+restore    `callworker restore`: tells a restored state which jobs have ended
 audit      `callworker audit`: what operators did
 size       `callworker size`: what a load needs, and which limit it meets first
 doctor/    `callworker doctor`: checks the settings and everything that they point to
@@ -51,6 +52,7 @@ COMMANDS = {
     "webhooks": "Show, test and enable webhooks; replay events; rotate secrets.",
     "dead": "Show, replay or drop messages that no event could answer.",
     "drain": "Have all workers take no jobs in and dial nothing.",
+    "restore": "Tell a restored Redis which jobs have ended since its backup.",
     "audit": "Show who did what by commands, when, and why.",
     "size": "Compute what a load needs, and what breaks first.",
     "doctor": "Check the settings and everything they point to.",

@@ -28,7 +28,7 @@ COLUMNS = ("time", "who", "act", "on", "why", "detail")
 @json_option
 def command(since: str | None, most: int, as_json: bool) -> None:
     """Print the audit trail, newest first: who held or resumed an account, tested, enabled, disabled, replayed or
-    rotated a webhook, drained the workers, replayed or dropped a dead letter; when, and why.
+    rotated a webhook, drained the workers, restored a backup, replayed or dropped a dead letter; when, and why.
 
     An entry is written before the act, which may still have failed. The newest 10,000 are kept.
     """

@@ -64,6 +64,9 @@ CANCELED = "CANCELED"
 OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
 """The code of a job whose phone may have rung."""
 
+UNKNOWN_ACCOUNT = "UNKNOWN_ACCOUNT"
+"""The code of a job whose account is not in the accounts file."""
+
 _OF_JOBS = "call."
 _FIRST, _LAST = -62_135_596_800, 253_402_300_799
 """The first and the last second that RFC 3339 can spell, in Unix time."""

@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 from worker.core.accounts import Account, Accounts
 from worker.core.cancels import Cancel
-from worker.core.events import Failure, Subject
+from worker.core.events import UNKNOWN_ACCOUNT, Failure, Subject
 from worker.core.jobs import ACCOUNT_PATTERN, ID_PATTERN, REPEATED, Job, mask
 from worker.core.records import Source
 from worker.core.repeats import content, raw_content
@@ -160,7 +160,7 @@ def judge(
     account = accounts.get(job.account)
     if account is None:
         reason = {"account": "is not in the accounts file"}
-        return _rejected(fields, Failure("UNKNOWN_ACCOUNT", "no such account", reason), content(job))
+        return _rejected(fields, Failure(UNKNOWN_ACCOUNT, "no such account", reason), content(job))
     if not account.may_dial(job.country):
         reason = {"country": "is not among the countries of the account"}
         failure = Failure("DESTINATION_BLOCKED", "the account may not dial there", reason)

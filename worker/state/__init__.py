@@ -36,6 +36,7 @@ endpoints        what operators do to an endpoint
 endpoint_views   the state of endpoints, for people
 endpoint_log     what became of each event at an endpoint
 dead_letters     messages that no event can answer
+told_ends        ends of jobs that a state has forgotten which was set back, from their events
 audit            what operators did by commands
 suspects         messages that may have crashed a worker
 installation     the random id of this state, of which ids of events are made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from worker.core import repeats
 from worker.core.accounts import Account
@@ -25,6 +25,12 @@ class Kept(NamedTuple):
 
     remembered_ms: int
     replayed_ms: int
+
+    @classmethod
+    def of(cls, retention_seconds: int, replay_seconds: int | None) -> Self:
+        """Make it from the settings: nothing is replayed for longer than it is remembered."""
+        replayed = min(replay_seconds or retention_seconds, retention_seconds)
+        return cls(retention_seconds * 1000, replayed * 1000)
 
 
 def calls(decisions: Sequence[Decision], kept: Kept) -> list[tuple[ScriptCall, list[int]]]:

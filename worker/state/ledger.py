@@ -75,9 +75,7 @@ class RedisLedger:
         self._scripts = scripts
         self._claims = Claims(scripts, retention_seconds * 1000)
         self._lease_us = to_us(lease_seconds)
-        self._kept = Kept(
-            retention_seconds * 1000, min(replay_seconds or retention_seconds, retention_seconds) * 1000
-        )
+        self._kept = Kept.of(retention_seconds, replay_seconds)
         self._conflicts, self._cancels = Conflicts(scripts), Cancels(scripts, self._kept)
         self._installation = Installation(scripts)
         self._refusals = Refusals(

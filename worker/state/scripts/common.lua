@@ -225,7 +225,7 @@ local function as_seen(id)
   if state then return {'seen', state, job or not digest and ask('GET', payload_key(id)) or '', digest or ''} end
   local ended = CLUSTER and ask('GET', end_key(id))
   if ended then
-    local status, of_job = string.match(ended, '^%S+ (%S+) %d+ (%S+)')
+    local status, of_job = string.match(ended, '^%S+ (%S+) %d+ (%S*)')
     return {'seen', status, '', of_job}
   end
 end
