@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.bench import (
+    accounts,
     comparison,
     division,
     environments,
@@ -99,6 +100,10 @@ def _webhooks(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return webhooks.measure(asked.deliveries, asked.rounds, asked.events, asked.waiting)
 
 
+def _accounts(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    return accounts.measure(asked.accounts)
+
+
 def _memory(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return memory.measure(asked.jobs)
 
@@ -177,6 +182,9 @@ COMMANDS = (
     )),
     Command("memory", _memory, "bytes of Redis that a job takes, by what it does", (
         Option("--jobs", 100_000, "N", "of each kind; default 100000"),
+    )),
+    Command("accounts", _accounts, "start, memory and commands of a worker, by the number of accounts", (
+        Option("--accounts", [100, 10_000, 50_000], "N,…", "default 100,10000,50000"),
     )),
     Command("pacing", _pacing, "how far limits are used and how late slots are met", (
         Option("--accounts", [1, 100, 10_000], "N,…", "default 1,100,10000"),

@@ -25,7 +25,7 @@ def measure(broker: str, jobs: int) -> dict[str, float]:
     with servers(broker, [0]) as running, ExitStack() as exits:
         page = Page(free_port())
         installed = start(running, {"bench": UNLIMITED}, exits, METRICS_PORT=str(page.port))
-        page.wait_until_ready(installed)
+        page.wait_until_ready(installed.worker)
         return (
             _with_rabbitmq(running, installed, jobs)
             if running.is_amqp

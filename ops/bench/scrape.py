@@ -17,6 +17,7 @@ from typing import Any
 from ops.bench.contenders import new_job
 from ops.bench.figures import use
 from ops.bench.installation import Installation, start
+from ops.bench.processes import WorkerTree
 from ops.bench.servers import Servers, servers
 from ops.bench.waiting import wait_for_count
 from tests.faults.servers import ServerTrouble
@@ -58,11 +59,11 @@ class Page:
             return True
         return False
 
-    def wait_until_ready(self, installed: Installation) -> None:
+    def wait_until_ready(self, worker: WorkerTree) -> None:
         """Wait until the worker consumes. Raises ServerTrouble."""
         ends = time.monotonic() + READY_SECONDS
         while not self.ready():
-            installed.worker.check()
+            worker.check()
             if time.monotonic() > ends:
                 raise ServerTrouble("the worker is not ready")
             time.sleep(0.05)
@@ -88,7 +89,7 @@ def _one(accounts: int, waiting: float, seconds: float) -> dict[str, Any]:
     with servers("redis", [0], log=True) as running, ExitStack() as workers:
         began, page = time.monotonic(), Page(free_port())
         installed = start(running, _limits(accounts), workers, at_rest=False, METRICS_PORT=str(page.port))
-        page.wait_until_ready(installed)
+        page.wait_until_ready(installed.worker)
         ready_seconds = time.monotonic() - began
         _use_all(accounts, round(accounts * waiting), running, installed)
         costs = _costs(page, running, installed)

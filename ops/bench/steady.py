@@ -98,7 +98,7 @@ def measure(load: Load) -> Measured:
         installed = start(
             running, limits, exits, at_rest=True, LOG_LEVEL="INFO", METRICS_PORT=port, **hooks.SECRETS
         )
-        page.wait_until_ready(installed)
+        page.wait_until_ready(installed.worker)
         scene = _Scene(load, running, installed, exits.enter_context(_reader(running)))
         return scene.measure(page)
 

@@ -40,9 +40,9 @@ MAY_IMPORT = {
     "engine": "configuration core delivery errors failpoints inbound network telemetry",
     # The doors, and what puts all of it together.
     "producer": "broker callworker core errors settings tracing",
-    "preflight": "broker core errors network provider redisio settings state tracing",
-    "wiring": "broker core delivery engine errors inbound preflight privacy provider redisio settings state telemetry"
-    " tracing",
+    "preflight": "broker configuration core errors network provider redisio settings state tracing",
+    "wiring": "broker configuration core delivery engine errors inbound preflight privacy provider redisio settings"
+    " state telemetry tracing",
     "celery_edge": "broker core embedded engine errors failpoints inbound preflight settings telemetry wiring",
     "app": "celery_edge",
     # It plays the provider, so it must not share the code that it tests.

@@ -32,6 +32,7 @@ from worker.celery_edge.starting import refused_in_lines, tell_unread_variables
 from worker.embedded import EmbeddedServer
 from worker.errors import ConfigurationError, every
 from worker.preflight import checks, open_files
+from worker.preflight.accounts import ReadAccounts
 from worker.settings import Settings
 from worker.telemetry import logs, outlet
 from worker.wiring import Wiring
@@ -58,11 +59,11 @@ class CallWorker(Worker):
             options["quiet"] = True
         options |= {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
         with refused_in_lines():
-            self._check(partial(self._log_to, options.get("logfile"), hostname))
+            checked = self._check(partial(self._log_to, options.get("logfile"), hostname))
             super().__init__(app, hostname, **options)
             wished = self.settings.webhooks_in_flight
             self.webhooks = open_files.allow(self.concurrency, wished)
-            wiring = Wiring(self.settings, calls=self.concurrency, webhooks=self.webhooks)
+            wiring = Wiring(self.settings, self.concurrency, self.webhooks, checked)
             self.engine, self.accounts = wiring.engine, wiring.accounts
             self.reread_accounts = wiring.accounts_watch.ask
             self.count_finished = wiring.metrics.count_finished
@@ -73,10 +74,11 @@ class CallWorker(Worker):
     def settings(self) -> Settings:
         return cast(Settings, self.app.settings)
 
-    def _check(self, open_log: Callable[[], object]) -> None:
+    def _check(self, open_log: Callable[[], object]) -> ReadAccounts:
         """Check everything before the start. The log comes first, because the other checks write to it."""
-        sound: Callable[[], object] = partial(checks.check, self.settings)
-        every([open_log, failpoints.arm_from, sound])
+        read = list[ReadAccounts]()
+        every([open_log, failpoints.arm_from, lambda: read.append(checks.check(self.settings))])
+        return read[0]
 
     def _log_to(self, path: str | None, hostname: str | None) -> None:
         stream = _log_file(path, default_nodename(hostname)) if path else None

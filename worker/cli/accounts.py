@@ -11,7 +11,7 @@ import redis
 
 from worker.cli import places
 from worker.cli.audited import Trail, why_option
-from worker.cli.output import console, example, json_option, print_json, say, span, table
+from worker.cli.output import example, json_option, print_json, print_rows, say, span
 from worker.core.accounts import Account
 from worker.core.records import AccountCount
 from worker.settings import Settings
@@ -20,6 +20,8 @@ from worker.state.census import Census
 from worker.telemetry.labels import OPERATOR_HOLD
 
 COLUMNS = ("account", "rate", "burst", "in flight", "waiting", "why", "oldest", "webhooks", "held")
+NAMED = 20
+"""How many accounts an error names."""
 
 
 @click.group(
@@ -42,7 +44,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         print_json([_document(account, count) for account, count in found])
     else:
-        console().print(table(COLUMNS, (_row(account, count) for account, count in found)))
+        print_rows(COLUMNS, [_row(account, count) for account, count in found])
 
 
 all_option = click.option("--all", "of_all", is_flag=True, help="All accounts of the accounts file.")
@@ -113,11 +115,18 @@ def _store(
     with places.store(settings) as client:
         accounts = places.accounts(settings)
         if name is not None and name not in accounts:
-            raise click.UsageError(f"no account {name!r} in the accounts file; it has {', '.join(accounts)}")
+            raise click.UsageError(
+                f"no account {name!r} in the accounts file; it has {_some(list(accounts))}"
+            )
         only = {} if reason is None else {"reason": reason}
         detail = {"all": len(accounts), **only} if of_all else {}
         Trail(client, settings, why).note(f"accounts {act}", account=name or "", detail=detail)
         yield client, list(accounts) if name is None else [name]
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _row(account: Account, count: AccountCount) -> tuple[object, ...]:

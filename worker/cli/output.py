@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 WIDTH_WITHOUT_TERMINAL = 160
+FITTED_ROWS = 1000
+
+_PRINTABLE = re.compile(r"[ -~]*")
 
 json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -78,6 +82,8 @@ def _is_json(text: str) -> bool:
 
 def _in_ascii(document: str) -> str:
     """Escape all but ASCII. Outside its strings a JSON document has only ASCII, and a line break there is a space."""
+    if _PRINTABLE.fullmatch(document):
+        return document
     return "".join(sign if " " <= sign <= "~" else _escaped(sign) for sign in document)
 
 
@@ -108,6 +114,20 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str |
     return result
 
 
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a plain table. One of many rows is not fitted to the terminal, which would take a minute for 50,000."""
+    if len(rows) <= FITTED_ROWS:
+        console().print(table(columns, rows))
+        return
+    lines = [columns, *([printable(str(cell)) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = (
+        " ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+    _write("\n".join(padded), sys.stdout)
+
+
 def _text(cell: object) -> Text:
     from rich.text import Text
 
@@ -116,7 +136,11 @@ def _text(cell: object) -> Text:
 
 def printable(text: str) -> str:
     """Escape control characters: foreign text must not move the cursor or forge a line."""
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(sign: str) -> str:
+    return sign if sign.isprintable() else ascii(sign)[1:-1]
 
 
 def span(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """Reads what operators write, in the ways in which people write it.
 
 textfiles        text files as editors and secret stores write them
+plain_toml       the plain part of TOML, fast
 credentials      API keys and webhook secrets as people paste them
 signing_secrets  the secrets that sign webhooks, and until when each signs
 secret_files     files of webhook secrets, and their text after a rotation

@@ -24,6 +24,8 @@ PRIVATE_PREFIX = "whsk_"
 """What every private key of an ed25519 signature begins with."""
 
 _BYTE_ORDER_MARK = "\ufeff"
+_USUAL = re.compile(r"[!#-&(-_a-~]*")
+"""What a credential consists of: printable ASCII without spaces and quotes."""
 _ASSIGNMENT = re.compile(r"(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*=[^=]")
 _UNEXPANDED = re.compile(r"\$[{(]")
 
@@ -100,6 +102,8 @@ def trimmed(text: str) -> str:
 
 def _refuse_other_text(text: str, wanted: str) -> None:
     """Raise NotACredential unless `text` consists of printable ASCII characters without spaces."""
+    if _USUAL.fullmatch(text) and not _ASSIGNMENT.match(text) and not _UNEXPANDED.match(text):
+        return
     lines = len(text.splitlines())
     if lines > 1:
         raise NotACredential(f"holds {lines} lines, but {wanted} is one line")

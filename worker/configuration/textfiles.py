@@ -10,7 +10,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from worker.configuration import plain_toml
+
 MAX_FILE_BYTES = 1_000_000
+MAX_TABLES_BYTES = 32_000_000
+"""Of a TOML file: 50,000 accounts with a webhook each are 15 MB."""
 
 _FOREIGN_MARKS = (
     (codecs.BOM_UTF32_LE, "UTF-32"),
@@ -42,9 +46,9 @@ class NotText(UnreadableFile):
     """The file can be read, but its content is not text."""
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, most_bytes: int = MAX_FILE_BYTES) -> str:
     """Read a text file in UTF-8, and drop a byte-order mark. Raises UnreadableFile or NotText."""
-    text = decoded(_bytes(path))
+    text = decoded(_bytes(path, most_bytes))
     if not text.strip():
         raise NotText("is empty")
     return text
@@ -52,7 +56,9 @@ def read_text(path: Path) -> str:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file. Raises as `read_text` does, and ValueError with one line for text that is not TOML."""
-    text = read_text(path)
+    text = read_text(path, MAX_TABLES_BYTES)
+    if (document := plain_toml.read(text)) is not None:
+        return document
     try:
         return tomllib.loads(text)
     except ValueError as error:
@@ -85,12 +91,12 @@ def decoded(content: bytes) -> str:
         raise NotText(f"is not UTF-8 text, see line {line}; save it as UTF-8") from None
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, most: int) -> bytes:
     try:
         with open(path, "rb", opener=_open_at_once) as file:
             _refuse_device(os.fstat(file.fileno()).st_mode)
             os.set_blocking(file.fileno(), True)
-            content = file.read(MAX_FILE_BYTES + 1)
+            content = file.read(most + 1)
     except UnreadableFile:
         raise
     except OSError as error:
@@ -98,8 +104,8 @@ def _bytes(path: Path) -> bytes:
         raise UnreadableFile(cause) from error
     except ValueError as error:
         raise UnreadableFile("is not a path") from error
-    if len(content) > MAX_FILE_BYTES:
-        raise NotText(f"is larger than {MAX_FILE_BYTES} bytes")
+    if len(content) > most:
+        raise NotText(f"is larger than {most} bytes")
     return content
 
 

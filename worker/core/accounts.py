@@ -6,10 +6,12 @@ file"; an example is `config/accounts.toml`.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -202,12 +204,25 @@ def _valid(document: Mapping[str, Any]) -> tuple[dict[str, Account], list[str]]:
     if not isinstance(tables, dict) or not tables or set(document) != {"accounts"}:
         return {}, ["must hold at least one table [accounts.NAME], and nothing else"]
     accounts, faults = dict[str, Account](), list[str]()
-    for name, table in tables.items():
-        try:
-            accounts[name] = _account(name, table)
-        except ConfigurationError as error:
-            faults += error.problems
+    with _no_search_for_cycles():
+        for name, table in tables.items():
+            try:
+                accounts[name] = _account(name, table)
+            except ConfigurationError as error:
+                faults += error.problems
     return accounts, faults
+
+
+@contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """Keep the garbage collector from going through all accounts again and again while their number grows."""
+    searches = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if searches:
+            gc.enable()
 
 
 def _account(name: str, table: object) -> Account:

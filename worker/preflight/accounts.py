@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
+from worker.configuration.textfiles import mark
 from worker.core.accounts import Accounts
 from worker.errors import ConfigurationError
 from worker.network import trust
 
 
-def sound(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Accounts, list[str]]:
-    """Return the accounts of the file, and all their keys and secrets as text.
+class ReadAccounts:
+    """An accounts file that was read once: its valid accounts, and the file's mark before that."""
 
-    Raises ConfigurationError with each fault of the file, and of the keys and secrets of its valid accounts.
-    """
-    accounts, faults = Accounts.valid_part(path)
-    try:
-        secrets = accounts.secrets(environ)
-    except ConfigurationError as error:
-        faults += error.problems
-    if faults:
-        raise ConfigurationError(*faults)
-    return accounts, secrets
+    def __init__(self, path: Path, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+        self.mark = mark(path)
+        self.accounts, self._faults = Accounts.valid_part(path)
+
+    @cached_property
+    def secrets(self) -> list[str]:
+        """All keys and secrets as text.
+
+        Raises ConfigurationError with each fault of the file, and of the keys and secrets of its valid accounts.
+        """
+        faults = self._faults
+        try:
+            secrets = self.accounts.secrets(self._environ)
+        except ConfigurationError as error:
+            faults = [*faults, *error.problems]
+        if faults:
+            raise ConfigurationError(*faults)
+        return secrets
 
 
 def of_certificates(accounts: Accounts) -> list[Callable[[], None]]:

@@ -14,7 +14,7 @@ from worker.core.accounts import Accounts
 from worker.errors import ConfigurationError, every
 from worker.network import trust
 from worker.preflight import open_files
-from worker.preflight.accounts import of_certificates, sound
+from worker.preflight.accounts import ReadAccounts, of_certificates
 from worker.preflight.greeting import ask_broker, ask_store
 from worker.provider import Codes
 from worker.settings import Settings
@@ -25,15 +25,17 @@ CELERY_BROKER = "CELERY_BROKER_URL"
 
 def check(
     settings: Settings, wrong: Mapping[str, str] | None = None, environ: Mapping[str, str] = os.environ
-) -> None:
-    """Raise ConfigurationError with everything that prevents the start of a worker.
+) -> ReadAccounts:
+    """Raise ConfigurationError with everything that prevents the start of a worker. Returns the accounts as read.
 
     `wrong` holds a line for each wrong setting, by its variable; `settings` holds the default in its place.
     """
     wrong = wrong or {}
     own = ConfigurationError(*wrong.values())
     checks: list[Callable[[], object]] = [partial(_refuse, own)]
-    every([*checks, *_files(settings, environ), *_broker(settings, wrong, environ)])
+    read = ReadAccounts(settings.accounts_file, environ)
+    every([*checks, *_files(settings, environ, read), *_broker(settings, wrong, environ)])
+    return read
 
 
 def _refuse(wrong: ConfigurationError) -> None:
@@ -41,23 +43,26 @@ def _refuse(wrong: ConfigurationError) -> None:
         raise wrong
 
 
-def _files(settings: Settings, environ: Mapping[str, str]) -> list[Callable[[], object]]:
+def _files(settings: Settings, environ: Mapping[str, str], read: ReadAccounts) -> list[Callable[[], object]]:
     return [
-        partial(sound, settings.accounts_file, environ),
+        lambda: read.secrets,
         partial(Codes.load, settings.provider_errors_file),
         partial(open_files.check, settings.concurrency),
-        partial(check_certificates, settings, environ),
+        partial(check_certificates, settings, environ, read.accounts),
         *([partial(installed.check, environ)] if settings.traced else []),
     ]
 
 
-def check_certificates(settings: Settings, environ: Mapping[str, str] = os.environ) -> None:
-    """Raise ConfigurationError with every file of certificates that cannot be used."""
+def check_certificates(
+    settings: Settings, environ: Mapping[str, str] = os.environ, accounts: Accounts | None = None
+) -> None:
+    """Raise ConfigurationError with every file of certificates that cannot be used. Reads the accounts unless given."""
     checks: list[Callable[[], None]] = [partial(trust.check_public, environ)]
     if settings.proxstop_ca_file is not None:
         checks += [partial(trust.check, settings.proxstop_ca_file, "PROXSTOP_CA_FILE")]
-    # Whatever is wrong in the accounts file, the check of that file reports it.
-    accounts, _ = Accounts.valid_part(settings.accounts_file)
+    if accounts is None:
+        # Whatever is wrong in the accounts file, the check of that file reports it.
+        accounts, _ = Accounts.valid_part(settings.accounts_file)
     every([*checks, *of_certificates(accounts)])
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
+from worker.configuration.textfiles import mark
 from worker.core.accounts import Accounts
 from worker.core.current import CurrentAccounts
 from worker.engine.accounts_watch import AccountsFile, AccountsWatch, ReloadWatch
 from worker.errors import every
-from worker.preflight.accounts import of_certificates, sound
+from worker.preflight.accounts import ReadAccounts, of_certificates
 from worker.privacy.redaction import register_secret
 from worker.settings import Settings
 from worker.telemetry.metrics import Metrics
@@ -20,8 +21,10 @@ from worker.wiring.webhooks import Webhooks
 class LiveAccounts:
     """Each part is made when it is first asked for. Making them raises ConfigurationError."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._file = AccountsFile(settings.accounts_file, _load)
+    def __init__(self, settings: Settings, checked: ReadAccounts | None = None) -> None:
+        """`checked`: the file as the checks before the start read it, so that it is not read again at once."""
+        self._checked = checked
+        self._file = AccountsFile(settings.accounts_file, self._load)
 
     @cached_property
     def current(self) -> CurrentAccounts:
@@ -45,9 +48,10 @@ class LiveAccounts:
 
         return AccountsWatch(self._file, self.current, adopt, told, woken=woken, used=used)
 
-
-def _load(path: Path) -> Accounts:
-    accounts, secrets = sound(path)
-    every(of_certificates(accounts))
-    register_secret(*secrets)
-    return accounts
+    def _load(self, path: Path) -> Accounts:
+        read, self._checked = self._checked, None
+        if read is None or read.mark is None or read.mark != mark(path):
+            read = ReadAccounts(path)
+        every(of_certificates(read.accounts))
+        register_secret(*read.secrets)
+        return read.accounts

@@ -39,6 +39,7 @@ from worker.engine.sweeper import Sweeper
 from worker.engine.watchdog import Watchdog
 from worker.inbound.redis_queue import RedisQueue
 from worker.inbound.stream import StreamSource
+from worker.preflight.accounts import ReadAccounts
 from worker.provider import Codes, Observers
 from worker.redisio.connection import connect
 from worker.redisio.nodes import Nodes
@@ -78,10 +79,16 @@ see `worker/engine/keeper.py`."""
 class Wiring:
     """The parts of one worker, each made when it is first asked for. Making them raises ConfigurationError."""
 
-    def __init__(self, settings: Settings, calls: int, webhooks: int = MAX_IN_FLIGHT) -> None:
-        """`calls` and `webhooks`: the most in flight."""
+    def __init__(
+        self,
+        settings: Settings,
+        calls: int,
+        webhooks: int = MAX_IN_FLIGHT,
+        checked: ReadAccounts | None = None,
+    ) -> None:
+        """`calls` and `webhooks`: the most in flight. `checked`: see `LiveAccounts`."""
         self._settings, self._calls, self._places = settings, calls, webhooks
-        self._live = LiveAccounts(settings)
+        self._live = LiveAccounts(settings, checked)
         self.wakes, self.leases_in_hand, self.closing = Wakes(), LeasesInHand(), threading.Event()
 
     @cached_property
