@@ -36,8 +36,8 @@ class Cluster:
             one: Any = client
             one.execute_command("CLUSTER", "SET-CONFIG-EPOCH", n + 1)
             if n < count:
-                own = f"{round(n * share)}", f"{round((n + 1) * share) - 1}"
-                one.execute_command("CLUSTER", "ADDSLOTSRANGE", *own)
+                own = range(round(n * share), round((n + 1) * share))
+                one.execute_command("CLUSTER", "ADDSLOTS", *own)
             if n:
                 first.execute_command("CLUSTER", "MEET", "127.0.0.1", self.servers[n].port)
         wait_until(lambda: all(map(self._is_whole, self.clients)), "the cluster is formed")

@@ -12,6 +12,7 @@ from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application
 from tests.processes import wait_until
 from worker.core.records import Admission, Later, Lease
+from worker.core.shards import ON_ONE_SERVER, in_a_cluster
 from worker.network.causes import Cause, cause_of
 from worker.redisio.cluster import slot_of
 from worker.redisio.connection import connect
@@ -24,10 +25,17 @@ OWNERS = [account(f"account-{n}", rate="100/s", burst=50, concurrency=50) for n 
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """Three primaries, each with a replica."""
+def with_replicas() -> Iterator[Cluster]:
     with redis_cluster(3, 3) as started:
         yield started
+
+
+@pytest.fixture
+def cluster(with_replicas: Cluster) -> Iterator[Cluster]:
+    """Three primaries, each with a replica, and their layout for this process."""
+    keys.use(in_a_cluster())
+    yield with_replicas
+    keys.use(ON_ONE_SERVER)
 
 
 @pytest.fixture
