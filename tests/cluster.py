@@ -57,13 +57,14 @@ class Cluster:
         self._set_slot(target, slot, "IMPORTING", self.id_of(source))
         self._set_slot(source, slot, "MIGRATING", self.id_of(target))
 
-    def move_keys(self, slot: int, source: int, target: int, most: int = 100_000) -> None:
-        """Move keys of a slot that is being moved."""
+    def move_keys(self, slot: int, source: int, target: int, most: int = 100_000) -> int:
+        """Move at most so many keys of a slot that is being moved. Returns how many were there."""
         client: Any = self.clients[source]
         found: list[bytes] = client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, most)
         if found:
             place = ("127.0.0.1", self.servers[target].port, "", 0, 5000)
             client.execute_command("MIGRATE", *place, "KEYS", *found)
+        return len(found)
 
     def end_move(self, slot: int, source: int, target: int) -> None:
         """Make a slot that is being moved that of the other server."""
@@ -111,7 +112,8 @@ def redis_cluster(primaries: int = 3, replicas: int = 0, *options: str) -> Itera
         for n in range(primaries + replicas):
             folder = Path(name, str(n))
             folder.mkdir()
-            given = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS), *options]
+            given = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)]
+            given += ["--cluster-require-full-coverage", "no", *options]
             server = RedisServer(folder, *given, port=free_port(above=BUS_ABOVE))
             servers.append(stack.enter_context(server))
             clients.append(stack.enter_context(redis.Redis.from_url(server.url)))

@@ -19,7 +19,9 @@ from tests.processes import SERVERS_ARE_REQUIRED
 from tests.rabbit import GuardedNode, empty_broker, guarded_rabbitmq, need_rabbitmq, rabbitmq
 from tests.redis_server import RedisServer
 from worker import failpoints
+from worker.core.shards import ON_ONE_SERVER
 from worker.privacy.redaction import redactor
+from worker.state import keys
 
 # Other load on the machine must not fail a test: the tests that measure the cost of an example check it.
 settings.register_profile("callworker", max_examples=depth.examples(20), deadline=None)
@@ -73,6 +75,13 @@ def secrets_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have this process forget after each test which secrets that test had it hide: a command may be run in it."""
     for name, value in vars(redactor).items():
         monkeypatch.setattr(redactor, name, copy(value))
+
+
+@pytest.fixture(autouse=True)
+def layout_of_one_test() -> Iterator[None]:
+    """Have this process divide the state as usual after each test: a command or a worker may have chosen otherwise."""
+    yield
+    keys.use(ON_ONE_SERVER)
 
 
 @pytest.fixture

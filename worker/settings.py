@@ -54,6 +54,12 @@ def _whole(least: int, most: int) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _shards(value: object) -> int:
+    if str(value) not in ("16", "64"):
+        raise ValueError("is not a number of shards; allowed is 16 or 64")
+    return int(str(value))
+
+
 def _seconds(value: object) -> float:
     rule = f"allowed is a number of seconds above 0, at most {MAX_SECONDS}"
     try:
@@ -82,6 +88,7 @@ def _schedule(text: str) -> str:
 
 MAX_SECONDS = 3600
 
+Shards = Annotated[int, BeforeValidator(_shards)]
 Port = Annotated[int, _whole(1, 65535)]
 Count = Annotated[int, _whole(1, 10_000)]
 Seconds = Annotated[float, BeforeValidator(_seconds)]
@@ -113,13 +120,20 @@ class Settings(BaseModel):
     redis_url: Annotated[str, AfterValidator(addresses.redis_url)] | None = Field(
         None,
         alias="REDIS_URL",
-        description="The Redis that holds limits, ledger, lanes and outbox. Unset: an embedded server.",
+        description="The Redis, or Redis Cluster, with limits, ledger, lanes and outbox. Unset: an embedded server.",
     )
     redis_replicas: Annotated[int, _whole(0, 5)] = Field(
         0,
         alias="REDIS_REPLICAS",
         description="How many replicas must have a write before anything follows from it: a call, an acknowledgement, "
         "an event. It counts for `REDIS_URL`, and for `BROKER_URL` if that is a Redis.",
+    )
+    redis_shards: Shards = Field(
+        16,
+        alias="REDIS_SHARDS",
+        description="Into how many shards the state is divided: 16 or 64. It counts for a new installation; a worker "
+        "with another number than that of its Redis does not start. 64 is for clusters that may grow beyond eight "
+        "servers.",
     )
     state_dir: Path | None = Field(
         None,
@@ -272,12 +286,20 @@ class Settings(BaseModel):
         """Read the settings, with the default for each wrong value, and a line for each wrong variable by name."""
         values = {name: environ[name].strip() for name in cls.variables() if environ.get(name, "").strip()}
         try:
-            return cls.model_validate(values), {}
+            settings = cls.model_validate(values)
+            return settings, settings._wrong_together()
         except ValidationError as error:
             faults = error.errors(include_url=False, include_input=False)
         problems = {str(fault["loc"][0]): fault["msg"].removeprefix("Value error, ") for fault in faults}
         valid = {name: value for name, value in values.items() if name not in problems}
         return cls.model_validate(valid), {name: f"{name}: {rule}" for name, rule in problems.items()}
+
+    def _wrong_together(self) -> dict[str, str]:
+        """Return a line for each variable that is wrong because of another one, by its name."""
+        if self.broker_url is None and "+cluster://" in (self.redis_url or "").lower():
+            rule = "must be set where REDIS_URL is a Redis Cluster, which can hold no queues; allowed is amqp://… or redis://…"
+            return {"BROKER_URL": f"BROKER_URL: {rule}"}
+        return {}
 
     @classmethod
     def variables(cls) -> list[str]:

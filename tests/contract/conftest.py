@@ -12,7 +12,7 @@ from tests.contract.streamed import worker_on
 from tests.doubles.clocks import FakeClock, StoredClock, read_time_from_keys
 from tests.doubles.ledgers import redis_ledger
 from tests.doubles.takers import Taker
-from worker.core.shards import ON_ONE_SERVER, in_a_cluster
+from worker.core.shards import in_a_cluster
 from worker.inbound.redis_lists import RedisLists
 from worker.inbound.stream import StreamSource
 from worker.redisio.connection import connect
@@ -45,12 +45,11 @@ def cluster_servers() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def cluster(cluster_servers: Cluster) -> Iterator[Cluster]:
+def cluster(cluster_servers: Cluster) -> Cluster:
     """An empty cluster of three, and its layout for this process."""
     cluster_servers.empty()
     keys.use(in_a_cluster())
-    yield cluster_servers
-    keys.use(ON_ONE_SERVER)
+    return cluster_servers
 
 
 @pytest.fixture

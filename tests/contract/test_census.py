@@ -18,6 +18,7 @@ from worker.core.endpoints import Endpoint
 from worker.core.records import REASONS, AccountCount, Due, Ending, Lease, Reason
 from worker.core.retry import Tally
 from worker.core.shards import shard_of
+from worker.redisio.cluster_client import nodes_of
 from worker.state import holds, keys
 from worker.state.census import Census
 from worker.state.ledger import RedisLedger
@@ -152,13 +153,15 @@ def test_a_rate_holds_nothing_up_while_no_worker_gets_through(
     admit(ledger, account("acme", "1/h"), 3)
     assert count(client).waiting == waiting(rate_limit=2)
     now_us = (client.time()[0] + 1) * 1_000_000
-    client.set(keys.CLOCK, f"{now_us - 20_000_000} {now_us} 0")
-    client.config_set("maxmemory", "1" if full else "0")
+    client.set(keys.clock(keys.WORKERS), f"{now_us - 20_000_000} {now_us} 0")
+    for node in nodes_of(client).all():
+        node.client.config_set("maxmemory", "1" if full else "0")
     try:
         view = JobViews(client).find("job-2")
         assert count(client).waiting == waiting(**{reason: 2})
     finally:
-        client.config_set("maxmemory", "0")
+        for node in nodes_of(client).all():
+            node.client.config_set("maxmemory", "0")
     assert view is not None and view.wait is not None
     assert (view.wait.reason, view.wait.until_us, view.wait.ahead) == (reason, None, 1)
 

@@ -15,6 +15,7 @@ from tests.doubles.clocks import FakeClock, StoredClock, read_time_from_keys
 from tests.doubles.ledgers import redis_ledger
 from tests.doubles.memory_ledger import MemoryLedger, Store
 from worker.core.shards import SHARDS
+from worker.redisio.cluster_client import nodes_of
 from worker.redisio.connection import connect
 from worker.state import keys
 from worker.state.ledger import RedisLedger
@@ -67,7 +68,9 @@ def events(client: redis.Redis) -> list[str]:
 def deliveries(client: redis.Redis) -> list[tuple[str, str]]:
     """The job and the endpoint of each delivery."""
     lanes: dict[str, Any] = {
-        lane.decode(): client.zrange(lane, 0, -1) for lane in client.scan_iter("*hook-lane:*")
+        lane.decode(): node.client.zrange(lane, 0, -1)
+        for node in nodes_of(client).all()
+        for lane in node.client.scan_iter("*hook-lane:*")
     }
     return [
         (member.decode().split("|")[0], lane.rpartition("|")[2])

@@ -68,6 +68,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         ("REDIS_URL", "localhost:6379", "is not an address", "redis://"),
         ("REDIS_URL", "http://localhost", "is not an address", "unix://"),
         ("REDIS_URL", "redis://localhost:port/0", "is not an address", "rediss://"),
+        ("REDIS_SHARDS", "32", "is not a number of shards", "16 or 64"),
         ("REDIS_REPLICAS", "-1", "is out of range", "from 0 to 5"),
         ("REDIS_REPLICAS", "6", "is out of range", "from 0 to 5"),
         ("REDIS_REPLICAS", "all", "is not a whole number", "from 0 to 5"),

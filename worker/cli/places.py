@@ -48,6 +48,7 @@ def dev_accounts_file(folder: Path) -> Path:
 
 def store(settings: Settings) -> redis.Redis:
     """Connect to the store, waiting for an embedded server to answer. Raises StoreUnavailable."""
+    layout.choose(settings.redis_url, settings.redis_shards)
     client = connect(redis_url(_started(settings)), replicas=settings.redis_replicas)
     try:
         with store_errors():

@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 from worker.configuration.urls import http_url
 
 SENTINEL_SCHEMES = frozenset({"redis+sentinel", "rediss+sentinel"})
+CLUSTER_SCHEMES = frozenset({"redis+cluster", "rediss+cluster"})
 """How an address begins that names Sentinels in place of a server; the rest of it is checked where it is used."""
 BROKER_SCHEMES = SENTINEL_SCHEMES | {
     "amqp", "amqps", "pyamqp", "redis", "redis+socket", "rediss", "sentinel", "unix",
@@ -52,13 +53,14 @@ def contact(text: str) -> str:
 
 
 def redis_url(url: str) -> str:
-    """Check the address of a Redis. Raises ValueError."""
-    if url.partition("://")[0].lower() in SENTINEL_SCHEMES:
+    """Check the address of a Redis, of Sentinels or of a Redis Cluster. Raises ValueError."""
+    if url.partition("://")[0].lower() in SENTINEL_SCHEMES | CLUSTER_SCHEMES:
         return url
     parts = _parts(url)
     if not parts or parts.scheme not in ("redis", "rediss", "unix", "redis+socket"):
         raise ValueError(
-            "is not an address of a Redis; allowed is redis://…, rediss://…, unix://… or redis+sentinel://…"
+            "is not an address of a Redis; allowed is redis://…, rediss://…, unix://…, redis+sentinel://… or "
+            "redis+cluster://…"
         )
     return url
 

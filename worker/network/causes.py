@@ -33,6 +33,7 @@ class Cause(StrEnum):
     UNKNOWN_MASTER = "no Sentinel knows a master of that name"
     NO_MASTER = "no Sentinel names a master that can be used"
     CLUSTER = "it is a node of a Redis Cluster, which has only a part of the keys"
+    SLOTS = "a part of the cluster has no primary"
     LAYOUT = "its state is divided in another way"
     SET_BACK = "its state went back in time"
     OTHER = "see the error"
@@ -46,6 +47,7 @@ _BY_TYPE: tuple[tuple[Cause, tuple[type[BaseException], ...]], ...] = (
     (Cause.RIGHTS, (redis.exceptions.NoPermissionError,)),
     (Cause.MEMORY, (redis.exceptions.OutOfMemoryError,)),
     (Cause.REPLICA, (redis.exceptions.ReadOnlyError, redis.exceptions.MasterDownError)),
+    (Cause.SLOTS, (redis.exceptions.ClusterDownError,)),
     (Cause.CLUSTER, (redis.exceptions.AskError, redis.exceptions.ClusterCrossSlotError)),
     (Cause.SET_BACK, (StoreSetBack,)),
     (Cause.UNKNOWN_MASTER, (UnknownMaster,)),

@@ -17,7 +17,9 @@ from worker.preflight import open_files
 from worker.preflight.accounts import ReadAccounts, of_certificates
 from worker.preflight.greeting import ask_broker, ask_store
 from worker.provider import Codes
+from worker.redisio.connection import is_cluster
 from worker.settings import Settings
+from worker.state import layout
 from worker.tracing import installed
 
 CELERY_BROKER = "CELERY_BROKER_URL"
@@ -84,8 +86,9 @@ def _broker(
 
 def _ask_redis(settings: Settings) -> None:
     url = str(settings.redis_url)
+    layout.choose(url, settings.redis_shards)
     ask_store(url, settings.redis_replicas)
-    if settings.broker_url is None:
+    if settings.broker_url is None and not is_cluster(url):
         ask_broker(url, "REDIS_URL")
 
 

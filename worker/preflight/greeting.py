@@ -18,6 +18,7 @@ from worker.broker.queues import INTAKE, RESULTS, TASK_QUEUES
 from worker.broker.refusal import refuses
 from worker.errors import BrokerRefused, BrokerUnavailable, ConfigurationError, OtherLayout
 from worker.network.causes import because
+from worker.redisio.cluster_client import nodes_of
 from worker.redisio.connection import connect
 from worker.redisio.kept import try_wait
 from worker.state import layout
@@ -49,7 +50,11 @@ def ask_store(url: str, replicas: int = 0) -> None:
 
 def try_rights(client: redis.Redis) -> None:
     """Call an unknown script on keys of all shards. Raises the error of redis-py if that is refused."""
-    _try_together(client, prefixes())
+    if not nodes_of(client).several:
+        _try_together(client, prefixes())
+        return
+    for prefix in prefixes():
+        _try_together(client, [prefix])
 
 
 def _try_together(client: redis.Redis, keys: Sequence[str]) -> None:

@@ -125,10 +125,10 @@ class ClusterNodes:
             node.client.close()
 
     def _map(self) -> list[ClusterNode | None]:
-        # While one thread asks, the others go on with the map that there is.
-        if self._doubted and self._lock.acquire(blocking=not self._slots):
+        # While one thread asks, the others go on with the map that there is, if there is one.
+        if self._must_ask and self._lock.acquire(blocking=not self._slots):
             try:
-                if self._doubted and time.monotonic() - self._asked_at >= ASK_AGAIN_SECONDS:
+                if self._must_ask and time.monotonic() - self._asked_at >= ASK_AGAIN_SECONDS:
                     self._ask()
                     self._asked_at = time.monotonic()
             finally:
@@ -136,6 +136,10 @@ class ClusterNodes:
         if not self._slots:
             raise self._last
         return self._slots
+
+    @property
+    def _must_ask(self) -> bool:
+        return self._doubted or not self._slots
 
     def _ask(self) -> None:
         """Take the map of the first server that answers and is part of a whole cluster, else of any that answers."""

@@ -115,5 +115,7 @@ class Reach:
             sent = node.write([("PING",), *questions(node, Kept.REPLICAS)])
             answer = settled(node, Kept.REPLICAS, sent.read(time.monotonic() + ASKED_SECONDS))
         except (RedisError, OSError) as error:
+            # Perhaps another server has its keys by now.
+            node.failed(error)
             return error
         return None if isinstance(answer, list) else answer

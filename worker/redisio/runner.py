@@ -75,8 +75,8 @@ class Scripts:
         return isinstance(error, StoreUnavailable) and self._reach is not None and self._reach.answers
 
     def clock_of(self, shard: str) -> str:
-        """Name the clock by which a shard's scripts tell the time: several servers have one each."""
-        return shard if self.several else ""
+        """Name the clock by which a shard's scripts tell the time: another one, if another server has the shard."""
+        return f"{shard} {id(self.server_of(shard))}" if self.several else ""
 
     @property
     def _is_whole(self) -> bool:

@@ -91,7 +91,7 @@ def _known_by_claim(cancel: Cancel, owner: Owner) -> Answer | None:
     """Answer from what the claim says; None if only the record can tell."""
     if owner.account and cancel.account not in (None, owner.account):
         return Stays(cancel.account or "", NOT_FOUND)
-    if owner.noted:
+    if owner.noted and not (owner.account and keys.ends_in_shards()):
         return Noted()
     if owner.ended is None:
         return None

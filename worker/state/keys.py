@@ -46,9 +46,14 @@ def elected() -> str:
     return ELECTED if layout().version == ONE_SERVER else f"{{{WORKERS}}}:metrics"
 
 
+def ends_in_shards() -> bool:
+    """Whether the ends of jobs are remembered beside their records, and not in the claims of their ids."""
+    return layout().version != ONE_SERVER
+
+
 def end(job_id: str, account: str) -> str:
     """Return the key that remembers how a job ended: the claim of its id, in a cluster one of its shard."""
-    return claim(job_id) if layout().version == ONE_SERVER else f"{prefix_of(account)}end:{job_id}"
+    return f"{prefix_of(account)}end:{job_id}" if ends_in_shards() else claim(job_id)
 
 
 def prefix(shard: int) -> str:

@@ -13,19 +13,31 @@ from typing import Any
 
 import redis
 
-from worker.core.shards import Layout
+from worker.core.shards import ON_ONE_SERVER, ONE_SERVER, SHARDS, Layout, in_a_cluster
 from worker.errors import OtherLayout
 from worker.redisio.cluster_client import nodes_of
+from worker.redisio.connection import is_cluster
 from worker.redisio.node import Node
 from worker.redisio.nodes import Nodes
 from worker.state import keys
 
 
+def choose(url: str | None, shards: int) -> None:
+    """Divide the state of this process as an installation with that address of Redis and REDIS_SHARDS does."""
+    if is_cluster(url or ""):
+        keys.use(in_a_cluster(shards))
+    else:
+        keys.use(ON_ONE_SERVER if shards == SHARDS else Layout(ONE_SERVER, in_a_cluster(shards).tags))
+
+
 def agree(client: redis.Redis) -> None:
     """Write this program's layout if none is stored, else compare them. Takes one round trip.
 
+    A state without a layout is one of an earlier version, which divided it as ON_ONE_SERVER does.
     Raises OtherLayout if they differ, and redis-py's errors.
     """
+    if keys.layout() != ON_ONE_SERVER and not check(client) and client.exists(keys.CLOCK):
+        raise OtherLayout(f"the state there is that of an earlier version, with {_words(ON_ONE_SERVER)}")
     with client.pipeline(transaction=False) as pipeline:
         pipeline.set(keys.LAYOUT, keys.layout().packed(), nx=True)
         pipeline.get(keys.LAYOUT)

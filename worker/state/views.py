@@ -78,11 +78,9 @@ class JobViews:
     def _owner(self, job_id: str) -> Owner | None:
         claim: Any = self._client.get(keys.claim(job_id))
         owner = None if claim is None else Owner.read(claim)
-        if owner is None or owner.ended or not owner.account:
+        if owner is None or not owner.account or not keys.ends_in_shards():
             return owner
-        if (where := keys.end(job_id, owner.account)) == keys.claim(job_id):
-            return owner
-        end: Any = self._client.get(where)
+        end: Any = self._client.get(keys.end(job_id, owner.account))
         return owner if end is None else Owner.read(end)
 
     def _stranger(self, job_id: str) -> list[Any]:

@@ -45,6 +45,7 @@ from worker.redisio.connection import connect
 from worker.redisio.nodes import Nodes
 from worker.redisio.runner import Scripts
 from worker.settings import Settings
+from worker.state import layout
 from worker.state.census import Census
 from worker.state.dead_letters import RedisDeadLetters
 from worker.state.drains import RedisDrain
@@ -88,6 +89,7 @@ class Wiring:
     ) -> None:
         """`calls` and `webhooks`: the most in flight. `checked`: see `LiveAccounts`."""
         self._settings, self._calls, self._places = settings, calls, webhooks
+        layout.choose(settings.redis_url, settings.redis_shards)
         self._live = LiveAccounts(settings, checked)
         self.wakes, self.leases_in_hand, self.closing = Wakes(), LeasesInHand(), threading.Event()
 

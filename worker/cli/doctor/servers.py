@@ -34,6 +34,7 @@ from worker.settings import Settings
 from worker.state import key_types as store_keys
 from worker.state.key_types import wrong_types
 from worker.state.last_set_back import last_set_back
+from worker.state.layout import choose
 from worker.state.write_check import WriteCheck
 
 MIN_REDIS = (6, 2)
@@ -55,12 +56,14 @@ def store(settings: Settings) -> Iterator[Finding]:
     register_passwords()
     try:
         url = redis_url(settings)
+        choose(settings.redis_url, settings.redis_shards)
         yield from _verification("Redis TLS", url, "REDIS_URL")
         with connect(url, replicas=settings.redis_replicas) as client, store_errors():
             client.ping()
             try_rights(client)
-            facts, wrong, divided = _facts(client), _misused_by(client), layout.look(client)
-            told, found, back = WriteCheck(client).ask(), fleet.look(client), last_set_back(client)
+            wrong, divided, back = _misused_by(client), layout.look(client), last_set_back(client)
+            check, found = WriteCheck(client), fleet.look(client)
+            told, servers = check.ask(), layout.each_server(client, check)
     except StoreFault as error:
         yield Finding.fail("Redis", f"refused: {redactor.text(str(error))}", remedy_of(error, "REDIS_URL"))
         return
@@ -68,27 +71,22 @@ def store(settings: Settings) -> Iterator[Finding]:
         yield _absent(settings, error)
         return
     yield Finding.ok("Redis", f"answers at {mask_url(redis_url(settings))}")
-    yield divided
+    yield from divided
     yield from set_back.check(back)
-    yield from writes.check(told)
+    yield from layout.together(servers, lambda server: writes.check(server.told))
     yield from fleet.check(found, told, time.time())
     yield from _misused("Redis keys", wrong, "it is neither read nor written")
-    if facts is None:
+    yield from layout.together(servers, lambda server: _of_server(server, settings.redis_replicas))
+
+
+def _of_server(server: layout.Server, replicas: int) -> Iterator[Finding]:
+    if server.facts is None:
         yield Finding.warn(
             "Redis version", "unknown: INFO is refused", "allow INFO, or check version and settings yourself"
         )
-    else:
-        yield from _fitness(facts)
-        yield from replication.check(facts, settings.redis_replicas)
-
-
-def _facts(client: redis.Redis) -> dict[str, Any] | None:
-    """The server's own information, or None if this user may not ask for it."""
-    try:
-        facts: Any = client.info("everything")
-    except ResponseError:
-        return None
-    return dict(facts)
+    elif server.facts:
+        yield from _fitness(server.facts)
+        yield from replication.check(server.facts, replicas)
 
 
 def _misused_by(client: redis.Redis) -> Mapping[str, tuple[str, str]]:
@@ -123,7 +121,7 @@ def _absent(settings: Settings, error: Exception) -> Finding:
     )
 
 
-def _fitness(facts: dict[str, Any]) -> Iterator[Finding]:
+def _fitness(facts: Mapping[str, Any]) -> Iterator[Finding]:
     version = str(facts.get("redis_version", ""))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if numbers >= MIN_REDIS:

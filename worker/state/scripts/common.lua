@@ -222,12 +222,10 @@ local CANCELED = 'canceled'
 -- `digest` is '' until then.
 local function as_seen(id)
   local state, job, digest = unpack(ask('HMGET', job_key(id), 'state', 'job', 'digest'))
-  if state then return {'seen', state, job or not digest and ask('GET', payload_key(id)) or '', digest or ''} end
-  local ended = CLUSTER and ask('GET', end_key(id))
-  if ended then
-    local status, of_job = string.match(ended, '^%S+ (%S+) %d+ (%S*)')
-    return {'seen', status, '', of_job}
-  end
+  job = job or state and not digest and ask('GET', payload_key(id)) or ''
+  local ended = CLUSTER and job == '' and ask('GET', end_key(id))
+  if ended then state, digest = string.match(ended, '^%S+ (%S+) %d+ (%S*)') end
+  if state then return {'seen', state, job, digest or ''} end
 end
 
 -- Changes the index of ages. It only says how long jobs wait, so a key of another type is reported and stops nothing.

@@ -12,14 +12,14 @@ local CLUSTER = false
 local MAX_PAUSE, SAVED_AFTER = 1000000, 200000
 local TIME, NOW, BEGAN, LAG
 
-local function read_clock(key)
+local function read_clock(key, max_pause)
   local clock = redis.call('TIME')
   TIME = clock[1] * 1000000 + clock[2]
   local saved = redis.pcall('GET', key)
   local last, now, began = string.match(type(saved) == 'string' and saved or '', '^(%d+) (%d+) (%d+)$')
   local passed = last and TIME - last or -1
   NOW = now and tonumber(now) or TIME
-  if passed >= 0 and passed <= MAX_PAUSE then NOW = NOW + passed end
+  if passed >= 0 and passed <= max_pause then NOW = NOW + passed end
   BEGAN = tonumber(began or NOW)
   if passed < 0 or passed >= SAVED_AFTER then
     redis.call('SET', key, string.format('%.0f %.0f %.0f', TIME, NOW, BEGAN))
@@ -37,7 +37,7 @@ local function enter(shard)
   prefix = shard
   DUE, EXPIRY, LEASES = prefix .. 'due', prefix .. 'expiry', prefix .. 'leases'
   OUTBOX, PENDING, STRANGERS = prefix .. 'outbox', prefix .. 'pending', prefix .. 'strangers'
-  if CLUSTER then read_clock(shard .. 'clock') end
+  if CLUSTER then read_clock(shard .. 'clock', MAX_PAUSE) end
 end
 
 -- Takes the next turn of the shard, once per script: comes before the first write to the shard. Workers remember the number, and
@@ -59,11 +59,12 @@ local function take_turn()
 end
 
 if CLUSTER and string.sub(KEYS[1], -1) ~= ':' then
-  read_clock('{' .. KEYS[1] .. '}:clock')
+  -- The lists of workers and of their files: a worker writes there every 1 or 2 s, and counts as lost after 15 s.
+  read_clock('{' .. KEYS[1] .. '}:clock', 10 * MAX_PAUSE)
 else
   enter(KEYS[1])
   if TURNS then take_turn() end
-  if not CLUSTER then read_clock('callworker:clock') end
+  if not CLUSTER then read_clock('callworker:clock', MAX_PAUSE) end
 end
 
 -- Lua would write a large number as 1.7e+15.

@@ -1,0 +1,132 @@
+"""Workers whose state is on a Redis Cluster of three, with their broker on a Redis of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from tests.cluster import Cluster, redis_cluster
+from tests.integration.outside import new_job
+from tests.integration.receiver import Receiver, local_hook
+from tests.integration.stack import Stack
+from tests.integration.stand_in import StandIn
+from tests.processes import wait_until
+from tests.redis_server import RedisServer
+from worker.cli import program
+from worker.core.shards import in_a_cluster, shard_of
+from worker.redisio.cluster import slot_of
+from worker.settings import Settings
+
+SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
+NAMES = [f"account-{n}" for n in range(12)]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with redis_cluster() as made:
+        yield made
+
+
+@pytest.fixture
+def provider() -> Iterator[StandIn]:
+    with StandIn() as made:
+        yield made
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as made:
+        yield made
+
+
+@pytest.fixture
+def stack(
+    tmp_path: Path, cluster: Cluster, own_redis: RedisServer, provider: StandIn, receiver: Receiver
+) -> Iterator[Stack]:
+    cluster.empty()
+    hooked = {"webhooks": [local_hook(f"{receiver.url}/hook", secret_env="HOOK_SECRET")]}
+    accounts = {name: {"rate": "20/s", "concurrency": 50, **hooked} for name in NAMES}
+    with Stack(
+        tmp_path,
+        own_redis.url,
+        own_redis.url,
+        provider.url,
+        accounts,
+        REDIS_URL=cluster.url,
+        HOOK_SECRET=SECRET,
+    ) as made:
+        yield made
+
+
+def callworker(stack: Stack, monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
+    """Run a command with the workers' settings; return what it prints, as JSON if it is asked for."""
+    for name in Settings.variables():
+        monkeypatch.delenv(name, raising=False)
+    for name, value in stack.environ.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(program, words)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout) if "--json" in words else done.stdout
+
+
+def test_jobs_on_a_cluster(
+    stack: Stack, provider: StandIn, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls, events, webhooks and commands are as on one server, and a worker stops as it should."""
+
+    def shown(*words: str) -> Any:
+        return callworker(stack, monkeypatch, *words, "--json")
+
+    worker = stack.start()
+    jobs = [new_job(f"job-{n}", NAMES[n % len(NAMES)]) for n in range(60)]
+    stack.outside.send(*jobs)
+    events = stack.outside.wait(job["id"] for job in jobs)
+    assert {event["type"] for event in events.values()} == {"call.placed"}
+    assert provider.rung(*(job["phone"] for job in jobs)) == [1] * 60
+    wait_until(lambda: len(receiver.hooks) >= 60, "all webhooks have come")
+    callworker(stack, monkeypatch, "accounts", "hold", NAMES[0], "--why", "a test")
+    stack.outside.send(new_job("held", NAMES[0]))
+    wait_until(lambda: _state(stack, monkeypatch, "held") == "waiting", "the job of a held account waits")
+    assert _state(stack, monkeypatch, "job-1") == "placed"
+    assert {row["account"]: row["waiting"]["held"] for row in shown("accounts")}[NAMES[0]] == 1
+    assert len(shown("webhooks", "list")) == len(NAMES)
+    assert [row["act"] for row in shown("audit")] == ["accounts hold"]
+    callworker(stack, monkeypatch, "accounts", "resume", NAMES[0])
+    stack.outside.wait(["held"])
+    stack.outside.plain({"account": NAMES[1]})
+    wait_until(lambda: len(shown("dead", "list")) == 1, "what is no job is a dead letter")
+    worker.terminate()
+    assert worker.exit_status() == 0
+    assert {line["event"] for line in worker.told() if line["level"] != "info"} == {"message.dead"}, (
+        worker.output
+    )
+
+
+def test_shards_move_under_load(stack: Stack, cluster: Cluster, provider: StandIn) -> None:
+    """Their accounts pause meanwhile. No job is lost, none is dialled twice, and every one has one outcome."""
+    stack.start()
+    layout = in_a_cluster()
+    shards = sorted({shard_of(name, layout.shards) for name in NAMES})[:4]
+    jobs = [new_job(f"moved-{n}", NAMES[n % len(NAMES)]) for n in range(240)]
+    stack.outside.send(*jobs)
+    wait_until(lambda: len(stack.outside.delivered) >= 20, "the first calls are over")
+    for shard in shards:
+        slot = slot_of(f"{{{layout.tags[shard]}}}")
+        source = cluster.owner_of(slot)
+        target = (source + 1) % 3
+        cluster.begin_move(slot, source, target)
+        while cluster.move_keys(slot, source, target, most=3):
+            pass
+        cluster.end_move(slot, source, target)
+    events = stack.outside.wait(job["id"] for job in jobs)
+    assert {event["type"] for event in events.values()} == {"call.placed"}
+    assert provider.rung(*(job["phone"] for job in jobs)) == [1] * len(jobs)
+
+
+def _state(stack: Stack, monkeypatch: pytest.MonkeyPatch, job_id: str) -> str:
+    return str(callworker(stack, monkeypatch, "job", job_id, "--json")["state"])
