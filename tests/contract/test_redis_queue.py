@@ -227,7 +227,7 @@ class TestRedisQueue:
         worker, away = Worker(client), [True]
         whole = RedisLists.fetch
 
-        def fetch(lists: RedisLists, most: int, acknowledged: Any, most_bytes: int) -> Any:
+        def fetch(lists: RedisLists, most: int, acknowledged: Any, most_bytes: int, *_: object) -> Any:
             asked.append((most, most_bytes))
             if away[0]:
                 raise StoreUnavailable("Redis does not answer")
@@ -252,6 +252,30 @@ class TestRedisQueue:
         worker.taker.room_bytes = 1
         worker.queue.turn()
         assert len(worker.taker.entries) == 2
+
+    def test_what_is_put_off_keeps_nothing_out(self, client: redis.Redis) -> None:
+        """Messages that wait for a part of the store do not count among those in hand (ADR 0029)."""
+        client.lpush("calls", message(), message(), message())
+        worker = Worker(client, max_in_hand=2)
+        for _ in range(2):
+            worker.queue.turn()
+        assert len(worker.taker.entries) == 2
+        worker.taker.put_off = 1
+        worker.queue.turn()
+        assert len(worker.taker.entries) == 3
+
+    def test_a_queue_of_which_enough_is_put_off_is_left_alone(self, client: redis.Redis) -> None:
+        """Its messages stay with the broker until its shard is back, whatever their priority; others are taken."""
+        for name in ("calls.3", "calls.3\x06\x166", "calls.13", "calls"):
+            client.lpush(name, message())
+        worker = Worker(client)
+        worker.taker.full_shards = frozenset({3})
+        worker.queue.turn()
+        assert len(worker.taker.entries) == 2
+        assert client.llen("calls.3") == client.llen("calls.3\x06\x166") == 1
+        worker.taker.full_shards = frozenset()
+        worker.queue.turn()
+        assert len(worker.taker.entries) == 4
 
     def test_an_empty_look_is_no_fetch(self, client: redis.Redis, armed: Callable[[str], None]) -> None:
         """A fault that waits for something to have been taken is not spent on nothing."""

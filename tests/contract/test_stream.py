@@ -190,6 +190,20 @@ def test_no_more_is_read_than_there_is_room_for(
     assert taker.ids() == ["a"]
 
 
+def test_what_is_put_off_keeps_nothing_out(client: redis.Redis, taker: Taker) -> None:
+    """Entries that wait for a part of the store do not count among those in hand (ADR 0029)."""
+    add(client, "a")
+    intake = StreamSource(client, taker, max_in_hand=1)
+    intake.turn()
+    add(client, "b")
+    intake.turn()
+    assert taker.ids() == ["a"]
+    taker.put_off = 1
+    intake.turn()
+    assert taker.ids() == ["a", "b"]
+    intake.close()
+
+
 @pytest.mark.parametrize("spoil", ["set", "rpush", "sadd"])
 def test_a_key_of_another_type_is_named(
     client: redis.Redis, intake: StreamSource, taker: Taker, spoil: str

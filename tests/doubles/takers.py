@@ -12,6 +12,7 @@ class Taker:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.stuck, self.room_bytes = False, 2**24
+        self.put_off, self.full_shards = 0, frozenset[int]()
 
     def put(self, entry: Entry) -> None:
         self.entries.append(entry)

@@ -86,7 +86,7 @@ class Intake:
 
     @property
     def full_shards(self) -> Collection[int]:
-        """The shards whose part of the store is away and of which enough messages are in hand."""
+        """The numbers of the shard queues of which enough messages are put off."""
         return self._put_off.full
 
     @property

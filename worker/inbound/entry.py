@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -55,6 +55,14 @@ class Taker(Protocol):
     @property
     def room_bytes(self) -> int:
         """How much more may be put, in bytes of `Entry.weight`; it may be negative."""
+
+    @property
+    def put_off(self) -> int:
+        """How many of the entries wait for a part of the store that is away. They must not keep others out."""
+
+    @property
+    def full_shards(self) -> Collection[int]:
+        """The numbers of the shard queues from which no more should be taken, because enough is put off."""
 
     @property
     def stuck(self) -> bool:

@@ -20,7 +20,8 @@ from worker.core.ports import Whole
 from worker.inbound.lua import source
 from worker.redisio.runner import ScriptCall, Scripts
 
-PRIORITY_SUFFIXES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
+_STEP = "\x06\x16"
+PRIORITY_SUFFIXES = ("", f"{_STEP}3", f"{_STEP}6", f"{_STEP}9")
 """kombu keeps a queue's messages in one list per priority step; see `Channel._q_for_pri`."""
 
 MAX_RESTORE, RESTORE_BYTES = 500, 8 * 1024 * 1024
@@ -105,16 +106,24 @@ class RedisLists:
         self._unacked = filing_keys(name)
         self._scripts = Scripts(client, source)
 
-    def fetch(self, most: int, acknowledged: Sequence[bytes], most_bytes: int = FETCH_BYTES) -> Fetched:
+    def fetch(
+        self,
+        most: int,
+        acknowledged: Sequence[bytes],
+        most_bytes: int = FETCH_BYTES,
+        left_alone: Collection[str] = (),
+    ) -> Fetched:
         """Remove the acknowledged messages and take up to `most` new ones. Takes one round trip.
 
         Lists that hold enough give equal numbers; another list comes first each time. The messages together have at
-        most `most_bytes`, plus the size of the last eight.
+        most `most_bytes`, plus the size of the last eight. Nothing is taken from the queues `left_alone`.
         """
         self._turned = (self._turned + 1) % len(self._lists)
         lists = self._lists[self._turned :] + self._lists[: self._turned]
         if self._clock() < self._wrong_until:
             lists = tuple(one for one in lists if one not in self.wrong)
+        if left_alone:
+            lists = tuple(one for one in lists if one.partition(_STEP)[0] not in left_alone)
         keys, bounds = (*self._unacked, *lists), (most, most_bytes, MESSAGE_BYTES, HEAD_BYTES)
         messages, wrong, more = self._scripts.run(ScriptCall("fetch", keys, [*bounds, *acknowledged]))
         self._note_wrong(wrong, looked=most > 0 and len(lists) == len(self._lists))

@@ -11,7 +11,7 @@ from functools import partial
 
 import redis
 
-from worker.broker.queues import CALLS, TASK_QUEUES
+from worker.broker.queues import CALLS, SHARD_QUEUES, TASK_QUEUES
 from worker.core.judging import Broken, Submission
 from worker.core.records import Source
 from worker.errors import StoreUnavailable
@@ -95,7 +95,8 @@ class RedisQueue:
         self._upkeep.turn(self._keep, self._restore)
         hit("fetch.before")
         room = self._room()
-        return room, self._lists.fetch(room, done, self._bytes)
+        left_alone = [SHARD_QUEUES[shard].name for shard in self._taker.full_shards]
+        return room, self._lists.fetch(room, done, self._bytes, left_alone)
 
     def _interrupted(self, done: Sequence[bytes]) -> None:
         """Take note that Redis could not be reached: `done` is acknowledged with the next turn."""
@@ -106,7 +107,7 @@ class RedisQueue:
 
     def _room(self) -> int:
         """Return how many messages to fetch: half as many after each lost reply, which may have been too large."""
-        free = max(self._max_in_hand - len(self._in_hand), 0)
+        free = max(self._max_in_hand + self._taker.put_off - len(self._in_hand), 0)
         return min(self._batch, free) if self._taker.room_bytes > 0 else 0
 
     @property

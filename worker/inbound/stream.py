@@ -127,7 +127,8 @@ class StreamSource:
 
     @property
     def _is_full(self) -> bool:
-        return len(self._in_hand) >= self._max_in_hand or self._taker.room_bytes <= 0
+        most = self._max_in_hand + self._taker.put_off
+        return len(self._in_hand) >= most or self._taker.room_bytes <= 0
 
     def _take(self, idle_ms: int | str, *, redelivered: bool) -> bool:
         """Take new entries (`idle_ms` "") or abandoned ones. Returns whether there may be more now."""
