@@ -12,6 +12,8 @@ from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, accounts, application, placed, rejection
 from tests.processes import wait_until
 from tests.several_servers import SeveralServers, several_servers
+from worker.cli.doctor import parts
+from worker.cli.doctor.finding import Grade
 from worker.core.accounts import Account
 from worker.core.canceling import Canceling
 from worker.core.cancels import Cancel, Noted, Withdrawn
@@ -268,12 +270,14 @@ def test_counts_of_the_other_servers_are_told(bench: Bench) -> None:
     census = Census(bench.store.clients[0], bench.store)
     names = [one.name for one in bench.owners]
     hooks = [Destination(name, HOOK.key) for name in names]
-    assert census.shards_away() == 0 and census.unpublished() == 3
+    assert census.shards_away() == 0 and census.unpublished() == 3 and not list(parts.check(census))
     assert sorted(one.name for one in census.accounts(names)) == sorted(names)
     bench.store.servers[AWAY].kill()
     there = sorted({*names} - {bench.away.name})
     assert sorted(one.name for one in census.accounts(names)) == there
     assert sorted(one.account for one in census.endpoints(hooks)) == there
     assert census.shards_away() == 5 and census.unpublished() == 2 and census.dead_letters() == 0
+    (finding,) = parts.check(census)
+    assert finding.grade is Grade.FAIL and "5 of 16" in finding.text
     bench.store.servers[0].kill()
     assert census.dead_letters() is None

@@ -8,6 +8,7 @@ signing      lengths of webhook secrets, and until when they sign
 exposure     files and connections that other people could read or change
 servers      Redis, the broker and its queues
 layout       how the state is divided
+parts        how much of a state on several servers is out of reach
 nodes        the nodes of a RabbitMQ cluster
 sentinels    whether Sentinels answer, agree, and could choose another master
 set_back     whether it came back with an earlier state

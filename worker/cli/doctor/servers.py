@@ -20,7 +20,7 @@ from worker.broker.queues import CALLS, INTAKE, RESULTS, SHARD_QUEUES
 from worker.broker.redis_write_check import RedisWriteCheck
 from worker.broker.transports import weakness
 from worker.broker.write_check import WriteCheck as WriteCheckOfBroker
-from worker.cli.doctor import fleet, layout, nodes, replication, set_back, writes
+from worker.cli.doctor import fleet, layout, nodes, parts, replication, set_back, writes
 from worker.cli.doctor.finding import Finding
 from worker.errors import BrokerUnavailable, ConfigurationError, StoreFault, StoreUnavailable
 from worker.inbound import key_types as broker_keys
@@ -32,6 +32,7 @@ from worker.redisio.connection import connect
 from worker.redisio.runner import store_errors
 from worker.settings import Settings
 from worker.state import key_types as store_keys
+from worker.state.census import Census
 from worker.state.key_types import wrong_types
 from worker.state.last_set_back import last_set_back
 from worker.state.layout import choose
@@ -59,6 +60,7 @@ def store(settings: Settings) -> Iterator[Finding]:
         choose(settings.redis_url, settings.redis_shards)
         yield from _verification("Redis TLS", url, "REDIS_URL")
         with connect(url, replicas=settings.redis_replicas) as client, store_errors():
+            yield from parts.check(Census(client))
             client.ping()
             try_rights(client)
             wrong, divided, back = _misused_by(client), layout.look(client), last_set_back(client)
