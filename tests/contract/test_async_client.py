@@ -155,6 +155,16 @@ def test_next_address_is_tried(broker: str) -> None:
     assert ids(broker) == ["one"]
 
 
+def test_queue_that_takes_no_message_is_not_called_a_refusal(amqp_url: str) -> None:
+    """It may take the next one."""
+    with Connection(amqp_url) as connection, connection.channel() as channel:
+        full = {"x-max-length": 0, "x-overflow": "reject-publish"}
+        channel.queue_declare(QUEUE, durable=True, auto_delete=False, arguments=full)
+        with pytest.raises(BrokerUnavailable, match="is full, or has no leader") as caught:
+            send_one(amqp_url)
+        assert not isinstance(caught.value, BrokerRefused)
+
+
 def test_invalid_job_is_not_sent() -> None:
     """The job is named, as the blocking client names it, before the broker is asked."""
     with pytest.raises(InvalidJob, match=r"job 1 \(job-7\) is not valid"):

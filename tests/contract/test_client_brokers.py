@@ -151,6 +151,16 @@ def test_redis_that_is_full_is_not_called_a_refusal(redis_url: str) -> None:
         assert not isinstance(caught.value, BrokerRefused)
 
 
+def test_queue_that_takes_no_message_is_not_called_a_refusal(amqp_url: str) -> None:
+    """RabbitMQ answers the same for a queue that is full and for one whose leader was lost a moment ago."""
+    with amqp.Connection(f"127.0.0.1:{urlsplit(amqp_url).port}") as direct, Client(amqp_url) as client:
+        full = {"x-max-length": 0, "x-overflow": "reject-publish"}
+        direct.channel().queue_declare(QUEUE, durable=True, auto_delete=False, arguments=full)
+        with pytest.raises(BrokerUnavailable, match="is full, or has no leader") as caught:
+            client.enqueue(FIELDS)
+        assert not isinstance(caught.value, BrokerRefused)
+
+
 @pytest.mark.parametrize(
     ("user", "told"), [("porter", f"{QUEUE}.*may not create"), ("nobody", "(?i)refused")]
 )

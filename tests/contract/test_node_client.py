@@ -337,7 +337,7 @@ BAD = {
     "rabbitmq away": ("BrokerUnavailable", "ECONNREFUSED"),
     "rabbitmq password": ("BrokerRefused", "ACCESS"),
     "rabbitmq vhost": ("BrokerRefused", "no such virtual host"),
-    "rabbitmq full": ("BrokerRefused", "refused a message"),
+    "rabbitmq full": ("BrokerUnavailable", "it is full"),
 }
 
 

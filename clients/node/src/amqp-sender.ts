@@ -5,6 +5,8 @@ import { BrokerRefused, BrokerUnavailable } from "./errors";
 import type { Message } from "./message";
 import type { Sender } from "./outbox";
 
+const NOT_TAKEN = "did not take a message: it is full, or has no leader at the moment";
+
 export class AmqpSender implements Sender {
   readonly #link: AmqpLink;
   readonly #channel: Channel;
@@ -67,8 +69,8 @@ export class AmqpSender implements Sender {
   }
 
   /** Publish the messages, and return once each is confirmed or refused: those that are refused, with the reason. */
-  #confirmed(messages: readonly Message[]): Promise<Map<Message, BrokerRefused>> {
-    const nacked = new Map<Message, BrokerRefused>();
+  #confirmed(messages: readonly Message[]): Promise<Map<Message, BrokerUnavailable>> {
+    const nacked = new Map<Message, BrokerUnavailable>();
     const unconfirmed = new Set(messages);
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => end(this.#late()), this.#link.timeoutMs);
@@ -82,7 +84,8 @@ export class AmqpSender implements Sender {
       const confirmed = (message: Message, error: Error | null): void => {
         // The loss of the channel is an error of each message too, which `whenLost` tells.
         if (error !== null && !/nack/.test(error.message)) return;
-        if (error !== null) nacked.set(message, new BrokerRefused(`RabbitMQ refused a message (queue ${message.queue})`));
+        // RabbitMQ does not say why. Both reasons may be over soon.
+        if (error !== null) nacked.set(message, new BrokerUnavailable(`queue ${message.queue} ${NOT_TAKEN}`));
         late.refresh();
         if (unconfirmed.delete(message) && unconfirmed.size === 0) end();
       };

@@ -6,7 +6,7 @@ import type { Message } from "./message";
 /** One connection to a broker. */
 export interface Sender {
   /**
-   * Send a batch, and return for each message undefined once the broker has it, or why the broker refused it.
+   * Send a batch, and return for each message undefined once the broker has it, or why the broker did not take it.
    *
    * Throws BrokerUnavailable if the connection is no longer of use; then any part of the batch may be out.
    */

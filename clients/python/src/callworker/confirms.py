@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from callworker.errors import BrokerRefused
+from callworker.errors import BrokerRefused, BrokerUnavailable
+
+NOT_TAKEN = "the broker did not take a message: its queue is full, or has no leader at the moment"
 
 
 class Confirms:
@@ -20,7 +22,7 @@ class Confirms:
         self._channel, self._answer_seconds = channel, answer_seconds
         self._last_tag = 0
         self._open_tags: set[int] = set()
-        self._refusal: str | None = None
+        self._refusal: BrokerUnavailable | None = None
         channel.events["basic_ack"].add(self._acknowledged)
         channel.events["basic_nack"].add(self._refused)
         channel.events["basic_return"].add(self._returned)
@@ -39,12 +41,13 @@ class Confirms:
     def wait(self) -> None:
         """Return once the broker has taken every expected message.
 
-        Raises BrokerRefused if it refused or returned one, OSError if nothing comes for `answer_seconds`.
+        Raises BrokerUnavailable if it did not take one, BrokerRefused if it returned one, and OSError if nothing comes
+        for `answer_seconds`.
         """
         while self._open_tags and self._refusal is None:
             self._channel.connection.drain_events(timeout=self._answer_seconds)
         if self._refusal is not None:
-            raise BrokerRefused(self._refusal)
+            raise self._refusal
 
     def _acknowledged(self, tag: int, multiple: bool) -> None:
         if multiple:
@@ -53,7 +56,8 @@ class Confirms:
             self._open_tags.discard(tag)
 
     def _refused(self, *_: object) -> None:
-        self._refusal = "the broker refused a message"
+        # RabbitMQ does not say why. Both reasons may be over soon.
+        self._refusal = BrokerUnavailable(NOT_TAKEN)
 
     def _returned(self, _error: Exception, _exchange: str, routing_key: str, _message: object) -> None:
-        self._refusal = f"the broker has no queue {routing_key!r}"
+        self._refusal = BrokerRefused(f"the broker has no queue {routing_key!r}")

@@ -16,6 +16,7 @@ from aiormq.exceptions import ChannelAccessRefused, ChannelLockedResource, Conne
 
 from callworker import tls
 from callworker.amqp_address import AmqpAddress
+from callworker.confirms import NOT_TAKEN
 from callworker.errors import BrokerRefused, BrokerUnavailable
 from callworker.message import Message
 
@@ -79,7 +80,7 @@ class AsyncAmqpSession:
             # The error of aio-pika holds the message.
             raise BrokerRefused(f"the broker has no queue {message.queue!r}") from None
         except exceptions.DeliveryError:
-            raise BrokerRefused("the broker refused a message") from None
+            raise BrokerUnavailable(NOT_TAKEN) from None
 
     async def _declare(self, queue: str) -> None:
         try:
