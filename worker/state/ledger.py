@@ -74,16 +74,16 @@ class RedisLedger:
         remembered on each shard."""
         self._scripts = scripts
         self._claims = Claims(scripts, retention_seconds * 1000)
-        self._lease_us = to_us(lease_seconds)
-        self._kept = Kept.of(retention_seconds, replay_seconds)
-        self._conflicts, self._cancels = Conflicts(scripts), Cancels(scripts, self._kept)
+        self.lease_us = to_us(lease_seconds)
+        self.kept = Kept.of(retention_seconds, replay_seconds)
+        self._conflicts, self._cancels = Conflicts(scripts), Cancels(scripts, self.kept)
         self._installation = Installation(scripts)
         self._refusals = Refusals(
-            scripts, self._claims, self._conflicts, self._kept, max_strangers, self._installation
+            scripts, self._claims, self._conflicts, self.kept, max_strangers, self._installation
         )
         self._replies = LeaseReplies(scripts.clock_of)
         self._timed = Timed(scripts, self._installation, clock)
-        self._releases = Releases(self._timed, self._replies, self._lease_us)
+        self._releases = Releases(self._timed, self._replies, self.lease_us)
         self._unheard: dict[str, str] = {}
         self._file = OwnFile(scripts)
 
@@ -133,7 +133,7 @@ class RedisLedger:
         calls = [
             call
             for number, some in self._file.grouped(applications, names)
-            for call in portions(applications, some, self._lease_us, AHEAD_US, number)
+            for call in portions(applications, some, self.lease_us, AHEAD_US, number)
         ]
         replies, span = self._timed.run_parts([call for call, _ in calls])
         found: dict[int, Admission] = {}
@@ -156,7 +156,7 @@ class RedisLedger:
 
     def renew(self, lease: Lease, account: Account, tally: Tally, *, lapsed: bool = False) -> Lease | Parked:
         """See ports.Ledger. Takes one round trip."""
-        args = (lease.job.id, lease.fence, account.name, self._lease_us, AHEAD_US,
+        args = (lease.job.id, lease.fence, account.name, self.lease_us, AHEAD_US,
                 tally.sent, tally.not_rung, tally.perhaps_rung,
                 int(lease.probe), account.pace.packed(), int(lapsed), self._file.generation_of(account))  # fmt: skip
         (reply,), span = self._timed.run_parts([ScriptCall("renew", keys.prefix_of(account.name), args)])
@@ -168,7 +168,7 @@ class RedisLedger:
 
     def record(self, decisions: Sequence[Decision]) -> list[Recorded]:
         """See ports.Ledger. Takes one round trip; the jobs of a shard that end share one script call."""
-        calls = decisions_as_calls(decisions, self._kept)
+        calls = decisions_as_calls(decisions, self.kept)
         replies = self._scripts.run_parts([call for call, _ in calls])
         found: dict[int, Recorded] = {}
         for (_, places), rows in zip(calls, replies, strict=True):
@@ -208,7 +208,7 @@ class RedisLedger:
         args: dict[str, list[str | bytes | float]] = {}
         for lease in leases:
             shard = keys.prefix_of(lease.job.account)
-            args.setdefault(shard, [self._lease_us]).extend((lease.job.id, lease.fence))
+            args.setdefault(shard, [self.lease_us]).extend((lease.job.id, lease.fence))
         self._scripts.run_parts([ScriptCall("extend", shard, words) for shard, words in args.items()])
 
     def reclaim(self, most: int) -> list[Lease]:
@@ -250,7 +250,7 @@ class RedisLedger:
 
     def _lease_or_parked(self, reply: list[Any], job: Job, span: Span) -> Lease | Parked:
         if text(reply[0]) == "lease":
-            return self._replies.lease(reply, span, self._lease_us, job)
+            return self._replies.lease(reply, span, self.lease_us, job)
         _, reason, until_us = reply
         return Parked(Reason(text(reason)), int(until_us))
 

@@ -23,7 +23,6 @@ from worker.core.records import (
     Released,
 )
 from worker.core.retry import Tally
-from worker.state.decisions import Kept
 from worker.state.journal import Ended, Fact, Journal, Open
 from worker.state.ledger import RedisLedger
 from worker.state.units import to_us
@@ -45,16 +44,6 @@ class RememberingLedger(RedisLedger):
     ) -> None:
         super().__init__(*args, clock=clock, **options)
         self._journal, self._unix_clock, self._clock = journal, unix_clock, clock
-
-    @property
-    def kept(self) -> Kept:
-        """For how long an ended job is remembered."""
-        return self._kept
-
-    @property
-    def lease_us(self) -> int:
-        """How long a worker may keep a job for one attempt (µs)."""
-        return self._lease_us
 
     def admit(self, applications: Sequence[Application]) -> list[Admission]:
         """See ports.Ledger."""
