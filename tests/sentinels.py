@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from tests.processes import free_port, process, wait_until, wait_until_served
+from tests.processes import absent, free_port, process, wait_until, wait_until_served
 from tests.redis_server import RedisServer, follow, redis_binary
 
 NAME = "callworker"
@@ -50,8 +50,13 @@ class Sentinel:
         command = [redis_binary(), str(file), "--sentinel"]
         self._process: subprocess.Popen[bytes] = self._running.enter_context(process(command, folder))
         wait_until_served(self._process, self._answers, folder)
-        with self.client() as client, suppress(redis.ResponseError):
-            client.execute_command("SENTINEL", "DEBUG", *(word for pair in _PATIENT.items() for word in pair))
+        try:
+            with self.client() as client:
+                client.execute_command(
+                    "SENTINEL", "DEBUG", *(word for pair in _PATIENT.items() for word in pair)
+                )
+        except redis.ResponseError:
+            absent("a Redis whose Sentinels can be told to hurry, 7.0 or newer")
 
     def client(self) -> Any:
         """Return a client for its own commands."""
@@ -108,15 +113,20 @@ class Installation:
                 server.start()
         wait_until(self._ready, "the Sentinels know each other and the replicas", FAIL_OVER_SECONDS)
 
-    def keep_from_following(self, server: RedisServer) -> None:
-        """Have a server refuse to become a replica: it goes on as a master after a failover."""
-        with client_of(server) as client:
-            client.execute_command("ACL", "SETUSER", "default", "-replicaof", "-slaveof")
+    @contextmanager
+    def split(self) -> Iterator[tuple[RedisServer, RedisServer]]:
+        """Have another master chosen, while the old one refuses to become a replica and goes on as it was.
 
-    def let_follow(self, server: RedisServer) -> None:
-        """Take that back. The Sentinels then make it a replica."""
-        with client_of(server) as client:
-            client.execute_command("ACL", "SETUSER", "default", "+replicaof", "+slaveof")
+        Yields the old and the new one. Afterwards the Sentinels may make the old one a replica.
+        """
+        old = self.master()
+        with client_of(old) as client, self.sentinels[0].client() as sentinel:
+            client.execute_command("ACL", "SETUSER", "default", "-replicaof", "-slaveof")
+            try:
+                sentinel.sentinel_failover(NAME)
+                yield old, self.wait_for_another_than(old)
+            finally:
+                client.execute_command("ACL", "SETUSER", "default", "+replicaof", "+slaveof")
 
     def master(self) -> RedisServer:
         """Return the server that most Sentinels name."""

@@ -29,7 +29,7 @@ from tests.processes import free_port, process, wait_until
 from tests.rabbit import SETTINGS_PAGE
 from tests.redis_server import RedisServer, redis_server
 from tests.replicas import flock
-from tests.sentinels import NAME, Installation, client_of
+from tests.sentinels import Installation, client_of
 from worker.broker.declaring import declare
 from worker.broker.message import Message
 from worker.broker.publisher import Publisher
@@ -174,20 +174,16 @@ def test_sentinels_are_asked_who_the_master_is(package: NodePackage, tmp_path: P
     jobs = [JOB | {"id": f"job-{n}"} for n in range(1000)]
     with ExitStack() as exits:
         machines = Installation(exits, tmp_path)
-        old = machines.master()
         given: list[dict[str, Any]] = [
             {"url": machines.url, "driver": driver, "jobs": jobs} for driver in DRIVERS
         ]
         programs = [exits.enter_context(package.program("send", **each)) for each in given]
         assert [program.told() for program in programs] == [{"id": "job-0"}] * 2
-        machines.keep_from_following(old)
-        with machines.sentinels[0].client() as sentinel:
-            sentinel.sentinel_failover(NAME)
-        new = machines.wait_for_another_than(old)
-        for program in programs:
-            wait_until(partial(_sends_to, new, program), "the client has left the old master")
-            left = _waiting_at(old)
-            assert _sends_to(new, program) and _waiting_at(old) == left
+        with machines.split() as (old, new):
+            for program in programs:
+                wait_until(partial(_sends_to, new, program), "the client has left the old master")
+                left = _waiting_at(old)
+                assert _sends_to(new, program) and _waiting_at(old) == left
 
 
 def _sends_to(server: RedisServer, program: Program) -> bool:

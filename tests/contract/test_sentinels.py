@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from typing import Any
 
 import pytest
+import redis
 from redis.exceptions import ConnectionError
 
 from callworker import AsyncClient, BrokerUnavailable, Client
@@ -18,7 +19,7 @@ from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application
 from tests.processes import wait_until
 from tests.redis_server import RedisServer
-from tests.sentinels import NAME, Installation, client_of
+from tests.sentinels import Installation, client_of
 from worker.broker.connection import Link
 from worker.broker.queues import CALLS, RESULTS
 from worker.core.records import Lease
@@ -120,7 +121,7 @@ def test_every_client_goes_on_at_the_next_master(machines: Installation, url: st
         wait_until(lambda: _works(lambda: lists.fetch(1, [])), "jobs are fetched")
         asyncio.run(_send_with_asyncio(url, "with-asyncio"))
         old.start()
-        ledger.admit([application("later", OWNER)])
+        wait_until(lambda: _works(lambda: ledger.admit([application("later", OWNER)])), "it stays there")
     assert keys_at(new, QUEUE) == 3 and keys_at(new, RESULTS.name) >= 2
     with client_of(new) as master:
         assert master.exists("callworker:id:after", "callworker:id:later") == 2
@@ -152,7 +153,7 @@ def test_wait_for_a_frozen_master_ends_with_the_failover(machines: Installation,
         try:
             machines.wait_for_another_than(old)
             wait_until(ended.is_set, "the wait has ended")
-            assert client.set("a", "2")
+            wait_until(lambda: _port_of(client) not in (None, old.port), "it goes on at the new master")
         finally:
             old.thaw()
     wait_until(lambda: _followed(old), "the old master is a replica")
@@ -166,8 +167,7 @@ def _followed(server: RedisServer) -> bool:
 
 def test_old_master_that_goes_on_answering_is_left(machines: Installation, url: str) -> None:
     """It takes every write and refuses none, but the Sentinels name another: connections leave it by themselves."""
-    old = machines.master()
-    with connect(url) as store, Client(url) as client, client_of(old) as direct, asyncio.Runner() as loop:
+    with connect(url) as store, Client(url) as client, asyncio.Runner() as loop:
         asynchronous = AsyncClient(url)
 
         def blocking(name: str) -> None:
@@ -179,19 +179,22 @@ def test_old_master_that_goes_on_answering_is_left(machines: Installation, url: 
         for send in (blocking, with_asyncio):
             send("before")
         assert store.set("a", "1")
-        machines.keep_from_following(old)
-        with machines.sentinels[0].client() as sentinel:
-            sentinel.sentinel_failover(NAME)
-        new = machines.wait_for_another_than(old)
-        wait_until(lambda: store.info("server")["tcp_port"] == new.port, "the store's connections have left")
-        for send in (blocking, with_asyncio):
-            wait_until(partial(_sent_to, new, send), f"the client has left: {send.__name__}")
-            left = int(direct.llen(QUEUE))
-            send("after")
-            assert int(direct.llen(QUEUE)) == left
-        assert direct.role()[0] == b"master"
-        machines.let_follow(old)
+        with machines.split() as (old, new), client_of(old) as direct:
+            wait_until(lambda: _port_of(store) == new.port, "the store's connections have left")
+            for send in (blocking, with_asyncio):
+                wait_until(partial(_sent_to, new, send), f"the client has left: {send.__name__}")
+                left = int(direct.llen(QUEUE))
+                send("after")
+                assert int(direct.llen(QUEUE)) == left
+            assert direct.role()[0] == b"master"
         loop.run(asynchronous.close())
+
+
+def _port_of(store: redis.Redis) -> int | None:
+    with suppress(ConnectionError):
+        facts: Any = store.info("server")
+        return int(facts["tcp_port"])
+    return None
 
 
 def _sent_to(server: RedisServer, send: Callable[[str], object]) -> bool:
