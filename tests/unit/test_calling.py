@@ -4,19 +4,44 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 
 from tests.doubles import decisions
+from tests.doubles.clocks import FakeClock
 from tests.doubles.memory_ledger import MemoryLedger
 from tests.doubles.samples import REF, account, failed, job
-from tests.doubles.world import REQUEST_SECONDS, World
+from tests.doubles.world import REQUEST_SECONDS, MovedClock, World
 from worker.core.calling import KEYLESS_WAIT_SECONDS
 from worker.core.records import Lease, Reason
 from worker.core.retry import Tally
+from worker.core.verify import Calls
 from worker.errors import ConfigurationError, LeaseLost, Redial, Retry, SlotLapsed, StoreUnavailable
 
 OWNER = account("acme", "10/s")
+T = TypeVar("T")
+
+
+class NotedWaits(MovedClock):
+    """Notes how often work was done aside, and whether a wait was part of it."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self._clock, self._aside = clock, False
+        self.asked, self.slept, self.slept_aside = 0, False, False
+        self.sleep = self._sleep
+
+    def _sleep(self, seconds: float) -> None:
+        self._clock.advance(seconds)
+        self.slept, self.slept_aside = True, self.slept_aside or self._aside
+
+    def aside(self, work: Callable[[], T]) -> T:
+        self.asked, self._aside = self.asked + 1, True
+        try:
+            return work()
+        finally:
+            self._aside = False
 
 
 @pytest.fixture
@@ -187,6 +212,19 @@ class TestStoreAway:
         assert left == [0]
         world.run(10)
         assert world.outcome() == ("call.placed", REF, 2)
+
+    def test_a_call_that_waits_for_the_store_holds_no_thread(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Few threads ask the store for all calls. One whose part is away must not take them from others."""
+        waits = NotedWaits(world.clock)
+        left = self.broken(world, monkeypatch, "renew", 3)
+        world.provider.before_gate = [SlotLapsed()]
+        lease = world.lease()
+        Calls(world.accounts, world.provider, world.settler, waits, REQUEST_SECONDS).dial(lease)
+        world.record()
+        assert left == [0] and world.outcome() == ("call.placed", REF, 1)
+        assert waits.asked == 4 and waits.slept and not waits.slept_aside
 
     def test_a_worker_that_ends_does_not_wait_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A closing worker raises the error; the lease runs out, and the request counts as perhaps rung."""
