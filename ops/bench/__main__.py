@@ -12,6 +12,7 @@ from typing import Any
 
 from ops.bench import (
     accounts,
+    ceiling,
     comparison,
     division,
     environments,
@@ -78,6 +79,10 @@ def _producers(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 def _release(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return release.measure(asked.accounts, asked.releases)
+
+
+def _ceiling(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    return ceiling.measure(asked.jobs, asked.batches, asked.rounds)
 
 
 def _pacing(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -179,6 +184,11 @@ COMMANDS = (
     Command("release", _release, "what a release costs, by the number of accounts", (
         Option("--accounts", [10, 1000, 100_000, 1_000_000], "N,…", "default 10,1000,100000,1000000"),
         Option("--releases", 5000, "N", "default 5000"),
+    )),
+    Command("ceiling", _ceiling, "one Redis at its limit: jobs per second, and what its time goes into", (
+        Option("--jobs", 4000, "N", "in each round, each of another account; default 4000"),
+        Option("--batches", [16, 64], "N,…", "jobs in a round trip; default 16,64"),
+        Option("--rounds", 5, "N", "of which the best counts, for each step; default 5"),
     )),
     Command("memory", _memory, "bytes of Redis that a job takes, by what it does", (
         Option("--jobs", 100_000, "N", "of each kind; default 100000"),

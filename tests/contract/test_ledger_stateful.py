@@ -218,7 +218,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(name=names, reason=st.sampled_from(("operator", "")))
     def operator_speaks(self, name: str, reason: str) -> None:
-        self.scripts.run(ScriptCall("hold", SHARD, (name, reason)))
+        self.scripts.run(ScriptCall("hold", SHARD, (name, reason, "")))
         limits = self.store.limits.get(name)
         if limits is None:
             self.store.limits[name] = limits = Limits(name, account(name).pace)

@@ -28,7 +28,7 @@ def test_a_process_goes_on_with_the_scripts_it_began_with(
         assert SOURCES[package].__wrapped__(name).endswith(text)
 
 
-PRELUDES = {"ground", "common", "endpoints", "when_full", "spread", "turning", "bounded"}
+PRELUDES = {"ground", "common", "endings", "endpoints", "when_full", "spread", "turning", "bounded"}
 HEADS = [
     pytest.param(text, id=f"{package.removeprefix('worker.')}-{name}")
     for package in SOURCES

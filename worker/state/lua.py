@@ -19,20 +19,18 @@ _ALONE = ("bury", "census", "claim", "drain", "drop_letter", "installation", "le
 _ON_GROUND = ("look",)
 """Scripts that use nothing of the prelude `common`, which takes Redis as long as a small script."""
 
+_WITH_ENDINGS = ("settle", "reject", "withdraw", "end_as_told", "put_back")
+"""Scripts that use the prelude `endings` too."""
+
 _WITH_ENDPOINTS = (
-    "settle",
-    "reject",
-    "withdraw",
-    "end_as_told",
     "take_deliveries",
     "end_deliveries",
     "declare_endpoint",
     "enable_endpoint",
     "disable_endpoint",
     "replay",
-    "put_back",
 )
-"""Scripts that use the prelude `endpoints` too."""
+"""Scripts that use the preludes `endings` and `endpoints` too."""
 
 _TURNING = (
     "admit",
@@ -85,6 +83,7 @@ def source(name: str) -> str:
         *(["turning"] if name in _TURNING else []),
         *([] if name in _ALONE else ["ground"]),
         *([] if name in _ALONE + _ON_GROUND else ["common"]),
+        *(["endings"] if name in _WITH_ENDINGS + _WITH_ENDPOINTS else []),
         *(["endpoints"] if name in _WITH_ENDPOINTS else []),
     ]
     return "".join(_TEXTS[part] for part in (*preludes, name))

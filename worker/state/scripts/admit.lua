@@ -31,8 +31,9 @@ end
 
 -- Returns the job as arguments of HSET: its array, which a long job has in a key of its own instead, and its trace context.
 local function as_fields(id, job)
-  local array, trace = string.match(job, '^([^\n]*)\n?(.*)$')
-  local fields = with_trace({}, trace)
+  local line_break = string.find(job, '\n', 1, true)
+  local array = line_break and string.sub(job, 1, line_break - 1) or job
+  local fields = with_trace({}, line_break and string.sub(job, line_break + 1) or '')
   if #array <= MAX_PACKED then return 'job', array, unpack(fields) end
   redis.call('SET', payload_key(id), array)
   return unpack(fields)
@@ -70,10 +71,10 @@ local function go_or_park(a, id, job, expires, may_dial, call)
   end
   check('ZCARD', LEASES)
   local accepted, ends = int(NOW + LAG), int(expires)
-  redis.call('HSET', job_key(id), 'account', a.name, 'accepted', accepted, 'expires', ends, as_fields(id, job))
   local row = {[ACCEPTED] = accepted, [EXPIRES] = ends, [JOB] = job, [ACCOUNT] = a.name}
   if a.bound then note_bound(a, NOW) end
-  return begin(id, row, a, slot, tat, lease_us, call)
+  return begin(id, row, a, slot, tat, lease_us, call,
+               'account', a.name, 'accepted', accepted, 'expires', ends, as_fields(id, job))
 end
 
 -- Adds one job. An id that comes twice in one call is a repeat of the first.
@@ -94,7 +95,8 @@ local function close_account(a)
     redis.call('HSET', job_key(p.id), 'account', a.name, 'accepted', p.accepted, 'expires', p.expires,
                'state', 'waiting', p.reason, p.word, as_fields(p.id, p.job))
   end
-  refresh(a)
+  -- An account without a lane is in no index.
+  if a.waiting > 0 or #a.parked > 0 then refresh(a) end
 end
 
 local reply, at = {}, 4

@@ -26,6 +26,13 @@ local function check(command, ...)
   return found
 end
 
+-- Returns all fields of a hash by name. Of a small hash that takes less time than asking for ten of them.
+local function fields_of(key)
+  local found, fields = ask('HGETALL', key), {}
+  for n = 1, #found, 2 do fields[found[n]] = found[n + 1] end
+  return fields
+end
+
 -- Runs a step. Returns true and its reply; or false if a key of another type stopped it before it changed anything. Such
 -- a key is reported beside the script's reply, and the other steps go on.
 local WRONG = {}
@@ -57,7 +64,7 @@ local function aged_key(account) return prefix .. 'aged:' .. account end
 local function told(at) return int(at > 0 and at + LAG or 0) end
 
 -- Formats one line of a history.
-local function line(at, step) return int(at / 1000) .. ' ' .. step .. '\n' end
+local function line(at, step) return int(math.floor(at / 1000)) .. ' ' .. step .. '\n' end
 
 -- Returns the history with one more step. The first wait gets its line only now, from `why` and `accepted`: most records
 -- belong to jobs that wait for the first time, and a shorter record takes less memory.
@@ -91,10 +98,9 @@ end
 -- a higher `generation`, has given another. Also checks the keys that `refresh` writes to.
 local function load_account(name, pace, generation)
   check('ZCARD', lane_key(name), DUE)
-  local on_record, tat, inflight, hold, probe_at, probes, served, eased, eased_at, pace_from, bound, freed = unpack(
-    ask('HMGET', limit_key(name), 'pace', 'tat', 'inflight', 'hold', 'probe_at', 'probes', 'served', 'ease', 'eased_at',
-        'generation', 'bound', 'freed'))
-  local newer_by = pace and tonumber(generation) - tonumber(pace_from or 0) or -1
+  local limit = fields_of(limit_key(name))
+  local on_record = limit.pace
+  local newer_by = pace and tonumber(generation) - tonumber(limit.generation or 0) or -1
   if newer_by > 0 or newer_by == 0 and on_record ~= pace then
     redis.call('HSET', limit_key(name), 'pace', pace, 'generation', generation)
     on_record = pace
@@ -103,10 +109,11 @@ local function load_account(name, pace, generation)
     string.match(on_record or '0 0 0 0 1 0', '(%d+) (%d+) (%d+) (%d+) (%d+) ?(%d*)')
   local a = {
     name = name, interval = tonumber(interval), tolerance = tonumber(tolerance), valid = tonumber(valid),
-    catch_up = tonumber(catch_up), concurrency = tonumber(concurrency), tat = tonumber(tat or 0),
-    inflight = tonumber(inflight or 0), hold = hold or nil, probe_at = tonumber(probe_at or 0),
-    probes = tonumber(probes or 0), served = math.min(tonumber(served or 0), NOW), ease = tonumber(eased or 0),
-    eased_at = tonumber(eased_at or 0), period = tonumber(period) or 0, bound = bound or nil, freed = tonumber(freed or 0),
+    catch_up = tonumber(catch_up), concurrency = tonumber(concurrency), tat = tonumber(limit.tat or 0),
+    inflight = tonumber(limit.inflight or 0), hold = limit.hold, probe_at = tonumber(limit.probe_at or 0),
+    probes = tonumber(limit.probes or 0), served = math.min(tonumber(limit.served or 0), NOW),
+    ease = tonumber(limit.ease or 0), eased_at = tonumber(limit.eased_at or 0), period = tonumber(period) or 0,
+    bound = limit.bound, freed = tonumber(limit.freed or 0),
   }
   if a.ease > 0 then ease(a) end
   -- Like `possible` in worker/core/limits.py. It is stored: otherwise it would move with the clock and never be reached.
@@ -173,13 +180,13 @@ local function with_trace(record, trace)
   return record
 end
 
--- A job's row: its fields in the order in which `fields_for_lease` reads them.
+-- A job's row: its fields by name.
 local FENCE, ACCEPTED, EXPIRES, SENT, NOT_RUNG, PERHAPS, WHY, SINCE, JOB, ACCOUNT, HISTORY, STATE, LACKS, TRACE =
-  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14
+  'fence', 'accepted', 'expires', 'sent', 'not_rung', 'perhaps', 'why', 'since', 'job', 'account', 'history', 'state',
+  'lacks', 'trace'
 
 local function fields_for_lease(id)
-  local row = ask('HMGET', job_key(id), 'fence', 'accepted', 'expires', 'sent', 'not_rung', 'perhaps', 'why', 'since',
-                  'job', 'account', 'history', 'state', 'lacks', 'trace')
+  local row = fields_of(job_key(id))
   row[JOB] = row[JOB] or ask('GET', payload_key(id))
   if row[JOB] and row[TRACE] then row[JOB] = row[JOB] .. '\n' .. row[TRACE] end
   row[WHY] = row[WHY] or row[LACKS]
@@ -188,21 +195,22 @@ end
 
 -- Returns the lease reply for a job's row. README.md lists its positions.
 local function lease_reply(row, id, due, slot, valid, probe)
-  return {'lease', id, due, row[FENCE], row[JOB], row[ACCEPTED], row[EXPIRES], row[SENT] or '0', row[NOT_RUNG] or '0',
-          row[PERHAPS] or '0', int(NOW), int(slot), int(valid), probe and 1 or 0, row[WHY] or '',
-          row[SINCE] or row[ACCEPTED], row[ACCOUNT], int(LAG)}
+  local accepted = row[ACCEPTED] or false
+  return {'lease', id, due, row[FENCE] or false, row[JOB] or false, accepted, row[EXPIRES] or false, row[SENT] or '0',
+          row[NOT_RUNG] or '0', row[PERHAPS] or '0', int(NOW), int(slot), int(valid), probe and 1 or 0, row[WHY] or '',
+          row[SINCE] or accepted, row[ACCOUNT] or false, int(LAG)}
 end
 
 -- Takes the slot, writes the intent to dial and leases the job to the caller. `call` is the caller's name for this request:
--- after a lost reply, the caller gets its leases again under the same name.
-local function begin(id, row, a, slot, tat, lease_us, call)
+-- after a lost reply, the caller gets its leases again under the same name. `...` are the fields of a record that begins.
+local function begin(id, row, a, slot, tat, lease_us, call, ...)
   a.tat, a.served, a.inflight = tat, NOW, a.inflight + 1
   redis.call('HSET', limit_key(a.name), 'tat', int(tat), 'served', int(NOW), 'inflight', a.inflight,
              unpack(a.bound and {'bound', a.bound} or {}))
   redis.call('ZADD', LEASES, int(NOW + lease_us), id)
   row[FENCE] = int((row[FENCE] or 0) + 1)
   redis.call('HSET', job_key(id), 'fence', row[FENCE], 'state', 'dialling', 'call', call,
-             'history', with_step(row[HISTORY], row[WHY], row[ACCEPTED], 'dialling'))
+             'history', with_step(row[HISTORY], row[WHY], row[ACCEPTED], 'dialling'), ...)
   if row[WHY] then redis.call('HDEL', job_key(id), 'why', 'lacks', 'since', 'judged') end
   return lease_reply(row, id, 'dial', slot, a.valid, a.hold)
 end

@@ -67,6 +67,9 @@ else
   if not CLUSTER then read_clock('callworker:clock', MAX_PAUSE) end
 end
 
--- Lua would write a large number as 1.7e+15.
-local function int(number) return string.format('%.0f', number) end
+-- Writes a whole number; Lua would write a large one as 1.7e+15. '%d' takes half as long as '%.0f', but where a long has 32 bits
+-- it has no room for a moment.
+local format = string.format
+local WHOLE = format('%d', 4294967296) == '4294967296' and '%d' or '%.0f'
+local function int(number) return format(WHOLE, number) end
 

@@ -20,6 +20,21 @@ local function account(name)
   return accounts[name]
 end
 
+-- The calls of accounts that are not held, and the most that they may have.
+local calls, most_calls = {}, {}
+
+-- Returns whether the end of a call of the account changes nothing but the number of its calls: it is not held, and has a
+-- place free already. Then little is read of it.
+local function has_room(name)
+  if accounts[name] then return false end
+  if not calls[name] then
+    local pace, inflight, hold = unpack(ask('HMGET', limit_key(name), 'pace', 'inflight', 'hold'))
+    local concurrency = string.match(pace or '', '^%d+ %d+ %d+ %d+ (%d+)')
+    calls[name], most_calls[name] = tonumber(inflight or 0), hold and 0 or tonumber(concurrency or 0)
+  end
+  return calls[name] > 0 and calls[name] < most_calls[name]
+end
+
 local function may_settle(fence, status, newest, state, judged)
   if newest == fence and in_hand(state) then return true end
   local open = in_hand(state) or state == 'waiting'
@@ -38,12 +53,18 @@ local function settle(id, fence, name, status, event, endpoints, perhaps, got_th
     'fence', 'state', 'judged', 'history', 'why', 'lacks', 'accepted', 'conflicts', 'conflict_at'))
   if not may_settle(fence, status, newest, state, judged) then return has_ended(id, status, event_id) and 1 or 0 end
 
-  local a, late = account(name), newest ~= fence
+  local late = newest ~= fence
+  local a = (late or state ~= 'dialling' or not has_room(name)) and account(name)
   check('ZCARD', LEASES, late and EXPIRY or nil)
   check_way_out(name, endpoints)
   if late then take_back(id, name) end
   conclude(id, name, status, event, event_id, digest, retention_ms, replay_ms, endpoints,
            with_trace(kept(with_step(history, why or lacks, accepted, status), perhaps, conflicts, conflict_at), trace))
+  if not a then
+    redis.call('ZREM', LEASES, id)
+    calls[name] = redis.call('HINCRBY', limit_key(name), 'inflight', -1)
+    return 1
+  end
   local full, held = release(id, a, state), a.hold
   if got_through == '1' and a.probe_at > 0 then
     redis.call('HDEL', limit_key(name), 'hold', 'probe_at', 'probes', 'bound')
