@@ -24,10 +24,7 @@ _NODES = range(3)
 _SHIPPED = Path(__file__).parents[1] / "ops/rabbitmq/cluster.conf"
 _OTHERS = re.compile(r"^(cluster_formation.classic_config|default_queue_type|net_ticktime|#)")
 """Lines of it that a test has otherwise: names of its own, its virtual host, and less patience with a silent node."""
-_SETTINGS = """net_ticktime = 8
-cluster_formation.discovery_retry_limit = 1
-cluster_formation.discovery_retry_interval = 100
-"""
+_SETTINGS = "net_ticktime = 8\n"
 _DEFINITIONS = {
     "users": [{"name": "guest", "password": "guest", "tags": ""}],
     "vhosts": [{"name": "/"}, {"name": VHOST, "metadata": {"default_queue_type": "quorum"}}],
@@ -39,7 +36,7 @@ _DEFINITIONS = {
 
 
 class RabbitCluster:
-    """The nodes, by number from 0. A context manager that starts them side by side, and ends them."""
+    """The nodes, by number from 0. A context manager that starts and ends them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -53,7 +50,10 @@ class RabbitCluster:
     def __enter__(self) -> Self:
         first = self.nodes[0]
         self._names.enter_context(process(first.name_service, self._folder, first.environ))
-        for number in _NODES:
+        # The others join the first one. Of nodes that begin together, each might begin a cluster of its own.
+        self._spawn(0)
+        self._wait()
+        for number in _NODES[1:]:
             self._spawn(number)
         self._wait()
         return self
@@ -109,9 +109,9 @@ def _configured(folder: Path, folders: list[Path]) -> list[Node]:
     made = [Node.configured(each) for each in folders]
     nodes = [replace(node, environ={**node.environ, **shared}) for node in made]
     names = [node.environ["RABBITMQ_NODENAME"] for node in nodes]
-    members = [f"cluster_formation.classic_config.nodes.{n} = {name}" for n, name in enumerate(names, 1)]
     shipped = [line for line in _SHIPPED.read_text().splitlines() if not _OTHERS.match(line)]
-    for each in folders:
+    for number, each in enumerate(folders):
+        members = [f"cluster_formation.classic_config.nodes.{n} = {names[n]}" for n in sorted({0, number})]
         with (each / "rabbitmq.conf").open("a") as file:
             file.write("\n".join([f"load_definitions = {definitions}", *members, *shipped, _SETTINGS]))
     return nodes
