@@ -230,6 +230,8 @@ def test_without_a_worker_what_it_may_have_dialled_counts_as_perhaps_rung(scene:
     lost = scene.a.ledger.reclaim(99)
     assert {lease.job.id for lease in lost} == {*names[: over.perhaps_rung]}
     assert {(lease.due, lease.tally) for lease in lost} == {(Due.LOST, Tally(sent=1, perhaps_rung=1))}
+    # The event of an end has the id that it had from the worker that is gone.
+    assert {lease.fence for lease in lost} == {1}
     waiting = scene.client.zcard(f"{keys.prefix_of('slow')}lane:slow")
     assert waiting == len(names) - over.perhaps_rung
 

@@ -11,6 +11,7 @@ from tests.set_back import Copy
 from worker.core.records import Ending, Later, Lease
 from worker.core.retry import Tally
 from worker.errors import StoreSetBack
+from worker.redisio.runner import ScriptCall
 from worker.redisio.turns import Turns
 from worker.state import keys
 from worker.state.ledger import RedisLedger
@@ -102,3 +103,21 @@ def test_a_held_shard_refuses_every_change(client: redis.Redis) -> None:
     assert {key: after[key][0] for key in before if b"{" in key} == {
         key: held for key, (held, _) in before.items() if b"{" in key
     }
+
+
+def test_a_refusal_does_not_leave_a_shard_alone_again(client: redis.Redis) -> None:
+    """A call may be refused just before the shard is used again, and end after that."""
+    worker = Worker(client)
+    worker.turns.leave_alone(SHARD)
+    alone = worker.turns.left_alone
+
+    class Late(frozenset[str]):
+        """What is left alone when a call is sent, and no more when it has ended."""
+
+        def __contains__(self, prefix: object) -> bool:
+            worker.turns.go_on(SHARD, 1)
+            return prefix in alone
+
+    worker.turns.left_alone = Late(alone)
+    assert isinstance(worker.scripts.run_each([ScriptCall("tell", SHARD, ())])[0], StoreSetBack)
+    assert worker.turns.left_alone == frozenset()

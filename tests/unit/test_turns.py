@@ -78,3 +78,13 @@ def test_the_last_contact_is_the_one_before_the_loss(turns: Turns) -> None:
     turns.learn({}, [A.encode(), b"5", b"clock", b"1000000"])
     turns.learn(turns.known, [A.encode(), b"4", b"clock", b"400000"])
     assert turns.contacts == {A: Contact(1_000_000, 3.0)} and turns.known == {A: 5}
+
+
+def test_a_loss_is_told_from_a_hold_of_others(turns: Turns) -> None:
+    """Only who has seen that changes are gone may begin a hold."""
+    turns.learn({}, [A.encode(), 5, B.encode(), 5])
+    turns.learn(turns.known, [A.encode(), 3])
+    turns.learn(turns.known, [B.encode(), HELD])
+    assert (turns.has_lost(A), turns.has_lost(B)) == (True, False)
+    turns.go_on(A, 9)
+    assert not turns.has_lost(A)

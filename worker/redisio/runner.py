@@ -199,7 +199,9 @@ class Scripts:
             if (found := wrong_key(word)) is not None:
                 self._wrong_keys.tell(found)
         if self._turns is not None:
-            self._turns.leave_alone(*(reply.prefix for reply in checked if isinstance(reply, StoreSetBack)))
+            # Those that were refused may be in use again by now.
+            sent = [reply for n, reply in enumerate(checked) if n not in refused]
+            self._turns.leave_alone(*(reply.prefix for reply in sent if isinstance(reply, StoreSetBack)))
         return [reply if isinstance(reply, Exception) else self._counted(reply, known) for reply in checked]
 
     def _refused(self, calls: Sequence[ScriptCall]) -> dict[int, Any]:

@@ -42,6 +42,7 @@ class Turns:
         self.contacts: Mapping[str, Contact] = {}
         """The last contact with each shard before it was left alone. It is replaced, never changed."""
         self.left_alone: frozenset[str] = frozenset()
+        self._lost: set[str] = set()
 
     def refusal(self, prefixes: str | Sequence[str]) -> StoreSetBack | None:
         """Return the error of a call of these shards, none of which may be changed while one is left alone."""
@@ -63,6 +64,8 @@ class Turns:
             prefix for prefix, turns in found.items() if turns is None or _broken(before, prefix, turns[0])
         ]
         if wrong:
+            with self._lock:
+                self._lost |= {prefix for prefix in wrong if _is_lost(before, prefix, found[prefix])}
             self.leave_alone(*wrong)
             return StoreSetBack(wrong[0])
         with self._lock:
@@ -97,9 +100,14 @@ class Turns:
         if fresh:
             self._noticed()
 
+    def has_lost(self, prefix: str) -> bool:
+        """Tell whether this process has seen that the shard lost changes, not only that others hold it."""
+        return prefix in self._lost
+
     def go_on(self, prefix: str, turn: int) -> None:
         """Use a shard again whose newest change has the number `turn`."""
         with self._lock:
+            self._lost.discard(prefix)
             self.known = {**self.known, prefix: turn}
             self.left_alone -= {prefix}
 
@@ -109,6 +117,10 @@ def _before_and_after(number: int | bytes) -> tuple[int, int] | None:
     if isinstance(number, int):
         return number - 1, number
     return None if number == HELD else (int(number), int(number))
+
+
+def _is_lost(before: Mapping[str, int], prefix: str, turns: tuple[int, int] | None) -> bool:
+    return turns is not None and turns[0] < before.get(prefix, 0)
 
 
 def _broken(before: Mapping[str, int], prefix: str, turn: int) -> bool:

@@ -103,6 +103,7 @@ class SetBackShards:
             clock_us = contact.clock_us + to_us(min(self._clock() - contact.at, LOOKS_SECONDS))
             whole_us = round(min(self._journal.whole_before(contact.at) * 1_000_000, MAX_WHOLE_US))
         knows: list[str | int] = [self._member.id, self._turns.known.get(prefix, 0), clock_us, whole_us]
+        knows.append(int(self._turns.has_lost(prefix)))
         return ScriptCall("rejoin", prefix, [*knows, *self._hold_us, MOST_SET_ASIDE, *living])
 
     def _put_back(self, prefix: str) -> None:

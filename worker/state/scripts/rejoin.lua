@@ -6,8 +6,9 @@
 -- turn goes on far above all that any worker remembers.
 -- KEYS 1 shard prefix
 -- ARGV 1 the worker  2 the newest turn that it knew, 0 if none  3 what the store's clock showed when it went back, at the latest
---      (µs, 0: not known)  4 how long before that the worker's journal is whole (µs)  5 the shortest time of a hold (µs)
---      6 the longest (µs)  7 most jobs that one call sets aside; then the workers that live or were just lost
+--      (µs, 0: not known)  4 how long before that the worker's journal is whole (µs)  5 '1' if the worker has seen
+--      that changes are gone, so that the hold begins  6 the shortest time of a hold (µs)  7 the longest (µs)
+--      8 most jobs that one call sets aside; then the workers that live or were just lost
 -- Reply: {'held', 1 if the worker has put back what it knows, 1 if there are more jobs to set aside} | {'over', turn, jobs put back, jobs that count as perhaps rung, 1 if all
 --      was known, how long it took (µs)}
 
@@ -16,8 +17,8 @@ local JUMP, HELD, KEPT_MS = 1000000000, 'held', 86400000
 local MOST_OF_ACCOUNT = 10000
 local MADE_GOOD, REST, TURN = prefix .. 'back', prefix .. 'back-rest', prefix .. 'turn'
 
-local worker, known, clock, whole = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local least_us, longest_us, most = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local worker, known, clock, whole, has_lost = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1'
+local least_us, longest_us, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
 local function told()
   local put, rest, all, since, ended = unpack(redis.call('HMGET', MADE_GOOD, 'put', 'rest', 'all', 'since', 'ended'))
@@ -29,7 +30,7 @@ ask('HLEN', MADE_GOOD)
 check('ZCARD', REST, DUE, LEASES, EXPIRY)
 if turn ~= HELD then
   -- A hold has ended since the worker last looked, or the worker came after the loss.
-  if known == 0 or tonumber(turn or 0) - known >= JUMP / 2 then return told() end
+  if not has_lost or tonumber(turn or 0) - known >= JUMP / 2 then return told() end
   redis.call('DEL', MADE_GOOD, REST)
   redis.call('HSET', MADE_GOOD, 'since', int(NOW), 'found', turn or '0')
   redis.call('SET', TURN, HELD)
@@ -46,7 +47,7 @@ end
 redis.call('HSET', MADE_GOOD, 'known', int(newest), 'lost', int(lost), 'short', short or '0')
 redis.call('HSETNX', MADE_GOOD, 'worker:' .. worker, 'joined')
 local done = redis.call('HGET', MADE_GOOD, 'worker:' .. worker) == 'done' and 1 or 0
-for n = 8, #ARGV do redis.call('HSETNX', MADE_GOOD, 'worker:' .. ARGV[n], 'expected') end
+for n = 9, #ARGV do redis.call('HSETNX', MADE_GOOD, 'worker:' .. ARGV[n], 'expected') end
 
 local function workers()
   local names, all_done, fields = {}, true, redis.call('HGETALL', MADE_GOOD)
@@ -89,7 +90,8 @@ local function set_aside(a, count)
     redis.call('ZREM', EXPIRY, id)
     if row[STATE] then
       leave_ages(id, a.name, row)
-      redis.call('HSET', job_key(id), 'fence', int((row[FENCE] or 0) + 1), 'state', 'dialling', 'call', '',
+      -- The fence stays, so that an end of this job has the same number, and its event the same id, as one that is forgotten.
+      redis.call('HSET', job_key(id), 'fence', row[FENCE] or '0', 'state', 'dialling', 'call', '',
                  'history', with_step(row[HISTORY], row[WHY], row[ACCEPTED], 'set_back'))
       redis.call('HDEL', job_key(id), 'why', 'lacks', 'since', 'judged')
       redis.call('ZADD', LEASES, int(NOW), id)
