@@ -43,7 +43,7 @@ class Cluster:
         wait_until(lambda: all(map(self._is_whole, self.clients)), "the cluster is formed")
         for n in range(replicas):
             follower: Any = self.clients[count + n]
-            follower.execute_command("CLUSTER", "REPLICATE", self.id_of(n))
+            follower.execute_command("CLUSTER", "REPLICATE", self.id_of(n % count))
         wait_until(lambda: all(map(_follows, self.clients[count:])), "the replicas follow")
 
     def id_of(self, n: int) -> str:
@@ -113,7 +113,7 @@ def redis_cluster(primaries: int = 3, replicas: int = 0, *options: str) -> Itera
             folder = Path(name, str(n))
             folder.mkdir()
             given = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)]
-            given += ["--cluster-require-full-coverage", "no", *options]
+            given += ["--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0", *options]
             server = RedisServer(folder, *given, port=free_port(above=BUS_ABOVE))
             servers.append(stack.enter_context(server))
             clients.append(stack.enter_context(redis.Redis.from_url(server.url)))

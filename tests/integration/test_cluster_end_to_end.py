@@ -128,5 +128,32 @@ def test_shards_move_under_load(stack: Stack, cluster: Cluster, provider: StandI
     assert provider.rung(*(job["phone"] for job in jobs)) == [1] * len(jobs)
 
 
+@pytest.mark.endurance
+def test_primary_is_killed_under_load(tmp_path: Path, own_redis: RedisServer, provider: StandIn) -> None:
+    """A replica takes over. No job is lost or dialled twice, and accounts on other servers do not wait for that."""
+    layout = in_a_cluster()
+    accounts = {name: {"rate": "3/s", "concurrency": 50} for name in NAMES}
+    url = own_redis.url
+    with (
+        redis_cluster(3, 3) as cluster,
+        Stack(tmp_path, url, url, provider.url, accounts, REDIS_URL=cluster.url, REDIS_REPLICAS="1") as stack,
+    ):
+        slots = {name: slot_of(f"{{{layout.tags[shard_of(name, layout.shards)]}}}") for name in NAMES}
+        elsewhere = [name for name in NAMES if cluster.owner_of(slots[name]) != 0]
+        stack.start()
+        jobs = [new_job(f"killed-{n}", NAMES[n % len(NAMES)]) for n in range(120)]
+        stack.outside.send(*jobs)
+        wait_until(lambda: len(stack.outside.delivered) >= 24, "the first calls are over")
+        cluster.servers[0].kill()
+        before = len(provider.asked)
+        wait_until(lambda: len(provider.asked) >= before + len(elsewhere), "the others are dialled")
+        # The new primary waits for a replica too.
+        wait_until(lambda: cluster.clients[3].info("replication")["role"] == "master", "a replica takes over")
+        cluster.servers[0].start()
+        events = stack.outside.wait(job["id"] for job in jobs)
+        assert {event["type"] for event in events.values()} == {"call.placed"}
+        assert provider.rung(*(job["phone"] for job in jobs)) == [1] * len(jobs)
+
+
 def _state(stack: Stack, monkeypatch: pytest.MonkeyPatch, job_id: str) -> str:
     return str(callworker(stack, monkeypatch, "job", job_id, "--json")["state"])
