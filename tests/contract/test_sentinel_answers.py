@@ -119,6 +119,9 @@ def test_replaced_master_is_not_gone_back_to(servers: list[Place]) -> None:
         right.says = SILENT
         with pytest.raises(ConnectionError, match="no Sentinel names a master"):
             port_now(client)
+        right.says = free_place()
+        with pytest.raises(ConnectionError, match="refused"):
+            port_now(client)
         right.says, right.epoch = servers[0], 1
         assert port_now(client) == servers[0].port
 
@@ -169,6 +172,28 @@ def test_tls_is_spoken_with_both(tmp_path: Path, servers: list[Place], port_of: 
         sentinel.says = Place("127.0.0.1", servers[0].port)
         with pytest.raises((ConnectionError, TimeoutError)):
             port_of(url + str(authority.pair.certificate))
+
+
+def test_user_who_may_not_ask_for_the_role_learns_nothing(servers: list[Place], port_of: Reached) -> None:
+    """The right `+role` is optional: without it the Sentinels alone are believed."""
+    with (
+        redis.Redis(port=servers[0].port) as client,
+        ScriptedSentinel(servers[0]) as sentinel,
+    ):
+        client.acl_setuser(
+            "user", enabled=True, nopass=True, keys="*", categories=["+@all"], commands=["-role"]
+        )
+        url = address(sentinel).replace("://", "://user:any@")
+        assert port_of(url) == servers[0].port
+
+
+def test_answer_that_cannot_be_read_is_none(servers: list[Place], port_of: Reached) -> None:
+    """What is no Sentinel may answer anything: the next one is asked."""
+    with ScriptedSentinel(servers[0]) as odd, ScriptedSentinel(servers[0]) as right:
+        odd.epoch = "what?"  # type: ignore[assignment]  # no Sentinel would say so
+        assert port_of(address(odd, right)) == servers[0].port
+        with pytest.raises(ConnectionError, match="cannot be read"):
+            port_of(address(odd))
 
 
 def test_unknown_master_is_a_connection_error() -> None:

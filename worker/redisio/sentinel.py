@@ -134,12 +134,11 @@ def _newness(named: Named) -> int:
 
 
 _watches: dict[tuple[Any, ...], _Watch] = {}
-_watches_lock = threading.Lock()
 
 
 def _watch_of(sentinels: Sentinels) -> _Watch:
-    with _watches_lock:
-        return _watches.setdefault(sentinels.key, _Watch(sentinels))
+    watch = _watches.get(sentinels.key)
+    return watch or _watches.setdefault(sentinels.key, _Watch(sentinels))
 
 
 def _after_fork() -> None:

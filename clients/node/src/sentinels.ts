@@ -103,7 +103,9 @@ export class Sentinels {
       }
     }
     // Answers older than one that was had before lead to a server that was replaced, unless no Sentinel knows better.
-    if (problems.length === 0) this.#epoch = Math.min(this.#epoch, Math.max(0, ...doubtful.map(({ epoch }) => epoch)));
+    if (doubtful.length === this.#order.length) {
+      this.#epoch = Math.min(this.#epoch, Math.max(...doubtful.map(({ epoch }) => epoch)));
+    }
     yield* doubtful.filter(({ epoch }) => epoch >= this.#epoch).sort((one, other) => other.epoch - one.epoch);
     if (problems.length < this.#order.length) return;
     this.#lookAt = Date.now() + SILENT_MS;

@@ -69,7 +69,7 @@ def masters(sentinels: Sentinels) -> Iterator[Named]:
             yield found
         else:
             doubtful.append(found)
-    yield from sentinels.usable(doubtful, complete=not faults)
+    yield from sentinels.usable(doubtful, complete=len(doubtful) == len(sentinels.places))
     if len(faults) == len(sentinels.places):
         sentinels.silent()
     raise no_master(sentinels, faults)

@@ -5,7 +5,6 @@ Source: Redis documentation, "Guidelines for Redis clients with support for Redi
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -58,15 +57,17 @@ class Named(NamedTuple):
 
 
 class Sentinels:
-    """The Sentinels of one address, and what they said last. Thread-safe."""
+    """The Sentinels of one address, and what they said last.
+
+    Safe over threads, and without a lock that a fork could leave locked: of two answers at once one may be forgotten.
+    """
 
     def __init__(self, places: Sequence[Place], name: str, credentials: Mapping[str, str]) -> None:
         """`credentials` are `username` and `password` for the Sentinels themselves."""
         self.places, self.name, self.credentials = tuple(places), name, credentials
         self.options: Mapping[str, Any] = {}
         """Arguments of redis-py's connections to the Sentinels, besides place and waits."""
-        self._lock, self._order = threading.Lock(), list(places)
-        self._epoch, self._look_at = 0, 0.0
+        self._order, self._epoch, self._look_at = self.places, 0, 0.0
 
     def __str__(self) -> str:
         return f"{','.join(map(str, self.places))}/{self.name}"
@@ -81,25 +82,22 @@ class Sentinels:
         """The commands to ask a Sentinel. Their answers are for `named`."""
         return (("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.name), ("SENTINEL", "MASTER", self.name))
 
-    def order(self) -> list[Place]:
+    def order(self) -> tuple[Place, ...]:
         """Return all places, the one that was right last first."""
-        with self._lock:
-            self._look_at = time.monotonic() + LOOK_SECONDS
-            return list(self._order)
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        return self._order
 
     def believes(self, named: Named) -> bool:
         """Return whether the answer may be used at once: it is not older than one that was had before."""
-        with self._lock:
-            if named.epoch < self._epoch or named.down:
-                return False
-            self._epoch = named.epoch
-            self._move(named.by, 0)
-            return True
+        if named.epoch < self._epoch or named.down:
+            return False
+        self._epoch = named.epoch
+        self._order = (named.by, *self._without(named.by))
+        return True
 
     def doubt(self, place: Place) -> None:
         """Ask this Sentinel last from now on: it did not answer, or named a server that is no master."""
-        with self._lock:
-            self._move(place, len(self._order))
+        self._order = (*self._without(place), place)
 
     def usable(self, doubtful: Sequence[Named], *, complete: bool) -> list[Named]:
         """Return those of some answers that may be tried if no other can be, the newest first.
@@ -107,26 +105,21 @@ class Sentinels:
         One that is older than another that was had before leads to a server that was replaced. Only if the answers are
         `complete`, so that no Sentinel knows of that other any more, they were set up anew, and it is right.
         """
-        with self._lock:
-            if complete and doubtful:
-                self._epoch = min(self._epoch, max(each.epoch for each in doubtful))
-            current = [each for each in doubtful if each.epoch >= self._epoch]
-        return sorted(current, key=lambda each: -each.epoch)
+        if complete:
+            self._epoch = min(self._epoch, max(each.epoch for each in doubtful))
+        return sorted((each for each in doubtful if each.epoch >= self._epoch), key=lambda each: -each.epoch)
 
     def silent(self) -> None:
         """Leave them alone for a while: none answers."""
-        with self._lock:
-            self._look_at = time.monotonic() + SILENT_SECONDS
+        self._look_at = time.monotonic() + SILENT_SECONDS
 
     @property
     def due(self) -> bool:
         """Whether it is time to ask whether the master is still the same."""
         return time.monotonic() > self._look_at
 
-    def _move(self, place: Place, to: int) -> None:
-        if place in self._order:
-            self._order.remove(place)
-            self._order.insert(to, place)
+    def _without(self, place: Place) -> list[Place]:
+        return [each for each in self._order if each != place]
 
 
 def named(by: Place, address: Any, facts: Any) -> Named:
@@ -139,13 +132,16 @@ def named(by: Place, address: Any, facts: Any) -> Named:
     for each in (address, facts):
         if isinstance(each, Exception):
             raise each
-    told = dict(zip(facts[::2], facts[1::2], strict=False))
     if not address:
         raise ConnectionError(f"the Sentinel at {by} names no master")
-    place = Place(address[0].decode(), int(address[1]))
-    same = place == (told.get(b"ip", b"").decode(), int(told.get(b"port", 0)))
-    down = same and b"_down" in told.get(b"flags", b"")
-    return Named(place, int(told.get(b"config-epoch", 0)), down, by)
+    try:
+        place = Place(address[0].decode(), int(address[1]))
+        told = dict(zip(facts[::2], facts[1::2], strict=False))
+        same = place == (told[b"ip"].decode(), int(told[b"port"]))
+        down = same and b"_down" in told[b"flags"]
+        return Named(place, int(told[b"config-epoch"]), down, by)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise ConnectionError(f"what the Sentinel at {by} says cannot be read") from None
 
 
 def no_master(sentinels: Sentinels, faults: Mapping[Place, Exception]) -> ConnectionError:

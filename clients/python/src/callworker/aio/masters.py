@@ -57,7 +57,7 @@ async def masters(sentinels: Sentinels) -> AsyncIterator[Named]:
             yield found
         else:
             doubtful.append(found)
-    for found in sentinels.usable(doubtful, complete=not faults):
+    for found in sentinels.usable(doubtful, complete=len(doubtful) == len(sentinels.places)):
         yield found
     if len(faults) == len(sentinels.places):
         sentinels.silent()
