@@ -22,7 +22,7 @@ from tests.redis_server import RedisServer
 from worker.cli.doctor import nodes
 from worker.cli.doctor.finding import Grade
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(400)]
 
 SECONDS = 120
 ACCOUNTS = {"acme": {"rate": "200/s", "burst": 100, "concurrency": 100}}
