@@ -236,6 +236,18 @@ def test_without_a_worker_what_it_may_have_dialled_counts_as_perhaps_rung(scene:
     assert waiting == len(names) - over.perhaps_rung
 
 
+@pytest.mark.parametrize("name", ["due", "leases", "expiry", "lane:slow", "limit:slow", "job:two"])
+def test_a_hold_ends_whatever_has_another_type(scene: Scene, name: str) -> None:
+    """The key is told of elsewhere. The others count as perhaps rung all the same, where that can be told."""
+    scene.a.ledger.admit([application(job_id, SLOW, may_dial=False) for job_id in ("one", "two", "three")])
+    scene.lose(lambda: scene.b.end(scene.b.lease()))
+    key = f"{keys.prefix_of('slow')}{name}"
+    scene.client.delete(key)
+    scene.client.rpush(key, "something else")
+    over = scene.make_good(scene.a, seconds=LONGEST_SECONDS)
+    assert not over.all_known and over.perhaps_rung == (3 if name == "job:two" else 0)
+
+
 def test_a_worker_that_comes_late_still_puts_back_what_it_knows(scene: Scene) -> None:
     """It was away for the whole hold. It notices at its first look, and what it is given then is not dialled."""
     scene.a.park("one")

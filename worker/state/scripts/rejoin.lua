@@ -27,10 +27,10 @@ end
 
 local turn = ask('GET', TURN)
 ask('HLEN', MADE_GOOD)
-check('ZCARD', REST, DUE, LEASES, EXPIRY)
+check('ZCARD', REST)
 if turn ~= HELD then
   -- A hold has ended since the worker last looked, or the worker came after the loss.
-  if not has_lost or tonumber(turn or 0) - known >= JUMP / 2 then return told() end
+  if not has_lost or tonumber(turn or 0) - known >= JUMP / 2 then return told(), WRONG end
   redis.call('DEL', MADE_GOOD, REST)
   redis.call('HSET', MADE_GOOD, 'since', int(NOW), 'found', turn or '0')
   redis.call('SET', TURN, HELD)
@@ -62,17 +62,18 @@ end
 
 local names, all_done = workers()
 local age = NOW - since
-if age < least_us or not all_done and age < longest_us then return {HELD, done, 0} end
+if age < least_us or not all_done and age < longest_us then return {HELD, done, 0}, WRONG end
 
 -- Puts accounts whose jobs may have been dialled into the list of those to look at, by when they were due: those that could go,
 -- and those that have a call in flight.
 local function list_accounts()
+  redis.call('HSET', MADE_GOOD, 'rest', 0)
+  check('ZCARD', DUE, LEASES, EXPIRY)
   redis.call('ZUNIONSTORE', REST, 1, DUE)
   for _, id in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
-    local account = ask('HGET', job_key(id), 'account')
+    local _, account = apart(ask, 'HGET', job_key(id), 'account')
     if account then redis.call('ZADD', REST, 'NX', int(NOW), account) end
   end
-  redis.call('HSET', MADE_GOOD, 'rest', 0)
 end
 
 -- How many of an account's jobs can have been dialled in the time that is lost.
@@ -81,23 +82,24 @@ local function at_most(a)
   return math.min(math.ceil((lost + MAX_AHEAD + a.tolerance) / a.interval) + 1, MOST_OF_ACCOUNT)
 end
 
+local function set_one_aside(a, id)
+  local row = fields_for_lease(id)
+  redis.call('ZREM', lane_key(a.name), id)
+  redis.call('ZREM', EXPIRY, id)
+  if not row[STATE] then return end
+  leave_ages(id, a.name, row)
+  -- The fence stays, so that an end of this job has the same number, and its event the same id, as one that is forgotten.
+  redis.call('HSET', job_key(id), 'fence', row[FENCE] or '0', 'state', 'dialling', 'call', '',
+             'history', with_step(row[HISTORY], row[WHY], row[ACCEPTED], 'set_back'))
+  redis.call('HDEL', job_key(id), 'why', 'lacks', 'since', 'judged')
+  redis.call('ZADD', LEASES, int(NOW), id)
+  set_inflight(a, a.inflight + 1)
+end
+
 -- Sets jobs aside that come first in the account's lane: as leased by a worker that was lost. Returns how many.
 local function set_aside(a, count)
   local first = redis.call('ZRANGEBYSCORE', lane_key(a.name), '-inf', int(NOW + lost), 'LIMIT', 0, count)
-  for _, id in ipairs(first) do
-    local row = fields_for_lease(id)
-    redis.call('ZREM', lane_key(a.name), id)
-    redis.call('ZREM', EXPIRY, id)
-    if row[STATE] then
-      leave_ages(id, a.name, row)
-      -- The fence stays, so that an end of this job has the same number, and its event the same id, as one that is forgotten.
-      redis.call('HSET', job_key(id), 'fence', row[FENCE] or '0', 'state', 'dialling', 'call', '',
-                 'history', with_step(row[HISTORY], row[WHY], row[ACCEPTED], 'set_back'))
-      redis.call('HDEL', job_key(id), 'why', 'lacks', 'since', 'judged')
-      redis.call('ZADD', LEASES, int(NOW), id)
-      set_inflight(a, a.inflight + 1)
-    end
-  end
+  for _, id in ipairs(first) do apart(set_one_aside, a, id) end
   if #first > 0 then
     a.tat = math.max(a.tat, NOW + a.tolerance + a.interval)
     redis.call('HSET', limit_key(a.name), 'tat', int(a.tat))
@@ -112,7 +114,11 @@ local function next_account(count)
   -- A count is far below any moment.
   local begun = score and score <= MOST_OF_ACCOUNT
   if not name or not begun and score > NOW + lost then return nil end
-  local a = load_account(name)
+  local readable, a = apart(load_account, name)
+  if not readable then
+    redis.call('ZREM', REST, name)
+    return 0
+  end
   local left = begun and score or at_most(a)
   local some = set_aside(a, math.min(left, count))
   left = left - some
@@ -127,7 +133,8 @@ end
 
 local all = all_done and short ~= '1'
 if not all then
-  if not redis.call('HGET', MADE_GOOD, 'rest') then list_accounts() end
+  -- A key of another type is reported and stops nothing: the hold must end.
+  if not redis.call('HGET', MADE_GOOD, 'rest') then apart(list_accounts) end
   local left = most
   while left > 0 do
     local some = next_account(left)
@@ -136,7 +143,7 @@ if not all then
     -- An account without jobs costs as much as a job.
     left = left - math.max(some, 1)
   end
-  if left <= 0 then return {HELD, done, 1} end
+  if left <= 0 then return {HELD, done, 1}, WRONG end
 end
 
 redis.call('DEL', REST)
@@ -144,4 +151,4 @@ redis.call('HDEL', MADE_GOOD, unpack(names))
 redis.call('HSET', MADE_GOOD, 'ended', int(NOW), 'at', int(NOW + LAG), 'all', all and 1 or 0)
 redis.call('PEXPIRE', MADE_GOOD, KEPT_MS)
 redis.call('SET', TURN, int(math.max(newest, tonumber(found)) + JUMP))
-return told()
+return told(), WRONG
