@@ -27,6 +27,7 @@ from ops.bench import (
     scrape,
     size,
     stalls,
+    standing,
     webhooks,
 )
 from ops.bench.contenders import CONTENDERS
@@ -109,6 +110,10 @@ def _accounts(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return accounts.measure(asked.accounts)
 
 
+def _standing(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    return standing.measure(asked.jobs, asked.accounts)
+
+
 def _memory(asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     return memory.measure(asked.jobs)
 
@@ -184,6 +189,10 @@ COMMANDS = (
     Command("release", _release, "what a release costs, by the number of accounts", (
         Option("--accounts", [10, 1000, 100_000, 1_000_000], "N,…", "default 10,1000,100000,1000000"),
         Option("--releases", 5000, "N", "default 5000"),
+    )),
+    Command("standing", _standing, "a large backlog: put on record, Redis started again with it, and worked off", (
+        Option("--jobs", 3_000_000, "N", "default 3000000"),
+        Option("--accounts", 1_000_000, "N", "default 1000000"),
     )),
     Command("ceiling", _ceiling, "one Redis at its limit: jobs per second, and what its time goes into", (
         Option("--jobs", 4000, "N", "in each round, each of another account; default 4000"),

@@ -49,15 +49,16 @@ def _one(accounts: int, releases: int) -> dict[str, float]:
             lease_seconds=LEASE_SECONDS,
             retention_seconds=RETENTION_SECONDS,
         )
-        _fill(ledger, accounts, max(accounts, releases))
-        _release(ledger, BATCH)
+        fill(ledger, accounts, max(accounts, releases))
+        lease_due(ledger, BATCH)
         cpu, began = server.cpu_seconds(), time.perf_counter()
-        done = _release(ledger, releases - BATCH)
+        done = lease_due(ledger, releases - BATCH)
         seconds, cpu = time.perf_counter() - began, server.cpu_seconds() - cpu
     return {"us_per_release": seconds * 1e6 / done, "redis_cpu_us_per_release": cpu * 1e6 / done}
 
 
-def _fill(ledger: Ledger, accounts: int, jobs: int) -> None:
+def fill(ledger: Ledger, accounts: int, jobs: int) -> None:
+    """Put jobs into the lanes of so many accounts; all are due."""
     waiting = _applications(accounts, jobs)
     while some := list(islice(waiting, FILL_BATCH)):
         ledger.admit(some)
@@ -83,7 +84,7 @@ def _account(number: int) -> Account:
     )
 
 
-def _release(ledger: Ledger, least: int) -> int:
+def lease_due(ledger: Ledger, least: int) -> int:
     """Lease at least `least` jobs and return how many. Raises ServerTrouble if none come."""
     done, ends = 0, time.monotonic() + STANDSTILL_SECONDS
     while done < least:
