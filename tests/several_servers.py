@@ -14,8 +14,11 @@ from tests.redis_server import RedisServer
 from worker.core.shards import shard_of
 from worker.redisio.connection import connect
 from worker.redisio.node import Node
+from worker.redisio.reach import Reach
 from worker.redisio.runner import Scripts
 from worker.state.lua import source
+
+PATIENCE_SECONDS = 2.0
 
 _SHARD = re.compile(r"\{(\d+)\}")
 
@@ -47,13 +50,19 @@ class SeveralServers:
         return crc32(key.encode()) % len(self._nodes)
 
     def scripts(self) -> Scripts:
-        return Scripts(self.clients[0], source, self)
+        return patient(Scripts(self.clients[0], source, self))
 
     def account_on(self, server: int, number: int = 0) -> str:
         """Return the name of an account that lives on this server; each `number` gives another one."""
         names = (f"account-{n}" for n in itertools.count())
         living = (name for name in names if shard_of(name) % len(self._nodes) == server)
         return next(itertools.islice(living, number, None))
+
+
+def patient(scripts: Scripts) -> Scripts:
+    """Let servers that work take their time: the machine may be busy."""
+    scripts._reach = Reach(patience_seconds=PATIENCE_SECONDS)
+    return scripts
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from tests.contract.hooks import GOOD
 from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, accounts, application, placed, rejection
 from tests.processes import wait_until
-from tests.several_servers import SeveralServers, several_servers
+from tests.several_servers import PATIENCE_SECONDS, SeveralServers, patient, several_servers
 from worker.cli.doctor import parts
 from worker.cli.doctor.finding import Grade
 from worker.core.accounts import Account
@@ -250,7 +250,7 @@ def test_a_server_that_hangs_is_left_alone_until_it_answers(
         return write(node, commands)
 
     monkeypatch.setattr(Node, "write", noted)
-    reach = Reach(patience_seconds=0.2)
+    reach = Reach(patience_seconds=PATIENCE_SECONDS)
     work = [(node, [("ECHO", "here")]) for node in nodes]
     assert reach.exchange(work) == [[b"here"]] * 3
     bench.store.servers[AWAY].freeze()
@@ -268,6 +268,7 @@ def test_counts_of_the_other_servers_are_told(bench: Bench) -> None:
     bench.ledger.record(bench.endings(leases))
     bench.admit("0-a", "1-a", "2-a", may_dial=False)
     census = Census(bench.store.clients[0], bench.store)
+    patient(census._scripts)
     names = [one.name for one in bench.owners]
     hooks = [Destination(name, HOOK.key) for name in names]
     assert census.shards_away() == 0 and census.unpublished() == 3 and not list(parts.check(census))
