@@ -12,13 +12,17 @@ import redis
 from redis.exceptions import AskError, RedisError
 
 from tests.cluster import Cluster
+from tests.doubles.ledgers import redis_ledger
+from tests.doubles.samples import report
 from tests.processes import free_port, wait_until
 from worker.errors import ConfigurationError, StoreUnavailable
 from worker.redisio.cluster import slot_of
 from worker.redisio.connection import connect
 from worker.redisio.runner import ScriptCall, Scripts
 from worker.state import keys
+from worker.state.ledger import RedisLedger
 from worker.state.lua import store_scripts
+from worker.state.workers import RedisWorkers
 
 LEASE = (0, 30_000_000, 20_000, "x")
 """Arguments of the script `lease` that lease nothing."""
@@ -143,6 +147,28 @@ def test_shard_on_its_way_is_left_alone(cluster: Cluster, scripts: Scripts) -> N
         (other,) = scripts.run_each([ScriptCall("hold", shard, ("acme", "why"))])
         assert isinstance(other, StoreUnavailable)
         assert not any(client.keys(f"{shard}limit:*") for client in cluster.clients)
+
+
+def test_reports_of_workers_need_one_slot_alone(cluster: Cluster, client: redis.Redis) -> None:
+    """Whichever server has it: nothing that is written with them is elsewhere."""
+    workers, ledger = RedisWorkers(client), redis_ledger(client)
+    for key in (keys.WORKERS, keys.FILES):
+        slot = slot_of(key)
+        for _ in cluster.servers:
+            source = cluster.owner_of(slot)
+            cluster.move(slot, source, (source + 1) % 3)
+            wait_until(lambda: _reported(workers, ledger), "a worker reports")
+    assert len(workers.fleet().living) == 1
+
+
+def _reported(workers: RedisWorkers, ledger: RedisLedger) -> bool:
+    """Report once; False while some servers have not heard of a move."""
+    try:
+        workers.report(report(), 1.0, 0.0)
+        ledger.announce("abc", {})
+    except StoreUnavailable:
+        return False
+    return True
 
 
 def test_cluster_may_come_later() -> None:

@@ -32,6 +32,9 @@ class ClusterClient(redis.Redis):
     def __init__(self, nodes: ClusterNodes) -> None:
         self.nodes = nodes
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Run one command. Raises redis-py's errors."""
         slot = _slot(args)
