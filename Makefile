@@ -1,6 +1,6 @@
 # PYTHON picks the interpreter that .venv is made from, V=1 shows every command, TESTS narrows `make test`, JOBS is how
 # many tests run side by side, DEPTH is how many times as long `make deep` looks, TRIALS and CELLS (a pattern, as 'net.*')
-# narrow `make faults`, PAGES (a pattern) narrows `make pages`, ROLLOUT (a pattern) narrows `make rollout`, which begins with
+# narrow `make faults` and `make failover`, PAGES (a pattern) narrows `make pages`, ROLLOUT (a pattern) narrows `make rollout`, which begins with
 # version OLD, by default the last release, BENCH is what `make bench` measures (`BENCH=--help` lists it),
 # BOARD, PROMETHEUS, RANGE and VARS are what `make board` draws.
 
@@ -35,7 +35,7 @@ LOCK = $(BIN)/uv pip compile $(QUIET) --no-config --default-index https://pypi.o
 	--universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test deep faults storm pages rollout bench check docs reference dashboards board chart dist lock ci clean
+.PHONY: help demo test deep faults storm failover pages rollout bench check docs reference dashboards board chart dist lock ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ faults: $(INSTALLED) ## put every fault in, TRIALS times each, and keep the tabl
 
 storm: $(INSTALLED) ## 20,000 jobs while workers and servers are killed at random, on both brokers, and keep the table in ops/storm.md; a quarter of an hour
 	$(Q)$(BIN)/python -m tests.faults.storm --write ops/storm.md
+
+failover: $(INSTALLED) ## kill, cut off and set back the servers of the state, TRIALS times each, and keep the table in ops/failover.md; hours, as root
+	$(Q)$(BIN)/python -m tests.failover --trials $(TRIALS) --cells '$(CELLS)' --write ops/failover.md --keep build/failover
 
 pages: $(INSTALLED) ## put every fault in under Prometheus and Alertmanager, and keep which alerts it pages in ops/pages.md; 20 minutes on two CPUs
 	$(Q)$(BIN)/python -m ops.pages --only '$(PAGES)' --write ops/pages.md

@@ -13,9 +13,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
+import redis
+
 from tests.faults.forkserver import ForkServer
 from tests.faults.load import ACCOUNTS, ENDINGS, HOOKED, Load
-from tests.faults.namespace import Namespace
+from tests.faults.namespace import Namespace, Place
 from tests.faults.oracle import Oracle
 from tests.faults.proxy import Proxy
 from tests.faults.redis_server import Redis
@@ -88,15 +90,21 @@ class Bench:
             proxies = {}
             heard = RequestsHeard()
             namespace = exits.enter_context(Namespace()) if apart else None
-            if proxied or namespace is not None:
-                ears, host = {"provider": heard}, namespace.host if namespace is not None else "127.0.0.1"
+            places = self._places(namespace)
+            if proxied or places:
+                ears, host = {"provider": heard}, places[0].host if places else "127.0.0.1"
                 for name, port in self._ports(provider):
                     proxies[name] = exits.enter_context(Proxy(port, ears.get(name, _deaf), host=host))
             environ = {**self._environ(folder, provider, proxies), **settings}
-            fleet = exits.enter_context(Fleet(folder, environ, namespace, self.forks))
+            fleet = exits.enter_context(Fleet(folder, environ, places, self.forks))
             yield Run(self, folder, provider, fleet, proxies, heard, namespace, endings)
         shutil.rmtree(folder)
         self.receiver.hooks.clear()
+
+    @property
+    def state(self) -> redis.Redis:
+        """A client of the state."""
+        return self.redis.client
 
     def follower(self) -> Redis:
         """Start a second Redis that replicates the first one."""
@@ -118,6 +126,10 @@ class Bench:
         if self._former is not None:
             self._former.stop()
         self.redis, self._former = follower, self.redis
+
+    def _places(self, namespace: Namespace | None) -> Sequence[Place]:
+        """Return where workers run, in turn; none is this machine's own network."""
+        return [] if namespace is None else [namespace]
 
     def _ports(self, provider: Provider) -> list[tuple[str, int]]:
         ports = [("redis", self.redis.port), ("provider", provider.port), ("receiver", self.receiver.port)]

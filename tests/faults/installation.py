@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NoReturn
 
-from tests.faults.bench import Bench
+from tests.faults.harness import Harness
 from tests.faults.report import Row
 from tests.faults.trials import Unit, run_unit
 
@@ -34,14 +34,16 @@ class Trouble:
 class Installation:
     """The crew's side of an installation that is up or starting. Create it in a process with one thread only."""
 
-    def __init__(self, broker: str, keep: Path | None, others: Sequence[Installation]) -> None:
+    def __init__(
+        self, harness: Harness, broker: str, keep: Path | None, others: Sequence[Installation]
+    ) -> None:
         self.broker = broker
         self.unit: Unit | None = None
         self.connection, theirs = _context.Pipe()
         self._since = 0.0
         # A copy of these in the new process would keep it from noticing that the crew's process has ended.
         outer = [self.connection, *(other.connection for other in others)]
-        self._process = _context.Process(target=_serve, args=(broker, keep, theirs, outer))
+        self._process = _context.Process(target=_serve, args=(harness, broker, keep, theirs, outer))
         self._process.start()
         theirs.close()
 
@@ -74,7 +76,9 @@ class Installation:
         self.connection.close()
 
 
-def _serve(broker: str, keep: Path | None, connection: Connection, outer: Sequence[Connection]) -> None:
+def _serve(
+    harness: Harness, broker: str, keep: Path | None, connection: Connection, outer: Sequence[Connection]
+) -> None:
     """Carry out units of work on servers of its own until told to end."""
     for one in outer:
         one.close()
@@ -82,10 +86,12 @@ def _serve(broker: str, keep: Path | None, connection: Connection, outer: Sequen
     os.setsid()
     signal.signal(signal.SIGTERM, _end)
     try:
-        with Bench(broker) as bench:
+        with harness.bench(broker) as bench:
             cold = 1
             while True:
-                connection.send(run_unit(bench, connection.recv(), keep, cold=cold))
+                unit = connection.recv()
+                [cell] = harness.cells(broker, unit.names.__contains__)
+                connection.send(run_unit(bench, cell, unit, keep, cold=cold))
                 cold = 0
     except EOFError:
         return

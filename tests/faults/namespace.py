@@ -8,9 +8,24 @@ import shutil
 import subprocess
 from contextlib import ExitStack
 from functools import cache
-from typing import Self
+from typing import Protocol, Self
 
 from tests.faults.servers import ServerTrouble
+
+
+class Place(Protocol):
+    """Where a worker runs: `guest` is its address there, `host` this machine's as seen from there, and `command` the
+    prefix that runs a command there."""
+
+    @property
+    def guest(self) -> str: ...
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def command(self) -> list[str]: ...
+
 
 NETWORKS = 64 * 256
 """Networks of four addresses in 10.203.0.0/16."""
@@ -50,15 +65,15 @@ class Namespace:
 
     def __enter__(self) -> Self:
         with ExitStack() as exits:
-            _ip("netns", "add", self.name)
+            ip("netns", "add", self.name)
             # Deleting the namespace also removes the far interface and its pair, the near one.
-            exits.callback(_ip, "netns", "del", self.name)
-            _ip("link", "add", self._near, "type", "veth", "peer", "name", self._far, "netns", self.name)
-            _ip("addr", "add", f"{self.host}/30", "dev", self._near)
-            _ip("-n", self.name, "addr", "add", f"{self.guest}/30", "dev", self._far)
-            _ip("-n", self.name, "link", "set", "lo", "up")
-            _ip("-n", self.name, "link", "set", self._far, "up")
-            _ip("link", "set", self._near, "up")
+            exits.callback(ip, "netns", "del", self.name)
+            ip("link", "add", self._near, "type", "veth", "peer", "name", self._far, "netns", self.name)
+            ip("addr", "add", f"{self.host}/30", "dev", self._near)
+            ip("-n", self.name, "addr", "add", f"{self.guest}/30", "dev", self._far)
+            ip("-n", self.name, "link", "set", "lo", "up")
+            ip("-n", self.name, "link", "set", self._far, "up")
+            ip("link", "set", self._near, "up")
             self._exits = exits.pop_all()
         return self
 
@@ -75,12 +90,12 @@ class Namespace:
 
     def _set(self, state: str, *, here: bool) -> None:
         if here:
-            _ip("link", "set", self._near, state)
+            ip("link", "set", self._near, state)
         else:
-            _ip("-n", self.name, "link", "set", self._far, state)
+            ip("-n", self.name, "link", "set", self._far, state)
 
 
-def _ip(*arguments: str) -> None:
+def ip(*arguments: str) -> None:
     done = subprocess.run(["ip", *arguments], check=False, capture_output=True, timeout=20)
     if done.returncode:
         raise ServerTrouble(f"ip {' '.join(arguments)}: {done.stderr.decode(errors='replace').strip()}")

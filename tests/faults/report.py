@@ -29,6 +29,8 @@ class Row:
     deaths: int = 0
     verdict: Verdict = field(default_factory=Verdict)
     drains: list[float] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
+    """For how long nothing was dialled at worst in each trial, in seconds, where that is measured."""
 
     @property
     def short(self) -> bool:
@@ -40,23 +42,30 @@ class Row:
         """True if a promise was broken, or if trials are missing."""
         return self.verdict.violations > 0 or self.short
 
-    def take(self, verdict: Verdict, drains: Sequence[float], deaths: int) -> None:
+    def take(
+        self, verdict: Verdict, drains: Sequence[float], deaths: int, pauses: Sequence[float] = ()
+    ) -> None:
         self.verdict.add(verdict)
         self.drains += drains
+        self.pauses += pauses
         self.deaths += deaths
 
     def add(self, other: Row) -> None:
         """Add further trials of the same cell."""
         self.trials += other.trials
         self.missed += other.missed
-        self.take(other.verdict, other.drains, other.deaths)
+        self.take(other.verdict, other.drains, other.deaths, other.pauses)
 
 
 class Table:
     """The rows. If a file is given, it is written after each unit, so that an interrupted run leaves its results."""
 
-    def __init__(self, rows: Sequence[Row], file: Path | None, installations: int) -> None:
+    def __init__(
+        self, rows: Sequence[Row], file: Path | None, installations: int, title: str, told: str
+    ) -> None:
+        """`told` is what the page says of the trials beside their number."""
         self._rows, self._file, self._installations = rows, file, installations
+        self._title, self._told = title, told
         self._since = time.monotonic()
         self.troubles = 0
 
@@ -77,17 +86,17 @@ class Table:
         trouble = f", {self.troubles} of which failed and were replaced" if self.troubles else ""
         short = sum(row.short for row in self._rows)
         missing = f" **{short} cells have fewer trials than asked for.**" if short else ""
-        return markdown(self._rows, remark=f" {how}{trouble}.{missing}")
+        return markdown(self._rows, self._title, f" {self._told} {how}{trouble}.{missing}")
 
 
 HEAD = (
     "broker", "fault", "trials", "accepted", "lost", "dead letters", "conflicting", "uncalled for", "over limit",
-    "not kept", "stopped", "drained s (median)", "(max)", "died unasked", "fault not met",
+    "not kept", "stopped", "drained s (median)", "(max)", "pause s (median)", "(max)", "died unasked", "fault not met",
 )  # fmt: skip
 
 
 def cells_of(row: Row) -> list[str]:
-    seconds = [f"{median(row.drains):.1f}", f"{max(row.drains):.1f}"] if row.drains else ["never", "never"]
+    drains, pauses = _median_and_most(row.drains, "never"), _median_and_most(row.pauses, "")
     verdict = row.verdict
     counts = (
         row.trials,
@@ -100,7 +109,11 @@ def cells_of(row: Row) -> list[str]:
         verdict.not_kept,
         verdict.stopped,
     )
-    return [row.broker, row.cell, *map(str, counts), *seconds, str(row.deaths), str(row.missed)]
+    return [row.broker, row.cell, *map(str, counts), *drains, *pauses, str(row.deaths), str(row.missed)]
+
+
+def _median_and_most(seconds: Sequence[float], none: str) -> list[str]:
+    return [f"{median(seconds):.1f}", f"{max(seconds):.1f}"] if seconds else [none, none]
 
 
 def sentence(row: Row) -> str:
@@ -110,7 +123,7 @@ def sentence(row: Row) -> str:
     return f"{'BAD ' if row.bad else 'ok  '}{row.broker} {row.cell}: {values}{shown}"
 
 
-def markdown(rows: Sequence[Row], title: str = "Faults", remark: str = "") -> str:
+def markdown(rows: Sequence[Row], title: str, remark: str = "") -> str:
     """Return the table as kept in ops/, with date and machine, and a remark on the run."""
     lines = [_line(HEAD), _line(["---"] * 2 + ["---:"] * (len(HEAD) - 2))]
     lines += [_line(cells_of(row)) for row in sorted(rows, key=lambda row: row.broker, reverse=True)]
@@ -128,11 +141,7 @@ def _preface(rows: Sequence[Row]) -> str:
     python = platform.python_version()
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     trials = sum(row.trials for row in rows)
-    return (
-        f"{trials} trials, {when}, {machine}, Python {python}. Each run sets many failpoints at a time; "
-        "a failpoint that kills or freezes has a worker of its own. The result of a run is shown in the row of "
-        "each of its faults."
-    )
+    return f"{trials} trials, {when}, {machine}, Python {python}."
 
 
 def _line(cells: Sequence[str]) -> str:

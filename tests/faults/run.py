@@ -58,6 +58,7 @@ class Run:
     armed: list[Worker] = field(default_factory=list)
     """The workers that were given failpoints, or were frozen."""
     drains: list[float] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
     mended: float = 0.0
     _frozen: dict[Worker, float] = field(default_factory=dict)
     """The frozen workers, each with the time since when (Unix seconds)."""
@@ -150,7 +151,7 @@ class Run:
     def _drained(self, jobs: Sequence[Sent], within_seconds: float) -> bool:
         """Return whether within that time every event came except those of buried jobs."""
         self.wait(lambda: not self.bench.oracle.missing(jobs), within_seconds)
-        return all(is_buried(self.bench.redis.client, job.id) for job in self.bench.oracle.missing(jobs))
+        return all(is_buried(self.bench.state, job.id) for job in self.bench.oracle.missing(jobs))
 
     def judge(self, *, unharmed: bool = False) -> Verdict:
         """Return the verdict. `unharmed` is that of `Cell`.
@@ -160,6 +161,6 @@ class Run:
         """
         served = self.provider.served()
         sent = self.heard.requests if self.proxies else [(request.unix, request.phone) for request in served]
-        where = partial(whereabouts, self.bench.redis.client)
+        where = partial(whereabouts, self.bench.state)
         deaths = self.fleet.deaths if unharmed else None
         return self.bench.oracle.judge(self.jobs, served, sent, self.fleet.wakings, where, deaths)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from tests.faults.bench import Bench
 from tests.faults.cell import Cell
-from tests.faults.cells import cells
 from tests.faults.report import Row
 
 
@@ -22,12 +21,13 @@ class Unit:
     trials: int
 
 
-def run_unit(bench: Bench, unit: Unit, keep: Path | None = None, *, cold: int = 0) -> list[Row]:
-    """Run a unit and return a table row for each of its names. The run's verdict is in the row of each of its faults.
+def run_unit(bench: Bench, cell: Cell, unit: Unit, keep: Path | None = None, *, cold: int = 0) -> list[Row]:
+    """Run a unit of `cell` and return a table row for each of its names.
+
+    The run's verdict is in the row of each of its faults.
 
     `keep` is the folder for workers' logs if a promise was broken. `cold` standing workers are not forked.
     """
-    [cell] = cells(bench.broker, unit.names.__contains__)
     rows = [Row(bench.broker, name) for name in cell.names]
     with bench.run(
         proxied=cell.proxied, apart=cell.apart, settings=cell.settings, endings=cell.endings
@@ -38,7 +38,7 @@ def run_unit(bench: Bench, unit: Unit, keep: Path | None = None, *, cold: int = 
             run.drain()
         verdict = run.judge(unharmed=cell.unharmed)
         for row in rows:
-            row.take(verdict, run.drains, run.fleet.deaths)
+            row.take(verdict, run.drains, run.fleet.deaths, run.pauses)
         if verdict.violations and keep is not None:
             _keep(run.folder, keep / f"{unit.names[0]}-{bench.broker}-{run.folder.name}", verdict.details)
     return rows

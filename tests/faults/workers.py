@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.faults.forkserver import Forked, ForkServer
-from tests.faults.namespace import Namespace
+from tests.faults.namespace import Place
 from tests.faults.servers import ServerTrouble, wait_for
 from tests.faults.windows import Waking
 from tests.integration.stack import COMMANDS, Spawn, Worker, spawn
@@ -31,12 +31,12 @@ class Fleet:
         self,
         folder: Path,
         environ: Mapping[str, str],
-        namespace: Namespace | None = None,
+        places: Sequence[Place] = (),
         forks: ForkServer | None = None,
     ) -> None:
-        """Make a fleet whose workers `forks` forks. Without it, or in a network of their own, each starts a new
-        interpreter."""
-        self._folder, self._environ, self._namespace, self._forks = folder, environ, namespace, forks
+        """Make a fleet whose workers `forks` forks. Without it, or in networks of their own (`places`, in turn), each
+        starts a new interpreter."""
+        self._folder, self._environ, self._places, self._forks = folder, environ, places, forks
         self._numbers = itertools.count(1)
         self._launched: list[Worker] = []
         self.standing: list[Worker] = []
@@ -62,17 +62,19 @@ class Fleet:
         environ = {**self._environ, "METRICS_PORT": str(free_port()), VARIABLE: orders, **settings}
         command, log = COMMANDS[("celery", "run")[number % 2]], self._folder / f"worker-{number}.log"
         self._launched = [worker for worker in self._launched if not is_dead(worker)]
-        worker = Worker(command, environ, log, spawn=by) if by else self._start(command, environ, log, cold)
+        place = self._places[number % len(self._places)] if self._places else None
+        worker = (
+            Worker(command, environ, log, spawn=by) if by else self._start(command, environ, log, cold, place)
+        )
         self._launched.append(worker)
         return worker
 
-    def _start(self, command: Sequence[str], environ: dict[str, str], log: Path, cold: bool) -> Worker:
-        if self._namespace is not None:
-            inside = self._namespace
-            environ["METRICS_HOST"] = inside.guest
-            return Worker(
-                command, environ, log, spawn=partial(spawn, prefix=inside.command), host=inside.guest
-            )
+    def _start(
+        self, command: Sequence[str], environ: dict[str, str], log: Path, cold: bool, place: Place | None
+    ) -> Worker:
+        if place is not None:
+            environ["METRICS_HOST"] = place.guest
+            return Worker(command, environ, log, spawn=partial(spawn, prefix=place.command), host=place.guest)
         if self._forks is None or cold:
             return Worker(command, environ, log)
         return Worker(command, environ, log, spawn=self._forks.fork)
