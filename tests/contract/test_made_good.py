@@ -14,7 +14,7 @@ import redis
 
 from tests.doubles.clocks import StoredClock
 from tests.doubles.samples import account, application, placed, rejection
-from tests.set_back import Copy
+from tests.set_back import Copy, servers_of
 from worker.cli.doctor import servers
 from worker.cli.doctor.finding import Finding, Grade
 from worker.core.accounts import Accounts
@@ -23,6 +23,7 @@ from worker.core.cancels import Cancel, Withdrawn
 from worker.core.making_good import Over
 from worker.core.records import Due, Ending, Later, Lease, Parked, Parking, Reason, Recorded, Seen
 from worker.core.retry import Tally
+from worker.core.shards import ONE_SERVER
 from worker.errors import StoreSetBack
 from worker.redisio.turns import Turns
 from worker.settings import Settings
@@ -38,6 +39,11 @@ SHARD = keys.prefix_of("acme")
 SLOW = account("slow", "1/s", burst=1, concurrency=50)
 ACCOUNTS = {one.name: one for one in (ACME, SLOW)}
 LOST_SECONDS = 2.0
+
+
+def at_most_one() -> int:
+    """Ask for so many leases to get one of each server."""
+    return 1 if keys.layout().version == ONE_SERVER else 3
 
 
 class Worker:
@@ -66,7 +72,7 @@ class Worker:
         return lease
 
     def lease(self) -> Lease:
-        (lease,) = self.ledger.lease_due(1).leases
+        (lease,) = self.ledger.lease_due(at_most_one()).leases
         return lease
 
     def end(self, lease: Lease) -> str:
@@ -95,7 +101,7 @@ class Scene:
         found = [step() for step in happened]
         self.clock.advance(LOST_SECONDS)
         self.look()
-        before.restore(self.client)
+        before.restore()
         self.clock.go_back((self.clock.now_us - began_us) / 1_000_000)
         return found
 
@@ -166,8 +172,9 @@ def test_a_lease_that_the_old_state_gave_is_not_dialled(scene: Scene) -> None:
     """A worker leases a job that has ended, notices, and asks again for what it was given."""
     scene.a.park("one")
     scene.lose(lambda: scene.a.end(scene.a.lease()))
-    with pytest.raises(StoreSetBack):
-        scene.b.ledger.lease_due(1)
+    with suppress(StoreSetBack):
+        assert scene.b.ledger.lease_due(at_most_one()).leases == []
+    assert scene.b.shards.count == 1
     assert scene.record("one")["state"] == "dialling"
     scene.make_good()
     assert scene.record("one")["state"] == "placed"
@@ -206,7 +213,7 @@ def test_what_was_refused_or_canceled_meanwhile_is_over(scene: Scene) -> None:
     events = scene.lose(cancel, reject)
     scene.make_good()
     assert sorted(scene.events()) == sorted(events)
-    claim: Any = scene.client.get(keys.claim("canceled"))
+    claim: Any = scene.client.get(keys.end("canceled", "acme"))
     assert claim.endswith(b" canceled")
     assert scene.a.ledger.lease_due(9).leases == []
 
@@ -256,8 +263,9 @@ def test_a_worker_that_comes_late_still_puts_back_what_it_knows(scene: Scene) ->
     (lost,) = scene.a.ledger.reclaim(9)
     parking = Parking(lost, lost.tally, Reason.BACKOFF)
     assert scene.a.ledger.record([parking])[0] is not Recorded.LOST
-    with pytest.raises(StoreSetBack):
-        scene.b.ledger.lease_due(1)
+    with suppress(StoreSetBack):
+        assert scene.b.ledger.lease_due(at_most_one()).leases == []
+    assert scene.b.shards.count == 1
     (over,) = scene.b.shards.step().over
     assert scene.events() == [event] and scene.b.ledger.lease_due(9).leases == []
     assert scene.b.shards.count == 0 and over.perhaps_rung == 1
@@ -279,7 +287,8 @@ def test_an_empty_redis_gets_back_what_is_known(scene: Scene) -> None:
     """Workers that remember more than nothing tell it from a new installation."""
     scene.a.park("before")
     scene.look()
-    scene.client.flushall()
+    for server in servers_of(scene.client):
+        server.flushall()
     scene.clock.go_back(0)
     assert scene.make_good().put_back == 1
     assert scene.record("before")["state"] == "waiting"
@@ -293,7 +302,7 @@ def test_an_account_has_no_burst_left(scene: Scene) -> None:
     bursting = account("slow", "1/s", burst=60, concurrency=99)
     jobs = [application(f"job-{n}", bursting, may_dial=False) for n in range(120)]
     scene.a.ledger.admit(jobs)
-    (released,) = scene.lose(lambda: scene.a.ledger.lease_due(99))
+    (released,) = scene.lose(lambda: scene.a.ledger.lease_due(300))
     scene.make_good()
     assert len(released.leases) > 50
     assert len(scene.a.ledger.lease_due(99).leases) <= LEAST_SECONDS + LOST_SECONDS
@@ -304,28 +313,28 @@ def test_nothing_happens_while_a_shard_is_held(scene: Scene) -> None:
     scene.a.park("one", "two")
     new = Worker(scene.client, scene.clock, "c", scene.registered)
     scene.lose(lambda: scene.a.end(scene.a.lease()))
-    with pytest.raises(StoreSetBack):
-        scene.a.ledger.reclaim(9)
+    with suppress(StoreSetBack):
+        assert scene.a.ledger.reclaim(9) == []
     scene.a.shards.step()
-    with pytest.raises(StoreSetBack):
-        new.ledger.lease_due(1)
+    with suppress(StoreSetBack):
+        assert new.ledger.lease_due(at_most_one()).leases == []
     assert isinstance(new.ledger.admit([application("new", ACME)])[0], Later)
-    assert new.ledger.lease_due(1).leases == []
-    with pytest.raises(StoreSetBack):
-        scene.events()
+    assert new.ledger.lease_due(at_most_one()).leases == []
+    with suppress(StoreSetBack):
+        assert scene.events() == []
     assert new.shards.count == 1 and scene.record("two")["state"] == "waiting"
     assert scene.record("new") == {}
 
 
 def test_doctor_tells_of_a_hold_and_of_the_last_day(scene: Scene, redis_url: str) -> None:
     def told() -> list[Finding]:
-        found = servers.store(Settings.from_env({"REDIS_URL": redis_url}))
+        found = servers.store(Settings.from_env({"REDIS_URL": redis_url, "BROKER_URL": "amqp://localhost:1"}))
         return [finding for finding in found if finding.name == "Redis state"]
 
     assert told() == []
     scene.lose(lambda: scene.a.park("one"))
-    with pytest.raises(StoreSetBack):
-        scene.a.ledger.reclaim(9)
+    with suppress(StoreSetBack):
+        assert scene.a.ledger.reclaim(9) == []
     scene.a.shards.step()
     (held,) = told()
     assert (

@@ -41,7 +41,7 @@ def test_a_shard_that_lost_changes_is_noticed_and_left_alone(client: redis.Redis
     worker.ledger.admit([application("a", ACME)])
     before = Copy(client)
     worker.ledger.admit([application("b", ACME), application("c", ACME)])
-    before.restore(client)
+    before.restore()
     with pytest.raises(StoreSetBack):
         worker.ledger.admit([application("d", ACME)])
     assert worker.noticed == 1 and worker.turns.left_alone == {SHARD}
@@ -62,7 +62,7 @@ def test_a_worker_that_changes_nothing_notices_too(client: redis.Redis) -> None:
     assert isinstance(lease, Lease)
     busy.ledger.record([Ending(lease, ACME, Tally(sent=1), placed(lease))])
     assert idle.ledger.reclaim(9) == [] and idle.turns.known[SHARD] == 2
-    before.restore(client)
+    before.restore()
     with pytest.raises(StoreSetBack):
         idle.ledger.reclaim(9)
     assert idle.turns.left_alone == {SHARD}
@@ -75,7 +75,7 @@ def test_the_look_of_an_idle_worker_notices(client: redis.Redis) -> None:
     before = Copy(client)
     busy.ledger.admit([application("a", ACME)])
     assert look().overdue > 0 and idle.turns.known[SHARD] == 1
-    before.restore(client)
+    before.restore()
     with pytest.raises(StoreSetBack):
         look()
     assert idle.turns.left_alone == {SHARD}
@@ -94,14 +94,14 @@ def test_a_held_shard_refuses_every_change(client: redis.Redis) -> None:
     worker = Worker(client)
     worker.ledger.admit([application("a", ACME, may_dial=False)])
     client.set(f"{SHARD}turn", "held")
-    before = Copy(client)._keys
+    before = Copy(client).keys
     with pytest.raises(StoreSetBack):
         worker.ledger.lease_due(1)
     assert isinstance(worker.ledger.admit([application("b", ACME)])[0], Later)
     assert worker.ledger.lease_due(1).leases == []
-    after = Copy(client)._keys
-    assert {key: after[key][0] for key in before if b"{" in key} == {
-        key: held for key, (held, _) in before.items() if b"{" in key
+    after = Copy(client).keys
+    assert {key: after[key] for key in before if b"{" in key} == {
+        key: held for key, held in before.items() if b"{" in key
     }
 
 

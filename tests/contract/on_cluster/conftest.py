@@ -36,6 +36,8 @@ OF_ONE_SERVER = {
     "test_a_server_that_takes_no_writes_is_unavailable",
     "test_forgotten_scripts_are_loaded_again",
     "test_a_replica_is_unavailable",
+    # It makes a client of its own, which knows no stored clock.
+    "test_doctor_tells_of_a_hold_and_of_the_last_day",
 }
 
 
