@@ -30,8 +30,7 @@ class Slow:
     def __init__(self, folder: Path) -> None:
         self.server = RedisServer(folder, sync_seconds=SYNC_SECONDS)
         self.url = self.server.url
-        self.client = redis.Redis.from_url(self.url)
-        self.ledger = redis_ledger(self.client)
+        self._connect()
 
     def sync(self) -> None:
         """Return when a sync has just begun."""
@@ -40,9 +39,15 @@ class Slow:
         wait_until(self._syncs, "a sync is under way")
 
     def restart(self) -> None:
-        """Kill it and start it again, with what is in its file."""
+        """Kill it and start it again, with what is in its file. Connections to it are made anew."""
         self.server.kill()
         self.server.start()
+        self.client.close()
+        self._connect()
+
+    def _connect(self) -> None:
+        self.client = redis.Redis.from_url(self.url)
+        self.ledger = redis_ledger(self.client)
 
     def _syncs(self) -> bool:
         facts: Any = self.client.info("persistence")
@@ -52,8 +57,9 @@ class Slow:
 @pytest.fixture
 def slow(tmp_path: Path) -> Iterator[Slow]:
     redis_on_slow_disk = Slow(tmp_path)
-    with redis_on_slow_disk.server, redis_on_slow_disk.client:
+    with redis_on_slow_disk.server:
         yield redis_on_slow_disk
+        redis_on_slow_disk.client.close()
 
 
 def test_an_intent_is_written_before_anyone_hears_of_it(slow: Slow) -> None:
