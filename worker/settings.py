@@ -1,4 +1,4 @@
-"""Every setting of the program, read from the environment: the one place with names, defaults and rules.
+"""Every setting of the program, read from the environment: the one place with names and defaults.
 
 Source: docs/reference/contract.md, "Settings". docs/reference/settings.md is written from here (`make reference`).
 """
@@ -6,14 +6,28 @@ Source: docs/reference/contract.md, "Settings". docs/reference/settings.md is wr
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from worker.configuration import addresses, waits
+from worker.configuration.values import (
+    AnswerFormat,
+    Count,
+    LogFormat,
+    LogLevel,
+    Operator,
+    Port,
+    QueueType,
+    Schedule,
+    Seconds,
+    Shards,
+    Switch,
+    TracingMode,
+    whole,
+)
 from worker.errors import ConfigurationError
 
 CONFIG_FOLDERS = (Path("config"), Path(__file__).parent / "config", Path(__file__).parent.parent / "config")
@@ -33,73 +47,6 @@ def example_accounts() -> Path:
     """The accounts file that comes with the program. The demo uses it, and an operator may copy it."""
     candidates = [folder / "accounts.toml" for folder in CONFIG_FOLDERS[1:]]
     return next((path for path in candidates if path.is_file()), candidates[0])
-
-
-def _operator(name: str) -> str:
-    if not (name.isprintable() and len(name) <= 64):
-        raise ValueError("is not a name of a person; allowed is 1 to 64 printable characters")
-    return name
-
-
-def _whole(least: int, most: int) -> BeforeValidator:
-    rule = f"allowed is a whole number from {least} to {most}"
-
-    def check(value: object) -> int:
-        if not re.fullmatch(r"[+-]?[0-9]{1,18}", str(value)):
-            raise ValueError(f"is not a whole number; {rule}")
-        if not least <= int(str(value)) <= most:
-            raise ValueError(f"is out of range; {rule}")
-        return int(str(value))
-
-    return BeforeValidator(check)
-
-
-def _shards(value: object) -> int:
-    if str(value) not in ("16", "64"):
-        raise ValueError("is not a number of shards; allowed is 16 or 64")
-    return int(str(value))
-
-
-def _seconds(value: object) -> float:
-    rule = f"allowed is a number of seconds above 0, at most {MAX_SECONDS}"
-    try:
-        seconds = float(str(value))
-    except ValueError:
-        raise ValueError(f"is not a number; {rule}") from None
-    if not 0 < seconds <= MAX_SECONDS:
-        raise ValueError(f"is out of range; {rule}")
-    return seconds
-
-
-def _one_of(*allowed: str) -> BeforeValidator:
-    def check(value: object) -> str:
-        for name in allowed:
-            if str(value).lower() == name.lower():
-                return name
-        raise ValueError(f"is not a known value; allowed is {', '.join(allowed)}")
-
-    return BeforeValidator(check)
-
-
-def _schedule(text: str) -> str:
-    waits.waits(text)
-    return text
-
-
-MAX_SECONDS = 3600
-
-Shards = Annotated[int, BeforeValidator(_shards)]
-Port = Annotated[int, _whole(1, 65535)]
-Count = Annotated[int, _whole(1, 10_000)]
-Seconds = Annotated[float, BeforeValidator(_seconds)]
-Switch = Annotated[Literal["on", "off"], _one_of("on", "off")]
-AnswerFormat = Annotated[Literal["json", "xml"], _one_of("json", "xml")]
-QueueType = Annotated[Literal["quorum", "classic"], _one_of("quorum", "classic")]
-TracingMode = Annotated[Literal["off", "parent", "links"], _one_of("off", "parent", "links")]
-LogFormat = Annotated[Literal["json", "console"], _one_of("json", "console")]
-LogLevel = Annotated[
-    Literal["DEBUG", "INFO", "WARNING", "ERROR"], _one_of("DEBUG", "INFO", "WARNING", "ERROR")
-]
 
 
 class Settings(BaseModel):
@@ -122,7 +69,7 @@ class Settings(BaseModel):
         alias="REDIS_URL",
         description="The Redis, or Redis Cluster, with limits, ledger, lanes and outbox. Unset: an embedded server.",
     )
-    redis_replicas: Annotated[int, _whole(0, 5)] = Field(
+    redis_replicas: Annotated[int, whole(0, 5)] = Field(
         0,
         alias="REDIS_REPLICAS",
         description="How many replicas must have a write before anything follows from it: a call, an acknowledgement, "
@@ -202,7 +149,7 @@ class Settings(BaseModel):
         alias="METRICS_PORT",
         description="Port of `/metrics`, `/livez` and `/readyz`. Each worker on a machine needs its own.",
     )
-    metrics_accounts: Annotated[int, _whole(1, 100_000)] = Field(
+    metrics_accounts: Annotated[int, whole(1, 100_000)] = Field(
         200,
         alias="METRICS_ACCOUNTS",
         description="How many accounts have metrics of their own. Those that are used later count together as `other`, "
@@ -232,30 +179,30 @@ class Settings(BaseModel):
         alias="SHUTDOWN_GRACE",
         description="Seconds that a worker waits for its calls in flight after it was told to stop.",
     )
-    results_backlog: Annotated[int, _whole(1, 100_000_000)] = Field(
+    results_backlog: Annotated[int, whole(1, 100_000_000)] = Field(
         100_000,
         alias="RESULTS_BACKLOG",
         description="The most events that may wait for a confirmation of the results queue. Above it no worker dials "
         "until half of them are confirmed.",
     )
-    webhooks_in_flight: Annotated[int, _whole(1, 65536)] = Field(
+    webhooks_in_flight: Annotated[int, whole(1, 65536)] = Field(
         2048,
         alias="WEBHOOKS_IN_FLIGHT",
         description="The most webhook deliveries in flight in this process. Each may need an open file; if the limit "
         "(`ulimit -n`) is too low, there are as many as fit.",
     )
-    webhook_schedule: Annotated[str, AfterValidator(_schedule)] = Field(
+    webhook_schedule: Schedule = Field(
         "5s 5m 30m 2h 5h 10h 14h 20h 24h",
         alias="WEBHOOK_SCHEDULE",
         description="The waits between the attempts at a webhook delivery, each up to a fifth longer. After the "
         "attempt that follows the last wait, the delivery is given up.",
     )
-    retention_seconds: Annotated[int, _whole(3600, 366 * 86400)] = Field(
+    retention_seconds: Annotated[int, whole(3600, 366 * 86400)] = Field(
         7 * 86400,
         alias="LEDGER_RETENTION",
         description="Seconds for which the id of an ended job and how it ended are remembered. The default is 7 days.",
     )
-    replay_seconds: Annotated[int, _whole(3600, 366 * 86400)] = Field(
+    replay_seconds: Annotated[int, whole(3600, 366 * 86400)] = Field(
         2 * 86400,
         alias="WEBHOOK_REPLAY",
         description="Seconds after the end of a job for which its event can be sent again to a webhook that has taken "
@@ -263,7 +210,7 @@ class Settings(BaseModel):
         "days in any case.",
     )
 
-    operator: Annotated[str, AfterValidator(_operator)] | None = Field(
+    operator: Operator | None = Field(
         None,
         alias="CALLWORKER_OPERATOR",
         description="Name of the person for the audit trail. Unset: the user who ran `sudo`, else the user of the "

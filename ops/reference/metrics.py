@@ -11,8 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ops.reference.tables import code, codes, table
 from worker.core.endpoints import Endpoint
+from worker.core.figures import AccountCount, BrokerFacts, EndpointCount, StoreFacts
 from worker.core.fleet import Fleet, Report
-from worker.core.records import REASONS, AccountCount, BrokerFacts, EndpointCount, Source, StoreFacts
+from worker.core.records import REASONS, Source
 from worker.delivery.ports import AttemptResult
 from worker.http.oddities import Oddity
 from worker.provider import CallResult

@@ -16,7 +16,7 @@ from worker.broker.redis_write_check import KEY, RedisWriteCheck
 from worker.broker.write_check import NOWHERE, WriteCheck
 from worker.cli.doctor import servers
 from worker.cli.doctor.finding import Grade
-from worker.core.records import BrokerFacts
+from worker.core.figures import BrokerFacts
 from worker.network.causes import Cause, because, cause_of
 from worker.network.remedies import remedy_of
 from worker.settings import Settings

@@ -15,7 +15,8 @@ from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application, placed, report
 from worker.core.accounts import Account
 from worker.core.endpoints import Endpoint
-from worker.core.records import REASONS, AccountCount, Due, Ending, Lease, Reason
+from worker.core.figures import AccountCount
+from worker.core.records import REASONS, Due, Ending, Lease, Reason
 from worker.core.retry import Tally
 from worker.core.shards import shard_of
 from worker.redisio.cluster_client import nodes_of

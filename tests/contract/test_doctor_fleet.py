@@ -9,9 +9,9 @@ from tests.doubles.clocks import StoredClock
 from tests.doubles.samples import report
 from worker.cli.doctor import fleet, servers
 from worker.cli.doctor.finding import Finding, Grade
+from worker.core.figures import StoreFacts
 from worker.core.fleet import Report
 from worker.core.forecast import Sample
-from worker.core.records import StoreFacts
 from worker.errors import StoreUnavailable
 from worker.settings import Settings
 from worker.state import keys

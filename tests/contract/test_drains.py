@@ -15,8 +15,9 @@ from tests.doubles.ledgers import redis_ledger
 from tests.doubles.samples import account, application, report
 from worker.cli.doctor import fleet
 from worker.cli.doctor.finding import Grade
+from worker.core.figures import StoreFacts
 from worker.core.fleet import Drain
-from worker.core.records import Lease, StoreFacts
+from worker.core.records import Lease
 from worker.state import keys
 from worker.state.drains import Left, RedisDrain, left
 from worker.state.workers import RedisWorkers

@@ -9,7 +9,7 @@ import redis
 
 from tests.contract.hooks import HOOKS, SHARD, Lanes
 from tests.doubles.clocks import StoredClock
-from worker.core.records import EndpointCount
+from worker.core.figures import EndpointCount
 from worker.delivery.ports import Destination
 from worker.state.census import Census
 from worker.state.endpoints import RedisEndpoints

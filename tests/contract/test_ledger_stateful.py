@@ -26,8 +26,9 @@ from tests.doubles.memory_ledger import Limits, MemoryLedger, Store
 from tests.doubles.samples import account, accounts, application, expired, failed, placed, rejection
 from worker.core.canceling import Canceling
 from worker.core.cancels import Answer, Cancel, Withdrawn
+from worker.core.figures import AccountCount
 from worker.core.ports import Ledger
-from worker.core.records import AccountCount, Admission, Lease, Reason
+from worker.core.records import Admission, Lease, Reason
 from worker.core.retry import Tally
 from worker.core.shards import shard_of
 from worker.errors import LeaseLost

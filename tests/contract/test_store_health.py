@@ -13,7 +13,7 @@ from tests.processes import wait_until
 from tests.redis_server import RedisServer, redis_server
 from worker.cli.doctor import servers, writes
 from worker.cli.doctor.finding import Finding, Grade
-from worker.core.records import StoreFacts
+from worker.core.figures import StoreFacts
 from worker.engine.server_health import ServerHealth
 from worker.network.causes import Cause, cause_of
 from worker.redisio.connection import connect

@@ -8,7 +8,8 @@ import pytest
 
 from tests.doubles.clocks import FakeClock
 from worker.core.endpoints import Endpoint
-from worker.core.records import AccountCount, EndpointCount, Reason
+from worker.core.figures import AccountCount, EndpointCount
+from worker.core.records import Reason
 from worker.telemetry.account_labels import KEPT_SECONDS, RUN
 from worker.telemetry.account_state import of_accounts
 from worker.telemetry.endpoint_state import of_endpoints

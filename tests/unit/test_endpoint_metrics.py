@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from worker.core.endpoints import Endpoint
-from worker.core.records import EndpointCount
+from worker.core.figures import EndpointCount
 from worker.telemetry.endpoint_state import of_endpoints
 from worker.telemetry.metrics import Metrics
 

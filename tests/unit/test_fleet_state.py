@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.doubles.samples import report
+from worker.core.figures import AccountCount
 from worker.core.fleet import Fleet, wanted
-from worker.core.records import AccountCount
 from worker.errors import StoreUnavailable, WrongKey
 from worker.telemetry.fleet import FleetState
 

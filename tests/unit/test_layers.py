@@ -43,7 +43,8 @@ MAY_IMPORT = {
     "preflight": "broker configuration core errors network provider redisio settings state tracing",
     "wiring": "broker configuration core delivery engine errors inbound preflight privacy provider redisio settings"
     " state telemetry tracing",
-    "celery_edge": "broker core embedded engine errors failpoints inbound preflight settings telemetry wiring",
+    "celery_edge": "broker configuration core embedded engine errors failpoints inbound preflight settings telemetry"
+    " wiring",
     "app": "celery_edge",
     # It plays the provider, so it must not share the code that it tests.
     "sandbox": "",

@@ -12,7 +12,8 @@ from ops.reference.metrics import filled_metrics
 from worker import __version__
 from worker.core.endpoints import Endpoint
 from worker.core.events import Event, Status
-from worker.core.records import AccountCount, EndpointCount, Reason
+from worker.core.figures import AccountCount, EndpointCount
+from worker.core.records import Reason
 from worker.errors import (
     AccountProblem,
     BrokerUnavailable,

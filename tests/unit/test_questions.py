@@ -9,7 +9,8 @@ import pytest
 from prometheus_client import generate_latest
 
 from tests.doubles.clocks import FakeClock
-from worker.core.records import BrokerFacts, Pause, StoreFacts
+from worker.core.figures import BrokerFacts, StoreFacts
+from worker.core.records import Pause
 from worker.errors import BrokerBlocked, BrokerUnavailable, StoreUnavailable
 from worker.telemetry import questions
 from worker.telemetry.metrics import Metrics

@@ -5,7 +5,7 @@ from __future__ import annotations
 import redis
 
 from worker.broker.connection import broker_errors
-from worker.core.records import BrokerFacts
+from worker.core.figures import BrokerFacts
 from worker.errors import BrokerRefused, BrokerUnavailable
 from worker.network.causes import Cause, cause_of
 from worker.redisio import replicas

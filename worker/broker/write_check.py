@@ -18,8 +18,8 @@ from amqp import spec
 from worker.broker.amqp_frames import Frames, Signature
 from worker.broker.confirms import Confirms
 from worker.broker.connection import Link, Timeouts, broker_errors
+from worker.core.figures import BrokerFacts
 from worker.core.judging import MAX_MESSAGE_BYTES
-from worker.core.records import BrokerFacts
 from worker.errors import BrokerBlocked, BrokerRefused, BrokerUnavailable
 
 NOWHERE = "callworker.write-check"

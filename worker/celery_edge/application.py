@@ -13,7 +13,8 @@ from worker.broker.queues import CALLS, CANCEL_TASK_NAME, TASK_NAME, TASK_QUEUES
 from worker.celery_edge.beat import BeatStep
 from worker.celery_edge.command_line import Judge
 from worker.celery_edge.plain_intake import PlainIntakeStep
-from worker.settings import LogLevel, Settings
+from worker.configuration.values import LogLevel
+from worker.settings import Settings
 from worker.telemetry import logs
 
 CONFIGURATION: Mapping[str, Any] = {

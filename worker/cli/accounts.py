@@ -13,7 +13,7 @@ from worker.cli import places
 from worker.cli.audited import Trail, why_option
 from worker.cli.output import example, json_option, print_json, print_rows, say, span
 from worker.core.accounts import Account
-from worker.core.records import AccountCount
+from worker.core.figures import AccountCount
 from worker.settings import Settings
 from worker.state import holds
 from worker.state.census import Census

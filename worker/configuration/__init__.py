@@ -10,4 +10,5 @@ ed25519          keys and signatures of ed25519, from an optional package
 urls             HTTP addresses of the provider and of webhooks
 addresses        addresses of servers in the settings
 waits            lists of waits
+values           the kinds of value that a setting may have, each with its rule
 """

@@ -14,6 +14,7 @@ retry           how often a job may be tried, and the pauses between
 repeats         whether a job under a known id is the same job or a conflict
 sight           what a look at the store tells of the work that there is
 records         the values that go to the ledger and come back, among them why a job waits (`Reason`)
+figures         what the store and the broker tell of what is in them and of themselves
 fleet           what workers tell of themselves, and how many are wanted
 forecast        when Redis will be full, by how its memory has grown
 costs           what jobs, accounts and workers cost: the measured figures

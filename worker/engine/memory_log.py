@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from worker.core.figures import StoreFacts
 from worker.core.forecast import Sample, full_in_seconds
-from worker.core.records import StoreFacts
 from worker.errors import StoreUnavailable, WrongKey
 
 LOOK_SECONDS = 60.0

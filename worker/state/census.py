@@ -8,7 +8,8 @@ from typing import Any
 
 import redis
 
-from worker.core.records import REASONS, AccountCount, EndpointCount, Reason
+from worker.core.figures import AccountCount, EndpointCount
+from worker.core.records import REASONS, Reason
 from worker.delivery.ports import Destination
 from worker.errors import StoreUnavailable, WrongKey
 from worker.redisio.node import Command

@@ -10,7 +10,7 @@ from typing import Any
 import redis
 from redis.exceptions import ResponseError
 
-from worker.core.records import StoreFacts
+from worker.core.figures import StoreFacts
 from worker.errors import StoreFault, StoreUnavailable
 from worker.redisio import replicas
 from worker.redisio.cluster_client import nodes_of

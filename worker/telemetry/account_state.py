@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from worker.core.records import AccountCount
+from worker.core.figures import AccountCount
 from worker.telemetry.labels import OPERATOR_HOLD, OTHER
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.shared_metrics import SharedMetric, filled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from worker.core.records import EndpointCount
+from worker.core.figures import EndpointCount
 from worker.telemetry.labels import DISABLED_REASONS, GIVEN_UP_REASONS, GUARD, OTHER, OTHER_REASON
 from worker.telemetry.metrics import Metrics
 from worker.telemetry.shared_metrics import SharedMetric, filled

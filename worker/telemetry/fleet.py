@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client.core import Metric
 
+from worker.core.figures import AccountCount
 from worker.core.fleet import Fleet, Report, wanted
-from worker.core.records import AccountCount
 from worker.telemetry.questions import Patience, Question, reading
 from worker.telemetry.shared_metrics import SharedMetric, filled
 

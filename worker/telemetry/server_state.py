@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterator
 
 from prometheus_client.core import Metric
 
-from worker.core.records import BrokerFacts, Pause, StoreFacts
+from worker.core.figures import BrokerFacts, StoreFacts
+from worker.core.records import Pause
 from worker.telemetry.shared_metrics import SharedMetric, filled
 
 

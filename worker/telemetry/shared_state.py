@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from prometheus_client.core import Metric
 
-from worker.core.records import AccountCount, EndpointCount
+from worker.core.figures import AccountCount, EndpointCount
 from worker.telemetry.account_state import of_accounts
 from worker.telemetry.endpoint_state import of_endpoints
 from worker.telemetry.metrics import Metrics

@@ -13,8 +13,9 @@ from worker.broker.connection import Timeouts, over_amqp
 from worker.broker.redis_write_check import RedisWriteCheck
 from worker.broker.write_check import WriteCheck as BrokerWriteCheck
 from worker.core.current import CurrentAccounts
+from worker.core.figures import BrokerFacts, StoreFacts
 from worker.core.fleet import Report
-from worker.core.records import BrokerFacts, Pause, StoreFacts
+from worker.core.records import Pause
 from worker.delivery.ports import Destination
 from worker.engine.backlog import Backlog
 from worker.engine.dialler import Dialler

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from tests.doubles.clocks import FakeClock
+from worker.core.figures import StoreFacts
 from worker.core.forecast import Sample
-from worker.core.records import StoreFacts
 from worker.engine.memory_log import LOOK_SECONDS, MemoryLog
 from worker.errors import StoreUnavailable
 

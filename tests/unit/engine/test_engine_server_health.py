@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.doubles.clocks import FakeClock
-from worker.core.records import StoreFacts
+from worker.core.figures import StoreFacts
 from worker.engine.server_health import BEAT_SECONDS, STALE_SECONDS, ServerHealth
 from worker.errors import StoreUnavailable
 

@@ -12,9 +12,9 @@ import redis
 
 from worker.cli.doctor.finding import Finding
 from worker.core.events import rfc3339
+from worker.core.figures import StoreFacts
 from worker.core.fleet import Drain, Fleet, Report
 from worker.core.forecast import Sample, full_in_seconds
-from worker.core.records import StoreFacts
 from worker.errors import WrongKey
 from worker.network.causes import Cause
 from worker.network.remedies import REMEDIES

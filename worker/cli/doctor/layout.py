@@ -12,7 +12,7 @@ import redis
 from redis.exceptions import RedisError, ResponseError
 
 from worker.cli.doctor.finding import Finding
-from worker.core.records import StoreFacts
+from worker.core.figures import StoreFacts
 from worker.errors import OtherLayout
 from worker.network.causes import Cause
 from worker.network.remedies import REMEDIES, remedy_of

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from worker.cli.doctor.finding import Finding
 from worker.core.costs import MOST_OF_MEMORY
-from worker.core.records import StoreFacts
+from worker.core.figures import StoreFacts
 from worker.network.causes import Cause, because
 from worker.network.remedies import REMEDIES, remedy_of
 
