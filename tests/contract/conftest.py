@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import redis
@@ -12,10 +13,13 @@ from tests.contract.streamed import worker_on
 from tests.doubles.clocks import FakeClock, StoredClock, read_time_from_keys
 from tests.doubles.ledgers import redis_ledger
 from tests.doubles.takers import Taker
+from tests.several_servers import PATIENCE_SECONDS
 from worker.core.shards import in_a_cluster
 from worker.inbound.redis_lists import RedisLists
 from worker.inbound.stream import StreamSource
+from worker.redisio import runner
 from worker.redisio.connection import connect
+from worker.redisio.reach import Reach
 from worker.state import keys
 from worker.state.ledger import RedisLedger
 
@@ -45,7 +49,13 @@ def cluster_servers() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def cluster(cluster_servers: Cluster) -> Cluster:
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let servers of a cluster that work take their time: the machine may be busy."""
+    monkeypatch.setattr(runner, "Reach", partial(Reach, patience_seconds=PATIENCE_SECONDS))
+
+
+@pytest.fixture
+def cluster(cluster_servers: Cluster, patience: None) -> Cluster:
     """An empty cluster of three, and its layout for this process."""
     cluster_servers.empty()
     keys.use(in_a_cluster())
