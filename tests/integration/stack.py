@@ -15,10 +15,13 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from click.testing import CliRunner, Result
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.outside import Outside
 from tests.processes import free_port, wait_until
+from worker.cli import program
+from worker.settings import Settings
 
 PROJECT = Path(__file__).parents[2]
 COMMANDS = {
@@ -197,6 +200,11 @@ class Stack:
         output = self._folder / f"worker-{len(self.workers)}.log"
         self.workers.append(Worker(COMMANDS[how], environ, output))
         return self.workers[-1]
+
+    def command(self, *words: str) -> Result:
+        """Run `callworker WORDS` in this process, with the settings of the workers."""
+        environ = {**dict.fromkeys(Settings.variables()), **self.environ}
+        return CliRunner().invoke(program, words, env=environ)
 
 
 def api_key(account: str) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from tests.cluster import Cluster, redis_cluster
 from tests.integration.outside import new_job
@@ -17,10 +16,8 @@ from tests.integration.stack import Stack
 from tests.integration.stand_in import StandIn
 from tests.processes import wait_until
 from tests.redis_server import RedisServer
-from worker.cli import program
 from worker.core.shards import in_a_cluster, shard_of
 from worker.redisio.cluster import slot_of
-from worker.settings import Settings
 
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
 NAMES = [f"account-{n}" for n in range(12)]
@@ -63,24 +60,18 @@ def stack(
         yield made
 
 
-def callworker(stack: Stack, monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
-    """Run a command with the workers' settings; return what it prints, as JSON if it is asked for."""
-    for name in Settings.variables():
-        monkeypatch.delenv(name, raising=False)
-    for name, value in stack.environ.items():
-        monkeypatch.setenv(name, value)
-    done = CliRunner().invoke(program, words)
+def callworker(stack: Stack, *words: str) -> Any:
+    """Run a command; return what it prints, as JSON if it is asked for."""
+    done = stack.command(*words)
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout) if "--json" in words else done.stdout
 
 
-def test_jobs_on_a_cluster(
-    stack: Stack, provider: StandIn, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_jobs_on_a_cluster(stack: Stack, provider: StandIn, receiver: Receiver) -> None:
     """Calls, events, webhooks and commands are as on one server, and a worker stops as it should."""
 
     def shown(*words: str) -> Any:
-        return callworker(stack, monkeypatch, *words, "--json")
+        return callworker(stack, *words, "--json")
 
     worker = stack.start()
     jobs = [new_job(f"job-{n}", NAMES[n % len(NAMES)]) for n in range(60)]
@@ -89,14 +80,14 @@ def test_jobs_on_a_cluster(
     assert {event["type"] for event in events.values()} == {"call.placed"}
     assert provider.rung(*(job["phone"] for job in jobs)) == [1] * 60
     wait_until(lambda: len(receiver.hooks) >= 60, "all webhooks have come")
-    callworker(stack, monkeypatch, "accounts", "hold", NAMES[0], "--why", "a test")
+    callworker(stack, "accounts", "hold", NAMES[0], "--why", "a test")
     stack.outside.send(new_job("held", NAMES[0]))
-    wait_until(lambda: _state(stack, monkeypatch, "held") == "waiting", "the job of a held account waits")
-    assert _state(stack, monkeypatch, "job-1") == "placed"
+    wait_until(lambda: _state(stack, "held") == "waiting", "the job of a held account waits")
+    assert _state(stack, "job-1") == "placed"
     assert {row["account"]: row["waiting"]["held"] for row in shown("accounts")}[NAMES[0]] == 1
     assert len(shown("webhooks", "list")) == len(NAMES)
     assert [row["act"] for row in shown("audit")] == ["accounts hold"]
-    callworker(stack, monkeypatch, "accounts", "resume", NAMES[0])
+    callworker(stack, "accounts", "resume", NAMES[0])
     stack.outside.wait(["held"])
     stack.outside.plain({"account": NAMES[1]})
     wait_until(lambda: len(shown("dead", "list")) == 1, "what is no job is a dead letter")
@@ -155,5 +146,5 @@ def test_primary_is_killed_under_load(tmp_path: Path, own_redis: RedisServer, pr
         assert provider.rung(*(job["phone"] for job in jobs)) == [1] * len(jobs)
 
 
-def _state(stack: Stack, monkeypatch: pytest.MonkeyPatch, job_id: str) -> str:
-    return str(callworker(stack, monkeypatch, "job", job_id, "--json")["state"])
+def _state(stack: Stack, job_id: str) -> str:
+    return str(callworker(stack, "job", job_id, "--json")["state"])

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.integration.conftest import BrokerUrl
 from tests.integration.outside import new_job
-from tests.integration.stack import PROJECT, Stack
-from tests.processes import START_SECONDS, wait_until
+from tests.integration.stack import Stack
+from tests.processes import wait_until
 from tests.redis_server import RedisServer
 from worker.sandbox import Sandbox
 
 ACCOUNTS = {"acme": {"rate": "50/s", "burst": 20, "ttl": 3600}, "slow": {"rate": "1/h", "ttl": 3600}}
-
-
-def drain(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "worker.cli", "drain", *words],
-        env=stack.environ,
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=2 * START_SECONDS,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize("broker", ["redis", "amqp"])
@@ -49,9 +35,9 @@ def test_drained_workers_ring_nobody_and_lose_nothing(
         wait_until(lambda: len(sandbox.requests()) == 2, "both are dialled")
         outside.send(waits)
         wait_until(lambda: worker.metric("jobs_accepted_total") == 3, "all jobs are on record")
-        done = drain(stack, "--reason", "move", "--json")
+        done = stack.command("drain", "--reason", "move", "--json")
         told = json.loads(done.stdout)
-        assert (done.returncode, told["drained"], told["reason"]) == (0, True, "move"), done.stderr
+        assert (done.exit_code, told["drained"], told["reason"]) == (0, True, "move"), done.stderr
         assert (told["workers"], told["workers_busy"], told["jobs_waiting"]) == (1, 0, 1)
         assert outside.wait(["long", "first"])["long"]["type"] == "call.placed"
 
@@ -59,17 +45,17 @@ def test_drained_workers_ring_nobody_and_lose_nothing(
         outside.send(*later[:5])
         outside.plain(*later[5:])
         other = stack.start("run")
-        again = json.loads(drain(stack, "--json").stdout)
+        again = json.loads(stack.command("drain", "--json").stdout)
         assert (again["drained"], again["workers"], again["messages"]) == (True, 2, len(later))
         assert again["since"] == told["since"]
         assert other.metric("dialling_paused", cause="drain") == 1 and other.get("/readyz")[0] == 200
         assert len(sandbox.requests()) == 2
 
-        undone = drain(stack, "--undo", "--why", "moved")
-        assert (undone.returncode, "the drain is over" in undone.stdout) == (0, True)
+        undone = stack.command("drain", "--undo", "--why", "moved")
+        assert (undone.exit_code, "the drain is over" in undone.stdout) == (0, True)
         outside.wait([job["id"] for job in later])
         assert len(sandbox.requests()) == 2 + len(later) and outside.dead_letters() == []
-        assert drain(stack, "--undo").stdout == "the workers were not drained\n"
+        assert stack.command("drain", "--undo").stdout == "the workers were not drained\n"
         assert [line["event"] for line in worker.told("drain.began", "drain.ended")] == [
             "drain.began",
             "drain.ended",
@@ -91,7 +77,7 @@ def test_drain_that_is_not_complete_says_what_is_left(
         stack.start("run")
         stack.outside.send(new_job("a"))
         stack.outside.wait(["a"])
-        done = drain(stack, "--wait", "4s")
-        assert done.returncode == 1 and "not drained yet: 1 webhook deliveries" in done.stdout
+        done = stack.command("drain", "--wait", "4s")
+        assert done.exit_code == 1 and "not drained yet: 1 webhook deliveries" in done.stdout
         assert "until `callworker drain --undo`" in done.stdout
         assert stack.outside.redis.exists("callworker:drain")
