@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,8 +12,8 @@ import redis
 
 from tests.doubles.clocks import FakeClock
 from tests.processes import wait_until
-from worker.redisio import node
 from worker.redisio import reach as module
+from worker.redisio import together
 from worker.redisio.node import Command, Node, Sent
 from worker.redisio.reach import FORGOTTEN_SECONDS, LATELY_SECONDS, MAX_PATIENCE_SECONDS, Reach
 
@@ -32,8 +32,14 @@ class Server(Node):
         self.asked = 0
         self.answers: list[Any] = [b"value"]
 
+    def ready(self) -> object:
+        return object()
+
     def write(self, commands: Sequence[Command]) -> Sent:
-        return _Sent(self, small=commands[0] == ("PING",))
+        return _Sent(self, small=True)
+
+    def send(self, content: bytes, count: int, connection: Any) -> Sent:
+        return _Sent(self, small=False)
 
 
 class _Sent(Sent):
@@ -41,7 +47,7 @@ class _Sent(Sent):
         super().__init__(server, None, 0)
         self._server, self._small = server, small
 
-    def read(self, by: float | None = None) -> list[Any]:
+    def read(self, by: float | None = None, is_over: Callable[[], bool] = bool) -> list[Any]:
         server = self._server
         if self._small:
             server.asked += 1
@@ -62,7 +68,7 @@ def clock() -> FakeClock:
 def reach(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Reach:
     monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(module, "MAX_PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(node, "time", SimpleNamespace(monotonic=lambda: NOW))
+    monkeypatch.setattr(together, "time", SimpleNamespace(monotonic=lambda: NOW))
     return Reach(clock, PATIENCE_SECONDS)
 
 

@@ -6,6 +6,7 @@ nodes       which servers a store has, and which of them has a key
 cluster     the servers of a Redis Cluster, and which of them has a key
 cluster_client  a client whose commands go to the servers of their keys
 reach       several servers, of which one that is away does not hold up the others
+together    one round trip to several servers, with patience for each
 runner      runs Lua scripts, many in one round trip
 turns       notices that a store went back in time
 lua         Lua scripts as files of a package

@@ -1,8 +1,9 @@
 """A Redis Cluster: which of its servers has which key.
 
 The map is asked for when it is first needed, so a worker starts while the cluster is down. It is asked for again after
-MOVED, and after a server could not be reached. ASK is never followed: a slot whose keys are on their way from one
-server to another is not available, because a script would see a shard of which half is there.
+MOVED, and after a server could not be reached: by a thread of its own, so that a server that hangs does not hold up
+those that have a map. ASK is never followed: a slot whose keys are on their way from one server to another is not
+available, because a script would see a shard of which half is there.
 
 redis-py's RedisCluster is not used: it must reach a server when it is made, repeats commands, and follows ASK.
 Source: Redis documentation, "Redis cluster specification", and `CLUSTER SLOTS`.
@@ -18,13 +19,13 @@ from contextlib import closing
 from typing import Any, NamedTuple
 
 import redis
-from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError
+from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError, ResponseError
 
 from worker.redisio.node import Failure, Node
 
 SLOTS = 16384
 ASK_AGAIN_SECONDS = 0.1
-"""The shortest time between two questions for the map."""
+"""The shortest time between two questions for the map, and the longest wait for another one while there is one."""
 MAP_SECONDS = 0.5
 """The longest wait for one server's answer to that question."""
 
@@ -55,6 +56,8 @@ class ClusterNode(Node):
         """See Node."""
         if isinstance(error, MovedError):
             self._nodes.learn(int(error.slot_id), Place(error.host or self._place.host, int(error.port)))
+        elif not isinstance(error, ResponseError):
+            self._nodes.ask_last(self._place)
         self._nodes.doubt()
 
     def answered(self, replies: Sequence[Any]) -> None:
@@ -84,7 +87,7 @@ class ClusterNodes:
     ) -> None:
         """`seeds` are servers to ask first. `client_at` makes a client, with another timeout (s) if one is given."""
         self._seeds, self._client_at = tuple(seeds), client_at
-        self._lock = threading.Lock()
+        self._lock, self._asks = threading.Lock(), threading.Lock()
         self._known: dict[Place, ClusterNode] = {}
         self._slots: list[ClusterNode | None] = []
         self._doubted, self._asked_at = True, float("-inf")
@@ -119,39 +122,51 @@ class ClusterNodes:
         with self._lock:
             self._slots[slot] = self._node(place)
 
+    def ask_last(self, place: Place) -> None:
+        """Ask other servers for the map before this one."""
+        with self._lock:
+            if place in self._known:
+                self._known[place] = self._known.pop(place)
+
     def close(self) -> None:
         """Close all connections."""
         for node in self._known.values():
             node.client.close()
 
     def _map(self) -> list[ClusterNode | None]:
-        # While one thread asks, the others go on with the map that there is, if there is one.
-        if self._must_ask and self._lock.acquire(blocking=not self._slots):
-            try:
-                if self._must_ask and time.monotonic() - self._asked_at >= ASK_AGAIN_SECONDS:
-                    self._ask()
-                    self._asked_at = time.monotonic()
-            finally:
-                self._lock.release()
+        if not self._slots:
+            self._ask_again()
+        elif self._is_due and not self._asks.locked():
+            # While it asks, all go on with the map that there is.
+            asking = threading.Thread(target=self._ask_again, name="store-map", daemon=True)
+            asking.start()
+            asking.join(ASK_AGAIN_SECONDS)
         if not self._slots:
             raise self._last
         return self._slots
 
     @property
-    def _must_ask(self) -> bool:
-        return self._doubted or not self._slots
+    def _is_due(self) -> bool:
+        wanted = self._doubted or not self._slots
+        return wanted and time.monotonic() - self._asked_at >= ASK_AGAIN_SECONDS
+
+    def _ask_again(self) -> None:
+        with self._asks:
+            if self._is_due:
+                self._ask()
+                self._asked_at = time.monotonic()
 
     def _ask(self) -> None:
         """Take the map of the first server that answers and is part of a whole cluster, else of any that answers."""
         self._doubted, found = False, None
-        for place in dict.fromkeys((*self._known, *self._seeds)):
+        with self._lock:
+            places = dict.fromkeys((*self._known, *self._seeds))
+        for place in places:
             try:
                 told, rows = self._told_by(place)
             except (RedisError, OSError) as error:
                 self._last = error
-                if place in self._known:
-                    # The next time others are asked first.
-                    self._known[place] = self._known.pop(place)
+                self.ask_last(place)
                 continue
             found = found or (place, rows)
             if b"cluster_state:ok" in told:
@@ -170,11 +185,12 @@ class ClusterNodes:
 
     def _take(self, told_by: Place, rows: list[Any]) -> None:
         slots: list[ClusterNode | None] = [None] * SLOTS
-        for first, last, (host, port, *_), *_ in rows:
-            # A server that does not know its own name means the one under which it was asked.
-            node = self._node(Place((host or b"").decode() or told_by.host, int(port)))
-            slots[first : last + 1] = [node] * (last + 1 - first)
-        self._slots = slots
+        with self._lock:
+            for first, last, (host, port, *_), *_ in rows:
+                # A server that does not know its own name means the one under which it was asked.
+                node = self._node(Place((host or b"").decode() or told_by.host, int(port)))
+                slots[first : last + 1] = [node] * (last + 1 - first)
+            self._slots = slots
         for one in set(slots):
             if one is not None and not self.has(one, one.mark):
                 one.find_mark()

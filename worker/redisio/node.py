@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -21,6 +21,9 @@ script."""
 
 LEAST_SECONDS = 0.001
 """What has arrived is read also when the time is up."""
+
+LOOK_SECONDS = 0.02
+"""How often a thread that waits looks whether it still should."""
 
 Command = tuple[str | bytes | float, ...]
 """A Redis command, as its words."""
@@ -44,9 +47,13 @@ class Node:
 
         Does not use redis-py's pipeline, which takes several times as long as Redis does. Raises redis-py's errors.
         """
-        sent = Sent(self, self._connection(), len(commands))
+        return self.send(packed(commands), len(commands), self.ready() or self.connect())
+
+    def send(self, content: bytes, count: int, connection: Any) -> Sent:
+        """Send so many packed commands over a connection that `ready` or `connect` gave. Raises redis-py's errors."""
+        sent = Sent(self, connection, count)
         try:
-            sent.connection.send_packed_command([b"".join([_packed(words) for words in commands])])
+            connection.send_packed_command([content])
         except BaseException:
             sent.abandon()
             raise
@@ -70,17 +77,23 @@ class Node:
                 leave(connection)
                 self.client.connection_pool.release(connection)
 
-    def _connection(self) -> Any:
-        """Take a connection that was used just now, else one from redis-py's pool, which checks it first."""
+    def ready(self) -> Any:
+        """Take a connection that need not be made; None without one."""
         pool = self.client.connection_pool
-        try:
-            connection, used_at = self._fresh.pop()
-        except IndexError:
-            return pool.get_connection()
-        if time.monotonic() - used_at < FRESH_SECONDS:
-            return connection
-        pool.release(connection)
-        return pool.get_connection()
+        with suppress(IndexError):
+            while True:
+                connection, used_at = self._fresh.pop()
+                if time.monotonic() - used_at < FRESH_SECONDS:
+                    return connection
+                is_whole = _is_whole(connection)
+                pool.release(connection)
+                if is_whole:
+                    return pool.get_connection()
+        return None
+
+    def connect(self) -> Any:
+        """Take a connection from redis-py's pool, which makes one if it has none. Raises redis-py's errors."""
+        return self.client.connection_pool.get_connection()
 
 
 class Sent:
@@ -90,13 +103,14 @@ class Sent:
         self.connection = connection
         self.node, self._count = node, count
 
-    def read(self, by: float | None = None) -> list[Any]:
+    def read(self, by: float | None = None, is_over: Callable[[], bool] = lambda: False) -> list[Any]:
         """Return for each command its reply, or the error with which Redis answered it. Raises redis-py's errors.
 
         `by` is the moment until which they are waited for, if it comes before the connection's own end (monotonic s).
+        Then `is_over` may end the wait earlier.
         """
         try:
-            replies = [_reply(self.connection, by) for _ in range(self._count)]
+            replies = [_reply(self.connection, by, is_over) for _ in range(self._count)]
         except BaseException:
             self.abandon()
             raise
@@ -112,13 +126,10 @@ class Sent:
             self.node.client.connection_pool.release(connection)
 
 
-def exchange(
-    work: Iterable[tuple[Node, Sequence[Command]]], patience_seconds: float | None = None
-) -> list[list[Any] | Failure]:
-    """Send commands to several servers, and read only then: one round trip for all.
+def exchange(work: Iterable[tuple[Node, Sequence[Command]]]) -> list[list[Any] | Failure]:
+    """Send commands to servers, and read only then: one round trip for all. For several see `together`.
 
-    Returns for each server what `Sent.read` does, or the error with which redis-py failed there. Once all is sent,
-    replies are waited for at most for `patience_seconds`, if it is given.
+    Returns for each server what `Sent.read` does, or the error with which redis-py failed there.
     """
     sent: list[Sent | Failure] = []
     try:
@@ -128,8 +139,7 @@ def exchange(
             except (RedisError, OSError) as error:
                 node.failed(error)
                 sent.append(error)
-        by = None if patience_seconds is None else time.monotonic() + patience_seconds
-        return [_read(one, by) for one in sent]
+        return [_read(one) for one in sent]
     except BaseException:
         for one in sent:
             if isinstance(one, Sent):
@@ -137,11 +147,16 @@ def exchange(
         raise
 
 
-def _read(sent: Sent | Failure, by: float | None) -> list[Any] | Failure:
+def packed(commands: Sequence[Command]) -> bytes:
+    """Return commands as Redis gets them."""
+    return b"".join([_packed(words) for words in commands])
+
+
+def _read(sent: Sent | Failure) -> list[Any] | Failure:
     if not isinstance(sent, Sent):
         return sent
     try:
-        replies = sent.read(by)
+        replies = sent.read()
     except (RedisError, OSError) as error:
         sent.node.failed(error)
         return error
@@ -149,15 +164,30 @@ def _read(sent: Sent | Failure, by: float | None) -> list[Any] | Failure:
     return replies
 
 
-def _reply(connection: Any, by: float | None) -> Any:
+def _reply(connection: Any, by: float | None, is_over: Callable[[], bool]) -> Any:
     try:
         if by is None:
             return connection.read_response()
-        return connection.read_response(timeout=max(by - time.monotonic(), LEAST_SECONDS))
+        while True:
+            left = by - time.monotonic()
+            try:
+                wait = max(min(left, LOOK_SECONDS), LEAST_SECONDS)
+                return connection.read_response(timeout=wait, disconnect_on_error=False)
+            except redis.TimeoutError:
+                if left <= LOOK_SECONDS or is_over():
+                    raise
     except ResponseError as error:
         return error
 
 
 def _packed(command: Command) -> bytes:
-    packed: bytes = pack_command(command)  # type: ignore[arg-type]  # its stub allows one word only
-    return packed
+    words: bytes = pack_command(command)  # type: ignore[arg-type]  # its stub allows one word only
+    return words
+
+
+def _is_whole(connection: Any) -> bool:
+    """Tell whether a connection that waits for nothing can be used as it is."""
+    try:
+        return connection.is_connected and not connection.can_read()
+    except (RedisError, OSError):
+        return False

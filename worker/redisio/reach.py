@@ -14,7 +14,8 @@ from redis.exceptions import RedisError
 
 from callworker.replicas import MAX_WAIT_SECONDS
 from worker.redisio.kept import Kept, questions, settled
-from worker.redisio.node import Command, Failure, Node, exchange
+from worker.redisio.node import Command, Failure, Node
+from worker.redisio.together import exchange
 
 PATIENCE_SECONDS, MAX_PATIENCE_SECONDS = 0.5, 5.0
 """The first and the longest wait for a server while others have answered. It doubles for a server that answers a small
@@ -45,8 +46,9 @@ class _Standing:
 class Reach:
     """Exchanges commands with the servers of one store. Thread-safe.
 
-    A server that has failed is left alone: what is meant for it fails at once with the same error. Meanwhile a thread
-    of its own asks it again and again, and with its first answer it is used as before.
+    A server that has failed is left alone: what is meant for it fails at once with the same error, also what other
+    threads wait for already. Meanwhile a thread of its own asks it again and again, and with its first answer it is
+    used as before.
     """
 
     def __init__(
@@ -67,8 +69,7 @@ class Reach:
         wanted = [(node, commands, self._standing(node)) for node, commands in work]
         absent = {n: known.away for n, (_, _, known) in enumerate(wanted) if known.away is not None}
         asked = [n for n in range(len(wanted)) if n not in absent]
-        patience = max((wanted[n][2].patience_seconds for n in asked), default=0.0)
-        answers = exchange([wanted[n][:2] for n in asked], patience)
+        answers = exchange([wanted[n] for n in asked])
         found: dict[int, list[Any] | Failure] = {**absent, **dict(zip(asked, answers, strict=True))}
         for n in asked:
             self._note(wanted[n][0], wanted[n][2], found[n])
