@@ -20,6 +20,8 @@ from worker.core.fleet import Drain
 from worker.core.records import Lease
 from worker.state import keys
 from worker.state.drains import Left, RedisDrain, left
+from worker.state.lua import store_scripts
+from worker.state.refused_results import RefusedResults
 from worker.state.workers import RedisWorkers
 
 
@@ -50,6 +52,24 @@ def test_what_somebody_set_by_hand_is_a_drain(client: redis.Redis) -> None:
     client.rpush(keys.DRAIN, "stop")
     assert drain.read() is None
     assert drain.end()
+
+
+def test_workers_read_drain_and_refusal_at_once(client: redis.Redis) -> None:
+    """A key of another type says nothing, and hides nothing of the other."""
+    shared, drain = RefusedResults(client, store_scripts(client)), RedisDrain(client)
+    found = [(shared.read(), shared.drain)]
+    shared.tell("no such exchange")
+    begun = drain.begin("move")
+    found.append((shared.read(), shared.drain))
+    client.delete(keys.REFUSAL)
+    client.rpush(keys.REFUSAL, "wrong")
+    found.append((shared.read(), shared.drain))
+    shared.withdraw()
+    drain.end()
+    client.rpush(keys.DRAIN, "wrong")
+    shared.tell("full")
+    found.append((shared.read(), shared.drain))
+    assert found == [(None, None), ("no such exchange", begun), (None, begun), ("full", None)]
 
 
 def test_what_is_left_is_counted(client: redis.Redis, clock: StoredClock) -> None:

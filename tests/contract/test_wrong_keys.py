@@ -391,7 +391,8 @@ def test_a_wrong_key_at_the_start_stops_no_other_account(bench: Bench, key: str)
     leased: list[str] = []
     dialler.submit = lambda lease: leased.append(lease.job.id)  # type: ignore[method-assign]  # calls nobody
     with capture_logs() as lines:
-        Releaser(bench.ledger, dialler, limits).turn()
+        limits.turn()
+        Releaser(bench.ledger, dialler, lambda: limits.current).turn()
     assert leased == ["there"] and [
         line["redis_key"] for line in lines if line["event"] == "key.wrong_type"
     ] == [key]

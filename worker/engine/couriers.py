@@ -21,7 +21,7 @@ from worker.delivery.ports import (
 )
 from worker.engine.greenlets import Greenlets
 from worker.engine.lines import Lines, returned
-from worker.engine.lookout import LONG_REST_SECONDS, LOOK_SECONDS
+from worker.engine.lookout import LOOK_SECONDS, REST_SECONDS
 from worker.engine.loops import Faults
 from worker.engine.parts import Grace, Part
 from worker.engine.places import Places
@@ -184,7 +184,7 @@ class Couriers(Part):
             return 0.0
         due_seconds = self._store.due_seconds
         if due_seconds > LOOK_SECONDS:
-            return LATER_SECONDS if self._later else LONG_REST_SECONDS
+            return LATER_SECONDS if self._later else REST_SECONDS
         return max(due_seconds, LEAST_SECONDS)
 
     def _unknown_now(self) -> Collection[Destination]:

@@ -36,22 +36,28 @@ class DeclaredLimits:
         accounts: CurrentAccounts,
         watch: FilesWatch,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        declared: Callable[[], object] = lambda: None,
     ) -> None:
+        """`declared` is called when limits were declared: more jobs may be due then."""
         self._ledger, self._accounts, self._watch, self._clock = ledger, accounts, watch, clock
+        self._declared = declared
         self._due = clock()
         self._was_newest = self._again = self._failing = False
         self._reported: Accounts | None = None
 
-    def turn(self) -> None:
-        """Do what is due. Raises StoreUnavailable. A wrong key in the store is logged elsewhere and stops no jobs.
+    def turn(self) -> float:
+        """Do what is due; return the seconds until the next turn. Raises StoreUnavailable.
 
-        While only a part of the store is away, it raises nothing, and is due again after 2 s.
+        A wrong key in the store is logged elsewhere and stops no jobs. While only a part of the store is away, it
+        raises nothing, and is due again after 2 s.
         """
         accounts = self._accounts.now
         changed = accounts is not self._reported
-        if self._clock() < self._due and (self._failing or not changed):
-            return
-        self._failing = False
+        early_seconds = self._due - self._clock()
+        if early_seconds > 0 and (self._failing or not changed):
+            return early_seconds
+        failing = False
         try:
             with suppress(WrongKey):
                 self._report(accounts, changed=changed)
@@ -59,8 +65,14 @@ class DeclaredLimits:
         except StoreUnavailable as error:
             if not self._ledger.is_apart(error):
                 raise
-            self._failing = True
-        self._due = self._clock() + BEAT_SECONDS
+            failing = True
+        self._failing, self._due = failing, self._clock() + BEAT_SECONDS
+        return BEAT_SECONDS
+
+    @property
+    def current(self) -> bool:
+        """Whether the store was told of the accounts file that is in use, as far as it answers. For any thread."""
+        return self._failing or self._reported is self._accounts.now
 
     def _report(self, accounts: Accounts, *, changed: bool) -> None:
         standing = self._ledger.announce(accounts.digest, accounts)
@@ -70,4 +82,5 @@ class DeclaredLimits:
             # Set before the call, so that a declaration that fails is repeated.
             self._again = True
             self._ledger.declare(accounts.values())
+            self._declared()
         self._was_newest, self._again = standing.newest, gained

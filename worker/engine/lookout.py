@@ -11,8 +11,7 @@ from worker.core.sight import Sight
 LOOK_SECONDS = 0.25
 """The pause between two looks. Other workers bring work too, and do not tell."""
 
-REST_SECONDS = 2.0
-LONG_REST_SECONDS = 10.0
+REST_SECONDS = 10.0
 """How long a loop rests that the lookout wakes in time: it asks by itself then, in case that the lookout is stuck."""
 
 

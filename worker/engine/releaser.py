@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from worker.core.ports import Ledger
-from worker.engine.declared_limits import DeclaredLimits
 from worker.engine.dialler import Dialler
 from worker.engine.lookout import LOOK_SECONDS, REST_SECONDS
 from worker.failpoints import hit
@@ -16,18 +17,19 @@ MAX_BATCH = 100
 
 
 class Releaser:
-    """One turn leases the jobs that are due and hands them to the dialler. `limits` declares the accounts' limits.
+    """One turn leases the jobs that are due and hands them to the dialler.
 
     While no job is about to be due, it rests until it is woken: by this worker's own parts, or by the lookout.
     """
 
-    def __init__(self, ledger: Ledger, dialler: Dialler, limits: DeclaredLimits | None = None) -> None:
-        self._ledger, self._dialler, self._limits = ledger, dialler, limits
+    def __init__(self, ledger: Ledger, dialler: Dialler, declared: Callable[[], bool] = lambda: True) -> None:
+        """Until `declared` says that the store has the limits of the accounts file, nothing is leased."""
+        self._ledger, self._dialler, self._declared = ledger, dialler, declared
 
     def turn(self) -> float:
         """Lease what is due; return the seconds until the next turn. Raises StoreUnavailable."""
-        if self._limits:
-            self._limits.turn()
+        if not self._declared():
+            return POLL_SECONDS
         places = self._dialler.reserve(MAX_BATCH)
         if not places:
             return POLL_SECONDS

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from worker.core.ports import Ledger
 from worker.core.records import Lease
-from worker.engine.lookout import LONG_REST_SECONDS
+from worker.engine.lookout import REST_SECONDS
 from worker.engine.recorder import Recorder
 from worker.errors import StoreUnavailable
 
@@ -33,7 +33,7 @@ class Sweeper:
         faults = [fault for lease in leases if (fault := self._fault_at(lease))]
         if faults:
             raise faults[0]
-        return 0.0 if leases else LONG_REST_SECONDS
+        return 0.0 if leases else REST_SECONDS
 
     def _fault_at(self, lease: Lease) -> Exception | None:
         """Decide about one job. Returns its error, so that a bad job does not stop the others of its batch."""

@@ -31,7 +31,7 @@ class RedisDrain:
         """Begin a drain, unless one is on; return the one that is on. Raises WrongKey."""
         told = {"id": secrets.token_hex(8), "reason": redactor.text(" ".join(reason.split())[:MAX_REASON])}
         found: bytes = self._scripts.run(ScriptCall("drain", keys.DRAIN, (json.dumps(told),)))
-        return _read(found)
+        return read_drain(found)
 
     def end(self) -> bool:
         """End the drain. Returns whether there was one."""
@@ -46,7 +46,7 @@ class RedisDrain:
                 if "WRONGTYPE" in str(error):
                     return None
                 raise
-        return _read(found) if isinstance(found, bytes) else None
+        return read_drain(found) if isinstance(found, bytes) else None
 
 
 class Left(NamedTuple):
@@ -79,7 +79,7 @@ def _counted(reply: Any) -> int:
     return sum(map(int, reply.values())) if isinstance(reply, dict) else int(reply)
 
 
-def _read(stored: bytes) -> Drain:
+def read_drain(stored: bytes) -> Drain:
     """Read what the key holds. Somebody may have set it by hand, and means a drain too."""
     told: Any = None
     with suppress(ValueError):

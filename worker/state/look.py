@@ -14,7 +14,7 @@ from worker.state import keys
 from worker.state.leases import Span
 from worker.state.units import to_seconds
 
-TICK_SECONDS = 0.4
+TICK_SECONDS = 0.6
 """How often the script is run at least: it keeps the store's clock going, which a pause of a second stops."""
 
 _INDEXES = ("due", "expiry", "leases", "outbox", "hooks", "hook-leases", "deliveries")
@@ -59,7 +59,10 @@ class Look:
 
     def _anything(self) -> bool:
         """Return whether any shard has anything, or cannot be asked."""
-        questions = [("EXISTS", *(prefix + name for name in _INDEXES)) for prefix in keys.prefixes()]
+        shards = [[prefix + name for name in _INDEXES] for prefix in keys.prefixes()]
+        # A command must not name keys of several servers.
+        asked = shards if self._scripts.several else [[key for names in shards for key in names]]
+        questions = [("EXISTS", *names) for names in asked]
         return any(found != 0 for found in self._scripts.commands_each(questions))
 
     def _sight(self, reply: Any, span: Span, shard: str) -> Sight:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import redis
 
-from worker.redisio.runner import store_errors
+from worker.core.fleet import Drain
+from worker.errors import WrongKey
+from worker.redisio.runner import Scripts, store_errors
 from worker.state import keys
+from worker.state.drains import read_drain
 
 HOLDS_MS = 15_000
 """How long a refusal counts: longer than a relay's pause between two tries, so that it lasts until a try succeeds or no
@@ -16,10 +19,15 @@ MAX_TEXT = 500
 
 
 class RefusedResults:
-    """The broker's last refusal. Each method takes one round trip and may raise StoreUnavailable. Thread-safe."""
+    """The broker's last refusal, and the drain that was on when it was read, in one round trip for both.
 
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+    Each method takes one round trip and may raise StoreUnavailable. Thread-safe; one thread reads.
+    """
+
+    def __init__(self, client: redis.Redis, scripts: Scripts) -> None:
+        self._client, self._scripts = client, scripts
+        self.drain: Drain | None = None
+        """The drain that was on at the last `read`."""
 
     def tell(self, problem: str) -> None:
         """Record that the broker refuses events, and why."""
@@ -32,7 +40,13 @@ class RefusedResults:
             self._client.delete(keys.REFUSAL)
 
     def read(self) -> str | None:
-        """Return why the broker refuses events, or None if it does not."""
-        with store_errors():
-            found = self._client.get(keys.REFUSAL)
-        return found.decode(errors="replace") if isinstance(found, bytes) else None
+        """Return why the broker refuses events, or None if it does not. Reads the drain too.
+
+        A key of another type is logged, and says nothing.
+        """
+        drain, refusal = self._scripts.look_each([("GET", keys.DRAIN), ("GET", keys.REFUSAL)])
+        for found in (drain, refusal):
+            if isinstance(found, Exception) and not isinstance(found, WrongKey):
+                raise found
+        self.drain = read_drain(drain) if isinstance(drain, bytes) else None
+        return refusal.decode(errors="replace") if isinstance(refusal, bytes) else None

@@ -48,7 +48,6 @@ from worker.settings import Settings
 from worker.state import layout
 from worker.state.census import Census
 from worker.state.dead_letters import RedisDeadLetters
-from worker.state.drains import RedisDrain
 from worker.state.layout import AgreedNodes
 from worker.state.look import Look
 from worker.state.lua import store_scripts
@@ -68,7 +67,8 @@ from worker.wiring.restoring import Restoring
 from worker.wiring.tracing import OpenTelemetry, Tracing
 from worker.wiring.webhooks import Webhooks
 
-ACCOUNTS, RELEASER, SWEEPER, RELAY, COURIERS = "accounts", "releaser", "sweeper", "relay", "couriers"
+ACCOUNTS, LIMITS, RELEASER, SWEEPER = "accounts", "limits", "releaser", "sweeper"
+RELAY, COURIERS = "relay", "couriers"
 RESTORER = "restorer"
 """The loops that others wake."""
 
@@ -115,12 +115,14 @@ class Wiring:
     @cached_property
     def takers(self) -> list[Loop]:
         """What brings jobs into this process."""
-        releaser = Releaser(
-            self.ledger, self.dialler, DeclaredLimits(self.ledger, self.accounts, self.accounts_told)
+        limits = DeclaredLimits(
+            self.ledger, self.accounts, self.accounts_told, declared=self.wakes.of(RELEASER).set
         )
+        releaser = Releaser(self.ledger, self.dialler, lambda: limits.current)
         sweeper = Sweeper(self.ledger, Overdue(self.accounts, self.settler).decide, self.recorder)
         return [
             self._loop("intake", self.intake.turn),
+            self._loop(LIMITS, limits.turn),
             self._loop(RELEASER, releaser.turn),
             self._loop(SWEEPER, sweeper.turn),
             self._loop("lookout", self.lookout.turn),
@@ -142,9 +144,10 @@ class Wiring:
         ]
 
     def _pause_if_needed(self) -> float:
-        """Look for what stops dialling: a drain, a refusal of the broker, too many events."""
+        """Look for what stops dialling: a refusal of the broker, too many events, a drain."""
+        pause_seconds = self.backlog.turn()
         self.draining.turn()
-        return self.backlog.turn()
+        return pause_seconds
 
     def _loop(self, name: str, turn: Callable[[], float]) -> Loop:
         return Loop(name, turn, self.watching, self.wakes.of(name))
@@ -173,7 +176,7 @@ class Wiring:
 
     @cached_property
     def accounts_watch(self) -> AccountsWatch:
-        woken, used = self.wakes.of(ACCOUNTS).set, self.wakes.of(RELEASER).set
+        woken, used = self.wakes.of(ACCOUNTS).set, self.wakes.of(LIMITS).set
         return self._live.watch(self.webhooks, self.metrics, self.accounts_told, woken=woken, used=used)
 
     @cached_property
@@ -309,24 +312,23 @@ class Wiring:
 
     @cached_property
     def backlog(self) -> Backlog:
-        most, refusal = self._settings.results_backlog, RefusedResults(self.client)
         census = Census(self.client)
 
         def unpublished() -> int:
             return census.unpublished() if self.lookout.events else 0
 
-        return Backlog(unpublished, most, refusal, self.dialler, self.watching)
+        most = self._settings.results_backlog
+        return Backlog(unpublished, most, self.refusals, self.dialler, self.watching)
+
+    @cached_property
+    def refusals(self) -> RefusedResults:
+        return RefusedResults(self.client, self.scripts)
 
     @cached_property
     def draining(self) -> Draining:
-        read, dialler, intake, recorder = (
-            RedisDrain(self.client).read,
-            self.dialler,
-            self.intake,
-            self.recorder,
-        )
+        dialler, intake, recorder = self.dialler, self.intake, self.recorder
         return Draining(
-            read,
+            lambda: self.refusals.drain,
             dialler,
             intake,
             lambda: dialler.in_flight + intake.in_hand + recorder.unrecorded,

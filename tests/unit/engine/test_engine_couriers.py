@@ -16,7 +16,7 @@ from tests.processes import wait_until
 from worker.delivery.ports import Conclusion, Delivery, Destination, Effect, Verdict
 from worker.engine import couriers
 from worker.engine.couriers import MAX_BATCH, UNKNOWN_SECONDS, Couriers
-from worker.engine.lookout import LONG_REST_SECONDS, LOOK_SECONDS
+from worker.engine.lookout import LOOK_SECONDS, REST_SECONDS
 from worker.engine.loops import Loop
 from worker.engine.parts import Grace
 from worker.engine.places import Places
@@ -167,7 +167,7 @@ def test_what_ended_goes_on_record_in_one_round_trip(store: Store, post: Post) -
 
 
 @pytest.mark.parametrize(
-    ("due", "pause"), [(math.inf, LONG_REST_SECONDS), (0.3, LONG_REST_SECONDS), (0.1, 0.1), (0.0, 0.005)]
+    ("due", "pause"), [(math.inf, REST_SECONDS), (0.3, REST_SECONDS), (0.1, 0.1), (0.0, 0.005)]
 )
 def test_without_a_delivery_it_looks_when_the_next_is_due(
     post: Post, store: Store, due: float, pause: float

@@ -31,9 +31,12 @@ class Worker:
 
     def __init__(self, store: Store, clock: FakeClock, rate: str) -> None:
         self.declared, self.told = 0, Told()
+        self.woken: list[int] = []
         self.ledger = Noting(store, clock, self)
         self.accounts = CurrentAccounts(accounts(account("acme", rate)))
-        self.limits = DeclaredLimits(self.ledger, self.accounts, self.told, clock)
+        self.limits = DeclaredLimits(
+            self.ledger, self.accounts, self.told, clock, declared=lambda: self.woken.append(self.declared)
+        )
 
 
 class Noting(MemoryLedger):
@@ -77,9 +80,26 @@ def test_a_worker_declares_at_its_start_and_once_more(store: Store, clock: FakeC
 def test_it_speaks_every_other_second(store: Store, clock: FakeClock) -> None:
     """It speaks no more often, however often it is asked to (B7)."""
     worker = Worker(store, clock, "10/s")
-    for _ in range(100):
-        worker.limits.turn()
+    assert worker.limits.turn() == BEAT_SECONDS
+    clock.advance(0.5)
+    assert {worker.limits.turn() for _ in range(100)} == {BEAT_SECONDS - 0.5}
     assert len(worker.told.standings) == 1
+
+
+def test_it_tells_whether_the_store_has_the_limits_in_use(store: Store, clock: FakeClock) -> None:
+    """So no job is leased by those of an earlier file; after each declaration more may be due (0022)."""
+    worker = Worker(store, clock, "10/s")
+    found = [worker.limits.current]
+    worker.limits.turn()
+    found.append(worker.limits.current)
+    worker.accounts.use(accounts(account("acme", "1/s")))
+    store.away = True
+    with pytest.raises(StoreUnavailable):
+        worker.limits.turn()
+    found.append(worker.limits.current)
+    store.away = False
+    worker.limits.turn()
+    assert [*found, worker.limits.current] == [False, True, False, True] and worker.woken == [1, 2]
 
 
 def test_an_old_worker_that_starts_again_declares_nothing(store: Store, clock: FakeClock) -> None:

@@ -10,7 +10,7 @@ from tests.doubles.watchers import NotedFaults
 from tests.doubles.world import World
 from worker.core.records import Lease
 from worker.engine.dialler import Dialler
-from worker.engine.lookout import LONG_REST_SECONDS, REST_SECONDS
+from worker.engine.lookout import REST_SECONDS
 from worker.engine.releaser import POLL_SECONDS, Releaser
 from worker.engine.sweeper import Sweeper
 from worker.errors import StoreUnavailable
@@ -59,6 +59,15 @@ class TestReleaser:
         world.clock.advance(0.165)
         assert 0 < releaser.turn() < POLL_SECONDS
 
+    def test_nothing_is_leased_before_the_limits_are_declared(self, world: World) -> None:
+        """A job would go by the limits of an earlier accounts file."""
+        world.accept(job("a"), places=0)
+        told = [False, True]
+        dialler = Idle(4)
+        releaser = Releaser(world.ledger, dialler, lambda: told.pop(0))
+        assert releaser.turn() == POLL_SECONDS and dialler.leases == []
+        assert releaser.turn() == REST_SECONDS and dialler.leases == ["a"]
+
     def test_no_job_is_leased_without_a_thread(self, world: World) -> None:
         """A lease that must wait for a thread would lose its slot."""
         world.accept(job("a"), places=0)
@@ -92,7 +101,7 @@ class TestSweeper:
     def test_without_overdue_jobs_it_rests(self, world: World) -> None:
         """The lookout wakes it when a job is overdue."""
         world.accept(job("a"), places=0)
-        assert self.sweeper(world).turn() == LONG_REST_SECONDS
+        assert self.sweeper(world).turn() == REST_SECONDS
 
     def test_an_expired_job_ends(self, world: World) -> None:
         """An expired job ends even in the first seconds; after one, the next look follows at once."""
