@@ -52,6 +52,7 @@ def at_once(cluster: Cluster, slot: int, source: int, target: int) -> None:
     except redis.ResponseError as error:
         pytest.skip(f"only Valkey 9 has CLUSTER MIGRATESLOTS: {error}")
     wait_until(lambda: cluster.owner_of(slot) == target, "the slot has moved")
+    cluster.agree()
 
 
 def put_all_on_record(ledger: RedisLedger, batch: list[Application]) -> list[Lease]:

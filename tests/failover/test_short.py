@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -11,6 +12,11 @@ from tests.failover.cells import cells
 from tests.failover.network import allowed
 from tests.faults.oracle import Verdict
 
+FAULTS = {"sentinel": ["split"], "cluster": ["reshard", "behind"]}
+"""Servers are cut off with the worker beside them; shards are moved; a primary is killed whose replicas are behind."""
+
+Runs = Mapping[str, "Future[tuple[Verdict, list[float]]]"]
+
 pytestmark = [
     pytest.mark.alone,
     pytest.mark.timeout(600),
@@ -18,11 +24,18 @@ pytestmark = [
 ]
 
 
-def _tried(kind: str, faults: Sequence[str]) -> tuple[Verdict, list[float]]:
+@pytest.fixture(scope="module")
+def runs() -> Iterator[Runs]:
+    """Start the runs of both kinds at the same time, because they mostly wait."""
+    with ThreadPoolExecutor(len(FAULTS)) as pool:
+        yield {kind: pool.submit(_tried, kind) for kind in FAULTS}
+
+
+def _tried(kind: str) -> tuple[Verdict, list[float]]:
     """Put in faults one after the other under one fleet. Returns the verdict, and how long the drain took."""
     with FailoverBench(kind) as bench, bench.run() as run:
-        chosen = cells(kind, [f"{kind}.{fault}" for fault in faults].__contains__)
-        assert len(chosen) == len(faults)
+        chosen = cells(kind, [f"{kind}.{fault}" for fault in FAULTS[kind]].__contains__)
+        assert len(chosen) == len(FAULTS[kind])
         run.fleet.stand(chosen[0].standing)
         for cell in chosen:
             cell.trial(run, 1)
@@ -30,16 +43,9 @@ def _tried(kind: str, faults: Sequence[str]) -> tuple[Verdict, list[float]]:
         return run.judge(), run.drains
 
 
-def test_a_failover_by_sentinels_loses_nothing() -> None:
-    """A primary is killed whose replicas are behind, and the next one is cut off with the worker beside it."""
-    verdict, drains = _tried("sentinel", ["behind", "split"])
-    # The windows of the limits are judged by the long run, on a machine with nothing else to do.
-    broken = verdict.lost, verdict.conflicting, verdict.uncalled
-    assert verdict.accepted > 0 and broken == (0, 0, 0) and drains, verdict.details
-
-
-def test_a_failover_in_a_cluster_loses_nothing() -> None:
-    """The same on a cluster, whose shards are moved to another server, too."""
-    verdict, drains = _tried("cluster", ["reshard", "behind"])
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_failover_loses_nothing(runs: Runs, kind: str) -> None:
+    """The windows of the limits are judged by the long run, on a machine with nothing else to do."""
+    verdict, drains = runs[kind].result()
     broken = verdict.lost, verdict.conflicting, verdict.uncalled
     assert verdict.accepted > 0 and broken == (0, 0, 0) and drains, verdict.details
