@@ -61,7 +61,7 @@ class SeveralServers:
 
 def patient(scripts: Scripts) -> Scripts:
     """Let servers that work take their time: the machine may be busy."""
-    scripts._reach = Reach(patience_seconds=PATIENCE_SECONDS)
+    scripts._trips.reach = Reach(patience_seconds=PATIENCE_SECONDS)
     return scripts
 
 

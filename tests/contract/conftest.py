@@ -17,7 +17,7 @@ from tests.several_servers import PATIENCE_SECONDS
 from worker.core.shards import in_a_cluster
 from worker.inbound.redis_lists import RedisLists
 from worker.inbound.stream import StreamSource
-from worker.redisio import runner
+from worker.redisio import trips
 from worker.redisio.connection import connect
 from worker.redisio.reach import Reach
 from worker.state import keys
@@ -51,7 +51,7 @@ def cluster_servers() -> Iterator[Cluster]:
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let servers of a cluster that work take their time: the machine may be busy."""
-    monkeypatch.setattr(runner, "Reach", partial(Reach, patience_seconds=PATIENCE_SECONDS))
+    monkeypatch.setattr(trips, "Reach", partial(Reach, patience_seconds=PATIENCE_SECONDS))
 
 
 @pytest.fixture

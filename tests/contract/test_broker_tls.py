@@ -24,7 +24,7 @@ from worker.errors import BrokerUnavailable, ConfigurationError, StoreUnavailabl
 from worker.inbound.depth import QueueDepths
 from worker.producer import Producer
 from worker.redisio.connection import connect
-from worker.redisio.runner import store_errors
+from worker.redisio.translation import store_errors
 from worker.settings import Settings
 
 Client = Callable[[str], object]

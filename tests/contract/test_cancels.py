@@ -21,7 +21,8 @@ from worker.core.records import Application, Later, Lease, Reason, Seen, Source
 from worker.core.retry import Tally
 from worker.errors import StoreUnavailable
 from worker.redisio.connection import connect
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 from worker.state.ledger import RedisLedger
 from worker.state.lua import source

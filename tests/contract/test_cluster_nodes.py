@@ -18,7 +18,8 @@ from tests.processes import free_port, wait_until
 from worker.errors import ConfigurationError, StoreUnavailable
 from worker.redisio.cluster import slot_of
 from worker.redisio.connection import connect
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 from worker.state.ledger import RedisLedger
 from worker.state.lua import store_scripts

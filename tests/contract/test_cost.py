@@ -21,7 +21,9 @@ from worker.delivery.ports import OutgoingEvent
 from worker.delivery.results import ResultsQueue
 from worker.inbound.redis_lists import RedisLists
 from worker.producer import enqueue_many
+from worker.redisio.nodes import OneNode
 from worker.redisio.runner import Scripts
+from worker.redisio.trips import Trips
 from worker.state.census import Census
 from worker.state.ledger import RedisLedger
 from worker.state.lua import source
@@ -33,14 +35,24 @@ JOB = {"account": "acme", "country": "1", "phone": "2125550123", "code": "4711"}
 OWNER = account(rate="100000/s", burst=2 * JOBS, concurrency=2 * JOBS)
 
 
+class CountedTrips(Trips):
+    count = 0
+
+    def send(self, *args: Any, **options: Any) -> dict[int, Any]:
+        self.count += 1
+        return super().send(*args, **options)
+
+
 class Counted(Scripts):
     """Scripts whose round trips are counted."""
 
-    trips = 0
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__(client, source)
+        self._trips = self._counted_trips = CountedTrips(OneNode(client))
 
-    def _send(self, *args: Any, **options: Any) -> dict[int, Any]:
-        self.trips += 1
-        return super()._send(*args, **options)
+    @property
+    def trips(self) -> int:
+        return self._counted_trips.count
 
 
 class Bill:
@@ -70,7 +82,7 @@ def commands(client: redis.Redis) -> dict[str, int]:
 
 @pytest.fixture
 def scripts(client: redis.Redis) -> Counted:
-    warm = Counted(client, source)
+    warm = Counted(client)
     ledger = redis_ledger(warm)
     (lease,) = ledger.admit([application("warm", OWNER)])
     assert isinstance(lease, Lease)

@@ -15,7 +15,7 @@ from tests.doubles.samples import account, application, failed, placed
 from worker.core.records import Lease, Parked, Reason, Seen
 from worker.core.retry import Tally
 from worker.errors import StoreUnavailable
-from worker.redisio.runner import ScriptCall
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 from worker.state.admission import portions
 from worker.state.lua import store_scripts

@@ -33,7 +33,8 @@ from worker.core.retry import Tally
 from worker.core.shards import shard_of
 from worker.errors import LeaseLost
 from worker.redisio.connection import connect
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 from worker.state.census import Census
 from worker.state.ledger import RedisLedger

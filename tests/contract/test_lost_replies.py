@@ -13,7 +13,8 @@ from worker.core.jobs import Job
 from worker.core.records import Application, Lease, Seen, Source
 from worker.errors import StoreUnavailable
 from worker.redisio.connection import connect
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 from worker.state.ledger import RedisLedger
 from worker.state.lua import source
 

@@ -33,7 +33,8 @@ from worker.preflight.greeting import ask_broker, ask_store
 from worker.producer import Producer
 from worker.redisio.connection import connect
 from worker.redisio.replicas import MARK
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 from worker.settings import Settings
 from worker.state.claims import Claim, Claims
 from worker.state.dead_letters import RedisDeadLetters

@@ -11,7 +11,7 @@ from tests.set_back import Copy
 from worker.core.records import Ending, Later, Lease
 from worker.core.retry import Tally
 from worker.errors import StoreSetBack
-from worker.redisio.runner import ScriptCall
+from worker.redisio.texts import ScriptCall
 from worker.redisio.turns import Turns
 from worker.state import keys
 from worker.state.ledger import RedisLedger

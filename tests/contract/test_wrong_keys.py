@@ -29,7 +29,8 @@ from worker.engine.declared_limits import DeclaredLimits
 from worker.engine.dialler import Dialler
 from worker.engine.releaser import Releaser
 from worker.errors import LeaseLost, WrongKey
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 from worker.state.census import Census
 from worker.state.deliveries import RedisDeliveries

@@ -15,7 +15,7 @@ from worker.cli.output import say
 from worker.core.accounts import Accounts
 from worker.errors import StoreUnavailable
 from worker.redisio.connection import connect
-from worker.redisio.runner import store_errors
+from worker.redisio.translation import store_errors
 from worker.settings import Settings
 from worker.state import layout
 

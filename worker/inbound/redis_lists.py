@@ -18,7 +18,8 @@ import redis
 from worker.core.judging import MAX_MESSAGE_BYTES
 from worker.core.ports import Whole
 from worker.inbound.lua import source
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 
 _STEP = "\x06\x16"
 PRIORITY_SUFFIXES = ("", f"{_STEP}3", f"{_STEP}6", f"{_STEP}9")

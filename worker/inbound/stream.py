@@ -21,7 +21,9 @@ from worker.inbound.lua import source
 from worker.inbound.redis_lists import FETCH_BYTES, HEAD_BYTES, uncut
 from worker.inbound.upkeep import ABANDONED_SECONDS, Upkeep
 from worker.redisio.bell import Bell
-from worker.redisio.runner import ScriptCall, Scripts, store_errors
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
+from worker.redisio.translation import store_errors
 
 STREAM, GROUP, FIELD = INTAKE.name, "callworker", "job"
 MAX_BATCH = 200

@@ -11,7 +11,7 @@ from typing import Any
 import redis
 from redis.exceptions import ResponseError
 
-from worker.redisio.runner import store_errors
+from worker.redisio.translation import store_errors
 
 _CHANNEL = "__redis__:invalidate"
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from worker.core.accounts import Account
 from worker.core.records import Application, Standing
 from worker.errors import StoreUnavailable
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 from worker.state.decisions import declarations
 

@@ -11,7 +11,8 @@ import redis
 
 from worker.core.events import rfc3339
 from worker.privacy.redaction import redactor
-from worker.redisio.runner import ScriptCall, store_errors
+from worker.redisio.texts import ScriptCall
+from worker.redisio.translation import store_errors
 from worker.state import keys
 from worker.state.lua import store_scripts
 

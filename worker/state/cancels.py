@@ -23,7 +23,8 @@ from worker.core.jobs import Job
 from worker.core.records import Later
 from worker.core.retry import Tally
 from worker.errors import StoreUnavailable, WrongKey
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 from worker.redisio.wrong_keys import wrong_key
 from worker.state import keys
 from worker.state.claims import NOTE, Owner

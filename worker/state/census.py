@@ -14,7 +14,7 @@ from worker.delivery.ports import Destination
 from worker.errors import StoreUnavailable, WrongKey
 from worker.redisio.node import Command
 from worker.redisio.nodes import Nodes
-from worker.redisio.runner import ScriptCall
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 from worker.state.lanes import LIMIT_FIELDS, Lane
 from worker.state.lua import store_scripts

@@ -9,7 +9,8 @@ from typing import NamedTuple, Self
 
 from worker.errors import StoreUnavailable
 from worker.redisio.node import Command
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 
 _DAY_MS = 86_400_000

@@ -11,7 +11,8 @@ from worker.core.jobs import Job
 from worker.core.notices import conflict
 from worker.core.records import Foreign, Known, Seen
 from worker.errors import StoreUnavailable, WrongKey
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 from worker.state import keys, notices
 from worker.state.claims import Owner
 from worker.state.file_ids import SECRET_BYTES

@@ -20,7 +20,8 @@ from worker.core.records import Source
 from worker.errors import WrongKey
 from worker.privacy.harmless import harmless, harmless_id
 from worker.privacy.scrubbing import scrub
-from worker.redisio.runner import ScriptCall, store_errors
+from worker.redisio.texts import ScriptCall
+from worker.redisio.translation import store_errors
 from worker.state import keys
 from worker.state.lua import store_scripts
 

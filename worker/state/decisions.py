@@ -9,7 +9,7 @@ from worker.core import repeats
 from worker.core.accounts import Account
 from worker.core.events import Event, Status
 from worker.core.records import Decision, Ending, Parking
-from worker.redisio.runner import ScriptCall
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 from worker.state.units import to_us
 

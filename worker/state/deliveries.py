@@ -18,7 +18,9 @@ from worker.core.records import Slot
 from worker.delivery.ports import Conclusion, Delivery, Destination, Effect
 from worker.errors import StoreUnavailable
 from worker.redisio.connection import SOCKET_SECONDS
-from worker.redisio.runner import ScriptCall, Scripts, store_errors
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
+from worker.redisio.translation import store_errors
 from worker.state import keys
 from worker.state.installation import Installation
 from worker.state.offset import Bounds, ClockOffset

@@ -13,7 +13,8 @@ from redis.exceptions import ResponseError
 
 from worker.core.fleet import Drain
 from worker.privacy.redaction import redactor
-from worker.redisio.runner import ScriptCall, store_errors
+from worker.redisio.texts import ScriptCall
+from worker.redisio.translation import store_errors
 from worker.state import keys
 from worker.state.lua import store_scripts
 

@@ -15,7 +15,7 @@ import redis
 
 from worker.core.events import Status, event_type, rfc3339
 from worker.delivery.ports import Destination
-from worker.redisio.runner import store_errors
+from worker.redisio.translation import store_errors
 from worker.state import keys
 from worker.state.job_webhooks import webhook_of
 

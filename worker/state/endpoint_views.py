@@ -14,7 +14,7 @@ import redis
 from worker.core.events import rfc3339
 from worker.core.limits import Pace
 from worker.delivery.ports import Destination
-from worker.redisio.runner import store_errors
+from worker.redisio.translation import store_errors
 from worker.state import keys
 from worker.state.steady import Clocks, ClocksOf
 

@@ -9,7 +9,7 @@ import redis
 
 from worker.core.events import rfc3339
 from worker.delivery.ports import Destination
-from worker.redisio.runner import ScriptCall
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 from worker.state.installation import Installation
 from worker.state.lua import store_scripts

@@ -13,7 +13,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from worker.redisio.cluster_client import nodes_of
 from worker.redisio.connection import connect
 from worker.redisio.replicas import check
-from worker.redisio.runner import store_errors
+from worker.redisio.translation import store_errors
 from worker.redisio.written import wait_for_file
 from worker.state import keys
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import redis
 
-from worker.redisio.runner import ScriptCall
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 from worker.state.lua import store_scripts
 

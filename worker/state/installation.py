@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 
 from worker.errors import WrongKey
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 
 

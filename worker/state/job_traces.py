@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import redis
 
-from worker.redisio.runner import store_errors
+from worker.redisio.translation import store_errors
 from worker.state import keys
 
 

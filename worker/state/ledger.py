@@ -38,7 +38,8 @@ from worker.core.records import (
 )
 from worker.core.retry import Tally
 from worker.errors import LeaseLost, StoreUnavailable
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 from worker.state.accounts_files import OwnFile
 from worker.state.admission import portions

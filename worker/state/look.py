@@ -9,7 +9,8 @@ from typing import Any
 
 from worker.core.sight import Sight
 from worker.errors import StoreUnavailable
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 from worker.state.leases import Span
 from worker.state.units import to_seconds

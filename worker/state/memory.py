@@ -7,7 +7,7 @@ import re
 import redis
 
 from worker.core.forecast import Sample
-from worker.redisio.runner import store_errors
+from worker.redisio.translation import store_errors
 from worker.state import keys
 
 EVERY_SECONDS = 300

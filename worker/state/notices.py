@@ -7,7 +7,8 @@ from typing import Any
 
 from worker.core.notices import Notice
 from worker.errors import StoreUnavailable
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 
 

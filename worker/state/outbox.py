@@ -6,7 +6,8 @@ import secrets
 
 from worker.delivery.ports import OutgoingEvent
 from worker.errors import StoreUnavailable
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import redis
 
 from worker.core.records import Reason
-from worker.redisio.runner import store_errors
+from worker.redisio.translation import store_errors
 from worker.state import keys
 from worker.state.steady import steady_us, unpaused_us
 from worker.state.workers import fleet_of

@@ -13,7 +13,8 @@ from worker.core.jobs import Job
 from worker.core.records import Admission, Application, Known, Later
 from worker.core.retry import Tally
 from worker.errors import StoreUnavailable
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 from worker.state.claims import Claim, Claims, Owner
 from worker.state.conflicts import Conflict, Conflicts, known_by_claim, seen_by_content, seen_by_job

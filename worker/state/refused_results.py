@@ -6,7 +6,8 @@ import redis
 
 from worker.core.fleet import Drain
 from worker.errors import WrongKey
-from worker.redisio.runner import Scripts, store_errors
+from worker.redisio.runner import Scripts
+from worker.redisio.translation import store_errors
 from worker.state import keys
 from worker.state.drains import read_drain
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from worker.core.records import Lease, Released
 from worker.errors import StoreUnavailable
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 from worker.state.installation import Installation
 from worker.state.leases import LeaseReplies, Span

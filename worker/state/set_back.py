@@ -11,7 +11,8 @@ from worker.core.accounts import Account
 from worker.core.jobs import Job
 from worker.core.making_good import Over, Step
 from worker.core.records import Due
-from worker.redisio.runner import ScriptCall, Scripts
+from worker.redisio.runner import Scripts
+from worker.redisio.texts import ScriptCall
 from worker.redisio.turns import Turns
 from worker.state import keys
 from worker.state.claims import Claim, Claims

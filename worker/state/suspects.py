@@ -7,7 +7,7 @@ import uuid
 
 import redis
 
-from worker.redisio.runner import store_errors
+from worker.redisio.translation import store_errors
 from worker.state import keys
 
 KEEP_SECONDS = 86_400

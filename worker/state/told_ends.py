@@ -13,7 +13,7 @@ import redis
 from worker.core.accounts import Account
 from worker.core.events import UNKNOWN_ACCOUNT, Event, Status, event_type
 from worker.core.jobs import ACCOUNT_PATTERN, ID_PATTERN
-from worker.redisio.runner import ScriptCall
+from worker.redisio.texts import ScriptCall
 from worker.state import keys
 from worker.state.claims import Claim, Claims, Owner
 from worker.state.decisions import Kept, endpoints

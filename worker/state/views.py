@@ -16,7 +16,7 @@ import redis
 from worker.core.jobs import Job, mask
 from worker.core.records import Reason
 from worker.core.repeats import content
-from worker.redisio.runner import store_errors
+from worker.redisio.translation import store_errors
 from worker.state import keys
 from worker.state.claims import Ended, Owner
 from worker.state.conflicts import known_by_claim, seen_by_job

@@ -12,7 +12,8 @@ from typing import Any
 import redis
 
 from worker.core.fleet import KEPT_SECONDS, LOST_SECONDS, Fleet, Heard, Report
-from worker.redisio.runner import ScriptCall, store_errors
+from worker.redisio.texts import ScriptCall
+from worker.redisio.translation import store_errors
 from worker.state import keys
 from worker.state.layout import AgreedNodes
 from worker.state.lua import store_scripts

@@ -15,7 +15,7 @@ from worker.errors import StoreFault, StoreUnavailable
 from worker.redisio import replicas
 from worker.redisio.cluster_client import nodes_of
 from worker.redisio.node import Node
-from worker.redisio.runner import store_errors
+from worker.redisio.translation import store_errors
 from worker.state import keys
 
 KEPT_SECONDS = 60

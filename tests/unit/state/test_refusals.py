@@ -7,7 +7,7 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
 from worker.errors import StoreFault, StoreUnavailable
 from worker.redisio.refusals import code_of
-from worker.redisio.runner import store_errors
+from worker.redisio.translation import store_errors
 
 OOM = "OOM command not allowed when used memory > 'maxmemory'."
 READONLY = "READONLY You can't write against a read only replica."

@@ -29,7 +29,7 @@ from worker.preflight.greeting import TAKEN, try_rights
 from worker.privacy.addresses import mask_url
 from worker.privacy.redaction import redactor, register_passwords
 from worker.redisio.connection import connect
-from worker.redisio.runner import store_errors
+from worker.redisio.translation import store_errors
 from worker.settings import Settings
 from worker.state import key_types as store_keys
 from worker.state.census import Census
