@@ -4,6 +4,8 @@ engine           all threads together
 parts            how a part of the worker starts and stops
 loops            a thread that takes one turn after another and survives every fault
 intake           puts messages on record in batches, and then acknowledges them
+in_hand          counts the messages that are not acknowledged yet
+letters          buries messages that cannot become jobs
 batches          takes what has collected in a queue as one batch
 setbacks         messages that the worker failed to handle, and when each is tried again
 put_off          messages whose part of the store is away, and when each is given again

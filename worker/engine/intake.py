@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from functools import partial
 
 from worker.core.judging import Broken, Submission
@@ -14,6 +12,8 @@ from worker.core.ports import DeadLetters, Suspects
 from worker.core.verify import Reception
 from worker.engine.batches import fill
 from worker.engine.dialler import Dialler
+from worker.engine.in_hand import MessagesInHand
+from worker.engine.letters import Letters, known_id
 from worker.engine.loops import STALLED_AFTER_SECONDS, Faults
 from worker.engine.put_off import PutOff
 from worker.engine.setbacks import Setbacks
@@ -24,9 +24,6 @@ from worker.inbound.entry import Entry
 MAX_BATCH = 256
 MAX_BATCH_BYTES = 1024 * 1024
 """A decoded message may take thirty times its size in memory."""
-MAX_IN_HAND_BYTES = 24 * 1024 * 1024
-"""The most bytes of all messages in hand, as they came. Together with a decoded batch, and with what is on its way from
-the broker, they stay below 64 MB."""
 MAX_CRASHES = 3
 IDLE_SECONDS = 0.5
 
@@ -51,19 +48,19 @@ class Intake:
         clock: Callable[[], float] = time.monotonic,
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
-        self._reception, self._dead_letters, self._suspects = reception, dead_letters, suspects
+        self._reception, self._suspects = reception, suspects
+        self._letters = Letters(dead_letters, lambda error: faults.loop_failed("intake", error))
         self._dialler, self._faults = dialler, faults
         self._entries: queue.SimpleQueue[Entry] = queue.SimpleQueue()
         self._batch: list[Entry] = []
         self._waiting, self._idle_seconds = waiting, idle_seconds
-        self._lock = threading.Lock()
-        self._in_hand_bytes, self._in_hand = 0, 0
+        self._in_hand = MessagesInHand()
         self._setbacks, self._put_off, self._clock = Setbacks(clock), PutOff(clock), clock
         self._turn_began: float | None = None
         self._closed = False
 
     def put(self, entry: Entry) -> None:
-        self._weigh(entry.weight, 1)
+        self._in_hand.take(entry)
         self._entries.put(entry)
 
     def close(self, on: bool) -> None:
@@ -77,7 +74,7 @@ class Intake:
     @property
     def in_hand(self) -> int:
         """The number of messages that were put and are not acknowledged yet."""
-        return self._in_hand
+        return self._in_hand.count
 
     @property
     def put_off(self) -> int:
@@ -92,12 +89,7 @@ class Intake:
     @property
     def room_bytes(self) -> int:
         """How many more bytes all sources together may put: 0 if too much is in hand, if a turn is stuck, if closed."""
-        return 0 if self._closed or self.stuck else max(MAX_IN_HAND_BYTES - self._in_hand_bytes, 0)
-
-    def _weigh(self, weight: int, entries: int) -> None:
-        with self._lock:
-            self._in_hand_bytes += weight
-            self._in_hand += entries
+        return 0 if self._closed or self.stuck else self._in_hand.room_bytes
 
     @property
     def stuck(self) -> bool:
@@ -199,7 +191,7 @@ class Intake:
         hit("decode.after")
         for entry, content in contents:
             if isinstance(content, Broken):
-                self._or_later(entry, partial(self._bury, content.reason, entry, content.job_id))
+                self._or_later(entry, partial(self._letters.bury, content.reason, entry, content.job_id))
         return [(entry, content) for entry, content in contents if isinstance(content, Submission)]
 
     def _or_later(self, entry: Entry, bury: Callable[[], None]) -> None:
@@ -226,7 +218,7 @@ class Intake:
     def _handle_marked(self, entry: Entry) -> None:
         try:
             if self._suspects.mark(entry.identity) >= MAX_CRASHES:
-                self._bury_unread(f"crashed its worker {MAX_CRASHES} times", entry)
+                self._letters.bury_unread(f"crashed its worker {MAX_CRASHES} times", entry)
                 self._acknowledge([entry])
             else:
                 self._accept_alone(entry)
@@ -246,7 +238,7 @@ class Intake:
             if not self._setbacks.failed(entry, fault):
                 return
             reason = f"the worker failed at it repeatedly: {type(fault).__name__}"
-            self._or_later(entry, partial(self._bury, reason, entry, _known_id(entry)))
+            self._or_later(entry, partial(self._letters.bury, reason, entry, known_id(entry)))
         self._setbacks.over(entry)
 
     def _fault_at(self, entry: Entry) -> Exception | None:
@@ -259,20 +251,6 @@ class Intake:
             self._faults.loop_failed("intake", error)
             return error
         return None
-
-    def _bury(self, reason: str, entry: Entry, job_id: str | None) -> None:
-        try:
-            shown = entry.shown() if entry.shown else entry.raw
-            self._dead_letters.bury(reason, entry.source, shown, entry.cut, job_id)
-        except StoreUnavailable:
-            raise
-        except Exception as error:  # a message that cannot be kept must not come back forever
-            self._faults.loop_failed("intake", error)
-            self._bury_unread(f"{reason} (its content cannot be kept: {type(error).__name__})", entry)
-
-    def _bury_unread(self, reason: str, entry: Entry) -> None:
-        """Keep only size and digest of a message: reading its content may be what crashes the worker."""
-        self._dead_letters.bury(reason, entry.source, b"", entry.whole)
 
     def _acknowledge(self, entries: Sequence[Entry]) -> None:
         """Acknowledge entries that are on record or buried. A crash at the next entry does not bring them back."""
@@ -293,16 +271,8 @@ class Intake:
         self._batch = [entry for entry in self._batch if id(entry) not in taken]
 
     def _done(self, entry: Entry) -> None:
-        self._weigh(-entry.weight, -1)
+        self._in_hand.let_go(entry)
         try:
             entry.done()
         except Exception as error:  # the job is on record: if its message comes again, its id is known
             self._faults.loop_failed("intake", error)
-
-
-def _known_id(entry: Entry) -> str | None:
-    """Return the id that the producer gave the message beside the job's fields, if it can be read."""
-    with suppress(Exception):
-        content = entry.read()
-        return content.job_id if isinstance(content, Broken) else content.default_id
-    return None

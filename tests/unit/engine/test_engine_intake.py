@@ -17,7 +17,8 @@ from worker.core.judging import Broken, Submission, decode
 from worker.core.ports import Whole
 from worker.core.records import Lease, Source
 from worker.engine.dialler import Dialler
-from worker.engine.intake import MAX_BATCH_BYTES, MAX_CRASHES, MAX_IN_HAND_BYTES, Intake
+from worker.engine.in_hand import MAX_BYTES
+from worker.engine.intake import MAX_BATCH_BYTES, MAX_CRASHES, Intake
 from worker.engine.loops import STALLED_AFTER_SECONDS
 from worker.engine.setbacks import MAX_PAUSE_SECONDS, MAX_TRIES
 from worker.errors import StoreFault, StoreUnavailable, WrongKey
@@ -278,7 +279,7 @@ def test_a_turn_that_does_not_end_is_known(bench: Bench, monkeypatch: pytest.Mon
 def test_what_is_in_hand_is_bounded_in_bytes(bench: Bench) -> None:
     """Room is what is left of the bound, and comes back as entries are settled (E6)."""
     room = bench.intake.room_bytes
-    assert room == MAX_IN_HAND_BYTES
+    assert room == MAX_BYTES
     for n in range(3):
         bench.put_raw(b"{" + b"y" * 60_000, f"large-{n}")
     assert room - bench.intake.room_bytes >= 3 * 60_000
