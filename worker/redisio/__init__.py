@@ -20,6 +20,6 @@ primary     connections that end when the server is no longer the primary
 sentinel    the same, to the master that Redis Sentinel names
 sentinel_facts  what each Sentinel says
 refusals    what Redis means by an error reply
-translation redis-py's errors as those that say what happens next
+translation  redis-py's errors as those that say what happens next
 wrong_keys  keys that hold something else than they should
 """

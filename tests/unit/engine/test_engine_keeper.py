@@ -16,7 +16,7 @@ from worker.engine.keeper import EXTEND_SECONDS, MAX_EXTENDED_SECONDS, YOUNG_SEC
 from worker.engine.loops import MAX_PAUSE_SECONDS
 from worker.engine.recorder import Recorder
 from worker.redisio.connection import SOCKET_SECONDS
-from worker.wiring.wiring import MIN_LEASE_SECONDS
+from worker.wiring.store import MIN_LEASE_SECONDS
 
 
 @pytest.fixture
