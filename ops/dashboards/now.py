@@ -64,14 +64,21 @@ def _workers() -> list[Panel]:
 
 def _servers() -> list[Panel]:
     store, broker = "min(callworker_store_up)", "min(callworker_broker_up)"
+    apart = "max(callworker_shards_held) > 0 or max(callworker_store_shards_away) > 0"
     return [
         tile(
             "Redis",
-            "Whether every worker reaches Redis, and Redis takes writes. If not, nothing is accepted or dialled.",
-            f"{store} * (2 - min(callworker_store_writable)) or {store}",
+            "Whether every worker reaches Redis, and Redis takes writes. If not, nothing is accepted or dialled; if in "
+            "part, nothing of the accounts on shards that are out of reach, or whose state went back in time.",
+            f"{store} == 0 or 3 * ({apart}) ^ 0 or {store} * (2 - min(callworker_store_writable)) or {store}",
             {None: "red", 1: "green", 2: "red"},
-            ["CallworkerStoreDown", "CallworkerStorePartlyDown", "CallworkerStoreCannotWrite"],
-            words={0: ("down", "red"), 1: ("up", "green"), 2: ("no writes", "red")},
+            [
+                "CallworkerStoreDown",
+                "CallworkerStorePartlyDown",
+                "CallworkerStoreCannotWrite",
+                "CallworkerStoreSetBack",
+            ],
+            words={0: ("down", "red"), 1: ("up", "green"), 2: ("no writes", "red"), 3: ("in part", "red")},
         ),
         redis_memory(),
         tile(
