@@ -17,12 +17,15 @@ from tests.doubles.samples import report
 from tests.processes import free_port, wait_until
 from worker.errors import ConfigurationError, StoreUnavailable
 from worker.redisio.cluster import slot_of
+from worker.redisio.cluster_client import nodes_of
 from worker.redisio.connection import connect
 from worker.redisio.runner import Scripts
 from worker.redisio.texts import ScriptCall
 from worker.state import keys
 from worker.state.ledger import RedisLedger
 from worker.state.lua import store_scripts
+from worker.state.refused_results import RefusedResults
+from worker.state.suspects import RedisSuspects
 from worker.state.workers import RedisWorkers
 
 LEASE = (0, 30_000_000, 20_000, "x")
@@ -104,6 +107,24 @@ def test_errors_of_a_pipeline_are_those_of_their_commands(client: redis.Redis) -
     pipeline.llen(names[3])
     with pytest.raises(RedisError, match=r"Command # 1 \(LLEN key-3\).*WRONGTYPE"):
         pipeline.execute()
+
+
+def test_server_that_is_left_alone_is_not_waited_for(client: redis.Redis) -> None:
+    """What one thread has found out counts for all that use the client, also for what is in no shard."""
+    refused, suspects = RefusedResults(store_scripts(client)), RedisSuspects(client)
+    refused.tell("full")
+    assert refused.read() == "full" and suspects.mark(b"a message") == 1
+    nodes = nodes_of(client).all()
+    for node in nodes:
+        node.standing.away = redis.TimeoutError("it hangs")
+    for ask in (refused.read, refused.withdraw, lambda: suspects.mark(b"a message")):
+        with pytest.raises(StoreUnavailable, match="it hangs"):
+            ask()
+    for node in nodes:
+        node.standing.away = None
+    refused.withdraw()
+    suspects.clear(b"a message")
+    assert refused.read() is None and suspects.mark(b"a message") == 1
 
 
 def test_script_over_shards_is_one_call_for_each_server(scripts: Scripts) -> None:

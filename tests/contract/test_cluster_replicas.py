@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 import redis
@@ -14,11 +16,15 @@ from tests.processes import wait_until
 from worker.core.records import Admission, Later, Lease
 from worker.core.shards import ON_ONE_SERVER, in_a_cluster
 from worker.network.causes import Cause, cause_of
+from worker.redisio import trips
 from worker.redisio.cluster import slot_of
 from worker.redisio.connection import connect
 from worker.redisio.kept import try_wait
+from worker.redisio.node import Node, Sent, packed
+from worker.redisio.reach import Reach
 from worker.state import keys
 from worker.state.file_ids import shared_secret
+from worker.state.lua import store_scripts
 from worker.state.write_check import WriteCheck
 
 OWNERS = [account(f"account-{n}", rate="100/s", burst=50, concurrency=50) for n in range(24)]
@@ -52,6 +58,22 @@ def test_servers_wait_for_their_own_replicas(cluster: Cluster, client: redis.Red
     kept = [key for one in cluster.clients[3:] for key in one.keys("callworker:*job:go-*")]
     assert len(kept) == len(OWNERS)
     assert shared_secret(cluster.url, 1) and WriteCheck(client).ask().problem is None
+
+
+def test_missing_replicas_are_told_before_a_server_is_taken_for_away(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server waits for them for less long than the worker waits for the server."""
+    sent, send = list[bytes](), Node.send
+
+    def noted(node: Node, content: bytes, *rest: Any) -> Sent:
+        sent.append(content)
+        return send(node, content, *rest)
+
+    monkeypatch.setattr(Node, "send", noted)
+    monkeypatch.setattr(trips, "Reach", partial(Reach, patience_seconds=1.0))
+    store_scripts(client).commands_each([("GET", "key")])
+    assert sent[0].endswith(packed([("WAIT", 1, 800)]))
 
 
 def test_replica_that_stands_still_stops_the_accounts_of_its_primary_alone(

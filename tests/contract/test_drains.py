@@ -56,7 +56,7 @@ def test_what_somebody_set_by_hand_is_a_drain(client: redis.Redis) -> None:
 
 def test_workers_read_drain_and_refusal_at_once(client: redis.Redis) -> None:
     """A key of another type says nothing, and hides nothing of the other."""
-    shared, drain = RefusedResults(client, store_scripts(client)), RedisDrain(client)
+    shared, drain = RefusedResults(store_scripts(client)), RedisDrain(client)
     found = [(shared.read(), shared.drain)]
     shared.tell("no such exchange")
     begun = drain.begin("move")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 import pytest
 import redis
@@ -13,7 +12,7 @@ import redis
 from tests.processes import wait_until
 from tests.several_servers import PATIENCE_SECONDS, SeveralServers, several_servers
 from worker.redisio.connection import connect
-from worker.redisio.node import Command, Failure, Node
+from worker.redisio.node import Command, Node
 from worker.redisio.reach import Reach
 from worker.redisio.together import MUCH_BYTES, exchange
 
@@ -21,14 +20,6 @@ AWAY, KEY = 1, "written"
 ECHO: Sequence[Command] = [("ECHO", "here")]
 SOCKET_SECONDS, ENOUGH_SECONDS = 120.0, 60.0
 """For how long a connection waits by itself, and within what time a thread ends that does not."""
-
-
-@dataclass
-class Patient:
-    """What `exchange` wants to know of a server."""
-
-    patience_seconds: float
-    away: Failure | None = field(default=None)
 
 
 @pytest.fixture
@@ -56,7 +47,7 @@ def asked(
     Fails if that takes as long as it would without patience.
     """
     work = [
-        (node, commands if n == AWAY else ECHO, Patient(patience_seconds if n == AWAY else ENOUGH_SECONDS))
+        (node, commands if n == AWAY else ECHO, patience_seconds if n == AWAY else ENOUGH_SECONDS)
         for n, node in enumerate(nodes)
     ]
     found = list[object]()
@@ -93,7 +84,6 @@ def test_threads_that_wait_are_told(store: SeveralServers, nodes: list[Node]) ->
     work = [(node, ECHO) for node in nodes]
     assert reach.exchange(work) == [[b"here"]] * 3
     store.servers[AWAY].freeze()
-    standing = reach._standing(nodes[AWAY])
     with ThreadPoolExecutor(3) as threads:
         # Only the first one has a connection.
         waiting = [threads.submit(reach.exchange, work) for _ in range(3)]
@@ -102,6 +92,6 @@ def test_threads_that_wait_are_told(store: SeveralServers, nodes: list[Node]) ->
         for one in waiting:
             first, second, third = one.result(ENOUGH_SECONDS)
             assert first == third == [b"here"] and isinstance(second, redis.TimeoutError)
-    assert standing.away is not None
+    assert nodes[AWAY].standing.away is not None
     store.servers[AWAY].thaw()
     wait_until(lambda: reach.exchange(work) == [[b"here"]] * 3, "the server is used again")

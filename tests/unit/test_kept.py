@@ -45,6 +45,8 @@ def test_only_what_is_needed_is_asked(kept: Kept, replicas: int, asked: list[str
 def test_replicas_are_waited_for_less_long_than_an_answer() -> None:
     """Else the answer would come when nobody waits for it any more."""
     assert questions(node(1, seconds=1.0), Kept.REPLICAS)[-1] == ("WAIT", 1, 500)
+    assert questions(node(1), Kept.REPLICAS, patience_seconds=0.5)[-1] == ("WAIT", 1, 400)
+    assert questions(node(1), Kept.REPLICAS, patience_seconds=5.0)[-1] == ("WAIT", 1, 1000)
 
 
 @pytest.mark.parametrize(

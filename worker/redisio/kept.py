@@ -29,10 +29,17 @@ class Kept(IntEnum):
     """By Redis' file too, so that a Redis that is killed does not forget it."""
 
 
-def questions(node: Node, kept: Kept) -> list[Command]:
-    """Return the commands that ask whether a server keeps what it answered before."""
+def questions(node: Node, kept: Kept, patience_seconds: float | None = None) -> list[Command]:
+    """Return the commands that ask whether a server keeps what it answered before.
+
+    `patience_seconds` is how long the answer is waited for, if that is shorter than usual.
+    """
     asked: list[Command] = [QUESTION] if kept >= Kept.FILE else []
-    return [*asked, *replicas.question(node.client, node.mark)] if kept >= Kept.REPLICAS else asked
+    return (
+        [*asked, *replicas.question(node.client, node.mark, patience_seconds)]
+        if kept >= Kept.REPLICAS
+        else asked
+    )
 
 
 def settled(node: Node, kept: Kept, answer: list[Any] | Failure) -> list[Any] | Failure:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
@@ -32,12 +34,23 @@ Failure = RedisError | OSError
 """What redis-py raises."""
 
 
+@dataclass(slots=True)
+class Standing:
+    """What is known of one of several servers, see `reach`: why it is left alone, if it is; when somebody last wanted
+    something of it (monotonic s); and how long it is waited for if that is longer than usual."""
+
+    away: Failure | None = None
+    wanted_at: float = 0.0
+    patience_seconds: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 class Node:
     """A server, reached by the connections of a client's pool. Thread-safe."""
 
     def __init__(self, client: redis.Redis, mark: str = MARK) -> None:
         """`mark` is a key of this server, see `worker.redisio.replicas`."""
-        self.client, self.mark = client, mark
+        self.client, self.mark, self.standing = client, mark, Standing()
         self.apart_until = 0.0
         """Until when (monotonic) no call on it may have several keys, see `Scripts.groups`."""
         self._fresh: deque[tuple[Any, float]] = deque()

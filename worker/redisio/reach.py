@@ -6,15 +6,13 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from redis.exceptions import RedisError
 
 from callworker.replicas import MAX_WAIT_SECONDS
 from worker.redisio.kept import Kept, questions, settled
-from worker.redisio.node import Command, Failure, Node
+from worker.redisio.node import Command, Failure, Node, Standing
 from worker.redisio.together import exchange
 
 PATIENCE_SECONDS, MAX_PATIENCE_SECONDS = 0.5, 5.0
@@ -34,17 +32,8 @@ LATELY_SECONDS = 2.0
 """For how long after a server's last good answer the store counts as one that answers in part."""
 
 
-@dataclass(slots=True)
-class _Standing:
-    """What is known of one server: why it is left alone, if it is, and when somebody last wanted something of it."""
-
-    away: Failure | None = None
-    wanted_at: float = 0.0
-    patience_seconds: float = PATIENCE_SECONDS
-
-
 class Reach:
-    """Exchanges commands with the servers of one store. Thread-safe.
+    """Exchanges commands with the servers of one store. Thread-safe. All that speak to a server share its standing.
 
     A server that has failed is left alone: what is meant for it fails at once with the same error, also what other
     threads wait for already. Meanwhile a thread of its own asks it again and again, and with its first answer it is
@@ -55,8 +44,6 @@ class Reach:
         self, clock: Callable[[], float] = time.monotonic, patience_seconds: float = PATIENCE_SECONDS
     ) -> None:
         self._clock, self._patience_seconds = clock, patience_seconds
-        self._lock = threading.Lock()
-        self._known: WeakKeyDictionary[Node, _Standing] = WeakKeyDictionary()
         self._good_at = -math.inf
 
     @property
@@ -66,24 +53,26 @@ class Reach:
 
     def exchange(self, work: Iterable[tuple[Node, Sequence[Command]]]) -> list[list[Any] | Failure]:
         """Do what `node.exchange` does."""
-        wanted = [(node, commands, self._standing(node)) for node, commands in work]
-        absent = {n: known.away for n, (_, _, known) in enumerate(wanted) if known.away is not None}
+        wanted = [(node, commands, self._wanted(node).away) for node, commands in work]
+        absent = {n: away for n, (_, _, away) in enumerate(wanted) if away is not None}
         asked = [n for n in range(len(wanted)) if n not in absent]
-        answers = exchange([wanted[n] for n in asked])
+        answers = exchange([(*wanted[n][:2], self.patience_seconds(wanted[n][0])) for n in asked])
         found: dict[int, list[Any] | Failure] = {**absent, **dict(zip(asked, answers, strict=True))}
         for n in asked:
-            self._note(wanted[n][0], wanted[n][2], found[n])
+            self._note(wanted[n][0], found[n])
         return [found[n] for n in range(len(wanted))]
 
-    def _standing(self, node: Node) -> _Standing:
-        with self._lock:
-            known = self._known.setdefault(node, _Standing(patience_seconds=self._patience_seconds))
-        known.wanted_at = self._clock()
-        return known
+    def patience_seconds(self, node: Node) -> float:
+        """Return how long a server is waited for at the moment."""
+        return max(node.standing.patience_seconds, self._patience_seconds)
 
-    def _note(self, node: Node, known: _Standing, answer: list[Any] | Failure) -> None:
+    def _wanted(self, node: Node) -> Standing:
+        node.standing.wanted_at = self._clock()
+        return node.standing
+
+    def _note(self, node: Node, answer: list[Any] | Failure) -> None:
         if isinstance(answer, list):
-            known.patience_seconds = self._patience_seconds
+            node.standing.patience_seconds = 0.0
             if not all(isinstance(reply, Exception) for reply in answer):
                 self._good_at = self._clock()
             return
@@ -91,15 +80,16 @@ class Reach:
 
     def leave(self, node: Node, problem: Failure) -> None:
         """Leave a server alone that has failed, until it answers a small question well."""
-        known = self._standing(node)
-        with self._lock:
+        known = self._wanted(node)
+        with known.lock:
             before, known.away = known.away, problem
         if before is None:
-            known.patience_seconds = min(known.patience_seconds * 2, MAX_PATIENCE_SECONDS)
-            threading.Thread(target=self._ask, args=(node, known), name="store-reach", daemon=True).start()
+            known.patience_seconds = min(self.patience_seconds(node) * 2, MAX_PATIENCE_SECONDS)
+            threading.Thread(target=self._ask, args=(node,), name="store-reach", daemon=True).start()
 
-    def _ask(self, node: Node, known: _Standing) -> None:
+    def _ask(self, node: Node) -> None:
         """Ask a server until it answers, or until nobody wants anything of it."""
+        known = node.standing
         pause_seconds = FIRST_PAUSE_SECONDS
         while self._clock() - known.wanted_at < FORGOTTEN_SECONDS:
             time.sleep(pause_seconds)

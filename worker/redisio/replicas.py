@@ -18,6 +18,9 @@ from worker.redisio.refusals import code_of
 MARK = "callworker:replicas"
 """The key of the small write. It holds nothing of use."""
 
+WAITED_SHARE = 0.8
+"""The share of the patience with a server that it may spend on waiting for replicas."""
+
 Question = tuple[tuple[str | int, ...], ...]
 
 
@@ -26,12 +29,17 @@ def replicas_of(client: redis.Redis) -> int:
     return int(getattr(client.connection_pool, "replicas", 0))
 
 
-def question(client: redis.Redis, mark: str = MARK) -> Question:
-    """Return the commands that ask, for the end of a round trip; none if no replica is waited for."""
+def question(client: redis.Redis, mark: str = MARK, patience_seconds: float | None = None) -> Question:
+    """Return the commands that ask, for the end of a round trip; none if no replica is waited for.
+
+    With `patience_seconds`, the server gives up so early that its answer, which says why, comes within that time.
+    """
     replicas = replicas_of(client)
     if not replicas:
         return ()
     seconds = client.connection_pool.connection_kwargs.get("socket_timeout") or 2 * MAX_WAIT_SECONDS
+    if patience_seconds is not None:
+        seconds = min(seconds, 2 * patience_seconds * WAITED_SHARE)
     return ("SET", mark, "1"), wait_command(replicas, seconds)
 
 

@@ -94,7 +94,7 @@ class Scripts:
         return self.read_all(calls) if self._is_whole else self._parts(self._run(calls, Kept.NOT))
 
     def look_each(self, commands: Sequence[Command]) -> list[Any]:
-        """Run commands that only read; return for each its reply, or the error that it met.
+        """Run commands that need not be kept; return for each its reply, or the error that it met.
 
         A command without a key goes to the server of the one before it.
         """
@@ -102,6 +102,10 @@ class Scripts:
         for words in commands:
             keys.append(str(words[1]) if len(words) > 1 else keys[-1])
         return self._checked(self._trips.follow(keys, dict(enumerate(commands)), Kept.NOT), keys)
+
+    def look_all(self, commands: Sequence[Command]) -> list[Any]:
+        """Run commands like `look_each`. Raises the first error."""
+        return _all_good(self.look_each(commands))
 
     def groups(self, keys: Sequence[str]) -> list[list[str]]:
         """Divide `keys`, in their order, into those that can go into one call: those of one server.

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, wait
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import redis
 from redis.exceptions import RedisError
@@ -23,20 +23,15 @@ MUCH_BYTES = 32 * 1024
 """Less than this is sent at once, even to a server that does not read."""
 
 
-class Patience(Protocol):
-    """How long a server is waited for: until it takes the commands, and then until it answers."""
+def exchange(work: Iterable[tuple[Node, Sequence[Command], float]]) -> list[list[Any] | Failure]:
+    """Do what `node.exchange` does. Each server has a patience (s): until it takes the commands, and until it answers.
 
-    patience_seconds: float
-    away: Failure | None
-    """Set once any thread has found that the server is not to be waited for."""
-
-
-def exchange(work: Iterable[tuple[Node, Sequence[Command], Patience]]) -> list[list[Any] | Failure]:
-    """Do what `node.exchange` does, with patience."""
+    Once any thread has found that a server is away, it is not waited for any longer.
+    """
     trips = list[_Trip]()
     try:
-        for node, commands, patience in work:
-            trips.append(_Trip(node, commands, patience))
+        for node, commands, patience_seconds in work:
+            trips.append(_Trip(node, commands, patience_seconds))
             trips[-1].begin()
         for trip in trips:
             trip.finish_sending()
@@ -50,9 +45,9 @@ def exchange(work: Iterable[tuple[Node, Sequence[Command], Patience]]) -> list[l
 class _Trip:
     """What one server gets in a round trip, and what it answers."""
 
-    def __init__(self, node: Node, commands: Sequence[Command], patience: Patience) -> None:
-        self._node, self._patience = node, patience
-        self._by = time.monotonic() + patience.patience_seconds
+    def __init__(self, node: Node, commands: Sequence[Command], patience_seconds: float) -> None:
+        self._node, self._patience_seconds = node, patience_seconds
+        self._by = time.monotonic() + patience_seconds
         self._content, self._count = packed(commands), len(commands)
         self._sending: _Sending | None = None
         self._sent: Sent | Failure = redis.TimeoutError("nothing was sent")
@@ -71,7 +66,7 @@ class _Trip:
         """Wait until the thread has sent, if there is one."""
         if (sending := self._sending) is not None:
             self._sent = self._try(lambda: sending.result(self._by, self._is_over))
-            self._by = time.monotonic() + self._patience.patience_seconds
+            self._by = time.monotonic() + self._patience_seconds
 
     def read(self) -> list[Any] | Failure:
         """Return the replies, or redis-py's error."""
@@ -91,7 +86,7 @@ class _Trip:
             self._sending.abandon()
 
     def _is_over(self) -> bool:
-        return self._patience.away is not None
+        return self._node.standing.away is not None
 
     def _try(self, step: Callable[[], T]) -> T | Failure:
         try:

@@ -80,7 +80,10 @@ class Trips:
                 replies[place] = error
         trips = [(node, spelled(some)) for node, some in work.items()]
         send = self.reach.exchange if self.reach else exchange
-        answers = send([(node, [*some.values(), *questions(node, kept)]) for node, some in trips])
+        patience = self.reach.patience_seconds if self.reach else lambda _: None
+        answers = send([
+            (node, [*some.values(), *questions(node, kept, patience(node))]) for node, some in trips
+        ])  # fmt: skip
         for (node, some), answer in zip(trips, answers, strict=True):
             found = settled(node, kept, answer)
             if self.reach and not isinstance(found, list):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import redis
-
 from worker.core.fleet import Drain
 from worker.errors import WrongKey
 from worker.redisio.runner import Scripts
-from worker.redisio.translation import store_errors
 from worker.state import keys
 from worker.state.drains import read_drain
 
@@ -25,20 +22,18 @@ class RefusedResults:
     Each method takes one round trip and may raise StoreUnavailable. Thread-safe; one thread reads.
     """
 
-    def __init__(self, client: redis.Redis, scripts: Scripts) -> None:
-        self._client, self._scripts = client, scripts
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
         self.drain: Drain | None = None
         """The drain that was on at the last `read`."""
 
     def tell(self, problem: str) -> None:
         """Record that the broker refuses events, and why."""
-        with store_errors():
-            self._client.set(keys.REFUSAL, problem[:MAX_TEXT], px=HOLDS_MS)
+        self._scripts.look_all([("SET", keys.REFUSAL, problem[:MAX_TEXT], "PX", HOLDS_MS)])
 
     def withdraw(self) -> None:
         """Record that the broker takes events again."""
-        with store_errors():
-            self._client.delete(keys.REFUSAL)
+        self._scripts.look_all([("DEL", keys.REFUSAL)])
 
     def read(self) -> str | None:
         """Return why the broker refuses events, or None if it does not. Reads the drain too.

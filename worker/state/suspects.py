@@ -7,8 +7,8 @@ import uuid
 
 import redis
 
-from worker.redisio.translation import store_errors
 from worker.state import keys
+from worker.state.lua import store_scripts
 
 KEEP_SECONDS = 86_400
 """How long after its last mark a message is remembered."""
@@ -21,22 +21,20 @@ class RedisSuspects:
     """
 
     def __init__(self, client: redis.Redis) -> None:
-        self._client = client
+        self._scripts = store_scripts(client)
         self._process = uuid.uuid4().hex
 
     def mark(self, raw: bytes) -> int:
         """See ports.Suspects. Takes one round trip."""
-        with store_errors(), self._client.pipeline(transaction=True) as pipeline:
-            pipeline.sadd(_key(raw), self._process)
-            pipeline.expire(_key(raw), KEEP_SECONDS)
-            pipeline.scard(_key(raw))
-            count: int = pipeline.execute()[2]
-            return count
+        key = _key(raw)
+        *_, count = self._scripts.look_all([
+            ("SADD", key, self._process), ("EXPIRE", key, KEEP_SECONDS), ("SCARD", key)
+        ])  # fmt: skip
+        return int(count)
 
     def clear(self, raw: bytes) -> None:
         """See ports.Suspects. Takes one round trip."""
-        with store_errors():
-            self._client.delete(_key(raw))
+        self._scripts.look_all([("DEL", _key(raw))])
 
 
 def _key(raw: bytes) -> str:

@@ -63,4 +63,4 @@ class Results:
     @cached_property
     def refusals(self) -> RefusedResults:
         """It knows of a drain too, which is read with it."""
-        return RefusedResults(self._store.client, self._store.scripts)
+        return RefusedResults(self._store.scripts)
