@@ -154,3 +154,5 @@ def test_node_that_hangs_is_left(tmp_path: Path, own_redis: RedisServer, cluster
     with under_load(tmp_path, own_redis, cluster, "?heartbeat=4") as (stack, _, senders):
         cluster.freeze(0)
         wait_until_more_are_placed(stack, senders)
+        # Workers that stop would wait long for its farewell.
+        cluster.kill(0)
