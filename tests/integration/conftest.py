@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
+from tests.integration.stand_in import StandIn
 from tests.rabbit import empty_broker
 from tests.redis_server import RedisServer, redis_server
 
@@ -31,3 +33,17 @@ def broker_url(request: pytest.FixtureRequest, own_redis: RedisServer) -> Broker
         return url
 
     return of
+
+
+@pytest.fixture
+def provider() -> Iterator[StandIn]:
+    """A provider that places every call."""
+    with StandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def exits() -> Iterator[ExitStack]:
+    """What a test enters is left when it ends."""
+    with ExitStack() as stack:
+        yield stack

@@ -30,12 +30,6 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def provider() -> Iterator[StandIn]:
-    with StandIn() as made:
-        yield made
-
-
-@pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with Receiver() as made:
         yield made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -32,18 +32,6 @@ MAX_GAP_SECONDS = 15.0
 """For a busy machine; a lease lasts twice as long, and clocks are set by more."""
 
 MakeStack = Callable[..., Stack]
-
-
-@pytest.fixture
-def provider() -> Iterator[StandIn]:
-    with StandIn() as stand_in:
-        yield stand_in
-
-
-@pytest.fixture
-def exits() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
 
 
 @pytest.fixture

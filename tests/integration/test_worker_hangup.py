@@ -33,12 +33,6 @@ class Terminal:
 
 
 @pytest.fixture
-def provider() -> Iterator[StandIn]:
-    with StandIn() as stand_in:
-        yield stand_in
-
-
-@pytest.fixture
 def stack(tmp_path: Path, own_redis: RedisServer, provider: StandIn) -> Iterator[Stack]:
     accounts = {"acme": {"rate": "200/s", "burst": 100}}
     with Stack(tmp_path, own_redis.url, own_redis.url, provider.url, accounts) as made:

@@ -49,12 +49,6 @@ MakeStack = Callable[..., Stack]
 
 
 @pytest.fixture
-def provider() -> Iterator[StandIn]:
-    with StandIn() as stand_in:
-        yield stand_in
-
-
-@pytest.fixture
 def make_stack(
     tmp_path: Path, own_redis: RedisServer, broker_url: BrokerUrl, provider: StandIn
 ) -> Iterator[MakeStack]:

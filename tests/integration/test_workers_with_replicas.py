@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.contract.forwarder import Forwarder
 from tests.integration.outside import Job, new_job
@@ -17,18 +14,6 @@ from tests.processes import wait_until
 from tests.replicas import Flock, flock
 
 ACCOUNTS: dict[str, dict[str, Any]] = {"once": {"rate": "100/s", "burst": 50, "redials": 0}}
-
-
-@pytest.fixture
-def provider() -> Iterator[StandIn]:
-    with StandIn() as stand_in:
-        yield stand_in
-
-
-@pytest.fixture
-def exits() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
 
 
 def jobs(name: str) -> list[Job]:
