@@ -15,7 +15,7 @@ from worker.core.records import Lease, Parked, Seen
 from worker.core.retry import Tally
 from worker.redisio.connection import connect
 from worker.state import holds
-from worker.state.decisions import Kept
+from worker.state.decisions import Retention
 from worker.state.drains import Left, RedisDrain, left
 from worker.state.installation import Installation
 from worker.state.lua import store_scripts
@@ -63,7 +63,7 @@ def test_ends_are_put_back_on_all_servers(cluster: Cluster, client: redis.Redis)
     cluster.empty()
     waiting = ledger.admit(jobs[:6])
     assert all(isinstance(one, Parked) for one in waiting)
-    put_back = ToldEnds(client, accounts(*OWNERS.values()), Kept.of(3600, None))
+    put_back = ToldEnds(client, accounts(*OWNERS.values()), Retention.of(3600, None))
     assert put_back.put_back(ends) == {"ended": len(NAMES)}
     assert put_back.put_back(ends) == {"known": len(NAMES)}
     assert ledger.admit(jobs) == [Seen("placed")] * len(NAMES)

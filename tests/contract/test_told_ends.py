@@ -16,13 +16,13 @@ from worker.core.endpoints import Endpoint
 from worker.core.records import Lease, Parked, Seen
 from worker.core.retry import Tally
 from worker.state import keys
-from worker.state.decisions import Kept
+from worker.state.decisions import Retention
 from worker.state.told_ends import ToldEnd, ToldEnds, read
 from worker.state.views import JobViews
 
 HOOK = Endpoint(url="https://hooks.example.com/all", secret_env=("A",))
 OWNER = account(webhooks=(HOOK,))
-KEPT = Kept.of(3600, None)
+KEPT = Retention.of(3600, None)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ LOOK_SECONDS, TOLD_SECONDS = 0.25, 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Progress:
     """How far a drain has come."""
 
     drain: Drain
@@ -96,11 +96,11 @@ def _undo(client: redis.Redis, settings: Settings, why: str) -> None:
     say("the drain is over: workers take jobs in and dial again" if ended else "the workers were not drained")
 
 
-def _waited(client: redis.Redis, drain: Drain, longest: float) -> Standing:
+def _waited(client: redis.Redis, drain: Drain, longest: float) -> Progress:
     """Look again and again until the drain is complete, at most for `longest` seconds."""
     workers, ends, told_at = RedisWorkers(client), time.monotonic() + longest, time.monotonic()
     while True:
-        found = Standing(drain, workers.fleet(), left(client))
+        found = Progress(drain, workers.fleet(), left(client))
         now = time.monotonic()
         if found.complete or now >= ends:
             return found
@@ -121,7 +121,7 @@ def _messages(settings: Settings) -> int | None:
         depths.close()
 
 
-def _print(found: Standing, messages: int | None, as_json: bool) -> None:
+def _print(found: Progress, messages: int | None, as_json: bool) -> None:
     if as_json:
         print_json(_document(found, messages))
         return
@@ -137,7 +137,7 @@ def _print(found: Standing, messages: int | None, as_json: bool) -> None:
     say("nothing is taken in or dialled until `callworker drain --undo`")
 
 
-def _document(found: Standing, messages: int | None) -> dict[str, Any]:
+def _document(found: Progress, messages: int | None) -> dict[str, Any]:
     drain, fleet = found.drain, found.fleet
     return {
         "drained": found.complete,

@@ -14,7 +14,7 @@ from worker.cli import moments, places
 from worker.cli.audited import Trail, why_option
 from worker.cli.output import example, json_option, print_json, say
 from worker.settings import Settings
-from worker.state.decisions import Kept
+from worker.state.decisions import Retention
 from worker.state.drains import RedisDrain, left
 from worker.state.told_ends import OTHER_ACCOUNT, ToldEnd, ToldEnds, read
 
@@ -51,7 +51,7 @@ def command(file: Path, since: str, why: str, as_json: bool) -> None:
     with places.store(settings) as client:
         _must_be_drained(client)
         Trail(client, settings, why).note("restore", detail={"events": len(ends)})
-        kept = Kept.of(settings.retention_seconds, settings.replay_seconds)
+        kept = Retention.of(settings.retention_seconds, settings.replay_seconds)
         found = ToldEnds(client, places.accounts(settings), kept).put_back(ends)
     _print(found, as_json)
     if any(found[word] for word in _LEFT_ALONE):

@@ -28,7 +28,7 @@ from worker.redisio.texts import ScriptCall
 from worker.redisio.wrong_keys import wrong_key
 from worker.state import keys
 from worker.state.claims import NOTE, Owner
-from worker.state.decisions import Kept, endpoints
+from worker.state.decisions import Retention, endpoints
 
 MOST_AT_ONCE = 32
 """Most jobs in one call of the script, as in `admission`."""
@@ -39,7 +39,7 @@ _NOTED_MS = NOTED_SECONDS * 1000
 class Cancels:
     """Cancels in Redis. Thread-safe."""
 
-    def __init__(self, scripts: Scripts, kept: Kept) -> None:
+    def __init__(self, scripts: Scripts, kept: Retention) -> None:
         self._scripts, self._kept = scripts, kept
 
     def carry_out(self, wishes: Sequence[Cancel | Withdrawal]) -> list[Answer | Waiting | Later]:
@@ -100,7 +100,7 @@ def _known_by_claim(cancel: Cancel, owner: Owner) -> Answer | None:
 
 
 def _calls(
-    wishes: Sequence[Cancel | Withdrawal], accounts: Mapping[int, str], kept: Kept
+    wishes: Sequence[Cancel | Withdrawal], accounts: Mapping[int, str], kept: Retention
 ) -> Iterable[tuple[ScriptCall, list[int]]]:
     """Return the script calls, each with the places of its jobs among the wishes."""
     shards: dict[str, list[int]] = {}

@@ -20,7 +20,7 @@ _ANSWERED = (Status.PLACED, Status.FAILED)
 """Statuses of a probe that show that the provider takes the account's requests again."""
 
 
-class Kept(NamedTuple):
+class Retention(NamedTuple):
     """For how many milliseconds after its end a job is remembered, and its delivered event may be sent again."""
 
     remembered_ms: int
@@ -33,7 +33,7 @@ class Kept(NamedTuple):
         return cls(retention_seconds * 1000, replayed * 1000)
 
 
-def calls(decisions: Sequence[Decision], kept: Kept) -> list[tuple[ScriptCall, list[int]]]:
+def calls(decisions: Sequence[Decision], kept: Retention) -> list[tuple[ScriptCall, list[int]]]:
     """Return the script calls, each with the places of its jobs among the decisions. All jobs that end on a shard share
     one call."""
     return [*_endings(decisions, kept), *_parkings(decisions)]
@@ -53,7 +53,7 @@ def declarations(account: Account, generation: int) -> Iterator[ScriptCall]:
         yield ScriptCall("declare_endpoint", shard, (generation, *(word for hook in hooks for word in hook)))
 
 
-def _endings(decisions: Sequence[Decision], kept: Kept) -> Iterator[tuple[ScriptCall, list[int]]]:
+def _endings(decisions: Sequence[Decision], kept: Retention) -> Iterator[tuple[ScriptCall, list[int]]]:
     places: dict[str, list[int]] = {}
     args: dict[str, list[str | bytes | float]] = {}
     for place, decision in enumerate(decisions):

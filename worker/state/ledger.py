@@ -46,7 +46,7 @@ from worker.state.admission import portions
 from worker.state.cancels import Cancels
 from worker.state.claims import Claim, Claims, Owner
 from worker.state.conflicts import Conflict, Conflicts, known_by_claim, seen_by_job
-from worker.state.decisions import Kept
+from worker.state.decisions import Retention
 from worker.state.decisions import calls as decisions_as_calls
 from worker.state.installation import Installation
 from worker.state.leases import LeaseReplies, Span, text
@@ -76,7 +76,7 @@ class RedisLedger:
         self._scripts = scripts
         self._claims = Claims(scripts, retention_seconds * 1000)
         self.lease_us = to_us(lease_seconds)
-        self.kept = Kept.of(retention_seconds, replay_seconds)
+        self.kept = Retention.of(retention_seconds, replay_seconds)
         self._conflicts, self._cancels = Conflicts(scripts), Cancels(scripts, self.kept)
         self._installation = Installation(scripts)
         self._refusals = Refusals(

@@ -18,7 +18,7 @@ from worker.redisio.texts import ScriptCall
 from worker.state import keys
 from worker.state.claims import Claim, Claims, Owner
 from worker.state.conflicts import Conflict, Conflicts, known_by_claim, seen_by_content, seen_by_job
-from worker.state.decisions import Kept, endpoints
+from worker.state.decisions import Retention, endpoints
 from worker.state.installation import Installation
 
 STRANGER_MS = 600_000
@@ -36,7 +36,7 @@ class Refusals:
         scripts: Scripts,
         claims: Claims,
         conflicts: Conflicts,
-        kept: Kept,
+        kept: Retention,
         max_strangers: int,
         installation: Installation,
     ) -> None:

@@ -16,7 +16,7 @@ from worker.redisio.texts import ScriptCall
 from worker.redisio.turns import Turns
 from worker.state import keys
 from worker.state.claims import Claim, Claims
-from worker.state.decisions import Kept, endpoints
+from worker.state.decisions import Retention, endpoints
 from worker.state.journal import Ended, Fact, Journal, Open
 from worker.state.releases import RECLAIM_LEASE_US
 from worker.state.units import to_us
@@ -54,7 +54,7 @@ class SetBackShards:
         turns: Turns,
         journal: Journal,
         member: Member,
-        kept: Kept,
+        kept: Retention,
         lease_us: int,
         *,
         hold_seconds: tuple[float, float] = (LEAST_SECONDS, LONGEST_SECONDS),

@@ -16,7 +16,7 @@ from worker.core.jobs import ACCOUNT_PATTERN, ID_PATTERN
 from worker.redisio.texts import ScriptCall
 from worker.state import keys
 from worker.state.claims import Claim, Claims, Owner
-from worker.state.decisions import Kept, endpoints
+from worker.state.decisions import Retention, endpoints
 from worker.state.lua import store_scripts
 
 AT_ONCE = 500
@@ -64,7 +64,7 @@ def read(line: str) -> ToldEnd | None:
 class ToldEnds:
     """Puts ends back into the store of `client`."""
 
-    def __init__(self, client: redis.Redis, accounts: Mapping[str, Account], kept: Kept) -> None:
+    def __init__(self, client: redis.Redis, accounts: Mapping[str, Account], kept: Retention) -> None:
         """`accounts` say which webhooks get the events again."""
         self._scripts = store_scripts(client)
         self._claims = Claims(self._scripts, kept.remembered_ms)
