@@ -225,7 +225,7 @@ def listeners(client: redis.Redis) -> int:
 def test_in_quiet_times_it_listens(
     client: redis.Redis, intake: StreamSource, taker: Taker, own_clock: FakeClock
 ) -> None:
-    """It hears of an entry at once, asks Redis once a second meanwhile, and looks often after an entry came.
+    """It hears of an entry at once, and looks often after an entry came.
 
     That the first look makes the group rings its bell once.
     """
@@ -236,3 +236,33 @@ def test_in_quiet_times_it_listens(
     add(client, "a")
     intake.turn()
     assert taker.ids() == ["a"] and listeners(client) == 0
+
+
+def test_while_it_listens_it_asks_after_every_other_wait(
+    client: redis.Redis, intake: StreamSource, own_clock: FakeClock
+) -> None:
+    """The bell may have failed."""
+    for _ in range(4):
+        own_clock.advance(1)
+        intake.turn()
+    count: Callable[[], int] = lambda: client.info("commandstats")["cmdstat_xreadgroup"]["calls"]  # noqa: E731
+    before = count()
+    for _ in range(8):
+        intake.turn()
+    assert count() - before == 4
+
+
+@pytest.mark.parametrize("turns", [4, 5])
+def test_what_it_left_behind_is_taken_as_soon_as_there_is_room(
+    client: redis.Redis, intake: StreamSource, taker: Taker, own_clock: FakeClock, turns: int
+) -> None:
+    """For which no bell rings, however often it waited in vain."""
+    taker.room_bytes = 0
+    add(client, "a")
+    for _ in range(turns):
+        own_clock.advance(1)
+        intake.turn()
+    assert taker.ids() == [] and listeners(client) == 1
+    taker.room_bytes = 2**24
+    intake.turn()
+    assert taker.ids() == ["a"]

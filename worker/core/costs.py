@@ -48,7 +48,7 @@ libraries."""
 WORKER_SERIES, ACCOUNT_SERIES, ENDPOINT_SERIES = 243, 19, 20
 """Time series of a worker, and of each account and webhook in use that has metrics of its own."""
 
-IDLE_FILE_BYTES = 770
+IDLE_FILE_BYTES = 600
 """Bytes that one worker writes to Redis' append-only file each second without any job: its reports and checks."""
 
 BATCHES_FROM = 45.0
@@ -122,13 +122,13 @@ class BrokerCosts:
 
 
 ON_REDIS = BrokerCosts(
-    job=Step(Cpu(10.5, 0.6, 3.7), Cpu(8.0, 0.2, 1.45), 5_450, 275),
+    job=Step(Cpu(10.5, 0.6, 3.7), Cpu(3.0, 0.2, 1.55), 5_450, 275),
     rabbitmq=None,
     message_bytes=795,
     event_bytes=825,
 )
 ON_RABBITMQ = BrokerCosts(
-    job=Step(Cpu(7.0, 0.9, 2.2), Cpu(5.0, 0.2, 0.6), 2_700, 275),
+    job=Step(Cpu(7.0, 0.9, 2.2), Cpu(2.5, 0.2, 0.7), 2_700, 275),
     rabbitmq=Cpu(4.0, 0.5, 1.2),
     message_bytes=740,
     event_bytes=740,

@@ -18,19 +18,26 @@ class Listening:
         self, bell: Bell, listen_seconds: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._bell, self._listen_seconds, self._clock = bell, listen_seconds, clock
-        self._stirred = clock()
+        self._stirred, self._in_vain = clock(), False
 
-    def listen(self) -> None:
-        """Wait for the bell, if it has been quiet for `QUIET_SECONDS`. The first such call only hangs the bell.
+    def listen(self, patient: bool = False) -> bool:
+        """Wait for the bell, if it has been quiet for `QUIET_SECONDS`; return whether to ask now.
 
-        So the source asks once more between hanging the bell and waiting for it. Raises StoreUnavailable.
+        The first such call only hangs the bell, so that the source asks once more before it waits. A `patient` source,
+        which left nothing behind when it asked last, asks after every other wait in vain: the bell may have failed.
+        Raises StoreUnavailable.
         """
         if self._clock() - self._stirred < QUIET_SECONDS:
-            return
+            return True
         if not self._bell.hung:
             self._bell.hang()
+            self._in_vain = False
         elif self._bell.wait(self._listen_seconds):
             self.stir()
+        else:
+            self._in_vain = patient and not self._in_vain
+            return not self._in_vain
+        return True
 
     def stir(self) -> None:
         """End the quiet: a message came or Redis failed. Takes the bell down."""

@@ -62,6 +62,7 @@ class RedisQueue:
         self._seen = calls(), clock()
         self._listening = Listening(Bell(client, CALLS.name), LISTEN_SECONDS, clock)
         self._batch, self._max_in_hand = MAX_BATCH, max_in_hand
+        self._saw_all = False
         self._lock = threading.Lock()
         self._in_hand: set[bytes] = set()
         self._done: list[bytes] = []
@@ -90,13 +91,16 @@ class RedisQueue:
 
     def _fetch(self, done: Sequence[bytes]) -> tuple[int, Fetched]:
         """Acknowledge `done` and fetch; return also for how many messages there was room."""
-        if not (done or self._in_hand):
-            self._listening.listen()
+        asks = bool(done or self._in_hand) or self._listening.listen(patient=self._saw_all)
         self._upkeep.turn(self._keep, self._restore)
+        if not asks:
+            return self._room(), Fetched([], more=False)
         hit("fetch.before")
         room = self._room()
         left_alone = [SHARD_QUEUES[shard].name for shard in self._taker.full_shards]
-        return room, self._lists.fetch(room, done, self._bytes, left_alone)
+        fetched = self._lists.fetch(room, done, self._bytes, left_alone)
+        self._saw_all = room > 0 and not (left_alone or self._lists.wrong)
+        return room, fetched
 
     def _interrupted(self, done: Sequence[bytes]) -> None:
         """Take note that Redis could not be reached: `done` is acknowledged with the next turn."""

@@ -64,7 +64,7 @@ class StreamSource:
         self._consumer = uuid.uuid4().hex
         self._in_hand: set[bytes] = set()
         self._cursor = _START
-        self._batch = max_batch
+        self._batch, self._saw_all = max_batch, False
         self._scripts = Scripts(client, source)
         self._listening = Listening(Bell(client, STREAM), listen_seconds, clock)
         self.wrong: frozenset[str] = frozenset()
@@ -72,10 +72,9 @@ class StreamSource:
     def turn(self) -> float:
         """Take entries once; return the seconds until the next turn. Raises StoreUnavailable."""
         try:
-            if not self._in_hand:
-                self._listening.listen()
+            asks = bool(self._in_hand) or self._listening.listen(patient=self._saw_all)
             self._upkeep.turn(self._keep, self._take_over)
-            more = self._take_new()
+            more = asks and self._take_new()
         except Exception:
             self._batch = max(self._batch // 2, 1)
             self._upkeep.interrupted()
@@ -122,6 +121,7 @@ class StreamSource:
 
     def _take_new(self) -> bool:
         """Take new entries. Returns whether there may be more now."""
+        self._saw_all = not self._is_full
         if self._is_full:
             return False
         hit("fetch.before")
