@@ -14,7 +14,7 @@ from tests.doubles.clocks import FakeClock
 from tests.processes import wait_until
 from worker.redisio import reach as module
 from worker.redisio import together
-from worker.redisio.node import Command, Node, Sent
+from worker.redisio.node import Command, Failure, Node, Sent
 from worker.redisio.reach import FORGOTTEN_SECONDS, LATELY_SECONDS, MAX_PATIENCE_SECONDS, Reach
 
 WORK: Sequence[Command] = [("GET", "key")]
@@ -29,8 +29,11 @@ class Server(Node):
     def __init__(self) -> None:
         super().__init__(redis.Redis())
         self.alive, self.slow, self.waits = True, False, list[float]()
-        self.asked = 0
+        self.asked, self.doubted = 0, 0
         self.answers: list[Any] = [b"value"]
+
+    def failed(self, error: Failure) -> None:
+        self.doubted += 1
 
     def ready(self) -> object:
         return object()
@@ -90,6 +93,19 @@ def test_a_server_that_is_away_fails_at_once(reach: Reach) -> None:
     server.alive = True
     wait_until(lambda: not is_left_alone(reach, server), "the server is used again")
     assert reach.exchange([(server, WORK)]) == [[b"value"]]
+
+
+def test_a_server_that_is_left_alone_is_doubted_again_and_again(reach: Reach, clock: FakeClock) -> None:
+    """Another one may take its place at any time. Asking for that at every call would be too much."""
+    server = Server()
+    server.standing.away = redis.TimeoutError("no answer")
+    found = list[int]()
+    for _ in range(3):
+        clock.advance(1.0)
+        for _ in range(5):
+            reach.exchange([(server, WORK)])
+        found.append(server.doubted)
+    assert found == [1, 2, 3] and server.waits == []
 
 
 def test_a_server_that_is_only_slow_is_waited_for_longer(reach: Reach) -> None:

@@ -37,11 +37,13 @@ Failure = RedisError | OSError
 @dataclass(slots=True)
 class Standing:
     """What is known of one of several servers, see `reach`: why it is left alone, if it is; when somebody last wanted
-    something of it (monotonic s); and how long it is waited for if that is longer than usual."""
+    something of it (monotonic s); how long it is waited for if that is longer than usual; and when it was last doubted
+    that it still has its keys."""
 
     away: Failure | None = None
     wanted_at: float = 0.0
     patience_seconds: float = 0.0
+    doubted_at: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import redis
 from redis.exceptions import RedisError
 
 from callworker.replicas import MAX_WAIT_SECONDS
@@ -56,6 +57,8 @@ class Reach:
         wanted = [(node, commands, self._wanted(node).away) for node, commands in work]
         absent = {n: away for n, (_, _, away) in enumerate(wanted) if away is not None}
         asked = [n for n in range(len(wanted)) if n not in absent]
+        for n in absent:
+            self._doubt(wanted[n][0])
         answers = exchange([(*wanted[n][:2], self.patience_seconds(wanted[n][0])) for n in asked])
         found: dict[int, list[Any] | Failure] = {**absent, **dict(zip(asked, answers, strict=True))}
         for n in asked:
@@ -69,6 +72,13 @@ class Reach:
     def _wanted(self, node: Node) -> Standing:
         node.standing.wanted_at = self._clock()
         return node.standing
+
+    def _doubt(self, node: Node) -> None:
+        """Let it be asked now and then whether another server has the keys of one that is left alone."""
+        now = self._clock()
+        if now - node.standing.doubted_at >= MAX_PAUSE_SECONDS:
+            node.standing.doubted_at = now
+            node.failed(redis.TimeoutError("it is left alone"))
 
     def _note(self, node: Node, answer: list[Any] | Failure) -> None:
         if isinstance(answer, list):
