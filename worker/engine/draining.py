@@ -22,8 +22,8 @@ class DrainWatch(Protocol):
 class Draining:
     """One turn reads whether workers are drained. Events and webhooks go on leaving, and expired jobs go on ending.
 
-    Until the first look nothing is dialled: a worker that starts while the others are drained must not. `in_hand`
-    counts the messages, calls and decisions that are not on record.
+    Until the first look nothing is taken in or dialled: a worker that starts while the others are drained must not.
+    `in_hand` counts the messages, calls and decisions that are not on record.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Draining:
         self._in_hand, self._watch = in_hand, watch
         self._drain: Drain | None = None
         self._quiet = 0
+        intake.close(True)
         dialler.pause(True, Pause.DRAIN)
 
     def turn(self) -> None:

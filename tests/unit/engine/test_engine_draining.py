@@ -52,12 +52,12 @@ def bench() -> Bench:
     return Bench()
 
 
-def test_nothing_is_dialled_before_the_first_look(bench: Bench) -> None:
-    """A worker that starts while the others are drained rings nobody, even if the store is away at first."""
+def test_nothing_is_taken_in_or_dialled_before_the_first_look(bench: Bench) -> None:
+    """A worker that starts while the others are drained obeys at once, even if the store is away at first."""
     bench.says(StoreUnavailable("away"))
     with pytest.raises(StoreUnavailable):
         bench.draining.turn()
-    assert not bench.dials()
+    assert not bench.dials() and bench.intake.room_bytes == 0
     bench.says(None)
     bench.draining.turn()
     assert bench.dials() and bench.intake.room_bytes > 0 and bench.facts == []
