@@ -44,18 +44,20 @@ class Flock(NamedTuple):
             link.freeze()
 
     def fail_over(self) -> str:
-        """Kill the primary; what is on its way is lost. The first replica is the primary now; the others follow it.
+        """Kill the primary; what is on its way is lost. The replica that has most is the primary now.
 
-        Returns once they do, with the new address.
+        So Sentinels choose, too. Returns once the others follow it, with the new address.
         """
         self.primary.kill()
         for link in self.links:
             link.cut()
-        _, promoted, *others = self.clients
+        _, *candidates = self.clients
+        best = max(range(len(candidates)), key=lambda n: _received(candidates[n]))
+        promoted = candidates.pop(best)
         promoted.replicaof("NO", "ONE")
-        for other in others:
+        for other in candidates:
             follow(other, promoted)
-        return self.replicas[0].url
+        return self.replicas[best].url
 
     def online(self) -> int:
         """How many replicas the primary counts."""
@@ -63,6 +65,12 @@ class Flock(NamedTuple):
         facts = primary.info("replication")
         told = [facts[f"slave{n}"] for n in range(facts["connected_slaves"])]
         return sum(each["state"] == "online" for each in told)
+
+
+def _received(replica: redis.Redis) -> int:
+    """Return how much of the primary's writes a replica has (bytes)."""
+    facts: Any = replica.info("replication")
+    return int(facts["slave_repl_offset"])
 
 
 @contextmanager
