@@ -1,4 +1,4 @@
-"""The short form of the failover harness: primaries are killed and cut off while jobs come in, once each."""
+"""The short form of the failover harness: primaries are killed and shards moved while jobs come in, once each."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.failover.cells import cells
 from tests.failover.network import allowed
 from tests.faults.oracle import Verdict
 
-FAULTS = {"sentinel": ["split"], "cluster": ["reshard", "behind"]}
-"""Servers are cut off with the worker beside them; shards are moved; a primary is killed whose replicas are behind."""
+FAULTS = {"sentinel": ["behind"], "cluster": ["reshard", "behind"]}
+"""A primary is killed whose replicas are behind; shards are moved."""
 
 Runs = Mapping[str, "Future[tuple[Verdict, list[float]]]"]
 
