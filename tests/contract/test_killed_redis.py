@@ -39,7 +39,7 @@ class Slow:
         wait_until(self._syncs, "a sync is under way")
 
     def restart(self) -> None:
-        """Kill it and start it again, with what is in its file. Connections to it are made anew."""
+        """Kill it and start it again, with what is in its file. New connections lead to it."""
         self.server.kill()
         self.server.start()
         self.client.close()

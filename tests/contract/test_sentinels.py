@@ -96,7 +96,7 @@ async def _send_with_asyncio(url: str, job_id: str) -> None:
 
 
 def test_every_client_goes_on_at_the_next_master(machines: Installation, url: str) -> None:
-    """The master is killed; nothing has to be made anew, and the old one comes back as a replica."""
+    """The master is killed; no client has to be made again, and the old one comes back as a replica."""
     with (
         connect(url) as store,
         connect(url) as broker,

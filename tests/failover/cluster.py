@@ -6,11 +6,11 @@ import random
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import redis
 
-from tests.failover.instance import DOWN_AFTER_MS, Instance
+from tests.failover.instance import DOWN_AFTER_MS, Instance, Servers
 from tests.failover.network import Network
 from tests.faults.servers import wait_for
 from worker.redisio.connection import connect
@@ -26,8 +26,8 @@ OPTIONS = (
 )  # fmt: skip
 
 
-class ClusterState:
-    """The servers. A context manager that starts them on the machines of a network."""
+class ClusterState(Servers):
+    """The servers, on the machines of a network."""
 
     def __init__(self, folder: Path, network: Network) -> None:
         machines = network.machines
@@ -41,17 +41,10 @@ class ClusterState:
         ]
         self.instances = [instance for row in self.rows for instance in row]
 
-    def __enter__(self) -> Self:
-        with ExitStack() as exits:
-            for instance in self.instances:
-                exits.enter_context(instance)
-            self._join()
-            self.settle()
-            self._exits = exits.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._exits.close()
+    def _begin(self, exits: ExitStack) -> None:
+        for instance in self.instances:
+            exits.enter_context(instance)
+        self._join()
 
     @property
     def url(self) -> str:

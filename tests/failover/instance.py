@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from contextlib import suppress
+from abc import ABC, abstractmethod
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import redis
 
@@ -75,6 +76,28 @@ class Instance(Server):
         """Put a copy in the place of its data, while it does not run."""
         shutil.rmtree(self._folder / "appendonlydir", ignore_errors=True)
         shutil.copytree(place, self._folder / "appendonlydir")
+
+
+class Servers(ABC):
+    """The servers of a state. A context manager that starts them, and ends them."""
+
+    def __enter__(self) -> Self:
+        with ExitStack() as exits:
+            self._begin(exits)
+            self.settle()
+            self._exits = exits.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exits.close()
+
+    @abstractmethod
+    def _begin(self, exits: ExitStack) -> None:
+        """Start all servers, and have `exits` end them."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Return once all is well again. Raises ServerTrouble."""
 
 
 class Sentinel(Server):

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
 
 import redis
 
-from tests.failover.instance import Instance, Sentinel
+from tests.failover.instance import Instance, Sentinel, Servers
 from tests.failover.network import Network
 from tests.faults.servers import ServerTrouble, wait_for
 
@@ -18,8 +17,8 @@ PORT, SENTINEL_PORT = 6379, 26379
 SETTLED_SECONDS = 90.0
 
 
-class SentinelState:
-    """The servers. A context manager that starts them on the machines of a network."""
+class SentinelState(Servers):
+    """The servers, on the machines of a network."""
 
     def __init__(self, folder: Path, network: Network) -> None:
         self.network = network
@@ -29,20 +28,13 @@ class SentinelState:
             for m in network.machines
         ]
 
-    def __enter__(self) -> Self:
-        with ExitStack() as exits:
-            for instance in self.instances:
-                exits.enter_context(instance)
-            for replica in self.instances[1:]:
-                replica.ask("REPLICAOF", *self.instances[0].place)
-            for sentinel in self.sentinels:
-                exits.enter_context(sentinel)
-            self.settle()
-            self._exits = exits.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._exits.close()
+    def _begin(self, exits: ExitStack) -> None:
+        for instance in self.instances:
+            exits.enter_context(instance)
+        for replica in self.instances[1:]:
+            replica.ask("REPLICAOF", *self.instances[0].place)
+        for sentinel in self.sentinels:
+            exits.enter_context(sentinel)
 
     @property
     def url(self) -> str:
