@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,7 +20,7 @@ import pytest
 from redis import Redis
 
 from tests.integration.outside import Outside, new_job
-from tests.integration.receiver import Receiver, local_hook
+from tests.integration.receiver import Hook, Receiver, local_hook
 from tests.integration.stack import Stack, api_key
 from tests.integration.stand_in import Asked, Reply, StandIn, gives_ref, refuses
 from tests.ops.dashboard_files import dashboard_queries
@@ -28,6 +29,9 @@ from tests.redis_server import redis_server
 
 JOBS_A_SECOND = 15
 """More than the burst of account acme, so that some wait, and fewer than its rate."""
+
+ANSWER_SECONDS = 0.3
+"""How long a webhook takes, so that some are on their way whenever they are counted."""
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 EMPTY = {
@@ -64,6 +68,11 @@ def script(asked: Asked) -> Reply:
     return Reply("", status) if status else gives_ref()
 
 
+def take(_: Hook) -> int:
+    time.sleep(ANSWER_SECONDS)
+    return 200
+
+
 class Prometheus:
     """A Prometheus that answers queries."""
 
@@ -91,7 +100,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     """A Prometheus that has watched a worker since before its first job."""
     binary = shutil.which("prometheus") or absent("prometheus")
     folder: Path = tmp_path_factory.mktemp("prometheus")
-    with redis_server() as redis, Receiver() as receiver, StandIn(script) as provider:
+    with redis_server() as redis, Receiver(take) as receiver, StandIn(script) as provider:
         with Redis.from_url(redis.url) as client:
             client.config_set("maxmemory", "1gb")
         hook = local_hook(f"{receiver.url}/hook", secret_env="HOOK")
