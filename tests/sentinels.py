@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -69,6 +70,15 @@ class Sentinel:
 
     def stop(self) -> None:
         self._running.close()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Within this context it stays connected and answers nothing."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def _answers(self) -> bool:
         with suppress(redis.RedisError), self.client() as client:

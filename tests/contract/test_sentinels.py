@@ -190,6 +190,31 @@ def test_old_master_that_goes_on_answering_is_left(machines: Installation, url: 
         loop.run(asynchronous.close())
 
 
+def test_writes_that_wait_for_replicas_go_only_where_most_sentinels_lead(
+    machines: Installation, url: str
+) -> None:
+    """A master with a minority of them may have been replaced. Who waits for no replicas goes on with it."""
+    certain, careless = connect(url, replicas=1), connect(url)
+    with certain, careless, ExitStack() as minority:
+        assert certain.set("a", "1") and careless.set("b", "1")
+        minority.enter_context(machines.sentinels[0].frozen())
+        certain.set("a", "2")
+        minority.enter_context(machines.sentinels[1].frozen())
+        wait_until(lambda: _refusal(certain) is not None, "the word of most Sentinels is too old")
+        wait_until(lambda: _refusal(careless) is None, "the last Sentinel is asked")
+        assert "most of the Sentinels" in str(_refusal(certain))
+        minority.close()
+        wait_until(lambda: _refusal(certain) is None, "most Sentinels name the master again")
+
+
+def _refusal(client: redis.Redis) -> ConnectionError | None:
+    try:
+        client.set("a", "3")
+    except ConnectionError as error:
+        return error
+    return None
+
+
 def _port_of(store: redis.Redis) -> int | None:
     with suppress(ConnectionError):
         facts: Any = store.info("server")

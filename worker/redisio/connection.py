@@ -65,6 +65,8 @@ def connect(
 
 
 def _client(arguments: Parameters, replicas: int) -> redis.Redis:
+    if replicas and "sentinels" in arguments:
+        arguments = arguments | {"by_most": True}
     pool = Pool(**arguments)
     pool.replicas = replicas
     return redis.Redis.from_pool(pool)
