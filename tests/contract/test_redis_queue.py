@@ -264,6 +264,20 @@ class TestRedisQueue:
         worker.queue.turn()
         assert len(worker.taker.entries) == 3
 
+    def test_what_is_put_off_keeps_no_worker_asking(self, client: redis.Redis) -> None:
+        """While nothing else is in hand, the worker waits for the bell as in quiet times."""
+        client.lpush("calls", message(), message())
+        worker = Worker(client)
+        worker.queue.turn()
+        worker.taker.put_off = 1
+        for _ in range(3):
+            worker.later(QUIET_SECONDS)
+        assert listeners(client) == 0
+        worker.taker.put_off = 2
+        for _ in range(3):
+            worker.later(QUIET_SECONDS)
+        assert listeners(client) == 1
+
     def test_a_queue_of_which_enough_is_put_off_is_left_alone(self, client: redis.Redis) -> None:
         """Its messages stay with the broker until its shard is back, whatever their priority; others are taken."""
         for name in ("calls.3", "calls.3\x06\x166", "calls.13", "calls"):

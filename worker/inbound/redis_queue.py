@@ -91,7 +91,7 @@ class RedisQueue:
 
     def _fetch(self, done: Sequence[bytes]) -> tuple[int, Fetched]:
         """Acknowledge `done` and fetch; return also for how many messages there was room."""
-        asks = bool(done or self._in_hand) or self._listening.listen(patient=self._saw_all)
+        asks = bool(done) or self._is_active or self._listening.listen(patient=self._saw_all)
         self._upkeep.turn(self._keep, self._restore)
         if not asks:
             return self._room(), Fetched([], more=False)
@@ -101,6 +101,11 @@ class RedisQueue:
         fetched = self._lists.fetch(room, done, self._bytes, left_alone)
         self._saw_all = room > 0 and not (left_alone or self._lists.wrong)
         return room, fetched
+
+    @property
+    def _is_active(self) -> bool:
+        """Whether there are messages in hand besides those that wait for a part of the store, which may be for long."""
+        return len(self._in_hand) > self._taker.put_off
 
     def _interrupted(self, done: Sequence[bytes]) -> None:
         """Take note that Redis could not be reached: `done` is acknowledged with the next turn."""

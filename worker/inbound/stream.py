@@ -72,7 +72,7 @@ class StreamSource:
     def turn(self) -> float:
         """Take entries once; return the seconds until the next turn. Raises StoreUnavailable."""
         try:
-            asks = bool(self._in_hand) or self._listening.listen(patient=self._saw_all)
+            asks = self._is_active or self._listening.listen(patient=self._saw_all)
             self._upkeep.turn(self._keep, self._take_over)
             more = asks and self._take_new()
         except Exception:
@@ -83,7 +83,7 @@ class StreamSource:
         self._batch = min(self._batch * 2, self._max_batch)
         if more:
             return 0.0
-        return WRONG_SECONDS if self.wrong else BUSY_SECONDS if self._in_hand else IDLE_SECONDS
+        return WRONG_SECONDS if self.wrong else BUSY_SECONDS if self._is_active else IDLE_SECONDS
 
     @property
     def blocked(self) -> bool:
@@ -126,6 +126,11 @@ class StreamSource:
             return False
         hit("fetch.before")
         return self._take("", redelivered=False)
+
+    @property
+    def _is_active(self) -> bool:
+        """Whether there are entries in hand besides those that wait for a part of the store, which may be for long."""
+        return len(self._in_hand) > self._taker.put_off
 
     @property
     def _is_full(self) -> bool:
