@@ -10,7 +10,8 @@
     LeaseLost                  another worker owns the job now: do not touch it
     StoreUnavailable           Redis does not answer: dial nothing, wait
     ├── OtherLayout            its state is divided in another way: touch nothing, only an operator can change that
-    └── StoreSetBack           its state went back in time: the same, until that is made good
+    ├── StoreSetBack           its state went back in time: the same, until that is made good
+    └── StoreJustBack          it was away, and its state may have gone back in time: the same, for a moment
     StoreFault                 Redis answered with an error that waiting does not change: a fault of the program
     WrongKey                   a key in Redis has a wrong type: work that needs it waits, everything else goes on
     BrokerUnavailable          the broker does not accept or confirm a message: keep it, try later
@@ -128,6 +129,15 @@ class StoreSetBack(StoreUnavailable):
     def __init__(self, prefix: str) -> None:
         super().__init__(f"the state of Redis went back in time, so nothing is done there for now ({prefix})")
         self.prefix = prefix
+
+
+class StoreJustBack(StoreUnavailable):
+    """A shard of the store was away for a while, and nothing is to be dialled from it for the next moment."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(
+            f"Redis is back, and nothing is dialled before all workers have looked at its state ({prefix})"
+        )
 
 
 class StoreFault(Exception):

@@ -5,6 +5,7 @@ See docs/decisions/0030.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -24,11 +25,12 @@ from worker.core.making_good import Over
 from worker.core.records import Due, Ending, Later, Lease, Parked, Parking, Reason, Recorded, Seen
 from worker.core.retry import Tally
 from worker.core.shards import ONE_SERVER
-from worker.errors import StoreSetBack
-from worker.redisio.turns import Turns
+from worker.errors import StoreSetBack, StoreUnavailable
+from worker.redisio.turns import AWAY_SECONDS, LOOKS_SECONDS, Turns
 from worker.settings import Settings
 from worker.state import keys
 from worker.state.journal import Journal
+from worker.state.look import Look
 from worker.state.lua import store_scripts
 from worker.state.outbox import RedisOutbox
 from worker.state.remembering import RememberingLedger
@@ -55,6 +57,7 @@ class Worker:
         options["unix_clock"] = lambda: clock.now_us / 1_000_000
         scripts = store_scripts(client, turns=self.turns)
         self.ledger = RememberingLedger(scripts, journal=self.journal, **options)
+        self.look = Look(scripts, self.ledger.learn, clock)
         member, ledger = Member(name, lambda: living, ACCOUNTS.get), self.ledger
         self.shards = SetBackShards(
             store_scripts(client), self.turns, self.journal, member, ledger.kept, ledger.lease_us, clock=clock
@@ -93,7 +96,15 @@ class Scene:
     def look(self) -> None:
         """Have both look at all shards, as workers do all the time."""
         for worker in (self.a, self.b):
-            worker.ledger.reclaim(9)
+            worker.look()
+
+    def let_pass(self, seconds: float, *workers: Worker) -> None:
+        """Let time pass in which these workers look now and then."""
+        times = math.ceil(seconds / AWAY_SECONDS)
+        for _ in range(times):
+            self.clock.advance(seconds / times)
+            for worker in workers:
+                worker.look()
 
     def lose(self, *happened: Callable[[], Any]) -> list[Any]:
         """Let something happen, and set the store back to the time before. Returns what happened."""
@@ -112,7 +123,7 @@ class Scene:
             with suppress(StoreSetBack):
                 worker.ledger.reclaim(9)
             assert worker.shards.count and worker.shards.step().over == []
-        self.clock.advance(seconds - 0.1)
+        self.let_pass(seconds - 0.1, *taking_part)
         assert [worker.shards.step().over for worker in taking_part] == [[] for _ in taking_part]
         self.clock.advance(0.2)
         overs = [over for worker in taking_part for over in worker.shards.step().over]
@@ -192,7 +203,7 @@ def test_a_job_that_was_put_off_comes_with_its_tally(scene: Scene) -> None:
     scene.lose(put_off)
     scene.make_good()
     assert scene.b.ledger.lease_due(9).leases == []
-    scene.clock.advance(30)
+    scene.let_pass(30, scene.a)
     lease = scene.a.lease()
     assert (lease.fence, lease.tally, lease.waited_for) == (2, tally, Reason.BACKOFF)
 
@@ -263,10 +274,13 @@ def test_a_worker_that_comes_late_still_puts_back_what_it_knows(scene: Scene) ->
     (lost,) = scene.a.ledger.reclaim(9)
     parking = Parking(lost, lost.tally, Reason.BACKOFF)
     assert scene.a.ledger.record([parking])[0] is not Recorded.LOST
+    with pytest.raises(StoreUnavailable):
+        scene.b.ledger.lease_due(at_most_one())
     with suppress(StoreSetBack):
-        assert scene.b.ledger.lease_due(at_most_one()).leases == []
+        scene.b.look()
     assert scene.b.shards.count == 1
     (over,) = scene.b.shards.step().over
+    scene.let_pass(LOOKS_SECONDS, scene.b)
     assert scene.events() == [event] and scene.b.ledger.lease_due(9).leases == []
     assert scene.b.shards.count == 0 and over.perhaps_rung == 1
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from worker.errors import StoreSetBack
-from worker.redisio.turns import HELD, JUMP, Contact, Turns
+from tests.doubles.clocks import FakeClock
+from worker.errors import StoreJustBack, StoreSetBack, StoreUnavailable
+from worker.redisio.turns import AWAY_SECONDS, HELD, JUMP, LOOKS_SECONDS, Contact, Turns
 
 A, B = "callworker:{0}:", "callworker:{1}:"
 
@@ -88,3 +89,45 @@ def test_a_loss_is_told_from_a_hold_of_others(turns: Turns) -> None:
     assert (turns.has_lost(A), turns.has_lost(B)) == (True, False)
     turns.go_on(A, 9)
     assert not turns.has_lost(A)
+
+
+class Away:
+    """A process that has no contact to its store for a while."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.turns = Turns(lambda: None, self.clock)
+
+    def look(self) -> None:
+        self.turns.learn(self.turns.known, [A.encode(), b"5", b"clock", b"1000000"])
+
+    def caution(self) -> type[Exception] | None:
+        found = self.turns.caution([B, A])
+        return type(found) if found else None
+
+
+def test_a_process_that_was_away_dials_nothing_before_others_have_looked() -> None:
+    """They may know of changes that the store has lost, and that this process never saw."""
+    away = Away()
+    assert away.caution() is None
+    away.look()
+    away.clock.advance(AWAY_SECONDS + 0.1)
+    assert away.caution() is StoreUnavailable
+    away.look()
+    assert away.caution() is StoreJustBack and away.turns.caution(B) is None
+    away.clock.advance(LOOKS_SECONDS)
+    away.look()
+    assert away.caution() is None
+
+
+def test_a_short_absence_and_the_end_of_a_hold_are_no_reason_to_wait() -> None:
+    away = Away()
+    for _ in range(3):
+        away.look()
+        away.clock.advance(AWAY_SECONDS)
+    away.turns.leave_alone(A)
+    away.clock.advance(AWAY_SECONDS)
+    away.turns.go_on(A, 7)
+    found = [away.caution()]
+    away.turns.learn({}, [A.encode(), b"7", b"clock", b"9000000"])
+    assert [*found, away.caution()] == [None, None]

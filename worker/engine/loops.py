@@ -59,13 +59,15 @@ class Loop(Part):
         woken: threading.Event | None = None,
         *,
         first_pause_seconds: float = FIRST_PAUSE_SECONDS,
+        max_pause_seconds: float = MAX_PAUSE_SECONDS,
         stalled_after_seconds: float = STALLED_AFTER_SECONDS,
         join_seconds: float = JOIN_SECONDS,
     ) -> None:
         self.name = name
         self._turn, self._faults = turn, faults
         self._woken, self._stopping = woken or threading.Event(), threading.Event()
-        self._first_pause_seconds, self._stalled_after_seconds = first_pause_seconds, stalled_after_seconds
+        self._first_pause_seconds, self._max_pause_seconds = first_pause_seconds, max_pause_seconds
+        self._stalled_after_seconds = stalled_after_seconds
         self._join_seconds, self._join_until = join_seconds, 0.0
         self._pause_seconds, self._because = 0.0, ""
         self._last_turn, self._started = time.monotonic(), False
@@ -134,5 +136,7 @@ class Loop(Part):
         if not self._pause_seconds or not isinstance(error, StoreUnavailable | BrokerUnavailable):
             self._faults.loop_failed(self.name, error)
         self._because = because(error)
-        self._pause_seconds = min(max(self._pause_seconds * 2, self._first_pause_seconds), MAX_PAUSE_SECONDS)
+        self._pause_seconds = min(
+            max(self._pause_seconds * 2, self._first_pause_seconds), self._max_pause_seconds
+        )
         return self._pause_seconds

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 from redis.exceptions import NoScriptError, ResponseError
 
-from worker.errors import StoreSetBack, StoreUnavailable, WrongKey
+from worker.errors import StoreJustBack, StoreSetBack, StoreUnavailable, WrongKey
 from worker.redisio.kept import Kept
 from worker.redisio.node import Command
 from worker.redisio.nodes import Nodes, OneNode
@@ -35,10 +35,13 @@ class Scripts:
         nodes: Nodes | None = None,
         turns: Turns | None = None,
         *,
+        dialling: Collection[str] = (),
         spread: Collection[str] = (),
     ) -> None:
-        """`turns` notices a shard that went back in time, and then refuses what concerns it. `spread` are the scripts
-        of which a cluster gets the first key as such and the others as arguments."""
+        """`turns` notices a shard that went back in time, and then refuses what concerns it. `dialling` are the scripts
+        after which jobs may be dialled. `spread` are those of which a cluster gets the first key as such and the others
+        as arguments."""
+        self._dialling = dialling
         self._trips, self._texts, self._turns = Trips(nodes or OneNode(client)), Texts(text_of, spread), turns
         # What follows on one server asks for its file later; on several that is another one.
         self._kept_by_commands = Kept.FILE if self.several else Kept.REPLICAS
@@ -51,7 +54,7 @@ class Scripts:
 
     def is_apart(self, error: Exception) -> bool:
         """Tell whether an error is that of a part of the store, while others answer."""
-        if isinstance(error, StoreSetBack):
+        if isinstance(error, StoreSetBack | StoreJustBack):
             return True
         reach = self._trips.reach
         return isinstance(error, StoreUnavailable) and reach is not None and reach.answers
@@ -62,8 +65,8 @@ class Scripts:
 
     @property
     def _is_whole(self) -> bool:
-        """Whether the store has one server, which has all shards."""
-        return self._trips.reach is None and not (self._turns and self._turns.left_alone)
+        """Whether the store has one server, which has all shards, and none of them is left alone for now."""
+        return self._trips.reach is None and (self._turns is None or self._turns.all_in_use)
 
     def run(self, call: ScriptCall) -> Any:
         """Run one script and return its reply, see `run_all`."""
@@ -176,10 +179,16 @@ class Scripts:
 
     def _refused(self, calls: Sequence[ScriptCall]) -> dict[int, Any]:
         """Return by place the errors of calls that must not be sent, see `Turns`."""
-        if self._turns is None or not self._turns.left_alone:
+        turns = self._turns
+        if turns is None:
             return {}
-        refusals = ((n, self._turns.refusal(call.keys)) for n, call in enumerate(calls))
-        return {n: refusal for n, refusal in refusals if refusal}
+        refusals: dict[int, StoreUnavailable | None] = {}
+        if turns.left_alone:
+            refusals = {n: turns.refusal(call.keys) for n, call in enumerate(calls)}
+        for n, call in enumerate(calls):
+            if call.script in self._dialling and not refusals.get(n):
+                refusals[n] = turns.caution(call.keys)
+        return {n: refusal for n, refusal in refusals.items() if refusal}
 
     def _counted(self, reply: Sequence[Any], known: Mapping[str, int]) -> Any:
         """Return what a script replied; or the error that its shard went back in time, see `Turns`."""
@@ -195,7 +204,7 @@ class Scripts:
         checked = []
         for place, key in enumerate(keys):
             reply = replies[place]
-            if isinstance(reply, Exception) and not isinstance(reply, StoreSetBack):
+            if isinstance(reply, Exception) and not isinstance(reply, StoreUnavailable):
                 reply = translated(reply, key)
             if isinstance(reply, WrongKey):
                 self._wrong_keys.tell(reply)

@@ -45,7 +45,7 @@ class _Named(Leaving):
     def __init__(self, *, by_most: bool = False, **arguments: Any) -> None:
         """`by_most` refuses whatever most Sentinels do not name."""
         self._by_most = by_most
-        self._base.__init__(**arguments)
+        super().__init__(**arguments)
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         self._check()

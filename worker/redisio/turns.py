@@ -7,10 +7,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from worker.errors import StoreSetBack
+from worker.errors import StoreJustBack, StoreSetBack, StoreUnavailable
 
 JUMP = 1_000_000_000
 """By how much a shard's turns go on after a hold, see rejoin.lua: far more than there are between two looks."""
+
+AWAY_SECONDS, LOOKS_SECONDS = 5.0, 3.0
+"""After so long without contact to a shard, a worker knows little of it; and within how long every living worker has
+looked at a shard that is back."""
 
 HELD = b"held"
 """What is in place of a shard's turn while it is held."""
@@ -32,6 +36,8 @@ class Turns:
     the script was sent shows that the shard has lost changes; one that has made a jump, that this was made good without
     this process. From then on the shard is left alone, as if it could not be reached, until `go_on`. So is one that
     others hold.
+
+    A process that was away may be back before those that know more. So it dials nothing before they have looked.
     """
 
     def __init__(self, noticed: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -43,6 +49,24 @@ class Turns:
         """The last contact with each shard before it was left alone. It is replaced, never changed."""
         self.left_alone: frozenset[str] = frozenset()
         self._lost: set[str] = set()
+        self._careful_until: Mapping[str, float] = {}
+        self._all_careless_from = 0.0
+
+    @property
+    def all_in_use(self) -> bool:
+        """Whether no shard is left alone, and none is only looked at for now."""
+        return not self.left_alone and self._clock() >= self._all_careless_from
+
+    def caution(self, prefixes: str | Sequence[str]) -> StoreUnavailable | None:
+        """Return the error of a call after which jobs of these shards may be dialled; None if it may be made."""
+        now = self._clock()
+        for prefix in (prefixes,) if isinstance(prefixes, str) else prefixes:
+            contact = self.contacts.get(prefix)
+            if contact is not None and now - contact.at > AWAY_SECONDS:
+                return StoreUnavailable("Redis has not answered for a while, so it is only looked at")
+            if now < self._careful_until.get(prefix, 0.0):
+                return StoreJustBack(prefix)
+        return None
 
     def refusal(self, prefixes: str | Sequence[str]) -> StoreSetBack | None:
         """Return the error of a call of these shards, none of which may be changed while one is left alone."""
@@ -77,8 +101,22 @@ class Turns:
                     if turns and prefix not in self.left_alone
                 },
             }
+            self._careful_until = self._careful(contacts)
             self.contacts = {**self.contacts, **contacts}
         return None
+
+    def _careful(self, contacts: Mapping[str, Contact]) -> Mapping[str, float]:
+        """Return until when nothing may be dialled, by prefix, after further contacts."""
+        before = self.contacts
+        back = [
+            prefix
+            for prefix, contact in contacts.items()
+            if prefix in before and contact.at - before[prefix].at > AWAY_SECONDS
+        ]
+        if not back:
+            return self._careful_until
+        self._all_careless_from = self._clock() + LOOKS_SECONDS
+        return {**self._careful_until, **dict.fromkeys(back, self._all_careless_from)}
 
     def _read(self, told: Sequence[Any]) -> tuple[dict[str, tuple[int, int] | None], dict[str, Contact]]:
         """Return by prefix the turns before and after the script, and the clock of the shards that told it."""
@@ -108,6 +146,7 @@ class Turns:
         """Use a shard again whose newest change has the number `turn`."""
         with self._lock:
             self._lost.discard(prefix)
+            self.contacts = {each: contact for each, contact in self.contacts.items() if each != prefix}
             self.known = {**self.known, prefix: turn}
             self.left_alone -= {prefix}
 

@@ -59,6 +59,9 @@ _WHEN_FULL = ("settle", "park", "extend", "relay", "end_deliveries", "report", "
 refuse the others, which lead to calls."""
 
 
+_DIALLING = ("admit", "lease", "reclaim", "renew")
+"""Scripts after which jobs may be dialled."""
+
 SPREAD = ("look", "lease", "reclaim", "relay", "take_deliveries", "regain")
 """Scripts that go over several shards. In a cluster they use the prelude `spread` too."""
 
@@ -71,8 +74,10 @@ def store_scripts(client: redis.Redis, nodes: Nodes | None = None, turns: Turns 
     With `turns` it notices a state that went back in time.
     """
     if isinstance(client, ClusterClient):
-        return Scripts(client, cluster_source, nodes or client.nodes, turns, spread=SPREAD)
-    return Scripts(client, source, nodes, turns)
+        return Scripts(
+            client, cluster_source, nodes or client.nodes, turns, dialling=_DIALLING, spread=SPREAD
+        )
+    return Scripts(client, source, nodes, turns, dialling=_DIALLING)
 
 
 @cache

@@ -9,13 +9,16 @@ from worker.core.verify import Overdue
 from worker.engine.declared_limits import DeclaredLimits
 from worker.engine.engine import Deadline, Engine
 from worker.engine.keeper import Keeper
-from worker.engine.loops import Loop
+from worker.engine.loops import MAX_PAUSE_SECONDS, Loop
 from worker.engine.parts import Hook, Part, Turning
 from worker.engine.releaser import Releaser
 from worker.engine.sweeper import Sweeper
 from worker.engine.watchdog import Watchdog
 from worker.telemetry.health import HealthServer
 from worker.wiring.parts import ACCOUNTS, COURIERS, LIMITS, RELAY, RELEASER, RESTORER, SWEEPER, Parts
+
+MAX_BLIND_SECONDS = 1.0
+"""The longest pause between two looks at a store that does not answer."""
 
 
 class Wiring(Parts):
@@ -52,7 +55,6 @@ class Wiring(Parts):
             self._loop(LIMITS, limits.turn),
             self._loop(RELEASER, releaser.turn),
             self._loop(SWEEPER, sweeper.turn),
-            self._loop("lookout", self.lookout.turn),
             *(self._loop(name, source.turn) for name, source in self.sources.items()),
             self._loop("backlog", self._pause_if_needed),
             self._loop("presence", self.presence.turn),
@@ -63,6 +65,8 @@ class Wiring(Parts):
     def carriers(self) -> list[Loop]:
         """What brings outcomes out."""
         return [
+            # It goes on until the end: a worker that has not looked for a while does not trust the store at once.
+            self._loop("lookout", self.lookout.turn, max_pause_seconds=MAX_BLIND_SECONDS),
             self._loop("recorder", self.recorder.turn),
             self._loop("keeper", Keeper(self.store.ledger, self.leases_in_hand).turn),
             self._loop(RESTORER, self.restorer.turn),
@@ -76,8 +80,11 @@ class Wiring(Parts):
         self.draining.turn()
         return pause_seconds
 
-    def _loop(self, name: str, turn: Callable[[], float]) -> Loop:
-        return Loop(name, turn, self.watching, self.wakes.of(name))
+    def _loop(
+        self, name: str, turn: Callable[[], float], max_pause_seconds: float = MAX_PAUSE_SECONDS
+    ) -> Loop:
+        woken = self.wakes.of(name)
+        return Loop(name, turn, self.watching, woken, max_pause_seconds=max_pause_seconds)
 
     @cached_property
     def watchdog(self) -> Watchdog:
