@@ -9,14 +9,15 @@ from tests.failover.cells import cells
 from tests.faults.crew import main
 from tests.faults.harness import Harness
 
-BENCHES = {"sentinel": 1, "cluster": 1}
-"""Installations side by side, by kind: each keeps one CPU busy."""
+BENCHES = {"sentinel": 3, "cluster": 3}
+"""Installations side by side, by kind: each keeps a third of a CPU busy."""
 
 TOLD = (
     "Three machines, which are network namespaces, each with a worker, and with a Redis and a Sentinel, or with a "
     "primary of a cluster and replicas of the two others; jobs and events ride on a Redis of their own. A trial begins "
-    "and ends with a second of load, and jobs come in all the time between. A pause is the longest time in a trial in "
-    "which nothing was dialled."
+    "and ends with a second of load, and jobs come in all the time between, five of an account at once each second. A "
+    "pause is the longest time in a trial in which nothing was dialled. After a quarter of the splits under Sentinels, "
+    "the new primary is made a replica of the old one for a while, as a Sentinel does that has not heard of it."
 )
 
 if __name__ == "__main__":

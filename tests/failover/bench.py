@@ -20,12 +20,17 @@ from tests.faults.servers import Provider
 REPLICAS = 1
 """With three copies, two are a majority."""
 
+JOBS_AT_ONCE = 5
+"""So many jobs of one account come at once: as much as its burst or more, so that its limit counts after a pause."""
+
 State = SentinelState | ClusterState
 STATES: Mapping[str, Callable[[Path, Network], State]] = {"sentinel": SentinelState, "cluster": ClusterState}
 
 
 class FailoverBench(Bench):
-    """Jobs and events ride on a Redis of their own, which no fault touches."""
+    """Jobs and events ride on a Redis of their own, which no fault touches, and which all machines reach."""
+
+    jobs_in_a_row = JOBS_AT_ONCE
 
     def __init__(self, kind: str) -> None:
         """`kind` is one of `STATES`."""
@@ -33,12 +38,13 @@ class FailoverBench(Bench):
         self.kind = kind
 
     def __enter__(self) -> Self:
-        super().__enter__()
         with ExitStack() as exits:
+            self.network = exits.enter_context(Network())
+            self.host = self.network.host
+            super().__enter__()
             exits.callback(super().__exit__, None, None, None)
             # Workers wait for replicas of a Redis that is the broker, too.
             self.follower()
-            self.network = exits.enter_context(Network())
             self.servers = STATES[self.kind](self.folder, self.network)
             exits.enter_context(self.servers)
             self._servers_end = exits.pop_all()
@@ -46,6 +52,10 @@ class FailoverBench(Bench):
 
     def __exit__(self, *_: object) -> None:
         self._servers_end.close()
+
+    @property
+    def broker_url(self) -> str:
+        return self.redis.url
 
     @property
     def state(self) -> redis.Redis:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import random
 import shutil
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import cast
 
-from tests.failover.bench import FailoverBench
+from tests.failover.bench import JOBS_AT_ONCE, FailoverBench
 from tests.failover.cluster import ClusterState
 from tests.failover.instance import Instance
+from tests.failover.sentinels import SentinelState
 from tests.faults.cell import Cell, alone
 from tests.faults.run import Run
 from tests.faults.servers import wait_for
 
-JOBS_PER_SECOND = 30.0
+PAUSE_SECONDS = 1.0
+"""How long no job comes in after some have at once."""
 LEAD_SECONDS = 1.0
 """How long jobs come in before the fault and after it."""
 
 BEHIND_SECONDS, SPLIT_SECONDS, BACK_SECONDS = 0.5, 14.0, 5.0
 PROMOTED_SECONDS = 30.0
+TURNED_SHARE = 0.25
+"""In how many splits the Sentinel of the old side turns the new primary before it hears of it, see ADR 0027."""
 SHARDS_MOVED = 3
 
 
@@ -42,17 +48,18 @@ def _cell(name: str, fault: Callable[[FailoverBench], None]) -> Cell:
     def trial(run: Run) -> None:
         _under_load(run, lambda: fault(cast(FailoverBench, run.bench)))
 
-    # One worker on each machine, so that one is on each side of a split.
-    return alone(name, trial, standing=3, trials_per_drain=1, drains=10)
+    # In a split there is a worker on each side, whichever machine is cut off.
+    standing = 3 if name.endswith(".split") else 2
+    return alone(name, trial, standing=standing, trials_per_drain=1, drains=20)
 
 
 def _under_load(run: Run, fault: Callable[[], None]) -> None:
     """Let jobs come in before, during and after a fault, and note for how long nothing was dialled meanwhile."""
-    over, began = [False], time.time()
+    over, began = threading.Event(), time.time()
 
     def send() -> None:
-        while not over[0]:
-            run.send(1, 1 / JOBS_PER_SECOND)
+        while not over.wait(PAUSE_SECONDS):
+            run.send(JOBS_AT_ONCE)
 
     with ThreadPoolExecutor(1) as producer:
         sending = producer.submit(send)
@@ -62,9 +69,9 @@ def _under_load(run: Run, fault: Callable[[], None]) -> None:
             run.repair()
             run.pause(LEAD_SECONDS, LEAD_SECONDS)
         finally:
-            over[0] = True
+            over.set()
         sending.result()
-    moments = [began, *sorted(unix for unix, _ in run.heard.requests if unix > began), time.time()]
+    moments = [began, *sorted(one.unix for one in run.provider.served() if one.unix > began), time.time()]
     run.pauses.append(max(after - before for before, after in pairwise(moments)))
 
 
@@ -94,9 +101,12 @@ def _replace(bench: FailoverBench, primary: Instance, frozen: Sequence[Instance]
 
 def _split(bench: FailoverBench) -> None:
     """Cut the machine of a primary off from the others. The worker on it goes on to reach broker and provider."""
-    bench.network.part(bench.servers.victim().machine)
+    former = bench.servers.victim()
+    bench.network.part(former.machine)
     time.sleep(SPLIT_SECONDS)
     bench.network.join()
+    if isinstance(bench.servers, SentinelState) and random.random() < TURNED_SHARE:
+        bench.servers.turn(former)
     bench.servers.settle()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from tests.failover.instance import DOWN_AFTER_MS, Instance, Servers
+from tests.failover.instance import DOWN_AFTER_MS, LOOK_SECONDS, Instance, Servers
 from tests.failover.network import Network
 from tests.faults.servers import wait_for
 from worker.redisio.connection import connect
@@ -59,14 +59,17 @@ class ClusterState(Servers):
 
     def settle(self) -> None:
         """Return once all servers agree that all is well, and each primary is on its own machine again."""
-        wait_for(self._is_whole, "a whole cluster", SETTLED_SECONDS)
+        wait_for(self._is_whole, "a whole cluster", SETTLED_SECONDS, LOOK_SECONDS)
         for home, *_ in self.rows:
             if not home.is_primary:
                 home.ask("CLUSTER", "FAILOVER")
         wait_for(
-            lambda: all(row[0].is_primary for row in self.rows), "each primary is at home", SETTLED_SECONDS
+            lambda: all(row[0].is_primary for row in self.rows),
+            "each primary is at home",
+            SETTLED_SECONDS,
+            LOOK_SECONDS,
         )
-        wait_for(self._is_whole, "a whole cluster", SETTLED_SECONDS)
+        wait_for(self._is_whole, "a whole cluster", SETTLED_SECONDS, LOOK_SECONDS)
 
     def victim(self) -> Instance:
         """Return the server that a fault is about."""
@@ -119,7 +122,7 @@ class ClusterState(Servers):
             number = str(primary.ask("CLUSTER", "MYID"), "ascii")
             for replica in replicas:
                 follows = partial(_follows, replica, number)
-                wait_for(follows, "it follows", SETTLED_SECONDS)
+                wait_for(follows, "it follows", SETTLED_SECONDS, LOOK_SECONDS)
 
     def _is_whole(self) -> bool:
         replicas = len(self.instances) - len(self.rows)

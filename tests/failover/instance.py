@@ -17,6 +17,8 @@ from tests.faults.servers import Server
 from worker.embedded import find_binary
 
 ANSWER_SECONDS = 2.0
+LOOK_SECONDS = 0.2
+"""The pause between two looks whether all is well again, which take some work."""
 
 
 class Instance(Server):
@@ -123,6 +125,11 @@ class Sentinel(Server):
         with suppress(redis.RedisError):
             return bool(self.client.ping())
         return False
+
+    def look_every(self, milliseconds: int) -> None:
+        """Have it ask the servers what they are so often, 10 s by default, and tell the others five times as often."""
+        periods = "info-period", milliseconds, "publish-period", milliseconds // 5
+        cast(Any, self.client).execute_command("SENTINEL", "DEBUG", *map(str, periods))
 
     def primary(self) -> tuple[str, int] | None:
         """Return the address of the server that it takes for the primary; None if it does not answer."""

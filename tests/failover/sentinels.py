@@ -8,13 +8,15 @@ from pathlib import Path
 
 import redis
 
-from tests.failover.instance import Instance, Sentinel, Servers
+from tests.failover.instance import LOOK_SECONDS, Instance, Sentinel, Servers
 from tests.failover.network import Network
 from tests.faults.servers import ServerTrouble, wait_for
 
 NAME = "calls"
 PORT, SENTINEL_PORT = 6379, 26379
 SETTLED_SECONDS = 90.0
+USUAL_MS, HURRIED_MS = 10_000, 1000
+"""How often Sentinels ask the servers what they are."""
 
 
 class SentinelState(Servers):
@@ -76,8 +78,22 @@ class SentinelState(Servers):
             instance.start()
 
     def settle(self) -> None:
-        """Return once there is a primary on which all Sentinels agree, with all others as its replicas."""
-        wait_for(self._is_settled, "one primary, and replicas that have everything", SETTLED_SECONDS)
+        """Return once there is a primary on which all Sentinels agree, with all others as its replicas.
+
+        The Sentinels are hurried meanwhile: else a former primary that came back takes 10 s to become a replica.
+        """
+        self._look_every(HURRIED_MS)
+        what = "one primary, and replicas that have everything"
+        wait_for(self._is_settled, what, SETTLED_SECONDS, LOOK_SECONDS)
+        self._look_every(USUAL_MS)
+
+    def turn(self, former: Instance) -> None:
+        """Make the primary a replica of a former one, as a Sentinel does that missed what happened meanwhile."""
+        self.primary.ask("REPLICAOF", *former.place)
+
+    def _look_every(self, milliseconds: int) -> None:
+        for sentinel in self.sentinels:
+            sentinel.look_every(milliseconds)
 
     def victim(self) -> Instance:
         """Return the server that a fault is about."""

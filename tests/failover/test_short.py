@@ -1,4 +1,4 @@
-"""The short form of the failover harness: primaries are killed and shards moved while jobs come in, once each."""
+"""The short form of the failover harness: primaries are killed and cut off, and shards moved, while jobs come in."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.failover.cells import cells
 from tests.failover.network import allowed
 from tests.faults.oracle import Verdict
 
-FAULTS = {"sentinel": ["behind"], "cluster": ["reshard", "behind"]}
-"""A primary is killed whose replicas are behind; shards are moved."""
+FAULTS = {"sentinel": ["behind", "split"], "cluster": ["reshard", "behind"]}
+"""A primary is killed whose replicas are behind, and cut off and then followed again; shards are moved."""
 
 Runs = Mapping[str, "Future[tuple[Verdict, list[float]]]"]
 
@@ -27,7 +27,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def runs() -> Iterator[Runs]:
     """Start the runs of both kinds at the same time, because they mostly wait."""
-    with ThreadPoolExecutor(len(FAULTS)) as pool:
+    with ThreadPoolExecutor(len(FAULTS)) as pool, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.failover.cells.TURNED_SHARE", 1.0)
         yield {kind: pool.submit(_tried, kind) for kind in FAULTS}
 
 
@@ -36,7 +37,7 @@ def _tried(kind: str) -> tuple[Verdict, list[float]]:
     with FailoverBench(kind) as bench, bench.run() as run:
         chosen = cells(kind, [f"{kind}.{fault}" for fault in FAULTS[kind]].__contains__)
         assert len(chosen) == len(FAULTS[kind])
-        run.fleet.stand(chosen[0].standing)
+        run.fleet.stand(max(cell.standing for cell in chosen))
         for cell in chosen:
             cell.trial(run, 1)
         run.drain()

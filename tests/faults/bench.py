@@ -34,6 +34,11 @@ _PHONE = re.compile(rb"phone=([0-9]+)")
 class Bench:
     """Everything outside the workers: Redis, RabbitMQ if it is the broker, producer, subscribers. A context manager."""
 
+    host = "127.0.0.1"
+    """Where all servers but RabbitMQ listen."""
+    jobs_in_a_row = 1
+    """How many jobs of one account come one after the other."""
+
     def __init__(self, broker: str, *, forking: bool = True) -> None:
         """`broker`: "redis" (broker and state in one server) or "amqp" (RabbitMQ, with Redis for the state).
 
@@ -48,14 +53,14 @@ class Bench:
         with ExitStack() as exits:
             self.folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="cw-faults-")))
             self.forks = exits.enter_context(ForkServer(self.folder)) if self._forking else None
-            self.redis = Redis(self._subfolder("redis"))
+            self.redis = Redis(self._subfolder("redis"), host=self.host)
             exits.enter_context(self.redis)
             self._outside = exits.enter_context(Proxy(self.redis.port))
             self.rabbit = Rabbit(self._subfolder("rabbit")) if self.broker == "amqp" else None
             if self.rabbit is not None:
                 exits.enter_context(self.rabbit)
-            self.receiver = exits.enter_context(Receiver(self._hooked))
-            self.load = Load(self.broker_url)
+            self.receiver = exits.enter_context(Receiver(self._hooked, self.host))
+            self.load = Load(self.broker_url, in_a_row=self.jobs_in_a_row)
             exits.callback(self.load.close)
             exits.enter_context(ResultsReader(self.broker_url, self.oracle.queued))
             self._exits = exits.pop_all()
@@ -85,14 +90,14 @@ class Bench:
         """
         with ExitStack() as exits:
             folder = self._subfolder(f"run-{time.time_ns()}")
-            provider = Provider(folder, self.forks)
+            provider = Provider(folder, self.forks, self.host)
             exits.enter_context(provider)
             proxies = {}
             heard = RequestsHeard()
             namespace = exits.enter_context(Namespace()) if apart else None
             places = self._places(namespace)
-            if proxied or places:
-                ears, host = {"provider": heard}, places[0].host if places else "127.0.0.1"
+            if proxied or namespace:
+                ears, host = {"provider": heard}, namespace.host if namespace else "127.0.0.1"
                 for name, port in self._ports(provider):
                     proxies[name] = exits.enter_context(Proxy(port, ears.get(name, _deaf), host=host))
             environ = {**self._environ(folder, provider, proxies), **settings}
@@ -108,7 +113,7 @@ class Bench:
 
     def follower(self) -> Redis:
         """Start a second Redis that replicates the first one."""
-        follower = Redis(self._subfolder(f"redis-{time.time_ns()}"), self.redis.program)
+        follower = Redis(self._subfolder(f"redis-{time.time_ns()}"), self.redis.program, self.host)
         follower.start()
         self._exits.callback(follower.stop)
         follower.follow(self.redis)

@@ -36,7 +36,7 @@ def _run(harness: Harness, asked: argparse.Namespace) -> int:
         return any(fnmatchcase(name, pattern) for pattern in asked.cells.split(","))
 
     plan = Plan.of(asked.trials, {kind: harness.cells(kind, wanted) for kind in kinds})
-    table = Table(plan.rows, asked.write, len(crew_of), harness.title, harness.told)
+    table = Table(plan.rows, asked.write, len(crew_of), harness.title, harness.told, harness.kind)
     crew = Crew(harness, plan, table, asked.keep)
     try:
         crew.work(crew_of)

@@ -60,8 +60,11 @@ class Sent:
 class Load:
     """Sends jobs as Celery messages and as plain JSON, in turn, and every tenth in both forms. For one thread."""
 
-    def __init__(self, broker_url: str, headers: Mapping[str, str] = MappingProxyType({})) -> None:
-        """`headers` are those of Celery messages, besides Celery's own."""
+    def __init__(
+        self, broker_url: str, headers: Mapping[str, str] = MappingProxyType({}), *, in_a_row: int = 1
+    ) -> None:
+        """`headers` are those of Celery messages, besides Celery's own. So many jobs `in_a_row` are of one account."""
+        self._in_a_row = in_a_row
         self._url, self._amqp = broker_url, broker_url.startswith("amqp")
         self._celery = Celery("faults", broker=broker_url, set_as_current=False)
         self._headers = dict(headers)
@@ -84,7 +87,7 @@ class Load:
         return sent
 
     def _one(self, serial: int, endings: Sequence[str]) -> Sent:
-        account = list(ACCOUNTS)[serial % len(ACCOUNTS)]
+        account = list(ACCOUNTS)[serial // self._in_a_row % len(ACCOUNTS)]
         phone = f"{200_000 + serial}{endings[serial % len(endings)]}"
         job = {"id": f"job-{serial}", "account": account, "country": "1", "phone": phone, "code": "4711"}
         unix = time.time()

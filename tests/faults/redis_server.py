@@ -38,13 +38,14 @@ def packaged_valkey() -> Path:
 class Redis(Server):
     """A Redis or Valkey with an append-only file, synced each second, as production runs it."""
 
-    def __init__(self, folder: Path, program: Path | None = None) -> None:
+    def __init__(self, folder: Path, program: Path | None = None, host: str = "127.0.0.1") -> None:
         """Make a server that runs `program`, by default what the embedded server would run."""
+        self._host = host
         self.port, self.program = free_port(), program or find_binary().path
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.url = f"redis://{host}:{self.port}/0"
         self._options = (
-            f"--bind 127.0.0.1 --port {self.port} --dir {folder} --appendonly yes --appendfsync everysec "
-            "--maxmemory-policy noeviction --enable-debug-command local --databases 1"
+            f"--bind {host} --protected-mode no --port {self.port} --dir {folder} --databases 1 "
+            "--appendonly yes --appendfsync everysec --maxmemory-policy noeviction --enable-debug-command local"
         ).split()
         super().__init__(self._command_of(self.program), folder)
         self.client = redis.Redis.from_url(self.url, socket_timeout=60)
@@ -99,7 +100,7 @@ class Redis(Server):
 
     def follow(self, primary: Redis) -> None:
         """Become a replica of `primary`; return once the data is complete."""
-        self.client.replicaof("127.0.0.1", str(primary.port))
+        self.client.replicaof(primary._host, str(primary.port))
         wait_for(
             lambda: self._role()[0] == b"slave" and self._role()[3] == b"connected",
             "it follows",
@@ -108,7 +109,7 @@ class Redis(Server):
 
     def hand_over(self, replica: Redis) -> None:
         """Make `replica` the primary and follow it. Nothing is lost, and clients stay connected."""
-        self._ask("FAILOVER", "TO", "127.0.0.1", replica.port, "TIMEOUT", FAILOVER_MS)
+        self._ask("FAILOVER", "TO", replica._host, replica.port, "TIMEOUT", FAILOVER_MS)
         wait_for(lambda: replica._role()[0] == b"master", "the replica is the primary", STOP_SECONDS)
         wait_for(lambda: self._role()[0] == b"slave", "the primary has become a replica", STOP_SECONDS)
 

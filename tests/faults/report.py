@@ -61,9 +61,16 @@ class Table:
     """The rows. If a file is given, it is written after each unit, so that an interrupted run leaves its results."""
 
     def __init__(
-        self, rows: Sequence[Row], file: Path | None, installations: int, title: str, told: str
+        self,
+        rows: Sequence[Row],
+        file: Path | None,
+        installations: int,
+        title: str,
+        told: str,
+        kind: str = "broker",
     ) -> None:
-        """`told` is what the page says of the trials beside their number."""
+        """`told` is what the page says of the trials beside their number, and `kind` what tells installations apart."""
+        self._kind = kind
         self._rows, self._file, self._installations = rows, file, installations
         self._title, self._told = title, told
         self._since = time.monotonic()
@@ -86,11 +93,11 @@ class Table:
         trouble = f", {self.troubles} of which failed and were replaced" if self.troubles else ""
         short = sum(row.short for row in self._rows)
         missing = f" **{short} cells have fewer trials than asked for.**" if short else ""
-        return markdown(self._rows, self._title, f" {self._told} {how}{trouble}.{missing}")
+        return markdown(self._rows, self._title, f" {self._told} {how}{trouble}.{missing}", self._kind)
 
 
-HEAD = (
-    "broker", "fault", "trials", "accepted", "lost", "dead letters", "conflicting", "uncalled for", "over limit",
+COLUMNS = (
+    "fault", "trials", "accepted", "lost", "dead letters", "conflicting", "uncalled for", "over limit",
     "not kept", "stopped", "drained s (median)", "(max)", "pause s (median)", "(max)", "died unasked", "fault not met",
 )  # fmt: skip
 
@@ -118,14 +125,14 @@ def _median_and_most(seconds: Sequence[float], none: str) -> list[str]:
 
 def sentence(row: Row) -> str:
     """Return a line of progress, and the details of violations."""
-    values = ", ".join(f"{name} {value}" for name, value in zip(HEAD[2:], cells_of(row)[2:], strict=True))
+    values = ", ".join(f"{name} {value}" for name, value in zip(COLUMNS[1:], cells_of(row)[2:], strict=True))
     shown = "".join(f"\n    {detail}" for detail in row.verdict.details[:MAX_DETAILS])
     return f"{'BAD ' if row.bad else 'ok  '}{row.broker} {row.cell}: {values}{shown}"
 
 
-def markdown(rows: Sequence[Row], title: str, remark: str = "") -> str:
-    """Return the table as kept in ops/, with date and machine, and a remark on the run."""
-    lines = [_line(HEAD), _line(["---"] * 2 + ["---:"] * (len(HEAD) - 2))]
+def markdown(rows: Sequence[Row], title: str, remark: str = "", kind: str = "broker") -> str:
+    """Return the table as kept in ops/, with date and machine, and a remark on the run. Its first column is `kind`."""
+    lines = [_line([kind, *COLUMNS]), _line(["---"] * 2 + ["---:"] * (len(COLUMNS) - 1))]
     lines += [_line(cells_of(row)) for row in sorted(rows, key=lambda row: row.broker, reverse=True)]
     bad = [detail for row in rows for detail in row.verdict.details]
     return (

@@ -40,15 +40,15 @@ class Hook:
 class Receiver:
     """Collects hooks and answers each with the status that `answer` gives. A context manager."""
 
-    def __init__(self, answer: Callable[[Hook], int] = lambda hook: 200) -> None:
-        self.answer = answer
+    def __init__(self, answer: Callable[[Hook], int] = lambda hook: 200, host: str = "127.0.0.1") -> None:
+        self.answer, self.host = answer, host
         self.hooks: list[Hook] = []
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._server = _Server((host, 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def port(self) -> int:
