@@ -73,7 +73,8 @@ class Settings(BaseModel):
         0,
         alias="REDIS_REPLICAS",
         description="How many replicas must have a write before anything follows from it: a call, an acknowledgement, "
-        "an event. It counts for `REDIS_URL`, and for `BROKER_URL` if that is a Redis.",
+        "an event. It counts for `REDIS_URL`, and for `BROKER_URL` if that is a Redis. With Sentinels, a master is "
+        "used only while most of those in the address name it.",
     )
     redis_shards: Shards = Field(
         16,

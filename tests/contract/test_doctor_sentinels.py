@@ -22,9 +22,10 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]
         yield Installation(stack, tmp_path_factory.mktemp("machines"))
 
 
-def found(url: str, broker: str | None = None) -> dict[str, Finding]:
+def found(url: str, broker: str | None = None, replicas: int = 0) -> dict[str, Finding]:
     """Return the findings by their subject."""
-    settings = Settings.from_env({"REDIS_URL": url} | ({"BROKER_URL": broker} if broker else {}))
+    environ = {"REDIS_URL": url, "REDIS_REPLICAS": str(replicas)}
+    settings = Settings.from_env(environ | ({"BROKER_URL": broker} if broker else {}))
     return {each.name: each for each in sentinels.check(settings)}
 
 
@@ -53,6 +54,8 @@ def test_losses_are_told_one_after_the_other(machines: Installation) -> None:
     wait_until(
         lambda: found(url)["Redis quorum"].grade is Grade.FAIL, "the one that is left sees that it is alone"
     )
+    graded = [found(url, replicas=replicas)["Redis Sentinels"] for replicas in (0, 1)]
+    assert [each.grade for each in graded] == [Grade.WARN, Grade.FAIL] and "stand still" in graded[1].text
     third.stop()
     (only,) = found(url).values()
     assert only.grade is Grade.FAIL and only.text.startswith("0 of 3 answer")

@@ -18,12 +18,15 @@ ENOUGH = 3
 def check(settings: Settings) -> Iterator[Finding]:
     """Yield what the Sentinels of store and broker say; nothing where an address names none."""
     if settings.redis_url is not None:
-        yield from _of("Redis", redis_url(settings), "REDIS_URL")
+        yield from _of("Redis", redis_url(settings), "REDIS_URL", settings.redis_replicas)
     if settings.broker_url is not None and ";" not in settings.broker_url:
-        yield from _of("broker", broker_url(settings), broker_variable(settings), settings.redis_url)
+        url, variable = broker_url(settings), broker_variable(settings)
+        yield from _of("broker", url, variable, settings.redis_replicas, settings.redis_url)
 
 
-def _of(subject: str, url: str, variable: str, checked: str | None = None) -> Iterator[Finding]:
+def _of(
+    subject: str, url: str, variable: str, replicas: int, checked: str | None = None
+) -> Iterator[Finding]:
     if "+sentinel" not in url.partition("://")[0].lower():
         return
     try:
@@ -34,21 +37,25 @@ def _of(subject: str, url: str, variable: str, checked: str | None = None) -> It
         # The check of the server has reported this.
         return
     answer = [each for each in seen if each.problem is None]
-    yield _reached(subject, seen, variable)
+    yield _reached(subject, seen, variable, replicas)
     if answer:
         yield _agreed(subject, answer)
         yield _quorum(subject, answer)
         yield from _replicas(subject, answer)
 
 
-def _reached(subject: str, seen: Sequence[Seen], variable: str) -> Finding:
+def _reached(subject: str, seen: Sequence[Seen], variable: str, replicas: int) -> Finding:
     name, silent = f"{subject} Sentinels", [each for each in seen if each.problem is not None]
     if not silent:
         return Finding.ok(name, f"{len(seen)} of {len(seen)} answer")
     told = "; ".join(f"{each.place} {each.problem}" for each in silent)
-    text = f"{len(seen) - len(silent)} of {len(seen)} answer; not {redactor.text(told)}"
+    answering = len(seen) - len(silent)
+    stops = answering == 0 or (replicas > 0 and answering <= len(seen) // 2)
+    text = f"{answering} of {len(seen)} answer; not {redactor.text(told)}"
+    if stops and answering:
+        text += "; with REDIS_REPLICAS, workers stand still until most of them answer"
     remedy = remedy_of(silent[0].problem or OSError(), variable)
-    return (Finding.fail if len(silent) == len(seen) else Finding.warn)(name, text, remedy)
+    return (Finding.fail if stops else Finding.warn)(name, text, remedy)
 
 
 def _agreed(subject: str, seen: Sequence[Seen]) -> Finding:
