@@ -26,7 +26,7 @@ from worker.core.records import Due, Ending, Later, Lease, Parked, Parking, Reas
 from worker.core.retry import Tally
 from worker.core.shards import ONE_SERVER
 from worker.errors import StoreSetBack, StoreUnavailable
-from worker.redisio.turns import AWAY_SECONDS, LOOKS_SECONDS, Turns
+from worker.redisio.turns import AWAY_SECONDS, CAREFUL_SECONDS, Turns
 from worker.settings import Settings
 from worker.state import keys
 from worker.state.journal import Journal
@@ -280,7 +280,7 @@ def test_a_worker_that_comes_late_still_puts_back_what_it_knows(scene: Scene) ->
         scene.b.look()
     assert scene.b.shards.count == 1
     (over,) = scene.b.shards.step().over
-    scene.let_pass(LOOKS_SECONDS, scene.b)
+    scene.let_pass(CAREFUL_SECONDS, scene.b)
     assert scene.events() == [event] and scene.b.ledger.lease_due(9).leases == []
     assert scene.b.shards.count == 0 and over.perhaps_rung == 1
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.doubles.clocks import FakeClock
 from worker.errors import StoreJustBack, StoreSetBack, StoreUnavailable
-from worker.redisio.turns import AWAY_SECONDS, HELD, JUMP, LOOKS_SECONDS, Contact, Turns
+from worker.redisio.turns import AWAY_SECONDS, CAREFUL_SECONDS, HELD, JUMP, Contact, Turns
 
 A, B = "callworker:{0}:", "callworker:{1}:"
 
@@ -115,7 +115,7 @@ def test_a_process_that_was_away_dials_nothing_before_others_have_looked() -> No
     assert away.caution() is StoreUnavailable
     away.look()
     assert away.caution() is StoreJustBack and away.turns.caution(B) is None
-    away.clock.advance(LOOKS_SECONDS)
+    away.clock.advance(CAREFUL_SECONDS)
     away.look()
     assert away.caution() is None
 

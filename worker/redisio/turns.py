@@ -12,7 +12,7 @@ from worker.errors import StoreJustBack, StoreSetBack, StoreUnavailable
 JUMP = 1_000_000_000
 """By how much a shard's turns go on after a hold, see rejoin.lua: far more than there are between two looks."""
 
-AWAY_SECONDS, LOOKS_SECONDS = 5.0, 3.0
+AWAY_SECONDS, CAREFUL_SECONDS = 5.0, 3.0
 """After so long without contact to a shard, a worker knows little of it; and within how long every living worker has
 looked at a shard that is back."""
 
@@ -50,17 +50,16 @@ class Turns:
         self.left_alone: frozenset[str] = frozenset()
         self._lost: set[str] = set()
         self._careful_until: Mapping[str, float] = {}
-        self._all_careless_from = 0.0
 
     @property
     def all_in_use(self) -> bool:
         """Whether no shard is left alone, and none is only looked at for now."""
-        return not self.left_alone and self._clock() >= self._all_careless_from
+        return not self.left_alone and self._clock() >= max(self._careful_until.values(), default=0.0)
 
     def caution(self, prefixes: str | Sequence[str]) -> StoreUnavailable | None:
         """Return the error of a call after which jobs of these shards may be dialled; None if it may be made."""
         now = self._clock()
-        for prefix in (prefixes,) if isinstance(prefixes, str) else prefixes:
+        for prefix in _each(prefixes):
             contact = self.contacts.get(prefix)
             if contact is not None and now - contact.at > AWAY_SECONDS:
                 return StoreUnavailable("Redis has not answered for a while, so it is only looked at")
@@ -73,8 +72,7 @@ class Turns:
         left_alone = self.left_alone
         if not left_alone:
             return None
-        asked = (prefixes,) if isinstance(prefixes, str) else prefixes
-        return next((StoreSetBack(prefix) for prefix in asked if prefix in left_alone), None)
+        return next((StoreSetBack(prefix) for prefix in _each(prefixes) if prefix in left_alone), None)
 
     def learn(self, before: Mapping[str, int], told: Sequence[Any]) -> StoreSetBack | None:
         """Read the turns beside a script's reply: prefix and number in turn; the number as text if it was only read;
@@ -115,8 +113,7 @@ class Turns:
         ]
         if not back:
             return self._careful_until
-        self._all_careless_from = self._clock() + LOOKS_SECONDS
-        return {**self._careful_until, **dict.fromkeys(back, self._all_careless_from)}
+        return {**self._careful_until, **dict.fromkeys(back, self._clock() + CAREFUL_SECONDS)}
 
     def _read(self, told: Sequence[Any]) -> tuple[dict[str, tuple[int, int] | None], dict[str, Contact]]:
         """Return by prefix the turns before and after the script, and the clock of the shards that told it."""
@@ -146,9 +143,14 @@ class Turns:
         """Use a shard again whose newest change has the number `turn`."""
         with self._lock:
             self._lost.discard(prefix)
+            # The last one was before the hold: it must not count as an absence.
             self.contacts = {each: contact for each, contact in self.contacts.items() if each != prefix}
             self.known = {**self.known, prefix: turn}
             self.left_alone -= {prefix}
+
+
+def _each(prefixes: str | Sequence[str]) -> Sequence[str]:
+    return (prefixes,) if isinstance(prefixes, str) else prefixes
 
 
 def _before_and_after(number: int | bytes) -> tuple[int, int] | None:

@@ -58,7 +58,6 @@ _WHEN_FULL = ("settle", "park", "extend", "relay", "end_deliveries", "report", "
 """Scripts that a server without memory must run too, because they end what was begun or tell of it. Such a server must
 refuse the others, which lead to calls."""
 
-
 _DIALLING = ("admit", "lease", "reclaim", "renew")
 """Scripts after which jobs may be dialled."""
 
