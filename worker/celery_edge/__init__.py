@@ -6,6 +6,7 @@ command_line      Celery's command line: each option is obeyed or refused with a
 starting          the refusal to start, in readable lines
 process_file      the file that `--pidfile` names
 signals           the worker's answer to signals
+leaving           the end of the process, past the interpreter's own
 log_lines         the first and the last log line of a worker
 consumer          Celery's consumer, whose messages go to the intake instead of a pool
 consuming         the step that consumes tasks, from queues of any type

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, NoReturn, TextIO, cast
 
 from celery.apps.worker import Worker
 from celery.exceptions import CPendingDeprecationWarning
@@ -25,6 +25,7 @@ from celery.worker import state
 from worker import failpoints
 from worker.broker.address import redis_broker
 from worker.broker.queues import TASK_QUEUES
+from worker.celery_edge.leaving import leave
 from worker.celery_edge.log_lines import tell_end, tell_fewer_webhooks, tell_start
 from worker.celery_edge.process_file import process_file
 from worker.celery_edge.signals import answer_signals
@@ -34,7 +35,7 @@ from worker.errors import ConfigurationError, every
 from worker.preflight import checks, open_files
 from worker.preflight.accounts import ReadAccounts
 from worker.settings import Settings
-from worker.telemetry import logs, outlet
+from worker.telemetry import logs
 from worker.wiring import Wiring
 
 SWITCH_SECONDS = 0.002
@@ -99,7 +100,12 @@ class CallWorker(Worker):
         # Celery warns at each reconnect of a setting without effect here, and has just enabled that warning.
         warnings.simplefilter("ignore", CPendingDeprecationWarning)
 
-    def start(self) -> None:
+    def start(self) -> NoReturn:
+        """Run until told to stop, and end the process. Celery's command line has nothing more to do."""
+        self.work()
+        leave(int(self.exitcode or 0))
+
+    def work(self) -> None:
         """Run until told to stop.
 
         The engine starts before the consumer takes messages, and stops after the consumer has ended. An embedded server
@@ -127,7 +133,6 @@ class CallWorker(Worker):
                 if began is not None:
                     seconds = time.monotonic() - began
                     tell_end(left, seconds, jobs_finished=self.count_finished())
-                outlet.drain()
 
     def _store(self) -> AbstractContextManager[Any]:
         return EmbeddedServer(self.settings.state_dir) if self.settings.embedded else nullcontext()

@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -32,12 +33,13 @@ ENQUEUE = "callworker enqueue --account acme --country 1 --phone 2125550123 --co
 
 
 @click.command(epilog=example("callworker dev", ENQUEUE))
-def command() -> int:
+def command() -> NoReturn:
     """Run a worker, the sandbox provider and an embedded server until Ctrl-C. No real phone is called.
 
     It has its own accounts, keys and data, so nothing has to be prepared. The other commands, in another terminal, find
     it by themselves, unless REDIS_URL is set there or the embedded server of `callworker run` is running.
     """
+    from worker.celery_edge.leaving import leave
     from worker.celery_edge.starting import settings_or_exit
 
     folder = places.dev_folder(Settings.from_env()).expanduser().absolute()
@@ -47,7 +49,8 @@ def command() -> int:
         os.environ |= _credentials(Accounts.load(accounts_file))
         for line in _lines(folder, accounts_file, sandbox.url):
             say(line)
-        return work(settings)
+        status = work(settings)
+    leave(status)
 
 
 def _accounts_file(folder: Path) -> Path:

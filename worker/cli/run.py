@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from typing import NoReturn
 
 import click
 
@@ -26,11 +27,12 @@ from worker.settings import Settings
 @click.option(
     "--ephemeral", is_flag=True, help="Use a separate embedded server whose data is deleted at the end."
 )
-def command(concurrency: str | None, metrics_port: str | None, ephemeral: bool) -> int:
+def command(concurrency: str | None, metrics_port: str | None, ephemeral: bool) -> NoReturn:
     """Run a worker until Ctrl-C or SIGTERM. It finishes the calls in progress before it ends.
 
     Everything else is set by environment variables; `callworker doctor` shows them.
     """
+    from worker.celery_edge.leaving import leave
     from worker.celery_edge.starting import settings_or_exit
 
     options = {"CONCURRENCY": concurrency, "METRICS_PORT": metrics_port}
@@ -41,7 +43,8 @@ def command(concurrency: str | None, metrics_port: str | None, ephemeral: bool) 
             if not settings.embedded:
                 raise click.UsageError("--ephemeral and REDIS_URL cannot be used together")
             settings = settings.model_copy(update={"redis_url": _throw_away_server(stack)})
-        return work(settings)
+        status = work(settings)
+    leave(status)
 
 
 def _throw_away_server(stack: ExitStack) -> str:
@@ -63,6 +66,6 @@ def work(settings: Settings) -> int:
     from worker.celery_edge.application import make_app
 
     program = make_app(settings).Worker(quiet=True)
-    program.start()
+    program.work()
     drained = state.should_stop is not None and state.should_terminate is None
     return 0 if drained else int(program.exitcode or 0)
