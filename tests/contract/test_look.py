@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import inf
+from typing import Any
 
 import pytest
 import redis
 
 from tests.contract.hooks import SHARD, Lanes
 from tests.doubles.clocks import StoredClock
-from tests.doubles.ledgers import LEASE_SECONDS
+from tests.doubles.ledgers import LEASE_SECONDS, redis_ledger
 from tests.doubles.samples import account, application
 from worker.core.records import Lease
 from worker.core.sight import Sight
+from worker.engine.lookout import QUIET_SECONDS
+from worker.redisio.turns import Turns
+from worker.state import keys
 from worker.state.look import TICK_SECONDS, Look
 from worker.state.lua import store_scripts
 from worker.state.outbox import RedisOutbox
@@ -110,15 +113,69 @@ def test_a_wrong_key_sends_the_loop_that_tells_of_it(
     assert look() == seen
 
 
-def test_quiet_times_cost_a_script_at_every_third_look(
-    client: redis.Redis, lanes: Lanes, clock: StoredClock
+class Quiet:
+    """An idle worker that looks at an empty store by its real clock, and has found nothing."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.client, self.turns = client, Turns(lambda: None)
+        scripts = store_scripts(client, turns=self.turns)
+        self.look = Look(scripts, redis_ledger(scripts).learn)
+        assert self.look() == NOTHING
+
+    def scripts_of(self, looks: int) -> int:
+        """Look so often, and return how many scripts that took."""
+        before = self._scripts()
+        for _ in range(looks):
+            assert self.look() == NOTHING
+        return self._scripts() - before
+
+    def _scripts(self) -> int:
+        stats: Any = self.client.info("commandstats")
+        return int(stats["cmdstat_evalsha"]["calls"])
+
+    def write_clock(self, seconds_ago: float) -> None:
+        """Have the store's clock be as it was written down so long ago."""
+        seconds, us = self.client.time()
+        then = seconds * 1_000_000 + us - round(seconds_ago * 1_000_000)
+        self.client.set(keys.CLOCK, f"{then} {then} 0")
+
+
+@pytest.fixture
+def quiet(client: redis.Redis) -> Quiet:
+    return Quiet(client)
+
+
+def test_quiet_times_cost_no_script_while_others_keep_the_clock_going(
+    quiet: Quiet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So the store's clock goes on, of which a pause of a second would lose a part."""
-    look = Look(store_scripts(client), lanes.ledger.learn, clock)
-    look()
-    count: Callable[[], int] = lambda: client.info("commandstats")["cmdstat_evalsha"]["calls"]  # noqa: E731
-    before = count()
-    for _ in range(30):
-        clock.advance(0.25)
-        assert look() == NOTHING
-    assert count() - before == 10 and TICK_SECONDS < 0.75
+    monkeypatch.setattr("worker.state.look.TICK_SECONDS", 3600)
+    assert quiet.scripts_of(30) == 0
+
+
+@pytest.mark.parametrize("seconds_ago", [TICK_SECONDS, -3600])
+def test_the_script_runs_where_the_clock_is_old_or_wrong(quiet: Quiet, seconds_ago: float) -> None:
+    """A pause of a second would stop it. Two looks of a lone worker are 0.4 s apart."""
+    quiet.write_clock(seconds_ago)
+    assert quiet.scripts_of(1) == 1 and TICK_SECONDS + QUIET_SECONDS <= 1
+
+
+def test_a_lost_clock_is_made_anew(quiet: Quiet) -> None:
+    quiet.client.delete(keys.CLOCK)
+    assert quiet.scripts_of(1) == 1 and quiet.client.get(keys.CLOCK)
+
+
+def test_quiet_looks_learn_turns_and_notice_a_state_that_went_back(
+    quiet: Quiet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.state.look.TICK_SECONDS", 3600)
+    quiet.client.set(SHARD + "turn", 7)
+    assert quiet.scripts_of(1) == 0 and quiet.turns.known[SHARD] == 7
+    quiet.client.set(SHARD + "turn", 6)
+    seen = quiet.look()
+    assert seen.something and quiet.turns.left_alone == {SHARD}
+
+
+def test_a_turn_of_another_type_is_left_to_the_script(quiet: Quiet) -> None:
+    """It passes over that shard, and the scripts that change it tell of the key."""
+    quiet.client.lpush(SHARD + "turn", "wrong")
+    assert quiet.scripts_of(2) == 2

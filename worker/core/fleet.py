@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LIVES_SECONDS = 10.0
-"""A worker that was heard within this time lives. It reports once a second."""
+"""A worker that was heard within this time lives. It reports every 3 s at least."""
 
 LOST_SECONDS = 15.0
 """A worker that has been silent for longer, and did not say that it stops, was lost."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 
@@ -16,3 +17,8 @@ class Sight(NamedTuple):
     overdue: float
     deliveries: float
     events: bool
+
+    @property
+    def something(self) -> bool:
+        """Whether anything waits for anything."""
+        return self.events or min(self.lanes, self.overdue, self.deliveries) < math.inf

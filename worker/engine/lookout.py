@@ -11,6 +11,9 @@ from worker.core.sight import Sight
 LOOK_SECONDS = 0.25
 """The pause between two looks. Other workers bring work too, and do not tell."""
 
+QUIET_SECONDS = 0.4
+"""The pause after a look that found nothing that waits for anything."""
+
 REST_SECONDS = 10.0
 """How long a loop rests that the lookout wakes in time: it asks by itself then, in case that the lookout is stuck."""
 
@@ -57,7 +60,7 @@ class Lookout:
             self._sweeper()
         if seen.deliveries <= LOOK_SECONDS:
             self._couriers()
-        return LOOK_SECONDS
+        return LOOK_SECONDS if seen.something else QUIET_SECONDS
 
     def recorded(self) -> None:
         """Take note that this worker has put an event on record: the last look does not count any more."""

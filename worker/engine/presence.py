@@ -12,8 +12,13 @@ from worker.errors import StoreFault, StoreUnavailable, WrongKey
 from worker.network.causes import Cause, cause_of
 
 BEAT_SECONDS = 1.0
+"""The pause between two reports of the elected worker, of a new one, and of one that has something new to tell."""
+
+SAME_SECONDS = 3.0
+"""The pause between two equal reports of another one. It counts as alive for 10 s after each."""
+
 ELECTED_SECONDS = 3.5
-"""How long an election lasts. Two reports may fail; another worker takes over within this time and one beat."""
+"""How long an election lasts. Two reports may fail; another worker takes over within this time and SAME_SECONDS."""
 
 GOES_ON_SECONDS = 10.0
 """How long the elected worker goes on after each refusal. A loop that fails pauses for at most 5 s, and an answer takes
@@ -57,28 +62,35 @@ class Presence:
         self._register, self.report, self._clock, self._serving = register, report, clock, serving
         self._serves_until = float("-inf")
         self._started: float | None = None
+        self._told: Report | None = None
+        self._rests_until = float("-inf")
         self._replaces = True
 
     def turn(self) -> float:
-        """Report once; return the seconds until the next turn. Raises StoreUnavailable."""
+        """Report unless that would be nothing new; return the seconds until the next turn. Raises StoreUnavailable."""
+        now, report = self._clock(), self.report()
+        if report == self._told and now < self._rests_until:
+            return BEAT_SECONDS
         try:
-            return self._turn(self._clock())
+            return self._turn(now, report)
         except StoreUnavailable as error:
             if self.serves() and cause_of(error) is Cause.DISK:
                 self._serves_until = self._clock() + GOES_ON_SECONDS
             raise
 
-    def _turn(self, now: float) -> float:
+    def _turn(self, now: float, report: Report) -> float:
         started = now if self._started is None else self._started
-        elected, replaced = self._register.report(
-            self.report(), ELECTED_SECONDS, self._replaces_seconds(now - started)
-        )
+        replaces_seconds = self._replaces_seconds(now - started)
+        elected, replaced = self._register.report(report, ELECTED_SECONDS, replaces_seconds)
         # From before the question on, so that the election ends here before it ends in the store.
         self._serves_until = now + ELECTED_SECONDS if elected else float("-inf")
         self._replaces = self._replaces and not replaced
         self._started = started
+        self._told = report
         if elected:
             self._serving()
+        elif not replaces_seconds:
+            self._rests_until = now + SAME_SECONDS - BEAT_SECONDS / 2
         return BEAT_SECONDS
 
     @property

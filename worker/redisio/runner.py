@@ -101,14 +101,36 @@ class Scripts:
 
         A command without a key goes to the server of the one before it.
         """
-        keys = list[str]()
-        for words in commands:
-            keys.append(str(words[1]) if len(words) > 1 else keys[-1])
-        return self._checked(self._trips.follow(keys, dict(enumerate(commands)), Kept.NOT), keys)
+        return self._commands(commands, Kept.NOT)
 
     def look_all(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands like `look_each`. Raises the first error."""
         return _all_good(self.look_each(commands))
+
+    def look_and_learn(
+        self, commands: Sequence[Command], beside: Callable[[list[Any]], Sequence[Any]]
+    ) -> list[Any]:
+        """Run commands like `look_all`, but return like `run_all`.
+
+        `beside` returns from the replies what a script tells beside its own reply, see `Turns.learn`. Raises
+        StoreSetBack if a shard went back in time, or is left alone already.
+        """
+        turns = self._turns
+        if turns is None:
+            return _all_good(self._commands(commands, Kept.FILE))
+        if turns.left_alone:
+            raise StoreSetBack(min(turns.left_alone))
+        known = turns.known
+        replies = _all_good(self._commands(commands, Kept.FILE))
+        if set_back := turns.learn(known, beside(replies)):
+            raise set_back
+        return replies
+
+    def _commands(self, commands: Sequence[Command], kept: Kept) -> list[Any]:
+        keys = list[str]()
+        for words in commands:
+            keys.append(str(words[1]) if len(words) > 1 else keys[-1])
+        return self._checked(self._trips.follow(keys, dict(enumerate(commands)), kept), keys)
 
     def groups(self, keys: Sequence[str]) -> list[list[str]]:
         """Divide `keys`, in their order, into those that can go into one call: those of one server.
@@ -135,10 +157,7 @@ class Scripts:
 
     def commands_each(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands like `run_commands`; return for each its reply, or the error that it met."""
-        keys = [str(words[1]) for words in commands]
-        return self._checked(
-            self._trips.follow(keys, dict(enumerate(commands)), self._kept_by_commands), keys
-        )
+        return self._commands(commands, self._kept_by_commands)
 
     def commands_parts(self, commands: Sequence[Command]) -> list[Any]:
         """Run commands like `run_commands`, but return the errors of parts of the store."""

@@ -37,6 +37,17 @@ def unpaused_us(saved: bytes | None, redis_time: tuple[int, int]) -> int:
     return now_us + max(passed_us, 0)
 
 
+def written_us_ago(saved: bytes | None, redis_time: tuple[int, int]) -> int | None:
+    """Return how long ago the store's clock was written down (µs).
+
+    None if it must be written anew, for its value cannot be read, or Redis' clock was set back.
+    """
+    if _SAVED.fullmatch(saved or b"") is None:
+        return None
+    passed_us = _last(saved, redis_time)[1]
+    return passed_us if passed_us >= 0 else None
+
+
 def _last(saved: bytes | None, redis_time: tuple[int, int]) -> tuple[int, int]:
     """Return the store's clock when it was last written down, and by how much Redis' clock has moved since (µs)."""
     time_us = redis_time[0] * 1_000_000 + redis_time[1]

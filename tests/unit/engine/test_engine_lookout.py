@@ -10,7 +10,7 @@ import pytest
 
 from tests.doubles.clocks import FakeClock
 from worker.core.sight import Sight
-from worker.engine.lookout import LOOK_SECONDS, OLD_SECONDS, Lookout
+from worker.engine.lookout import LOOK_SECONDS, OLD_SECONDS, QUIET_SECONDS, Lookout
 from worker.errors import StoreUnavailable
 
 NOTHING = Sight(inf, inf, inf, events=False)
@@ -41,7 +41,7 @@ class Post:
     def turn(self, sees: Sight) -> list[str]:
         self.woken.clear()
         self.sees = sees
-        assert self.lookout.turn() == LOOK_SECONDS
+        assert self.lookout.turn() == (QUIET_SECONDS if sees == NOTHING else LOOK_SECONDS)
         return self.woken
 
 

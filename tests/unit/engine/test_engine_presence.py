@@ -8,7 +8,7 @@ from redis.exceptions import ResponseError
 from tests.doubles.clocks import FakeClock
 from tests.doubles.samples import report
 from worker.core.fleet import LOST_SECONDS, Report
-from worker.engine.presence import BEAT_SECONDS, ELECTED_SECONDS, Presence
+from worker.engine.presence import BEAT_SECONDS, ELECTED_SECONDS, REPLACES_SECONDS, Presence
 from worker.errors import StoreUnavailable
 
 
@@ -153,3 +153,29 @@ def test_only_one_place_is_taken(presence: Presence, register: Register) -> None
     register.replaced = False
     presence.turn()
     assert register.asked == [LOST_SECONDS, 0.0]
+
+
+def test_others_report_less_often_while_they_have_nothing_new_to_tell(
+    register: Register, clock: FakeClock
+) -> None:
+    """An idle fleet costs Redis little; what is new is told at once, and the elected worker reports at each beat."""
+    told = report()
+    presence = Presence(register, lambda: told, clock)
+    register.elected = False
+    presence.turn()
+    clock.advance(REPLACES_SECONDS + 1)
+    presence.turn()
+
+    def reports(beats: int) -> int:
+        before = len(register.asked)
+        for _ in range(beats):
+            clock.advance(BEAT_SECONDS)
+            assert presence.turn() == BEAT_SECONDS
+        return len(register.asked) - before
+
+    assert reports(9) == 3
+    told = report(used=4)
+    assert reports(1) == 1
+    register.elected = True
+    assert reports(3) == 1
+    assert reports(5) == 5
