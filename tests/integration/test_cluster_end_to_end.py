@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from tests.cluster import Cluster, redis_cluster
+from tests.integration.conftest import BrokerUrl
 from tests.integration.outside import new_job
 from tests.integration.receiver import Receiver, local_hook
 from tests.integration.stack import Stack
 from tests.integration.stand_in import StandIn
 from tests.processes import wait_until
 from tests.redis_server import RedisServer
+from worker.celery_edge.consumer import PREFETCH
 from worker.core.shards import in_a_cluster, shard_of
 from worker.redisio.cluster import slot_of
 
@@ -137,6 +139,47 @@ def test_primary_is_killed_under_load(tmp_path: Path, own_redis: RedisServer, pr
         cluster.servers[0].start()
         events = stack.outside.wait(job["id"] for job in jobs)
         assert {event["type"] for event in events.values()} == {"call.placed"}
+        assert provider.rung(*(job["phone"] for job in jobs)) == [1] * len(jobs)
+
+
+@pytest.mark.parametrize("way", ["send", "plain"])
+def test_jobs_of_a_server_that_is_away_let_others_through_a_shared_queue(
+    tmp_path: Path, own_redis: RedisServer, broker_url: BrokerUrl, provider: StandIn, way: str
+) -> None:
+    """More of them stand before the others in RabbitMQ's queue than it delivers at once."""
+    accounts = {name: {"rate": "999/s", "burst": 500, "concurrency": 500} for name in NAMES}
+    layout = in_a_cluster()
+    with (
+        redis_cluster(3) as cluster,
+        Stack(
+            tmp_path,
+            own_redis.url,
+            broker_url("amqp"),
+            provider.url,
+            accounts,
+            REDIS_URL=cluster.url,
+        ) as stack,
+    ):
+
+        def is_away(key: str) -> bool:
+            return cluster.owner_of(slot_of(key)) == 0
+
+        def tag(name: str) -> str:
+            return f"{{{layout.tags[shard_of(name, layout.shards)]}}}"
+
+        away = next(name for name in NAMES if is_away(tag(name)))
+        present = next(name for name in NAMES if not is_away(tag(name)))
+        # The claim of an id is where the id says.
+        known = next(f"other-{n}" for n in range(99) if not is_away(f"callworker:id:other-{n}"))
+        stack.start()
+        cluster.servers[0].kill()
+        jobs = [new_job(f"away-{n}", away) for n in range(3 * PREFETCH)]
+        put = getattr(stack.outside, way)
+        put(*jobs, new_job(known, present))
+        assert stack.outside.wait([known])[known]["type"] == "call.placed"
+        assert len(provider.asked) == 1
+        cluster.servers[0].start()
+        stack.outside.wait(job["id"] for job in jobs)
         assert provider.rung(*(job["phone"] for job in jobs)) == [1] * len(jobs)
 
 

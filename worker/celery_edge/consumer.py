@@ -28,7 +28,7 @@ from worker.broker.amqp_frames import Received
 from worker.broker.amqp_wire import ease
 from worker.broker.connection import TIMEOUTS, bound, broker_errors, establish, let_go
 from worker.broker.declaring import declare
-from worker.broker.queues import INTAKE, RESULTS, TASK_QUEUES, of_type
+from worker.broker.queues import CALLS, INTAKE, RESULTS, TASK_QUEUES, of_type
 from worker.broker.refusal import refuses
 from worker.celery_edge.acknowledgements import Acknowledgements
 from worker.celery_edge.pacing import Pacing
@@ -47,6 +47,10 @@ PREFETCH = 200
 """Unacknowledged messages from each queue. A new message of another queue waits behind them, so there should be few;
 with fewer than this, batches would be smaller than the intake can handle. RabbitMQ has no bound in bytes, so messages
 beyond the intake's bound are set aside."""
+
+MAX_PREFETCH = 12_800
+"""The most from a queue that all accounts share, while some of its messages wait for a part of the store. Known
+weakness: if more of them wait, the queue stands still for this worker."""
 
 LEAVE_SECONDS = 1.0
 """How long a broker is waited for, for each of its answers, once the worker ends."""
@@ -74,10 +78,11 @@ class CallConsumer(Consumer):
         self._pacing = Pacing()
         self._plain: list[KombuConsumer] = []
         self._resting = False
+        self._prefetch = PREFETCH
 
     def connect(self) -> Any:
         """Connect and declare all queues, and try again until that succeeds."""
-        self._acknowledgements, self._resting = [], False
+        self._acknowledgements, self._resting, self._prefetch = [], False, PREFETCH
         while True:
             self._wait(self._pacing.next())
             try:
@@ -136,6 +141,7 @@ class CallConsumer(Consumer):
         """Register as Celery does, and wake the loop often: else it would notice a signal to stop up to 10 s late."""
         super().register_with_event_loop(hub)
         hub.call_repeatedly(LOOK_UP_SECONDS, self._put_back)
+        hub.call_repeatedly(LOOK_UP_SECONDS, self._make_way)
 
     def create_task_handler(self, promise: Any = None) -> Callable[[Message], None]:
         """The callback for the task queues."""
@@ -175,15 +181,39 @@ class CallConsumer(Consumer):
         for acknowledgements in self._acknowledgements:
             acknowledgements.put_back(room_bytes)
 
+    def _make_way(self) -> None:
+        """Let messages that wait for a part of the store, unacknowledged, not keep others from being delivered.
+
+        Those of one shard are left in its own queue, so only the queues that all accounts share need more prefetch. It
+        counts for consumers that begin after it is set.
+        """
+        put_off, wished = self._intake.put_off, PREFETCH
+        while wished < min(put_off + PREFETCH // 2, MAX_PREFETCH):
+            wished *= 2
+        if wished == self._prefetch or self._resting or (put_off and wished < self._prefetch):
+            return
+        for consumer in self._amqp_consumers:
+            for queue in consumer.queues:
+                if queue.name in (CALLS.name, INTAKE.name):
+                    consumer.cancel_by_queue(queue)
+                    consumer.qos(prefetch_count=wished)
+                    consumer.add_queue(queue)
+                    consumer.consume()
+        self._prefetch = wished
+
     def _rest(self, on: bool) -> None:
         """Stop consuming, or consume again. On Redis this consumer has no queues."""
-        if self.connection.transport.driver_type == "amqp":
-            for consumer in (self.task_consumer, *self._plain):
-                if on:
-                    consumer.cancel()
-                else:
-                    consumer.consume()
+        for consumer in self._amqp_consumers:
+            if on:
+                consumer.cancel()
+            else:
+                consumer.consume()
         self._resting = on
+
+    @property
+    def _amqp_consumers(self) -> list[KombuConsumer]:
+        over_amqp = self.connection.transport.driver_type == "amqp"
+        return [self.task_consumer, *self._plain] if over_amqp else []
 
     def _taker(
         self, channel: Any, read: Callable[[Envelope], Submission | Broken], source: Source
