@@ -193,7 +193,7 @@ class CallConsumer(Consumer):
         if wished == self._prefetch or self._resting or (put_off and wished < self._prefetch):
             return
         for consumer in self._amqp_consumers:
-            for queue in consumer.queues:
+            for queue in consumer.queues or ():
                 if queue.name in (CALLS.name, INTAKE.name):
                     consumer.cancel_by_queue(queue)
                     consumer.qos(prefetch_count=wished)
