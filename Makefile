@@ -57,7 +57,7 @@ faults: $(INSTALLED) ## put every fault in, TRIALS times each, and keep the tabl
 storm: $(INSTALLED) ## 20,000 jobs while workers and servers are killed at random, on both brokers, and keep the table in ops/storm.md; a quarter of an hour
 	$(Q)$(BIN)/python -m tests.faults.storm --write ops/storm.md
 
-failover: $(INSTALLED) ## kill, cut off and set back the servers of the state, TRIALS times each, and keep the table in ops/failover.md; hours, as root
+failover: $(INSTALLED) ## kill, cut off and set back the servers of the state, TRIALS times each, and keep the table in ops/failover.md; 75 minutes on two CPUs, as root
 	$(Q)$(BIN)/python -m tests.failover --trials $(TRIALS) --cells '$(CELLS)' --write ops/failover.md --keep build/failover
 
 pages: $(INSTALLED) ## put every fault in under Prometheus and Alertmanager, and keep which alerts it pages in ops/pages.md; 20 minutes on two CPUs

@@ -9,8 +9,8 @@ from tests.failover.cells import cells
 from tests.faults.crew import main
 from tests.faults.harness import Harness
 
-BENCHES = {"sentinel": 2, "cluster": 2}
-"""Installations side by side, by kind: each keeps half a CPU busy."""
+BENCHES = {"sentinel": 4, "cluster": 4}
+"""Installations side by side, by kind: together they keep two CPUs busy."""
 
 TOLD = (
     "Three machines, which are network namespaces, each with a worker, and with a Redis and a Sentinel, or with a "
