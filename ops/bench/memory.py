@@ -1,4 +1,5 @@
-"""Measures how much of Redis' memory a job takes, waiting, dialled, ended, and with webhooks; and what an account does.
+"""Measures how much of Redis' memory a job takes, waiting, dialled, ended, and with webhooks; what an account does; and
+how much of a worker's memory a job takes that it remembers.
 
 It calls the ledger without a worker, on a Redis of its own, with UUIDs as ids. `tests/contract/test_memory.py` holds
 the figures.
@@ -6,8 +7,10 @@ the figures.
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import time
+import tracemalloc
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,15 +22,17 @@ from ops.bench.servers import BenchRedis
 from ops.bench.table import aligned
 from tests.doubles.ages import grow_older
 from tests.doubles.samples import account, application, placed
+from worker.core.costs import JOURNAL_JOBS
 from worker.core.endpoints import Endpoint
 from worker.core.records import Ending, Lease, Parking, Reason
 from worker.core.retry import Tally
 from worker.delivery.ports import Attempt, AttemptResult, Conclusion, Health, Verdict
 from worker.redisio.connection import connect
 from worker.state.deliveries import RedisDeliveries
-from worker.state.ledger import RedisLedger
+from worker.state.journal import Journal
 from worker.state.lua import store_scripts
 from worker.state.outbox import RedisOutbox
+from worker.state.remembering import RememberingLedger
 
 BATCH, WARM_UP = 100, 200
 HOUR, RETENTION_SECONDS = 3600, 7 * 86400
@@ -56,7 +61,10 @@ class Store:
     def __init__(self, client: redis.Redis, *hooks: Endpoint) -> None:
         self.client, self.account = client, account(rate="999999/s", webhooks=hooks, **ROOM)
         self._scripts = store_scripts(client)
-        self._ledger = RedisLedger(self._scripts, lease_seconds=600.0, retention_seconds=RETENTION_SECONDS)
+        self.journal = Journal()
+        self._ledger = RememberingLedger(
+            self._scripts, lease_seconds=600.0, retention_seconds=RETENTION_SECONDS, journal=self.journal
+        )
         self._ledger.declare([self.account])
 
     def declare(self, accounts: int) -> None:
@@ -145,17 +153,34 @@ def file_share(client: redis.Redis, file: Path, jobs: int) -> float:
     return file.stat().st_size / (store.used_bytes() - before)
 
 
+def bytes_of_a_remembered_job(client: redis.Redis, jobs: int) -> float:
+    """Return the bytes that one job takes in a worker that remembers it, after it has ended. Empties that Redis."""
+    _empty(client)
+    store = Store(client)
+    store.end(WARM_UP)
+    tracemalloc.start()
+    try:
+        store.end(jobs)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0] / jobs
+    finally:
+        tracemalloc.stop()
+
+
 def measure(jobs: int) -> tuple[str, dict[str, Any]]:
     """Measure with so many jobs of each kind."""
     with tempfile.TemporaryDirectory(prefix="cw-bench-") as name, BenchRedis(Path(name)) as server:
         client = connect(server.url)
         found, of_account = bytes_of_a_job(client, jobs), bytes_of_an_account(client, jobs)
         share = file_share(client, Path(name, "dump.rdb"), jobs)
+        remembered = bytes_of_a_remembered_job(client, min(jobs, JOURNAL_JOBS // 2))
     rows = [("a job that", "bytes"), *((kind, f"{size:,.0f}") for kind, size in found.items())]
     others = (
-        f"An account without jobs takes {of_account:,.0f} bytes. Redis' file takes {share:.0%} of the memory."
+        f"An account without jobs takes {of_account:,.0f} bytes. Redis' file takes {share:.0%} of the memory.\n"
+        f"A job of the last two minutes takes {remembered:,.0f} bytes of the worker that remembers it."
     )
-    return f"{aligned(rows)}\n\n{others}", {"memory": found, "account": of_account, "file_share": share}
+    figures = {"memory": found, "account": of_account, "file_share": share, "remembered": remembered}
+    return f"{aligned(rows)}\n\n{others}", figures
 
 
 def _empty(client: redis.Redis) -> None:

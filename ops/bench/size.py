@@ -11,7 +11,7 @@ from ops.bench import queued, steady
 from ops.bench.steady import OTHER_KINDS, WARM_UP_JOBS, Load, Measured
 from ops.bench.table import aligned
 from worker.core import sizing
-from worker.core.sizing import Demand
+from worker.core.sizing import Demand, Workers
 
 HEAD = ("load", "figure", "callworker size", "measured", "ratio")
 QUEUED_JOBS = 20_000
@@ -116,7 +116,12 @@ def compared(found: Measured) -> Iterator[Row]:
         busy.file_bytes / jobs,
     )
     yield Row(name, "Redis: memory, MB", sizing.used_bytes(asked, 1) / 1e6, found.redis_bytes / 1e6)
-    yield Row(name, "worker: memory, MB", sizing.worker_bytes(asked, 0) / 1e6, found.worker_peak_bytes / 1e6)
+    yield Row(
+        name,
+        "worker: memory, MB",
+        sizing.worker_bytes(asked, Workers(1, 0)) / 1e6,
+        found.worker_peak_bytes / 1e6,
+    )
     yield Row(name, "log bytes a job", asked.job.line_bytes, busy.log_bytes / jobs)
     yield Row(name, "time series", sizing.series(asked, 1), found.series)
 

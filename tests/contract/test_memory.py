@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from ops.bench.memory import ENDED, HOOK, REMEMBERED, Store, bytes_of_a_job
+from ops.bench.memory import ENDED, HOOK, REMEMBERED, Store, bytes_of_a_job, bytes_of_a_remembered_job
 from tests.unit.test_sizing import USUAL
-from worker.core import sizing
+from worker.core import costs, sizing
 from worker.core.endpoints import Endpoint
+from worker.state.journal import KEPT_SECONDS, MAX_BYTES
 
 PAGE = Path(__file__).parents[2] / "docs/explanation/capacity.md"
 JOBS = 3000
@@ -70,3 +71,17 @@ def test_an_installation_takes_what_size_computes(client: redis.Redis, hooks: tu
     parts = sizing.memory_parts(replace(minute, peak_per_second=0.0, results_backlog=0), 1)
     predicted = sum(parts.values()) - parts["itself"] - parts["broker"]
     assert (store.used_bytes() - empty) / predicted == pytest.approx(1, abs=OF_ALL)
+
+
+def test_a_worker_takes_for_a_job_that_it_remembers_what_size_computes(client: redis.Redis) -> None:
+    """Within 15 %, and for as long and of as many as its journal keeps."""
+    assert bytes_of_a_remembered_job(client, JOBS) == pytest.approx(costs.JOURNAL_JOB_BYTES, rel=OF_ALL)
+
+
+def test_a_worker_remembers_as_many_jobs_as_size_computes(client: redis.Redis) -> None:
+    """For as long as its journal keeps them, and of as many as have room there, within 15 %."""
+    store = Store(client)
+    store.end(1)
+    (ended,) = store.journal.facts()
+    assert costs.JOURNAL_SECONDS == KEPT_SECONDS
+    assert MAX_BYTES / ended.bytes == pytest.approx(costs.JOURNAL_JOBS, rel=OF_ALL)

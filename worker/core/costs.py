@@ -41,6 +41,12 @@ WORKER_BYTES, WORKER_ACCOUNT_BYTES = 97_000_000, 2_200
 CALL_BYTES = 30_000
 """The memory of a worker for each call in flight (`make bench BENCH=stalls`)."""
 
+JOURNAL_SECONDS, JOURNAL_JOBS = 120, 10_000
+"""How long a worker remembers the last news of a job, in case Redis forgets it, and of how many jobs at most."""
+
+JOURNAL_JOB_BYTES = 2_300
+"""The memory of a worker for each of these (`make bench BENCH=memory`)."""
+
 OTHER_FILES = 300
 """Open files of a worker beside its calls: connections that webhooks keep, those to Redis and the broker, logs,
 libraries."""

@@ -51,13 +51,16 @@ def _workers(demand: Demand, there: Workers) -> Iterator[Figure]:
     job = (
         f"{cpu.job_ms + cpu.alone_ms:.1f} ms for a job that comes alone, {cpu.job_ms:.2f} ms in a full batch"
     )
-    memory = f"{costs.WORKER_ACCOUNT_BYTES / 1e3:.1f} kB an account, {costs.CALL_BYTES // 1000} kB a call in flight"
+    memory = (
+        f"{costs.WORKER_ACCOUNT_BYTES / 1e3:.1f} kB an account, {costs.CALL_BYTES // 1000} kB a call in flight, "
+        f"{costs.JOURNAL_JOB_BYTES / 1e3:.1f} kB a job of the last two minutes"
+    )
     files = f"CONCURRENCY and {costs.OTHER_FILES} more" + (", and WEBHOOKS_IN_FLIGHT" * bool(demand.webhooks))
     yield Figure("worker_processes", "processes", processes, "", busy)
     yield Figure("worker_concurrency", "CONCURRENCY of each", each, "", calls)
     yield Figure("worker_cpu_cores", "CPU of all", processes * mean / CORE_MS, "cores", job)
     yield Figure("worker_cpu_cores_peak", "CPU of all at the peak", processes * peak / CORE_MS, "cores")
-    yield Figure("worker_memory_bytes", "memory of each", sizing.worker_bytes(demand, each), "bytes", memory)
+    yield Figure("worker_memory_bytes", "memory of each", sizing.worker_bytes(demand, there), "bytes", memory)
     yield Figure("worker_open_files", "open files of each", sizing.open_files(demand, each), "", files)
 
 

@@ -179,9 +179,17 @@ def series(demand: Demand, processes: int) -> int:
     return round(processes * one)
 
 
-def worker_bytes(demand: Demand, concurrency: int) -> float:
-    """Return the memory of one worker that has as many calls in flight as it may."""
-    return costs.WORKER_BYTES + demand.accounts * costs.WORKER_ACCOUNT_BYTES + concurrency * costs.CALL_BYTES
+def worker_bytes(demand: Demand, there: Workers) -> float:
+    """Return the memory of one worker at the peak, with all calls in flight that it may have, if another one fails."""
+    remembered = costs.JOURNAL_JOB_BYTES * _remembered_jobs(demand, there.processes)
+    itself = costs.WORKER_BYTES + demand.accounts * costs.WORKER_ACCOUNT_BYTES
+    return itself + there.concurrency * costs.CALL_BYTES + remembered
+
+
+def _remembered_jobs(demand: Demand, processes: int) -> float:
+    """Return of how many jobs one worker remembers the last news, in case Redis forgets it."""
+    share = demand.peak_per_second / max(processes - SPARE_WORKERS, 1)
+    return min(share * min(costs.JOURNAL_SECONDS, demand.after_seconds), costs.JOURNAL_JOBS)
 
 
 def open_files(demand: Demand, concurrency: int) -> int:
