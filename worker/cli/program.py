@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -14,6 +15,10 @@ import click
 from worker import __version__
 from worker.cli.failures import FAILED, INTERRUPTED, explain
 from worker.cli.output import drop_what_is_not_taken, flush, say, spell_out_what_has_no_sign
+
+GARBAGE_THRESHOLD = 20_000
+"""Objects between two searches for cycles. With Python's 700, a command that shows 50,000 accounts takes a quarter
+longer."""
 
 
 class Program(click.Group):
@@ -60,6 +65,7 @@ class Program(click.Group):
     def main(self, *args: Any, **options: Any) -> NoReturn:
         """Run one command line and exit. No error shows a traceback."""
         options |= {"prog_name": "callworker", "standalone_mode": False}
+        gc.set_threshold(GARBAGE_THRESHOLD, *gc.get_threshold()[1:])
         spell_out_what_has_no_sign()
         try:
             status = super().main(*args, **options) or 0
