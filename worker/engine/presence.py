@@ -87,10 +87,10 @@ class Presence:
         self._replaces = self._replaces and not replaced
         self._started = started
         self._told = report
+        rests = not elected and not replaces_seconds
+        self._rests_until = now + SAME_SECONDS - BEAT_SECONDS / 2 if rests else float("-inf")
         if elected:
             self._serving()
-        elif not replaces_seconds:
-            self._rests_until = now + SAME_SECONDS - BEAT_SECONDS / 2
         return BEAT_SECONDS
 
     @property

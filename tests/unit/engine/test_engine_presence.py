@@ -179,3 +179,7 @@ def test_others_report_less_often_while_they_have_nothing_new_to_tell(
     register.elected = True
     assert reports(3) == 1
     assert reports(5) == 5
+    register.elected = False
+    assert reports(1) == 1
+    register.elected, told = True, report(used=5)
+    assert reports(5) == 5
