@@ -16,13 +16,14 @@ from ops.bench.installation import UNLIMITED, launch, start
 from ops.bench.servers import BenchRedis, servers
 from ops.bench.waiting import wait_for_count
 from worker.core.jobs import Job
+from worker.engine.presence import REPLACES_SECONDS
 from worker.producer import Producer
 
 WARMUP = 50
 PAUSE_SECONDS = (0.02, 0.06)
 REST_SECONDS = 10.0
 FLEET = 20
-SETTLED_SECONDS = 62.0
+SETTLED_SECONDS = REPLACES_SECONDS + 2.0
 """The age at which workers no longer look for a lost one whose place they take."""
 
 

@@ -118,15 +118,13 @@ def test_shards_move_under_load(stack: Stack, cluster: Cluster, provider: StandI
 @pytest.mark.endurance
 def test_primary_is_killed_under_load(tmp_path: Path, own_redis: RedisServer, provider: StandIn) -> None:
     """A replica takes over. No job is lost or dialled twice, and accounts on other servers do not wait for that."""
-    layout = in_a_cluster()
     accounts = {name: {"rate": "3/s", "concurrency": 50} for name in NAMES}
     url = own_redis.url
     with (
         redis_cluster(3, 3) as cluster,
         Stack(tmp_path, url, url, provider.url, accounts, REDIS_URL=cluster.url, REDIS_REPLICAS="1") as stack,
     ):
-        slots = {name: slot_of(f"{{{layout.tags[shard_of(name, layout.shards)]}}}") for name in NAMES}
-        elsewhere = [name for name in NAMES if cluster.owner_of(slots[name]) != 0]
+        elsewhere = [name for name in NAMES if cluster.owner_of(_slot(name)) != 0]
         stack.start()
         jobs = [new_job(f"killed-{n}", NAMES[n % len(NAMES)]) for n in range(120)]
         stack.outside.send(*jobs)
@@ -148,7 +146,6 @@ def test_jobs_of_a_server_that_is_away_let_others_through_a_shared_queue(
 ) -> None:
     """More of them stand before the others in RabbitMQ's queue than it delivers at once."""
     accounts = {name: {"rate": "999/s", "burst": 500, "concurrency": 500} for name in NAMES}
-    layout = in_a_cluster()
     with (
         redis_cluster(3) as cluster,
         Stack(
@@ -160,17 +157,11 @@ def test_jobs_of_a_server_that_is_away_let_others_through_a_shared_queue(
             REDIS_URL=cluster.url,
         ) as stack,
     ):
-
-        def is_away(key: str) -> bool:
-            return cluster.owner_of(slot_of(key)) == 0
-
-        def tag(name: str) -> str:
-            return f"{{{layout.tags[shard_of(name, layout.shards)]}}}"
-
-        away = next(name for name in NAMES if is_away(tag(name)))
-        present = next(name for name in NAMES if not is_away(tag(name)))
+        away = next(name for name in NAMES if cluster.owner_of(_slot(name)) == 0)
+        present = next(name for name in NAMES if cluster.owner_of(_slot(name)) != 0)
         # The claim of an id is where the id says.
-        known = next(f"other-{n}" for n in range(99) if not is_away(f"callworker:id:other-{n}"))
+        ids = (f"other-{n}" for n in range(99))
+        known = next(one for one in ids if cluster.owner_of(slot_of(f"callworker:id:{one}")) != 0)
         stack.start()
         cluster.servers[0].kill()
         jobs = [new_job(f"away-{n}", away) for n in range(3 * PREFETCH)]
@@ -181,6 +172,11 @@ def test_jobs_of_a_server_that_is_away_let_others_through_a_shared_queue(
         cluster.servers[0].start()
         stack.outside.wait(job["id"] for job in jobs)
         assert provider.rung(*(job["phone"] for job in jobs)) == [1] * len(jobs)
+
+
+def _slot(account: str) -> int:
+    layout = in_a_cluster()
+    return slot_of(f"{{{layout.tags[shard_of(account, layout.shards)]}}}")
 
 
 def _state(stack: Stack, job_id: str) -> str:

@@ -116,13 +116,11 @@ class Scripts:
         StoreSetBack if a shard went back in time, or is left alone already.
         """
         turns = self._turns
-        if turns is None:
-            return _all_good(self._commands(commands, Kept.FILE))
-        if turns.left_alone:
+        if turns and turns.left_alone:
             raise StoreSetBack(min(turns.left_alone))
-        known = turns.known
+        known = turns.known if turns else {}
         replies = _all_good(self._commands(commands, Kept.FILE))
-        if set_back := turns.learn(known, beside(replies)):
+        if turns and (set_back := turns.learn(known, beside(replies))):
             raise set_back
         return replies
 

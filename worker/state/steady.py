@@ -40,7 +40,7 @@ def unpaused_us(saved: bytes | None, redis_time: tuple[int, int]) -> int:
 def written_us_ago(saved: bytes | None, redis_time: tuple[int, int]) -> int | None:
     """Return how long ago the store's clock was written down (µs).
 
-    None if it must be written anew, for its value cannot be read, or Redis' clock was set back.
+    None if it must be written anew: its value cannot be read, or Redis' clock was set back.
     """
     if _SAVED.fullmatch(saved or b"") is None:
         return None
